@@ -1,0 +1,172 @@
+/* bus.h — what carries jobs, shards, claims and events between the three parts.
+ *
+ *     submit ─► JOBS ─take─► producer ─publish─► SHARDS ─take─► worker ─settle─► events ─follow─► merger
+ *                                                                  ▲ control           status ◄─put─┘
+ *
+ * The bus speaks in deliveries, not in topics. Work is taken, kept (renewed) while it runs, and settled or
+ * released; events are followed from a position. How a bus remembers who runs what is its own
+ * business: rows with leases in SQLite, offsets and a claims topic on Kafka.
+ *
+ * Guarantees that every implementation gives (tests/integration/bus_conformance.c holds them to it):
+ *   - everything has a deterministic name: publishing the same job, shard or plan again is no second one;
+ *   - a delivery is held by one taker at a time; one whose taker died, or didn't keep it for a lease, is
+ *     delivered again with `starts` one higher;
+ *   - settling writes the completion events, the retry and the end of the delivery so that no crash can
+ *     separate them, and writes nothing when the delivery isn't ours any more;
+ *   - all followers see the events of one job in the same order.
+ *
+ * A bus handle belongs to one thread; processes and threads open their own. Functions return 0 (or a
+ * count) or -1 with ERR: ERROR_TRANSIENT where waiting may help, ERROR_FATAL where not.
+ */
+#ifndef SHOAL_COMMON_BUS_BUS_H
+#define SHOAL_COMMON_BUS_BUS_H
+
+#include "schemas/messages.h"
+
+#include <poll.h>
+
+struct bus;
+
+struct bus_options
+{
+  const char *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
+  int64_t lease_ms;   /* 0: 30 s */
+};
+
+/* URL: "sqlite:FILE" (made when missing). NULL with ERR; a scheme that isn't known is ERROR_USER. */
+struct bus *bus_open (const char *url, const struct bus_options *options, struct error *err);
+void bus_close (struct bus *bus);
+
+static inline void
+auto_bus_ (struct bus **bus)
+{
+  bus_close (*bus);
+}
+#define auto_bus AUTO (auto_bus_)
+
+/* This handle's name in claims and events, e.g. "worker-host-4711". */
+const char *bus_writer (const struct bus *bus);
+
+/* As poll(2) over FDS (may be NULL, 0), but returns as soon as the bus may have something new as well. Returns what
+ * poll does. TIMEOUT_MS as there. */
+int bus_poll (struct bus *bus, struct pollfd *fds, nfds_t count, int timeout_ms);
+
+/* ---- jobs */
+
+/* Submits JOB: 1 when it is new, 0 when a job of this id was there already (which stays as it is). */
+int bus_submit (struct bus *bus, const struct job *job, struct error *err);
+
+/* Reads the job ID into zeroed JOB: 1, or 0 when there is none. */
+int bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
+
+/* Calls EACH for every job, oldest first, until it returns non-zero, which is returned. */
+int bus_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job), void *context,
+                   struct error *err);
+
+/* ---- plan: idempotent by (job, generation, index, attempt) */
+
+/* May be held back until bus_flush. */
+int bus_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
+int bus_publish_event (struct bus *bus, const struct event *event, struct error *err);
+
+/* Returns when all that was published is safe with the bus. */
+int bus_flush (struct bus *bus, struct error *err);
+
+/* The shard INDEX of the job as first published (generation 1): 1, 0 when there is none. */
+int bus_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
+                   struct error *err);
+
+/* Runs shards again: publishes INDEXES with GENERATION (attempt 1, at once) together with the REOPENED
+ * event. Doing it twice is doing it once; unknown indexes are ERROR_USER and nothing is written. */
+int bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
+                size_t count, struct error *err);
+
+/* ---- work */
+
+enum bus_queue
+{
+  BUS_JOBS,
+  BUS_SHARDS,
+};
+
+struct delivery
+{
+  enum bus_queue queue;
+  struct job *job;     /* owned; for a shard too: the job it is of */
+  struct shard shard;  /* BUS_SHARDS */
+  uint32_t starts;     /* how often it was taken, this time included: 1 unless a taker was lost */
+  int64_t ticket;      /* the bus's own name for it */
+};
+
+/* Takes what is due: 1 and a new delivery, 0 when there is nothing now. JOB_ID restricts it to one job (NULL:
+ * any). Shards come in order of index, retries when they are due. A shard of a job that is cancelled or
+ * terminal isn't delivered. */
+int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id,
+              struct delivery **delivery, struct error *err);
+
+/* Renews the lease: 1, or 0 when the delivery isn't ours any more (its work must be stopped and not be
+ * settled). Call it at least every third of the lease. */
+int bus_keep (struct bus *bus, struct delivery *delivery, struct error *err);
+
+/* Ends the delivery: EVENTS and RETRY (may be NULL) are published and the delivery is done, all or nothing.
+ * 1, or 0 when it isn't ours any more and nothing was written. The caller still frees DELIVERY. */
+int bus_settle (struct bus *bus, struct delivery *delivery, const struct event *events, size_t count,
+                const struct shard *retry, struct error *err);
+
+/* Gives it back at once; the start doesn't count. 1 or 0 as above. */
+int bus_release (struct bus *bus, struct delivery *delivery, struct error *err);
+
+void delivery_free (struct delivery *delivery);
+
+static inline void
+auto_delivery_ (struct delivery **delivery)
+{
+  delivery_free (*delivery);
+}
+#define auto_delivery AUTO (auto_delivery_)
+
+/* ---- events, control, status */
+
+struct follower;
+
+/* Follows the events of JOB_ID (NULL: of all jobs) from the start; or, in GROUP (e.g. "merger"), from the
+ * group's committed position: of a group's members only one gets a job's events at a time, the others
+ * take over when it is lost. */
+struct follower *bus_follow (struct bus *bus, const char *group, const char *job_id,
+                             struct error *err);
+
+/* The next event into zeroed EVENT: 1, or 0 when there is none now (or another member has the job). An
+ * event that doesn't decode is logged and skipped. Keeps the membership alive. */
+int follower_next (struct follower *follower, struct event *event, struct error *err);
+
+/* Whether this member still holds what it was given; false for a member that was away for longer than the
+ * lease, which must then drop what it built and start over (follower_rewind). True without a group. */
+bool follower_holds (struct follower *follower, struct error *err);
+
+/* Back to the committed position, or to the start. */
+int follower_rewind (struct follower *follower, struct error *err);
+
+/* All events below POSITION are of no more use to the group. */
+int follower_commit (struct follower *follower, int64_t position, struct error *err);
+void follower_close (struct follower *follower);
+
+static inline void
+auto_follower_ (struct follower **follower)
+{
+  follower_close (*follower);
+}
+#define auto_follower AUTO (auto_follower_)
+
+/* Control records are few and read by everybody. */
+int bus_publish_control (struct bus *bus, const struct control *control, struct error *err);
+
+/* The first control record above *POSITION (0: from the start) into zeroed CONTROL; *POSITION moves on. 1 or 0. */
+int bus_next_control (struct bus *bus, int64_t *position, struct control *control,
+                      struct error *err);
+
+/* The last status of each job stays. */
+int bus_put_status (struct bus *bus, const struct job_status *status, struct error *err);
+int bus_get_status (struct bus *bus, const char *job_id, struct job_status *status,
+                    struct error *err);
+
+#endif

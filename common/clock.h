@@ -1,0 +1,21 @@
+/* clock.h — the two clocks: one for people, one for leases.
+ *
+ * Times that a person or a message sees are UTC milliseconds since 1970. Leases and waits use
+ * milliseconds since boot (suspend included), which never jump and which all processes of a
+ * machine share.
+ */
+#ifndef SHOAL_COMMON_CLOCK_H
+#define SHOAL_COMMON_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t clock_wall_ms (void);
+int64_t clock_boot_ms (void);
+int64_t clock_boot_us (void); /* for measuring */
+
+/* "2026-11-23T15:06:07.123Z" into TEXT; returns TEXT. */
+#define CLOCK_TEXT_SIZE 32
+const char *clock_format (int64_t wall_ms, char text[static CLOCK_TEXT_SIZE]);
+
+#endif

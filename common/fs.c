@@ -1,0 +1,318 @@
+#include "common/fs.h"
+
+#include "common/memory.h"
+#include "common/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum
+{
+  COPY_CHUNK = 1 << 20,
+  DEPTH_MAX = 4096, /* folders within folders; a tree deeper than this is refused */
+};
+
+static int
+open_beneath (int dirfd, const char *path, int flags, mode_t mode)
+{
+  struct open_how how = {
+    .flags = (unsigned long long) (flags | O_CLOEXEC),
+    .mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0,
+    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+  };
+  if (path[0] == '\0')
+    path = ".";
+  for (;;)
+    {
+      int fd = (int) syscall (SYS_openat2, dirfd, path, &how, sizeof how);
+      if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
+        return fd;
+    }
+}
+
+int
+fs_open_beneath (int dirfd, const char *path, int flags, mode_t mode, struct error *err)
+{
+  int fd = open_beneath (dirfd, path, flags, mode);
+  return fd >= 0 ? fd : error_errno (err, errno, "%s", path);
+}
+
+int
+fs_open_folder (int dirfd, const char *path, struct error *err)
+{
+  int fd = openat (dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return fd >= 0 ? fd : error_errno (err, errno, "%s", path);
+}
+
+int
+fs_make_folders (int dirfd, const char *path, mode_t mode, struct error *err)
+{
+  auto_fd int at = open_beneath (dirfd, ".", O_PATH | O_DIRECTORY, 0);
+  if (at < 0)
+    return error_errno (err, errno, "%s", path);
+  auto_free char *copy = xstrdup (path);
+  char *rest = copy;
+  for (char *name = strsep (&rest, "/"); name != NULL; name = strsep (&rest, "/"))
+    {
+      if (name[0] == '\0' || strcmp (name, ".") == 0)
+        continue;
+      if (sys_mkdir (at, name, mode) != 0 && errno != EEXIST)
+        return error_errno (err, errno, "%s: making folder %s", path, name);
+      int below = open_beneath (at, name, O_PATH | O_DIRECTORY, 0);
+      if (below < 0)
+        return error_errno (err, errno, "%s: folder %s", path, name);
+      (void) close (at);
+      at = below;
+    }
+  return 0;
+}
+
+int
+fs_make_path (const char *path, mode_t mode, struct error *err)
+{
+  auto_free char *copy = xstrdup (path);
+  for (char *slash = strchr (copy + 1, '/');; slash = strchr (slash + 1, '/'))
+    {
+      if (slash != NULL)
+        *slash = '\0';
+      if (copy[0] != '\0' && sys_mkdir (AT_FDCWD, copy, mode) != 0 && errno != EEXIST)
+        return error_errno (err, errno, "%s", copy);
+      if (slash == NULL)
+        break;
+      *slash = '/';
+    }
+  struct stat status;
+  if (stat (path, &status) != 0)
+    return error_errno (err, errno, "%s", path);
+  return S_ISDIR (status.st_mode) ? 0 : error_errno (err, ENOTDIR, "%s", path);
+}
+
+/* Empties the folder NAME of DIRFD and removes it. One level per call: the depth is bounded by DEPTH. */
+static int
+remove_folder (int dirfd, const char *name, unsigned int depth)
+{
+  if (depth > DEPTH_MAX)
+    {
+      errno = ELOOP;
+      return -1;
+    }
+  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 && errno == EACCES)
+    {
+      (void) fchmodat (dirfd, name, 0700, 0);
+      fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    }
+  if (fd < 0)
+    return errno == ENOENT ? 0 : -1;
+  auto_dir DIR *dir = fdopendir (fd);
+  if (dir == NULL)
+    {
+      (void) close (fd);
+      return -1;
+    }
+  bool made_writable = false;
+  for (;;)
+    {
+      errno = 0;
+      const struct dirent *entry = readdir (dir);
+      if (entry == NULL)
+        break;
+      if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
+        continue;
+      if (unlinkat (fd, entry->d_name, 0) == 0 || errno == ENOENT)
+        continue;
+      if (errno == EACCES && !made_writable && fchmod (fd, 0700) == 0)
+        {
+          made_writable = true;
+          if (unlinkat (fd, entry->d_name, 0) == 0)
+            continue;
+        }
+      if ((errno != EISDIR && errno != EPERM) || remove_folder (fd, entry->d_name, depth + 1) != 0)
+        return -1;
+    }
+  if (errno != 0)
+    return -1;
+  return unlinkat (dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+int
+fs_remove_tree (int dirfd, const char *path, struct error *err)
+{
+  if (unlinkat (dirfd, path, 0) == 0 || errno == ENOENT)
+    return 0;
+  if (remove_folder (dirfd, path, 0) == 0)
+    return 0;
+  return error_errno (err, errno, "removing %s", path);
+}
+
+int
+fs_write_all (int fd, const void *bytes, size_t n, const char *name, struct error *err)
+{
+  const char *at = bytes;
+  while (n > 0)
+    {
+      ssize_t written = sys_write (fd, at, n);
+      if (written < 0 && errno == EINTR)
+        continue;
+      if (written < 0)
+        return error_errno (err, errno, "writing %s", name);
+      at += written;
+      n -= (size_t) written;
+    }
+  return 0;
+}
+
+int
+fs_write_file (int dirfd, const char *path, struct bytes content, struct error *err)
+{
+  auto_free char *temporary = xasprintf ("%s.%d.tmp", path, (int) getpid ());
+  auto_fd int fd = openat (dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0)
+    return error_errno (err, errno, "%s", temporary);
+  if (fs_write_all (fd, content.data, content.size, path, err) != 0)
+    goto failed;
+  if (sys_fsync (fd) != 0)
+    {
+      (void) error_errno (err, errno, "fsync of %s", path);
+      goto failed;
+    }
+  if (sys_rename (dirfd, temporary, dirfd, path, 0) == 0)
+    return 0;
+  (void) error_errno (err, errno, "renaming %s to %s", temporary, path);
+failed:
+  (void) unlinkat (dirfd, temporary, 0);
+  return -1;
+}
+
+int
+fs_read_file (int dirfd, const char *path, size_t limit, struct buffer *buffer, struct error *err)
+{
+  auto_fd int fd = openat (dirfd, path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return error_errno (err, errno, "%s", path);
+  size_t start = buffer->size;
+  for (;;)
+    {
+      char *end = buffer_reserve (buffer, 65536);
+      ssize_t got = read (fd, end, 65536);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        return error_errno (err, errno, "reading %s", path);
+      if (got == 0)
+        return 0;
+      buffer->size += (size_t) got;
+      buffer->data[buffer->size] = '\0';
+      if (buffer->size - start > limit)
+        return error_set (err, ERROR_USER, "%s: larger than %zu bytes", path, limit);
+    }
+}
+
+static int64_t
+copy_by_hand (int source, int target, int64_t copied, struct error *err)
+{
+  auto_free char *chunk = xcalloc (1, COPY_CHUNK);
+  for (;;)
+    {
+      ssize_t got = read (source, chunk, COPY_CHUNK);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        return error_errno (err, errno, "copy: reading");
+      if (got == 0)
+        return copied;
+      if (fs_write_all (target, chunk, (size_t) got, "the copy", err) != 0)
+        return -1;
+      copied += got;
+    }
+}
+
+int64_t
+fs_copy (int source, int target, struct error *err)
+{
+  struct stat status;
+  if (lseek (source, 0, SEEK_CUR) == 0 && ioctl (target, FICLONE, source) == 0
+      && fstat (source, &status) == 0)
+    return status.st_size;
+  int64_t copied = 0;
+  for (;;)
+    {
+      ssize_t sent = sendfile (target, source, NULL, (size_t) 1 << 30);
+      if (sent > 0)
+        copied += sent;
+      else if (sent == 0)
+        return copied;
+      else if (errno == EINVAL || errno == ENOSYS)
+        return copy_by_hand (source, target, copied, err);
+      else if (errno != EINTR)
+        return error_errno (err, errno, "copy");
+    }
+}
+
+static int
+copy_link (int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
+           struct error *err)
+{
+  char target[4097];
+  ssize_t length = readlinkat (old_dirfd, old_path, target, sizeof target - 1);
+  if (length < 0)
+    return error_errno (err, errno, "%s", old_path);
+  target[length] = '\0';
+  if (symlinkat (target, new_dirfd, new_path) != 0)
+    return error_errno (err, errno, "%s", new_path);
+  return 0;
+}
+
+int
+fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
+                 struct error *err)
+{
+  if (sys_link (old_dirfd, old_path, new_dirfd, new_path, 0) == 0)
+    return 0;
+  if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != EOPNOTSUPP)
+    return error_errno (err, errno, "linking %s to %s", old_path, new_path);
+  struct stat status;
+  if (fstatat (old_dirfd, old_path, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return error_errno (err, errno, "%s", old_path);
+  if (S_ISLNK (status.st_mode))
+    return copy_link (old_dirfd, old_path, new_dirfd, new_path, err);
+  auto_fd int source = openat (old_dirfd, old_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (source < 0)
+    return error_errno (err, errno, "%s", old_path);
+  auto_fd int target = openat (new_dirfd, new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (target < 0)
+    return error_errno (err, errno, "%s", new_path);
+  if (fs_copy (source, target, err) < 0)
+    {
+      (void) unlinkat (new_dirfd, new_path, 0);
+      return error_wrap (err, "%s", new_path);
+    }
+  const struct timespec times[2] = { status.st_atim, status.st_mtim };
+  (void) fchmod (target, status.st_mode & 07777);
+  (void) futimens (target, times);
+  return 0;
+}
+
+int
+fs_sync_folder (int dirfd, struct error *err)
+{
+  if (sys_fsync (dirfd) == 0 || errno == EINVAL)
+    return 0;
+  return error_errno (err, errno, "fsync of a folder");
+}
+
+bool
+fs_exists (int dirfd, const char *path)
+{
+  struct stat status;
+  return fstatat (dirfd, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}

@@ -1,0 +1,61 @@
+/* fs.h — files and folders, safely: beneath a directory descriptor, whole or not at all.
+ *
+ * Paths that come from a container, a listing or a message are resolved with openat2 and
+ * RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS: they can't leave the folder they are relative to, whatever
+ * they hold. All descriptors are close-on-exec. Functions return 0 or a descriptor, or -1
+ * with ERR set to the path and the cause. Everything that writes goes through sys.h.
+ */
+#ifndef SHOAL_COMMON_FS_H
+#define SHOAL_COMMON_FS_H
+
+#include "common/buffer.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Opens PATH below DIRFD; FLAGS and MODE as open(2). No symbolic link on the way is followed. */
+int fs_open_beneath (int dirfd, const char *path, int flags, mode_t mode, struct error *err);
+
+/* Opens the folder PATH (AT_FDCWD allowed, symbolic links followed): for paths our user gave. */
+int fs_open_folder (int dirfd, const char *path, struct error *err);
+
+/* Makes folder PATH below DIRFD with the parents it needs; what exists already is fine as long as
+ * it is a folder and not a link. "" and "." are DIRFD itself. */
+int fs_make_folders (int dirfd, const char *path, mode_t mode, struct error *err);
+
+/* As fs_make_folders for a path our user gave (AT_FDCWD, absolute, links followed). */
+int fs_make_path (const char *path, mode_t mode, struct error *err);
+
+/* Removes PATH and all below it; links are removed, not followed; nothing there is success.
+ * Folders without write permission are made writable first. */
+int fs_remove_tree (int dirfd, const char *path, struct error *err);
+
+/* Writes all N bytes; NAME is for the error. */
+int fs_write_all (int fd, const void *bytes, size_t n, const char *name, struct error *err);
+
+/* Replaces file PATH as a whole: temporary name beside it, write, fsync, rename. */
+int fs_write_file (int dirfd, const char *path, struct bytes content, struct error *err);
+
+/* Reads the whole of PATH, at most LIMIT bytes (more is an error), into BUFFER. */
+int fs_read_file (int dirfd, const char *path, size_t limit, struct buffer *buffer,
+                  struct error *err);
+
+/* Copies what is left of SOURCE to TARGET by reflink, else in the kernel, else by hand.
+ * Returns the bytes copied or -1. */
+int64_t fs_copy (int source, int target, struct error *err);
+
+/* Links or, over a file system's border, copies file OLD to NEW; NEW must not exist (EEXIST comes back
+ * in err->code). Mode and times are kept. Symbolic links are copied as links. */
+int fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
+                     struct error *err);
+
+/* Writes a folder's names to disk. */
+int fs_sync_folder (int dirfd, struct error *err);
+
+/* Whether PATH exists (links not followed). */
+bool fs_exists (int dirfd, const char *path);
+
+#endif

@@ -1,0 +1,38 @@
+/* log.h — one line per event on stderr, `key=value`.
+ *
+ *     time=2026-11-23T15:06:07.123Z level=info event=shard_done job=j1 shard=42 attempt=1 exit=0
+ *
+ * The format string holds the pairs; values that may contain spaces or quotes go through
+ * log_quote. Each line is one write(2), so that lines of several processes don't mix.
+ * Thread-safe.
+ */
+#ifndef SHOAL_COMMON_LOG_H
+#define SHOAL_COMMON_LOG_H
+
+#include <stdbool.h>
+
+enum log_level
+{
+  LOG_DEBUG,
+  LOG_INFO,
+  LOG_WARN,
+  LOG_ERROR,
+  LOG_SILENT,
+};
+
+/* Lines below LEVEL are dropped. Starts as LOG_WARN, or as SHOAL_LOG says (debug|info|warn|error). */
+void log_set_level (enum log_level level);
+bool log_enabled (enum log_level level);
+
+void log_line (enum log_level level, const char *event, const char *format, ...)
+    __attribute__ ((format (printf, 3, 4)));
+
+/* VALUE in double quotes with `"`, `\` and control bytes escaped. Freed by the caller. */
+char *log_quote (const char *value);
+
+#define log_debug(event, ...) log_line (LOG_DEBUG, event, __VA_ARGS__)
+#define log_info(event, ...) log_line (LOG_INFO, event, __VA_ARGS__)
+#define log_warn(event, ...) log_line (LOG_WARN, event, __VA_ARGS__)
+#define log_error(event, ...) log_line (LOG_ERROR, event, __VA_ARGS__)
+
+#endif

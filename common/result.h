@@ -1,0 +1,75 @@
+/* result.h — the layout of a result folder, and where it is just now.
+ *
+ *     PLACE.partial/            while the job runs, or when it ended and doesn't count as done
+ *     PLACE/                    the result, from one rename on
+ *       manifest.json  stdout  stderr  outputs/NAME/…  report.html
+ *       shards/00042 → ../.shoal/attempts/00042.g1.a1.s1/outputs, exit_code, stdout, stderr
+ *       .shoal/
+ *         bus.db               the SQLite bus with the job, its plan and all that happened
+ *         lock                 held by the `shoal run` (resume, retry, merge) that works on it
+ *         plan                 atom lists of shards too large for a message
+ *         tmp/                 attempts in the making, removed at the next start
+ *         attempts/NNNNN.gG.aA.sS/    one whole attempt each:
+ *             exit_code stdout stderr attempt.json outputs/NAME/… outputs.jsonl
+ *         build.*              trees that mergers are assembling
+ *
+ * Everything is reached relative to one descriptor of the folder, so that the rename of the folder
+ * under a running process doesn't matter.
+ */
+#ifndef SHOAL_COMMON_RESULT_H
+#define SHOAL_COMMON_RESULT_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RESULT_STATE ".shoal"
+#define RESULT_BUS ".shoal/bus.db"
+#define RESULT_LOCK ".shoal/lock"
+#define RESULT_PLAN ".shoal/plan"
+#define RESULT_TMP ".shoal/tmp"
+#define RESULT_ATTEMPTS ".shoal/attempts"
+
+enum result_state
+{
+  RESULT_ABSENT,   /* neither folder is there */
+  RESULT_PARTIAL,  /* PLACE.partial holds the state */
+  RESULT_COMPLETE, /* PLACE holds the state */
+  RESULT_FOREIGN,  /* PLACE or PLACE.partial exists and isn't ours */
+};
+
+/* Absolute form of PLACE (the folder above it must exist), without a trailing slash or ".partial". The
+ * caller frees; NULL with ERR. */
+char *result_place (const char *place, struct error *err);
+
+/* Where PLACE (from result_place) stands. Finishes an exchange (result_publish) that was cut off. */
+enum result_state result_state (const char *place);
+
+/* Makes PLACE.partial with its .shoal; PLACE must be RESULT_ABSENT. */
+int result_create (const char *place, struct error *err);
+
+/* Descriptor of the folder that holds .shoal, in either state. */
+int result_open (const char *place, struct error *err);
+
+/* The same as a path; the caller frees. */
+char *result_folder (const char *place, struct error *err);
+
+/* Takes .shoal/lock for this process; the caller keeps the descriptor open as long as it works. If another
+ * process holds it: ERROR_USER with that process's id. */
+int result_lock (int folder_fd, struct error *err);
+
+/* "00042.g1.a2.s1": the name of one attempt's folder; the caller frees. */
+char *result_attempt_name (uint32_t index, uint32_t generation, uint32_t attempt, uint32_t starts);
+
+/* Puts the assembled tree BUILD (a folder in .shoal, e.g. ".shoal/build.7") in PLACE's visible part in
+ * one step. COMPLETE: the result counts as done and stands at PLACE afterwards; else at PLACE.partial.
+ *
+ *   PLACE.partial → PLACE      entries of BUILD move up into PLACE.partial first, then one rename
+ *   PLACE → PLACE              BUILD moves beside PLACE, RENAME_EXCHANGE, .shoal moves over
+ *
+ * Every step can be cut off and is finished or undone by result_state. A result that is COMPLETE
+ * already isn't replaced by one that isn't (returns 0, BUILD is left for the caller). */
+int result_publish (const char *place, const char *build, bool complete, struct error *err);
+
+#endif

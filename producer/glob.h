@@ -1,0 +1,43 @@
+/* glob.h — the pattern language, doublestar's: which paths are atoms.
+ *
+ *     *  ?  [a-z]  [^x] [!x]   within one component, never across "/"
+ *     **                       any number of whole components; inside a component it is one *
+ *     {a,b{c,d}}               alternatives, nested
+ *     \x                       x itself
+ *
+ * `?` and classes speak of code points of UTF-8; a byte that isn't valid UTF-8 counts as one. Case matters, dot files
+ * are matched like others. Slashes before and behind the pattern don't matter.
+ *
+ * A compiled glob is immutable and may be shared by threads.
+ */
+#ifndef SHOAL_PRODUCER_GLOB_H
+#define SHOAL_PRODUCER_GLOB_H
+
+#include "common/auto.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct glob;
+
+/* NULL with ERROR_USER that names the pattern, the position (byte, from 1) and what is wrong there. A pattern
+ * whose alternatives multiply beyond 10,000 is refused. */
+struct glob *glob_compile (const char *pattern, struct error *err);
+void glob_free (struct glob *glob);
+
+static inline void
+auto_glob_ (struct glob **glob)
+{
+  glob_free (*glob);
+}
+#define auto_glob AUTO (auto_glob_)
+
+/* Whether PATH (no slash before or behind it) matches as a whole. */
+bool glob_match (const struct glob *glob, const char *path, size_t size);
+
+/* Whether something below the folder PATH ("" for the base itself) can match: a folder for which this
+ * is false needs no listing. Never false for a folder that holds a match. */
+bool glob_may_match_below (const struct glob *glob, const char *path, size_t size);
+
+#endif

@@ -1,0 +1,49 @@
+/* image_store.h — the local images: unpacked once per digest, shared read-only by all shards.
+ *
+ *     STORE/refs/NAME:TAG          a file that holds the digest (names percent-encoded)
+ *     STORE/images/SHA256/rootfs/  the unpacked image
+ *     STORE/images/SHA256/config.json   its OCI image configuration
+ *     STORE/tmp/                   what is being unpacked; a rename makes it an image
+ *
+ * Two processes may import the same image at once, or one be killed: there is never half an image.
+ */
+#ifndef SHOAL_WORKER_IMAGE_STORE_H
+#define SHOAL_WORKER_IMAGE_STORE_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct image
+{
+  char *digest;  /* "sha256:…" of the manifest */
+  char *rootfs;  /* absolute path */
+  char *config;  /* absolute path of the image configuration's JSON */
+};
+
+void image_release (struct image *image);
+#define auto_image AUTO (image_release)
+
+/* SHOAL_IMAGES, else /var/lib/shoal/images for root, else $XDG_DATA_HOME (~/.local/share)/shoal/images. Absolute; the caller frees. */
+char *image_store_default (void);
+
+/* Looks NAME[:TAG] (tag default "latest") up. Unknown: ERROR_USER that says how to import it. */
+int image_store_find (const char *store, const char *name, struct image *image, struct error *err);
+
+/* Brings SOURCE (an OCI layout folder, an OCI or a Docker archive) into STORE under NAME[:TAG]. */
+int image_store_import (const char *store, const char *source, const char *name, struct error *err);
+
+/* The same from a registry, through skopeo. */
+int image_store_pull (const char *store, const char *reference, struct error *err);
+
+/* Calls EACH with name, digest and bytes of every image, sorted by name. */
+int image_store_list (const char *store,
+                      int (*each) (void *context, const char *name, const char *digest,
+                                   int64_t bytes),
+                      void *context, struct error *err);
+
+/* Removes the name, and the image when no other name has it. */
+int image_store_remove (const char *store, const char *name, struct error *err);
+
+#endif

@@ -1,0 +1,44 @@
+/* worker.h — the service that runs shards: slots that each run one container at a time.
+ *
+ *     worker process:  bus ◄─ take / keep / settle ─► slot table
+ *                                                       │ socket pair each
+ *     slot process:    stage in → container → collect ──┘ report
+ *
+ * In: shards from the bus. Out: a whole attempt folder in the result, then STARTED and FINISHED events. State:
+ * none that matters: what a killed worker was running is delivered again, what it left in .shoal/tmp is garbage.
+ */
+#ifndef SHOAL_WORKER_WORKER_H
+#define SHOAL_WORKER_WORKER_H
+
+#include "common/error.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct worker_options
+{
+  const char *bus_url;
+  const char *job_id;      /* only this job, return when it is terminal; NULL: all, for ever */
+  int slots;               /* 0: number of cores */
+  const char *images;      /* the image store's folder; NULL: image_store_default */
+  const char *oci_program; /* "crun", "runc"; NULL: crun, else runc */
+  const char *scratch;     /* folder for root file systems and staging; NULL: beside the result */
+  int64_t lease_ms;        /* 0: default */
+  int64_t drain_ms;        /* after the first stop; -1: as long as it takes */
+  int32_t max_lost;        /* a shard that lost its worker this often is given up; 0: 3 */
+  int32_t max_infra;       /* infra failures of a shard before it is given up; 0: 5 */
+  int64_t backoff_ms;      /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
+  volatile sig_atomic_t *stop; /* 1: take no more, run out; 2: stop containers and release */
+};
+
+int worker_run (const struct worker_options *options, struct error *err);
+
+/* The slot process: started by worker_run as `shoal slot`, speaks with its worker on descriptor FD. Returns the exit code. */
+int slot_main (int fd, const struct worker_options *options);
+
+/* What this host allows, one line for people: "oci: crun 1.8.1 …, limits by cgroup v1 …" into LINE (the caller
+ * frees). 0, or -1 when no container can be run (ERR says why). */
+int worker_probe (const struct worker_options *options, char **line, struct error *err);
+
+#endif
