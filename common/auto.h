@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define AUTO(cleanup) __attribute__ ((cleanup (cleanup)))
+#define AUTO(release) __attribute__ ((cleanup (release)))
 
 /* Hands *POINTER over: gives its value and leaves NULL behind. */
 #define take(pointer)                                                                              \

@@ -73,8 +73,18 @@ error_wrap (struct error *err, const char *format, ...)
   if (length < 0)
     return -1;
   size_t used = (size_t) length < sizeof outer ? (size_t) length : sizeof outer - 1;
-  (void) snprintf (outer + used, sizeof outer - used, ": %s", err->message);
-  memcpy (err->message, outer, sizeof outer);
+  size_t room = sizeof outer - 1 - used;
+  size_t inner = strlen (err->message);
+  if (room > 2)
+    {
+      memcpy (outer + used, ": ", 2);
+      used += 2;
+      inner = inner < room - 2 ? inner : room - 2;
+      memcpy (outer + used, err->message, inner);
+      used += inner;
+    }
+  outer[used] = '\0';
+  memcpy (err->message, outer, used + 1);
   return -1;
 }
 
