@@ -15,7 +15,7 @@
 
 /* Hands *POINTER over: gives its value and leaves NULL behind. */
 #define take(pointer)                                                                              \
-  __extension__ ({                                                                                 \
+  __extension__({                                                                                  \
     __typeof__ (*(pointer)) taken_ = *(pointer);                                                   \
     *(pointer) = NULL;                                                                             \
     taken_;                                                                                        \

@@ -104,8 +104,7 @@ error_is_set (const struct error *err)
   return err != NULL && err->class != ERROR_NONE;
 }
 
-const char *
-error_class_name (enum error_class class)
+const char *error_class_name (enum error_class class)
 {
   switch (class)
     {

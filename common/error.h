@@ -31,7 +31,10 @@ struct error
   char message[2048];
 };
 
-#define ERROR_INIT { .class = ERROR_NONE }
+#define ERROR_INIT                                                                                 \
+  {                                                                                                \
+    .class = ERROR_NONE                                                                            \
+  }
 
 /* Sets CLASS and the message; returns -1, so that a caller can write `return error_set (…)`. */
 int error_set (struct error *err, enum error_class class, const char *format, ...)

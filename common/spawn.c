@@ -15,8 +15,8 @@
 
 enum
 {
-  EXTRA_FD = 3,            /* where the child finds extra_fd */
-  ERROR_TEXT_MAX = 1500,   /* of a child's stderr that goes into an error */
+  EXTRA_FD = 3,          /* where the child finds extra_fd */
+  ERROR_TEXT_MAX = 1500, /* of a child's stderr that goes into an error */
 };
 
 /* Puts FD at TARGET in the child. dup2 onto itself would keep close-on-exec set; posix_spawn clears it there. */

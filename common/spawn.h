@@ -15,7 +15,10 @@ struct spawn_options
   int extra_fd;  /* -1: none; else the child finds it as descriptor 3 */
 };
 
-#define SPAWN_DEFAULT { .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .extra_fd = -1 }
+#define SPAWN_DEFAULT                                                                              \
+  {                                                                                                \
+    .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .extra_fd = -1                               \
+  }
 
 /* Starts ARGV[0] (looked up in PATH). The child has default signal handlers and an empty signal mask.
  * Returns its pid, the caller waits for it; or -1. */

@@ -18,8 +18,8 @@ struct strlist
   size_t capacity;
 };
 
-void strlist_add (struct strlist *list, const char *string);       /* copies */
-void strlist_take (struct strlist *list, char *string);            /* takes ownership */
+void strlist_add (struct strlist *list, const char *string); /* copies */
+void strlist_take (struct strlist *list, char *string);      /* takes ownership */
 void strlist_addf (struct strlist *list, const char *format, ...)
     __attribute__ ((format (printf, 2, 3)));
 void strlist_extend (struct strlist *list, const struct strlist *more); /* copies all of MORE */

@@ -51,8 +51,8 @@ units_parse_size (const char *text, int64_t *bytes, struct error *err)
         at += 1;
     }
   int64_t scaled = 0;
-  if (milli <= 0 || *at != '\0'
-      || __builtin_mul_overflow (milli, (int64_t) 1 << shift, &scaled) || scaled < 1000)
+  if (milli <= 0 || *at != '\0' || __builtin_mul_overflow (milli, (int64_t) 1 << shift, &scaled)
+      || scaled < 1000)
     return error_set (err, ERROR_USER,
                       "\"%s\" isn't a size: expected a number above zero with k, m, g or t "
                       "behind it, e.g. 512m",
@@ -125,8 +125,8 @@ units_parse_percent (const char *text, int32_t *basis_points, struct error *err)
   const char *at = text;
   int64_t milli = read_milli (&at);
   if (milli < 0 || milli > 100000 || strcmp (at, "%") != 0)
-    return error_set (err, ERROR_USER, "\"%s\" isn't a percentage: expected 0%% to 100%%, e.g. 95%%",
-                      text);
+    return error_set (err, ERROR_USER,
+                      "\"%s\" isn't a percentage: expected 0%% to 100%%, e.g. 95%%", text);
   *basis_points = (int32_t) (milli / 10);
   return 0;
 }
@@ -137,8 +137,8 @@ units_parse_cpus (const char *text, int32_t *milli, struct error *err)
   const char *at = text;
   int64_t value = read_milli (&at);
   if (value <= 0 || value > 1000000 || *at != '\0')
-    return error_set (err, ERROR_USER,
-                      "\"%s\" isn't a number of CPUs: expected e.g. 0.5, 1 or 2", text);
+    return error_set (err, ERROR_USER, "\"%s\" isn't a number of CPUs: expected e.g. 0.5, 1 or 2",
+                      text);
   *milli = (int32_t) value;
   return 0;
 }

@@ -1,0 +1,330 @@
+#include "common/result.h"
+
+#include "common/auto.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+#define PARTIAL_SUFFIX ".partial"
+
+/* ---- where it is ------------------------------------------------------------------------ */
+
+/* Cuts slashes and ".partial" off the end of PATH. */
+static void
+cut_suffixes (char *path)
+{
+  size_t length = strlen (path);
+  while (length > 1 && path[length - 1] == '/')
+    path[--length] = '\0';
+  size_t suffix = strlen (PARTIAL_SUFFIX);
+  if (length > suffix && strcmp (path + length - suffix, PARTIAL_SUFFIX) == 0
+      && path[length - suffix - 1] != '/')
+    path[length - suffix] = '\0';
+}
+
+char *
+result_place (const char *place, struct error *err)
+{
+  if (place[0] == '\0')
+    {
+      (void) error_set (err, ERROR_USER, "the result folder's name is empty");
+      return NULL;
+    }
+  auto_free char *path = xstrdup (place);
+  cut_suffixes (path);
+  char *slash = strrchr (path, '/');
+  const char *name = slash == NULL ? path : slash + 1;
+  if (name[0] == '\0' || strcmp (name, ".") == 0 || strcmp (name, "..") == 0)
+    {
+      (void) error_set (err, ERROR_USER, "%s: a result needs a folder name of its own", place);
+      return NULL;
+    }
+  auto_free char *base = xstrdup (name);
+  auto_free char *above =
+      slash == NULL ? xstrdup (".") : xstrndup (path, (size_t) (slash - path) + 1);
+  auto_free char *absolute = realpath (above, NULL);
+  if (absolute == NULL)
+    {
+      (void) error_errno (err, errno, "%s: the folder above it, %s", place, above);
+      return NULL;
+    }
+  return xasprintf ("%s/%s", strcmp (absolute, "/") == 0 ? "" : absolute, base);
+}
+
+static char *
+partial_of (const char *place)
+{
+  return xasprintf ("%s" PARTIAL_SUFFIX, place);
+}
+
+/* Where the new tree waits for its exchange: a hidden name beside PLACE that nobody else uses. */
+static char *
+exchange_of (const char *place)
+{
+  const char *name = strrchr (place, '/') + 1;
+  return xasprintf ("%.*s.%s.shoal-exchange", (int) (name - place), place, name);
+}
+
+static bool
+has_state (const char *folder)
+{
+  auto_free char *state = xasprintf ("%s/" RESULT_STATE, folder);
+  return fs_exists (AT_FDCWD, state);
+}
+
+/* Moves .shoal over after an exchange. Somebody else may just be doing the same. */
+static int
+finish_exchange (const char *place, const char *exchange, struct error *err)
+{
+  auto_free char *from = xasprintf ("%s/" RESULT_STATE, exchange);
+  auto_free char *to = xasprintf ("%s/" RESULT_STATE, place);
+  if (sys_rename (AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0 || has_state (place))
+    return 0;
+  return error_errno (err, errno, "renaming %s to %s", from, to);
+}
+
+enum result_state
+result_state (const char *place)
+{
+  if (has_state (place))
+    return RESULT_COMPLETE;
+  auto_free char *exchange = exchange_of (place);
+  if (has_state (exchange) && fs_exists (AT_FDCWD, place)
+      && finish_exchange (place, exchange, NULL) == 0)
+    return RESULT_COMPLETE;
+  auto_free char *partial = partial_of (place);
+  if (has_state (partial))
+    return RESULT_PARTIAL;
+  if (has_state (place)) /* it was renamed between the two looks */
+    return RESULT_COMPLETE;
+  bool taken = fs_exists (AT_FDCWD, place) || fs_exists (AT_FDCWD, partial);
+  return taken ? RESULT_FOREIGN : RESULT_ABSENT;
+}
+
+char *
+result_folder (const char *place, struct error *err)
+{
+  switch (result_state (place))
+    {
+    case RESULT_COMPLETE:
+      return xstrdup (place);
+    case RESULT_PARTIAL:
+      return partial_of (place);
+    case RESULT_FOREIGN:
+      (void) error_set (err, ERROR_USER, "%s: this folder isn't a result of shoal", place);
+      return NULL;
+    case RESULT_ABSENT:
+      break;
+    }
+  (void) error_set (err, ERROR_USER, "%s: there is no such result", place);
+  return NULL;
+}
+
+int
+result_open (const char *place, struct error *err)
+{
+  /* The folder may be renamed between finding and opening it: look again then. */
+  for (int tries = 0;; tries++)
+    {
+      auto_free char *folder = result_folder (place, err);
+      if (folder == NULL)
+        return -1;
+      auto_fd int fd = fs_open_folder (AT_FDCWD, folder, err);
+      if (fd >= 0 && fs_exists (fd, RESULT_STATE))
+        return take_fd (&fd);
+      if (tries == 8)
+        return error_set (err, ERROR_TRANSIENT, "%s: the result's folder can't be opened", folder);
+      error_clear (err);
+    }
+}
+
+/* ---- making and holding it -------------------------------------------------------------- */
+
+int
+result_create (const char *place, struct error *err)
+{
+  if (result_state (place) != RESULT_ABSENT)
+    return error_set (err, ERROR_USER, "%s exists already", place);
+  /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
+  auto_free char *partial = partial_of (place);
+  auto_free char *making = xasprintf ("%s.%d.making", partial, (int) getpid ());
+  static const char *const folders[] = { RESULT_STATE, RESULT_TMP, RESULT_ATTEMPTS };
+  if (sys_mkdir (AT_FDCWD, making, 0755) != 0)
+    return error_errno (err, errno, "making %s", making);
+  auto_fd int fd = fs_open_folder (AT_FDCWD, making, err);
+  for (size_t i = 0; fd >= 0 && i < sizeof folders / sizeof folders[0]; i++)
+    if (fs_make_folders (fd, folders[i], 0755, err) != 0)
+      goto failed;
+  if (fd < 0)
+    goto failed;
+  if (sys_rename (AT_FDCWD, making, AT_FDCWD, partial, RENAME_NOREPLACE) == 0)
+    return 0;
+  (void) error_errno (err, errno, "making %s", partial);
+failed:
+  (void) fs_remove_tree (AT_FDCWD, making, NULL);
+  return -1;
+}
+
+int
+result_lock (int folder_fd, struct error *err)
+{
+  auto_fd int fd = fs_open_beneath (folder_fd, RESULT_LOCK, O_RDWR | O_CREAT, 0644, err);
+  if (fd < 0)
+    return -1;
+  char text[32] = "";
+  if (flock (fd, LOCK_EX | LOCK_NB) != 0)
+    {
+      if (errno != EWOULDBLOCK)
+        return error_errno (err, errno, RESULT_LOCK);
+      ssize_t got = pread (fd, text, sizeof text - 1, 0);
+      text[got > 0 ? got : 0] = '\0';
+      return error_set (err, ERROR_USER,
+                        "the result is in use by process %ld: wait for it or stop it",
+                        strtol (text, NULL, 10));
+    }
+  int length = snprintf (text, sizeof text, "%d\n", (int) getpid ());
+  if (ftruncate (fd, 0) != 0 || fs_write_all (fd, text, (size_t) length, RESULT_LOCK, err) != 0)
+    return error_is_set (err) ? -1 : error_errno (err, errno, RESULT_LOCK);
+  return take_fd (&fd);
+}
+
+char *
+result_attempt_name (uint32_t index, uint32_t generation, uint32_t attempt, uint32_t starts)
+{
+  return xasprintf ("%05u.g%u.a%u.s%u", index, generation, attempt, starts);
+}
+
+/* ---- publishing ------------------------------------------------------------------------- */
+
+/* Calls VISIT for each name in FOLDER_FD but "." and ".."; stops at the first that isn't 0. */
+static int
+each_name (int folder_fd, int (*visit) (void *context, const char *name, struct error *err),
+           void *context, struct error *err)
+{
+  int fd = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto_dir DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  if (dir == NULL)
+    {
+      int code = errno;
+      auto_fd_ (&fd);
+      return error_errno (err, code, "reading a folder");
+    }
+  for (;;)
+    {
+      errno = 0;
+      const struct dirent *entry = readdir (dir);
+      if (entry == NULL)
+        return errno == 0 ? 0 : error_errno (err, errno, "reading a folder");
+      if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
+        continue;
+      if (visit (context, entry->d_name, err) != 0)
+        return -1;
+    }
+}
+
+struct move
+{
+  int from;
+  int to;
+};
+
+/* Removes NAME of the old tree when the new one has no such entry. */
+static int
+drop_stale (void *context, const char *name, struct error *err)
+{
+  const struct move *move = context;
+  if (strcmp (name, RESULT_STATE) == 0 || fs_exists (move->from, name))
+    return 0;
+  return fs_remove_tree (move->to, name, err);
+}
+
+/* Moves NAME up; what stood there goes down in exchange and is removed with the build folder. */
+static int
+move_up (void *context, const char *name, struct error *err)
+{
+  const struct move *move = context;
+  unsigned int flags = fs_exists (move->to, name) ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+  if (sys_rename (move->from, name, move->to, name, flags) == 0)
+    return 0;
+  return error_errno (err, errno, "moving %s into the result", name);
+}
+
+/* The manifest says that the rest is there: it goes first and comes last. */
+static int
+publish_partial (const char *partial, const char *build, struct error *err)
+{
+  auto_fd int to = fs_open_folder (AT_FDCWD, partial, err);
+  if (to < 0)
+    return -1;
+  auto_fd int from = fs_open_beneath (to, build, O_RDONLY | O_DIRECTORY, 0, err);
+  if (from < 0)
+    return -1;
+  struct move move = { .from = from, .to = to };
+  if (fs_remove_tree (to, "manifest.json", err) != 0 || each_name (to, drop_stale, &move, err) != 0)
+    return -1;
+  static const char *const visible[] = { "outputs", "shards", "stdout", "stderr", "report.html" };
+  for (size_t i = 0; i < sizeof visible / sizeof visible[0]; i++)
+    if (fs_exists (from, visible[i]) && move_up (&move, visible[i], err) != 0)
+      return -1;
+  if (fs_exists (from, "manifest.json") && move_up (&move, "manifest.json", err) != 0)
+    return -1;
+  if (fs_sync_folder (to, err) != 0)
+    return -1;
+  return fs_remove_tree (to, build, err);
+}
+
+static int
+sync_above (const char *place, struct error *err)
+{
+  auto_free char *above = xstrndup (place, (size_t) (strrchr (place, '/') - place) + 1);
+  auto_fd int fd = fs_open_folder (AT_FDCWD, above, err);
+  return fd < 0 ? -1 : fs_sync_folder (fd, err);
+}
+
+static int
+publish_exchange (const char *place, const char *build, struct error *err)
+{
+  auto_free char *exchange = exchange_of (place);
+  auto_free char *tree = xasprintf ("%s/%s", place, build);
+  if (fs_remove_tree (AT_FDCWD, exchange, err) != 0)
+    return -1;
+  if (sys_rename (AT_FDCWD, tree, AT_FDCWD, exchange, RENAME_NOREPLACE) != 0)
+    return error_errno (err, errno, "renaming %s to %s", tree, exchange);
+  if (sys_rename (AT_FDCWD, exchange, AT_FDCWD, place, RENAME_EXCHANGE) != 0)
+    return error_errno (err, errno, "exchanging %s and %s", exchange, place);
+  if (finish_exchange (place, exchange, err) != 0 || sync_above (place, err) != 0)
+    return -1;
+  return fs_remove_tree (AT_FDCWD, exchange, err);
+}
+
+int
+result_publish (const char *place, const char *build, bool complete, struct error *err)
+{
+  switch (result_state (place))
+    {
+    case RESULT_COMPLETE:
+      return complete ? publish_exchange (place, build, err) : 0;
+    case RESULT_PARTIAL:
+      break;
+    case RESULT_ABSENT:
+    case RESULT_FOREIGN:
+      return error_set (err, ERROR_FATAL, "%s: the result's folder is gone", place);
+    }
+  auto_free char *partial = partial_of (place);
+  if (publish_partial (partial, build, err) != 0)
+    return error_wrap (err, "%s", partial);
+  if (!complete)
+    return 0;
+  if (sys_rename (AT_FDCWD, partial, AT_FDCWD, place, RENAME_NOREPLACE) != 0)
+    return error_errno (err, errno, "renaming %s to %s", partial, place);
+  return sync_above (place, err);
+}
