@@ -1,0 +1,12 @@
+/* avsc.h — the Avro schemas, compiled in as the text of their files. */
+#ifndef SHOAL_SCHEMAS_AVSC_H
+#define SHOAL_SCHEMAS_AVSC_H
+
+extern const char avsc_Atom[];
+extern const char avsc_Control[];
+extern const char avsc_Event[];
+extern const char avsc_Job[];
+extern const char avsc_JobStatus[];
+extern const char avsc_Shard[];
+
+#endif

@@ -1,0 +1,12 @@
+# Writes the .avsc FILES as C strings into OUT: avsc_Job, avsc_Shard …
+set (text "#include \"schemas/avsc.h\"\n")
+foreach (file ${FILES})
+  get_filename_component (name ${file} NAME_WE)
+  file (READ ${file} json)
+  string (REPLACE "\\" "\\\\" json "${json}")
+  string (REPLACE "\"" "\\\"" json "${json}")
+  string (REGEX REPLACE "\n$" "" json "${json}")
+  string (REPLACE "\n" "\\n\"\n  \"" json "${json}")
+  string (APPEND text "\nconst char avsc_${name}[] =\n  \"${json}\";\n")
+endforeach ()
+file (WRITE ${OUT} "${text}")

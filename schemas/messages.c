@@ -1,0 +1,242 @@
+#include "schemas/messages.h"
+
+#include "common/memory.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* ---- job -------------------------------------------------------------------------------- */
+
+enum
+{
+  RETRIES_DEFAULT = 2,
+  EVERY_SHARD = 10000, /* basis points */
+};
+
+void
+job_init (struct job *job)
+{
+  *job = (struct job){
+    .batch_size = 1,
+    .batch_bytes = -1,
+    .shards = -1,
+    .memory = -1,
+    .cpus = -1,
+    .pids = -1,
+    .timeout_ms = -1,
+    .job_timeout_ms = -1,
+    .log_limit = (int64_t) 1 << 30,
+    .retries = RETRIES_DEFAULT,
+    .min_success = EVERY_SHARD,
+    .max_failures = -1,
+    .max_failures_bp = -1,
+    .runtime = xstrdup ("oci"),
+  };
+  job->success_codes.has[0] = true;
+}
+
+void
+job_release (struct job *job)
+{
+  char *strings[] = { job->id,      job->results, job->image,     job->workdir,     job->user,
+                      job->runtime, job->glob,    job->base_path, job->reduce_image };
+  for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
+    free (strings[i]);
+  struct strlist *lists[] = { &job->command, &job->entrypoint, &job->env,
+                              &job->tmpfs,   &job->exclude,    &job->reduce_command };
+  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    strlist_release (lists[i]);
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      free (job->volumes[i].source);
+      free (job->volumes[i].path);
+    }
+  free (job->volumes);
+  for (size_t i = 0; i < job->output_count; i++)
+    {
+      free (job->outputs[i].name);
+      free (job->outputs[i].path);
+    }
+  free (job->outputs);
+  *job = (struct job){ 0 };
+}
+
+static struct strlist
+list_copy (const struct strlist *list)
+{
+  struct strlist copy = { 0 };
+  strlist_extend (&copy, list);
+  return copy;
+}
+
+void
+job_copy (struct job *to, const struct job *from)
+{
+  *to = *from;
+  char **strings[] = { &to->id,      &to->results, &to->image,     &to->workdir,     &to->user,
+                       &to->runtime, &to->glob,    &to->base_path, &to->reduce_image };
+  for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
+    *strings[i] = xstrdup (*strings[i]);
+  struct strlist *lists[] = { &to->command, &to->entrypoint, &to->env,
+                              &to->tmpfs,   &to->exclude,    &to->reduce_command };
+  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+    *lists[i] = list_copy (lists[i]);
+  to->volumes = xcalloc (from->volume_count, sizeof *to->volumes);
+  for (size_t i = 0; i < from->volume_count; i++)
+    to->volumes[i] = (struct volume){ .source = xstrdup (from->volumes[i].source),
+                                      .path = xstrdup (from->volumes[i].path),
+                                      .shared = from->volumes[i].shared };
+  to->outputs = xcalloc (from->output_count, sizeof *to->outputs);
+  for (size_t i = 0; i < from->output_count; i++)
+    to->outputs[i] = (struct output){ .name = xstrdup (from->outputs[i].name),
+                                      .path = xstrdup (from->outputs[i].path) };
+}
+
+/* ---- the others ------------------------------------------------------------------------- */
+
+void
+shard_release (struct shard *shard)
+{
+  free (shard->job_id);
+  buffer_release (&shard->atoms);
+  *shard = (struct shard){ 0 };
+}
+
+void
+shard_copy (struct shard *to, const struct shard *from)
+{
+  *to = *from;
+  to->job_id = xstrdup (from->job_id);
+  to->atoms = (struct buffer){ 0 };
+  buffer_append (&to->atoms, from->atoms.data, from->atoms.size);
+}
+
+void
+attempt_report_release (struct attempt_report *report)
+{
+  free (report->folder);
+  free (report->reason);
+  *report = (struct attempt_report){ 0 };
+}
+
+void
+event_release (struct event *event)
+{
+  free (event->job_id);
+  free (event->writer);
+  attempt_report_release (&event->report);
+  free (event->indexes);
+  free (event->reason);
+  free (event->class_name);
+  *event = (struct event){ 0 };
+}
+
+void
+control_release (struct control *control)
+{
+  free (control->job_id);
+  free (control->reason);
+  *control = (struct control){ 0 };
+}
+
+void
+job_status_release (struct job_status *status)
+{
+  free (status->job_id);
+  free (status->result);
+  free (status->reason);
+  free (status->class_name);
+  *status = (struct job_status){ 0 };
+}
+
+/* ---- names ------------------------------------------------------------------------------ */
+
+static const char *const outcome_names[] = { "succeeded", "failed", "oom", "timeout",
+                                             "cancelled", "infra",  NULL };
+static const char *const job_state_names[] = { "queued",    "running",   "merging",
+                                               "succeeded", "partial",   "failed",
+                                               "conflict",  "cancelled", NULL };
+static const char *const on_conflict_names[] = {
+  "fail", "first", "last", "rename", "concat", NULL
+};
+static const char *const event_kind_names[] = { "unknown",  "planned",  "started",
+                                                "finished", "reopened", "cancelled",
+                                                "failed",   "remerge",  NULL };
+static const char *const network_names[] = { "none", "host", NULL };
+static const char *const symlinks_names[] = { "beneath", "follow", "skip", NULL };
+static const char *const stage_mode_names[] = { "auto", "link", "copy", "bind", NULL };
+
+static int
+from_name (const char *const names[], const char *name)
+{
+  for (int i = 0; names[i] != NULL; i++)
+    if (strcasecmp (names[i], name) == 0)
+      return i;
+  return -1;
+}
+
+const char *
+outcome_name (enum outcome outcome)
+{
+  return outcome_names[outcome];
+}
+
+const char *
+job_state_name (enum job_state state)
+{
+  return job_state_names[state];
+}
+
+const char *
+on_conflict_name (enum on_conflict policy)
+{
+  return on_conflict_names[policy];
+}
+
+const char *
+event_kind_name (enum event_kind kind)
+{
+  return event_kind_names[kind];
+}
+
+const char *
+network_name (enum network network)
+{
+  return network_names[network];
+}
+
+const char *
+symlinks_name (enum symlinks symlinks)
+{
+  return symlinks_names[symlinks];
+}
+
+const char *
+stage_mode_name (enum stage_mode mode)
+{
+  return stage_mode_names[mode];
+}
+
+int
+on_conflict_from_name (const char *name)
+{
+  return from_name (on_conflict_names, name);
+}
+
+int
+network_from_name (const char *name)
+{
+  return from_name (network_names, name);
+}
+
+int
+symlinks_from_name (const char *name)
+{
+  return from_name (symlinks_names, name);
+}
+
+int
+stage_mode_from_name (const char *name)
+{
+  return from_name (stage_mode_names, name);
+}
