@@ -1,0 +1,61 @@
+#include "worker/atoms.h"
+
+#include "common/digest.h"
+#include "common/fs.h"
+#include "common/result.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int
+read_plan (const struct shard *shard, int result_fd, struct buffer *store, struct error *err)
+{
+  auto_fd int plan = fs_open_beneath (result_fd, RESULT_PLAN, O_RDONLY, 0, err);
+  if (plan < 0)
+    return error_wrap (err, "the plan");
+  struct stat status;
+  if (fstat (plan, &status) != 0)
+    return error_errno (err, errno, "the plan");
+  if (shard->plan_offset < 0 || shard->plan_length > status.st_size
+      || shard->plan_offset > status.st_size - shard->plan_length)
+    return error_set (err, ERROR_TRANSIENT, "the plan ends before this shard's atoms");
+  size_t left = (size_t) shard->plan_length;
+  char *at = buffer_reserve (store, left + 1);
+  off_t offset = shard->plan_offset;
+  while (left > 0)
+    {
+      ssize_t got = pread (plan, at, left, offset);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got <= 0)
+        return error_errno (err, got == 0 ? EIO : errno, "reading the plan");
+      at += got;
+      offset += got;
+      left -= (size_t) got;
+      store->size += (size_t) got;
+    }
+  store->data[store->size] = '\0';
+  return 0;
+}
+
+int
+atoms_load (const struct shard *shard, int result_fd, struct buffer *store, struct bytes *list,
+            struct error *err)
+{
+  *list = buffer_bytes (&shard->atoms);
+  if (shard->plan_length >= 0)
+    {
+      if (read_plan (shard, result_fd, store, err) != 0)
+        return -1;
+      *list = buffer_bytes (store);
+    }
+  auto_digest struct digest *digest = digest_new ();
+  uint8_t sum[DIGEST_SIZE];
+  digest_add (digest, list->data, list->size);
+  digest_finish (digest, sum);
+  if (memcmp (sum, shard->digest, DIGEST_SIZE) != 0)
+    return error_set (err, ERROR_USER, "the atom list isn't the one that was planned");
+  return 0;
+}

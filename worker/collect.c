@@ -1,0 +1,303 @@
+#include "worker/collect.h"
+
+#include "common/fs.h"
+#include "common/memory.h"
+#include "worker/listing.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What one folder holds, sorted, and how far the walk has come in it. */
+struct level
+{
+  char **names; /* a folder's ends in "/" */
+  size_t count;
+  size_t next;
+  size_t path_size; /* of the walk's path when it is here */
+  dev_t device;     /* which folder this is: the way back up must lead here */
+  ino_t inode;
+};
+
+struct walk
+{
+  struct listing *listing;
+  const char *output;
+  struct collected *collected;
+  int fd;             /* of the folder where the walk is */
+  struct buffer path; /* its path below the output, "" or ended by "/" */
+  struct level *levels;
+  size_t depth;
+  size_t capacity;
+};
+
+/* ---- making it ours ---------------------------------------------------------------------- */
+
+/* Owner and mode of what FD is: ours, and usable by us; the set-id and sticky bits go. */
+static int
+take_over (int fd, const struct stat *status, const char *path, struct error *err)
+{
+  bool foreign = status->st_uid != geteuid () || status->st_gid != getegid ();
+  if (foreign && fchown (fd, geteuid (), getegid ()) != 0 && geteuid () == 0)
+    return error_errno (err, errno, "%s: chown", path);
+  mode_t needed = S_ISDIR (status->st_mode) ? 0700 : 0600;
+  mode_t mode = (status->st_mode & 0777) | needed;
+  if (mode != (status->st_mode & 07777) && fchmod (fd, mode) != 0)
+    return error_errno (err, errno, "%s: chmod", path);
+  return 0;
+}
+
+/* Opens NAME of the current folder for reading, by force where its mode forbids it: it can't be a link. */
+static int
+open_here (const struct walk *walk, const char *name, int flags)
+{
+  flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  int fd = openat (walk->fd, name, flags);
+  if (fd >= 0 || errno != EACCES)
+    return fd;
+  struct stat status;
+  if (fstatat (walk->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK (status.st_mode))
+    return -1;
+  (void) fchmodat (walk->fd, name, 0700, 0);
+  return openat (walk->fd, name, flags);
+}
+
+/* ---- levels ------------------------------------------------------------------------------ */
+
+static int
+compare_names (const void *a, const void *b)
+{
+  return strcmp (*(char *const *) a, *(char *const *) b);
+}
+
+static void
+release_level (struct level *level)
+{
+  for (size_t i = 0; i < level->count; i++)
+    free (level->names[i]);
+  free (level->names);
+}
+
+static int
+read_names (int folder_fd, struct level *level, const char *path, struct error *err)
+{
+  int copy = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto_dir DIR *dir = copy < 0 ? NULL : fdopendir (copy);
+  if (dir == NULL)
+    {
+      (void) error_errno (err, errno, "%s", path);
+      auto_fd_ (&copy);
+      return -1;
+    }
+  size_t capacity = 0;
+  for (;;)
+    {
+      errno = 0;
+      const struct dirent *entry = readdir (dir);
+      if (entry == NULL)
+        break;
+      if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
+        continue;
+      struct stat status = { 0 };
+      bool folder = entry->d_type == DT_DIR;
+      if (entry->d_type == DT_UNKNOWN
+          && fstatat (folder_fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        folder = S_ISDIR (status.st_mode);
+      if (level->count == capacity)
+        {
+          capacity = capacity == 0 ? 64 : capacity * 2;
+          level->names = xrealloc (level->names, capacity, sizeof *level->names);
+        }
+      level->names[level->count++] = xasprintf ("%s%s", entry->d_name, folder ? "/" : "");
+    }
+  if (errno != 0)
+    return error_errno (err, errno, "%s", path);
+  if (level->count > 1)
+    qsort (level->names, level->count, sizeof *level->names, compare_names);
+  return 0;
+}
+
+/* Goes down into the folder FD, which becomes the walk's. */
+static int
+enter (struct walk *walk, int fd, struct error *err)
+{
+  auto_fd_ (&walk->fd);
+  walk->fd = fd;
+  const char *path = walk->path.size > 0 ? walk->path.data : walk->output;
+  struct stat status;
+  if (fstat (fd, &status) != 0)
+    return error_errno (err, errno, "%s", path);
+  if (take_over (fd, &status, path, err) != 0)
+    return -1;
+  if (walk->depth == COLLECT_DEPTH_MAX)
+    return error_set (err, ERROR_USER, "%.100s…: more than %d folders deep", path,
+                      COLLECT_DEPTH_MAX);
+  if (walk->depth == walk->capacity)
+    {
+      walk->capacity = walk->capacity == 0 ? 16 : walk->capacity * 2;
+      walk->levels = xrealloc (walk->levels, walk->capacity, sizeof *walk->levels);
+    }
+  struct level *level = &walk->levels[walk->depth++];
+  *level = (struct level){ .path_size = walk->path.size,
+                           .device = status.st_dev,
+                           .inode = status.st_ino };
+  return read_names (fd, level, path, err);
+}
+
+/* Goes back up. The descriptor of the folder above wasn't kept (there may be a thousand of them): ".." must lead there. */
+static int
+leave (struct walk *walk, struct error *err)
+{
+  release_level (&walk->levels[--walk->depth]);
+  if (walk->depth == 0)
+    return 0;
+  const struct level *above = &walk->levels[walk->depth - 1];
+  struct stat status;
+  int fd = openat (walk->fd, "..", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 || fstat (fd, &status) != 0)
+    return error_errno (err, errno, "%s..", walk->path.data);
+  auto_fd_ (&walk->fd);
+  walk->fd = fd;
+  if (status.st_dev != above->device || status.st_ino != above->inode)
+    return error_set (err, ERROR_TRANSIENT, "%s: moved while it was read", walk->path.data);
+  walk->path.size = above->path_size;
+  if (walk->path.data != NULL)
+    walk->path.data[above->path_size] = '\0';
+  return 0;
+}
+
+/* ---- entries ----------------------------------------------------------------------------- */
+
+static int
+collect_link (struct walk *walk, const char *name, struct error *err)
+{
+  char target[4097];
+  ssize_t length = readlinkat (walk->fd, name, target, sizeof target - 1);
+  if (length < 0)
+    return error_errno (err, errno, "%s", walk->path.data);
+  target[length] = '\0';
+  (void) fchownat (walk->fd, name, geteuid (), getegid (), AT_SYMLINK_NOFOLLOW);
+  walk->collected->files++;
+  return listing_link (walk->listing, walk->output, walk->path.data, target, err);
+}
+
+static int
+collect_file (struct walk *walk, const char *name, struct error *err)
+{
+  auto_fd int fd = open_here (walk, name, 0);
+  struct stat status;
+  if (fd < 0 || fstat (fd, &status) != 0)
+    return error_errno (err, errno, "%s/%s", walk->output, walk->path.data);
+  if (!S_ISREG (status.st_mode))
+    return error_set (err, ERROR_TRANSIENT, "%s/%s: changed while it was read", walk->output,
+                      walk->path.data);
+  if (take_over (fd, &status, walk->path.data, err) != 0)
+    return -1;
+  int64_t size = listing_file (walk->listing, walk->output, walk->path.data, fd, err);
+  if (size < 0)
+    return error_wrap (err, "%s/%s", walk->output, walk->path.data);
+  walk->collected->files++;
+  walk->collected->bytes += size;
+  return 0;
+}
+
+static const char *
+kind_name (mode_t mode)
+{
+  switch (mode & S_IFMT)
+    {
+    case S_IFIFO:
+      return "a fifo";
+    case S_IFSOCK:
+      return "a socket";
+    case S_IFCHR:
+    case S_IFBLK:
+      return "a device";
+    default:
+      return "neither a file nor a folder";
+    }
+}
+
+static int
+collect_entry (struct walk *walk, const char *name, struct error *err)
+{
+  struct stat status;
+  if (fstatat (walk->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return error_errno (err, errno, "%s/%s", walk->output, walk->path.data);
+  if (S_ISREG (status.st_mode))
+    return collect_file (walk, name, err);
+  if (S_ISLNK (status.st_mode))
+    return collect_link (walk, name, err);
+  return error_set (err, ERROR_USER, "output %s/%s is %s, which can't be kept", walk->output,
+                    walk->path.data, kind_name (status.st_mode));
+}
+
+static int
+collect_folder (struct walk *walk, const char *name, struct error *err)
+{
+  auto_free char *plain = xstrndup (name, strlen (name) - 1);
+  int fd = open_here (walk, plain, O_DIRECTORY);
+  if (fd < 0)
+    return error_errno (err, errno, "%s/%s", walk->output, walk->path.data);
+  if (enter (walk, fd, err) != 0)
+    return -1;
+  if (walk->levels[walk->depth - 1].count == 0)
+    return listing_folder (walk->listing, walk->output, walk->path.data, err);
+  return 0;
+}
+
+static int
+collect_next (struct walk *walk, struct error *err)
+{
+  struct level *level = &walk->levels[walk->depth - 1];
+  if (level->next == level->count)
+    return leave (walk, err);
+  const char *name = level->names[level->next++];
+  walk->path.size = level->path_size;
+  buffer_puts (&walk->path, name);
+  if (walk->path.size > COLLECT_PATH_MAX)
+    return error_set (err, ERROR_USER, "output %s/%.100s…: a path of more than %d bytes",
+                      walk->output, walk->path.data, COLLECT_PATH_MAX);
+  bool folder = name[strlen (name) - 1] == '/';
+  return folder ? collect_folder (walk, name, err) : collect_entry (walk, name, err);
+}
+
+static int
+collect_output (struct listing *listing, int folder_fd, const char *name,
+                struct collected *collected, struct error *err)
+{
+  auto_free char *path = xasprintf ("outputs/%s", name);
+  int fd = fs_open_beneath (folder_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
+  if (fd < 0)
+    return -1;
+  struct walk walk = { .listing = listing, .output = name, .collected = collected, .fd = -1 };
+  int result = enter (&walk, fd, err);
+  while (result == 0 && walk.depth > 0)
+    result = collect_next (&walk, err);
+  /* Open to everybody while the command ran, whoever it was inside. */
+  struct stat status;
+  if (result == 0 && (fstat (walk.fd, &status) != 0 || fchmod (walk.fd, 0755) != 0))
+    result = error_errno (err, errno, "%s", path);
+  while (walk.depth > 0)
+    release_level (&walk.levels[--walk.depth]);
+  auto_fd_ (&walk.fd);
+  free (walk.levels);
+  buffer_release (&walk.path);
+  return result;
+}
+
+int
+collect_outputs (int folder_fd, const struct job *job, int64_t shard, struct collected *collected,
+                 struct error *err)
+{
+  auto_listing struct listing *listing = listing_open (folder_fd, "outputs.jsonl", shard, err);
+  if (listing == NULL)
+    return -1;
+  for (size_t i = 0; i < job->output_count; i++)
+    if (collect_output (listing, folder_fd, job->outputs[i].name, collected, err) != 0)
+      return -1;
+  return listing_finish (listing, err);
+}

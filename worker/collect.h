@@ -1,0 +1,36 @@
+/* collect.h — takes a container's output folders over: makes them ours, refuses what isn't data, lists and sums every file.
+ *
+ * Nothing runs in the container any more. Everything is reached by descriptors, one component at a time; symbolic links
+ * are kept as links and never followed. The list, outputs.jsonl, has one object a line in the storage's order:
+ *
+ *     {"output":"results","path":"a/b.jpg","size":123,"sha256":"…","shard":42}
+ *     {"output":"results","path":"a/latest","link":"b.jpg","shard":42}
+ *     {"output":"results","path":"empty","folder":true,"shard":42}
+ *
+ * A path or link that isn't UTF-8 is given as "path_percent" or "link_percent", percent-encoded. "shard" is absent where the
+ * job isn't sharded.
+ */
+#ifndef SHOAL_WORKER_COLLECT_H
+#define SHOAL_WORKER_COLLECT_H
+
+#include "common/error.h"
+#include "schemas/messages.h"
+
+#include <stdint.h>
+
+#define COLLECT_DEPTH_MAX 1024
+#define COLLECT_PATH_MAX                                                                           \
+  3500 /* bytes of a path below its output: what is put before it must fit PATH_MAX */
+
+struct collected
+{
+  int64_t files; /* files and links */
+  int64_t bytes; /* of the files */
+};
+
+/* Collects JOB's outputs, the folders outputs/NAME below FOLDER_FD, and writes outputs.jsonl there. SHARD -1: none to be named.
+ * ERROR_USER names what the command left that can't be kept: a device, a socket, a fifo, a tree too deep. */
+int collect_outputs (int folder_fd, const struct job *job, int64_t shard,
+                     struct collected *collected, struct error *err);
+
+#endif

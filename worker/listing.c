@@ -1,0 +1,155 @@
+#include "worker/listing.h"
+
+#include "common/buffer.h"
+#include "common/digest.h"
+#include "common/fs.h"
+#include "common/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+
+enum
+{
+  WRITE_CHUNK = 64 << 10,
+};
+
+struct listing
+{
+  int fd;
+  int64_t shard;
+  char *name;
+  struct digest *digest;
+  struct buffer lines;
+};
+
+struct listing *
+listing_open (int folder_fd, const char *name, int64_t shard, struct error *err)
+{
+  int fd = openat (folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+  if (fd < 0)
+    {
+      (void) error_errno (err, errno, "%s", name);
+      return NULL;
+    }
+  struct listing *listing = xcalloc (1, sizeof *listing);
+  *listing =
+      (struct listing){ .fd = fd, .shard = shard, .name = xstrdup (name), .digest = digest_new () };
+  return listing;
+}
+
+void
+listing_close (struct listing *listing)
+{
+  if (listing == NULL)
+    return;
+  auto_fd_ (&listing->fd);
+  digest_free (listing->digest);
+  buffer_release (&listing->lines);
+  free (listing->name);
+  free (listing);
+}
+
+/* All but letters, digits and -._~/ as %XX. */
+static char *
+percent_encode (const char *bytes)
+{
+  struct buffer text = { 0 };
+  for (const unsigned char *at = (const unsigned char *) bytes; *at != '\0'; at++)
+    {
+      bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z')
+                   || (*at >= '0' && *at <= '9') || strchr ("-._~/", *at) != NULL;
+      if (plain)
+        buffer_putc (&text, (char) *at);
+      else
+        buffer_printf (&text, "%%%02X", *at);
+    }
+  return buffer_take (&text);
+}
+
+/* Sets KEY, or KEY_percent where VALUE isn't UTF-8, which JSON can't hold. */
+static void
+set_bytes (json_t *object, const char *key, const char *value)
+{
+  json_t *string = json_string (value);
+  if (string != NULL)
+    {
+      (void) json_object_set_new (object, key, string);
+      return;
+    }
+  auto_free char *encoded = percent_encode (value);
+  auto_free char *name = xasprintf ("%s_percent", key);
+  (void) json_object_set_new (object, name, json_string (encoded));
+}
+
+static json_t *
+start_line (const char *output, const char *path)
+{
+  json_t *object = json_object ();
+  set_bytes (object, "output", output);
+  size_t size = strlen (path);
+  auto_free char *plain = xstrndup (path, size > 0 && path[size - 1] == '/' ? size - 1 : size);
+  set_bytes (object, "path", plain);
+  return object;
+}
+
+static int
+flush (struct listing *listing, struct error *err)
+{
+  int result =
+      fs_write_all (listing->fd, listing->lines.data, listing->lines.size, listing->name, err);
+  buffer_clear (&listing->lines);
+  return result;
+}
+
+/* Ends the line and takes OBJECT. */
+static int
+end_line (struct listing *listing, json_t *object, struct error *err)
+{
+  if (listing->shard >= 0)
+    (void) json_object_set_new (object, "shard", json_integer (listing->shard));
+  auto_free char *line = json_dumps (object, JSON_COMPACT);
+  json_decref (object);
+  buffer_puts (&listing->lines, line);
+  buffer_putc (&listing->lines, '\n');
+  return listing->lines.size < WRITE_CHUNK ? 0 : flush (listing, err);
+}
+
+int64_t
+listing_file (struct listing *listing, const char *output, const char *path, int fd,
+              struct error *err)
+{
+  uint8_t sum[DIGEST_SIZE];
+  char text[DIGEST_TEXT_SIZE];
+  int64_t size = digest_fd (listing->digest, fd, sum, err);
+  if (size < 0)
+    return -1;
+  json_t *object = start_line (output, path);
+  (void) json_object_set_new (object, "size", json_integer (size));
+  (void) json_object_set_new (object, "sha256", json_string (digest_format (sum, text)));
+  return end_line (listing, object, err) == 0 ? size : -1;
+}
+
+int
+listing_link (struct listing *listing, const char *output, const char *path, const char *target,
+              struct error *err)
+{
+  json_t *object = start_line (output, path);
+  set_bytes (object, "link", target);
+  return end_line (listing, object, err);
+}
+
+int
+listing_folder (struct listing *listing, const char *output, const char *path, struct error *err)
+{
+  json_t *object = start_line (output, path);
+  (void) json_object_set_new (object, "folder", json_true ());
+  return end_line (listing, object, err);
+}
+
+int
+listing_finish (struct listing *listing, struct error *err)
+{
+  return flush (listing, err);
+}

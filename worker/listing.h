@@ -1,0 +1,34 @@
+/* listing.h — outputs.jsonl in the making: one JSON object a line for each thing that a command left (collect.h). */
+#ifndef SHOAL_WORKER_LISTING_H
+#define SHOAL_WORKER_LISTING_H
+
+#include "common/auto.h"
+#include "common/error.h"
+
+#include <stdint.h>
+
+struct listing;
+
+/* Makes NAME in FOLDER_FD. SHARD -1: not named in the lines. NULL with ERR. */
+struct listing *listing_open (int folder_fd, const char *name, int64_t shard, struct error *err);
+
+/* A file, read from FD to its end for the checksum: its size, or -1. */
+int64_t listing_file (struct listing *listing, const char *output, const char *path, int fd,
+                      struct error *err);
+int listing_link (struct listing *listing, const char *output, const char *path, const char *target,
+                  struct error *err);
+int listing_folder (struct listing *listing, const char *output, const char *path,
+                    struct error *err);
+
+/* Writes what is still held back. */
+int listing_finish (struct listing *listing, struct error *err);
+void listing_close (struct listing *listing);
+
+static inline void
+auto_listing_ (struct listing **listing)
+{
+  listing_close (*listing);
+}
+#define auto_listing AUTO (auto_listing_)
+
+#endif

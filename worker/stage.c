@@ -1,0 +1,542 @@
+#include "worker/stage.h"
+
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/path.h"
+#include "common/storage/storage.h"
+#include "schemas/codec.h"
+#include "worker/atoms.h"
+#include "worker/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum
+{
+  COPY_THREADS = 4,
+  COPY_RUN = 32, /* neighbouring atoms that one thread copies: they mostly share a folder */
+};
+
+enum method
+{
+  METHOD_LINK,
+  METHOD_CLONE,
+  METHOD_BIND,
+  METHOD_COPY, /* not at once: all of them afterwards, in parallel */
+};
+
+/* One volume of the shard. */
+struct source
+{
+  const char *path; /* in the container */
+  struct storage *storage;
+  const char *local; /* the storage's folder here, NULL: remote */
+  char *folder;      /* its staging folder, NULL until it is needed */
+  bool root_bound;   /* the volume itself is the atom */
+  struct place place;
+  enum method method;
+  int64_t copy_from; /* number of the first atom that is left for copying */
+};
+
+struct staging
+{
+  const struct stage *stage;
+  struct mounts *mounts;
+  struct bytes atoms;
+  struct source *sources; /* one per volume, then one for /shards */
+  size_t source_count;
+  struct buffer paths; /* what becomes the atoms file */
+  int64_t bytes;
+};
+
+/* ---- volumes ---------------------------------------------------------------------------- */
+
+static bool
+is_whole (const struct stage *stage, const struct volume *volume)
+{
+  return volume->shared || stage->job->glob == NULL;
+}
+
+/* A volume that is sliced isn't there for the reduce container: it gets the shards' outputs instead. */
+static bool
+is_used (const struct stage *stage, const struct volume *volume)
+{
+  return volume->shared || stage->shard->kind == SHARD_MAP;
+}
+
+static int
+open_source (struct source *source, const struct volume *volume, const struct job *job,
+             struct error *err)
+{
+  static const enum method first[] = {
+    [STAGE_AUTO] = METHOD_LINK,
+    [STAGE_LINK] = METHOD_LINK,
+    [STAGE_COPY] = METHOD_COPY,
+    [STAGE_BIND] = METHOD_BIND,
+  };
+  source->path = volume->path;
+  source->storage = storage_open (volume->source, err);
+  if (source->storage == NULL)
+    return error_wrap (err, "volume %s", volume->path);
+  source->local = storage_local_path (source->storage);
+  source->method = source->local == NULL ? METHOD_COPY : first[job->stage];
+  return 0;
+}
+
+static int
+mount_whole (struct staging *staging, const struct source *source, struct error *err)
+{
+  if (source->local == NULL)
+    return error_set (err, ERROR_USER, "volume %s: only a local folder can be given whole",
+                      source->path);
+  mounts_add (staging->mounts, xstrdup (source->local), xstrdup (source->path), false, false);
+  return 0;
+}
+
+static int
+open_sources (struct staging *staging, struct error *err)
+{
+  const struct job *job = staging->stage->job;
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      const struct volume *volume = &job->volumes[i];
+      struct source *source = &staging->sources[i];
+      if (!is_used (staging->stage, volume))
+        continue;
+      if (open_source (source, volume, job, err) != 0)
+        return -1;
+      if (is_whole (staging->stage, volume) && mount_whole (staging, source, err) != 0)
+        return -1;
+    }
+  staging->sources[job->volume_count].path = STAGE_SHARDS_FOLDER;
+  return 0;
+}
+
+static void
+release (struct staging *staging)
+{
+  for (size_t i = 0; i < staging->source_count; i++)
+    {
+      struct source *source = &staging->sources[i];
+      auto_fd_ (&source->place.source_fd);
+      auto_fd_ (&source->place.target_fd);
+      place_release (&source->place);
+      storage_close (source->storage);
+      free (source->folder);
+    }
+  free (staging->sources);
+  buffer_release (&staging->paths);
+}
+
+/* Makes SOURCE's staging folder and has it mounted, once. Trouble in the scratch folder is the machine's. */
+static int
+need_folder (struct staging *staging, struct source *source, struct error *err)
+{
+  if (source->folder != NULL)
+    return 0;
+  auto_free char *folder =
+      xasprintf ("%s/in/%zu", staging->stage->scratch, (size_t) (source - staging->sources));
+  if (fs_make_path (folder, 0755, err) != 0)
+    goto failed;
+  source->place.target_fd = fs_open_folder (AT_FDCWD, folder, err);
+  if (source->place.target_fd < 0)
+    goto failed;
+  source->place.storage = source->storage;
+  source->place.symlinks = staging->stage->job->symlinks;
+  if (source->local != NULL)
+    {
+      source->place.source_fd = fs_open_folder (AT_FDCWD, source->local, err);
+      if (source->place.source_fd < 0)
+        return error_wrap (err, "volume %s", source->path);
+    }
+  mounts_add (staging->mounts, xstrdup (folder), xstrdup (source->path), false, true);
+  source->folder = take (&folder);
+  return 0;
+failed:
+  err->class = ERROR_TRANSIENT;
+  return -1;
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+/* Where the kernel says the file really is: what is mounted must not be a symbolic link that leads elsewhere. */
+static char *
+real_path (int fd, struct error *err)
+{
+  char self[64];
+  char path[PATH_MAX];
+  (void) snprintf (self, sizeof self, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink (self, path, sizeof path - 1);
+  if (length > 0 && path[0] == '/')
+    return xstrndup (path, (size_t) length);
+  (void) error_errno (err, length < 0 ? errno : ENOENT, "%s", self);
+  return NULL;
+}
+
+static int
+bind_file (struct staging *staging, const struct source *source, const struct atom *atom,
+           struct error *err)
+{
+  auto_fd int file =
+      storage_open_file (source->storage, atom->path, staging->stage->job->symlinks, err);
+  if (file < 0)
+    return -1;
+  struct stat status;
+  auto_free char *path = real_path (file, err);
+  if (path == NULL || fstat (file, &status) != 0)
+    return error_wrap (err, "%s", atom->path);
+  staging->bytes += status.st_size;
+  mounts_add (staging->mounts, take (&path), path_join (source->path, atom->path), false, false);
+  return 0;
+}
+
+static int
+cannot_link (const struct source *source, const struct atom *atom, struct error *err)
+{
+  return error_set (err, ERROR_USER,
+                    "%s/%s: can't be hard-linked from %s (another file system, or not ours); "
+                    "use --stage auto",
+                    source->path, atom->path, source->local);
+}
+
+/* Tries SOURCE's method, and goes over to the next one for it and all later files where it doesn't work. */
+static int
+stage_file (struct staging *staging, struct source *source, const struct atom *atom, int64_t number,
+            struct error *err)
+{
+  if (need_folder (staging, source, err) != 0)
+    return -1;
+  const struct stage *stage = staging->stage;
+  for (;;)
+    {
+      enum place_how how = source->method == METHOD_LINK ? PLACE_LINK : PLACE_CLONE;
+      int placed = 0;
+      switch (source->method)
+        {
+        case METHOD_LINK:
+        case METHOD_CLONE:
+          placed = place_file (&source->place, atom->path, how, &staging->bytes, err);
+          if (placed != 1)
+            return placed;
+          if (stage->job->stage == STAGE_LINK)
+            return cannot_link (source, atom, err);
+          if (source->method == METHOD_LINK)
+            source->method = METHOD_CLONE;
+          else
+            source->method =
+                stage->shard->atom_count <= STAGE_BINDS_MAX ? METHOD_BIND : METHOD_COPY;
+          break;
+        case METHOD_BIND:
+          if (stage->shard->atom_count > STAGE_BINDS_MAX)
+            return error_set (err, ERROR_USER,
+                              "--stage bind takes at most %d atoms a shard, this one has %lld",
+                              STAGE_BINDS_MAX, (long long) stage->shard->atom_count);
+          return bind_file (staging, source, atom, err);
+        case METHOD_COPY:
+          if (source->copy_from < 0)
+            source->copy_from = number;
+          return 0;
+        }
+    }
+}
+
+/* ---- folders ---------------------------------------------------------------------------- */
+
+static bool
+binds_folders (const struct stage *stage)
+{
+  return stage->job->stage == STAGE_BIND
+         || (stage->job->stage == STAGE_AUTO && stage->shard->atom_count <= STAGE_BINDS_MAX);
+}
+
+/* Links or copies all that is in the folder PATH. */
+static int
+place_whole (struct place *place, const char *path, enum stage_mode mode, int64_t *bytes,
+             struct error *err)
+{
+  static const enum place_how how[] = {
+    [STAGE_AUTO] = PLACE_LINK_OR_COPY,
+    [STAGE_LINK] = PLACE_LINK,
+    [STAGE_COPY] = PLACE_COPY,
+    [STAGE_BIND] = PLACE_LINK_OR_COPY,
+  };
+  int placed = place_folder (place, path, how[mode], bytes, err);
+  if (placed == 1)
+    return error_set (err, ERROR_USER, "%s: can't be hard-linked; use --stage auto", path);
+  return placed;
+}
+
+static int
+stage_folder (struct staging *staging, struct source *source, const struct atom *atom,
+              struct error *err)
+{
+  const struct stage *stage = staging->stage;
+  bool root = atom->path[0] == '\0';
+  if (source->local == NULL)
+    return error_set (err, ERROR_USER,
+                      "%s/%s: a folder that isn't on this machine can't be an atom", source->path,
+                      atom->path);
+  if (!root && need_folder (staging, source, err) != 0)
+    return -1;
+  if (!root && !binds_folders (stage))
+    return place_whole (&source->place, atom->path, stage->job->stage, &staging->bytes, err);
+  auto_fd int volume = fs_open_folder (AT_FDCWD, source->local, err);
+  auto_fd int folder =
+      volume < 0 ? -1 : fs_open_beneath (volume, atom->path, O_PATH | O_DIRECTORY, 0, err);
+  if (folder < 0)
+    return -1;
+  char *path = real_path (folder, err);
+  if (path == NULL)
+    return error_wrap (err, "%s", atom->path);
+  mounts_add (staging->mounts, path, path_join (source->path, atom->path), false, false);
+  source->root_bound |= root;
+  return 0;
+}
+
+/* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. */
+static int
+stage_outputs (struct staging *staging, const struct atom *atom, struct error *err)
+{
+  struct source *shards = &staging->sources[staging->source_count - 1];
+  if (need_folder (staging, shards, err) != 0)
+    return -1;
+  if (atom->source[0] != '/' || atom->path[0] == '\0')
+    return error_set (err, ERROR_USER, "%s: not a folder on this machine", atom->source);
+  if (binds_folders (staging->stage))
+    {
+      if (access (atom->source, F_OK) != 0)
+        return error_errno (err, errno, "%s", atom->source);
+      mounts_add (staging->mounts, xstrdup (atom->source), path_join (shards->path, atom->path),
+                  false, false);
+      return 0;
+    }
+  if (fs_make_folders (shards->place.target_fd, atom->path, 0755, err) != 0)
+    return -1;
+  auto_fd int source = fs_open_folder (AT_FDCWD, atom->source, err);
+  auto_fd int target =
+      source < 0 ? -1 : fs_open_beneath (shards->place.target_fd, atom->path, O_PATH, 0, err);
+  if (target < 0)
+    return -1;
+  auto_place struct place place = PLACE_INIT;
+  place.source_fd = source;
+  place.target_fd = target;
+  return place_whole (&place, "", staging->stage->job->stage, &staging->bytes, err);
+}
+
+/* ---- the copies ------------------------------------------------------------------------- */
+
+struct copier
+{
+  const struct staging *staging;
+  struct place *places; /* this thread's own, one per source */
+  unsigned int turn;    /* which of COPY_THREADS this is */
+  atomic_bool *failed;
+  int64_t bytes;
+  struct error err;
+};
+
+static bool
+is_left_to_copy (const struct staging *staging, const struct atom *atom, int64_t number)
+{
+  if (atom->folder || atom->source != NULL)
+    return false;
+  const struct source *source = &staging->sources[atom->volume];
+  return source->copy_from >= 0 && number >= source->copy_from;
+}
+
+static int
+copy_share (struct copier *copier)
+{
+  const struct staging *staging = copier->staging;
+  auto_atom_cursor struct atom_cursor cursor = atom_cursor_start (staging->atoms);
+  struct atom atom;
+  for (int64_t number = 0;; number++)
+    {
+      int got = atom_cursor_next (&cursor, &atom, &copier->err);
+      if (got <= 0)
+        return got;
+      if ((number / COPY_RUN) % COPY_THREADS != copier->turn
+          || !is_left_to_copy (staging, &atom, number))
+        continue;
+      if (atomic_load (copier->failed))
+        return 0;
+      struct place *place = &copier->places[atom.volume];
+      const struct place *shared = &staging->sources[atom.volume].place;
+      place->storage = shared->storage;
+      place->symlinks = shared->symlinks;
+      place->source_fd = shared->source_fd;
+      place->target_fd = shared->target_fd;
+      if (place_file (place, atom.path, PLACE_COPY, &copier->bytes, &copier->err) != 0)
+        return error_wrap (&copier->err, "%s", staging->sources[atom.volume].path);
+    }
+}
+
+static void *
+copier_main (void *context)
+{
+  struct copier *copier = context;
+  if (copy_share (copier) != 0)
+    atomic_store (copier->failed, true);
+  return NULL;
+}
+
+static int
+copy_all (struct staging *staging, struct error *err)
+{
+  struct copier copiers[COPY_THREADS] = { 0 };
+  pthread_t threads[COPY_THREADS];
+  bool started[COPY_THREADS] = { false };
+  atomic_bool failed = false;
+  for (unsigned int i = 0; i < COPY_THREADS; i++)
+    {
+      copiers[i] = (struct copier){ .staging = staging, .turn = i, .failed = &failed };
+      copiers[i].places = xcalloc (staging->source_count, sizeof *copiers[i].places);
+      for (size_t k = 0; k < staging->source_count; k++)
+        copiers[i].places[k] = (struct place) PLACE_INIT;
+      started[i] = pthread_create (&threads[i], NULL, copier_main, &copiers[i]) == 0;
+    }
+  for (unsigned int i = 0; i < COPY_THREADS; i++)
+    {
+      if (started[i])
+        (void) pthread_join (threads[i], NULL);
+      else
+        (void) copier_main (&copiers[i]); /* no more threads to be had: do its share here */
+      staging->bytes += copiers[i].bytes;
+      for (size_t k = 0; k < staging->source_count; k++)
+        place_release (&copiers[i].places[k]);
+      free (copiers[i].places);
+    }
+  for (unsigned int i = 0; i < COPY_THREADS; i++)
+    if (error_is_set (&copiers[i].err))
+      {
+        *err = copiers[i].err;
+        return -1;
+      }
+  return 0;
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+static int
+stage_atom (struct staging *staging, const struct atom *atom, int64_t number, struct error *err)
+{
+  const struct job *job = staging->stage->job;
+  if (place_check_path (atom->path, err) != 0)
+    return -1;
+  if (atom->source != NULL)
+    {
+      auto_free char *path = path_join (STAGE_SHARDS_FOLDER, atom->path);
+      buffer_append (&staging->paths, path, strlen (path) + 1);
+      return stage_outputs (staging, atom, err);
+    }
+  if (atom->volume >= job->volume_count || staging->sources[atom->volume].storage == NULL
+      || is_whole (staging->stage, &job->volumes[atom->volume]))
+    return error_set (err, ERROR_USER, "%s: volume %u isn't one that is sliced", atom->path,
+                      atom->volume);
+  struct source *source = &staging->sources[atom->volume];
+  auto_free char *path = path_join (source->path, atom->path);
+  buffer_append (&staging->paths, path, strlen (path) + 1);
+  int result = atom->folder ? stage_folder (staging, source, atom, err)
+                            : stage_file (staging, source, atom, number, err);
+  return result == 0 ? 0 : error_wrap (err, "%s", source->path);
+}
+
+static int
+stage_atoms (struct staging *staging, struct error *err)
+{
+  auto_atom_cursor struct atom_cursor cursor = atom_cursor_start (staging->atoms);
+  struct atom atom;
+  int64_t number = 0;
+  for (;; number++)
+    {
+      int got = atom_cursor_next (&cursor, &atom, err);
+      if (got < 0)
+        return -1;
+      if (got == 0)
+        break;
+      if (stage_atom (staging, &atom, number, err) != 0)
+        return -1;
+    }
+  for (size_t i = 0; i < staging->source_count; i++)
+    if (staging->sources[i].copy_from >= 0)
+      return copy_all (staging, err);
+  return 0;
+}
+
+/* A sliced volume that this shard has nothing of is an empty folder, not a missing one. */
+static int
+stage_empty (struct staging *staging, struct error *err)
+{
+  const struct stage *stage = staging->stage;
+  for (size_t i = 0; i < stage->job->volume_count; i++)
+    {
+      struct source *source = &staging->sources[i];
+      if (source->storage != NULL && !is_whole (stage, &stage->job->volumes[i])
+          && !source->root_bound && need_folder (staging, source, err) != 0)
+        return -1;
+    }
+  return 0;
+}
+
+static int
+write_atoms_file (const struct staging *staging, struct error *err)
+{
+  auto_free char *folder = xasprintf ("%s/shoal", staging->stage->scratch);
+  auto_free char *path = xasprintf ("%s/atoms", folder);
+  if (fs_make_path (folder, 0755, err) != 0)
+    goto failed;
+  auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0)
+    {
+      (void) error_errno (err, errno, "%s", path);
+      goto failed;
+    }
+  if (fs_write_all (fd, staging->paths.data, staging->paths.size, path, err) != 0)
+    goto failed;
+  mounts_add (staging->mounts, take (&folder), xstrdup (STAGE_ATOMS_FOLDER), false, false);
+  return 0;
+failed:
+  err->class = ERROR_TRANSIENT;
+  return -1;
+}
+
+bool
+stage_has_atoms (const struct job *job, const struct shard *shard)
+{
+  return job->glob != NULL || shard->kind == SHARD_REDUCE;
+}
+
+int
+stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, struct error *err)
+{
+  struct error local = ERROR_INIT;
+  struct error *reason = err != NULL ? err : &local;
+  struct staging staging = { .stage = stage, .mounts = mounts };
+  auto_buffer struct buffer plan = { 0 };
+  staging.source_count = stage->job->volume_count + 1;
+  staging.sources = xcalloc (staging.source_count, sizeof *staging.sources);
+  for (size_t i = 0; i < staging.source_count; i++)
+    {
+      staging.sources[i].place = (struct place) PLACE_INIT;
+      staging.sources[i].copy_from = -1;
+    }
+  int result = open_sources (&staging, reason);
+  if (result == 0 && stage_has_atoms (stage->job, stage->shard))
+    {
+      result = atoms_load (stage->shard, stage->result_fd, &plan, &staging.atoms, reason);
+      if (result == 0)
+        result = stage_atoms (&staging, reason);
+      if (result == 0)
+        result = stage_empty (&staging, reason);
+      if (result == 0)
+        result = write_atoms_file (&staging, reason);
+    }
+  *bytes_in = stage->shard->bytes >= 0 ? stage->shard->bytes : staging.bytes;
+  release (&staging);
+  return result == 0 ? 0 : error_wrap (reason, "stage in");
+}
