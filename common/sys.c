@@ -3,6 +3,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,12 @@ ssize_t
 sys_write (int fd, const void *bytes, size_t n)
 {
   return fails (SYS_WRITE) ? -1 : write (fd, bytes, n);
+}
+
+ssize_t
+sys_splice (int source, int target, size_t n, unsigned int flags)
+{
+  return fails (SYS_WRITE) ? -1 : splice (source, NULL, target, NULL, n, flags);
 }
 
 int
