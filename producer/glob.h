@@ -33,8 +33,12 @@ auto_glob_ (struct glob **glob)
 }
 #define auto_glob AUTO (auto_glob_)
 
-/* Whether PATH (no slash before or behind it) matches as a whole. */
+/* Whether PATH (no slash before or behind it; "" is the base itself) matches as a whole. */
 bool glob_match (const struct glob *glob, const char *path, size_t size);
+
+/* Whether the folder PATH is meant itself: as glob_match, but `**` at the end of a pattern stands for files only, so that
+ * neither an empty folder nor the base matches it. */
+bool glob_match_folder (const struct glob *glob, const char *path, size_t size);
 
 /* Whether something below the folder PATH ("" for the base itself) can match: a folder for which this
  * is false needs no listing. Never false for a folder that holds a match. */

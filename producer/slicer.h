@@ -23,6 +23,9 @@ struct slicer_sink
 
   /* NULL, or called now and then with the paths looked at and the atoms found so far. */
   void (*progress) (void *context, int64_t listed, int64_t atoms);
+
+  /* NULL, or called now and then, also while no shard gets full. Non-zero ends the slicing and is returned. */
+  int (*alive) (void *context, struct error *err);
 };
 
 struct plan

@@ -35,7 +35,7 @@ auto_storage_ (struct storage **storage)
 
 struct storage_entry
 {
-  const char *path; /* valid during the call */
+  const char *path; /* valid during the call, NUL behind it */
   size_t path_size;
   bool folder;
   int64_t size;     /* bytes of a file when the visitor wants sizes, else -1 */
@@ -45,9 +45,10 @@ struct storage_visitor
 {
   void *context;
   bool want_sizes;        /* costs a stat per file on a file system: only when bytes matter */
-  enum symlinks symlinks; /* which links are files; links to folders never are entered */
+  enum symlinks symlinks; /* which links are files; one to a folder is left out, wherever that lies */
 
-  /* Whether the folder PATH ("" the root) is worth listing; one for which this is false isn't opened. */
+  /* Whether the folder PATH ("" the root) is worth listing; one for which this is false isn't opened. Asked once
+   * for each folder, before what is in it and after its entry. */
   bool (*enter) (void *context, const char *path, size_t path_size);
 
   /* Each entry below the root, in order. With `folder`, comes before enter is asked. Non-zero ends the listing and is
@@ -55,11 +56,11 @@ struct storage_visitor
   int (*entry) (void *context, const struct storage_entry *entry, struct error *err);
 
   /* A symbolic link matters only if its path does: true when PATH, were it a file, would be used. Links
-   * that aren't wanted are never resolved and never an error. */
+   * that aren't wanted are never resolved and never an error. NULL: all are. */
   bool (*wanted) (void *context, const char *path, size_t path_size);
 };
 
-/* Lists all below the root. 0, what `entry` returned, or -1. */
+/* Lists all below the root: files and folders; devices, sockets and pipes are left out. 0, what `entry` returned, or -1. */
 int storage_list (struct storage *storage, const struct storage_visitor *visitor,
                   struct error *err);
 

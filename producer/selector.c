@@ -1,0 +1,391 @@
+#include "producer/selector.h"
+
+#include "common/memory.h"
+#include "common/path.h"
+
+#include <string.h>
+
+enum
+{
+  TICK = 1024, /* paths between two ticks */
+};
+
+int
+selection_compile (const struct job *job, struct selection *selection, struct error *err)
+{
+  selection->glob = glob_compile (job->glob, err);
+  if (selection->glob == NULL)
+    return -1;
+  selection->excludes = xcalloc (job->exclude.count + 1, sizeof (struct glob *));
+  for (size_t i = 0; i < job->exclude.count; i++)
+    {
+      struct glob *exclude = glob_compile (job->exclude.items[i], err);
+      if (exclude == NULL)
+        return error_wrap (err, "exclude");
+      selection->excludes[selection->exclude_count++] = exclude;
+    }
+  return 0;
+}
+
+void
+selection_release (struct selection *selection)
+{
+  glob_free (selection->glob);
+  for (size_t i = 0; i < selection->exclude_count; i++)
+    glob_free (selection->excludes[i]);
+  free (selection->excludes);
+  *selection = (struct selection){ 0 };
+}
+
+/* ---- where a path lies ----------------------------------------------------------------- */
+
+struct pending
+{
+  size_t path_size; /* of `pending_path` */
+  bool spoilt;      /* something in it has matched */
+  int64_t bytes;
+};
+
+struct selector
+{
+  const struct selection *selection;
+  const struct selector_sink *sink;
+  const struct volume *volume;
+  uint32_t index;
+  bool sizes;
+
+  struct strlist hidden; /* where other volumes are mounted in this one */
+  const char *inner;     /* the base path below the volume's root, "" when it isn't */
+  struct buffer place;   /* the volume's root below the base path and "/", then the path just seen */
+  size_t root_size;
+
+  struct pending *pending; /* each lies in the one before it */
+  size_t pending_count;
+  size_t pending_capacity;
+  struct buffer pending_path; /* of the last one */
+
+  bool enter;     /* the answer for the folder just seen */
+  int64_t listed; /* since the last tick */
+};
+
+/* A path as the patterns see it: relative to the base path. */
+struct place
+{
+  enum
+  {
+    PLACE_OUTSIDE,
+    PLACE_ABOVE, /* a folder on the way down to the base path */
+    PLACE_INSIDE,
+  } where;
+  const char *path;
+  size_t size;
+};
+
+/* Whether PATH is FOLDER ("" the root) or lies in it. */
+static bool
+lies_in (const char *path, size_t size, const char *folder, size_t folder_size)
+{
+  if (folder_size == 0)
+    return true;
+  return size >= folder_size && memcmp (path, folder, folder_size) == 0
+         && (size == folder_size || path[folder_size] == '/');
+}
+
+static struct place
+find_place (struct selector *selector, const char *path, size_t size)
+{
+  size_t inner = strlen (selector->inner);
+  if (inner > 0)
+    {
+      if (lies_in (path, size, selector->inner, inner))
+        {
+          size_t skip = size == inner ? inner : inner + 1;
+          return (struct place){ PLACE_INSIDE, path + skip, size - skip };
+        }
+      bool above = lies_in (selector->inner, inner, path, size);
+      return (struct place){ .where = above ? PLACE_ABOVE : PLACE_OUTSIDE };
+    }
+  if (selector->root_size == 0)
+    return (struct place){ PLACE_INSIDE, path, size };
+  selector->place.size = selector->root_size;
+  if (size == 0)
+    return (struct place){ PLACE_INSIDE, selector->place.data, selector->root_size - 1 };
+  buffer_append (&selector->place, path, size);
+  return (struct place){ PLACE_INSIDE, selector->place.data, selector->place.size };
+}
+
+static bool
+is_hidden (const struct selector *selector, const char *path, size_t size)
+{
+  for (size_t i = 0; i < selector->hidden.count; i++)
+    {
+      const char *mount = selector->hidden.items[i];
+      if (lies_in (path, size, mount, strlen (mount)))
+        return true;
+    }
+  return false;
+}
+
+static bool
+is_excluded (const struct selector *selector, struct place place)
+{
+  const struct selection *selection = selector->selection;
+  for (size_t i = 0; i < selection->exclude_count; i++)
+    if (glob_match (selection->excludes[i], place.path, place.size))
+      return true;
+  return false;
+}
+
+/* ---- pending folders ------------------------------------------------------------------- */
+
+/* The inside has won in all pending folders. One that is spoilt has only spoilt ones above it. */
+static void
+spoil (struct selector *selector)
+{
+  for (size_t i = selector->pending_count; i > 0 && !selector->pending[i - 1].spoilt; i--)
+    selector->pending[i - 1].spoilt = true;
+}
+
+static void
+push_pending (struct selector *selector, const char *path, size_t size)
+{
+  if (selector->pending_count == selector->pending_capacity)
+    {
+      selector->pending_capacity = selector->pending_capacity * 2 + 8;
+      selector->pending = xrealloc (selector->pending, selector->pending_capacity,
+                                    sizeof *selector->pending);
+    }
+  buffer_clear (&selector->pending_path);
+  buffer_append (&selector->pending_path, path, size);
+  selector->pending[selector->pending_count++]
+      = (struct pending){ .path_size = size, .spoilt = false, .bytes = selector->sizes ? 0 : -1 };
+}
+
+static int
+emit_folder (struct selector *selector, const char *path, size_t size, int64_t bytes,
+             struct error *err)
+{
+  for (size_t i = 0; i < selector->hidden.count; i++)
+    if (lies_in (selector->hidden.items[i], strlen (selector->hidden.items[i]), path, size))
+      return error_set (err, ERROR_USER,
+                        "the folder %s/%s matches the pattern as a whole, but another volume is "
+                        "mounted in it at %s/%s",
+                        selector->volume->path, path, selector->volume->path,
+                        selector->hidden.items[i]);
+  spoil (selector);
+  const struct atom atom = {
+    .volume = selector->index,
+    .folder = true,
+    .size = -1,
+    .path = path,
+    .path_size = size,
+  };
+  return selector->sink->atom (selector->sink->context, &atom, bytes, err);
+}
+
+/* Decides the pending folders that PATH isn't in; NULL: all. */
+static int
+leave_folders (struct selector *selector, const char *path, size_t size, struct error *err)
+{
+  while (selector->pending_count > 0)
+    {
+      struct pending last = selector->pending[selector->pending_count - 1];
+      selector->pending_path.size = last.path_size;
+      if (path != NULL && lies_in (path, size, selector->pending_path.data, last.path_size))
+        return 0;
+      selector->pending_count--;
+      if (last.spoilt)
+        continue;
+      const char *name = "";
+      if (last.path_size > 0)
+        {
+          name = selector->pending_path.data;
+          selector->pending_path.data[last.path_size] = '\0';
+        }
+      int result = emit_folder (selector, name, last.path_size, last.bytes, err);
+      if (result != 0)
+        return result;
+    }
+  return 0;
+}
+
+static bool
+is_summing (const struct selector *selector)
+{
+  return selector->sizes && selector->pending_count > 0
+         && !selector->pending[selector->pending_count - 1].spoilt;
+}
+
+/* ---- what the listing shows ------------------------------------------------------------ */
+
+static int
+see_folder (struct selector *selector, const char *path, size_t size, struct place place,
+            struct error *err)
+{
+  const struct glob *glob = selector->selection->glob;
+  bool itself = glob_match_folder (glob, place.path, place.size);
+  bool below = glob_may_match_below (glob, place.path, place.size);
+  if ((itself || below) && is_excluded (selector, place))
+    {
+      spoil (selector);
+      selector->enter = false;
+      return 0;
+    }
+  if (itself && !below && !selector->sizes)
+    {
+      selector->enter = false;
+      return emit_folder (selector, path, size, -1, err);
+    }
+  if (itself)
+    push_pending (selector, path, size);
+  selector->enter = below || is_summing (selector);
+  return 0;
+}
+
+static int
+see_file (struct selector *selector, const struct storage_entry *entry, struct place place,
+          struct error *err)
+{
+  if (selector->sizes && entry->size > 0)
+    for (size_t i = 0; i < selector->pending_count; i++)
+      selector->pending[i].bytes += entry->size;
+  if (!glob_match (selector->selection->glob, place.path, place.size))
+    return 0;
+  spoil (selector);
+  if (is_excluded (selector, place))
+    return 0;
+  const struct atom atom = {
+    .volume = selector->index,
+    .size = entry->size,
+    .path = entry->path,
+    .path_size = entry->path_size,
+  };
+  return selector->sink->atom (selector->sink->context, &atom, entry->size, err);
+}
+
+static int
+tick (struct selector *selector, struct error *err)
+{
+  int64_t listed = selector->listed;
+  selector->listed = 0;
+  return selector->sink->tick (selector->sink->context, listed, err);
+}
+
+static int
+on_entry (void *context, const struct storage_entry *entry, struct error *err)
+{
+  struct selector *selector = context;
+  int result = ++selector->listed >= TICK ? tick (selector, err) : 0;
+  if (result == 0)
+    result = leave_folders (selector, entry->path, entry->path_size, err);
+  if (result != 0)
+    return result;
+  selector->enter = false;
+  if (is_hidden (selector, entry->path, entry->path_size))
+    return 0;
+  struct place place = find_place (selector, entry->path, entry->path_size);
+  selector->enter = place.where == PLACE_ABOVE;
+  if (place.where != PLACE_INSIDE || (place.size == 0 && !entry->folder))
+    return 0;
+  if (entry->folder)
+    return see_folder (selector, entry->path, entry->path_size, place, err);
+  return see_file (selector, entry, place, err);
+}
+
+static bool
+on_enter (void *context, const char *path, size_t size)
+{
+  (void) path;
+  (void) size;
+  return ((const struct selector *) context)->enter;
+}
+
+/* A link: as see_file, but before it is known what it leads to. */
+static bool
+on_wanted (void *context, const char *path, size_t size)
+{
+  struct selector *selector = context;
+  if (is_hidden (selector, path, size))
+    return false;
+  struct place place = find_place (selector, path, size);
+  if (place.where != PLACE_INSIDE
+      || !glob_match (selector->selection->glob, place.path, place.size))
+    return false;
+  if (!is_excluded (selector, place))
+    return true;
+  for (size_t i = 0; i < selector->pending_count; i++)
+    if (lies_in (path, size, selector->pending_path.data, selector->pending[i].path_size))
+      selector->pending[i].spoilt = true;
+  return false;
+}
+
+/* ---- a volume -------------------------------------------------------------------------- */
+
+/* Where the volume's root and the base path lie to each other, and what other volumes hide. */
+static int
+lay_out (struct selector *selector, const struct job *job, struct error *err)
+{
+  const char *path = selector->volume->path;
+  const char *root = path_below (path, job->base_path);
+  selector->inner = path_below (job->base_path, path);
+  if (root == NULL && selector->inner == NULL)
+    return error_set (err, ERROR_USER, "the volume %s lies neither below nor above the base path %s",
+                      path, job->base_path);
+  if (selector->inner == NULL)
+    selector->inner = "";
+  if (root != NULL && root[0] != '\0')
+    buffer_printf (&selector->place, "%s/", root);
+  selector->root_size = selector->place.size;
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      const char *below = path_below (job->volumes[i].path, path);
+      if (i != selector->index && below != NULL)
+        strlist_add (&selector->hidden, below);
+    }
+  return 0;
+}
+
+static int
+select_all (struct selector *selector, const struct job *job, struct storage *storage,
+            struct error *err)
+{
+  if (lay_out (selector, job, err) != 0)
+    return -1;
+  const struct storage_visitor visitor = {
+    .context = selector,
+    .want_sizes = selector->sizes,
+    .symlinks = job->symlinks,
+    .enter = on_enter,
+    .entry = on_entry,
+    .wanted = on_wanted,
+  };
+  selector->enter = true;
+  struct place place = find_place (selector, "", 0);
+  int result = 0;
+  if (place.where == PLACE_INSIDE)
+    result = see_folder (selector, "", 0, place, err);
+  if (result == 0)
+    result = storage_list (storage, &visitor, err);
+  if (result == 0)
+    result = leave_folders (selector, NULL, 0, err);
+  return result != 0 ? result : tick (selector, err);
+}
+
+int
+selector_run (const struct job *job, size_t index, const struct selection *selection,
+              struct storage *storage, const struct selector_sink *sink, struct error *err)
+{
+  struct selector selector = {
+    .selection = selection,
+    .sink = sink,
+    .volume = &job->volumes[index],
+    .index = (uint32_t) index,
+    .sizes = job->batch_bytes > 0,
+  };
+  int result = select_all (&selector, job, storage, err);
+  strlist_release (&selector.hidden);
+  buffer_release (&selector.place);
+  buffer_release (&selector.pending_path);
+  free (selector.pending);
+  return result;
+}
