@@ -70,7 +70,8 @@ check (const char *pattern, bool *braces, struct error *err)
   size_t depth = 0;
   const char *end = pattern + strlen (pattern);
   if (end - pattern > PATTERN_MAX)
-    return error_set (err, ERROR_USER, "pattern '%.60s…': longer than %d bytes", pattern, PATTERN_MAX);
+    return error_set (err, ERROR_USER, "pattern '%.60s…': longer than %d bytes", pattern,
+                      PATTERN_MAX);
   for (const char *at = pattern; at < end;)
     {
       if (*at == '[')

@@ -41,9 +41,9 @@ struct token
 
 enum component_shape
 {
-  SHAPE_DEEP,  /* ** */
-  SHAPE_TEXT,  /* one token of text */
-  SHAPE_ENDS,  /* text * text, either may be missing */
+  SHAPE_DEEP, /* ** */
+  SHAPE_TEXT, /* one token of text */
+  SHAPE_ENDS, /* text * text, either may be missing */
   SHAPE_OTHER,
 };
 
@@ -74,8 +74,7 @@ struct glob
 static struct token *
 add_token (struct component *component, enum token_kind kind)
 {
-  component->tokens
-      = xrealloc (component->tokens, component->count + 1, sizeof *component->tokens);
+  component->tokens = xrealloc (component->tokens, component->count + 1, sizeof *component->tokens);
   struct token *token = &component->tokens[component->count++];
   *token = (struct token){ .kind = kind };
   return token;
@@ -87,8 +86,7 @@ add_text (struct component *component, const char **at, const char *end)
 {
   const char *from = *at;
   bool stray = utf8_next (at, end) >= UTF8_STRAY;
-  struct token *token
-      = component->count > 0 ? &component->tokens[component->count - 1] : NULL;
+  struct token *token = component->count > 0 ? &component->tokens[component->count - 1] : NULL;
   if (stray || token == NULL || token->kind != TOKEN_TEXT)
     token = add_token (component, stray ? TOKEN_STRAY : TOKEN_TEXT);
   size_t more = (size_t) (*at - from);
@@ -191,8 +189,8 @@ read_alternative (const char *pattern)
           free (component.tokens);
           continue;
         }
-      alternative.components
-          = xrealloc (alternative.components, alternative.count + 1, sizeof component);
+      alternative.components =
+          xrealloc (alternative.components, alternative.count + 1, sizeof component);
       alternative.components[alternative.count++] = component;
     }
   return alternative;

@@ -14,7 +14,7 @@
 struct producer_options
 {
   const char *bus_url;
-  const char *job_id;   /* only this job, then return; NULL: all, for ever */
+  const char *job_id;          /* only this job, then return; NULL: all, for ever */
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };
 

@@ -56,7 +56,7 @@ struct selector
 
   struct strlist hidden; /* where other volumes are mounted in this one */
   const char *inner;     /* the base path below the volume's root, "" when it isn't */
-  struct buffer place;   /* the volume's root below the base path and "/", then the path just seen */
+  struct buffer place; /* the volume's root below the base path and "/", then the path just seen */
   size_t root_size;
 
   struct pending *pending; /* each lies in the one before it */
@@ -152,13 +152,13 @@ push_pending (struct selector *selector, const char *path, size_t size)
   if (selector->pending_count == selector->pending_capacity)
     {
       selector->pending_capacity = selector->pending_capacity * 2 + 8;
-      selector->pending = xrealloc (selector->pending, selector->pending_capacity,
-                                    sizeof *selector->pending);
+      selector->pending =
+          xrealloc (selector->pending, selector->pending_capacity, sizeof *selector->pending);
     }
   buffer_clear (&selector->pending_path);
   buffer_append (&selector->pending_path, path, size);
-  selector->pending[selector->pending_count++]
-      = (struct pending){ .path_size = size, .spoilt = false, .bytes = selector->sizes ? 0 : -1 };
+  selector->pending[selector->pending_count++] =
+      (struct pending){ .path_size = size, .spoilt = false, .bytes = selector->sizes ? 0 : -1 };
 }
 
 static int
@@ -329,8 +329,9 @@ lay_out (struct selector *selector, const struct job *job, struct error *err)
   const char *root = path_below (path, job->base_path);
   selector->inner = path_below (job->base_path, path);
   if (root == NULL && selector->inner == NULL)
-    return error_set (err, ERROR_USER, "the volume %s lies neither below nor above the base path %s",
-                      path, job->base_path);
+    return error_set (err, ERROR_USER,
+                      "the volume %s lies neither below nor above the base path %s", path,
+                      job->base_path);
   if (selector->inner == NULL)
     selector->inner = "";
   if (root != NULL && root[0] != '\0')

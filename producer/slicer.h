@@ -32,8 +32,8 @@ struct plan
 {
   int64_t shards;
   int64_t atoms;
-  int64_t bytes;  /* of all files, -1 when sizes weren't read */
-  int64_t listed; /* paths that were looked at */
+  int64_t bytes;               /* of all files, -1 when sizes weren't read */
+  int64_t listed;              /* paths that were looked at */
   uint8_t digest[DIGEST_SIZE]; /* over the shards' digests in order */
 };
 

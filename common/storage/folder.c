@@ -47,7 +47,9 @@ add_entry (struct folder *folder, int fd, const struct dirent64 *found, struct e
   folder->entries[folder->count++] = (struct folder_entry){
     .name = (uint32_t) folder->names.size,
     .size = (uint16_t) size,
-    .type = type == DT_REG ? FOLDER_FILE : type == DT_DIR ? FOLDER_FOLDER : FOLDER_LINK,
+    .type = type == DT_REG   ? FOLDER_FILE
+            : type == DT_DIR ? FOLDER_FOLDER
+                             : FOLDER_LINK,
   };
   memcpy (buffer_reserve (&folder->names, size + 1), name, size + 1);
   folder->names.size += size + 1;

@@ -15,10 +15,10 @@
 
 enum
 {
-  DEPTH_MAX = 4096, /* folders within folders; a tree deeper than this is refused */
-  OPEN_MAX = 64,    /* of them open at a time; others are opened again when needed */
-  KEPT_MAX = 4096,  /* entries of a folder that was left whose memory is kept for the next */
-  PATH_PIECE = 4000,/* bytes of a path that one system call takes for sure */
+  DEPTH_MAX = 4096,  /* folders within folders; a tree deeper than this is refused */
+  OPEN_MAX = 64,     /* of them open at a time; others are opened again when needed */
+  KEPT_MAX = 4096,   /* entries of a folder that was left whose memory is kept for the next */
+  PATH_PIECE = 4000, /* bytes of a path that one system call takes for sure */
 };
 
 struct local
@@ -105,10 +105,10 @@ struct walk
   struct level *levels; /* [0] is the root; memory of levels above the depth is kept for later */
   size_t depth;
   size_t capacity;
-  size_t open_from;     /* levels above the root and below this one are closed */
-  struct buffer path;   /* of the current entry */
+  size_t open_from;   /* levels above the root and below this one are closed */
+  struct buffer path; /* of the current entry */
   void *chunk;
-  bool visitor_ended;   /* the visitor's error speaks for itself */
+  bool visitor_ended; /* the visitor's error speaks for itself */
 };
 
 static const char *
@@ -263,8 +263,8 @@ visit_link (struct walk *walk, const char *name, struct error *err)
   int parent = current_fd (walk, err);
   if (parent < 0)
     return -1;
-  auto_fd int fd = resolve_link (walk->local, parent, name, walk->path.data, visitor->symlinks,
-                                 &status, err);
+  auto_fd int fd =
+      resolve_link (walk->local, parent, name, walk->path.data, visitor->symlinks, &status, err);
   if (fd < 0)
     return -1;
   if (!S_ISREG (status.st_mode))
@@ -335,8 +335,7 @@ open_parent (const struct local *local, const char *path, const char **name, str
           length = cut == NULL ? length : (size_t) (cut - from);
         }
       auto_free char *piece = xstrndup (from, length);
-      int below
-          = open_at (at, piece, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+      int below = open_at (at, piece, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
       int code = errno;
       (void) close (at);
       at = below;

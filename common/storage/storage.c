@@ -27,8 +27,9 @@ storage_open (const char *source, struct error *err)
     return storage_open_local (source, err);
   if (length == 4 && strncmp (source, "file", 4) == 0)
     return storage_open_local (source + strlen ("file://"), err);
-  (void) error_set (err, ERROR_USER, "%s: no storage is known for '%.*s:' (a folder or file://… is)",
-                    source, (int) length, source);
+  (void) error_set (err, ERROR_USER,
+                    "%s: no storage is known for '%.*s:' (a folder or file://… is)", source,
+                    (int) length, source);
   return NULL;
 }
 

@@ -38,14 +38,15 @@ struct storage_entry
   const char *path; /* valid during the call, NUL behind it */
   size_t path_size;
   bool folder;
-  int64_t size;     /* bytes of a file when the visitor wants sizes, else -1 */
+  int64_t size; /* bytes of a file when the visitor wants sizes, else -1 */
 };
 
 struct storage_visitor
 {
   void *context;
-  bool want_sizes;        /* costs a stat per file on a file system: only when bytes matter */
-  enum symlinks symlinks; /* which links are files; one to a folder is left out, wherever that lies */
+  bool want_sizes; /* costs a stat per file on a file system: only when bytes matter */
+  enum symlinks
+      symlinks; /* which links are files; one to a folder is left out, wherever that lies */
 
   /* Whether the folder PATH ("" the root) is worth listing; one for which this is false isn't opened. Asked once
    * for each folder, before what is in it and after its entry. */
