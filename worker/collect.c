@@ -32,6 +32,7 @@ struct walk
   struct level *levels;
   size_t depth;
   size_t capacity;
+  struct error *refused; /* the first thing that can't be kept */
 };
 
 /* ---- making it ours ---------------------------------------------------------------------- */
@@ -132,9 +133,6 @@ enter (struct walk *walk, int fd, struct error *err)
     return error_errno (err, errno, "%s", path);
   if (take_over (fd, &status, path, err) != 0)
     return -1;
-  if (walk->depth == COLLECT_DEPTH_MAX)
-    return error_set (err, ERROR_USER, "%.100s…: more than %d folders deep", path,
-                      COLLECT_DEPTH_MAX);
   if (walk->depth == walk->capacity)
     {
       walk->capacity = walk->capacity == 0 ? 16 : walk->capacity * 2;
@@ -167,6 +165,19 @@ leave (struct walk *walk, struct error *err)
   if (walk->path.data != NULL)
     walk->path.data[above->path_size] = '\0';
   return 0;
+}
+
+/* ---- what can't be kept ------------------------------------------------------------------- */
+
+/* Notes why NAME of the current folder is refused and removes it: on the host a device would be a device, and a set-id
+ * bit somewhere in a tree too deep to be read would be one. */
+static int
+refuse (struct walk *walk, const char *name, const char *why, struct error *err)
+{
+  if (!error_is_set (walk->refused))
+    (void) error_set (walk->refused, ERROR_USER, "output %s/%.500s%s %s", walk->output,
+                      walk->path.data, walk->path.size > 500 ? "…" : "", why);
+  return fs_remove_tree (walk->fd, name, err);
 }
 
 /* ---- entries ----------------------------------------------------------------------------- */
@@ -205,19 +216,19 @@ collect_file (struct walk *walk, const char *name, struct error *err)
 }
 
 static const char *
-kind_name (mode_t mode)
+why_refused (mode_t mode)
 {
   switch (mode & S_IFMT)
     {
     case S_IFIFO:
-      return "a fifo";
+      return "is a fifo, which can't be kept";
     case S_IFSOCK:
-      return "a socket";
+      return "is a socket, which can't be kept";
     case S_IFCHR:
     case S_IFBLK:
-      return "a device";
+      return "is a device, which can't be kept";
     default:
-      return "neither a file nor a folder";
+      return "is neither a file nor a folder";
     }
 }
 
@@ -231,14 +242,15 @@ collect_entry (struct walk *walk, const char *name, struct error *err)
     return collect_file (walk, name, err);
   if (S_ISLNK (status.st_mode))
     return collect_link (walk, name, err);
-  return error_set (err, ERROR_USER, "output %s/%s is %s, which can't be kept", walk->output,
-                    walk->path.data, kind_name (status.st_mode));
+  return refuse (walk, name, why_refused (status.st_mode), err);
 }
 
 static int
 collect_folder (struct walk *walk, const char *name, struct error *err)
 {
   auto_free char *plain = xstrndup (name, strlen (name) - 1);
+  if (walk->depth == COLLECT_DEPTH_MAX)
+    return refuse (walk, plain, "lies too deep", err);
   int fd = open_here (walk, plain, O_DIRECTORY);
   if (fd < 0)
     return error_errno (err, errno, "%s/%s", walk->output, walk->path.data);
@@ -258,22 +270,26 @@ collect_next (struct walk *walk, struct error *err)
   const char *name = level->names[level->next++];
   walk->path.size = level->path_size;
   buffer_puts (&walk->path, name);
-  if (walk->path.size > COLLECT_PATH_MAX)
-    return error_set (err, ERROR_USER, "output %s/%.100s…: a path of more than %d bytes",
-                      walk->output, walk->path.data, COLLECT_PATH_MAX);
   bool folder = name[strlen (name) - 1] == '/';
+  if (walk->path.size > COLLECT_PATH_MAX)
+    {
+      auto_free char *plain = xstrndup (name, strlen (name) - (folder ? 1 : 0));
+      return refuse (walk, plain, "has too long a path", err);
+    }
   return folder ? collect_folder (walk, name, err) : collect_entry (walk, name, err);
 }
 
 static int
 collect_output (struct listing *listing, int folder_fd, const char *name,
-                struct collected *collected, struct error *err)
+                struct collected *collected, struct error *refused, struct error *err)
 {
   auto_free char *path = xasprintf ("outputs/%s", name);
   int fd = fs_open_beneath (folder_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
   if (fd < 0)
     return -1;
-  struct walk walk = { .listing = listing, .output = name, .collected = collected, .fd = -1 };
+  struct walk walk = {
+    .listing = listing, .output = name, .collected = collected, .fd = -1, .refused = refused
+  };
   int result = enter (&walk, fd, err);
   while (result == 0 && walk.depth > 0)
     result = collect_next (&walk, err);
@@ -289,15 +305,33 @@ collect_output (struct listing *listing, int folder_fd, const char *name,
   return result;
 }
 
-int
-collect_outputs (int folder_fd, const struct job *job, int64_t shard, struct collected *collected,
-                 struct error *err)
+static int
+collect_all (int folder_fd, const struct job *job, int64_t shard, struct collected *collected,
+             struct error *refused, struct error *err)
 {
   auto_listing struct listing *listing = listing_open (folder_fd, "outputs.jsonl", shard, err);
   if (listing == NULL)
     return -1;
   for (size_t i = 0; i < job->output_count; i++)
-    if (collect_output (listing, folder_fd, job->outputs[i].name, collected, err) != 0)
+    if (collect_output (listing, folder_fd, job->outputs[i].name, collected, refused, err) != 0)
       return -1;
   return listing_finish (listing, err);
+}
+
+int
+collect_outputs (int folder_fd, const struct job *job, int64_t shard, struct collected *collected,
+                 struct error *err)
+{
+  struct error refused = ERROR_INIT;
+  if (collect_all (folder_fd, job, shard, collected, &refused, err) != 0)
+    {
+      if (err != NULL)
+        err->class = ERROR_TRANSIENT;
+      return error_wrap (err, "collecting outputs");
+    }
+  if (!error_is_set (&refused))
+    return 0;
+  if (err != NULL)
+    *err = refused;
+  return -1;
 }

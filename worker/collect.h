@@ -28,8 +28,9 @@ struct collected
   int64_t bytes; /* of the files */
 };
 
-/* Collects JOB's outputs, the folders outputs/NAME below FOLDER_FD, and writes outputs.jsonl there. SHARD -1: none to be named.
- * ERROR_USER names what the command left that can't be kept: a device, a socket, a fifo, a tree too deep. */
+/* Collects JOB's outputs, the folders outputs/NAME below FOLDER_FD, and writes outputs.jsonl there. SHARD -1: none to be
+ * named. ERROR_USER names the first thing that can't be kept (a device, a socket, a fifo, a tree too deep): all
+ * such are removed, the rest is collected and listed. After any other error the folder isn't fit to be kept. */
 int collect_outputs (int folder_fd, const struct job *job, int64_t shard,
                      struct collected *collected, struct error *err);
 

@@ -1,0 +1,309 @@
+#include "worker/attempt.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "worker/capture.h"
+#include "worker/collect.h"
+#include "worker/environment.h"
+#include "worker/mounts.h"
+#include "worker/reason.h"
+#include "worker/record.h"
+#include "worker/retry.h"
+#include "worker/stage.h"
+#include "worker/supervise.h"
+#include "worker/workplace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* One attempt while it runs. */
+struct run
+{
+  const struct attempt *attempt;
+  struct attempt_report *report;
+  struct workplace workplace;
+  struct capture captures[2]; /* stdout, stderr */
+  struct mounts mounts;
+};
+
+/* ---- outcomes --------------------------------------------------------------------------- */
+
+static void
+set_outcome (struct attempt_report *report, enum outcome outcome, const char *reason)
+{
+  report->outcome = outcome;
+  free (report->reason);
+  report->reason = reason == NULL ? NULL : reason_line (reason);
+}
+
+/* The user's mistake is a failure of the attempt, everything else is ours. */
+static void
+set_failure (struct attempt_report *report, const struct error *err)
+{
+  set_outcome (report, err->class == ERROR_USER ? OUTCOME_FAILED : OUTCOME_INFRA, err->message);
+}
+
+static void
+init_report (struct attempt_report *report)
+{
+  *report = (struct attempt_report){
+    .exit_code = -1, .started = clock_wall_ms (), .cpu_us = -1, .peak_memory = -1
+  };
+}
+
+void
+attempt_report_failure (struct attempt_report *report, enum outcome outcome, const char *reason)
+{
+  init_report (report);
+  report->ended = report->started;
+  set_outcome (report, outcome, reason);
+}
+
+void
+attempt_event (const struct shard *shard, uint32_t starts, const char *writer,
+               struct attempt_report *report, struct event *event)
+{
+  *event = (struct event){ .kind = EVENT_FINISHED,
+                           .job_id = xstrdup (shard->job_id),
+                           .time = report->ended,
+                           .writer = xstrdup (writer),
+                           .generation = shard->generation,
+                           .index = shard->index,
+                           .shard_kind = shard->kind,
+                           .attempt = shard->attempt,
+                           .starts = starts,
+                           .shards = -1,
+                           .atoms = shard->atom_count,
+                           .bytes = shard->bytes,
+                           .report = *report };
+  memcpy (event->digest, shard->digest, sizeof event->digest);
+  *report = (struct attempt_report){ 0 };
+}
+
+/* What the end of the container means; DESIGN: the exit code is the command's word, but not after we stopped it. */
+static void
+classify (struct run *run, const struct supervision *supervision, const struct container_exit *exit)
+{
+  struct attempt_report *report = run->report;
+  const struct job *job = run->attempt->job;
+  report->exit_code = exit->exit_code;
+  report->signal = exit->signal;
+  report->cpu_us = exit->cpu_us;
+  report->peak_memory = exit->peak_memory;
+  auto_free char *how = reason_of_exit (exit);
+  if (supervision->order != ATTEMPT_GO_ON)
+    set_outcome (report, OUTCOME_CANCELLED, "cancelled");
+  else if (error_is_set (&supervision->output))
+    set_failure (report, &supervision->output);
+  else if (supervision->timed_out)
+    {
+      auto_free char *reason =
+          xasprintf ("timeout after %lld ms, %s", (long long) job->timeout_ms, how);
+      set_outcome (report, OUTCOME_TIMEOUT, reason);
+    }
+  else if (retry_is_success (job, exit->exit_code))
+    set_outcome (report, OUTCOME_SUCCEEDED, NULL);
+  else if (exit->oom)
+    {
+      auto_free char *reason = xasprintf ("out of memory, %s", how);
+      set_outcome (report, OUTCOME_OOM, reason);
+    }
+  else
+    set_outcome (report, OUTCOME_FAILED, how);
+}
+
+/* ---- steps ------------------------------------------------------------------------------ */
+
+/* Open to everybody as long as the command runs: whoever it is inside must be able to write. Outside nobody gets there,
+ * the attempt's own folder is closed. */
+static int
+make_outputs (struct run *run, struct error *err)
+{
+  const struct job *job = run->attempt->job;
+  const struct workplace *workplace = &run->workplace;
+  for (size_t i = 0; i < job->output_count; i++)
+    {
+      auto_free char *path = xasprintf ("outputs/%s", job->outputs[i].name);
+      if (fs_make_folders (workplace->folder_fd, path, 0755, err) != 0)
+        goto failed;
+      auto_fd int fd = fs_open_beneath (workplace->folder_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
+      if (fd < 0)
+        goto failed;
+      if (fchmod (fd, 0777) != 0)
+        {
+          (void) error_errno (err, errno, "%s", path);
+          goto failed;
+        }
+      mounts_add (&run->mounts, xasprintf ("%s/%s", workplace->folder, path),
+                  xstrdup (job->outputs[i].path), true, true);
+    }
+  return 0;
+failed:
+  err->class = ERROR_TRANSIENT;
+  return -1;
+}
+
+static int
+open_workplace (struct run *run, struct error *err)
+{
+  const struct attempt *attempt = run->attempt;
+  const struct shard *shard = attempt->shard;
+  auto_free char *name =
+      result_attempt_name (shard->index, shard->generation, shard->attempt, attempt->starts);
+  if (workplace_make (&run->workplace, attempt->job->results, attempt->scratch, name, err) != 0)
+    return -1;
+  int folder = run->workplace.folder_fd;
+  int64_t limit = attempt->job->log_limit;
+  if (capture_open (&run->captures[0], folder, "stdout", limit, err) != 0
+      || capture_open (&run->captures[1], folder, "stderr", limit, err) != 0)
+    {
+      err->class = ERROR_TRANSIENT;
+      return -1;
+    }
+  return make_outputs (run, err);
+}
+
+static int
+make_mounts (struct run *run, struct error *err)
+{
+  const struct attempt *attempt = run->attempt;
+  const struct stage stage = { .job = attempt->job,
+                               .shard = attempt->shard,
+                               .result_fd = run->workplace.result_fd,
+                               .scratch = run->workplace.scratch };
+  if (stage_in (&stage, &run->mounts, &run->report->bytes_in, err) != 0)
+    return -1;
+  return mounts_arrange (&run->mounts, err);
+}
+
+/* The reduce container is another image: what was said about the first one's entrypoint and folder isn't meant for it. */
+static struct job
+job_of_container (const struct attempt *attempt)
+{
+  struct job view = *attempt->job;
+  if (attempt->shard->kind == SHARD_REDUCE)
+    {
+      view.has_entrypoint = false;
+      view.workdir = NULL;
+    }
+  return view;
+}
+
+static int
+run_container (struct run *run, struct error *err)
+{
+  const struct attempt *attempt = run->attempt;
+  bool reduce = attempt->shard->kind == SHARD_REDUCE;
+  const struct job job = job_of_container (attempt);
+  auto_free char *scratch = xasprintf ("%s/run", run->workplace.scratch);
+  auto_free char *id = xasprintf ("shoal-%d-%s", (int) getpid (), run->workplace.name);
+  if (mkdirat (run->workplace.scratch_fd, "run", 0755) != 0)
+    return error_set (err, ERROR_TRANSIENT, "%s: %s", scratch, strerror (errno));
+  auto_strlist struct strlist env = { 0 };
+  environment_fill (&job, attempt->shard, attempt->starts, &env);
+  const struct container container = {
+    .id = id,
+    .job = &job,
+    .image = reduce ? job.reduce_image : job.image,
+    .command = reduce ? &job.reduce_command : &job.command,
+    .env = env,
+    .mounts = run->mounts.items,
+    .mount_count = run->mounts.count,
+    .scratch = scratch,
+    .stdout_fd = run->captures[0].write_fd,
+    .stderr_fd = run->captures[1].write_fd,
+  };
+  struct supervision supervision = { .runtime = attempt->runtime,
+                                     .control = &attempt->control,
+                                     .captures = run->captures,
+                                     .timeout_ms = job.timeout_ms };
+  struct container_exit exit = { .exit_code = -1, .cpu_us = -1, .peak_memory = -1 };
+  int result = supervise (&supervision, &container, &exit, err);
+  if (result == 0)
+    classify (run, &supervision, &exit);
+  else if (supervision.order != ATTEMPT_GO_ON)
+    set_outcome (run->report, OUTCOME_CANCELLED, "cancelled");
+  else
+    set_failure (run->report, err);
+  if (supervision.order == ATTEMPT_KILL)
+    return error_set (err, ERROR_TRANSIENT, "killed");
+  return 0;
+}
+
+/* Takes the outputs over. An attempt that had succeeded fails with what can't be kept of them. */
+static int
+collect (struct run *run, struct error *err)
+{
+  const struct attempt *attempt = run->attempt;
+  struct attempt_report *report = run->report;
+  struct collected collected = { 0 };
+  bool sharded = attempt->job->glob != NULL && attempt->shard->kind == SHARD_MAP;
+  int64_t shard = sharded ? (int64_t) attempt->shard->index : -1;
+  int result = collect_outputs (run->workplace.folder_fd, attempt->job, shard, &collected, err);
+  report->files_out = collected.files;
+  report->bytes_out = collected.bytes;
+  if (result != 0 && report->outcome == OUTCOME_SUCCEEDED)
+    set_failure (report, err);
+  return result == 0 || err->class == ERROR_USER ? 0 : -1;
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+/* Completes the folder and gives it its place. */
+static int
+keep (struct run *run, struct error *err)
+{
+  struct attempt_report *report = run->report;
+  if (collect (run, err) != 0)
+    return -1;
+  report->ended = clock_wall_ms ();
+  report->folder = xstrdup (run->workplace.name);
+  if (record_write (run->workplace.folder_fd, run->attempt, report, err) == 0
+      && workplace_keep (&run->workplace, err) == 0)
+    return 0;
+  free (take (&report->folder));
+  return -1;
+}
+
+/* Nothing is kept of the attempt, because of ERR or because it was killed. */
+static void
+drop (struct run *run, const struct error *err)
+{
+  struct attempt_report *report = run->report;
+  workplace_discard (&run->workplace);
+  report->files_out = report->bytes_out = 0;
+  report->ended = clock_wall_ms ();
+  if (report->outcome == OUTCOME_SUCCEEDED)
+    set_outcome (report, OUTCOME_INFRA, err->message);
+}
+
+void
+attempt_run (const struct attempt *attempt, struct attempt_report *report)
+{
+  struct error err = ERROR_INIT;
+  struct run run = { .attempt = attempt,
+                     .report = report,
+                     .workplace = WORKPLACE_INIT,
+                     .captures = { CAPTURE_INIT, CAPTURE_INIT } };
+  init_report (report);
+  bool kept = false;
+  if (open_workplace (&run, &err) != 0)
+    set_failure (report, &err);
+  else if (make_mounts (&run, &err) != 0)
+    {
+      set_failure (report, &err);
+      kept = keep (&run, &err) == 0;
+    }
+  else if (run_container (&run, &err) == 0)
+    kept = keep (&run, &err) == 0;
+  if (!kept)
+    drop (&run, &err);
+  mounts_release (&run.mounts);
+  capture_release (&run.captures[0]);
+  capture_release (&run.captures[1]);
+  workplace_release (&run.workplace);
+}

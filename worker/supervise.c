@@ -1,0 +1,161 @@
+#include "worker/supervise.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+
+enum
+{
+  GRACE_MIN_MS = 100,
+};
+
+enum watched
+{
+  WATCH_END,
+  WATCH_STDOUT,
+  WATCH_STDERR,
+  WATCH_CONTROL,
+  WATCHED,
+};
+
+/* Deadlines on the boot clock; INT64_MAX: none. */
+struct deadlines
+{
+  int64_t timeout; /* then SIGTERM */
+  int64_t kill;    /* then SIGKILL */
+};
+
+static int64_t
+grace (int64_t timeout_ms)
+{
+  if (timeout_ms < 0 || timeout_ms / 10 > ATTEMPT_GRACE_MS)
+    return ATTEMPT_GRACE_MS;
+  return timeout_ms / 10 < GRACE_MIN_MS ? GRACE_MIN_MS : timeout_ms / 10;
+}
+
+static void
+terminate (const struct supervision *supervision, struct deadlines *deadlines, int64_t after)
+{
+  if (deadlines->kill != INT64_MAX)
+    return;
+  container_signal (supervision->runtime, SIGTERM);
+  deadlines->kill = clock_boot_ms () + after;
+}
+
+static void
+kill_now (const struct supervision *supervision, struct deadlines *deadlines)
+{
+  container_signal (supervision->runtime, SIGKILL);
+  deadlines->timeout = INT64_MAX;
+  deadlines->kill = INT64_MAX;
+}
+
+static void
+read_order (struct supervision *supervision, struct deadlines *deadlines)
+{
+  const struct attempt_control *control = supervision->control;
+  enum attempt_order order = control->read (control->context);
+  if (order <= supervision->order)
+    return;
+  supervision->order = order;
+  if (order == ATTEMPT_KILL)
+    kill_now (supervision, deadlines);
+  else
+    terminate (supervision, deadlines, ATTEMPT_GRACE_MS);
+}
+
+static void
+check_deadlines (struct supervision *supervision, struct deadlines *deadlines)
+{
+  int64_t now = clock_boot_ms ();
+  if (now >= deadlines->kill)
+    {
+      kill_now (supervision, deadlines);
+      return;
+    }
+  if (now < deadlines->timeout)
+    return;
+  deadlines->timeout = INT64_MAX;
+  supervision->timed_out = supervision->order == ATTEMPT_GO_ON;
+  terminate (supervision, deadlines, grace (supervision->timeout_ms));
+}
+
+static void
+pump (struct supervision *supervision, int which, struct deadlines *deadlines)
+{
+  if (capture_pump (&supervision->captures[which], &supervision->output) != 0)
+    kill_now (supervision, deadlines); /* what it goes on to do can't be kept */
+}
+
+static int
+wait_ms (const struct deadlines *deadlines)
+{
+  int64_t next = deadlines->kill < deadlines->timeout ? deadlines->kill : deadlines->timeout;
+  if (next == INT64_MAX)
+    return -1;
+  int64_t left = next - clock_boot_ms ();
+  return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int) left;
+}
+
+static void
+watch (struct supervision *supervision, int end_fd)
+{
+  struct pollfd fds[WATCHED] = {
+    [WATCH_END] = { .fd = end_fd, .events = POLLIN },
+    [WATCH_STDOUT] = { .fd = supervision->captures[0].read_fd, .events = POLLIN },
+    [WATCH_STDERR] = { .fd = supervision->captures[1].read_fd, .events = POLLIN },
+    [WATCH_CONTROL] = { .fd = supervision->control->fd, .events = POLLIN },
+  };
+  struct deadlines deadlines = { .timeout = INT64_MAX, .kill = INT64_MAX };
+  if (supervision->timeout_ms >= 0)
+    deadlines.timeout = clock_boot_ms () + supervision->timeout_ms;
+  while ((fds[WATCH_END].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) == 0)
+    {
+      if (poll (fds, WATCHED, wait_ms (&deadlines)) < 0 && errno != EINTR)
+        break;
+      if (fds[WATCH_STDOUT].revents != 0)
+        pump (supervision, 0, &deadlines);
+      if (fds[WATCH_STDERR].revents != 0)
+        pump (supervision, 1, &deadlines);
+      if (fds[WATCH_CONTROL].revents != 0)
+        read_order (supervision, &deadlines);
+      if (supervision->order == ATTEMPT_KILL)
+        fds[WATCH_CONTROL].fd = -1;
+      check_deadlines (supervision, &deadlines);
+    }
+}
+
+/* What is left in the pipes: nothing writes to them any more. */
+static void
+drain (struct supervision *supervision)
+{
+  for (int i = 0; i < 2; i++)
+    {
+      struct capture *capture = &supervision->captures[i];
+      auto_fd_ (&capture->write_fd);
+      capture->write_fd = -1;
+      (void) capture_pump (capture, &supervision->output);
+    }
+}
+
+int
+supervise (struct supervision *supervision, const struct container *container,
+           struct container_exit *exit, struct error *err)
+{
+  if (container_prepare (supervision->runtime, container, err) != 0)
+    return -1;
+  if (supervision->control->fd >= 0)
+    supervision->order = supervision->control->read (supervision->control->context);
+  if (supervision->order != ATTEMPT_GO_ON)
+    return error_set (err, ERROR_TRANSIENT, "stopped before it started");
+  int end_fd = container_start (supervision->runtime, container, err);
+  if (end_fd < 0)
+    return -1;
+  watch (supervision, end_fd);
+  int result = container_wait (supervision->runtime, exit, err);
+  drain (supervision);
+  return result;
+}

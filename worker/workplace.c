@@ -1,0 +1,223 @@
+#include "worker/workplace.h"
+
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "common/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define SCRATCH_PREFIX "shoal-"
+
+enum
+{
+  LOCK_TRIES = 10,
+};
+
+static void
+remove_quietly (int dirfd, const char *name)
+{
+  struct error err = ERROR_INIT;
+  if (dirfd < 0 || name == NULL || fs_remove_tree (dirfd, name, &err) == 0)
+    return;
+  auto_free char *text = log_quote (err.message);
+  log_warn ("remove_failed", "folder=%s error=%s", name, text);
+}
+
+/* ---- locks ------------------------------------------------------------------------------ */
+
+/* Opens and locks the folder NAME; -1 when it isn't there or somebody living has it. */
+static int
+lock_folder (int dirfd, const char *name)
+{
+  auto_fd int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  struct stat opened;
+  struct stat named;
+  if (fd < 0 || flock (fd, LOCK_EX | LOCK_NB) != 0 || fstat (fd, &opened) != 0
+      || fstatat (dirfd, name, &named, AT_SYMLINK_NOFOLLOW) != 0 || opened.st_ino != named.st_ino)
+    return -1;
+  return take_fd (&fd);
+}
+
+/* Removes NAME if nobody living works in it. */
+static bool
+remove_dead (int dirfd, const char *name)
+{
+  auto_fd int lock = lock_folder (dirfd, name);
+  if (lock < 0)
+    return false;
+  remove_quietly (dirfd, name);
+  return true;
+}
+
+/* Makes and locks an empty folder. Between the two a sweep may take it for a dead one's: then once more. */
+static int
+make_locked (int dirfd, const char *name, mode_t mode, struct error *err)
+{
+  for (int i = 0; i < LOCK_TRIES; i++)
+    {
+      if (sys_mkdir (dirfd, name, mode) != 0)
+        {
+          if (errno != EEXIST)
+            return error_errno (err, errno, "making folder %s", name);
+          (void) remove_dead (dirfd, name);
+          continue;
+        }
+      int fd = lock_folder (dirfd, name);
+      if (fd >= 0)
+        return fd;
+    }
+  return error_set (err, ERROR_TRANSIENT, "%s: another process works on this attempt", name);
+}
+
+/* ---- making ----------------------------------------------------------------------------- */
+
+static int
+make_folder (struct workplace *workplace, const char *place, struct error *err)
+{
+  workplace->result_fd = result_open (place, err);
+  if (workplace->result_fd < 0)
+    return -1;
+  auto_free char *root = result_folder (place, err);
+  if (root == NULL || fs_make_folders (workplace->result_fd, RESULT_TMP, 0755, err) != 0
+      || fs_make_folders (workplace->result_fd, RESULT_ATTEMPTS, 0755, err) != 0)
+    return -1;
+  auto_free char *path = xasprintf (RESULT_TMP "/%s", workplace->name);
+  workplace->folder_fd = make_locked (workplace->result_fd, path, 0700, err);
+  workplace->folder = xasprintf ("%s/%s", root, path);
+  return workplace->folder_fd < 0 ? -1 : 0;
+}
+
+static int
+make_scratch (struct workplace *workplace, const char *scratch, struct error *err)
+{
+  if (scratch == NULL)
+    {
+      workplace->scratch_parent =
+          fs_open_beneath (workplace->result_fd, RESULT_TMP, O_RDONLY | O_DIRECTORY, 0, err);
+      workplace->scratch_name = xasprintf ("%s.scratch", workplace->name);
+      workplace->scratch = xasprintf ("%s.scratch", workplace->folder);
+    }
+  else
+    {
+      auto_free char *absolute = realpath (scratch, NULL);
+      if (absolute == NULL)
+        return error_errno (err, errno, "scratch folder %s", scratch);
+      workplace->scratch_parent = fs_open_folder (AT_FDCWD, absolute, err);
+      workplace->scratch_name =
+          xasprintf (SCRATCH_PREFIX "%d-%s", (int) getpid (), workplace->name);
+      workplace->scratch = xasprintf ("%s/%s", absolute, workplace->scratch_name);
+    }
+  if (workplace->scratch_parent < 0)
+    return -1;
+  workplace->scratch_fd =
+      make_locked (workplace->scratch_parent, workplace->scratch_name, 0700, err);
+  return workplace->scratch_fd < 0 ? -1 : 0;
+}
+
+int
+workplace_make (struct workplace *workplace, const char *place, const char *scratch,
+                const char *name, struct error *err)
+{
+  *workplace = (struct workplace) WORKPLACE_INIT;
+  workplace->name = xstrdup (name);
+  if (make_folder (workplace, place, err) == 0 && make_scratch (workplace, scratch, err) == 0)
+    return 0;
+  workplace_discard (workplace);
+  if (err != NULL)
+    err->class = ERROR_TRANSIENT;
+  return -1;
+}
+
+void
+workplace_release (struct workplace *workplace)
+{
+  auto_fd_ (&workplace->result_fd);
+  auto_fd_ (&workplace->folder_fd);
+  auto_fd_ (&workplace->scratch_parent);
+  auto_fd_ (&workplace->scratch_fd);
+  free (workplace->name);
+  free (workplace->folder);
+  free (workplace->scratch_name);
+  free (workplace->scratch);
+  *workplace = (struct workplace) WORKPLACE_INIT;
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+int
+workplace_keep (struct workplace *workplace, struct error *err)
+{
+  remove_quietly (workplace->scratch_parent, workplace->scratch_name);
+  auto_free char *from = xasprintf (RESULT_TMP "/%s", workplace->name);
+  auto_free char *to = xasprintf (RESULT_ATTEMPTS "/%s", workplace->name);
+  if (fchmod (workplace->folder_fd, 0755) != 0)
+    return error_errno (err, errno, "%s", from);
+  if (sys_rename (workplace->result_fd, from, workplace->result_fd, to, 0) == 0)
+    return 0;
+  if (errno != EEXIST && errno != ENOTEMPTY)
+    return error_errno (err, errno, "renaming %s to %s", from, to);
+  /* A worker finished this very attempt, released or lost it before it was settled: it never counted. */
+  if (fs_remove_tree (workplace->result_fd, to, err) != 0)
+    return -1;
+  if (sys_rename (workplace->result_fd, from, workplace->result_fd, to, 0) != 0)
+    return error_errno (err, errno, "renaming %s to %s", from, to);
+  return 0;
+}
+
+void
+workplace_discard (struct workplace *workplace)
+{
+  if (workplace->scratch_fd >= 0)
+    remove_quietly (workplace->scratch_parent, workplace->scratch_name);
+  if (workplace->folder_fd < 0)
+    return;
+  auto_free char *path = xasprintf (RESULT_TMP "/%s", workplace->name);
+  remove_quietly (workplace->result_fd, path);
+}
+
+/* ---- sweeping --------------------------------------------------------------------------- */
+
+static int
+sweep_folder (int dirfd, const char *prefix)
+{
+  int copy = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto_dir DIR *dir = copy < 0 ? NULL : fdopendir (copy);
+  if (dir == NULL)
+    return 0;
+  int swept = 0;
+  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
+    if (entry->d_name[0] != '.' && strncmp (entry->d_name, prefix, strlen (prefix)) == 0)
+      swept += remove_dead (dirfd, entry->d_name) ? 1 : 0;
+  return swept;
+}
+
+int
+workplace_sweep (const char *place, const char *scratch)
+{
+  int swept = 0;
+  auto_fd int result = result_open (place, NULL);
+  auto_fd int tmp =
+      result < 0 ? -1 : fs_open_beneath (result, RESULT_TMP, O_RDONLY | O_DIRECTORY, 0, NULL);
+  if (tmp >= 0)
+    swept += sweep_folder (tmp, "");
+  auto_fd int scratch_fd = scratch == NULL ? -1 : fs_open_folder (AT_FDCWD, scratch, NULL);
+  if (scratch_fd >= 0)
+    swept += sweep_folder (scratch_fd, SCRATCH_PREFIX);
+  return swept;
+}
+
+void
+workplace_forget (const char *place, const char *name)
+{
+  auto_fd int result = result_open (place, NULL);
+  auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s", name);
+  if (result >= 0)
+    remove_quietly (result, path);
+}
