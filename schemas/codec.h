@@ -37,7 +37,7 @@ struct atom_cursor
 {
   const char *at;
   const char *end;
-  struct buffer path;   /* NUL-ended copies of the current atom's strings */
+  struct buffer path; /* NUL-ended copies of the current atom's strings */
   struct buffer source;
 };
 

@@ -70,26 +70,26 @@ struct job
   struct strlist command; /* the arguments behind the image's name */
   bool has_entrypoint;    /* --entrypoint was given; may be empty, which clears the image's */
   struct strlist entrypoint;
-  struct strlist env;     /* "NAME=value" */
-  char *workdir;          /* NULL: the image's */
-  char *user;             /* NULL: the image's; else "uid", "uid:gid", "name" … */
+  struct strlist env; /* "NAME=value" */
+  char *workdir;      /* NULL: the image's */
+  char *user;         /* NULL: the image's; else "uid", "uid:gid", "name" … */
   enum network network;
-  bool read_only;         /* the root file system */
-  struct strlist tmpfs;   /* container paths, docker's "PATH[:size=…]" */
-  char *runtime;          /* "oci" or "process" */
+  bool read_only;       /* the root file system */
+  struct strlist tmpfs; /* container paths, docker's "PATH[:size=…]" */
+  char *runtime;        /* "oci" or "process" */
 
   struct volume *volumes;
   size_t volume_count;
   struct output *outputs;
   size_t output_count;
 
-  char *glob;             /* NULL: not sharded, one shard sees everything */
-  char *base_path;        /* normal; never NULL when glob is set */
+  char *glob;      /* NULL: not sharded, one shard sees everything */
+  char *base_path; /* normal; never NULL when glob is set */
   struct strlist exclude;
-  int64_t batch_size;     /* atoms a shard, at least 1 */
-  int64_t batch_bytes;    /* -1: no bound */
-  int64_t shards;         /* -1; else this many shards of equal size */
-  bool needs_count;       /* SHOAL_SHARD_COUNT is wanted: list first, publish after */
+  int64_t batch_size;  /* atoms a shard, at least 1 */
+  int64_t batch_bytes; /* -1: no bound */
+  int64_t shards;      /* -1; else this many shards of equal size */
+  bool needs_count;    /* SHOAL_SHARD_COUNT is wanted: list first, publish after */
   enum symlinks symlinks;
   enum stage_mode stage;
 
@@ -100,15 +100,15 @@ struct job
   int64_t job_timeout_ms; /* the job, -1 */
   int64_t log_limit;      /* bytes kept of stdout and of stderr each */
 
-  int32_t retries;        /* after the first attempt */
+  int32_t retries;            /* after the first attempt */
   struct codes fail_on;       /* exit codes that are never retried */
   struct codes success_codes; /* exit codes that count as success; 0 is always in it */
-  int32_t min_success;    /* hundredths of a percent, 10000: every shard */
-  int64_t max_failures;   /* give up beyond this many failed shards; -1: no bound */
-  int32_t max_failures_bp;/* the same in hundredths of a percent; -1 */
+  int32_t min_success;        /* hundredths of a percent, 10000: every shard */
+  int64_t max_failures;       /* give up beyond this many failed shards; -1: no bound */
+  int32_t max_failures_bp;    /* the same in hundredths of a percent; -1 */
   enum on_conflict on_conflict;
 
-  char *reduce_image;     /* NULL: no reduce */
+  char *reduce_image; /* NULL: no reduce */
   struct strlist reduce_command;
 };
 
@@ -122,10 +122,10 @@ void job_copy (struct job *to, const struct job *from);
 /* One file or folder. Where it points into an atom list the list owns the strings. */
 struct atom
 {
-  uint32_t volume;    /* index into job.volumes */
+  uint32_t volume; /* index into job.volumes */
   bool folder;
-  int64_t size;       /* bytes of a file where known, else -1 */
-  const char *path;   /* relative to the volume's root, NUL-ended, any bytes; "" is the root itself */
+  int64_t size;     /* bytes of a file where known, else -1 */
+  const char *path; /* relative to the volume's root, NUL-ended, any bytes; "" is the root itself */
   size_t path_size;
   const char *source; /* NULL: path below the volume's source; else an absolute path or URL */
 };
@@ -143,16 +143,16 @@ struct shard
   enum shard_kind kind;
   uint32_t generation; /* 1; goes up with each replay */
   uint32_t index;
-  int64_t count;       /* shards of the job, -1 when not known at publishing */
-  uint32_t attempt;    /* 1, 2 … within the generation */
-  uint32_t failures;   /* attempts of this generation that used up a retry */
-  uint32_t infra;      /* … and those that the machine failed */
-  int64_t not_before;  /* UTC ms; 0: at once */
+  int64_t count;      /* shards of the job, -1 when not known at publishing */
+  uint32_t attempt;   /* 1, 2 … within the generation */
+  uint32_t failures;  /* attempts of this generation that used up a retry */
+  uint32_t infra;     /* … and those that the machine failed */
+  int64_t not_before; /* UTC ms; 0: at once */
   int64_t atom_count;
-  int64_t bytes;       /* of its files where known, else -1 */
+  int64_t bytes;               /* of its files where known, else -1 */
   uint8_t digest[DIGEST_SIZE]; /* SHA-256 of the atom list as encoded */
-  struct buffer atoms; /* the list, or empty when plan_length >= 0 */
-  int64_t plan_offset; /* range of the job's plan file; -1: the list is inline */
+  struct buffer atoms;         /* the list, or empty when plan_length >= 0 */
+  int64_t plan_offset;         /* range of the job's plan file; -1: the list is inline */
   int64_t plan_length;
 };
 
@@ -164,39 +164,39 @@ void shard_copy (struct shard *to, const struct shard *from);
 
 enum event_kind
 {
-  EVENT_UNKNOWN, /* written by a newer program: to be skipped */
-  EVENT_PLANNED, /* the plan is closed: shards, atoms, bytes, digest */
-  EVENT_STARTED, /* an attempt began: index, generation, attempt, worker */
-  EVENT_FINISHED,/* an attempt ended */
-  EVENT_REOPENED,/* a replay: generation, indexes */
+  EVENT_UNKNOWN,   /* written by a newer program: to be skipped */
+  EVENT_PLANNED,   /* the plan is closed: shards, atoms, bytes, digest */
+  EVENT_STARTED,   /* an attempt began: index, generation, attempt, worker */
+  EVENT_FINISHED,  /* an attempt ended */
+  EVENT_REOPENED,  /* a replay: generation, indexes */
   EVENT_CANCELLED, /* no attempt will start any more: reason */
-  EVENT_FAILED,  /* the job can't be planned: reason, class */
-  EVENT_REMERGE, /* assemble again with on_conflict, nothing is run */
+  EVENT_FAILED,    /* the job can't be planned: reason, class */
+  EVENT_REMERGE,   /* assemble again with on_conflict, nothing is run */
 };
 
 enum outcome
 {
   OUTCOME_SUCCEEDED,
-  OUTCOME_FAILED,    /* the command's exit code or signal says so */
+  OUTCOME_FAILED, /* the command's exit code or signal says so */
   OUTCOME_OOM,
   OUTCOME_TIMEOUT,
   OUTCOME_CANCELLED,
-  OUTCOME_INFRA,     /* create, image, staging, disk: ours */
+  OUTCOME_INFRA, /* create, image, staging, disk: ours */
 };
 
 /* How one attempt went. */
 struct attempt_report
 {
   enum outcome outcome;
-  bool final;         /* no retry follows: the shard is settled with this outcome */
-  int32_t exit_code;  /* -1: never ran */
-  int32_t signal;     /* 0: none */
-  char *folder;       /* name of the attempt's folder; NULL: none was kept */
-  char *reason;       /* one line for people; NULL on success */
+  bool final;        /* no retry follows: the shard is settled with this outcome */
+  int32_t exit_code; /* -1: never ran */
+  int32_t signal;    /* 0: none */
+  char *folder;      /* name of the attempt's folder; NULL: none was kept */
+  char *reason;      /* one line for people; NULL on success */
   int64_t started;
   int64_t ended;
-  int64_t cpu_us;     /* -1: not known */
-  int64_t peak_memory;/* bytes, -1 */
+  int64_t cpu_us;      /* -1: not known */
+  int64_t peak_memory; /* bytes, -1 */
   int64_t bytes_in;
   int64_t bytes_out;
   int64_t files_out;
@@ -208,7 +208,7 @@ struct event
   int64_t position; /* where it stands in the log, set by the bus; not encoded */
   char *job_id;
   int64_t time;
-  char *writer;     /* which process: "worker-…" */
+  char *writer; /* which process: "worker-…" */
 
   uint32_t generation; /* STARTED, FINISHED, REOPENED */
   uint32_t index;
@@ -217,8 +217,8 @@ struct event
   uint32_t starts;
   uint8_t digest[DIGEST_SIZE]; /* of the shard's atoms; PLANNED: of all shards' digests in order */
 
-  int64_t shards;   /* PLANNED */
-  int64_t atoms;    /* PLANNED, and FINISHED: of the shard */
+  int64_t shards; /* PLANNED */
+  int64_t atoms;  /* PLANNED, and FINISHED: of the shard */
   int64_t bytes;
 
   struct attempt_report report; /* FINISHED */
@@ -263,7 +263,7 @@ enum job_state
   JOB_SUCCEEDED, /* terminal from here on: every shard succeeded */
   JOB_PARTIAL,   /* some shards failed, within --min-success: counts as done */
   JOB_FAILED,
-  JOB_CONFLICT,  /* two shards wrote one path under `fail` */
+  JOB_CONFLICT, /* two shards wrote one path under `fail` */
   JOB_CANCELLED,
 };
 
@@ -279,9 +279,9 @@ struct job_status
   int64_t running;
   int64_t atoms_done;
   uint32_t generation; /* the job's highest */
-  char *result;      /* where it stands; NULL before */
-  char *reason;      /* why it isn't SUCCEEDED; NULL */
-  char *class_name;  /* of a job that failed in planning, else NULL */
+  char *result;        /* where it stands; NULL before */
+  char *reason;        /* why it isn't SUCCEEDED; NULL */
+  char *class_name;    /* of a job that failed in planning, else NULL */
 };
 
 void job_status_release (struct job_status *status);

@@ -1,0 +1,175 @@
+/* The frame around every message: header, schema lookup, avro-c. What is in each message: job_codec.c and message_codec.c. */
+#include "schemas/codec.h"
+
+#include "common/memory.h"
+#include "schemas/avsc.h"
+#include "schemas/codec_internal.h"
+#include "schemas/fingerprint.h"
+#include "schemas/skim.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum
+{
+  HEADER_SIZE = 10, /* C3 01 and the fingerprint */
+};
+
+/* One version of a message's schema. A newer one goes before the older ones of its kind: the first is written. */
+struct version
+{
+  enum message kind;
+  const char *text;
+  uint64_t fingerprint;
+  avro_schema_t schema;
+  avro_value_iface_t *iface;
+};
+
+static struct version versions[] = {
+  { .kind = MESSAGE_JOB, .text = avsc_Job },
+  { .kind = MESSAGE_SHARD, .text = avsc_Shard },
+  { .kind = MESSAGE_EVENT, .text = avsc_Event },
+  { .kind = MESSAGE_CONTROL, .text = avsc_Control },
+  { .kind = MESSAGE_STATUS, .text = avsc_JobStatus },
+};
+
+static const char *const message_names[] = { "job", "shard", "event", "control record",
+                                             "job status" };
+
+enum
+{
+  VERSIONS = sizeof versions / sizeof versions[0]
+};
+
+static pthread_once_t loaded = PTHREAD_ONCE_INIT;
+
+/* The schemas are compiled in: that they can't be read is a bug, not an error. */
+static void
+load (void)
+{
+  for (size_t i = 0; i < VERSIONS; i++)
+    {
+      struct version *version = &versions[i];
+      struct error err = ERROR_INIT;
+      if (fingerprint_of (version->text, &version->fingerprint, &err) != 0
+          || avro_schema_from_json_length (version->text, strlen (version->text), &version->schema)
+                 != 0)
+        abort ();
+      version->iface = avro_generic_class_from_schema (version->schema);
+    }
+}
+
+static const struct version *
+current (enum message kind)
+{
+  (void) pthread_once (&loaded, load);
+  for (size_t i = 0; i < VERSIONS; i++)
+    if (versions[i].kind == kind)
+      return &versions[i];
+  abort ();
+}
+
+static const struct version *
+by_fingerprint (enum message kind, uint64_t fingerprint)
+{
+  (void) pthread_once (&loaded, load);
+  for (size_t i = 0; i < VERSIONS; i++)
+    if (versions[i].kind == kind && versions[i].fingerprint == fingerprint)
+      return &versions[i];
+  return NULL;
+}
+
+uint64_t
+codec_fingerprint (enum message kind)
+{
+  return current (kind)->fingerprint;
+}
+
+static void
+put_header (uint64_t fingerprint, char header[static HEADER_SIZE])
+{
+  header[0] = (char) 0xc3;
+  header[1] = 0x01;
+  for (int i = 0; i < 8; i++)
+    header[2 + i] = (char) (fingerprint >> (8 * i));
+}
+
+int
+message_encode (enum message kind, void (*fill) (struct record *record, const void *message),
+                const void *message, struct buffer *out, struct error *err)
+{
+  const struct version *version = current (kind);
+  struct record record = { 0 };
+  if (avro_generic_value_new (version->iface, &record.value) != 0)
+    return error_set (err, ERROR_FATAL, "encoding a %s: out of memory", message_names[kind]);
+  fill (&record, message);
+  size_t size = 0;
+  if (!record.failed && avro_value_sizeof (&record.value, &size) == 0)
+    {
+      char *at = buffer_reserve (out, HEADER_SIZE + size);
+      put_header (version->fingerprint, at);
+      avro_writer_t writer = avro_writer_memory (at + HEADER_SIZE, (int64_t) size);
+      record.failed = avro_value_write (writer, &record.value) != 0;
+      avro_writer_free (writer);
+      if (!record.failed)
+        {
+          out->size += HEADER_SIZE + size;
+          out->data[out->size] = '\0';
+        }
+    }
+  avro_value_decref (&record.value);
+  if (record.failed)
+    return error_set (err, ERROR_FATAL, "encoding a %s: a field doesn't fit its schema",
+                      message_names[kind]);
+  return 0;
+}
+
+/* The schema that MESSAGE was written with, from its header; NULL with ERR. */
+static const struct version *
+read_header (enum message kind, struct bytes message, struct error *err)
+{
+  const unsigned char *at = message.data;
+  if (message.size < HEADER_SIZE || at[0] != 0xc3 || at[1] != 0x01)
+    {
+      (void) error_set (err, ERROR_USER, "not a %s: no Avro single-object header",
+                        message_names[kind]);
+      return NULL;
+    }
+  uint64_t fingerprint = 0;
+  for (int i = 0; i < 8; i++)
+    fingerprint |= (uint64_t) at[2 + i] << (8 * i);
+  const struct version *version = by_fingerprint (kind, fingerprint);
+  if (version == NULL)
+    (void) error_set (err, ERROR_USER,
+                      "not a %s of a version this program knows (schema fingerprint %016llx)",
+                      message_names[kind], (unsigned long long) fingerprint);
+  return version;
+}
+
+int
+message_decode (enum message kind, struct bytes message,
+                int (*read) (const struct record *record, void *into, struct error *err),
+                void *into, struct error *err)
+{
+  if (message.size > MESSAGE_SIZE_MAX)
+    return error_set (err, ERROR_USER, "a %s of %zu bytes: the limit is %zu", message_names[kind],
+                      message.size, MESSAGE_SIZE_MAX);
+  const struct version *version = read_header (kind, message, err);
+  if (version == NULL)
+    return -1;
+  struct bytes body = { (const char *) message.data + HEADER_SIZE, message.size - HEADER_SIZE };
+  if (!skim (version->schema, body))
+    return error_set (err, ERROR_USER, "a damaged %s", message_names[kind]);
+  struct record record = { 0 };
+  if (avro_generic_value_new (version->iface, &record.value) != 0)
+    return error_set (err, ERROR_FATAL, "decoding a %s: out of memory", message_names[kind]);
+  avro_reader_t reader = avro_reader_memory (body.data, (int64_t) body.size);
+  int outcome = avro_value_read (reader, &record.value);
+  avro_reader_free (reader);
+  if (outcome == 0)
+    outcome = read (&record, into, err);
+  else
+    outcome = error_set (err, ERROR_USER, "a damaged %s", message_names[kind]);
+  avro_value_decref (&record.value);
+  return outcome;
+}

@@ -1,0 +1,29 @@
+/* codec_internal.h — between the frame of a message (codec.c) and its fields (job_codec.c, message_codec.c). */
+#ifndef SHOAL_SCHEMAS_CODEC_INTERNAL_H
+#define SHOAL_SCHEMAS_CODEC_INTERNAL_H
+
+#include "common/error.h"
+#include "schemas/record.h"
+
+enum message
+{
+  MESSAGE_JOB,
+  MESSAGE_SHARD,
+  MESSAGE_EVENT,
+  MESSAGE_CONTROL,
+  MESSAGE_STATUS,
+};
+
+/* Appends MESSAGE, whose fields FILL sets, to OUT. */
+int message_encode (enum message kind, void (*fill) (struct record *record, const void *message),
+                    const void *message, struct buffer *out, struct error *err);
+
+/* Reads the fields of BYTES into INTO by READ, by the schema they were written with. */
+int message_decode (enum message kind, struct bytes bytes,
+                    int (*read) (const struct record *record, void *into, struct error *err),
+                    void *into, struct error *err);
+
+/* CRC-64-AVRO fingerprint of the schema that is written now. */
+uint64_t codec_fingerprint (enum message kind);
+
+#endif

@@ -1,0 +1,245 @@
+/* Job: its fields in the record and back. */
+#include "schemas/codec.h"
+#include "schemas/codec_internal.h"
+
+#include "common/memory.h"
+
+enum
+{
+  LIST_MAX = 1000, /* volumes or outputs of one job */
+};
+
+static void
+fill_codes (struct record *record, const char *name, const struct codes *codes)
+{
+  struct record array = record_field (record, name);
+  for (int code = 0; code < 256; code++)
+    if (codes->has[code])
+      {
+        struct record item = record_append (&array);
+        if (item.failed || avro_value_set_int (&item.value, code) != 0)
+          array.failed = true;
+      }
+  record->failed = record->failed || array.failed;
+}
+
+static void
+fill_mounts (struct record *record, const struct job *job)
+{
+  struct record volumes = record_field (record, "volumes");
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      struct record item = record_append (&volumes);
+      record_set_string (&item, "source", job->volumes[i].source);
+      record_set_string (&item, "path", job->volumes[i].path);
+      record_set_bool (&item, "shared", job->volumes[i].shared);
+      volumes.failed = volumes.failed || item.failed;
+    }
+  struct record outputs = record_field (record, "outputs");
+  for (size_t i = 0; i < job->output_count; i++)
+    {
+      struct record item = record_append (&outputs);
+      record_set_string (&item, "name", job->outputs[i].name);
+      record_set_string (&item, "path", job->outputs[i].path);
+      outputs.failed = outputs.failed || item.failed;
+    }
+  record->failed = record->failed || volumes.failed || outputs.failed;
+}
+
+static void
+fill_container (struct record *record, const struct job *job)
+{
+  record_set_string (record, "image", job->image);
+  record_set_strings (record, "command", &job->command);
+  if (job->has_entrypoint)
+    record_set_strings (record, "entrypoint", &job->entrypoint);
+  else
+    record_set_null (record, "entrypoint");
+  record_set_strings (record, "env", &job->env);
+  record_set_string (record, "workdir", job->workdir);
+  record_set_string (record, "user", job->user);
+  record_set_enum (record, "network", network_name (job->network));
+  record_set_bool (record, "read_only", job->read_only);
+  record_set_strings (record, "tmpfs", &job->tmpfs);
+  record_set_string (record, "runtime", job->runtime);
+}
+
+static void
+fill_sharding (struct record *record, const struct job *job)
+{
+  record_set_string (record, "glob", job->glob);
+  record_set_string (record, "base_path", job->base_path);
+  record_set_strings (record, "exclude", &job->exclude);
+  record_set_long (record, "batch_size", job->batch_size);
+  record_set_optional_long (record, "batch_bytes", job->batch_bytes);
+  record_set_optional_long (record, "shards", job->shards);
+  record_set_bool (record, "needs_count", job->needs_count);
+  record_set_enum (record, "symlinks", symlinks_name (job->symlinks));
+  record_set_enum (record, "stage", stage_mode_name (job->stage));
+}
+
+static void
+fill_limits (struct record *record, const struct job *job)
+{
+  record_set_optional_long (record, "memory", job->memory);
+  record_set_optional_int (record, "cpus", job->cpus);
+  record_set_optional_long (record, "pids", job->pids);
+  record_set_optional_long (record, "timeout_ms", job->timeout_ms);
+  record_set_optional_long (record, "job_timeout_ms", job->job_timeout_ms);
+  record_set_long (record, "log_limit", job->log_limit);
+  record_set_int (record, "retries", job->retries);
+  fill_codes (record, "fail_on", &job->fail_on);
+  fill_codes (record, "success_codes", &job->success_codes);
+  record_set_int (record, "min_success", job->min_success);
+  record_set_optional_long (record, "max_failures", job->max_failures);
+  record_set_optional_int (record, "max_failures_bp", job->max_failures_bp);
+}
+
+static void
+fill_job (struct record *record, const void *message)
+{
+  const struct job *job = message;
+  record_set_string (record, "id", job->id);
+  record_set_long (record, "submitted", job->submitted);
+  record_set_string (record, "results", job->results);
+  fill_container (record, job);
+  fill_mounts (record, job);
+  fill_sharding (record, job);
+  fill_limits (record, job);
+  record_set_enum (record, "on_conflict", on_conflict_name (job->on_conflict));
+  record_set_string (record, "reduce_image", job->reduce_image);
+  record_set_strings (record, "reduce_command", &job->reduce_command);
+}
+
+int
+codec_encode_job (const struct job *job, struct buffer *out, struct error *err)
+{
+  return message_encode (MESSAGE_JOB, fill_job, job, out, err);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+static void
+read_codes (const struct record *record, const char *name, struct codes *codes)
+{
+  struct record array = { 0 };
+  if (!record_get (record, name, &array))
+    return;
+  *codes = (struct codes){ 0 };
+  for (size_t i = 0; i < record_size (&array); i++)
+    {
+      struct record item = record_item (&array, i);
+      int32_t code = -1;
+      if (!item.failed && avro_value_get_int (&item.value, &code) == 0 && code >= 0 && code < 256)
+        codes->has[code] = true;
+    }
+}
+
+/* Enums of a newer writer that have no name here give 0, the default. */
+static int
+known (int value)
+{
+  return value < 0 ? 0 : value;
+}
+
+static int
+read_mounts (const struct record *record, struct job *job, struct error *err)
+{
+  struct record array = { 0 };
+  size_t count = record_get (record, "volumes", &array) ? record_size (&array) : 0;
+  if (count > LIST_MAX)
+    return error_set (err, ERROR_USER, "a job with %zu volumes: the limit is %d", count, LIST_MAX);
+  job->volumes = xcalloc (count, sizeof *job->volumes);
+  for (size_t i = 0; i < count; i++)
+    {
+      struct record item = record_item (&array, i);
+      job->volumes[job->volume_count++] =
+          (struct volume){ .source = record_string (&item, "source"),
+                           .path = record_string (&item, "path"),
+                           .shared = record_bool (&item, "shared", false) };
+    }
+  count = record_get (record, "outputs", &array) ? record_size (&array) : 0;
+  if (count > LIST_MAX)
+    return error_set (err, ERROR_USER, "a job with %zu outputs: the limit is %d", count, LIST_MAX);
+  job->outputs = xcalloc (count, sizeof *job->outputs);
+  for (size_t i = 0; i < count; i++)
+    {
+      struct record item = record_item (&array, i);
+      job->outputs[job->output_count++] = (struct output){ .name = record_string (&item, "name"),
+                                                           .path = record_string (&item, "path") };
+    }
+  return 0;
+}
+
+static void
+read_container (const struct record *record, struct job *job)
+{
+  struct record entrypoint = { 0 };
+  job->image = record_string (record, "image");
+  record_strings (record, "command", &job->command);
+  job->has_entrypoint = record_get (record, "entrypoint", &entrypoint);
+  record_strings (record, "entrypoint", &job->entrypoint);
+  record_strings (record, "env", &job->env);
+  job->workdir = record_string (record, "workdir");
+  job->user = record_string (record, "user");
+  job->network = (enum network) known (network_from_name (record_enum (record, "network")));
+  job->read_only = record_bool (record, "read_only", false);
+  record_strings (record, "tmpfs", &job->tmpfs);
+  free (job->runtime);
+  job->runtime = record_string (record, "runtime");
+}
+
+static void
+read_sharding (const struct record *record, struct job *job)
+{
+  job->glob = record_string (record, "glob");
+  job->base_path = record_string (record, "base_path");
+  record_strings (record, "exclude", &job->exclude);
+  job->batch_size = record_long (record, "batch_size", job->batch_size);
+  job->batch_bytes = record_long (record, "batch_bytes", -1);
+  job->shards = record_long (record, "shards", -1);
+  job->needs_count = record_bool (record, "needs_count", false);
+  job->symlinks = (enum symlinks) known (symlinks_from_name (record_enum (record, "symlinks")));
+  job->stage = (enum stage_mode) known (stage_mode_from_name (record_enum (record, "stage")));
+}
+
+static void
+read_limits (const struct record *record, struct job *job)
+{
+  job->memory = record_long (record, "memory", -1);
+  job->cpus = (int32_t) record_long (record, "cpus", -1);
+  job->pids = record_long (record, "pids", -1);
+  job->timeout_ms = record_long (record, "timeout_ms", -1);
+  job->job_timeout_ms = record_long (record, "job_timeout_ms", -1);
+  job->log_limit = record_long (record, "log_limit", job->log_limit);
+  job->retries = (int32_t) record_long (record, "retries", job->retries);
+  read_codes (record, "fail_on", &job->fail_on);
+  read_codes (record, "success_codes", &job->success_codes);
+  job->min_success = (int32_t) record_long (record, "min_success", job->min_success);
+  job->max_failures = record_long (record, "max_failures", -1);
+  job->max_failures_bp = (int32_t) record_long (record, "max_failures_bp", -1);
+}
+
+static int
+read_job (const struct record *record, void *into, struct error *err)
+{
+  struct job *job = into;
+  job_init (job);
+  job->id = record_string (record, "id");
+  job->submitted = record_long (record, "submitted", 0);
+  job->results = record_string (record, "results");
+  read_container (record, job);
+  read_sharding (record, job);
+  read_limits (record, job);
+  int policy = on_conflict_from_name (record_enum (record, "on_conflict"));
+  job->on_conflict = (enum on_conflict) known (policy);
+  job->reduce_image = record_string (record, "reduce_image");
+  record_strings (record, "reduce_command", &job->reduce_command);
+  return read_mounts (record, job, err);
+}
+
+int
+codec_decode_job (struct bytes message, struct job *job, struct error *err)
+{
+  return message_decode (MESSAGE_JOB, message, read_job, job, err);
+}

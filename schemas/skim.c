@@ -1,0 +1,143 @@
+#include "schemas/skim.h"
+
+#include <string.h>
+
+enum
+{
+  DEPTH_MAX = 32,  /* of nested types; ours have 4 */
+  VARINT_MAX = 10, /* bytes of a 64-bit varint */
+};
+
+struct skimmer
+{
+  const unsigned char *at;
+  const unsigned char *end;
+};
+
+static bool
+skim_long (struct skimmer *skimmer, int64_t *value)
+{
+  uint64_t bits = 0;
+  for (unsigned int i = 0; i < VARINT_MAX && skimmer->at < skimmer->end; i++)
+    {
+      uint64_t byte = *skimmer->at++;
+      if (i == VARINT_MAX - 1 && byte > 1)
+        return false;
+      bits |= (byte & 0x7f) << (7 * i);
+      if (byte < 0x80)
+        {
+          *value = (int64_t) (bits >> 1) ^ -(int64_t) (bits & 1);
+          return true;
+        }
+    }
+  return false;
+}
+
+static bool
+skim_int (struct skimmer *skimmer)
+{
+  int64_t value = 0;
+  return skim_long (skimmer, &value) && value >= INT32_MIN && value <= INT32_MAX;
+}
+
+/* SIZE bytes of anything. */
+static bool
+skim_raw (struct skimmer *skimmer, int64_t size)
+{
+  if (size < 0 || size > skimmer->end - skimmer->at)
+    return false;
+  skimmer->at += size;
+  return true;
+}
+
+/* A string; a NUL in it would cut it short in C. */
+static bool
+skim_text (struct skimmer *skimmer)
+{
+  int64_t size = 0;
+  if (!skim_long (skimmer, &size))
+    return false;
+  const unsigned char *start = skimmer->at;
+  return skim_raw (skimmer, size) && memchr (start, '\0', (size_t) size) == NULL;
+}
+
+static bool skim_value (struct skimmer *skimmer, avro_schema_t schema, int depth);
+
+/* Blocks of items: a count (negative: followed by the block's bytes), the items; a count of 0 ends them. */
+static bool
+skim_array (struct skimmer *skimmer, avro_schema_t items, int depth)
+{
+  for (;;)
+    {
+      int64_t count = 0;
+      int64_t size = 0;
+      if (!skim_long (skimmer, &count) || count == INT64_MIN)
+        return false;
+      if (count == 0)
+        return true;
+      if (count < 0 && (!skim_long (skimmer, &size) || size < 0))
+        return false;
+      for (int64_t left = count < 0 ? -count : count; left > 0; left--)
+        {
+          const unsigned char *before = skimmer->at;
+          if (!skim_value (skimmer, items, depth) || skimmer->at == before)
+            return false;
+        }
+    }
+}
+
+static bool
+skim_record (struct skimmer *skimmer, avro_schema_t schema, int depth)
+{
+  size_t fields = avro_schema_record_size (schema);
+  for (size_t i = 0; i < fields; i++)
+    if (!skim_value (skimmer, avro_schema_record_field_get_by_index (schema, (int) i), depth))
+      return false;
+  return true;
+}
+
+static bool
+skim_value (struct skimmer *skimmer, avro_schema_t schema, int depth)
+{
+  int64_t value = 0;
+  if (depth > DEPTH_MAX)
+    return false;
+  switch (avro_typeof (schema))
+    {
+    case AVRO_NULL:
+      return true;
+    case AVRO_BOOLEAN:
+      return skimmer->at < skimmer->end && *skimmer->at++ <= 1;
+    case AVRO_INT32:
+      return skim_int (skimmer);
+    case AVRO_INT64:
+      return skim_long (skimmer, &value);
+    case AVRO_STRING:
+      return skim_text (skimmer);
+    case AVRO_BYTES:
+      return skim_long (skimmer, &value) && skim_raw (skimmer, value);
+    case AVRO_ENUM:
+      return skim_long (skimmer, &value) && value >= 0
+             && value < avro_schema_enum_number_of_symbols (schema);
+    case AVRO_UNION:
+      return skim_long (skimmer, &value) && value >= 0
+             && value < (int64_t) avro_schema_union_size (schema)
+             && skim_value (skimmer, avro_schema_union_branch (schema, (int) value), depth + 1);
+    case AVRO_ARRAY:
+      return skim_array (skimmer, avro_schema_array_items (schema), depth + 1);
+    case AVRO_RECORD:
+      return skim_record (skimmer, schema, depth + 1);
+    case AVRO_LINK:
+      return skim_value (skimmer, avro_schema_link_target (schema), depth + 1);
+    default: /* float, double, map, fixed: not in our schemas */
+      return false;
+    }
+}
+
+bool
+skim (avro_schema_t schema, struct bytes bytes)
+{
+  const unsigned char *start = bytes.data;
+  struct skimmer skimmer = { .at = start, .end = start + bytes.size };
+  return skim_value (&skimmer, schema, 0) && skimmer.at == skimmer.end;
+}
