@@ -170,7 +170,8 @@ braces_expand (const char *pattern, struct strlist *expanded, struct error *err)
   size_t work = 0;
   while (stack.count > 0)
     {
-      auto_free char *text = take (&stack.items[--stack.count]);
+      stack.count--;
+      auto_free char *text = take (&stack.items[stack.count]);
       if (!expand_one (text, &stack, &work))
         strlist_take (expanded, take (&text));
       if (work > WORK_MAX || expanded->count + stack.count > BRACES_ALTERNATIVES_MAX)
