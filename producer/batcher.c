@@ -22,7 +22,7 @@ struct batcher
   struct shard shard;  /* the open one; its atoms are `chunk`'s */
   struct buffer chunk; /* its atoms, or those not yet spilt */
   bool spilt;          /* its first atoms are in the plan file */
-  bool has_plan;       /* there is a plan file, and this is where its end is */
+  bool has_plan;       /* the plan file was written to, and stands here */
   int64_t plan_end;
   struct digest *atoms_digest; /* of the open shard */
   struct digest *all_digest;   /* of all atoms */
@@ -100,7 +100,7 @@ spill (struct batcher *batcher, struct error *err)
     {
       int fd = batcher->sink->plan_fd;
       if (!batcher->has_plan)
-        batcher->plan_end = lseek (fd, 0, SEEK_END);
+        batcher->plan_end = lseek (fd, 0, SEEK_CUR);
       batcher->has_plan = true;
       if (!batcher->spilt)
         {

@@ -18,7 +18,8 @@ struct slicer_sink
    * and is returned. */
   int (*shard) (void *context, const struct shard *shard, struct error *err);
 
-  /* Where the atoms of large shards go: a file open for appending, or -1: never (all atoms inline). */
+  /* Where the atoms of large shards go: a file open for writing, from where it stands; or -1: never (all
+   * atoms inline). */
   int plan_fd;
 
   /* NULL, or called now and then with the paths looked at and the atoms found so far. */

@@ -1,0 +1,304 @@
+#include "producer/planning.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "common/sys.h"
+#include "producer/slicer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum
+{
+  TRIES = 5,            /* how often a job is sliced when the machine fails us */
+  STARTS_MAX = 20,      /* how often producers may be lost over one job */
+  KEEP_EVERY_MS = 2000, /* a fraction of any sensible lease */
+  LOOK_EVERY_MS = 200,  /* for control records, and to flush what was published */
+  FLUSH_SHARDS = 1000,
+};
+
+/* Why the slicer was told to end. */
+enum ending
+{
+  ENDING_LOST = 1, /* the delivery isn't ours any more */
+  ENDING_CANCELLED,
+  ENDING_STOPPED,
+};
+
+struct planning
+{
+  struct bus *bus;
+  struct delivery *delivery;
+  const struct job *job;
+  const volatile sig_atomic_t *stop;
+  int plan_fd;
+
+  int64_t kept; /* boot ms */
+  int64_t looked;
+  int64_t unflushed; /* shards */
+  int64_t control;   /* position */
+  char *cancel_reason;
+};
+
+/* ---- while the slicer runs ------------------------------------------------------------- */
+
+/* Whether a control record cancels the job: 1, 0 or -1. */
+static int
+read_control (struct planning *planning, struct error *err)
+{
+  for (;;)
+    {
+      auto_control struct control control = { 0 };
+      int got = bus_next_control (planning->bus, &planning->control, &control, err);
+      if (got <= 0)
+        return got;
+      if (control.kind == CONTROL_CANCEL && strcmp (control.job_id, planning->job->id) == 0)
+        {
+          free (planning->cancel_reason);
+          planning->cancel_reason = xstrdup (control.reason);
+          return 1;
+        }
+    }
+}
+
+static int
+flush (struct planning *planning, struct error *err)
+{
+  if (planning->unflushed == 0)
+    return 0;
+  planning->unflushed = 0;
+  return bus_flush (planning->bus, err);
+}
+
+/* 0 to go on, an enum ending, or -1. */
+static int
+on_alive (void *context, struct error *err)
+{
+  struct planning *planning = context;
+  if (planning->stop != NULL && *planning->stop != 0)
+    return ENDING_STOPPED;
+  int64_t now = clock_boot_ms ();
+  if (now - planning->looked >= LOOK_EVERY_MS)
+    {
+      planning->looked = now;
+      int cancelled = read_control (planning, err);
+      if (cancelled != 0)
+        return cancelled < 0 ? -1 : ENDING_CANCELLED;
+      if (flush (planning, err) != 0)
+        return -1;
+    }
+  if (now - planning->kept >= KEEP_EVERY_MS)
+    {
+      planning->kept = now;
+      int ours = bus_keep (planning->bus, planning->delivery, err);
+      if (ours <= 0)
+        return ours < 0 ? -1 : ENDING_LOST;
+    }
+  return 0;
+}
+
+/* A producer before us may have published SHARD already, and a worker may have run it: it must be the same. */
+static int
+compare_published (struct planning *planning, const struct shard *shard, struct error *err)
+{
+  auto_shard struct shard published = { 0 };
+  int got = bus_get_shard (planning->bus, shard->job_id, shard->index, &published, err);
+  if (got <= 0)
+    return got;
+  if (memcmp (published.digest, shard->digest, DIGEST_SIZE) != 0)
+    return error_set (err, ERROR_USER,
+                      "the inputs changed since planning began: shard %u isn't what was published "
+                      "before the producer was lost",
+                      shard->index);
+  return 0;
+}
+
+static int
+on_shard (void *context, const struct shard *shard, struct error *err)
+{
+  struct planning *planning = context;
+  if (planning->delivery->starts > 1 && compare_published (planning, shard, err) != 0)
+    return -1;
+  if (bus_publish_shard (planning->bus, shard, err) != 0)
+    return -1;
+  planning->unflushed++;
+  if (planning->unflushed >= FLUSH_SHARDS && flush (planning, err) != 0)
+    return -1;
+  return on_alive (planning, err);
+}
+
+/* ---- the plan file --------------------------------------------------------------------- */
+
+/* Workers may be reading the file that an earlier producer wrote: it is written over with the same bytes, never
+ * emptied. */
+static int
+open_plan (struct planning *planning, struct error *err)
+{
+  const struct job *job = planning->job;
+  if (job->glob == NULL || job->results == NULL)
+    return 0;
+  auto_fd int folder = result_open (job->results, err);
+  if (folder < 0)
+    return -1;
+  planning->plan_fd = fs_open_beneath (folder, RESULT_PLAN, O_RDWR | O_CREAT, 0644, err);
+  return planning->plan_fd < 0 ? error_wrap (err, "the plan file") : 0;
+}
+
+/* Cuts off what a longer plan left behind, and makes the rest safe. */
+static int
+finish_plan (struct planning *planning, struct error *err)
+{
+  if (planning->plan_fd < 0)
+    return 0;
+  off_t end = lseek (planning->plan_fd, 0, SEEK_CUR);
+  if (end < 0 || ftruncate (planning->plan_fd, end) != 0 || sys_fsync (planning->plan_fd) != 0)
+    return error_errno (err, errno, "the plan file");
+  return 0;
+}
+
+static void
+close_plan (struct planning *planning)
+{
+  if (planning->plan_fd >= 0)
+    (void) close (planning->plan_fd);
+  planning->plan_fd = -1;
+}
+
+/* ---- slicing and settling -------------------------------------------------------------- */
+
+/* One try: 0 with PLAN, an enum ending, or -1. */
+static int
+slice (struct planning *planning, struct plan *plan, struct error *err)
+{
+  if (slicer_check (planning->delivery->job, err) != 0 || open_plan (planning, err) != 0)
+    return -1;
+  const struct slicer_sink sink = {
+    .context = planning,
+    .shard = on_shard,
+    .plan_fd = planning->plan_fd,
+    .alive = on_alive,
+  };
+  int result = slicer_run (planning->job, &sink, plan, err);
+  if (result == 0)
+    result = finish_plan (planning, err);
+  if (result == 0)
+    result = flush (planning, err);
+  close_plan (planning);
+  return result;
+}
+
+/* Waits MS while the delivery is kept: as on_alive. */
+static int
+wait_alive (struct planning *planning, int64_t ms, struct error *err)
+{
+  int64_t until = clock_boot_ms () + ms;
+  for (int64_t now = clock_boot_ms (); now < until; now = clock_boot_ms ())
+    {
+      int result = on_alive (planning, err);
+      if (result != 0)
+        return result;
+      int64_t left = until - now < LOOK_EVERY_MS ? until - now : LOOK_EVERY_MS;
+      (void) bus_poll (planning->bus, NULL, 0, (int) left);
+    }
+  return 0;
+}
+
+/* As slice, again and again while the machine fails us. */
+static int
+slice_stubbornly (struct planning *planning, struct plan *plan, struct error *err)
+{
+  if (planning->delivery->starts > STARTS_MAX)
+    return error_set (err, ERROR_TRANSIENT, "planning was begun %u times and never ended",
+                      planning->delivery->starts);
+  for (int try = 1;; try++)
+    {
+      int result = on_alive (planning, err);
+      if (result == 0)
+        result = slice (planning, plan, err);
+      if (result != -1 || err->class != ERROR_TRANSIENT || try == TRIES)
+        return result;
+      auto_free char *reason = log_quote (err->message);
+      log_warn ("plan_retry", "job=%s try=%d reason=%s", planning->job->id, try, reason);
+      struct error ignored = ERROR_INIT;
+      result = wait_alive (planning, (int64_t) 250 << try, &ignored);
+      if (result != 0)
+        return result;
+      error_clear (err);
+    }
+}
+
+static int
+settle (struct planning *planning, int result, const struct plan *plan, const struct error *why,
+        struct error *err)
+{
+  struct event event = {
+    .kind = result == 0  ? EVENT_PLANNED
+            : result > 0 ? EVENT_CANCELLED
+                         : EVENT_FAILED,
+    .job_id = planning->job->id,
+    .time = clock_wall_ms (),
+    .generation = 1,
+    .attempt = 1,
+    .shards = plan->shards,
+    .atoms = plan->atoms,
+    .bytes = plan->bytes,
+  };
+  auto_free char *writer = xstrdup (bus_writer (planning->bus));
+  auto_free char *reason = NULL;
+  auto_free char *class_name = NULL;
+  event.writer = writer;
+  memcpy (event.digest, plan->digest, DIGEST_SIZE);
+  if (result > 0)
+    reason = xstrdup (planning->cancel_reason);
+  if (result < 0)
+    {
+      reason = xstrdup (why->message);
+      class_name = xstrdup (error_class_name (why->class));
+    }
+  event.reason = reason;
+  event.class_name = class_name;
+  auto_free char *quoted = log_quote (reason == NULL ? "" : reason);
+  log_info ("job_planning_ended", "job=%s as=%s shards=%lld atoms=%lld listed=%lld reason=%s",
+            planning->job->id, event_kind_name (event.kind), (long long) plan->shards,
+            (long long) plan->atoms, (long long) plan->listed, quoted);
+  return bus_settle (planning->bus, planning->delivery, &event, 1, NULL, err);
+}
+
+int
+planning_run (struct bus *bus, struct delivery *delivery, const volatile sig_atomic_t *stop,
+              struct error *err)
+{
+  struct planning planning = {
+    .bus = bus,
+    .delivery = delivery,
+    .job = delivery->job,
+    .stop = stop,
+    .plan_fd = -1,
+    .kept = clock_boot_ms (),
+  };
+  struct plan plan = { .bytes = -1 };
+  struct error why = ERROR_INIT;
+  int result = slice_stubbornly (&planning, &plan, &why);
+  if (result == -1 && why.class == ERROR_FATAL)
+    {
+      if (err != NULL)
+        *err = why;
+      result = error_wrap (err, "job %s", planning.job->id);
+    }
+  else if (result == ENDING_LOST)
+    {
+      log_warn ("job_lost", "job=%s", planning.job->id);
+      result = 0;
+    }
+  else if (result == ENDING_STOPPED)
+    result = bus_release (bus, delivery, err) < 0 ? -1 : 0;
+  else
+    result = settle (&planning, result, &plan, &why, err);
+  free (planning.cancel_reason);
+  return result;
+}

@@ -1,0 +1,74 @@
+#include "producer/producer.h"
+
+#include "common/bus/bus.h"
+#include "common/log.h"
+#include "producer/planning.h"
+
+enum
+{
+  WAIT_MS = 1000, /* at most this long until the stop flag is looked at; the bus wakes us earlier */
+};
+
+/* Whether an event says that the followed job's planning is over: 1, 0 or -1. */
+static int
+is_over (struct follower *follower, struct error *err)
+{
+  for (;;)
+    {
+      auto_event struct event event = { 0 };
+      int got = follower_next (follower, &event, err);
+      if (got <= 0)
+        return got;
+      if (event.kind == EVENT_PLANNED || event.kind == EVENT_FAILED
+          || event.kind == EVENT_CANCELLED)
+        return 1;
+    }
+}
+
+/* Takes one job and plans it: 1 when one was settled, 0 when there was none (or it was given back), -1. */
+static int
+take_one (struct bus *bus, const struct producer_options *options, struct error *err)
+{
+  auto_delivery struct delivery *delivery = NULL;
+  int got = bus_take (bus, BUS_JOBS, options->job_id, &delivery, err);
+  if (got <= 0)
+    return got;
+  log_info ("job_taken", "job=%s starts=%u", delivery->job->id, delivery->starts);
+  return planning_run (bus, delivery, options->stop, err);
+}
+
+static bool
+is_stopped (const struct producer_options *options)
+{
+  return options->stop != NULL && *options->stop != 0;
+}
+
+int
+producer_run (const struct producer_options *options, struct error *err)
+{
+  const struct bus_options bus_options = { .client = "producer" };
+  auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
+  if (bus == NULL)
+    return -1;
+  auto_follower struct follower *follower = NULL;
+  if (options->job_id != NULL)
+    {
+      follower = bus_follow (bus, NULL, options->job_id, err);
+      if (follower == NULL)
+        return -1;
+    }
+  while (!is_stopped (options))
+    {
+      int settled = take_one (bus, options, err);
+      if (settled < 0)
+        return error_wrap (err, "producer");
+      int over = follower == NULL ? 0 : settled == 1 ? 1 : is_over (follower, err);
+      if (over < 0)
+        return error_wrap (err, "producer");
+      if (over == 1)
+        return 0;
+      if (settled == 0 && !is_stopped (options))
+        (void) bus_poll (bus, NULL, 0, WAIT_MS);
+    }
+  return 0;
+}
