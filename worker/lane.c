@@ -1,0 +1,286 @@
+#include "worker/lane.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "worker/attempt.h"
+#include "worker/workplace.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum
+{
+  DEATHS_MAX = 5,          /* of a slot in a row, then something is wrong with this machine */
+  END_PATIENCE_MS = 20000, /* beyond the grace, for collecting */
+};
+
+static void
+log_shard (enum log_level level, const char *event, const struct lane *lane, const char *rest)
+{
+  const struct shard *shard = &lane->delivery->shard;
+  log_line (level, event, "job=%s shard=%u generation=%u attempt=%u starts=%u slot=%d%s%s",
+            shard->job_id, shard->index, shard->generation, shard->attempt, lane->delivery->starts,
+            lane->number, rest[0] == '\0' ? "" : " ", rest);
+}
+
+static void
+log_trouble (const char *event, const struct lane *lane, const struct error *err)
+{
+  auto_free char *text = log_quote (err->message);
+  auto_free char *rest = xasprintf ("error=%s", text);
+  log_shard (LOG_WARN, event, lane, rest);
+}
+
+/* Back to idle; the delivery is settled, released, or not ours. */
+static void
+become_idle (struct lane *lane)
+{
+  delivery_free (take (&lane->delivery));
+  event_release (&lane->event);
+  lane->state = LANE_IDLE;
+  lane->ending = ENDING_NONE;
+  lane->give_up_at = 0;
+  lane->settle_failed = false;
+}
+
+/* Ends the attempt with a report that its slot didn't make. */
+static void
+end_without_slot (struct lane *lane, const struct crew *crew, enum outcome outcome,
+                  const char *reason)
+{
+  struct attempt_report report = { 0 };
+  attempt_report_failure (&report, outcome, reason);
+  attempt_event (&lane->delivery->shard, lane->delivery->starts, bus_writer (crew->bus), &report,
+                 &lane->event);
+  lane->state = LANE_ENDED;
+}
+
+/* ---- taking ----------------------------------------------------------------------------- */
+
+static int
+need_slot (struct lane *lane, const struct crew *crew, struct error *err)
+{
+  if (lane->slot.pid > 0)
+    return 0;
+  if (lane->deaths > DEATHS_MAX)
+    return error_set (err, ERROR_FATAL, "slot %d died %d times in a row; it can't run here",
+                      lane->number, lane->deaths);
+  auto_free char *name = xasprintf ("%d-%d", (int) getpid (), lane->number);
+  if (slot_start (&lane->slot, name, crew->options, err) == 0)
+    return 0;
+  lane->deaths++;
+  return -1;
+}
+
+static int
+publish_started (const struct lane *lane, const struct crew *crew, struct error *err)
+{
+  const struct shard *shard = &lane->delivery->shard;
+  struct event event = { .kind = EVENT_STARTED,
+                         .job_id = shard->job_id,
+                         .time = clock_wall_ms (),
+                         .writer = (char *) bus_writer (crew->bus),
+                         .generation = shard->generation,
+                         .index = shard->index,
+                         .shard_kind = shard->kind,
+                         .attempt = shard->attempt,
+                         .starts = lane->delivery->starts,
+                         .shards = -1,
+                         .atoms = shard->atom_count,
+                         .bytes = shard->bytes };
+  memcpy (event.digest, shard->digest, sizeof event.digest);
+  return bus_publish_event (crew->bus, &event, err);
+}
+
+static void
+start (struct lane *lane, const struct crew *crew)
+{
+  struct delivery *delivery = lane->delivery;
+  struct error err = ERROR_INIT;
+  lane->state = LANE_RUNNING;
+  if (delivery->starts > (uint32_t) crew->max_lost)
+    {
+      auto_free char *reason =
+          xasprintf ("worker_lost: %u workers died or vanished while they ran this shard",
+                     delivery->starts - 1);
+      end_without_slot (lane, crew, OUTCOME_INFRA, reason);
+      lane->event.report.final = true;
+      return;
+    }
+  if (publish_started (lane, crew, &err) != 0)
+    log_trouble ("publish_failed", lane,
+                 &err); /* for people only: the attempt doesn't depend on it */
+  log_shard (LOG_INFO, "shard_started", lane, "");
+  if (slot_run (&lane->slot, delivery->job, &delivery->shard, delivery->starts,
+                bus_writer (crew->bus), &err)
+      == 0)
+    return;
+  log_trouble ("slot_lost", lane, &err);
+  slot_end (&lane->slot);
+  lane->deaths++;
+  end_without_slot (lane, crew, OUTCOME_INFRA, err.message);
+}
+
+int
+lane_take (struct lane *lane, struct crew *crew, struct error *err)
+{
+  if (need_slot (lane, crew, err) != 0)
+    return -1;
+  int got = bus_take (crew->bus, BUS_SHARDS, crew->options->job_id, &lane->delivery, err);
+  if (got <= 0)
+    return got;
+  if (lane->delivery->shard.generation > crew->generation)
+    crew->generation = lane->delivery->shard.generation;
+  start (lane, crew);
+  return 1;
+}
+
+/* ---- while it runs ---------------------------------------------------------------------- */
+
+void
+lane_end (struct lane *lane, enum lane_ending ending)
+{
+  if (lane->state != LANE_RUNNING || ending <= lane->ending)
+    return;
+  bool gentle = ending == ENDING_CANCEL;
+  lane->ending = ending;
+  lane->give_up_at = clock_boot_ms () + END_PATIENCE_MS + (gentle ? ATTEMPT_GRACE_MS : 0);
+  static const char *const reasons[] = { "none", "cancel", "release", "lost" };
+  auto_free char *rest = xasprintf ("reason=%s", reasons[ending]);
+  log_shard (LOG_INFO, "shard_stopping", lane, rest);
+  slot_order (&lane->slot, gentle ? FRAME_STOP : FRAME_KILL);
+}
+
+void
+lane_keep (struct lane *lane, struct crew *crew)
+{
+  struct error err = ERROR_INIT;
+  if (lane->state == LANE_IDLE || lane->ending == ENDING_LOST)
+    return;
+  int kept = bus_keep (crew->bus, lane->delivery, &err);
+  if (kept < 0)
+    log_trouble ("keep_failed", lane, &err);
+  if (kept == 0 && lane->state == LANE_RUNNING)
+    lane_end (lane, ENDING_LOST);
+}
+
+static void
+bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
+{
+  auto_free char *text = log_quote (reason);
+  auto_free char *rest = xasprintf ("error=%s", text);
+  log_shard (LOG_WARN, "slot_lost", lane, rest);
+  slot_end (&lane->slot);
+  lane->deaths++;
+  (void) workplace_sweep (lane->delivery->job->results, crew->options->scratch);
+  bool cancelled = lane->ending != ENDING_NONE;
+  auto_free char *why = xasprintf ("the slot process was lost: %s", reason);
+  end_without_slot (lane, crew, cancelled ? OUTCOME_CANCELLED : OUTCOME_INFRA,
+                    cancelled ? "cancelled" : why);
+}
+
+void
+lane_look (struct lane *lane, struct crew *crew)
+{
+  struct error err = ERROR_INIT;
+  if (lane->state != LANE_RUNNING)
+    return;
+  int got = slot_report (&lane->slot, &lane->event, &err);
+  if (got > 0)
+    {
+      lane->state = LANE_ENDED;
+      lane->deaths = 0;
+    }
+  else if (got < 0)
+    {
+      event_release (&lane->event);
+      bury_slot (lane, crew, err.message);
+    }
+  else if (lane->give_up_at != 0 && clock_boot_ms () >= lane->give_up_at)
+    bury_slot (lane, crew, "it didn't end its attempt in time");
+}
+
+/* ---- settling --------------------------------------------------------------------------- */
+
+static void
+forget_attempt (const struct lane *lane)
+{
+  if (lane->event.report.folder != NULL)
+    workplace_forget (lane->delivery->job->results, lane->event.report.folder);
+}
+
+static void
+log_done (const struct lane *lane, const struct shard *retry)
+{
+  const struct attempt_report *report = &lane->event.report;
+  auto_free char *reason = report->reason == NULL ? NULL : log_quote (report->reason);
+  auto_free char *rest =
+      xasprintf ("outcome=%s exit=%d seconds=%.3f final=%s%s%s", outcome_name (report->outcome),
+                 report->exit_code, (double) (report->ended - report->started) / 1000.0,
+                 retry == NULL ? "true" : "false",
+                 reason == NULL ? "" : " reason=", reason == NULL ? "" : reason);
+  log_shard (report->outcome == OUTCOME_SUCCEEDED ? LOG_INFO : LOG_WARN, "shard_done", lane, rest);
+}
+
+static int
+settle (struct lane *lane, struct crew *crew, struct error *err)
+{
+  struct delivery *delivery = lane->delivery;
+  struct attempt_report *report = &lane->event.report;
+  auto_shard struct shard retry = { 0 };
+  bool given_up = report->final; /* lost too often: start said so */
+  bool again = !given_up
+               && retry_decide (delivery->job, &delivery->shard, &crew->limits, clock_wall_ms (),
+                                report, &retry);
+  int settled = bus_settle (crew->bus, delivery, &lane->event, 1, again ? &retry : NULL, err);
+  if (settled < 0)
+    {
+      report->final = given_up;
+      lane->settle_failed = true;
+      return -1;
+    }
+  if (settled == 1)
+    log_done (lane, again ? &retry : NULL);
+  else
+    {
+      log_shard (LOG_WARN, "delivery_lost", lane, "");
+      /* After a settle that failed it may be our own that took hold: the folder is left to the merger. */
+      if (!lane->settle_failed)
+        forget_attempt (lane);
+    }
+  return 0;
+}
+
+int
+lane_settle (struct lane *lane, struct crew *crew, struct error *err)
+{
+  if (lane->state != LANE_ENDED)
+    return 0;
+  int result = 0;
+  bool was_stopped = lane->event.report.outcome == OUTCOME_CANCELLED;
+  if (lane->ending == ENDING_LOST)
+    {
+      log_shard (LOG_WARN, "delivery_lost", lane, "");
+      forget_attempt (lane);
+    }
+  else if (lane->ending == ENDING_RELEASE && was_stopped)
+    {
+      forget_attempt (lane);
+      log_shard (LOG_INFO, "shard_released", lane, "");
+      result = bus_release (crew->bus, lane->delivery, err) < 0 ? -1 : 0;
+    }
+  else
+    result = settle (lane, crew, err);
+  if (result == 0)
+    become_idle (lane);
+  return result;
+}
+
+void
+lane_release (struct lane *lane)
+{
+  slot_release (&lane->slot);
+  delivery_free (take (&lane->delivery));
+  event_release (&lane->event);
+}

@@ -1,0 +1,208 @@
+/* The inside of a slot process: one shard after the other, until its worker is gone. */
+#include "worker/worker.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/spawn.h"
+#include "schemas/codec.h"
+#include "worker/attempt.h"
+#include "worker/frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct self
+{
+  struct frame_reader reader;
+  char *name;
+  char *images;
+  char *oci_program;
+  char *scratch;
+  char *runtime_name; /* of the runtime that is open */
+  struct container_runtime *runtime;
+  struct job job; /* the last one that came */
+};
+
+/* ---- orders while an attempt runs ------------------------------------------------------- */
+
+static enum attempt_order
+read_order (void *context)
+{
+  struct self *self = context;
+  enum attempt_order order = ATTEMPT_GO_ON;
+  for (;;)
+    {
+      enum frame_kind kind;
+      struct bytes payload;
+      int got = frame_receive (&self->reader, false, &kind, &payload, NULL);
+      if (got == 0)
+        return order;
+      if (got < 0 || kind == FRAME_KILL)
+        return ATTEMPT_KILL; /* without a worker nobody will ever settle it */
+      if (kind == FRAME_STOP)
+        order = ATTEMPT_STOP;
+    }
+}
+
+/* ---- running ---------------------------------------------------------------------------- */
+
+static int
+need_runtime (struct self *self, const char *name, struct error *err)
+{
+  if (self->runtime != NULL && strcmp (self->runtime_name, name) == 0)
+    return 0;
+  container_runtime_close (self->runtime);
+  free (self->runtime_name);
+  const struct container_runtime_options options = { .images = self->images,
+                                                     .oci_program = self->oci_program,
+                                                     .slot_name = self->name };
+  self->runtime_name = xstrdup (name);
+  self->runtime = container_runtime_open (name, &options, err);
+  if (self->runtime == NULL)
+    return -1;
+  log_debug ("runtime_open", "slot=%s runtime=%s", self->name, name);
+  return 0;
+}
+
+/* What a RUN frame holds. */
+struct request
+{
+  uint32_t starts;
+  char *writer;
+  struct shard shard;
+};
+
+static void
+release_request (struct request *request)
+{
+  free (request->writer);
+  shard_release (&request->shard);
+}
+
+static int
+read_request (struct self *self, struct bytes payload, struct request *request, struct error *err)
+{
+  struct bytes job;
+  struct bytes shard;
+  if (frame_get_number (&payload, &request->starts, err) != 0
+      || frame_get_text (&payload, &request->writer, err) != 0
+      || frame_get_bytes (&payload, &job, err) != 0 || frame_get_bytes (&payload, &shard, err) != 0
+      || codec_decode_shard (shard, &request->shard, err) != 0)
+    return -1;
+  if (job.size == 0)
+    return 0;
+  job_release (&self->job);
+  return codec_decode_job (job, &self->job, err);
+}
+
+static int
+send_report (struct self *self, const struct request *request, struct attempt_report *report,
+             struct error *err)
+{
+  auto_event struct event event = { 0 };
+  auto_buffer struct buffer message = { 0 };
+  attempt_event (&request->shard, request->starts, request->writer, report, &event);
+  if (codec_encode_event (&event, &message, err) != 0)
+    return -1;
+  return frame_send (self->reader.fd, FRAME_REPORT, buffer_bytes (&message), err);
+}
+
+static int
+run (struct self *self, struct bytes payload, struct error *err)
+{
+  struct request request = { 0 };
+  struct attempt_report report = { 0 };
+  struct error trouble = ERROR_INIT;
+  int result = read_request (self, payload, &request, err);
+  if (result == 0)
+    {
+      if (need_runtime (self, self->job.runtime, &trouble) != 0)
+        attempt_report_failure (&report, OUTCOME_INFRA, trouble.message);
+      else
+        {
+          const struct attempt attempt = {
+            .job = &self->job,
+            .shard = &request.shard,
+            .starts = request.starts,
+            .writer = request.writer,
+            .scratch = self->scratch,
+            .runtime = self->runtime,
+            .control = { .fd = self->reader.fd, .read = read_order, .context = self },
+          };
+          attempt_run (&attempt, &report);
+        }
+      result = send_report (self, &request, &report, err);
+    }
+  attempt_report_release (&report);
+  release_request (&request);
+  return result;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static int
+read_hello (struct self *self, struct error *err)
+{
+  enum frame_kind kind;
+  struct bytes payload;
+  uint32_t parent;
+  if (frame_receive (&self->reader, true, &kind, &payload, err) < 0)
+    return -1;
+  if (kind != FRAME_HELLO)
+    return error_set (err, ERROR_FATAL, "the first frame isn't a greeting");
+  if (frame_get_number (&payload, &parent, err) != 0
+      || frame_get_text (&payload, &self->name, err) != 0
+      || frame_get_text (&payload, &self->images, err) != 0
+      || frame_get_text (&payload, &self->oci_program, err) != 0
+      || frame_get_text (&payload, &self->scratch, err) != 0)
+    return -1;
+  return spawn_die_with_parent ((pid_t) parent, err);
+}
+
+static int
+serve (struct self *self, struct error *err)
+{
+  if (read_hello (self, err) != 0)
+    return -1;
+  for (;;)
+    {
+      enum frame_kind kind;
+      struct bytes payload;
+      if (frame_receive (&self->reader, true, &kind, &payload, err) < 0)
+        return err->code == EPIPE ? 0 : -1;
+      /* Orders that come now are meant for an attempt that has just ended by itself. */
+      if (kind == FRAME_RUN && run (self, payload, err) != 0)
+        return -1;
+    }
+}
+
+int
+slot_main (int fd, const struct worker_options *options)
+{
+  (void) options;
+  struct error err = ERROR_INIT;
+  struct self self = { .reader = { .fd = fd } };
+  /* A session of its own: Ctrl-C on the terminal is the worker's to deal with. */
+  (void) setsid ();
+  (void) fcntl (fd, F_SETFD, FD_CLOEXEC);
+  (void) umask (022);
+  int result = serve (&self, &err);
+  if (result != 0)
+    {
+      auto_free char *text = log_quote (err.message);
+      log_error ("slot_failed", "slot=%s error=%s", self.name != NULL ? self.name : "?", text);
+    }
+  container_runtime_close (self.runtime);
+  frame_reader_release (&self.reader);
+  job_release (&self.job);
+  free (self.name);
+  free (self.images);
+  free (self.oci_program);
+  free (self.scratch);
+  free (self.runtime_name);
+  return result == 0 ? 0 : 1;
+}
