@@ -37,6 +37,7 @@ struct planning
   const struct job *job;
   const volatile sig_atomic_t *stop;
   int plan_fd;
+  bool again; /* shards of the job were published before */
 
   int64_t kept; /* boot ms */
   int64_t looked;
@@ -102,7 +103,15 @@ on_alive (void *context, struct error *err)
   return 0;
 }
 
-/* A producer before us may have published SHARD already, and a worker may have run it: it must be the same. */
+/* Shards may have been published by an earlier try or another producer, and a worker may have run them already. */
+static int
+was_begun (struct planning *planning, struct error *err)
+{
+  auto_shard struct shard first = { 0 };
+  return bus_get_shard (planning->bus, planning->job->id, 0, &first, err);
+}
+
+/* The shard that was published under SHARD's name, if there is one, must be the same. */
 static int
 compare_published (struct planning *planning, const struct shard *shard, struct error *err)
 {
@@ -113,7 +122,7 @@ compare_published (struct planning *planning, const struct shard *shard, struct 
   if (memcmp (published.digest, shard->digest, DIGEST_SIZE) != 0)
     return error_set (err, ERROR_USER,
                       "the inputs changed since planning began: shard %u isn't what was published "
-                      "before the producer was lost",
+                      "then",
                       shard->index);
   return 0;
 }
@@ -122,7 +131,7 @@ static int
 on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
-  if (planning->delivery->starts > 1 && compare_published (planning, shard, err) != 0)
+  if (planning->again && compare_published (planning, shard, err) != 0)
     return -1;
   if (bus_publish_shard (planning->bus, shard, err) != 0)
     return -1;
@@ -177,6 +186,10 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
 {
   if (slicer_check (planning->delivery->job, err) != 0 || open_plan (planning, err) != 0)
     return -1;
+  int begun = was_begun (planning, err);
+  if (begun < 0)
+    return -1;
+  planning->again = begun == 1;
   const struct slicer_sink sink = {
     .context = planning,
     .shard = on_shard,
