@@ -177,7 +177,7 @@ push (struct walk *walk, int fd, struct error *err)
     }
   if (walk->open_from == 0 || walk->open_from > walk->depth)
     walk->open_from = 1;
-  if (walk->depth - walk->open_from >= OPEN_MAX)
+  if (walk->depth >= walk->open_from + OPEN_MAX)
     {
       struct level *oldest = &walk->levels[walk->open_from++];
       (void) close (oldest->fd);
