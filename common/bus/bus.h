@@ -29,8 +29,9 @@ struct bus;
 
 struct bus_options
 {
-  const char *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
-  int64_t lease_ms;   /* 0: 30 s */
+  const char
+      *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
+  int64_t lease_ms; /* 0: 30 s */
 };
 
 /* URL: "sqlite:FILE" (made when missing). NULL with ERR; a scheme that isn't known is ERROR_USER. */
@@ -60,8 +61,8 @@ int bus_submit (struct bus *bus, const struct job *job, struct error *err);
 int bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
 
 /* Calls EACH for every job, oldest first, until it returns non-zero, which is returned. */
-int bus_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job), void *context,
-                   struct error *err);
+int bus_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job),
+                   void *context, struct error *err);
 
 /* ---- plan: idempotent by (job, generation, index, attempt) */
 
@@ -92,17 +93,17 @@ enum bus_queue
 struct delivery
 {
   enum bus_queue queue;
-  struct job *job;     /* owned; for a shard too: the job it is of */
-  struct shard shard;  /* BUS_SHARDS */
-  uint32_t starts;     /* how often it was taken, this time included: 1 unless a taker was lost */
-  int64_t ticket;      /* the bus's own name for it */
+  struct job *job;    /* owned; for a shard too: the job it is of */
+  struct shard shard; /* BUS_SHARDS */
+  uint32_t starts;    /* how often it was taken, this time included: 1 unless a taker was lost */
+  int64_t ticket;     /* the bus's own name for it */
 };
 
 /* Takes what is due: 1 and a new delivery, 0 when there is nothing now. JOB_ID restricts it to one job (NULL:
  * any). Shards come in order of index, retries when they are due. A shard of a job that is cancelled or
  * terminal isn't delivered. */
-int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id,
-              struct delivery **delivery, struct error *err);
+int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct delivery **delivery,
+              struct error *err);
 
 /* Renews the lease: 1, or 0 when the delivery isn't ours any more (its work must be stopped and not be
  * settled). Call it at least every third of the lease. */
@@ -110,8 +111,8 @@ int bus_keep (struct bus *bus, struct delivery *delivery, struct error *err);
 
 /* Ends the delivery: EVENTS and RETRY (may be NULL) are published and the delivery is done, all or nothing.
  * 1, or 0 when it isn't ours any more and nothing was written. The caller still frees DELIVERY. */
-int bus_settle (struct bus *bus, struct delivery *delivery, const struct event *events, size_t count,
-                const struct shard *retry, struct error *err);
+int bus_settle (struct bus *bus, struct delivery *delivery, const struct event *events,
+                size_t count, const struct shard *retry, struct error *err);
 
 /* Gives it back at once; the start doesn't count. 1 or 0 as above. */
 int bus_release (struct bus *bus, struct delivery *delivery, struct error *err);

@@ -1,0 +1,185 @@
+/* The seam itself: finds the implementation by the URL's scheme and passes every call on. */
+#include "common/bus/bus.h"
+
+#include "common/bus/bus_ops.h"
+
+#include <string.h>
+
+struct bus *
+bus_open (const char *url, const struct bus_options *options, struct error *err)
+{
+  static const char sqlite[] = "sqlite:";
+  if (strncmp (url, sqlite, sizeof sqlite - 1) == 0 && url[sizeof sqlite - 1] != '\0')
+    return sqlite_bus_open (url + sizeof sqlite - 1, options, err);
+  (void) error_set (err, ERROR_USER, "%s: not a bus this program knows: expected sqlite:FILE", url);
+  return NULL;
+}
+
+void
+bus_close (struct bus *bus)
+{
+  if (bus != NULL)
+    bus->ops->close (bus);
+}
+
+const char *
+bus_writer (const struct bus *bus)
+{
+  return bus->ops->writer (bus);
+}
+
+int
+bus_poll (struct bus *bus, struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+  return bus->ops->poll (bus, fds, count, timeout_ms);
+}
+
+int
+bus_submit (struct bus *bus, const struct job *job, struct error *err)
+{
+  return bus->ops->submit (bus, job, err);
+}
+
+int
+bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err)
+{
+  return bus->ops->get_job (bus, id, job, err);
+}
+
+int
+bus_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job), void *context,
+               struct error *err)
+{
+  return bus->ops->list_jobs (bus, each, context, err);
+}
+
+int
+bus_publish_shard (struct bus *bus, const struct shard *shard, struct error *err)
+{
+  return bus->ops->publish_shard (bus, shard, err);
+}
+
+int
+bus_publish_event (struct bus *bus, const struct event *event, struct error *err)
+{
+  return bus->ops->publish_event (bus, event, err);
+}
+
+int
+bus_flush (struct bus *bus, struct error *err)
+{
+  return bus->ops->flush (bus, err);
+}
+
+int
+bus_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
+               struct error *err)
+{
+  return bus->ops->get_shard (bus, job_id, index, shard, err);
+}
+
+int
+bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
+            size_t count, struct error *err)
+{
+  return bus->ops->replay (bus, job_id, generation, indexes, count, err);
+}
+
+int
+bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct delivery **delivery,
+          struct error *err)
+{
+  return bus->ops->take_due (bus, queue, job_id, delivery, err);
+}
+
+int
+bus_keep (struct bus *bus, struct delivery *delivery, struct error *err)
+{
+  return bus->ops->keep (bus, delivery, err);
+}
+
+int
+bus_settle (struct bus *bus, struct delivery *delivery, const struct event *events, size_t count,
+            const struct shard *retry, struct error *err)
+{
+  return bus->ops->settle (bus, delivery, events, count, retry, err);
+}
+
+int
+bus_release (struct bus *bus, struct delivery *delivery, struct error *err)
+{
+  return bus->ops->release (bus, delivery, err);
+}
+
+void
+delivery_free (struct delivery *delivery)
+{
+  if (delivery == NULL)
+    return;
+  if (delivery->job != NULL)
+    job_release (delivery->job);
+  free (delivery->job);
+  shard_release (&delivery->shard);
+  free (delivery);
+}
+
+struct follower *
+bus_follow (struct bus *bus, const char *group, const char *job_id, struct error *err)
+{
+  return bus->ops->follow (bus, group, job_id, err);
+}
+
+int
+follower_next (struct follower *follower, struct event *event, struct error *err)
+{
+  return follower->ops->next (follower, event, err);
+}
+
+bool
+follower_holds (struct follower *follower, struct error *err)
+{
+  return follower->ops->holds (follower, err);
+}
+
+int
+follower_rewind (struct follower *follower, struct error *err)
+{
+  return follower->ops->rewind (follower, err);
+}
+
+int
+follower_commit (struct follower *follower, int64_t position, struct error *err)
+{
+  return follower->ops->commit (follower, position, err);
+}
+
+void
+follower_close (struct follower *follower)
+{
+  if (follower != NULL)
+    follower->ops->close (follower);
+}
+
+int
+bus_publish_control (struct bus *bus, const struct control *control, struct error *err)
+{
+  return bus->ops->publish_control (bus, control, err);
+}
+
+int
+bus_next_control (struct bus *bus, int64_t *position, struct control *control, struct error *err)
+{
+  return bus->ops->next_control (bus, position, control, err);
+}
+
+int
+bus_put_status (struct bus *bus, const struct job_status *status, struct error *err)
+{
+  return bus->ops->put_status (bus, status, err);
+}
+
+int
+bus_get_status (struct bus *bus, const char *job_id, struct job_status *status, struct error *err)
+{
+  return bus->ops->get_status (bus, job_id, status, err);
+}
