@@ -18,6 +18,7 @@ enum
   DEPTH_MAX = 4096,  /* folders within folders; a tree deeper than this is refused */
   OPEN_MAX = 64,     /* of them open at a time; others are opened again when needed */
   KEPT_MAX = 4096,   /* entries of a folder that was left whose memory is kept for the next */
+  SHOWN_MAX = 1000,  /* bytes of a path in an error */
   PATH_PIECE = 4000, /* bytes of a path that one system call takes for sure */
 };
 
@@ -38,6 +39,14 @@ open_at (int dirfd, const char *path, int flags, uint64_t resolve)
       if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
         return fd;
     }
+}
+
+/* A path as an error names it: of one that would leave no room for the cause, the end. */
+static const char *
+shown (const char *path)
+{
+  size_t size = strlen (path);
+  return size <= SHOWN_MAX ? path : path + (size - SHOWN_MAX);
 }
 
 /* ---- symbolic links -------------------------------------------------------------------- */
@@ -66,24 +75,24 @@ resolve_link (const struct local *local, int parent, const char *name, const cha
 {
   bool free_to_leave = policy == SYMLINKS_FOLLOW;
   auto_fd int fd = -1;
-  bool beneath = false;
-  if (!free_to_leave && strlen (path) < PATH_PIECE)
-    {
-      fd = open_at (local->root, path, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-      beneath = fd >= 0;
-    }
+  if (!free_to_leave)
+    fd = open_at (parent, name, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+  if (!free_to_leave && fd < 0 && strlen (path) < PATH_PIECE)
+    fd = open_at (local->root, path, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+  bool beneath = fd >= 0;
   if (fd < 0) /* an absolute link, or one that leaves and comes back: where does it end? */
     fd = openat (parent, name, O_PATH | O_CLOEXEC);
   if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
     return error_set (err, ERROR_USER,
-                      "%s: the symbolic link leads nowhere (--symlinks skip leaves it out)", path);
+                      "%s: the symbolic link leads nowhere (--symlinks skip leaves it out)",
+                      shown (path));
   if (fd < 0 || fstat (fd, status) != 0)
-    return error_errno (err, errno, "%s: symbolic link", path);
+    return error_errno (err, errno, "%s: symbolic link", shown (path));
   if (S_ISREG (status->st_mode) && !free_to_leave && !beneath && !lies_beneath (local, fd))
     return error_set (err, ERROR_USER,
                       "%s: the symbolic link leads out of the volume (--symlinks follow allows "
                       "it, --symlinks skip leaves it out)",
-                      path);
+                      shown (path));
   return take_fd (&fd);
 }
 
@@ -147,7 +156,7 @@ current_fd (struct walk *walk, struct error *err)
       if (level > from + 1)
         (void) close (at);
       if (below < 0)
-        return error_errno (err, code, "%s: opening its folder again", walk_path (walk));
+        return error_errno (err, code, "%s: opening its folder again", shown (walk_path (walk)));
       at = below;
     }
   if (current->fd < 0)
@@ -165,8 +174,8 @@ push (struct walk *walk, int fd, struct error *err)
   if (walk->depth > DEPTH_MAX)
     {
       (void) close (fd);
-      return error_set (err, ERROR_USER, "%.200s…: folders are nested deeper than %d",
-                        walk_path (walk), DEPTH_MAX);
+      return error_set (err, ERROR_USER, "%s: folders are nested deeper than %d",
+                        shown (walk_path (walk)), DEPTH_MAX);
     }
   if (walk->depth == walk->capacity)
     {
@@ -191,7 +200,7 @@ push (struct walk *walk, int fd, struct error *err)
   level->path_size = walk->path.size;
   if (folder_read (&level->folder, fd, walk->chunk, err) == 0)
     return 0;
-  return walk->path.size == 0 ? -1 : error_wrap (err, "%s", walk_path (walk));
+  return walk->path.size == 0 ? -1 : error_wrap (err, "%s", shown (walk_path (walk)));
 }
 
 static void
@@ -233,7 +242,7 @@ visit_folder (struct walk *walk, const char *name, struct error *err)
     return -1;
   int fd = open_folder (parent, name);
   if (fd < 0)
-    return error_errno (err, errno, "%s", walk_path (walk));
+    return error_errno (err, errno, "%s", shown (walk_path (walk)));
   return push (walk, fd, err);
 }
 
@@ -247,7 +256,7 @@ visit_file (struct walk *walk, const char *name, struct error *err)
   if (parent < 0)
     return -1;
   if (fstatat (parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-    return error_errno (err, errno, "%s", walk_path (walk));
+    return error_errno (err, errno, "%s", shown (walk_path (walk)));
   return visit (walk, false, status.st_size, err);
 }
 
@@ -343,7 +352,7 @@ open_parent (const struct local *local, const char *path, const char **name, str
       from += length + 1;
     }
   if (at < 0)
-    return error_errno (err, errno, "%s: folder", path);
+    return error_errno (err, errno, "%s: folder", shown (path));
   return take_fd (&at);
 }
 
@@ -377,9 +386,9 @@ open_file (const struct local *local, const char *path, enum symlinks symlinks, 
         errno = EISDIR;
     }
   if (fd < 0 || fstat (fd, &status) != 0)
-    return error_errno (err, errno, "%s", path);
+    return error_errno (err, errno, "%s", shown (path));
   if (!S_ISREG (status.st_mode))
-    return error_set (err, ERROR_USER, "%s: not a file", path);
+    return error_set (err, ERROR_USER, "%s: not a file", shown (path));
   return take_fd (&fd);
 }
 

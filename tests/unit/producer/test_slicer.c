@@ -711,6 +711,7 @@ test_bad_input (void **state)
   job.outputs[0].path[1] = 'o';
   expect_error (&job, "needs a volume");
   job.volumes[0].shared = false;
+  free (job.base_path);
   job.base_path = xstrdup ("../x");
   expect_error (&job, "base path");
 }
