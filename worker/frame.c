@@ -63,7 +63,7 @@ missing (const struct buffer *data)
 {
   if (data->size < HEADER_SIZE)
     return (ssize_t) (HEADER_SIZE - data->size);
-  uint32_t size;
+  uint32_t size = 0;
   memcpy (&size, data->data, sizeof size);
   if (size > FRAME_SIZE_MAX)
     return -1;
@@ -135,7 +135,7 @@ frame_get_number (struct bytes *payload, uint32_t *number, struct error *err)
 int
 frame_get_bytes (struct bytes *payload, struct bytes *bytes, struct error *err)
 {
-  uint32_t size;
+  uint32_t size = 0;
   if (frame_get_number (payload, &size, err) != 0)
     return -1;
   if (size > payload->size)
@@ -149,7 +149,7 @@ int
 frame_get_text (struct bytes *payload, char **text, struct error *err)
 {
   struct bytes after = *payload;
-  uint32_t size;
+  uint32_t size = 0;
   if (frame_get_number (&after, &size, err) != 0)
     return -1;
   *text = NULL;

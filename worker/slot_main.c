@@ -149,7 +149,7 @@ read_hello (struct self *self, struct error *err)
 {
   enum frame_kind kind;
   struct bytes payload;
-  uint32_t parent;
+  uint32_t parent = 0;
   if (frame_receive (&self->reader, true, &kind, &payload, err) < 0)
     return -1;
   if (kind != FRAME_HELLO)

@@ -428,6 +428,8 @@ stage_atom (struct staging *staging, const struct atom *atom, int64_t number, st
   const struct job *job = staging->stage->job;
   if (place_check_path (atom->path, err) != 0)
     return -1;
+  if (strlen (atom->path) != atom->path_size)
+    return error_set (err, ERROR_USER, "%s: an atom's path holds a NUL", atom->path);
   if (atom->source != NULL)
     {
       auto_free char *path = path_join (STAGE_SHARDS_FOLDER, atom->path);
@@ -484,25 +486,28 @@ stage_empty (struct staging *staging, struct error *err)
 }
 
 static int
-write_atoms_file (const struct staging *staging, struct error *err)
+write_atoms_file (const struct staging *staging, const char *folder, struct error *err)
 {
-  auto_free char *folder = xasprintf ("%s/shoal", staging->stage->scratch);
   auto_free char *path = xasprintf ("%s/atoms", folder);
   if (fs_make_path (folder, 0755, err) != 0)
-    goto failed;
+    return -1;
   auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0)
+    return error_errno (err, errno, "%s", path);
+  return fs_write_all (fd, staging->paths.data, staging->paths.size, path, err);
+}
+
+static int
+add_atoms_file (const struct staging *staging, struct error *err)
+{
+  auto_free char *folder = xasprintf ("%s/shoal", staging->stage->scratch);
+  if (write_atoms_file (staging, folder, err) != 0)
     {
-      (void) error_errno (err, errno, "%s", path);
-      goto failed;
+      err->class = ERROR_TRANSIENT;
+      return -1;
     }
-  if (fs_write_all (fd, staging->paths.data, staging->paths.size, path, err) != 0)
-    goto failed;
   mounts_add (staging->mounts, take (&folder), xstrdup (STAGE_ATOMS_FOLDER), false, false);
   return 0;
-failed:
-  err->class = ERROR_TRANSIENT;
-  return -1;
 }
 
 bool
@@ -534,7 +539,7 @@ stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, s
       if (result == 0)
         result = stage_empty (&staging, reason);
       if (result == 0)
-        result = write_atoms_file (&staging, reason);
+        result = add_atoms_file (&staging, reason);
     }
   *bytes_in = stage->shard->bytes >= 0 ? stage->shard->bytes : staging.bytes;
   release (&staging);
