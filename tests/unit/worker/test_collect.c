@@ -131,15 +131,14 @@ test_list_of_everything (void **state)
   assert_int_equal (scene->collected.bytes, 7);
   /* the storage's order: "a-" < "a.txt" < "a/b", because "-" < "." < "/" */
   assert_list (
-      scene,
-      "{\"output\":\"out\",\"path\":\"a-\",\"size\":1,\"sha256\":"
-      "\"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\",\"shard\":42}\n"
-      "{\"output\":\"out\",\"path\":\"a.txt\",\"size\":6,\"sha256\":"
-      "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\",\"shard\":42}\n"
-      "{\"output\":\"out\",\"path\":\"a/b\",\"size\":0,\"sha256\":"
-      "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"shard\":42}\n"
-      "{\"output\":\"out\",\"path\":\"empty\",\"folder\":true,\"shard\":42}\n"
-      "{\"output\":\"out\",\"path\":\"link\",\"link\":\"a/b\",\"shard\":42}\n");
+      scene, "{\"output\":\"out\",\"path\":\"a-\",\"size\":1,\"sha256\":"
+             "\"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\",\"shard\":42}\n"
+             "{\"output\":\"out\",\"path\":\"a.txt\",\"size\":6,\"sha256\":"
+             "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\",\"shard\":42}\n"
+             "{\"output\":\"out\",\"path\":\"a/b\",\"size\":0,\"sha256\":"
+             "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"shard\":42}\n"
+             "{\"output\":\"out\",\"path\":\"empty\",\"folder\":true,\"shard\":42}\n"
+             "{\"output\":\"out\",\"path\":\"link\",\"link\":\"a/b\",\"shard\":42}\n");
 }
 
 static void

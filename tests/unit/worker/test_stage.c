@@ -43,8 +43,8 @@ static void
 add_volume (struct job *job, char *source, const char *path, bool shared)
 {
   job->volumes = xrealloc (job->volumes, job->volume_count + 1, sizeof *job->volumes);
-  job->volumes[job->volume_count++]
-      = (struct volume){ .source = source, .path = xstrdup (path), .shared = shared };
+  job->volumes[job->volume_count++] =
+      (struct volume){ .source = source, .path = xstrdup (path), .shared = shared };
 }
 
 static struct scene *
@@ -238,8 +238,9 @@ assert_read_only (const struct scene *scene)
 /* ---- tests ------------------------------------------------------------------------------ */
 
 static const char *const odd_names[] = {
-  "plain.jpg", "-rf", "--", "new\nline", "tab\there", "sub/-x/\xff\xfe", "sub/ü.jpg", "sub/a b",
-  "sub/*?[]{}\\", "sub/'\"$(x)`", "..x", "...", ".hidden/.x",
+  "plain.jpg",  "-rf",     "--",           "new\nline",    "tab\there", "sub/-x/\xff\xfe",
+  "sub/ü.jpg",  "sub/a b", "sub/*?[]{}\\", "sub/'\"$(x)`", "..x",       "...",
+  ".hidden/.x",
 };
 
 static void
@@ -316,8 +317,8 @@ static void
 test_paths_out_of_the_volume_are_refused (void **state)
 {
   struct scene *scene = *state;
-  static const char *const hostile[]
-      = { "../secret", "/etc/passwd", "a//b", "a/./b", "a/../../secret", "..", "a/..", "a/" };
+  static const char *const hostile[] = { "../secret",      "/etc/passwd", "a//b", "a/./b",
+                                         "a/../../secret", "..",          "a/..", "a/" };
   put_file (scene, "a/b");
   for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++)
     for (int folder = 0; folder < 2; folder++)
