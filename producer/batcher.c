@@ -82,7 +82,8 @@ batcher_free (struct batcher *batcher)
   free (batcher);
 }
 
-/* Takes what is in the chunk into the digests. All atoms' digest is needed only where there are two passes. */
+/* Takes what is in the chunk into the digests. All atoms' digest is needed only where there are two
+ * passes. */
 static void
 digest_chunk (struct batcher *batcher)
 {

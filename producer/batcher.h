@@ -1,10 +1,10 @@
 /* batcher.h — atoms in, shards out.
  *
- *     atom atom atom │ atom atom atom │ atom …        a border: N atoms, or the next one would pass SIZE bytes
+ *     atom atom atom │ atom atom atom │ atom …     a border: N atoms, or the next would pass SIZE
  *        shard 0           shard 1        open
  *
- * Only the open shard is in memory, and of a large one only its end: what is beyond SHARD_INLINE_MAX goes to the
- * plan file at once.
+ * Only the open shard is in memory, and of a large one only its end: what is beyond
+ * SHARD_INLINE_MAX goes to the plan file at once.
  */
 #ifndef SHOAL_PRODUCER_BATCHER_H
 #define SHOAL_PRODUCER_BATCHER_H
@@ -21,9 +21,9 @@ struct census
 
 struct batcher;
 
-/* SINK: NULL to count only. CENSUS: NULL, or what an earlier pass found: the shards get its count, and a fixed number of
- * shards (job->shards) is cut by its atoms; without it such a job is one endless shard. Both are
- * used as long as the batcher lives. */
+/* SINK: NULL to count only. CENSUS: NULL, or what an earlier pass found: the shards get its count,
+ * and a fixed number of shards (job->shards) is cut by its atoms; without it such a job is one
+ * endless shard. Both are used as long as the batcher lives. */
 struct batcher *batcher_new (const struct job *job, const struct slicer_sink *sink,
                              const struct census *census);
 void batcher_free (struct batcher *batcher);
@@ -39,8 +39,8 @@ auto_batcher_ (struct batcher **batcher)
 int batcher_add (struct batcher *batcher, const struct atom *atom, int64_t bytes,
                  struct error *err);
 
-/* Closes the last shard and fills PLAN (but `listed`) and, unless NULL, FOUND. A listing that isn't the one of the census is
- * ERROR_USER. As batcher_add. */
+/* Closes the last shard and fills PLAN (but `listed`) and, unless NULL, FOUND. A listing that isn't
+ * the one of the census is ERROR_USER. As batcher_add. */
 int batcher_finish (struct batcher *batcher, struct plan *plan, struct census *found,
                     struct error *err);
 

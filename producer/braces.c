@@ -115,8 +115,8 @@ braces_skip (const char *at)
   return at + 1;
 }
 
-/* Pushes TEXT with its first alternatives replaced by each of theirs, the last one first. False when it has
- * none. */
+/* Pushes TEXT with its first alternatives replaced by each of theirs, the last one first. False
+ * when it has none. */
 static bool
 expand_one (const char *text, struct strlist *stack, size_t *work)
 {

@@ -262,8 +262,9 @@ token_match (const struct token *token, const char *at, const char *end)
   return token->kind == TOKEN_ANY || class_has (token, code) ? at : NULL;
 }
 
-/* Tokens with stars against a name. When something behind a star fails, only the last star takes one code point more: an
- * earlier one could give the later ones nothing that they can't take themselves. At most tokens × bytes steps. */
+/* Tokens with stars against a name. When something behind a star fails, only the last star takes
+ * one code point more: an earlier one could give the later ones nothing that they can't take
+ * themselves. At most tokens × bytes steps. */
 static bool
 tokens_match (const struct token *tokens, size_t count, const char *at, const char *end)
 {

@@ -5,8 +5,8 @@
  *     {a,b{c,d}}               alternatives, nested
  *     \x                       x itself
  *
- * `?` and classes speak of code points of UTF-8; a byte that isn't valid UTF-8 counts as one. Case matters, dot files
- * are matched like others. Slashes before and behind the pattern don't matter.
+ * `?` and classes speak of code points of UTF-8; a byte that isn't valid UTF-8 counts as one. Case
+ * matters, dot files are matched like others. Slashes before and behind the pattern don't matter.
  *
  * A compiled glob is immutable and may be shared by threads.
  */
@@ -21,8 +21,8 @@
 
 struct glob;
 
-/* NULL with ERROR_USER that names the pattern, the position (byte, from 1) and what is wrong there. A pattern
- * whose alternatives multiply beyond 10,000 is refused. */
+/* NULL with ERROR_USER that names the pattern, the position (byte, from 1) and what is wrong there.
+ * A pattern whose alternatives multiply beyond 10,000 is refused. */
 struct glob *glob_compile (const char *pattern, struct error *err);
 void glob_free (struct glob *glob);
 
@@ -36,12 +36,12 @@ auto_glob_ (struct glob **glob)
 /* Whether PATH (no slash before or behind it; "" is the base itself) matches as a whole. */
 bool glob_match (const struct glob *glob, const char *path, size_t size);
 
-/* Whether the folder PATH is meant itself: as glob_match, but `**` at the end of a pattern stands for files only, so that
- * neither an empty folder nor the base matches it. */
+/* Whether the folder PATH is meant itself: as glob_match, but `**` at the end of a pattern stands
+ * for files only, so that neither an empty folder nor the base matches it. */
 bool glob_match_folder (const struct glob *glob, const char *path, size_t size);
 
-/* Whether something below the folder PATH ("" for the base itself) can match: a folder for which this
- * is false needs no listing. Never false for a folder that holds a match. */
+/* Whether something below the folder PATH ("" for the base itself) can match: a folder for which
+ * this is false needs no listing. Never false for a folder that holds a match. */
 bool glob_may_match_below (const struct glob *glob, const char *path, size_t size);
 
 #endif

@@ -103,7 +103,8 @@ on_alive (void *context, struct error *err)
   return 0;
 }
 
-/* Shards may have been published by an earlier try or another producer, and a worker may have run them already. */
+/* Shards may have been published by an earlier try or another producer, and a worker may have run
+ * them already. */
 static int
 was_begun (struct planning *planning, struct error *err)
 {
@@ -143,8 +144,8 @@ on_shard (void *context, const struct shard *shard, struct error *err)
 
 /* ---- the plan file --------------------------------------------------------------------- */
 
-/* Workers may be reading the file that an earlier producer wrote: it is written over with the same bytes, never
- * emptied. */
+/* Workers may be reading the file that an earlier producer wrote: it is written over with the same
+ * bytes, never emptied. */
 static int
 open_plan (struct planning *planning, struct error *err)
 {

@@ -1,8 +1,8 @@
 /* planning.h — one job's delivery, from taken to settled.
  *
- * While the slicer runs, the delivery is kept, control is read and shards are flushed in batches. Before PLANNED is
- * settled all shards and the plan file are safe, so a producer that is killed leaves a job that the next one plans
- * again, to the same shards.
+ * While the slicer runs, the delivery is kept, control is read and shards are flushed in batches.
+ * Before PLANNED is settled all shards and the plan file are safe, so a producer that is killed
+ * leaves a job that the next one plans again, to the same shards.
  */
 #ifndef SHOAL_PRODUCER_PLANNING_H
 #define SHOAL_PRODUCER_PLANNING_H
@@ -11,9 +11,9 @@
 
 #include <signal.h>
 
-/* Plans DELIVERY's job and settles it (PLANNED, FAILED or CANCELLED), or gives it back when *STOP (may be NULL) becomes
- * non-zero. 1 when it was settled, 0 when it was given back or isn't ours any more, -1 when the bus
- * fails. The caller frees the delivery. */
+/* Plans DELIVERY's job and settles it (PLANNED, FAILED or CANCELLED), or gives it back when *STOP
+ * (may be NULL) becomes non-zero. 1 when it was settled, 0 when it was given back or isn't ours any
+ * more, -1 when the bus fails. The caller frees the delivery. */
 int planning_run (struct bus *bus, struct delivery *delivery, const volatile sig_atomic_t *stop,
                   struct error *err);
 

@@ -25,7 +25,8 @@ is_over (struct follower *follower, struct error *err)
     }
 }
 
-/* Takes one job and plans it: 1 when one was settled, 0 when there was none (or it was given back), -1. */
+/* Takes one job and plans it: 1 when one was settled, 0 when there was none (or it was given back),
+ * -1. */
 static int
 take_one (struct bus *bus, const struct producer_options *options, struct error *err)
 {

@@ -1,7 +1,8 @@
 /* producer.h — the service that turns jobs into shards.
  *
- * In: jobs from the bus. Out: shards, then the PLANNED event (or FAILED) on the bus. State: none of its own; a
- * producer that is killed has its job taken by the next one, which publishes the same shards again.
+ * In: jobs from the bus. Out: shards, then the PLANNED event (or FAILED) on the bus. State: none of
+ * its own; a producer that is killed has its job taken by the next one, which publishes the same
+ * shards again.
  */
 #ifndef SHOAL_PRODUCER_PRODUCER_H
 #define SHOAL_PRODUCER_PRODUCER_H
@@ -18,8 +19,8 @@ struct producer_options
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };
 
-/* Runs until stopped or until job_id is planned. 0, or -1: ERROR_FATAL or ERROR_TRANSIENT of the bus. A job that
- * can't be planned is not an error of the producer. */
+/* Runs until stopped or until job_id is planned. 0, or -1: ERROR_FATAL or ERROR_TRANSIENT of the
+ * bus. A job that can't be planned is not an error of the producer. */
 int producer_run (const struct producer_options *options, struct error *err);
 
 #endif

@@ -1,13 +1,13 @@
 /* selector.h — which files and folders of one volume are atoms.
  *
- *     /in/d           a folder that matches: pending, until it is known whether something in it does
+ *     /in/d           a folder that matches: pending, until it is known whether a match is in it
  *     /in/d/e         … also pending
  *     /in/d/e/x.jpg   matches: an atom, so d and e aren't any more ("the inside wins")
  *     /in/f           d and e are behind us: forgotten
  *
- * A folder becomes an atom when the walk leaves it and nothing in it has matched. A match that is excluded
- * counts as well: the folder would bring it back. Memory: one record for each pending folder above the
- * current place.
+ * A folder becomes an atom when the walk leaves it and nothing in it has matched. A match that is
+ * excluded counts as well: the folder would bring it back. Memory: one record for each pending
+ * folder above the current place.
  */
 #ifndef SHOAL_PRODUCER_SELECTOR_H
 #define SHOAL_PRODUCER_SELECTOR_H
@@ -32,8 +32,8 @@ struct selector_sink
 {
   void *context;
 
-  /* The next atom, in order; BYTES: of the file or of all files in the folder, -1 when sizes aren't read.
-   * Non-zero ends the selecting and is returned. */
+  /* The next atom, in order; BYTES: of the file or of all files in the folder, -1 when sizes aren't
+   * read. Non-zero ends the selecting and is returned. */
   int (*atom) (void *context, const struct atom *atom, int64_t bytes, struct error *err);
 
   /* Now and then, with the paths looked at since the last time; non-zero as above. */

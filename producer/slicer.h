@@ -1,8 +1,8 @@
 /* slicer.h — from a job to its shards: list, glob, slice, as a stream.
  *
- * Memory doesn't grow with the number of atoms: a shard is handed on as soon as it is full, and the atoms of one that
- * outgrows SHARD_INLINE_MAX go to the plan file. The same job over the same files gives the same
- * shards, byte for byte.
+ * Memory doesn't grow with the number of atoms: a shard is handed on as soon as it is full, and the
+ * atoms of one that outgrows SHARD_INLINE_MAX go to the plan file. The same job over the same files
+ * gives the same shards, byte for byte.
  */
 #ifndef SHOAL_PRODUCER_SLICER_H
 #define SHOAL_PRODUCER_SLICER_H
@@ -14,18 +14,19 @@ struct slicer_sink
 {
   void *context;
 
-  /* Takes the next shard (index 0, 1, …); it is the slicer's and valid during the call. Non-zero ends the slicing
-   * and is returned. */
+  /* Takes the next shard (index 0, 1, …); it is the slicer's and valid during the call. Non-zero
+   * ends the slicing and is returned. */
   int (*shard) (void *context, const struct shard *shard, struct error *err);
 
-  /* Where the atoms of large shards go: a file open for writing, from where it stands; or -1: never (all
-   * atoms inline). */
+  /* Where the atoms of large shards go: a file open for writing, from where it stands; or -1: never
+   * (all atoms inline). */
   int plan_fd;
 
   /* NULL, or called now and then with the paths looked at and the atoms found so far. */
   void (*progress) (void *context, int64_t listed, int64_t atoms);
 
-  /* NULL, or called now and then, also while no shard gets full. Non-zero ends the slicing and is returned. */
+  /* NULL, or called now and then, also while no shard gets full. Non-zero ends the slicing and is
+   * returned. */
   int (*alive) (void *context, struct error *err);
 };
 
@@ -38,14 +39,15 @@ struct plan
   uint8_t digest[DIGEST_SIZE]; /* over the shards' digests in order */
 };
 
-/* Checks what can be checked before anything is listed: pattern and excludes parse, batch size, base path, volumes
- * exist and lie below the base path or above it, no two on one path, no output inside an input. Fills
- * in job->base_path (normal, default: the deepest folder common to all sharded volumes). ERROR_USER. */
+/* Checks what can be checked before anything is listed: pattern and excludes parse, batch size,
+ * base path, volumes exist and lie below the base path or above it, no two on one path, no output
+ * inside an input. Fills in job->base_path (normal, default: the deepest folder common to all
+ * sharded volumes). ERROR_USER. */
 int slicer_check (struct job *job, struct error *err);
 
-/* Slices a checked JOB into SINK. No match is ERROR_USER (base path, pattern, how many paths were looked at). A job
- * without a glob is one shard without atoms. PLAN is filled on success. 0, -1, or what the
- * sink returned. */
+/* Slices a checked JOB into SINK. No match is ERROR_USER (base path, pattern, how many paths were
+ * looked at). A job without a glob is one shard without atoms. PLAN is filled on success. 0, -1, or
+ * what the sink returned. */
 int slicer_run (const struct job *job, const struct slicer_sink *sink, struct plan *plan,
                 struct error *err);
 

@@ -7,7 +7,7 @@
 
 #define UTF8_STRAY 0x110000u /* … plus the byte: beyond what Unicode has */
 
-/* Length of the valid sequence at AT (strict: shortest form, no surrogates), 0 when there is none. */
+/* Length of the valid sequence at AT (strict: shortest form, no surrogates), 0 if there is none. */
 static inline size_t
 utf8_length (const char *at, const char *end)
 {

@@ -80,7 +80,8 @@ read_names (struct folder *folder, int fd, void *chunk, struct error *err)
 
 /* ---- sorting --------------------------------------------------------------------------- */
 
-/* Byte I of the name as it is compared: a folder's has its "/" behind it, then there is nothing, which comes first. */
+/* Byte I of the name as it is compared: a folder's has its "/" behind it, then there is nothing,
+ * which comes first. */
 static unsigned char
 byte_at (const struct folder *folder, const struct folder_entry *entry, size_t i)
 {

@@ -1,7 +1,7 @@
 /* folder.h — one folder's names, read at once and in order.
  *
- * Bytewise, a folder's name compared as if it ended in "/". Memory: 16 bytes and the name for each entry, given
- * back or used again for the next folder.
+ * Bytewise, a folder's name compared as if it ended in "/". Memory: 16 bytes and the name for each
+ * entry, given back or used again for the next folder.
  */
 #ifndef SHOAL_COMMON_STORAGE_FOLDER_H
 #define SHOAL_COMMON_STORAGE_FOLDER_H
@@ -35,8 +35,8 @@ struct folder
   struct buffer names; /* NUL-ended, one behind the other */
 };
 
-/* Fills FOLDER (zeroed or used before) with what the open folder FD holds. CHUNK is scratch memory of FOLDER_CHUNK
- * bytes. 0 or -1. */
+/* Fills FOLDER (zeroed or used before) with what the open folder FD holds. CHUNK is scratch memory
+ * of FOLDER_CHUNK bytes. 0 or -1. */
 #define FOLDER_CHUNK ((size_t) 128 << 10)
 int folder_read (struct folder *folder, int fd, void *chunk, struct error *err);
 

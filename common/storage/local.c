@@ -67,8 +67,9 @@ lies_beneath (const struct local *local, int fd)
          || (strncmp (target, local->path, length) == 0 && target[length] == '/');
 }
 
-/* O_PATH descriptor of what the link NAME in the folder PARENT leads to, whose STATUS it gives; PATH is the link's path in the
- * volume. A link to a folder is given wherever that is, one to a file outside only as POLICY allows. */
+/* O_PATH descriptor of what the link NAME in the folder PARENT leads to, whose STATUS it gives;
+ * PATH is the link's path in the volume. A link to a folder is given wherever that is, one to a
+ * file outside only as POLICY allows. */
 static int
 resolve_link (const struct local *local, int parent, const char *name, const char *path,
               enum symlinks policy, struct stat *status, struct error *err)
@@ -327,7 +328,8 @@ local_list (struct storage *storage, const struct storage_visitor *visitor, stru
 
 /* ---- single files ---------------------------------------------------------------------- */
 
-/* Opens the folder of PATH, in pieces that one call takes; *NAME becomes what is behind the last "/". */
+/* Opens the folder of PATH, in pieces that one call takes; *NAME becomes what is behind the last
+ * "/". */
 static int
 open_parent (const struct local *local, const char *path, const char **name, struct error *err)
 {

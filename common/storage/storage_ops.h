@@ -1,6 +1,7 @@
 /* storage_ops.h — what an implementation of a storage gives: the seam behind storage.h.
  *
- * An implementation's struct begins with a `struct storage` that points to its table. Tests make storages of their own this way.
+ * An implementation's struct begins with a `struct storage` that points to its table. Tests make
+ * storages of their own this way.
  */
 #ifndef SHOAL_COMMON_STORAGE_STORAGE_OPS_H
 #define SHOAL_COMMON_STORAGE_STORAGE_OPS_H

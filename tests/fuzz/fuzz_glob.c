@@ -1,5 +1,5 @@
-/* libFuzzer: the input's first line is a pattern, the rest a path. Compiling may refuse, matching may not take long, and no
- * folder above a match may be pruned. */
+/* libFuzzer: the input's first line is a pattern, the rest a path. Compiling may refuse, matching
+ * may not take long, and no folder above a match may be pruned. */
 #include "common/memory.h"
 #include "producer/glob.h"
 

@@ -1,4 +1,4 @@
-/* file_tree.h — a folder below /tmp for a test to fill, removed afterwards. Failures fail the test. */
+/* file_tree.h — a folder below /tmp for a test to fill, removed after it. Failures fail it. */
 #ifndef SHOAL_TESTS_LIB_FILE_TREE_H
 #define SHOAL_TESTS_LIB_FILE_TREE_H
 

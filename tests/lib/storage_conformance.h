@@ -1,4 +1,5 @@
-/* storage_conformance.h — what every storage must do, as one suite to run against each implementation. */
+/* storage_conformance.h — what every storage must do, as one suite to run against each
+ * implementation. */
 #ifndef SHOAL_TESTS_LIB_STORAGE_CONFORMANCE_H
 #define SHOAL_TESTS_LIB_STORAGE_CONFORMANCE_H
 
@@ -21,7 +22,8 @@ void storage_conformance_ending (const struct storage_fixture *fixture);
 void storage_conformance_files (const struct storage_fixture *fixture);
 void storage_conformance_many (const struct storage_fixture *fixture);
 
-/* A visitor's notebook, for the suite and for tests of one implementation: "path\n", folders with "/". */
+/* A visitor's notebook, for the suite and for tests of one implementation: "path\n", folders with
+ * "/". */
 struct notebook
 {
   struct buffer text;

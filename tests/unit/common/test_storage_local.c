@@ -220,7 +220,8 @@ test_devices_pipes_and_sockets_are_left_out (void **state)
   expect_open (storage, "link-to-device", SYMLINKS_FOLLOW, false);
 }
 
-/* Makes a chain of LEVELS folders of long names with a file and a link at each STEP levels; returns the deepest's path. */
+/* Makes a chain of LEVELS folders of long names with a file and a link at each STEP levels; returns
+ * the deepest's path. */
 static char *
 make_chain (struct file_tree *tree, int levels, int step, size_t name_size)
 {
@@ -248,7 +249,8 @@ make_chain (struct file_tree *tree, int levels, int step, size_t name_size)
   return buffer_take (&path);
 }
 
-/* Files and folders behind a deep one are looked at on the way back up, when folders higher up were closed. */
+/* Files and folders behind a deep one are looked at on the way back up, when folders higher up were
+ * closed. */
 static void
 test_deep_trees_need_few_descriptors (void **state)
 {

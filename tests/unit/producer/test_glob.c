@@ -1,4 +1,5 @@
-/* The pattern language: doublestar's own vectors, then random patterns against a matcher that is slow and obviously right. */
+/* The pattern language: doublestar's own vectors, then random patterns against a matcher that is
+ * slow and obviously right. */
 #include "producer/glob.h"
 
 #include "common/buffer.h"
@@ -119,9 +120,10 @@ test_doublestar_vectors (void **state)
   check_vectors (vectors, sizeof vectors / sizeof *vectors);
 }
 
-/* Where we differ from doublestar: our paths have no slash before or behind them and no empty components, so slashes in
- * excess in a pattern are meant to change nothing (doublestar matches them literally, which made the trailing slash of
- * its users' patterns match nothing). The path "" is the base itself, which has no component for a * to match. */
+/* Where we differ from doublestar: our paths have no slash before or behind them and no empty
+ * components, so slashes in excess in a pattern are meant to change nothing (doublestar matches
+ * them literally, which made the trailing slash of its users' patterns match nothing). The path ""
+ * is the base itself, which has no component for a * to match. */
 static void
 test_slashes_do_not_matter (void **state)
 {
@@ -278,7 +280,8 @@ seed_of_test (void)
   return seed * 2654435769u + 1;
 }
 
-/* Names as arrays of code points, patterns as arrays of elements: every rule of glob.h is one line of `slow`. */
+/* Names as arrays of code points, patterns as arrays of elements: every rule of glob.h is one line
+ * of `slow`. */
 enum
 {
   SLASH = '/',
@@ -334,8 +337,8 @@ letter (uint64_t *seed)
   return letters[next_random (seed) % (sizeof letters / sizeof *letters)];
 }
 
-/* Appends a literal: what its bytes are as code points depends on what stands before, so elements are read back from the
- * text of each run. */
+/* Appends a literal: what its bytes are as code points depends on what stands before, so elements
+ * are read back from the text of each run. */
 static size_t
 random_component (uint64_t *seed, struct buffer *pattern, struct element *elements)
 {

@@ -3,8 +3,10 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
+#include "common/storage/storage_ops.h"
 #include "producer/glob.h"
 #include "producer/slicer.h"
+#include "producer/slicer_internal.h"
 #include "schemas/codec.h"
 #include "tests/lib/file_tree.h"
 
@@ -44,7 +46,8 @@ start_job (struct job *job, const char *glob)
   job->glob = xstrdup (glob);
 }
 
-/* What a sink saw: the atoms' container paths, a newline behind each, "|" and a newline behind a shard. */
+/* What a sink saw: the atoms' container paths, a newline behind each, "|" and a newline behind a
+ * shard. */
 struct seen
 {
   const struct job *job;
@@ -215,9 +218,10 @@ check_vector (const struct vector *vector)
 #define JPG_ATOMS                                                                                  \
   "/input_images/image00001.jpg\n/input_images/image00002.jpg\n/input_images/image00010.jpg\n"
 
-/* Bacalhau's seven cases of ApplyGlobPattern. An empty base there meant: match the whole path; that's base "/" here, and no base
- * path at all means the volumes' own. Differs on purpose: case 2 gave folders and what is in them, so that each
- * file was in two atoms; here the inside wins and it is the four files. */
+/* Bacalhau's seven cases of ApplyGlobPattern. An empty base there meant: match the whole path;
+ * that's base "/" here, and no base path at all means the volumes' own. Differs on purpose: case 2
+ * gave folders and what is in them, so that each file was in two atoms; here the inside wins and it
+ * is the four files. */
 static void
 test_upstream_cases (void **state)
 {
@@ -358,8 +362,8 @@ test_volumes_in_flag_order (void **state)
   assert_string_equal (job.base_path, "/in");
 }
 
-/* Upstream: volumes /inputs and /data, base /inputs, `*` gave /inputs/a and, as a surprise, /data. Here it's an error; without a
- * base path it is "/", and `*` means the two volumes themselves. */
+/* Upstream: volumes /inputs and /data, base /inputs, `*` gave /inputs/a and, as a surprise, /data.
+ * Here it's an error; without a base path it is "/", and `*` means the two volumes themselves. */
 static void
 test_volume_outside_the_base (void **state)
 {
@@ -649,6 +653,97 @@ test_large_shards_go_to_the_plan_file (void **state)
   assert_memory_equal (first[0], first[1], DIGEST_SIZE);
 }
 
+/* ---- a storage that is not there ------------------------------------------------------- */
+
+enum
+{
+  INVENTED = 1000000,
+};
+
+static int
+list_invented (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
+{
+  (void) storage;
+  if (!visitor->enter (visitor->context, "", 0))
+    return 0;
+  for (int i = 0; i < INVENTED; i++)
+    {
+      char path[32];
+      size_t size = (size_t) snprintf (path, sizeof path, "%07d", i);
+      const struct storage_entry entry = { .path = path, .path_size = size, .size = -1 };
+      int result = visitor->entry (visitor->context, &entry, err);
+      if (result != 0)
+        return result;
+    }
+  return 0;
+}
+
+static void
+close_invented (struct storage *storage)
+{
+  free (storage);
+}
+
+static struct storage *
+open_invented (void *context, const struct job *job, size_t index, struct error *err)
+{
+  (void) context;
+  (void) job;
+  (void) index;
+  (void) err;
+  static const struct storage_ops ops = { .list = list_invented, .close = close_invented };
+  struct storage *storage = xcalloc (1, sizeof *storage);
+  storage->ops = &ops;
+  return storage;
+}
+
+struct tally
+{
+  int64_t shards;
+  int64_t atoms;
+  size_t largest; /* inline bytes of a shard */
+};
+
+static int
+count_shard (void *context, const struct shard *shard, struct error *err)
+{
+  (void) err;
+  struct tally *tally = context;
+  assert_int_equal (shard->index, tally->shards);
+  tally->shards++;
+  tally->atoms += shard->atom_count;
+  if (shard->atoms.size > tally->largest)
+    tally->largest = shard->atoms.size;
+  return 0;
+}
+
+static void
+test_a_million_atoms_as_a_stream (void **state)
+{
+  (void) state;
+  auto_fd int plan_fd = memfd_create ("plan", MFD_CLOEXEC);
+  static const int64_t batches[] = { 1, 1000, INVENTED };
+  for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
+    {
+      auto_job struct job job;
+      start_job (&job, "*");
+      add_volume (&job, "/", "/in", false);
+      job.batch_size = batches[i];
+      assert_int_equal (slicer_check (&job, NULL), 0);
+      struct tally tally = { 0 };
+      struct plan plan = { 0 };
+      const struct slicer_sources sources = { .open = open_invented };
+      const struct slicer_sink sink = { .context = &tally,
+                                        .shard = count_shard,
+                                        .plan_fd = plan_fd };
+      assert_int_equal (slicer_run_on (&job, &sources, &sink, &plan, NULL), 0);
+      assert_int_equal (tally.shards, INVENTED / batches[i]);
+      assert_int_equal (tally.atoms, INVENTED);
+      assert_int_equal (plan.listed, INVENTED);
+      assert_true (tally.largest <= SHARD_INLINE_MAX);
+    }
+}
+
 /* ---- no sharding, bad input ------------------------------------------------------------ */
 
 static void
@@ -789,8 +884,8 @@ is_excluded (struct glob *const excludes[2], const char *path)
   return false;
 }
 
-/* The rule of selector.h, said over the whole set: an atom is a match that isn't excluded; a folder only if nothing
- * in it matches, and nothing excluded in it could. */
+/* The rule of selector.h, said over the whole set: an atom is a match that isn't excluded; a folder
+ * only if nothing in it matches, and nothing excluded in it could. */
 static bool
 is_atom (const struct glob *glob, struct glob *const excludes[2], const struct strlist *all,
          const char *entry)
@@ -918,6 +1013,7 @@ main (void)
     cmocka_unit_test (test_inputs_that_change_between_the_passes),
     cmocka_unit_test (test_what_the_sink_returns_comes_back),
     cmocka_unit_test (test_large_shards_go_to_the_plan_file),
+    cmocka_unit_test (test_a_million_atoms_as_a_stream),
     cmocka_unit_test (test_without_a_glob_one_shard),
     cmocka_unit_test (test_bad_input),
     cmocka_unit_test (test_random_trees),
