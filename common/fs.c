@@ -237,12 +237,8 @@ copy_by_hand (int source, int target, int64_t copied, struct error *err)
 }
 
 int64_t
-fs_copy (int source, int target, struct error *err)
+fs_append (int source, int target, struct error *err)
 {
-  struct stat status;
-  if (lseek (source, 0, SEEK_CUR) == 0 && ioctl (target, FICLONE, source) == 0
-      && fstat (source, &status) == 0)
-    return status.st_size;
   int64_t copied = 0;
   for (;;)
     {
@@ -256,6 +252,15 @@ fs_copy (int source, int target, struct error *err)
       else if (errno != EINTR)
         return error_errno (err, errno, "copy");
     }
+}
+
+int64_t
+fs_copy (int source, int target, struct error *err)
+{
+  struct stat status;
+  if (ioctl (target, FICLONE, source) == 0 && fstat (source, &status) == 0)
+    return status.st_size;
+  return fs_append (source, target, err);
 }
 
 static int

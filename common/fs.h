@@ -43,9 +43,12 @@ int fs_write_file (int dirfd, const char *path, struct bytes content, struct err
 int fs_read_file (int dirfd, const char *path, size_t limit, struct buffer *buffer,
                   struct error *err);
 
-/* Copies what is left of SOURCE to TARGET by reflink, else in the kernel, else by hand.
+/* Copies SOURCE, which stands at its start, to the empty file TARGET: by reflink, else in the kernel, else by hand.
  * Returns the bytes copied or -1. */
 int64_t fs_copy (int source, int target, struct error *err);
+
+/* Writes what is left of SOURCE at TARGET's position. Returns the bytes copied or -1. */
+int64_t fs_append (int source, int target, struct error *err);
 
 /* Links or, over a file system's border, copies file OLD to NEW; NEW must not exist (EEXIST comes back
  * in err->code). Mode and times are kept. Symbolic links are copied as links. */
