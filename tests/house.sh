@@ -1,0 +1,46 @@
+#!/bin/bash
+# The rules of the house that a compiler doesn't know. Prints what breaks them; no output and 0 when nothing does.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+broken=0
+
+# rule TEXT: standard input has what breaks it, one a line.
+rule () {
+  local found
+  found=$(cat)
+  [ -n "$found" ] || return 0
+  printf '%s\n%s\n\n' "$1" "$found"
+  broken=1
+}
+
+sources () {
+  find cli common merger producer schemas tests worker -name '*.[ch]' "$@" | sort
+}
+
+for room in producer worker merger; do
+  others=$(printf '%s\n' producer worker merger cli | grep -vx "$room" | paste -sd '|')
+  grep -rnE "^ *# *include \"(\.\./)*($others)/" "$room" --include='*.[ch]'
+done | rule "producer/, worker/ and merger/ never include each other, nor cli/:"
+
+grep -rnE '^ *# *include "(\.\./)*(producer|worker|merger|cli)/' common schemas --include='*.[ch]' \
+  | rule "common/ and schemas/ include none of the parts:"
+
+find . \( -path ./.git -o -path ./build -o -path ./quickstart-data \) -prune -o -type f -name '*.[ch]' -printf '%h\n' \
+  | sort -u | grep -v '^\./tests' | while read -r folder; do
+    [ -f "$folder/README.md" ] || echo "$folder"
+  done | rule "Every folder of code has a README.md:"
+
+sources | xargs wc -l | awk '$2 != "total" && $1 > 600 && $2 !~ /^tests\// {print $2 ": " $1 " lines"}' \
+  | rule "A file of more than 600 lines has a second noun inside:"
+
+sources | xargs grep -nE '\b(TODO|FIXME|XXX|HACK)\b' | rule "Nothing is left undone:"
+
+for header in $(sources -name '*.h' ! -path 'tests/*'); do
+  name=$(basename "$header")
+  head -1 "$header" | grep -qF "/* $name" || echo "$header"
+done | rule "A header says in its first line what it is (/* NAME.h — …):"
+
+sources | xargs clang-format --dry-run 2>&1 | grep -E 'warning: code should be' | cut -d: -f1 | sort | uniq -c \
+  | rule "clang-format -i FILE (places, file):"
+
+exit $broken

@@ -1,0 +1,96 @@
+#!/bin/bash
+# Builds shoal in every way that finds faults and runs all tests; .ci/run is this. The last line is "N passed, N failed".
+#
+#   tests/run.sh             everything; logs in build/logs/
+#
+# Once each: house rules, gcc and clang without a warning, all tests under ASan and UBSan, faults and kills on a plain build,
+# unit tests under Valgrind, tests of what has threads under TSan, fuzzers for a few seconds.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+logs=$PWD/build/logs
+rm -rf "$logs"
+mkdir -p "$logs"
+passed=0
+failed=0
+failures=()
+
+count () { # NAME RESULT
+  if [ "$2" -eq 0 ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    failures+=("$1")
+  fi
+}
+
+# One step, one test: quiet when it passes, its output when it doesn't.
+step () { # NAME COMMAND…
+  local name=$1 start=$SECONDS result=0
+  shift
+  "$@" >"$logs/$name.log" 2>&1 || result=$?
+  count "$name" $result
+  if [ $result -eq 0 ]; then
+    printf 'passed  %-28s %4d s\n' "$name" $((SECONDS - start))
+  else
+    printf 'FAILED  %-28s %4d s, exit %d\n' "$name" $((SECONDS - start)) $result
+    tail -n 100 "$logs/$name.log"
+  fi
+  return $result
+}
+
+# Tests of one build, each counted; ctest's own lines are shown.
+run_ctest () { # NAME BUILD CTEST-OPTION…
+  local name=$1 build=$2 good bad
+  shift 2
+  printf '\n--- %s\n' "$name"
+  ctest --test-dir "$build" -j2 --output-on-failure --no-tests=error "$@" 2>&1 | tee "$logs/$name.log"
+  if [ "${PIPESTATUS[0]}" -ne 0 ] && ! grep -q 'tests passed' "$logs/$name.log"; then
+    count "$name" 1 # ctest itself didn't get to its end
+    return
+  fi
+  good=$(grep -cE ' +Passed +[0-9.]+ sec *$' "$logs/$name.log")
+  bad=$(sed -nE 's/.* tests passed, ([0-9]+) tests? failed out of.*/\1/p' "$logs/$name.log")
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  if [ "$bad" -gt 0 ]; then
+    failures+=("$(sed -n 's/^\t *[0-9]* - //p' "$logs/$name.log" | sed "s/^/$name: /")")
+  fi
+}
+
+build () { # PRESET
+  cmake --preset "$1" && cmake --build --preset "$1" -j2
+}
+
+valgrind_units () {
+  local list
+  list=$(find "$PWD/build/plain/tests" -maxdepth 1 -type f -name 'test_unit_*' | sort)
+  [ -n "$list" ] || return 1
+  (cd tests && xargs -P2 -n1 "$PWD/valgrind.sh" <<< "$list")
+}
+
+finish () {
+  local name
+  echo
+  for name in "${failures[@]}"; do
+    echo "failed: $name"
+  done
+  echo "took $SECONDS s, logs in build/logs"
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+  exit
+}
+
+if ! step packages tools/install.sh build run image test; then finish; fi
+step house tests/house.sh
+for preset in dev plain clang tsan fuzz; do
+  step "build-$preset" build $preset
+done
+[ -x build/dev/shoal ] || finish
+
+run_ctest dev build/dev -LE fault
+[ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
+printf '\n'
+step valgrind valgrind_units
+[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.schemas|unit\.producer)'
+step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"
+finish
