@@ -1,0 +1,20 @@
+/* bus_conformance.h — what every bus must do, as one suite of tests.
+ *
+ * An implementation's test program says how to get an empty bus, and calls bus_conformance_run.
+ */
+#ifndef SHOAL_TESTS_LIB_BUS_CONFORMANCE_H
+#define SHOAL_TESTS_LIB_BUS_CONFORMANCE_H
+
+struct bus_place
+{
+  char *(*make) (void); /* URL of a new, empty bus; discard frees it */
+  void (*discard) (char *url);
+};
+
+/* Runs all of it; the number of tests that failed. The program's main must call actor_main first. */
+int bus_conformance_run (const struct bus_place *place);
+
+/* The longer half: processes that are killed and stopped at random. */
+int bus_conformance_run_faults (const struct bus_place *place);
+
+#endif
