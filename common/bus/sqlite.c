@@ -15,17 +15,19 @@ enum
   FORMAT_VERSION = 1, /* PRAGMA user_version */
   BUSY_MS = 30000,
   LEASE_MS = 30000,
-  POLL_FIRST_MS = 1, /* how often another process's write is looked for: at first … */
-  POLL_LAST_MS = 20, /* … and after a while of nothing */
-  REAP_MS = 20,      /* how often dead owners are looked for */
-  WAKE_MS = 100,     /* a poll ends after this, because nobody tells when an owner died */
+  POLL_FIRST_MS = 1,   /* how often another process's write is looked for: at first … */
+  POLL_LAST_MS = 20,   /* … and after a while of nothing */
+  REAP_MS = 20,        /* how often dead owners are looked for */
+  WAKE_MS = 100,       /* a poll ends after this, because nobody tells when an owner died */
+  BUSY_FIRST_US = 100, /* between tries for the write lock: at first … */
+  BUSY_LAST_US = 2000, /* … and later */
 };
 
 static const char schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE owners (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL);"
     "CREATE TABLE jobs (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload BLOB NOT NULL,"
-    "  live INTEGER NOT NULL DEFAULT 1,"
+    "  live INTEGER NOT NULL DEFAULT 1, plan BLOB,"
     "  state INTEGER NOT NULL DEFAULT 0, owner INTEGER, lease INTEGER, starts INTEGER NOT NULL "
     "DEFAULT 0);"
     "CREATE TABLE shards (row INTEGER PRIMARY KEY, job INTEGER NOT NULL, kind INTEGER NOT NULL,"
@@ -57,10 +59,12 @@ static const char *const sql[SQL_STATEMENTS] = {
       "UPDATE jobs SET state = 0, owner = NULL WHERE state = 1 AND owner = ?1 AND lease <= ?2",
   [SQL_REAP_SHARDS] =
       "UPDATE shards SET state = 0, owner = NULL WHERE state = 1 AND owner = ?1 AND lease <= ?2",
-  [SQL_NEXT_DUE] = "SELECT min(due) FROM shards WHERE state = 0 AND due > 0",
+  [SQL_NEXT_DUE] = "SELECT min(due) FROM shards WHERE state = 0 AND due > 0 AND due > ?1",
   [SQL_ADD_JOB] = "INSERT OR IGNORE INTO jobs (id, payload) VALUES (?1, ?2)",
   [SQL_GET_JOB] = "SELECT row, payload, live FROM jobs WHERE id = ?1",
-  [SQL_LIST_JOBS] = "SELECT payload FROM jobs ORDER BY row",
+  [SQL_LIST_JOBS] = "SELECT row, payload FROM jobs WHERE row > ?1 ORDER BY row LIMIT 1",
+  [SQL_ADD_PLAN] = "UPDATE jobs SET plan = ?2 WHERE id = ?1 AND plan IS NULL",
+  [SQL_SAME_PLAN] = "SELECT 1 FROM jobs WHERE id = ?1 AND plan = ?2",
   [SQL_ADD_SHARD] =
       "INSERT OR IGNORE INTO shards (job, kind, generation, idx, attempt, due, state, payload)"
       " SELECT row, ?2, ?3, ?4, ?5, ?6, CASE live WHEN 1 THEN 0 ELSE 2 END, ?7 FROM jobs WHERE id "
@@ -97,6 +101,13 @@ static const char *const sql[SQL_STATEMENTS] = {
   [SQL_SET_LIVE] = "UPDATE jobs SET live = ?2 WHERE id = ?1",
   [SQL_DROP_WAITING] = "UPDATE shards SET state = 2"
                        " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state = 0",
+  [SQL_DROP_OLDER] = "UPDATE shards SET state = 2"
+                     " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state = 0 AND due = 0"
+                     " AND idx = ?2 AND kind = 0 AND generation < ?3",
+  [SQL_DROP_OLDER_RETRY] =
+      "UPDATE shards SET state = 2"
+      " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state = 0 AND due > 0"
+      " AND idx = ?2 AND kind = 0 AND generation < ?3",
   [SQL_ADD_EVENT] = "INSERT INTO events (job, payload) VALUES (?1, ?2)",
   [SQL_NEXT_EVENT] =
       "SELECT position, payload FROM events WHERE position > ?1 ORDER BY position LIMIT 1",
@@ -364,13 +375,26 @@ set_up_tables (struct sqlite_bus *bus, struct error *err)
   return void_claims_of_another_boot (bus, err);
 }
 
+/* Somebody else writes. SQLite's own handler sleeps for up to 100 ms, hundreds of times longer than a write takes. */
+static int
+wait_for_lock (void *context, int tries)
+{
+  struct sqlite_bus *bus = context;
+  int64_t now = clock_boot_ms ();
+  if (tries == 0)
+    bus->busy_since = now;
+  useconds_t pause = BUSY_FIRST_US * ((useconds_t) tries + 1);
+  (void) usleep (pause < BUSY_LAST_US ? pause : BUSY_LAST_US);
+  return now - bus->busy_since < BUSY_MS;
+}
+
 static int
 open_database (struct sqlite_bus *bus, struct error *err)
 {
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2 (bus->path, &bus->db, flags, NULL) != SQLITE_OK)
     return sqlite_error (bus, "opening", err);
-  (void) sqlite3_busy_timeout (bus->db, BUSY_MS);
+  (void) sqlite3_busy_handler (bus->db, wait_for_lock, bus);
   if (run_script (bus, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", err) != 0)
     return -1;
   /* The folder may be renamed while we have it open: unlinking the log by its old name at the end would miss it, or hit another's. */
@@ -423,17 +447,26 @@ changed (struct sqlite_bus *bus)
   return news;
 }
 
-/* Milliseconds from now to the next retry that falls due, at most LIMIT. */
+/* When a poll that starts NOW and may last LIMIT ms ends: at the next retry that falls due. A retry is told of
+ * once, it may be somebody else's to take. */
 static int64_t
-until_next_due (struct sqlite_bus *bus, int64_t limit)
+end_of_poll (struct sqlite_bus *bus, int64_t now, int64_t limit)
 {
+  int64_t end = now + limit;
   sqlite3_stmt *statement = sqlite_statement (bus, SQL_NEXT_DUE, NULL);
+  if (statement == NULL)
+    return end;
+  (void) sqlite3_bind_int64 (statement, 1, bus->due_told);
   if (sqlite_row (bus, statement, NULL) != 1)
-    return limit;
-  bool none = sqlite3_column_type (statement, 0) == SQLITE_NULL;
-  int64_t wait = sqlite3_column_int64 (statement, 0) - clock_boot_ms ();
+    return end;
+  int64_t due = sqlite3_column_int64 (statement, 0);
+  if (sqlite3_column_type (statement, 0) != SQLITE_NULL && due <= end)
+    {
+      end = due > now ? due : now;
+      bus->due_told = end;
+    }
   (void) sqlite3_reset (statement);
-  return none || wait > limit ? limit : wait < 0 ? 0 : wait;
+  return end;
 }
 
 static int
@@ -442,7 +475,8 @@ sqlite_poll (struct bus *base, struct pollfd *fds, nfds_t count, int timeout_ms)
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
   int64_t now = clock_boot_ms ();
   int64_t limit = timeout_ms < 0 || timeout_ms > WAKE_MS ? WAKE_MS : timeout_ms;
-  int64_t end = now + until_next_due (bus, limit);
+  (void) sqlite_flush (base, NULL); /* what can't be written now stays and fails the next call */
+  int64_t end = end_of_poll (bus, now, limit);
   int pause = POLL_FIRST_MS;
   for (;;)
     {

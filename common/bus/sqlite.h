@@ -36,6 +36,8 @@ enum statement
   SQL_ADD_JOB,
   SQL_GET_JOB,
   SQL_LIST_JOBS,
+  SQL_ADD_PLAN,
+  SQL_SAME_PLAN,
   SQL_ADD_SHARD,
   SQL_GET_SHARD,
   SQL_DUE_JOB,
@@ -51,6 +53,8 @@ enum statement
   SQL_RELEASE_SHARD,
   SQL_SET_LIVE,
   SQL_DROP_WAITING,
+  SQL_DROP_OLDER,
+  SQL_DROP_OLDER_RETRY,
   SQL_ADD_EVENT,
   SQL_NEXT_EVENT,
   SQL_NEXT_JOB_EVENT,
@@ -67,12 +71,23 @@ enum statement
   SQL_STATEMENTS, /* how many */
 };
 
+/* What tells one PLANNED event of a job from another; who wrote it and when doesn't. */
+struct plan_key
+{
+  int64_t shards;
+  int64_t atoms;
+  int64_t bytes;
+  uint8_t digest[DIGEST_SIZE];
+};
+
 /* A message that was published and isn't in the database yet. */
 struct pending
 {
   bool is_shard;
   struct shard shard; /* its key; atoms are in the payload only */
   char *job_id;       /* of an event */
+  bool is_plan;
+  struct plan_key plan;
   struct buffer payload;
 };
 
@@ -84,15 +99,17 @@ struct sqlite_bus
   char *path;
   char *writer;
   int64_t lease_ms;
-  int64_t owner;   /* our row in owners */
-  int owners_fd;   /* FILE-owners, our byte locked */
-  int64_t version; /* PRAGMA data_version as last seen */
-  int64_t reaped;  /* boot ms of the last look for void claims */
+  int64_t owner;      /* our row in owners */
+  int owners_fd;      /* FILE-owners, our byte locked */
+  int64_t version;    /* PRAGMA data_version as last seen */
+  int64_t reaped;     /* boot ms of the last look for void claims */
+  int64_t due_told;   /* boot ms up to which bus_poll has told of retries */
+  int64_t busy_since; /* boot ms at which the wait for the write lock began */
 
   struct pending *pending;
   size_t pending_count;
   size_t pending_bytes;
-  int64_t pending_since;
+  int64_t flushed; /* boot ms of the last flush */
 
   int64_t job_row; /* the job decoded last; shards of one job come in a row */
   struct job *job;
@@ -153,8 +170,13 @@ int sqlite_release (struct bus *bus, struct delivery *delivery, struct error *er
 int sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct error *err);
 int sqlite_add_event_payload (struct sqlite_bus *bus, const char *job_id,
                               const struct buffer *payload, struct error *err);
+struct plan_key sqlite_plan_key (const struct event *event);
 
-/* Whether shards of JOB_ID are delivered. */
+/* Whether an event that says PLAN of the job has to be added: 1, 0 when there is the same already, or -1. */
+int sqlite_note_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
+                      struct error *err);
+
+/* Sets whether shards of JOB_ID are delivered. */
 int sqlite_set_live (struct sqlite_bus *bus, const char *job_id, bool live, struct error *err);
 
 struct follower *sqlite_follow (struct bus *bus, const char *group, const char *job_id,

@@ -22,12 +22,49 @@ sqlite_add_event_payload (struct sqlite_bus *bus, const char *job_id, const stru
   return sqlite_run (bus, statement, err);
 }
 
+struct plan_key
+sqlite_plan_key (const struct event *event)
+{
+  struct plan_key plan;
+  memset (&plan, 0, sizeof plan); /* it is compared as bytes */
+  plan.shards = event->shards;
+  plan.atoms = event->atoms;
+  plan.bytes = event->bytes;
+  memcpy (plan.digest, event->digest, sizeof plan.digest);
+  return plan;
+}
+
+/* A plan that differs from the first is let through: the followers must see it. */
+int
+sqlite_note_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
+                  struct error *err)
+{
+  static const enum statement steps[] = { SQL_ADD_PLAN, SQL_SAME_PLAN };
+  for (size_t i = 0; i < 2; i++)
+    {
+      sqlite3_stmt *statement = sqlite_statement (bus, steps[i], err);
+      if (statement == NULL)
+        return -1;
+      sqlite_bind_text (statement, 1, job_id);
+      (void) sqlite3_bind_blob (statement, 2, plan, sizeof *plan, SQLITE_STATIC);
+      int outcome = i == 0 ? sqlite_run (bus, statement, err) : sqlite_row (bus, statement, err);
+      (void) sqlite3_reset (statement);
+      if (outcome != 0)
+        return outcome < 0 ? -1 : i == 0;
+    }
+  return 1;
+}
+
 int
 sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
   if (codec_encode_event (event, &payload, err) != 0)
     return -1;
+  struct plan_key plan = sqlite_plan_key (event);
+  int wanted = event->kind == EVENT_PLANNED ? sqlite_note_plan (bus, event->job_id, &plan, err) : 1;
+  if (wanted <= 0)
+    return wanted;
   return sqlite_add_event_payload (bus, event->job_id, &payload, err);
 }
 
@@ -145,7 +182,7 @@ static int
 sqlite_follower_next (struct follower *base, struct event *event, struct error *err)
 {
   struct sqlite_follower *follower = (struct sqlite_follower *) base;
-  int outcome = membership (follower, err);
+  int outcome = sqlite_flush (&follower->bus->bus, err) == 0 ? membership (follower, err) : -1;
   if (outcome <= 0)
     return outcome;
   enum statement which = follower->job_id == NULL ? SQL_NEXT_EVENT : SQL_NEXT_JOB_EVENT;
@@ -179,7 +216,7 @@ sqlite_follower_holds (struct follower *base, struct error *err)
   struct sqlite_follower *follower = (struct sqlite_follower *) base;
   if (follower->group == NULL)
     return true;
-  return follower->member && renew (follower, err) == 1;
+  return follower->member && membership (follower, err) == 1;
 }
 
 static int
@@ -248,19 +285,6 @@ sqlite_set_live (struct sqlite_bus *bus, const char *job_id, bool live, struct e
   return sqlite_run (bus, statement, err) < 0 ? -1 : 0;
 }
 
-/* What waits of JOB_ID will not be delivered any more, not even when the job is reopened. */
-static int
-stop_delivery (struct sqlite_bus *bus, const char *job_id, struct error *err)
-{
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_DROP_WAITING, err);
-  if (statement == NULL)
-    return -1;
-  sqlite_bind_text (statement, 1, job_id);
-  if (sqlite_run (bus, statement, err) < 0)
-    return -1;
-  return sqlite_set_live (bus, job_id, false, err);
-}
-
 static int
 add_control (struct sqlite_bus *bus, const struct control *control, struct error *err)
 {
@@ -271,7 +295,7 @@ add_control (struct sqlite_bus *bus, const struct control *control, struct error
   sqlite_bind_payload (statement, 1, &payload);
   if (sqlite_run (bus, statement, err) < 0)
     return -1;
-  return control->kind == CONTROL_CANCEL ? stop_delivery (bus, control->job_id, err) : 0;
+  return control->kind == CONTROL_CANCEL ? sqlite_set_live (bus, control->job_id, false, err) : 0;
 }
 
 int
@@ -305,10 +329,22 @@ sqlite_next_control (struct bus *base, int64_t *position, struct control *contro
 
 /* ---- status ----------------------------------------------------------------------------- */
 
+/* Whether a replay has reopened the job since the writer of STATUS looked: 1, 0 or -1. */
+static int
+is_outdated (struct sqlite_bus *bus, const struct job_status *status, struct error *err)
+{
+  auto_job_status struct job_status last = { 0 };
+  int outcome = sqlite_get_status (&bus->bus, status->job_id, &last, err);
+  return outcome <= 0 ? outcome : last.generation > status->generation;
+}
+
 int
 sqlite_write_status (struct sqlite_bus *bus, const struct job_status *status, struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
+  int outdated = is_outdated (bus, status, err);
+  if (outdated != 0)
+    return outdated < 0 ? -1 : 0;
   sqlite3_stmt *statement = sqlite_statement (bus, SQL_PUT_STATUS, err);
   if (statement == NULL || codec_encode_status (status, &payload, err) != 0)
     return -1;
@@ -316,7 +352,8 @@ sqlite_write_status (struct sqlite_bus *bus, const struct job_status *status, st
   sqlite_bind_payload (statement, 2, &payload);
   if (sqlite_run (bus, statement, err) < 0)
     return -1;
-  return job_state_is_terminal (status->state) ? stop_delivery (bus, status->job_id, err) : 0;
+  return job_state_is_terminal (status->state) ? sqlite_set_live (bus, status->job_id, false, err)
+                                               : 0;
 }
 
 int

@@ -46,24 +46,40 @@ sqlite_get_job (struct bus *base, const char *id, struct job *job, struct error 
   return outcome;
 }
 
+/* The first job above *ROW; *ROW moves on. No statement stays open: EACH may use the bus. */
+static int
+next_job (struct sqlite_bus *bus, int64_t *row, struct job *job, struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_LIST_JOBS, err);
+  if (statement == NULL)
+    return -1;
+  (void) sqlite3_bind_int64 (statement, 1, *row);
+  int outcome = sqlite_row (bus, statement, err);
+  if (outcome == 1)
+    {
+      *row = sqlite3_column_int64 (statement, 0);
+      if (codec_decode_job (sqlite_payload (statement, 1), job, err) != 0)
+        outcome = -1;
+    }
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
 int
 sqlite_list_jobs (struct bus *base, int (*each) (void *context, const struct job *job),
                   void *context, struct error *err)
 {
-  struct sqlite_bus *bus = (struct sqlite_bus *) base;
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_LIST_JOBS, err);
-  int outcome = 0;
+  int64_t row = 0;
   int verdict = 0;
-  while (verdict == 0 && (outcome = sqlite_row (bus, statement, err)) == 1)
+  while (verdict == 0)
     {
       auto_job struct job job = { 0 };
-      verdict = codec_decode_job (sqlite_payload (statement, 0), &job, err);
-      if (verdict == 0)
-        verdict = each (context, &job);
+      int outcome = next_job ((struct sqlite_bus *) base, &row, &job, err);
+      if (outcome <= 0)
+        return outcome;
+      verdict = each (context, &job);
     }
-  if (statement != NULL)
-    (void) sqlite3_reset (statement);
-  return outcome < 0 ? -1 : verdict;
+  return verdict;
 }
 
 /* ---- publishing ------------------------------------------------------------------------- */
@@ -122,14 +138,21 @@ sqlite_drop_pending (struct sqlite_bus *bus)
 }
 
 static int
+add_pending_event (struct sqlite_bus *bus, const struct pending *pending, struct error *err)
+{
+  int wanted = pending->is_plan ? sqlite_note_plan (bus, pending->job_id, &pending->plan, err) : 1;
+  return wanted <= 0 ? wanted
+                     : sqlite_add_event_payload (bus, pending->job_id, &pending->payload, err);
+}
+
+static int
 write_pending (struct sqlite_bus *bus, struct error *err)
 {
   for (size_t i = 0; i < bus->pending_count; i++)
     {
       struct pending *pending = &bus->pending[i];
-      int outcome = pending->is_shard
-                        ? add_shard (bus, &pending->shard, &pending->payload, err)
-                        : sqlite_add_event_payload (bus, pending->job_id, &pending->payload, err);
+      int outcome = pending->is_shard ? add_shard (bus, &pending->shard, &pending->payload, err)
+                                      : add_pending_event (bus, pending, err);
       if (outcome < 0)
         return -1;
     }
@@ -146,6 +169,7 @@ sqlite_flush (struct bus *base, struct error *err)
   if (sqlite_begin (bus, err) != 0 || sqlite_end (bus, write_pending (bus, err), err) != 0)
     return -1;
   sqlite_drop_pending (bus);
+  bus->flushed = clock_boot_ms ();
   return 0;
 }
 
@@ -155,16 +179,15 @@ new_pending (struct sqlite_bus *bus)
 {
   if (bus->pending == NULL)
     bus->pending = xcalloc (PENDING_MAX, sizeof *bus->pending);
-  if (bus->pending_count == 0)
-    bus->pending_since = clock_boot_ms ();
   return &bus->pending[bus->pending_count++];
 }
 
+/* A message after a pause goes out at once, in a stream they are written together. */
 static int
 flush_when_full (struct sqlite_bus *bus, struct error *err)
 {
   if (bus->pending_count < PENDING_MAX && bus->pending_bytes < PENDING_BYTES_MAX
-      && clock_boot_ms () - bus->pending_since < PENDING_MS_MAX)
+      && clock_boot_ms () - bus->flushed < PENDING_MS_MAX)
     return 0;
   return sqlite_flush (&bus->bus, err);
 }
@@ -203,6 +226,8 @@ sqlite_publish_event (struct bus *base, const struct event *event, struct error 
     return -1;
   struct pending *pending = new_pending (bus);
   pending->job_id = xstrdup (event->job_id);
+  pending->is_plan = event->kind == EVENT_PLANNED;
+  pending->plan = sqlite_plan_key (event);
   bus->pending_bytes += payload.size;
   pending->payload = payload;
   payload = (struct buffer){ 0 };
@@ -214,7 +239,8 @@ sqlite_get_shard (struct bus *base, const char *job_id, uint32_t index, struct s
                   struct error *err)
 {
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_GET_SHARD, err);
+  sqlite3_stmt *statement =
+      sqlite_flush (base, err) == 0 ? sqlite_statement (bus, SQL_GET_SHARD, err) : NULL;
   if (statement == NULL)
     return -1;
   sqlite_bind_text (statement, 1, job_id);
@@ -227,6 +253,25 @@ sqlite_get_shard (struct bus *base, const char *job_id, uint32_t index, struct s
 }
 
 /* ---- replay ----------------------------------------------------------------------------- */
+
+/* The replay runs instead of what still waits of the shard in older generations. */
+static int
+drop_older (struct sqlite_bus *bus, const struct shard *shard, struct error *err)
+{
+  static const enum statement drops[] = { SQL_DROP_OLDER, SQL_DROP_OLDER_RETRY };
+  for (size_t i = 0; i < sizeof drops / sizeof drops[0]; i++)
+    {
+      sqlite3_stmt *statement = sqlite_statement (bus, drops[i], err);
+      if (statement == NULL)
+        return -1;
+      sqlite_bind_text (statement, 1, shard->job_id);
+      (void) sqlite3_bind_int64 (statement, 2, shard->index);
+      (void) sqlite3_bind_int64 (statement, 3, shard->generation);
+      if (sqlite_run (bus, statement, err) < 0)
+        return -1;
+    }
+  return 0;
+}
 
 static int
 replay_one (struct sqlite_bus *bus, const char *job_id, uint32_t generation, uint32_t index,
@@ -241,7 +286,8 @@ replay_one (struct sqlite_bus *bus, const char *job_id, uint32_t generation, uin
   shard.failures = 0;
   shard.infra = 0;
   shard.not_before = 0;
-  return encode_and_add_shard (bus, &shard, err);
+  int added = encode_and_add_shard (bus, &shard, err);
+  return added <= 0 || drop_older (bus, &shard, err) == 0 ? added : -1;
 }
 
 /* The job counts as running again. */
@@ -250,8 +296,10 @@ reopen_status (struct sqlite_bus *bus, const char *job_id, uint32_t generation, 
 {
   auto_job_status struct job_status status = { 0 };
   int found = sqlite_get_status (&bus->bus, job_id, &status, err);
-  if (found <= 0)
-    return found;
+  if (found < 0)
+    return -1;
+  if (found == 0)
+    status = (struct job_status){ .job_id = xstrdup (job_id), .shards = -1, .atoms = -1 };
   status.state = JOB_RUNNING;
   status.generation = generation;
   status.updated = clock_wall_ms ();
@@ -260,12 +308,43 @@ reopen_status (struct sqlite_bus *bus, const char *job_id, uint32_t generation, 
   return sqlite_write_status (bus, &status, err);
 }
 
+/* Whether shards of the job are delivered: 1, 0, or -1; ERROR_USER when there is no such job. */
+static int
+is_live (struct sqlite_bus *bus, const char *job_id, struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_GET_JOB, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  int outcome = sqlite_row (bus, statement, err);
+  if (outcome == 0)
+    return error_set (err, ERROR_USER, "there is no job %s", job_id);
+  if (outcome == 1)
+    outcome = sqlite3_column_int (statement, 2);
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
+/* Delivers the job's shards again, but none of those that waited when it was stopped. */
+static int
+revive (struct sqlite_bus *bus, const char *job_id, struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_DROP_WAITING, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  if (sqlite_run (bus, statement, err) < 0)
+    return -1;
+  return sqlite_set_live (bus, job_id, true, err);
+}
+
 static int
 replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
             const uint32_t *indexes, size_t count, struct error *err)
 {
   int added = 0;
-  if (sqlite_set_live (bus, job_id, true, err) != 0)
+  int was_live = is_live (bus, job_id, err);
+  if (was_live < 0 || (was_live == 0 && revive (bus, job_id, err) != 0))
     return -1;
   for (size_t i = 0; i < count; i++)
     {
@@ -275,7 +354,7 @@ replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
       added += outcome;
     }
   if (added == 0)
-    return 0;
+    return sqlite_set_live (bus, job_id, was_live == 1, err);
   struct event event = { .kind = EVENT_REOPENED,
                          .job_id = xstrdup (job_id),
                          .time = clock_wall_ms (),
