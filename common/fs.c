@@ -18,7 +18,7 @@
 enum
 {
   COPY_CHUNK = 1 << 20,
-  DEPTH_MAX = 4096, /* folders within folders; a tree deeper than this is refused */
+  REMOVE_DEPTH = 100, /* levels of a tree that are open at once while it is removed */
 };
 
 static int
@@ -96,21 +96,59 @@ fs_make_path (const char *path, mode_t mode, struct error *err)
   return S_ISDIR (status.st_mode) ? 0 : error_errno (err, ENOTDIR, "%s", path);
 }
 
-/* Empties the folder NAME of DIRFD and removes it. One level per call: the depth is bounded by DEPTH. */
-static int
-remove_folder (int dirfd, const char *name, unsigned int depth)
+/* One removal. No descriptor is held per level: what lies deeper than REMOVE_DEPTH moves up to where it began. */
+struct removal
 {
-  if (depth > DEPTH_MAX)
-    {
-      errno = ELOOP;
-      return -1;
-    }
-  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0 && errno == EACCES)
-    {
-      (void) fchmodat (dirfd, name, 0700, 0);
-      fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    }
+  int top;            /* the folder that is removed */
+  unsigned int moved; /* how many came up so far */
+};
+
+/* Opens the folder NAME. Below the top nothing is entered that is mounted there: that isn't ours to remove. */
+static int
+open_doomed (int dirfd, const char *name, unsigned int depth)
+{
+  struct open_how how = {
+    .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+    .resolve = depth == 0 ? 0 : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+  };
+  int fd = (int) syscall (SYS_openat2, dirfd, name, &how, sizeof how);
+  if (fd >= 0 || errno != EACCES)
+    return fd;
+  (void) fchmodat (dirfd, name, 0700, 0);
+  return (int) syscall (SYS_openat2, dirfd, name, &how, sizeof how);
+}
+
+static int
+move_up (struct removal *removal, int dirfd, const char *name)
+{
+  char up[64];
+  do
+    (void) snprintf (up, sizeof up, ".shoal-removed-%u", removal->moved++);
+  while (renameat2 (dirfd, name, removal->top, up, RENAME_NOREPLACE) != 0 && errno == EEXIST);
+  return faccessat (removal->top, up, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+static int remove_folder (struct removal *removal, int dirfd, const char *name, unsigned int depth);
+
+static int
+remove_entry (struct removal *removal, int dirfd, const char *name, unsigned int depth)
+{
+  if (unlinkat (dirfd, name, 0) == 0 || errno == ENOENT)
+    return 0;
+  if (errno == EACCES && fchmod (dirfd, 0700) == 0 && unlinkat (dirfd, name, 0) == 0)
+    return 0;
+  if (errno != EISDIR && errno != EPERM)
+    return -1;
+  if (depth == REMOVE_DEPTH)
+    return move_up (removal, dirfd, name);
+  return remove_folder (removal, dirfd, name, depth + 1);
+}
+
+/* Empties the folder NAME of DIRFD and removes it. */
+static int
+remove_folder (struct removal *removal, int dirfd, const char *name, unsigned int depth)
+{
+  int fd = open_doomed (dirfd, name, depth);
   if (fd < 0)
     return errno == ENOENT ? 0 : -1;
   auto_dir DIR *dir = fdopendir (fd);
@@ -119,37 +157,35 @@ remove_folder (int dirfd, const char *name, unsigned int depth)
       (void) close (fd);
       return -1;
     }
-  bool made_writable = false;
+  if (depth == 0)
+    removal->top = fd;
   for (;;)
     {
+      unsigned int moved = removal->moved;
       errno = 0;
-      const struct dirent *entry = readdir (dir);
-      if (entry == NULL)
-        break;
-      if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
-        continue;
-      if (unlinkat (fd, entry->d_name, 0) == 0 || errno == ENOENT)
-        continue;
-      if (errno == EACCES && !made_writable && fchmod (fd, 0700) == 0)
+      for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
         {
-          made_writable = true;
-          if (unlinkat (fd, entry->d_name, 0) == 0)
-            continue;
+          if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0
+              && remove_entry (removal, fd, entry->d_name, depth) != 0)
+            return -1;
+          errno = 0;
         }
-      if ((errno != EISDIR && errno != EPERM) || remove_folder (fd, entry->d_name, depth + 1) != 0)
+      if (errno != 0)
         return -1;
+      if (depth > 0 || moved == removal->moved)
+        break;
+      rewinddir (dir); /* there are folders that came up meanwhile */
     }
-  if (errno != 0)
-    return -1;
   return unlinkat (dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
 }
 
 int
 fs_remove_tree (int dirfd, const char *path, struct error *err)
 {
+  struct removal removal = { .top = -1 };
   if (unlinkat (dirfd, path, 0) == 0 || errno == ENOENT)
     return 0;
-  if (remove_folder (dirfd, path, 0) == 0)
+  if (remove_folder (&removal, dirfd, path, 0) == 0)
     return 0;
   return error_errno (err, errno, "removing %s", path);
 }
