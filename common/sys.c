@@ -32,6 +32,7 @@ fails (enum sys_call call)
       {
         if (left > 1)
           return false;
+        log_warn ("fault_fired", "call=%s", call_names[call]);
         errno = faults[call].code;
         return true;
       }
