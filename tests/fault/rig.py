@@ -1,0 +1,327 @@
+"""What the fault tests share: a small job of many shards, its undisturbed result, and what a run may leave behind.
+
+The job upper-cases 24 small files in 12 shards. One shard always fails (exit 3, never retried), the job counts as done all the same.
+Each shard also writes a random word, which tells from outside whether it was run again.
+"""
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+import uuid
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHARDS = 12
+FAILING = 7
+DEADLINE = 60
+TAG = "SHOAL_TEST_TAG"
+
+# Runs in each container; $SLEEP makes time to be killed in.
+WORK = r"""
+for f in /in/*/*; do
+  n=${f##*/}
+  tr a-z A-Z < "$f" > "/out/$n"
+  echo "did $n"
+done
+sleep "${SLEEP:-0}"
+mkdir "/out/folder of $SHOAL_SHARD_INDEX"
+ln -s "../$n" "/out/folder of $SHOAL_SHARD_INDEX/link"
+echo "shard $SHOAL_SHARD_INDEX" >&2
+cat /proc/sys/kernel/random/uuid > "/once/$SHOAL_SHARD_INDEX"
+[ "$SHOAL_SHARD_INDEX" != 7 ] || exit 3
+"""
+
+
+class Failure(Exception):
+    pass
+
+
+def wait_until(condition, what, seconds=DEADLINE):
+    """Polls CONDITION until it gives something true, which is returned."""
+    end = time.monotonic() + seconds
+    pause = 0.001
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"after {seconds} s still not: {what}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+
+
+def read_bytes(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def tree(folder, leave_out=()):
+    """Everything below FOLDER: {path: what it is and holds}."""
+    found = {}
+    for here, folders, files in os.walk(folder):
+        below = os.path.relpath(here, folder)
+        if below in leave_out:
+            folders.clear()
+            continue
+        for name in folders + files:
+            path = os.path.join(here, name)
+            key = os.path.normpath(os.path.join(below, name))
+            if os.path.islink(path):
+                found[key] = "link to " + os.readlink(path)
+            elif os.path.isdir(path):
+                found[key] = "folder"
+            else:
+                found[key] = hashlib.sha256(read_bytes(path)).hexdigest()
+    return found
+
+
+def without(value, keys):
+    """VALUE (from JSON) without the members named KEYS, at any depth."""
+    if isinstance(value, dict):
+        return {k: without(v, keys) for k, v in value.items() if k not in keys}
+    if isinstance(value, list):
+        return [without(v, keys) for v in value]
+    return value
+
+
+class Process:
+    """A started shoal, in a process group and under a tag of its own."""
+
+    def __init__(self, argv, log, environment):
+        self.log = log
+        with open(log, "ab") as file:
+            self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                          start_new_session=True, env=environment)
+        self.pid = self.popen.pid
+
+    def ended(self):
+        return self.popen.poll() is not None
+
+    def wait(self, seconds=DEADLINE):
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"still running after {seconds} s; its log:\n{self.tail()}")
+
+    def tail(self):
+        return read_bytes(self.log).decode(errors="replace")[-3000:]
+
+
+class Place:
+    """One result folder to be, with the processes that work on it."""
+
+    def __init__(self, rig, name, runtime="process", options=(), sleep="0", root=None):
+        self.rig = rig
+        self.folder = os.path.join(root or rig.work, name)
+        os.makedirs(self.folder)
+        self.result = os.path.join(self.folder, "result")
+        self.log = os.path.join(rig.work, name + ".log")
+        self.tag = uuid.uuid4().hex
+        self.environment = dict(rig.environment, **{TAG: self.tag})
+        self.run_command = [
+            rig.program, "run", "--progress", "none", "--runtime", runtime, "-j", "2", "--id", "job",
+            "--results", self.result, "-v", rig.inputs + ":/in", "-o", "result:/out", "-o", "once:/once",
+            "--glob", "*/*.txt", "--base-path", "/in", "--batch-size", "2", "--fail-on", "3", "--min-success", "50%",
+            "-e", f"{TAG}={self.tag}", "-e", f"SLEEP={sleep}", *options, "busybox", "sh", "-c", WORK]
+
+    def start(self, argv, **environment):
+        return Process(argv, self.log, dict(self.environment, **environment))
+
+    def run(self, **environment):
+        return self.start(self.run_command, **environment)
+
+    def resume(self, **environment):
+        return self.start([self.rig.program, "resume", "--progress", "none", self.result], **environment)
+
+    def finish(self):
+        """Goes on until the result stands, undisturbed; by resume, or by the same command where nothing was kept."""
+        process = self.resume()
+        code = process.wait()
+        if code == 2 and self.state() is None:
+            process = self.run()
+            code = process.wait()
+        if code != 0:
+            raise Failure(f"going on ended with {code}; the log:\n{process.tail()}")
+
+    def state(self):
+        """The folder that has the bus in it, or None."""
+        for folder in (self.result, self.result + ".partial"):
+            if os.path.exists(os.path.join(folder, ".shoal", "bus.db")):
+                return folder
+        return None
+
+    def processes(self):
+        """Who belongs to this place and runs: {process id: command line}."""
+        found = {}
+        tag = f"{TAG}={self.tag}".encode()
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                command = read_bytes(f"/proc/{name}/cmdline")
+                if command and (tag in read_bytes(f"/proc/{name}/environ") or self.folder.encode() in command):
+                    found[int(name)] = command.replace(b"\0", b" ").decode(errors="replace")
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                pass
+        return found
+
+    def settled_shards(self):
+        """What must not change any more: rows of the bus that are done, {key: starts}, and the attempts' random words."""
+        state = self.state()
+        rows, words = {}, {}
+        if state is None:
+            return rows, words
+        bus = sqlite3.connect(f"file:{state}/.shoal/bus.db?mode=ro", uri=True, timeout=10)
+        try:
+            for kind, generation, index, attempt, starts in bus.execute(
+                    "SELECT kind, generation, idx, attempt, starts FROM shards WHERE state = 2"):
+                rows[kind, generation, index, attempt] = starts
+                folder = f"{state}/.shoal/attempts/{index:05d}.g{generation}.a{attempt}.s{starts}"
+                word = f"{folder}/outputs/once/{index}"
+                if os.path.exists(word):
+                    words[index] = read_bytes(word)
+                elif index != FAILING:
+                    raise Failure(f"shard {index} is settled and {word} isn't there")
+        except sqlite3.OperationalError as problem:
+            if "no such table" not in str(problem):
+                raise
+        finally:
+            bus.close()
+        return rows, words
+
+    def check(self, settled=()):
+        """The result equals the undisturbed one, and nothing that was SETTLED earlier was run again."""
+        self.check_result()
+        rows_now, _ = self.settled_shards()
+        for rows, words in settled:
+            for key, starts in rows.items():
+                if rows_now.get(key) != starts:
+                    raise Failure(f"shard {key} was done after {starts} starts and has {rows_now.get(key)} now")
+                later = [k for k in rows_now if k[:3] == key[:3] and k[3] > key[3]]
+                if later:
+                    raise Failure(f"shard {key} was done and there was another attempt: {later}")
+            for index, word in words.items():
+                if read_bytes(f"{self.result}/outputs/once/{index}") != word:
+                    raise Failure(f"shard {index} was done, and its output is another run's now")
+
+    def check_result(self):
+        if os.path.exists(self.result + ".partial"):
+            raise Failure("the result and its .partial are both there")
+        expected, found = self.rig.reference, self.rig.picture(self.result)
+        for part in expected:
+            if found[part] != expected[part]:
+                raise Failure(f"{part} differs from the undisturbed run's:\n{found[part]}\n{expected[part]}")
+
+    def check_left_nothing(self):
+        """No process, mount, control group or scratch of this place is left."""
+        wait_until(lambda: not self.processes(), f"no process is left ({self.processes()})", 10)
+        mounts = [line for line in read_bytes("/proc/self/mountinfo").decode(errors="replace").splitlines()
+                  if self.folder + "/result" in line]
+        if mounts:
+            raise Failure(f"mounts are left: {mounts}")
+        state = self.state()
+        tmp = os.path.join(state, ".shoal", "tmp")
+        left = [".shoal/tmp/" + name for name in (os.listdir(tmp) if os.path.isdir(tmp) else [])]
+        left += [".shoal/" + name for name in os.listdir(os.path.join(state, ".shoal")) if name.startswith("build.")]
+        left += [name for name in os.listdir(self.folder) if name != "result"]
+        if left:
+            raise Failure(f"scratch is left: {left}")
+
+    def remove(self):
+        shutil.rmtree(self.folder)
+        os.unlink(self.log)
+
+    def kill_all(self):
+        """Ends what a failed test left; its own processes only."""
+        while True:
+            processes = self.processes()
+            if not processes:
+                return
+            for pid in processes:
+                kill(pid)
+            time.sleep(0.01)
+
+
+def kill(pid, signal_number=signal.SIGKILL):
+    try:
+        os.kill(pid, signal_number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+class Rig:
+    """The program, its image store, the inputs and the undisturbed result, in a temporary folder."""
+
+    def __init__(self, program):
+        self.program = os.path.abspath(program)
+        self.work = tempfile.mkdtemp(prefix="shoal-fault-")
+        self.seed = int(os.environ.get("SHOAL_SEED") or random.randrange(1 << 32))
+        self.inputs = os.path.join(self.work, "inputs")
+        self.environment = dict(os.environ, SHOAL_IMAGES=os.path.join(self.work, "images"))
+        self.environment.pop("SHOAL_FAULT", None)
+        self.reference = None
+        self.seconds = {}
+
+    def __enter__(self):
+        for number in range(2 * SHARDS):
+            folder = os.path.join(self.inputs, f"part {number % 3}")
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, f"file {number:02d}.txt"), "w") as file:
+                file.write(f"text of file {number}\n" * (number + 1))
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            shutil.rmtree(self.work)
+        else:
+            print(f"kept: {self.work}", flush=True)
+
+    def prepare(self, runtimes=("oci", "process")):
+        """Imports the image and runs the job undisturbed."""
+        layout = os.path.join(self.work, "busybox.oci")
+        for argv in (["bash", os.path.join(TESTS, "../deploy/images/busybox.sh"), layout],
+                     [self.program, "image", "import", layout, "--as", "busybox"]):
+            done = subprocess.run(argv, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode != 0:
+                raise Failure(f"{argv}: {done.stdout.decode(errors='replace')}")
+        for runtime in runtimes:
+            place = Place(self, "undisturbed-" + runtime, runtime)
+            start = time.monotonic()
+            code = place.run().wait()
+            self.seconds[runtime] = time.monotonic() - start
+            if code != 0:
+                raise Failure(f"the undisturbed run ended with {code}:\n{read_bytes(place.log).decode()}")
+            place.check_left_nothing()
+            if self.reference is None:
+                self.reference = self.picture(place.result)
+                if len(self.reference["outputs"]) != 2 * (SHARDS - 1) + 2 * (SHARDS - 1):
+                    raise Failure(f"the undisturbed run's outputs: {self.reference['outputs']}")
+            place.check_result()
+
+    # Times, who did it and how often it was tried differ from run to run.
+    VOLATILE = {"submitted", "started", "ended", "finished", "seconds", "wall_seconds", "cpu_seconds", "peak_memory",
+                "attempts", "attempt", "starts", "worker", "writer", "folder", "runtime", "results", "id", "generated"}
+
+    def picture(self, result):
+        """All of RESULT that must be the same in each run."""
+        with open(os.path.join(result, "manifest.json")) as file:
+            manifest = without(json.load(file), self.VOLATILE)
+        manifest.pop("job", None)
+        if "outputs" in manifest:
+            manifest["outputs"] = [o for o in manifest["outputs"] if "once" not in json.dumps(o)]
+        shards = {}
+        for name in sorted(os.listdir(os.path.join(result, "shards"))):
+            for part in ("exit_code", "stdout", "stderr"):
+                shards[name, part] = read_bytes(os.path.join(result, "shards", name, part))
+        return {"outputs": tree(os.path.join(result, "outputs", "result")),
+                "words": sorted(os.listdir(os.path.join(result, "outputs", "once"))),
+                "stdout": read_bytes(os.path.join(result, "stdout")),
+                "stderr": read_bytes(os.path.join(result, "stderr")),
+                "shards": shards,
+                "manifest": manifest}
