@@ -43,7 +43,8 @@ static const char schema[] =
     "CREATE INDEX events_of_job ON events (job, position);"
     "CREATE TABLE groups (name TEXT PRIMARY KEY, owner INTEGER, lease INTEGER NOT NULL DEFAULT 0,"
     "  position INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
-    "CREATE TABLE control (position INTEGER PRIMARY KEY AUTOINCREMENT, payload BLOB NOT NULL);"
+    "CREATE TABLE control (position INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL,"
+    "  payload BLOB NOT NULL);"
     "CREATE TABLE status (job TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;";
 
 /* States are written out: SQLite uses a partial index only where the statement says the same constant. */
@@ -120,7 +121,8 @@ static const char *const sql[SQL_STATEMENTS] = {
   [SQL_LEAVE_GROUP] = "UPDATE groups SET owner = NULL, lease = 0 WHERE name = ?1 AND owner = ?2",
   [SQL_COMMIT_GROUP] =
       "UPDATE groups SET position = max(position, ?3) WHERE name = ?1 AND owner = ?2",
-  [SQL_ADD_CONTROL] = "INSERT INTO control (payload) VALUES (?1)",
+  [SQL_ADD_CONTROL] = "INSERT INTO control (job, payload) VALUES (?1, ?2)",
+  [SQL_DROP_CONTROL] = "DELETE FROM control WHERE job = ?1",
   [SQL_NEXT_CONTROL] =
       "SELECT position, payload FROM control WHERE position > ?1 ORDER BY position LIMIT 1",
   [SQL_PUT_STATUS] = "INSERT OR REPLACE INTO status (job, payload) VALUES (?1, ?2)",

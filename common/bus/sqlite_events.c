@@ -292,7 +292,8 @@ add_control (struct sqlite_bus *bus, const struct control *control, struct error
   sqlite3_stmt *statement = sqlite_statement (bus, SQL_ADD_CONTROL, err);
   if (statement == NULL || codec_encode_control (control, &payload, err) != 0)
     return -1;
-  sqlite_bind_payload (statement, 1, &payload);
+  sqlite_bind_text (statement, 1, control->job_id);
+  sqlite_bind_payload (statement, 2, &payload);
   if (sqlite_run (bus, statement, err) < 0)
     return -1;
   return control->kind == CONTROL_CANCEL ? sqlite_set_live (bus, control->job_id, false, err) : 0;

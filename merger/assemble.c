@@ -1,0 +1,386 @@
+#include "merger/assemble.h"
+
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "common/sys.h"
+#include "merger/lines.h"
+#include "merger/linker.h"
+#include "merger/sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+#define LINES "outputs.part"
+
+struct assembly
+{
+  int folder_fd;
+  int build_fd; /* locked */
+  int stdout_fd;
+  int stderr_fd;
+  int lines_fd;
+  char *name;
+  const struct job *job;
+  struct linker linker;
+  struct conflicts *conflicts;
+  struct buffer settled; /* manifest lines of the settled conflicts */
+  uint32_t next;         /* first shard whose logs and lines aren't appended */
+  uint64_t appended;     /* sum over the appended shards of what counted (stamp) */
+};
+
+/* ---- opening and closing ---------------------------------------------------------------- */
+
+static int
+open_part (struct assembly *assembly, const char *name, struct error *err)
+{
+  return fs_open_beneath (assembly->build_fd, name, O_RDWR | O_CREAT | O_TRUNC, 0644, err);
+}
+
+static int
+make_parts (struct assembly *assembly, struct error *err)
+{
+  if (flock (assembly->build_fd, LOCK_EX | LOCK_NB) != 0)
+    return error_errno (err, errno, "locking %s", assembly->name);
+  for (size_t i = 0; i < assembly->job->output_count; i++)
+    {
+      auto_free char *path = xasprintf ("outputs/%s", assembly->job->outputs[i].name);
+      if (fs_make_folders (assembly->build_fd, path, 0755, err) != 0)
+        return -1;
+    }
+  assembly->stdout_fd = open_part (assembly, "stdout", err);
+  assembly->stderr_fd = assembly->stdout_fd < 0 ? -1 : open_part (assembly, "stderr", err);
+  assembly->lines_fd = assembly->stderr_fd < 0 ? -1 : open_part (assembly, LINES, err);
+  return assembly->lines_fd < 0 ? -1 : 0;
+}
+
+/* A folder name that no other assembly has: the process's id and a number. */
+static int
+make_build (struct assembly *assembly, struct error *err)
+{
+  for (int number = 0;; number++)
+    {
+      free (assembly->name);
+      assembly->name = xasprintf (RESULT_STATE "/build.%d.%d", (int) getpid (), number);
+      if (sys_mkdir (assembly->folder_fd, assembly->name, 0755) == 0)
+        break;
+      if (errno != EEXIST)
+        return error_errno (err, errno, "making %s", assembly->name);
+    }
+  assembly->build_fd =
+      fs_open_beneath (assembly->folder_fd, assembly->name, O_RDONLY | O_DIRECTORY, 0, err);
+  return assembly->build_fd < 0 ? -1 : 0;
+}
+
+struct assembly *
+assembly_open (int folder_fd, const struct job *job, struct error *err)
+{
+  struct assembly *assembly = xcalloc (1, sizeof *assembly);
+  *assembly = (struct assembly){ .folder_fd = folder_fd,
+                                 .build_fd = -1,
+                                 .stdout_fd = -1,
+                                 .stderr_fd = -1,
+                                 .lines_fd = -1,
+                                 .job = job };
+  assembly->conflicts = conflicts_new ();
+  if (sweep_builds (folder_fd, err) == 0 && make_build (assembly, err) == 0
+      && make_parts (assembly, err) == 0)
+    {
+      assembly->linker = (struct linker) LINKER_INIT (assembly->build_fd);
+      return assembly;
+    }
+  assembly_close (assembly);
+  (void) error_wrap (err, "assembling");
+  return NULL;
+}
+
+void
+assembly_close (struct assembly *assembly)
+{
+  if (assembly == NULL)
+    return;
+  if (assembly->name != NULL && assembly->build_fd >= 0)
+    (void) fs_remove_tree (assembly->folder_fd, assembly->name, NULL);
+  linker_release (&assembly->linker);
+  auto_fd_ (&assembly->stdout_fd);
+  auto_fd_ (&assembly->stderr_fd);
+  auto_fd_ (&assembly->lines_fd);
+  auto_fd_ (&assembly->build_fd);
+  conflicts_free (assembly->conflicts);
+  buffer_release (&assembly->settled);
+  free (assembly->name);
+  free (assembly);
+}
+
+int
+assembly_fd (const struct assembly *assembly)
+{
+  return assembly->build_fd;
+}
+
+const char *
+assembly_name (const struct assembly *assembly)
+{
+  return assembly->name;
+}
+
+const struct conflicts *
+assembly_conflicts (const struct assembly *assembly)
+{
+  return assembly->conflicts;
+}
+
+/* ---- linking ---------------------------------------------------------------------------- */
+
+static int
+add_line (struct assembly *assembly, const char *folder, const struct line *line, struct error *err)
+{
+  auto_free char *from = xasprintf (RESULT_ATTEMPTS "/%s/outputs/%s", folder, line->output);
+  auto_free char *to = xasprintf ("outputs/%s", line->output);
+  enum link_outcome outcome =
+      line->folder
+          ? linker_folder (&assembly->linker, to, line->path.data, err)
+          : linker_link (&assembly->linker, assembly->folder_fd, from, to, line->path.data, err);
+  if (outcome == LINK_TAKEN || outcome == LINK_COLLIDES)
+    conflicts_add (assembly->conflicts, line->output, line->path.data, outcome == LINK_COLLIDES);
+  return outcome == LINK_FAILED ? -1 : 0;
+}
+
+static int
+add_folder (struct assembly *assembly, const char *folder, struct error *err)
+{
+  auto_free char *attempt = xasprintf (RESULT_ATTEMPTS "/%s", folder);
+  auto_lines struct lines lines = { 0 };
+  if (lines_open (&lines, assembly->folder_fd, attempt, err) != 0)
+    return -1;
+  for (;;)
+    {
+      int outcome = lines_next (&lines, err);
+      if (outcome <= 0)
+        return outcome;
+      if (add_line (assembly, folder, &lines.line, err) != 0)
+        return error_wrap (err, "%s", folder);
+    }
+}
+
+int
+assembly_add (struct assembly *assembly, const struct fold *fold, uint32_t index, struct error *err)
+{
+  /* With a reduce container the result's outputs are its own. */
+  if (assembly->job->reduce_image != NULL)
+    return 0;
+  auto_free char *folder = fold_folder_name (fold, index);
+  return folder == NULL ? 0 : add_folder (assembly, folder, err);
+}
+
+/* ---- what goes in shard order ----------------------------------------------------------- */
+
+static int
+append_part (struct assembly *assembly, const char *folder, const char *name, int target,
+             struct error *err)
+{
+  auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s/%s", folder, name);
+  auto_fd int source = openat (assembly->folder_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (source < 0)
+    return errno == ENOENT ? 0 : error_errno (err, errno, "%s", path);
+  return fs_append (source, target, err) < 0 ? error_wrap (err, "%s", path) : 0;
+}
+
+/* A shard's lines for the manifest, each with ",\n" behind it, but those in SKIPPED (NULL: none). */
+static int
+append_lines (struct assembly *assembly, const char *folder, const struct conflicts *skipped,
+              int target, struct error *err)
+{
+  auto_free char *attempt = xasprintf (RESULT_ATTEMPTS "/%s", folder);
+  auto_lines struct lines lines = { 0 };
+  auto_buffer struct buffer text = { 0 };
+  int outcome = lines_open (&lines, assembly->folder_fd, attempt, err);
+  while (outcome == 0)
+    {
+      int found = lines_next (&lines, err);
+      if (found < 0)
+        return -1;
+      bool flush = found == 0 || text.size > 1 << 16;
+      if (flush && fs_write_all (target, text.data, text.size, LINES, err) != 0)
+        return -1;
+      if (found == 0)
+        return 0;
+      if (flush)
+        buffer_clear (&text);
+      if (skipped != NULL && conflicts_has (skipped, lines.line.output, lines.line.path.data))
+        continue;
+      buffer_append (&text, lines.line.text, lines.line.text_size);
+      buffer_puts (&text, ",\n");
+    }
+  return -1;
+}
+
+static int
+append_shard (struct assembly *assembly, const char *folder, bool with_lines, struct error *err)
+{
+  if (append_part (assembly, folder, "stdout", assembly->stdout_fd, err) != 0
+      || append_part (assembly, folder, "stderr", assembly->stderr_fd, err) != 0)
+    return -1;
+  return with_lines ? append_lines (assembly, folder, NULL, assembly->lines_fd, err) : 0;
+}
+
+/* A number that changes when a shard's record gets another winner or none. */
+static uint64_t
+stamp (const struct shard_record *record, uint32_t index)
+{
+  uint64_t value = record->state == SHARD_SUCCEEDED ? record->folder_key : 1;
+  return value * (2 * (uint64_t) index + 1);
+}
+
+static bool
+is_settled (const struct shard_record *record)
+{
+  return record != NULL && (record->state == SHARD_SUCCEEDED || record->state == SHARD_FAILED);
+}
+
+int
+assembly_advance (struct assembly *assembly, const struct fold *fold, struct error *err)
+{
+  for (const struct shard_record *record = fold_shard (fold, assembly->next); is_settled (record);
+       record = fold_shard (fold, ++assembly->next))
+    {
+      auto_free char *folder = fold_folder_name (fold, assembly->next);
+      if (record->state == SHARD_SUCCEEDED && folder != NULL
+          && append_shard (assembly, folder, assembly->job->reduce_image == NULL, err) != 0)
+        return -1;
+      assembly->appended += stamp (record, assembly->next);
+    }
+  return 0;
+}
+
+bool
+assembly_is_stale (const struct assembly *assembly, const struct fold *fold)
+{
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < assembly->next; i++)
+    {
+      const struct shard_record *record = fold_shard (fold, i);
+      if (!is_settled (record))
+        return true;
+      sum += stamp (record, i);
+    }
+  return sum != assembly->appended;
+}
+
+/* ---- the end ---------------------------------------------------------------------------- */
+
+/* The succeeded shards behind the first gap, when a job ends with shards that never ran. */
+static int
+append_rest (struct assembly *assembly, const struct fold *fold, struct error *err)
+{
+  for (uint32_t i = assembly->next; i < fold_known (fold); i++)
+    {
+      const struct shard_record *record = fold_shard (fold, i);
+      auto_free char *folder = fold_folder_name (fold, i);
+      if (record->state == SHARD_SUCCEEDED && folder != NULL
+          && append_shard (assembly, folder, assembly->job->reduce_image == NULL, err) != 0)
+        return -1;
+    }
+  return 0;
+}
+
+static int
+link_shards (struct assembly *assembly, const struct fold *fold, struct error *err)
+{
+  if (assembly->job->glob == NULL)
+    return 0;
+  if (fs_make_folders (assembly->build_fd, "shards", 0755, err) != 0)
+    return -1;
+  auto_fd int shards =
+      fs_open_beneath (assembly->build_fd, "shards", O_RDONLY | O_DIRECTORY, 0, err);
+  if (shards < 0)
+    return -1;
+  for (uint32_t i = 0; i < fold_known (fold); i++)
+    {
+      auto_free char *folder = fold_folder_name (fold, i);
+      auto_free char *target = xasprintf ("../" RESULT_ATTEMPTS "/%s", folder);
+      char name[16];
+      (void) snprintf (name, sizeof name, "%05u", i);
+      if (folder != NULL && symlinkat (target, shards, name) != 0 && errno != EEXIST)
+        return error_errno (err, errno, "shards/%s", name);
+    }
+  return 0;
+}
+
+static int
+add_reduce (struct assembly *assembly, const struct fold *fold, struct error *err)
+{
+  const struct shard_record *reduce = fold_reduce (fold);
+  auto_free char *folder = fold_reduce_folder_name (fold);
+  if (reduce == NULL || reduce->state != SHARD_SUCCEEDED || folder == NULL)
+    return 0;
+  if (add_folder (assembly, folder, err) != 0)
+    return -1;
+  return append_shard (assembly, folder, true, err);
+}
+
+int
+assembly_finish (struct assembly *assembly, const struct fold *fold, enum on_conflict policy,
+                 char **reason, struct error *err)
+{
+  *reason = NULL;
+  linker_release (&assembly->linker);
+  if (assembly_advance (assembly, fold, err) != 0 || append_rest (assembly, fold, err) != 0
+      || link_shards (assembly, fold, err) != 0 || add_reduce (assembly, fold, err) != 0)
+    return -1;
+  linker_release (&assembly->linker);
+  int settled = conflicts_settle (assembly->conflicts, policy, assembly->folder_fd,
+                                  assembly->build_fd, fold, &assembly->settled, reason, err);
+  if (settled == 0 && fs_remove_tree (assembly->build_fd, "outputs", err) != 0)
+    return -1;
+  return settled;
+}
+
+/* Copies the lines' file without its last comma. */
+static int
+write_part (struct assembly *assembly, int fd, struct error *err)
+{
+  off_t end = lseek (assembly->lines_fd, 0, SEEK_END);
+  if (end < 0 || lseek (assembly->lines_fd, 0, SEEK_SET) != 0)
+    return error_errno (err, errno, LINES);
+  if (end == 0)
+    return 0;
+  if (ftruncate (assembly->lines_fd, end - 2) != 0)
+    return error_errno (err, errno, LINES);
+  return fs_append (assembly->lines_fd, fd, err) < 0 ? -1 : 0;
+}
+
+int
+assembly_write_lines (struct assembly *assembly, const struct fold *fold, int fd, struct error *err)
+{
+  if (conflicts_count (assembly->conflicts) > 0)
+    {
+      /* Written again, without the paths that were settled otherwise, and those behind. */
+      if (ftruncate (assembly->lines_fd, 0) != 0 || lseek (assembly->lines_fd, 0, SEEK_SET) != 0)
+        return error_errno (err, errno, LINES);
+      for (uint32_t i = 0; i < fold_known (fold); i++)
+        {
+          auto_free char *folder = fold_folder_name (fold, i);
+          if (fold_shard (fold, i)->state == SHARD_SUCCEEDED && folder != NULL
+              && append_lines (assembly, folder, assembly->conflicts, assembly->lines_fd, err) != 0)
+            return -1;
+        }
+      if (fs_write_all (assembly->lines_fd, assembly->settled.data, assembly->settled.size, LINES,
+                        err)
+          != 0)
+        return -1;
+    }
+  return write_part (assembly, fd, err);
+}
+
+int
+assembly_clean (struct assembly *assembly, struct error *err)
+{
+  if (unlinkat (assembly->build_fd, LINES, 0) != 0 && errno != ENOENT)
+    return error_errno (err, errno, LINES);
+  return 0;
+}

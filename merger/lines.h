@@ -1,0 +1,38 @@
+/* lines.h — an attempt's outputs.jsonl, a line at a time: what the attempt wrote, in the storage's order. */
+#ifndef SHOAL_MERGER_LINES_H
+#define SHOAL_MERGER_LINES_H
+
+#include "common/auto.h"
+#include "common/buffer.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct line
+{
+  const char *text; /* the JSON object as it stands, without the newline */
+  size_t text_size;
+  char output[256];   /* name of the output */
+  struct buffer path; /* below outputs/NAME, NUL-ended bytes */
+  bool folder;        /* an empty folder */
+};
+
+struct lines
+{
+  FILE *file;
+  char *raw;
+  size_t raw_capacity;
+  struct line line;
+  char *name; /* for errors */
+};
+
+/* Opens FOLDER_FD/NAME/outputs.jsonl. A missing file is an empty list. */
+int lines_open (struct lines *lines, int folder_fd, const char *name, struct error *err);
+
+/* The next line, valid until the next call: 1, 0 at the end, or -1 (a damaged list). */
+int lines_next (struct lines *lines, struct error *err);
+void lines_close (struct lines *lines);
+#define auto_lines AUTO (lines_close)
+
+#endif

@@ -1,0 +1,277 @@
+#include "merger/manifest.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "merger/report.h"
+#include "merger/text.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+
+enum
+{
+  FORMAT_VERSION = 1,
+  ATTEMPT_JSON_MAX = 1 << 20, /* bytes */
+};
+
+static void
+set_text (json_t *object, const char *key, const char *text)
+{
+  if (text != NULL)
+    text_set_bytes (object, key, text);
+}
+
+static void
+set_number (json_t *object, const char *key, int64_t number)
+{
+  if (number >= 0)
+    (void) json_object_set_new (object, key, json_integer (number));
+}
+
+static void
+set_time (json_t *object, const char *key, int64_t wall_ms)
+{
+  char text[CLOCK_TEXT_SIZE];
+  if (wall_ms > 0)
+    (void) json_object_set_new (object, key, json_string (clock_format (wall_ms, text)));
+}
+
+static json_t *
+list_json (const struct strlist *list)
+{
+  json_t *array = json_array ();
+  for (size_t i = 0; i < list->count; i++)
+    {
+      json_t *string = json_string (list->items[i]);
+      (void) json_array_append_new (array, string != NULL ? string : json_string ("?"));
+    }
+  return array;
+}
+
+/* Names only: values may be secrets. */
+static json_t *
+env_json (const struct strlist *env)
+{
+  json_t *array = json_array ();
+  for (size_t i = 0; i < env->count; i++)
+    {
+      auto_free char *name = xstrndup (env->items[i], strcspn (env->items[i], "="));
+      (void) json_array_append_new (array, json_string (name));
+    }
+  return array;
+}
+
+static json_t *
+mounts_json (const struct job *job)
+{
+  json_t *array = json_array ();
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      json_t *volume = json_object ();
+      set_text (volume, "source", job->volumes[i].source);
+      set_text (volume, "path", job->volumes[i].path);
+      (void) json_object_set_new (volume, "shared", json_boolean (job->volumes[i].shared));
+      (void) json_array_append_new (array, volume);
+    }
+  return array;
+}
+
+static json_t *
+job_json (const struct manifest *manifest)
+{
+  const struct job *job = manifest->job;
+  json_t *object = json_object ();
+  set_text (object, "id", job->id);
+  set_text (object, "image", job->image);
+  (void) json_object_set_new (object, "command", list_json (&job->command));
+  if (job->has_entrypoint)
+    (void) json_object_set_new (object, "entrypoint", list_json (&job->entrypoint));
+  (void) json_object_set_new (object, "env", env_json (&job->env));
+  (void) json_object_set_new (object, "volumes", mounts_json (job));
+  set_text (object, "glob", job->glob);
+  set_text (object, "base_path", job->base_path);
+  if (job->glob != NULL)
+    set_number (object, "batch_size", job->batch_size);
+  set_text (object, "on_conflict", on_conflict_name (manifest->on_conflict));
+  set_text (object, "reduce_image", job->reduce_image);
+  set_time (object, "submitted", job->submitted);
+  set_time (object, "finished", manifest->finished);
+  return object;
+}
+
+static json_t *
+plan_json (const struct manifest *manifest)
+{
+  json_t *object = json_object ();
+  set_number (object, "shards", manifest->status->shards);
+  set_number (object, "atoms", manifest->status->atoms);
+  set_number (object, "bytes", manifest->plan_bytes);
+  char hex[DIGEST_TEXT_SIZE];
+  if (manifest->plan_digest != NULL)
+    set_text (object, "digest", digest_format (manifest->plan_digest, hex));
+  return object;
+}
+
+static json_t *
+counts_json (const struct job_status *status)
+{
+  json_t *object = json_object ();
+  set_number (object, "succeeded", status->succeeded);
+  set_number (object, "failed", status->failed);
+  if (status->shards >= 0)
+    set_number (object, "not_run", status->shards - status->succeeded - status->failed);
+  return object;
+}
+
+/* ---- shards ----------------------------------------------------------------------------- */
+
+static const char *const shard_states[] = { "not_run", "not_run", "succeeded", "failed" };
+
+/* What the attempt's own attempt.json says, but what the shard's line says already. */
+static void
+add_attempt (json_t *object, int folder_fd, const char *folder)
+{
+  static const char *const keys[] = { "reason",    "signal",      "started",  "ended",
+                                      "cpu_us",    "peak_memory", "bytes_in", "bytes_out",
+                                      "files_out", "atoms",       "writer" };
+  auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s/attempt.json", folder);
+  auto_buffer struct buffer text = { 0 };
+  if (fs_read_file (folder_fd, path, ATTEMPT_JSON_MAX, &text, NULL) != 0)
+    return;
+  json_t *attempt = json_loadb (text.data, text.size, 0, NULL);
+  for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+    {
+      json_t *value = json_object_get (attempt, keys[i]);
+      if (value != NULL)
+        (void) json_object_set (object, keys[i], value);
+    }
+  json_decref (attempt);
+}
+
+static json_t *
+shard_json (const struct shard_record *record, const char *folder, int folder_fd)
+{
+  json_t *object = json_object ();
+  set_text (object, "state", shard_states[record->state]);
+  set_number (object, "generation", record->generation);
+  set_number (object, "attempts", record->attempts);
+  if (record->attempts == 0)
+    return object;
+  set_text (object, "outcome", outcome_name ((enum outcome) record->outcome));
+  (void) json_object_set_new (object, "exit_code", json_integer (record->exit_code));
+  set_text (object, "folder", folder);
+  if (folder != NULL)
+    add_attempt (object, folder_fd, folder);
+  return object;
+}
+
+/* ---- the file --------------------------------------------------------------------------- */
+
+struct writer
+{
+  FILE *file;
+  bool first; /* no member was written yet */
+};
+
+static void
+put_key (struct writer *writer, const char *key)
+{
+  (void) fprintf (writer->file, "%s  \"%s\": ", writer->first ? "{\n" : ",\n", key);
+  writer->first = false;
+}
+
+/* A member KEY; VALUE is released. */
+static void
+put_member (struct writer *writer, const char *key, json_t *value)
+{
+  put_key (writer, key);
+  (void) json_dumpf (value, writer->file, JSON_ENCODE_ANY);
+  json_decref (value);
+}
+
+static void
+put_shards (struct writer *writer, const struct manifest *manifest, int folder_fd,
+            struct report *report)
+{
+  put_key (writer, "shards");
+  (void) fputs ("[", writer->file);
+  for (uint32_t i = 0; i < fold_known (manifest->fold); i++)
+    {
+      auto_free char *folder = fold_folder_name (manifest->fold, i);
+      json_t *object = shard_json (fold_shard (manifest->fold, i), folder, folder_fd);
+      (void) json_object_set_new (object, "index", json_integer (i));
+      report_add (report, i, object);
+      (void) fputs (i == 0 ? "\n" : ",\n", writer->file);
+      (void) json_dumpf (object, writer->file, JSON_COMPACT);
+      json_decref (object);
+    }
+  (void) fputs ("]", writer->file);
+}
+
+static void
+put_reduce (struct writer *writer, const struct manifest *manifest, int folder_fd)
+{
+  const struct shard_record *reduce = fold_reduce (manifest->fold);
+  if (reduce == NULL)
+    return;
+  auto_free char *folder = fold_reduce_folder_name (manifest->fold);
+  put_member (writer, "reduce", shard_json (reduce, folder, folder_fd));
+}
+
+static void
+put_head (struct writer *writer, const struct manifest *manifest)
+{
+  put_member (writer, "version", json_integer (FORMAT_VERSION));
+  put_member (writer, "state", json_string (job_state_name (manifest->status->state)));
+  if (manifest->status->reason != NULL)
+    {
+      json_t *reason = json_string (manifest->status->reason);
+      put_member (writer, "reason", reason != NULL ? reason : json_string ("?"));
+    }
+  put_member (writer, "job", job_json (manifest));
+  put_member (writer, "plan", plan_json (manifest));
+  put_member (writer, "counts", counts_json (manifest->status));
+}
+
+static int
+put_outputs (struct writer *writer, const struct manifest *manifest, struct assembly *assembly,
+             struct error *err)
+{
+  put_key (writer, "outputs");
+  (void) fputs ("[\n", writer->file);
+  if (fflush (writer->file) != 0)
+    return 0; /* told by ferror at the end */
+  if (manifest->status->state != JOB_CONFLICT
+      && assembly_write_lines (assembly, manifest->fold, fileno (writer->file), err) != 0)
+    return -1;
+  if (fseeko (writer->file, 0, SEEK_END) == 0)
+    (void) fputs ("]\n}\n", writer->file);
+  return 0;
+}
+
+int
+manifest_write (const struct manifest *manifest, struct assembly *assembly, int folder_fd,
+                struct error *err)
+{
+  auto_fd int fd = fs_open_beneath (assembly_fd (assembly), "manifest.json",
+                                    O_WRONLY | O_CREAT | O_TRUNC, 0644, err);
+  auto_file FILE *file = fd < 0 ? NULL : fdopen (fd, "w");
+  if (file == NULL)
+    return fd < 0 ? -1 : error_set (err, ERROR_TRANSIENT, "manifest.json: can't be opened");
+  (void) take_fd (&fd);
+  struct writer writer = { .file = file, .first = true };
+  auto_report struct report *report = report_new (manifest);
+  put_head (&writer, manifest);
+  put_shards (&writer, manifest, folder_fd, report);
+  put_reduce (&writer, manifest, folder_fd);
+  put_member (&writer, "conflicts",
+              conflicts_json (assembly_conflicts (assembly), folder_fd, manifest->fold));
+  if (put_outputs (&writer, manifest, assembly, err) != 0)
+    return error_wrap (err, "manifest.json");
+  if (fflush (file) != 0 || ferror (file))
+    return error_set (err, ERROR_TRANSIENT, "manifest.json: can't be written: is the disk full?");
+  return report_write (report, assembly_fd (assembly), err);
+}

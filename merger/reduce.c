@@ -1,0 +1,81 @@
+#include "merger/reduce.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "merger/verdict.h"
+#include "schemas/codec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool
+reduce_is_due (const struct job *job, const struct fold *fold)
+{
+  if (job->reduce_image == NULL || !fold_planned (fold))
+    return false;
+  const struct shard_record *reduce = fold_reduce (fold);
+  if (reduce != NULL && reduce->state != SHARD_WAITING)
+    return false;
+  auto_free char *reason = NULL;
+  enum job_state state = verdict_state (job, fold, &reason);
+  return state == JOB_SUCCEEDED || state == JOB_PARTIAL;
+}
+
+bool
+reduce_is_running (const struct job *job, const struct fold *fold)
+{
+  const struct shard_record *reduce = fold_reduce (fold);
+  return job->reduce_image != NULL && reduce != NULL
+         && (reduce->state == SHARD_RUNNING || reduce->state == SHARD_WAITING);
+}
+
+/* The folder atom /shards/NNNNN: the outputs of shard INDEX. */
+static void
+append_atom (struct buffer *atoms, const struct job *job, const char *folder, uint32_t index,
+             const char *attempt)
+{
+  char name[16];
+  int size = snprintf (name, sizeof name, "%05u", index);
+  auto_free char *source = xasprintf ("%s/" RESULT_ATTEMPTS "/%s/outputs", folder, attempt);
+  const struct atom atom = { .volume = (uint32_t) job->volume_count,
+                             .folder = true,
+                             .size = -1,
+                             .path = name,
+                             .path_size = (size_t) size,
+                             .source = source };
+  atom_append (atoms, &atom);
+}
+
+int
+reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold, struct error *err)
+{
+  auto_free char *folder = result_folder (job->results, err);
+  if (folder == NULL)
+    return -1;
+  struct job_status counts = { 0 };
+  fold_counts (fold, &counts);
+  auto_shard struct shard shard = { .job_id = xstrdup (job->id),
+                                    .kind = SHARD_REDUCE,
+                                    .generation = counts.generation,
+                                    .index = (uint32_t) counts.shards,
+                                    .count = counts.shards,
+                                    .attempt = 1,
+                                    .bytes = -1,
+                                    .plan_offset = -1,
+                                    .plan_length = -1 };
+  for (uint32_t i = 0; i < fold_known (fold); i++)
+    {
+      auto_free char *attempt = fold_folder_name (fold, i);
+      if (fold_shard (fold, i)->state != SHARD_SUCCEEDED || attempt == NULL)
+        continue;
+      append_atom (&shard.atoms, job, folder, i, attempt);
+      shard.atom_count++;
+    }
+  auto_digest struct digest *digest = digest_new ();
+  digest_add (digest, shard.atoms.data, shard.atoms.size);
+  digest_finish (digest, shard.digest);
+  if (bus_publish_shard (bus, &shard, err) != 0)
+    return -1;
+  return bus_flush (bus, err);
+}

@@ -1,0 +1,18 @@
+/* reduce.h — the job's reduce container: one more shard, whose atoms are the succeeded shards' output folders. */
+#ifndef SHOAL_MERGER_REDUCE_H
+#define SHOAL_MERGER_REDUCE_H
+
+#include "common/bus/bus.h"
+#include "merger/fold.h"
+
+/* Whether all shards are settled well enough and the reduce shard hasn't been published. */
+bool reduce_is_due (const struct job *job, const struct fold *fold);
+
+/* Whether it was published and isn't settled. */
+bool reduce_is_running (const struct job *job, const struct fold *fold);
+
+/* Publishes it; doing so twice is doing it once. */
+int reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold,
+                    struct error *err);
+
+#endif

@@ -1,0 +1,252 @@
+#include "merger/report.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "merger/manifest.h"
+#include "merger/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum
+{
+  SLOWEST = 20,
+  FAILURES = 200,
+  BARS_MAX = 2000, /* shards drawn in the timeline */
+  BUCKETS = 24,
+  CHART_WIDTH = 960,
+  CHART_HEIGHT = 160,
+};
+
+/* What is kept of a shard for the timeline and the lists: plain numbers. */
+struct span
+{
+  int64_t started;
+  int64_t ended;
+  uint32_t index;
+  bool failed;
+};
+
+struct report
+{
+  const struct manifest *manifest;
+  struct span *spans;
+  size_t count;
+  size_t capacity;
+  struct buffer failures; /* table rows */
+  size_t failure_count;
+};
+
+struct report *
+report_new (const struct manifest *manifest)
+{
+  struct report *report = xcalloc (1, sizeof *report);
+  report->manifest = manifest;
+  return report;
+}
+
+void
+report_free (struct report *report)
+{
+  if (report == NULL)
+    return;
+  free (report->spans);
+  buffer_release (&report->failures);
+  free (report);
+}
+
+static void
+add_failure (struct report *report, uint32_t index, const json_t *shard)
+{
+  if (report->failure_count++ >= FAILURES)
+    return;
+  const char *reason = json_string_value (json_object_get (shard, "reason"));
+  const char *outcome = json_string_value (json_object_get (shard, "outcome"));
+  buffer_printf (&report->failures, "<tr><td>%u</td><td>", index);
+  text_append_html (&report->failures, outcome != NULL ? outcome : "");
+  buffer_printf (&report->failures, "</td><td>%lld</td><td>",
+                 (long long) json_integer_value (json_object_get (shard, "exit_code")));
+  text_append_html (&report->failures, reason != NULL ? reason : "");
+  buffer_puts (&report->failures, "</td></tr>\n");
+}
+
+void
+report_add (struct report *report, uint32_t index, const json_t *shard)
+{
+  const char *state = json_string_value (json_object_get (shard, "state"));
+  bool failed = state != NULL && strcmp (state, "failed") == 0;
+  if (failed)
+    add_failure (report, index, shard);
+  int64_t started = json_integer_value (json_object_get (shard, "started"));
+  int64_t ended = json_integer_value (json_object_get (shard, "ended"));
+  if (started <= 0 || ended < started)
+    return;
+  if (report->count == report->capacity)
+    {
+      report->capacity = report->capacity == 0 ? 64 : report->capacity * 2;
+      report->spans = xrealloc (report->spans, report->capacity, sizeof *report->spans);
+    }
+  report->spans[report->count++] =
+      (struct span){ .started = started, .ended = ended, .index = index, .failed = failed };
+}
+
+/* ---- parts ------------------------------------------------------------------------------ */
+
+static void
+put_head (const struct report *report, struct buffer *out)
+{
+  const struct job_status *status = report->manifest->status;
+  const struct job *job = report->manifest->job;
+  buffer_puts (out, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>shoal: ");
+  text_append_html (out, job->id);
+  buffer_puts (out, "</title>\n<style>body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;"
+                    "margin:2rem auto;padding:0 1rem;color:#1c2530}h1{font-size:1.4rem}"
+                    "h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}"
+                    "td,th{padding:.15rem .9rem .15rem 0;text-align:left;vertical-align:top}"
+                    "svg{width:100%;height:auto;background:#f4f6f8}.ok{fill:#3b82c4}"
+                    ".bad{fill:#c43b3b}code{background:#f4f6f8}</style>\n<h1>Job ");
+  text_append_html (out, job->id);
+  buffer_printf (out, ": %s</h1>\n", job_state_name (status->state));
+  if (status->reason != NULL)
+    {
+      buffer_puts (out, "<p>");
+      text_append_html (out, status->reason);
+      buffer_puts (out, "</p>\n");
+    }
+  buffer_puts (out, "<p><code>");
+  text_append_html (out, job->image);
+  for (size_t i = 0; i < job->command.count; i++)
+    {
+      buffer_putc (out, ' ');
+      text_append_html (out, job->command.items[i]);
+    }
+  buffer_puts (out, "</code></p>\n");
+  buffer_printf (out,
+                 "<table><tr><th>shards</th><th>succeeded</th><th>failed</th><th>files in</th>"
+                 "</tr><tr><td>%lld</td><td>%lld</td><td>%lld</td><td>%lld</td></tr></table>\n",
+                 (long long) status->shards, (long long) status->succeeded,
+                 (long long) status->failed, (long long) status->atoms);
+}
+
+static int64_t
+duration (const struct span *span)
+{
+  return span->ended - span->started;
+}
+
+static void
+put_histogram (const struct report *report, struct buffer *out)
+{
+  int64_t longest = 1;
+  size_t buckets[BUCKETS] = { 0 };
+  size_t highest = 1;
+  for (size_t i = 0; i < report->count; i++)
+    longest = duration (&report->spans[i]) > longest ? duration (&report->spans[i]) : longest;
+  for (size_t i = 0; i < report->count; i++)
+    {
+      size_t bucket = (size_t) (duration (&report->spans[i]) * (BUCKETS - 1) / longest);
+      if (++buckets[bucket] > highest)
+        highest = buckets[bucket];
+    }
+  char text[UNITS_TEXT_SIZE];
+  buffer_printf (out, "<h2>How long shards took (0 to %s)</h2>\n<svg viewBox=\"0 0 %d %d\">\n",
+                 units_format_duration (longest, text), CHART_WIDTH, CHART_HEIGHT);
+  for (int i = 0; i < BUCKETS; i++)
+    {
+      int height = (int) (buckets[i] * (CHART_HEIGHT - 10) / highest);
+      buffer_printf (out,
+                     "<rect class=\"ok\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\">"
+                     "<title>%zu shards</title></rect>\n",
+                     i * CHART_WIDTH / BUCKETS + 2, CHART_HEIGHT - height,
+                     CHART_WIDTH / BUCKETS - 4, height, buckets[i]);
+    }
+  buffer_puts (out, "</svg>\n");
+}
+
+static int
+by_start (const void *a, const void *b)
+{
+  const struct span *left = a;
+  const struct span *right = b;
+  return (left->started > right->started) - (left->started < right->started);
+}
+
+static int
+by_duration (const void *a, const void *b)
+{
+  int64_t left = duration (a);
+  int64_t right = duration (b);
+  return (left < right) - (left > right);
+}
+
+/* One bar a shard, from its start to its end, the first ones on top. */
+static void
+put_timeline (const struct report *report, struct buffer *out)
+{
+  size_t bars = report->count < BARS_MAX ? report->count : BARS_MAX;
+  if (bars == 0)
+    return;
+  int64_t first = report->spans[0].started;
+  int64_t last = first + 1;
+  for (size_t i = 0; i < report->count; i++)
+    last = report->spans[i].ended > last ? report->spans[i].ended : last;
+  double height = bars < 40 ? 12 : 480.0 / (double) bars;
+  char text[UNITS_TEXT_SIZE];
+  buffer_printf (out, "<h2>Timeline (%s%s)</h2>\n<svg viewBox=\"0 0 %d %.0f\">\n",
+                 units_format_duration (last - first, text),
+                 bars < report->count ? ", the first 2,000 shards" : "", CHART_WIDTH,
+                 height * (double) bars);
+  for (size_t i = 0; i < bars; i++)
+    {
+      const struct span *span = &report->spans[i];
+      double scale = (double) CHART_WIDTH / (double) (last - first);
+      double width = (double) duration (span) * scale;
+      buffer_printf (out,
+                     "<rect class=\"%s\" x=\"%.1f\" y=\"%.2f\" width=\"%.1f\" height=\"%.2f\">"
+                     "<title>shard %u: %s</title></rect>\n",
+                     span->failed ? "bad" : "ok", (double) (span->started - first) * scale,
+                     height * (double) i, width < 1 ? 1 : width, height * 0.85, span->index,
+                     units_format_duration (duration (span), text));
+    }
+  buffer_puts (out, "</svg>\n");
+}
+
+static void
+put_slowest (const struct report *report, struct buffer *out)
+{
+  buffer_puts (out, "<h2>Slowest shards</h2>\n<table><tr><th>shard</th><th>time</th></tr>\n");
+  for (size_t i = 0; i < report->count && i < SLOWEST; i++)
+    {
+      char text[UNITS_TEXT_SIZE];
+      buffer_printf (out, "<tr><td>%u</td><td>%s</td></tr>\n", report->spans[i].index,
+                     units_format_duration (duration (&report->spans[i]), text));
+    }
+  buffer_puts (out, "</table>\n");
+}
+
+int
+report_write (struct report *report, int folder_fd, struct error *err)
+{
+  auto_buffer struct buffer out = { 0 };
+  put_head (report, &out);
+  if (report->failure_count > 0)
+    {
+      buffer_printf (&out,
+                     "<h2>Failed shards (%zu)</h2>\n<table><tr><th>shard</th><th>outcome</th>"
+                     "<th>exit code</th><th>reason</th></tr>\n",
+                     report->failure_count);
+      buffer_append (&out, report->failures.data, report->failures.size);
+      buffer_puts (&out, "</table>\n");
+    }
+  if (report->count > 0)
+    {
+      put_histogram (report, &out);
+      qsort (report->spans, report->count, sizeof *report->spans, by_start);
+      put_timeline (report, &out);
+      qsort (report->spans, report->count, sizeof *report->spans, by_duration);
+      put_slowest (report, &out);
+    }
+  buffer_puts (&out, "</html>\n");
+  return fs_write_file (folder_fd, "report.html", buffer_bytes (&out), err);
+}

@@ -1,0 +1,65 @@
+#include "merger/sweep.h"
+
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/result.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+
+/* Calls REMOVE for each name in FOLDER that FITS; a removal during readdir(3) is fine. */
+static int
+sweep (int folder_fd, const char *folder,
+       bool (*fits) (int dirfd, const char *name, const struct fold *fold), const struct fold *fold,
+       struct error *err)
+{
+  auto_fd int fd = fs_open_beneath (folder_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
+  int copy = fd < 0 ? -1 : fcntl (fd, F_DUPFD_CLOEXEC, 0);
+  auto_dir DIR *dir = copy < 0 ? NULL : fdopendir (copy);
+  if (dir == NULL)
+    return error_is_set (err) ? -1 : error_errno (err, errno, "%s", folder);
+  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
+    if (entry->d_name[0] != '.' && fits (fd, entry->d_name, fold)
+        && fs_remove_tree (fd, entry->d_name, err) != 0)
+      return -1;
+  return 0;
+}
+
+static bool
+is_dead_build (int dirfd, const char *name, const struct fold *fold)
+{
+  (void) fold;
+  if (strncmp (name, "build.", 6) != 0)
+    return false;
+  auto_fd int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  return fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+int
+sweep_builds (int folder_fd, struct error *err)
+{
+  return sweep (folder_fd, RESULT_STATE, is_dead_build, NULL, err);
+}
+
+static bool
+is_loser (int dirfd, const char *name, const struct fold *fold)
+{
+  (void) dirfd;
+  unsigned int index = 0;
+  if (sscanf (name, "%u.g", &index) != 1)
+    return false;
+  auto_free char *winner = (int64_t) index == fold_shards (fold) ? fold_reduce_folder_name (fold)
+                                                                 : fold_folder_name (fold, index);
+  return winner == NULL || strcmp (winner, name) != 0;
+}
+
+int
+sweep_attempts (int folder_fd, const struct fold *fold, struct error *err)
+{
+  return sweep (folder_fd, RESULT_ATTEMPTS, is_loser, fold, err);
+}

@@ -1,0 +1,13 @@
+/* sweep.h — removes what doesn't count any more: trees of dead mergers, attempts that lost. */
+#ifndef SHOAL_MERGER_SWEEP_H
+#define SHOAL_MERGER_SWEEP_H
+
+#include "merger/fold.h"
+
+/* Removes the build folders in FOLDER_FD/.shoal that nobody holds a lock on. */
+int sweep_builds (int folder_fd, struct error *err);
+
+/* Removes the attempts that FOLD doesn't count. */
+int sweep_attempts (int folder_fd, const struct fold *fold, struct error *err);
+
+#endif
