@@ -395,7 +395,11 @@ open_database (struct sqlite_bus *bus, struct error *err)
 {
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2 (bus->path, &bus->db, flags, NULL) != SQLITE_OK)
-    return sqlite_error (bus, "opening", err);
+    {
+      int code = sqlite3_system_errno (bus->db);
+      return code != 0 ? error_errno (err, code, "%s", bus->path)
+                       : sqlite_error (bus, "opening", err);
+    }
   (void) sqlite3_busy_handler (bus->db, wait_for_lock, bus);
   if (run_script (bus, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", err) != 0)
     return -1;

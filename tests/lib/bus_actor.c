@@ -91,6 +91,7 @@ static int
 work_on (struct part *part, unsigned int *seed)
 {
   int dice = rand_r (seed) % 8;
+  (void) poll (NULL, 0, rand_r (seed) % 4); /* the work itself, during which one may be killed */
   if (dice < 2 && bus_keep (part->bus, part->delivery, &part->err) < 0)
     return -1;
   if (dice == 3)
@@ -212,7 +213,7 @@ read_answer (struct actor *actor)
 }
 
 void
-actor_start (struct actor *actor, const char *url, int64_t lease_ms)
+actor_launch (struct actor *actor, const char *url, int64_t lease_ms)
 {
   int in[2];
   int out[2];
@@ -231,8 +232,20 @@ actor_start (struct actor *actor, const char *url, int64_t lease_ms)
   actor->answers = fdopen (out[0], "re");
   if (actor->pid < 0 || actor->commands == NULL || actor->answers == NULL)
     give_up ("start");
+}
+
+void
+actor_await (struct actor *actor)
+{
   if (strcmp (read_answer (actor), "ready") != 0)
     give_up (actor->answer);
+}
+
+void
+actor_start (struct actor *actor, const char *url, int64_t lease_ms)
+{
+  actor_launch (actor, url, lease_ms);
+  actor_await (actor);
 }
 
 void

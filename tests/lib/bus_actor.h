@@ -23,7 +23,12 @@ struct actor
 /* Ends the program as an actor when its arguments say so; a test's main calls it first. */
 void actor_main (int argc, char **argv);
 
+/* Starts an actor and waits until it has opened the bus. */
 void actor_start (struct actor *actor, const char *url, int64_t lease_ms);
+
+/* The same in two steps. */
+void actor_launch (struct actor *actor, const char *url, int64_t lease_ms);
+void actor_await (struct actor *actor);
 
 /* Sends COMMAND and waits for the answer, which is valid until the next one.
  *
@@ -33,6 +38,7 @@ void actor_start (struct actor *actor, const char *url, int64_t lease_ms);
  *   release       "1", "0"
  *   next GROUP    the group's next event: "event POSITION INDEX", "none"
  *   holds         "1", "0"
+ *   rewind        "0"
  *   commit N      "0"
  */
 const char *actor_ask (struct actor *actor, const char *command);

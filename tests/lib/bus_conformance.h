@@ -11,10 +11,11 @@ struct bus_place
   void (*discard) (char *url);
 };
 
-/* Runs all of it; the number of tests that failed. The program's main must call actor_main first. */
-int bus_conformance_run (const struct bus_place *place);
+/* Each runs a part and gives the number of tests that failed. The program's main must call actor_main first. */
+int bus_conformance_run_work (const struct bus_place *place);
+int bus_conformance_run_events (const struct bus_place *place);
 
-/* The longer half: processes that are killed and stopped at random. */
+/* Processes that are killed and stopped, also at random. */
 int bus_conformance_run_faults (const struct bus_place *place);
 
 #endif

@@ -1,0 +1,374 @@
+/* Control, status, replay, followers and waiting. */
+#include "tests/lib/bus_conformance.h"
+
+#include "common/clock.h"
+#include "tests/lib/bus_actor.h"
+#include "tests/lib/bus_fixture.h"
+#include "tests/lib/bus_stage.h"
+
+#include <poll.h>
+#include <string.h>
+
+/* ---- control, status -------------------------------------------------------------------- */
+
+static void
+everybody_reads_all_control_records (void **state)
+{
+  struct stage *stage = *state;
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  const char *const names[] = { "a", "b", "c" };
+  for (size_t i = 0; i < 3; i++)
+    expect (stage, 0, fixture_cancel (stage->bus, names[i], &stage->err));
+  struct bus *readers[] = { stage->bus, other };
+  for (size_t reader = 0; reader < 2; reader++)
+    {
+      int64_t position = 0;
+      for (size_t i = 0; i < 3; i++)
+        {
+          auto_control struct control control = { 0 };
+          int64_t before = position;
+          expect (stage, 1, bus_next_control (readers[reader], &position, &control, &stage->err));
+          assert_string_equal (control.job_id, names[i]);
+          assert_int_equal (control.kind, CONTROL_CANCEL);
+          assert_true (position > before);
+          assert_int_equal (control.position, position);
+        }
+      auto_control struct control none = { 0 };
+      expect (stage, 0, bus_next_control (readers[reader], &position, &none, &stage->err));
+    }
+}
+
+static void
+the_last_status_stays (void **state)
+{
+  struct stage *stage = *state;
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  auto_job_status struct job_status none = { 0 };
+  expect (stage, 0, bus_get_status (other, "j", &none, &stage->err));
+  for (int job_state = JOB_QUEUED; job_state <= JOB_SUCCEEDED; job_state++)
+    {
+      expect (stage, 0,
+              fixture_status (stage->bus, "j", (enum job_state) job_state, 1, &stage->err));
+      auto_job_status struct job_status status = { 0 };
+      expect (stage, 1, bus_get_status (other, "j", &status, &stage->err));
+      assert_int_equal (status.state, job_state);
+    }
+}
+
+static void
+a_cancelled_job_is_not_delivered (void **state)
+{
+  struct stage *stage = *state;
+  const char *const names[] = { "stopped", "other" };
+  for (size_t i = 0; i < 2; i++)
+    {
+      expect (stage, 1, fixture_submit (stage->bus, names[i], &stage->err));
+      expect (stage, 0, fixture_publish (stage->bus, names[i], 0, 3, &stage->err));
+    }
+  auto_delivery struct delivery *running = NULL;
+  auto_delivery struct delivery *next = NULL;
+  assert_int_equal (stage_take (stage, stage->bus, &running), 0);
+  assert_string_equal (running->job->id, "stopped");
+  expect (stage, 0, fixture_cancel (stage->bus, "stopped", &stage->err));
+  assert_int_equal (stage_take (stage, stage->bus, &next), 0);
+  assert_string_equal (next->job->id, "other");
+  expect (stage, 1, fixture_settle (stage->bus, running, 0, &stage->err)); /* with a retry */
+  expect (stage, 0, fixture_publish (stage->bus, "stopped", 3, 5, &stage->err));
+  stage_settle_next (stage, stage->bus, 1);
+  stage_settle_next (stage, stage->bus, 2);
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+static void
+a_job_that_ended_is_not_delivered (void **state)
+{
+  struct stage *stage = *state;
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 3, &stage->err));
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_RUNNING, 1, &stage->err));
+  stage_settle_next (stage, stage->bus, 0);
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_FAILED, 1, &stage->err));
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+/* ---- replay ----------------------------------------------------------------------------- */
+
+static void
+replay_runs_the_chosen_shards_again (void **state)
+{
+  struct stage *stage = *state;
+  const uint32_t chosen[] = { 3, 1 };
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 5, &stage->err));
+  for (int index = 0; index < 5; index++)
+    stage_settle_next (stage, stage->bus, index);
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_FAILED, 1, &stage->err));
+  for (int round = 0; round < 2; round++) /* twice is once */
+    {
+      expect (stage, 0, bus_replay (stage->bus, "j", 2, chosen, 2, &stage->err));
+      assert_int_equal (stage_count_events (stage, EVENT_REOPENED), 1);
+    }
+  for (int i = 0; i < 2; i++)
+    {
+      auto_delivery struct delivery *delivery = NULL;
+      assert_int_equal (stage_take (stage, stage->bus, &delivery), i == 0 ? 1 : 3);
+      assert_int_equal (delivery->shard.generation, 2);
+      assert_int_equal (delivery->shard.attempt, 1);
+      assert_int_equal (delivery->starts, 1);
+      assert_true (delivery->shard.atoms.size > 0);
+      expect (stage, 1, fixture_settle (stage->bus, delivery, -1, &stage->err));
+    }
+  stage_settle_next (stage, stage->bus, -1);
+  expect (stage, 0, bus_replay (stage->bus, "j", 2, chosen, 2, &stage->err));
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+static void
+replay_of_unknown_shards_writes_nothing (void **state)
+{
+  struct stage *stage = *state;
+  const uint32_t chosen[] = { 0, 9 };
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 1, &stage->err));
+  stage_settle_next (stage, stage->bus, 0);
+  expect (stage, -1, bus_replay (stage->bus, "j", 2, chosen, 2, &stage->err));
+  assert_int_equal (stage->err.class, ERROR_USER);
+  assert_non_null (strstr (stage->err.message, "9"));
+  expect (stage, -1, bus_replay (stage->bus, "nobody", 2, chosen, 1, &stage->err));
+  assert_int_equal (stage->err.class, ERROR_USER);
+  assert_int_equal (stage_count_events (stage, EVENT_REOPENED), 0);
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+static void
+replay_reopens_a_cancelled_job (void **state)
+{
+  struct stage *stage = *state;
+  const uint32_t chosen[] = { 1 };
+  const uint32_t later[] = { 2 };
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 4, &stage->err));
+  expect (stage, 0, fixture_cancel (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_CANCELLED, 1, &stage->err));
+  expect (stage, 0, bus_replay (stage->bus, "j", 2, chosen, 1, &stage->err));
+  stage_settle_next (stage, stage->bus, 1);
+  stage_settle_next (stage, stage->bus, -1); /* what the cancel stopped and nobody named stays so */
+  expect (stage, 0, bus_replay (stage->bus, "j", 3, later, 1, &stage->err));
+  expect (stage, 0, fixture_cancel (stage->bus, "j", &stage->err));
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+/* A merger that hasn't seen the replay yet must not end it. */
+static void
+a_late_status_of_an_old_generation_stops_no_replay (void **state)
+{
+  struct stage *stage = *state;
+  const uint32_t chosen[] = { 0 };
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 1, &stage->err));
+  stage_settle_next (stage, stage->bus, 0);
+  expect (stage, 0, bus_replay (stage->bus, "j", 2, chosen, 1, &stage->err));
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_FAILED, 1, &stage->err));
+  stage_settle_next (stage, stage->bus, 0);
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_SUCCEEDED, 2, &stage->err));
+}
+
+/* ---- followers -------------------------------------------------------------------------- */
+
+static void
+followers_see_one_order (void **state)
+{
+  struct stage *stage = *state;
+  const char *const names[] = { "a", "b" };
+  for (size_t i = 0; i < 2; i++)
+    {
+      expect (stage, 1, fixture_submit (stage->bus, names[i], &stage->err));
+      expect (stage, 0, fixture_publish (stage->bus, names[i], 0, 20, &stage->err));
+    }
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  for (int i = 0; i < 20; i++)
+    {
+      auto_delivery struct delivery *of_a = NULL;
+      auto_delivery struct delivery *of_b = NULL;
+      expect (stage, 1, bus_take (stage->bus, BUS_SHARDS, "a", &of_a, &stage->err));
+      expect (stage, 1, bus_take (other, BUS_SHARDS, "b", &of_b, &stage->err));
+      expect (stage, 1, fixture_settle (other, of_b, -1, &stage->err));
+      expect (stage, 1, fixture_settle (stage->bus, of_a, -1, &stage->err));
+    }
+  auto_follower struct follower *all = bus_follow (other, NULL, NULL, &stage->err);
+  auto_follower struct follower *one = bus_follow (stage->bus, NULL, "a", &stage->err);
+  int64_t position = 0;
+  for (uint32_t i = 0; i < 20; i++)
+    for (int which = 0; which < 2; which++)
+      {
+        auto_event struct event event = { 0 };
+        auto_event struct event same = { 0 };
+        expect (stage, 1, follower_next (all, &event, &stage->err));
+        assert_string_equal (event.job_id, which == 0 ? "b" : "a");
+        assert_int_equal (event.index, i);
+        assert_true (event.position > position);
+        position = event.position;
+        if (which == 0)
+          continue;
+        expect (stage, 1, follower_next (one, &same, &stage->err));
+        assert_int_equal (same.position, event.position);
+        assert_int_equal (same.index, i);
+      }
+  auto_event struct event none = { 0 };
+  expect (stage, 0, follower_next (all, &none, &stage->err));
+  expect (stage, 0, follower_next (one, &none, &stage->err));
+  expect (stage, 0, follower_rewind (one, &stage->err));
+  expect (stage, 1, follower_next (one, &none, &stage->err));
+  assert_int_equal (none.index, 0);
+}
+
+/* Ten events of job j, indexes 0 to 9. */
+static void
+ten_events (struct stage *stage)
+{
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 10, &stage->err));
+  for (int index = 0; index < 10; index++)
+    stage_settle_next (stage, stage->bus, index);
+}
+
+static void
+of_a_group_one_member_gets_the_events (void **state)
+{
+  struct stage *stage = *state;
+  ten_events (stage);
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  struct follower *first = bus_follow (stage->bus, "merger", NULL, &stage->err);
+  auto_follower struct follower *second = bus_follow (other, "merger", NULL, &stage->err);
+  int64_t third_position = 0;
+  for (uint32_t i = 0; i < 5; i++)
+    {
+      auto_event struct event event = { 0 };
+      auto_event struct event none = { 0 };
+      expect (stage, 1, follower_next (first, &event, &stage->err));
+      assert_int_equal (event.index, i);
+      if (i == 3)
+        third_position = event.position;
+      expect (stage, 0, follower_next (second, &none, &stage->err));
+    }
+  assert_true (follower_holds (first, &stage->err));
+  expect (stage, 0, follower_commit (first, third_position, &stage->err));
+  follower_close (first);
+  for (uint32_t i = 3; i < 10; i++) /* goes on at what was committed */
+    {
+      auto_event struct event event = { 0 };
+      expect (stage, 1, follower_next (second, &event, &stage->err));
+      assert_int_equal (event.index, i);
+    }
+  expect (stage, 0, follower_rewind (second, &stage->err));
+  auto_event struct event event = { 0 };
+  expect (stage, 1, follower_next (second, &event, &stage->err));
+  assert_int_equal (event.index, 3);
+}
+
+static void
+groups_do_not_disturb_each_other (void **state)
+{
+  struct stage *stage = *state;
+  ten_events (stage);
+  auto_follower struct follower *merger = bus_follow (stage->bus, "merger", NULL, &stage->err);
+  auto_follower struct follower *other = bus_follow (stage->bus, "other", NULL, &stage->err);
+  struct follower *followers[] = { merger, other };
+  for (size_t i = 0; i < 2; i++)
+    {
+      auto_event struct event event = { 0 };
+      expect (stage, 1, follower_next (followers[i], &event, &stage->err));
+      assert_int_equal (event.index, 0);
+    }
+}
+
+/* ---- waiting ---------------------------------------------------------------------------- */
+
+static void
+a_poll_ends_when_there_is_news (void **state)
+{
+  struct stage *stage = *state;
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  struct actor actor = { 0 };
+  actor_start (&actor, stage->url, LONG_LEASE_MS);
+  while (bus_poll (stage->bus, NULL, 0, 0) != 0)
+    ;
+  actor_tell (&actor, "publish j 1");
+  auto_delivery struct delivery *delivery = NULL;
+  int64_t start = clock_boot_ms ();
+  int index = -1;
+  for (int polls = 0; index < 0 && polls < 100; polls++)
+    {
+      (void) bus_poll (stage->bus, NULL, 0, 10 * SOON_MS);
+      index = stage_take (stage, stage->bus, &delivery);
+    }
+  assert_int_equal (index, 0);
+  assert_true (clock_boot_ms () - start < SOON_MS);
+  assert_int_equal (actor_wait (&actor, SOON_MS), 0);
+}
+
+static void
+a_poll_ends_when_a_descriptor_is_ready (void **state)
+{
+  struct stage *stage = *state;
+  int pipe_fds[2];
+  assert_int_equal (pipe (pipe_fds), 0);
+  struct pollfd fd = { .fd = pipe_fds[0], .events = POLLIN };
+  for (int tries = 0; tries < 10; tries++) /* nothing yet */
+    assert_int_equal (bus_poll (stage->bus, &fd, 1, 5), 0);
+  assert_int_equal (write (pipe_fds[1], "x", 1), 1);
+  int64_t start = clock_boot_ms ();
+  assert_int_equal (bus_poll (stage->bus, &fd, 1, SOON_MS), 1);
+  assert_int_equal (fd.revents, POLLIN);
+  assert_true (clock_boot_ms () - start < SOON_MS / 2);
+  (void) close (pipe_fds[0]);
+  (void) close (pipe_fds[1]);
+}
+
+/* Work that waits for somebody else's hands must not keep the others from sleeping. */
+static void
+a_poll_with_nothing_to_do_does_not_spin (void **state)
+{
+  struct stage *stage = *state;
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 2, &stage->err));
+  auto_delivery struct delivery *retried = NULL;
+  auto_delivery struct delivery *expired = NULL;
+  assert_int_equal (stage_take (stage, stage->bus, &retried), 0);
+  expect (stage, 1, fixture_settle (stage->bus, retried, 50, &stage->err));
+  struct bus *gone = stage_open (stage->url, SHORT_LEASE_MS);
+  assert_int_equal (stage_take (stage, gone, &expired), 1);
+  bus_close (gone);
+  int polls = 0;
+  for (int64_t end = clock_boot_ms () + 1000; clock_boot_ms () < end; polls++)
+    (void) bus_poll (stage->bus, NULL, 0, 500);
+  assert_in_range (polls, 1, 60);
+}
+
+/* ---- all -------------------------------------------------------------------------------- */
+
+#define TEST(name)                                                                                 \
+  cmocka_unit_test_prestate_setup_teardown (name, stage_set_up, stage_tear_down, state)
+
+int
+bus_conformance_run_events (const struct bus_place *place)
+{
+  void *state = (void *) (uintptr_t) place;
+  const struct CMUnitTest tests[] = {
+    TEST (everybody_reads_all_control_records),
+    TEST (the_last_status_stays),
+    TEST (a_cancelled_job_is_not_delivered),
+    TEST (a_job_that_ended_is_not_delivered),
+    TEST (replay_runs_the_chosen_shards_again),
+    TEST (replay_of_unknown_shards_writes_nothing),
+    TEST (replay_reopens_a_cancelled_job),
+    TEST (a_late_status_of_an_old_generation_stops_no_replay),
+    TEST (followers_see_one_order),
+    TEST (of_a_group_one_member_gets_the_events),
+    TEST (groups_do_not_disturb_each_other),
+    TEST (a_poll_ends_when_there_is_news),
+    TEST (a_poll_ends_when_a_descriptor_is_ready),
+    TEST (a_poll_with_nothing_to_do_does_not_spin),
+  };
+  return cmocka_run_group_tests_name ("bus_events", tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+#include "tests/lib/bus_stage.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+#include "tests/lib/bus_fixture.h"
+
+#include <stdlib.h>
+
+struct bus *
+stage_open (const char *url, int64_t lease_ms)
+{
+  struct error err = ERROR_INIT;
+  struct bus_options options = { .client = "test", .lease_ms = lease_ms };
+  struct bus *bus = bus_open (url, &options, &err);
+  if (bus == NULL)
+    fail_msg ("%s", err.message);
+  return bus;
+}
+
+int
+stage_set_up (void **state)
+{
+  struct stage *stage = xcalloc (1, sizeof *stage);
+  stage->place = *state;
+  stage->url = stage->place->make ();
+  stage->bus = stage_open (stage->url, LONG_LEASE_MS);
+  *state = stage;
+  return 0;
+}
+
+int
+stage_tear_down (void **state)
+{
+  struct stage *stage = *state;
+  bus_close (stage->bus);
+  stage->place->discard (stage->url);
+  free (stage);
+  return 0;
+}
+
+int
+stage_take (struct stage *stage, struct bus *bus, struct delivery **delivery)
+{
+  int outcome = bus_take (bus, BUS_SHARDS, NULL, delivery, &stage->err);
+  if (outcome < 0)
+    fail_msg ("take: %s", stage->err.message);
+  return outcome == 0 ? -1 : (int) (*delivery)->shard.index;
+}
+
+int
+stage_await (struct stage *stage, struct bus *bus, struct delivery **delivery, int timeout_ms)
+{
+  int64_t end = clock_boot_ms () + timeout_ms;
+  int index = stage_take (stage, bus, delivery);
+  while (index < 0 && clock_boot_ms () < end)
+    {
+      (void) bus_poll (bus, NULL, 0, 20);
+      index = stage_take (stage, bus, delivery);
+    }
+  return index;
+}
+
+void
+stage_settle_next (struct stage *stage, struct bus *bus, int wanted)
+{
+  auto_delivery struct delivery *delivery = NULL;
+  assert_int_equal (stage_take (stage, bus, &delivery), wanted);
+  if (wanted >= 0)
+    expect (stage, 1, fixture_settle (bus, delivery, -1, &stage->err));
+}
+
+int
+stage_count_events (struct stage *stage, enum event_kind kind)
+{
+  auto_follower struct follower *follower = bus_follow (stage->bus, NULL, NULL, &stage->err);
+  assert_non_null (follower);
+  int count = 0;
+  for (;;)
+    {
+      auto_event struct event event = { 0 };
+      int outcome = follower_next (follower, &event, &stage->err);
+      if (outcome < 0)
+        fail_msg ("follow: %s", stage->err.message);
+      if (outcome == 0)
+        return count;
+      count += event.kind == kind ? 1 : 0;
+    }
+}

@@ -1,0 +1,59 @@
+/* bus_stage.h — what each conformance test stands on: an empty bus with one handle open. */
+#ifndef SHOAL_TESTS_LIB_BUS_STAGE_H
+#define SHOAL_TESTS_LIB_BUS_STAGE_H
+
+#include "common/bus/bus.h"
+#include "tests/lib/bus_conformance.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum
+{
+  LONG_LEASE_MS = 30000,
+  SHORT_LEASE_MS = 300,
+  SOON_MS = 3000, /* far below the long lease, far above a slow machine's pause */
+};
+
+struct stage
+{
+  const struct bus_place *place;
+  char *url;
+  struct bus *bus;
+  struct error err;
+};
+
+/* cmocka's setup and teardown: *STATE is the place before, the stage after. */
+int stage_set_up (void **state);
+int stage_tear_down (void **state);
+
+struct bus *stage_open (const char *url, int64_t lease_ms);
+
+/* The next shard's index, -1 when there is none. It is the caller's. */
+int stage_take (struct stage *stage, struct bus *bus, struct delivery **delivery);
+
+/* Takes until something comes, for at most TIMEOUT_MS. */
+int stage_await (struct stage *stage, struct bus *bus, struct delivery **delivery, int timeout_ms);
+
+/* The next shard must be WANTED (-1: none), and is settled. */
+void stage_settle_next (struct stage *stage, struct bus *bus, int wanted);
+
+/* Events of KIND in the whole log. */
+int stage_count_events (struct stage *stage, enum event_kind kind);
+
+/* A call that must give WANTED; else the error is shown. */
+#define expect(stage, wanted, call)                                                                \
+  do                                                                                               \
+    {                                                                                              \
+      error_clear (&(stage)->err);                                                                 \
+      int got_ = (call);                                                                           \
+      if (got_ != (wanted))                                                                        \
+        fail_msg ("%s gave %d, not %d: %s", #call, got_, (wanted), (stage)->err.message);          \
+    }                                                                                              \
+  while (0)
+
+#endif
