@@ -62,7 +62,8 @@ open_here (const struct walk *walk, const char *name, int flags)
   struct stat status;
   if (fstatat (walk->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK (status.st_mode))
     return -1;
-  (void) fchmodat (walk->fd, name, 0700, 0);
+  mode_t needed = S_ISDIR (status.st_mode) ? 0700 : 0600;
+  (void) fchmodat (walk->fd, name, (status.st_mode & 0777) | needed, 0);
   return openat (walk->fd, name, flags);
 }
 
