@@ -105,7 +105,11 @@ link_target (struct place *place, const char *path, const char *leaf, int64_t *b
   char self[64];
   (void) snprintf (self, sizeof self, "/proc/self/fd/%d", file);
   if (sys_link (AT_FDCWD, self, place->parent_target_fd, leaf, AT_SYMLINK_FOLLOW) != 0)
-    return after_failed_link (place, path, leaf, errno, bytes, err);
+    {
+      /* The link itself could be linked, so it is only this file that lies elsewhere. */
+      int failed = after_failed_link (place, path, leaf, errno, bytes, err);
+      return failed == 1 ? copy_file (place, path, leaf, PLACE_COPY, bytes, err) : failed;
+    }
   struct stat status;
   if (fstat (file, &status) != 0)
     return error_errno (err, errno, "%s", path);

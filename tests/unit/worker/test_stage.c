@@ -519,6 +519,32 @@ test_another_file_system (void **state)
   free_divided_scene (scene);
 }
 
+/* One link that leads to another file system is copied; the files beside it are linked all the same. */
+static void
+test_link_to_another_file_system (void **state)
+{
+  struct scene *scene = *state;
+  if (!is_other_file_system ())
+    {
+      fprintf (stderr, "SKIPPED: /tmp and " OTHER_FILE_SYSTEM " are one file system here\n");
+      skip ();
+    }
+  char elsewhere[] = OTHER_FILE_SYSTEM "/shoal-elsewhere-XXXXXX";
+  auto_fd int fd = mkstemp (elsewhere);
+  assert_int_equal (write (fd, "x", 1), 1);
+  assert_int_equal (symlinkat (elsewhere, scene->volume_fd, "a"), 0);
+  put_file (scene, "b");
+  scene->job.symlinks = SYMLINKS_FOLLOW;
+  add_atom (scene, "a", false);
+  add_atom (scene, "b", false);
+  int result = stage_all (scene);
+  if (result == 0)
+    assert_shows (scene, "a", false);
+  assert_int_equal (unlink (elsewhere), 0);
+  assert_int_equal (result, 0);
+  assert_shows (scene, "b", true);
+}
+
 static void
 test_without_glob_volumes_are_whole (void **state)
 {
@@ -699,6 +725,7 @@ main (void)
     TEST (test_forced_copy_names_what_vanished),
     TEST (test_forced_bind),
     cmocka_unit_test (test_another_file_system),
+    TEST (test_link_to_another_file_system),
     TEST (test_without_glob_volumes_are_whole),
     TEST (test_shared_and_empty_volumes),
     TEST (test_nested_mounts),
