@@ -21,7 +21,7 @@ struct capture
   int64_t limit;
   int64_t kept; /* bytes in the file */
   bool cut;
-  bool failed;  /* the file can't be written: all goes into nothing */
+  bool failed; /* the file can't be written: all goes into nothing */
 };
 
 #define CAPTURE_INIT                                                                               \

@@ -6,7 +6,7 @@
 #include "worker/attempt.h"
 
 /* Writes both into FOLDER_FD. */
-int record_write (int folder_fd, const struct attempt *attempt,
-                  const struct attempt_report *report, struct error *err);
+int record_write (int folder_fd, const struct attempt *attempt, const struct attempt_report *report,
+                  struct error *err);
 
 #endif

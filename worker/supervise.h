@@ -20,7 +20,7 @@ struct supervision
   /* how it went */
   enum attempt_order order; /* the strongest that came */
   bool timed_out;
-  struct error output;      /* set when the output couldn't be kept */
+  struct error output; /* set when the output couldn't be kept */
 };
 
 /* Runs CONTAINER to its end and fills EXIT; -1 as container_prepare, _start and _wait. */

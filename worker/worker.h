@@ -28,13 +28,14 @@ struct worker_options
   int64_t drain_ms;        /* after the first stop; -1: as long as it takes */
   int32_t max_lost;        /* a shard that lost its worker this often is given up; 0: 3 */
   int32_t max_infra;       /* infra failures of a shard before it is given up; 0: 5 */
-  int64_t backoff_ms;      /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
+  int64_t backoff_ms; /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
   volatile sig_atomic_t *stop; /* 1: take no more, run out; 2: stop containers and release */
 };
 
 int worker_run (const struct worker_options *options, struct error *err);
 
-/* The slot process: started by worker_run as `shoal slot`, speaks with its worker on descriptor FD. Returns the exit code. */
+/* The slot process: started by worker_run as `shoal slot` without arguments, speaks with its worker on descriptor FD (3).
+ * Its worker tells it all it needs in the first frame: OPTIONS may be empty. Returns the exit code. */
 int slot_main (int fd, const struct worker_options *options);
 
 /* What this host allows, one line for people: "oci: crun 1.8.1 …, limits by cgroup v1 …" into LINE (the caller

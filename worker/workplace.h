@@ -14,7 +14,7 @@
 
 struct workplace
 {
-  char *name;         /* result_attempt_name */
+  char *name; /* result_attempt_name */
   int result_fd;
   int folder_fd;      /* tmp/NAME */
   char *folder;       /* the same as an absolute path */
