@@ -104,7 +104,10 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
     return error_set (err, ERROR_FATAL, "encoding a %s: out of memory", message_names[kind]);
   fill (&record, message);
   size_t size = 0;
+  bool fits = true;
   if (!record.failed && avro_value_sizeof (&record.value, &size) == 0)
+    fits = size <= MESSAGE_SIZE_MAX - HEADER_SIZE;
+  if (!record.failed && fits)
     {
       char *at = buffer_reserve (out, HEADER_SIZE + size);
       put_header (version->fingerprint, at);
@@ -118,6 +121,9 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
         }
     }
   avro_value_decref (&record.value);
+  if (!fits)
+    return error_set (err, ERROR_USER, "a %s of %zu bytes: the limit is %zu", message_names[kind],
+                      size, MESSAGE_SIZE_MAX);
   if (record.failed)
     return error_set (err, ERROR_FATAL, "encoding a %s: a field doesn't fit its schema",
                       message_names[kind]);
@@ -147,6 +153,28 @@ read_header (enum message kind, struct bytes message, struct error *err)
 }
 
 int
+message_decode_as (enum message kind, avro_schema_t schema, avro_value_iface_t *iface,
+                   struct bytes body,
+                   int (*read) (const struct record *record, void *into, struct error *err),
+                   void *into, struct error *err)
+{
+  if (!skim (schema, body))
+    return error_set (err, ERROR_USER, "a damaged %s", message_names[kind]);
+  struct record record = { 0 };
+  if (avro_generic_value_new (iface, &record.value) != 0)
+    return error_set (err, ERROR_FATAL, "decoding a %s: out of memory", message_names[kind]);
+  avro_reader_t reader = avro_reader_memory (body.data, (int64_t) body.size);
+  int outcome = avro_value_read (reader, &record.value);
+  avro_reader_free (reader);
+  if (outcome == 0)
+    outcome = read (&record, into, err);
+  else
+    outcome = error_set (err, ERROR_USER, "a damaged %s", message_names[kind]);
+  avro_value_decref (&record.value);
+  return outcome;
+}
+
+int
 message_decode (enum message kind, struct bytes message,
                 int (*read) (const struct record *record, void *into, struct error *err),
                 void *into, struct error *err)
@@ -158,18 +186,5 @@ message_decode (enum message kind, struct bytes message,
   if (version == NULL)
     return -1;
   struct bytes body = { (const char *) message.data + HEADER_SIZE, message.size - HEADER_SIZE };
-  if (!skim (version->schema, body))
-    return error_set (err, ERROR_USER, "a damaged %s", message_names[kind]);
-  struct record record = { 0 };
-  if (avro_generic_value_new (version->iface, &record.value) != 0)
-    return error_set (err, ERROR_FATAL, "decoding a %s: out of memory", message_names[kind]);
-  avro_reader_t reader = avro_reader_memory (body.data, (int64_t) body.size);
-  int outcome = avro_value_read (reader, &record.value);
-  avro_reader_free (reader);
-  if (outcome == 0)
-    outcome = read (&record, into, err);
-  else
-    outcome = error_set (err, ERROR_USER, "a damaged %s", message_names[kind]);
-  avro_value_decref (&record.value);
-  return outcome;
+  return message_decode_as (kind, version->schema, version->iface, body, read, into, err);
 }

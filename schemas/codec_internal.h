@@ -23,6 +23,17 @@ int message_decode (enum message kind, struct bytes bytes,
                     int (*read) (const struct record *record, void *into, struct error *err),
                     void *into, struct error *err);
 
+/* The same for a BODY without header that was written with SCHEMA, an older version or one that a registry
+ * gave; IFACE is avro-c's class of it. */
+int message_decode_as (enum message kind, avro_schema_t schema, avro_value_iface_t *iface,
+                       struct bytes body,
+                       int (*read) (const struct record *record, void *into, struct error *err),
+                       void *into, struct error *err);
+
+/* How a record's fields become a struct job, a struct event. */
+int job_read (const struct record *record, void *into, struct error *err);
+int event_read (const struct record *record, void *into, struct error *err);
+
 /* CRC-64-AVRO fingerprint of the schema that is written now. */
 uint64_t codec_fingerprint (enum message kind);
 

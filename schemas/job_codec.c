@@ -185,8 +185,12 @@ read_container (const struct record *record, struct job *job)
   job->network = (enum network) known (network_from_name (record_enum (record, "network")));
   job->read_only = record_bool (record, "read_only", false);
   record_strings (record, "tmpfs", &job->tmpfs);
-  free (job->runtime);
-  job->runtime = record_string (record, "runtime");
+  char *runtime = record_string (record, "runtime");
+  if (runtime != NULL)
+    {
+      free (job->runtime);
+      job->runtime = runtime;
+    }
 }
 
 static void
@@ -215,13 +219,14 @@ read_limits (const struct record *record, struct job *job)
   job->retries = (int32_t) record_long (record, "retries", job->retries);
   read_codes (record, "fail_on", &job->fail_on);
   read_codes (record, "success_codes", &job->success_codes);
+  job->success_codes.has[0] = true;
   job->min_success = (int32_t) record_long (record, "min_success", job->min_success);
   job->max_failures = record_long (record, "max_failures", -1);
   job->max_failures_bp = (int32_t) record_long (record, "max_failures_bp", -1);
 }
 
-static int
-read_job (const struct record *record, void *into, struct error *err)
+int
+job_read (const struct record *record, void *into, struct error *err)
 {
   struct job *job = into;
   job_init (job);
@@ -241,5 +246,5 @@ read_job (const struct record *record, void *into, struct error *err)
 int
 codec_decode_job (struct bytes message, struct job *job, struct error *err)
 {
-  return message_decode (MESSAGE_JOB, message, read_job, job, err);
+  return message_decode (MESSAGE_JOB, message, job_read, job, err);
 }

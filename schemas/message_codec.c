@@ -243,8 +243,8 @@ read_indexes (const struct record *record, struct event *event)
     }
 }
 
-static int
-read_event (const struct record *record, void *into, struct error *err)
+int
+event_read (const struct record *record, void *into, struct error *err)
 {
   (void) err;
   struct event *event = into;
@@ -276,7 +276,7 @@ read_event (const struct record *record, void *into, struct error *err)
 int
 codec_decode_event (struct bytes message, struct event *event, struct error *err)
 {
-  return message_decode (MESSAGE_EVENT, message, read_event, event, err);
+  return message_decode (MESSAGE_EVENT, message, event_read, event, err);
 }
 
 /* ---- control and status ----------------------------------------------------------------- */
