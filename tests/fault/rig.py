@@ -305,16 +305,14 @@ class Rig:
             place.check_result()
 
     # Times, who did it and how often it was tried differ from run to run.
-    VOLATILE = {"submitted", "started", "ended", "finished", "seconds", "wall_seconds", "cpu_seconds", "peak_memory",
-                "attempts", "attempt", "starts", "worker", "writer", "folder", "runtime", "results", "id", "generated"}
+    VOLATILE = {"submitted", "finished", "started", "ended", "cpu_us", "peak_memory", "writer", "folder", "attempts"}
 
     def picture(self, result):
         """All of RESULT that must be the same in each run."""
         with open(os.path.join(result, "manifest.json")) as file:
             manifest = without(json.load(file), self.VOLATILE)
-        manifest.pop("job", None)
-        if "outputs" in manifest:
-            manifest["outputs"] = [o for o in manifest["outputs"] if "once" not in json.dumps(o)]
+        del manifest["job"]
+        manifest["outputs"] = [output for output in manifest["outputs"] if "once/" not in json.dumps(output)]
         shards = {}
         for name in sorted(os.listdir(os.path.join(result, "shards"))):
             for part in ("exit_code", "stdout", "stderr"):
