@@ -20,6 +20,7 @@ static struct
 {
   atomic_uint left; /* calls until the one that fails; 0: none */
   int code;
+  bool told; /* the log says when it comes to pass */
 } faults[SYS_CALLS];
 
 /* True when this call of CALL is the one to fail; errno is set then. */
@@ -32,7 +33,8 @@ fails (enum sys_call call)
       {
         if (left > 1)
           return false;
-        log_warn ("fault_fired", "call=%s", call_names[call]);
+        if (faults[call].told)
+          log_warn ("fault_fired", "call=%s", call_names[call]);
         errno = faults[call].code;
         return true;
       }
@@ -104,6 +106,7 @@ sys_fail_from_environment (struct error *err)
     if (strcmp (name, call_names[call]) == 0)
       {
         sys_fail ((enum sys_call) call, nth, code);
+        faults[call].told = true;
         log_warn ("fault_injected", "call=%s nth=%u errno=%d", name, nth, code);
         return 0;
       }
