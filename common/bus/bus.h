@@ -7,7 +7,7 @@
  * released; events are followed from a position. How a bus remembers who runs what is its own
  * business: rows with leases in SQLite, offsets and a claims topic on Kafka.
  *
- * Guarantees that every implementation gives (tests/integration/bus_conformance.c holds them to it):
+ * Guarantees that every implementation gives (tests/lib/bus_conformance*.c hold them to it):
  *   - everything has a deterministic name: publishing the same job, shard or plan again is no second one;
  *   - a delivery is held by one taker at a time; one whose taker died, or didn't keep it for a lease, is
  *     delivered again with `starts` one higher;
