@@ -1,7 +1,8 @@
-# Writes the .avsc FILES as C strings into OUT: avsc_Job, avsc_Shard …
+# Writes the .avsc FILES as C strings into OUT: avsc_Job, avsc_Shard …; of Event.1.avsc avsc_Event_1.
 set (text "#include \"schemas/avsc.h\"\n")
 foreach (file ${FILES})
-  get_filename_component (name ${file} NAME_WE)
+  get_filename_component (name ${file} NAME_WLE)
+  string (REPLACE "." "_" name ${name})
   file (READ ${file} json)
   string (REPLACE "\\" "\\\\" json "${json}")
   string (REPLACE "\"" "\\\"" json "${json}")

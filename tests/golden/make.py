@@ -62,6 +62,8 @@ ATOMS = [
 def main():
     lines = []
     for path in sorted(SCHEMAS.glob("*.avsc")):
+        if "." in path.stem:
+            continue  # an older version: its files stay as they are
         schema = json.loads(path.read_text())
         canonical = to_parsing_canonical_form(schema)
         print_of = fingerprint(canonical, "CRC-64-AVRO")  # hex of the little-endian bytes
