@@ -61,13 +61,6 @@ build () { # PRESET
   cmake --preset "$1" && cmake --build --preset "$1" -j2
 }
 
-valgrind_units () {
-  local list
-  list=$(find "$PWD/build/plain/tests" -maxdepth 1 -type f -name 'test_unit_*' | sort)
-  [ -n "$list" ] || return 1
-  (cd tests && xargs -P2 -n1 "$PWD/valgrind.sh" <<< "$list")
-}
-
 finish () {
   local name
   echo
@@ -90,7 +83,7 @@ done
 run_ctest dev build/dev -LE fault
 [ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
 printf '\n'
-step valgrind valgrind_units
+step valgrind tests/valgrind/run.sh build/plain
 [ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.schemas|unit\.producer)'
 step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"
 finish
