@@ -6,19 +6,20 @@ build=$(realpath "$1")
 preload=$build/openat2.so
 gcc -D_GNU_SOURCE -O1 -shared -fPIC -o "$preload" "$here/openat2.c" -ldl
 
+# Leaks don't count in children: what a forked child's parent holds looks lost there. Their reports are silent.
 one () {
   local program=$1 out result=0
   out=$(mktemp)
-  LD_PRELOAD=$preload valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
-    --child-silent-after-fork=yes \
-    "$program" >"$out" 2>&1 || result=$?
-  if [ $result -eq 0 ]; then
+  LD_PRELOAD=$preload valgrind --quiet --error-exitcode=99 --errors-for-leak-kinds=none --leak-check=full \
+    --show-leak-kinds=definite --child-silent-after-fork=yes --log-file="$out.valgrind" "$program" >"$out" 2>&1 || result=$?
+  if [ $result -eq 0 ] && [ ! -s "$out.valgrind" ]; then
     echo "passed $(basename "$program")"
   else
-    cat "$out"
+    cat "$out" "$out.valgrind"
     echo "FAILED $(basename "$program"), exit $result"
+    result=1
   fi
-  rm -f "$out"
+  rm -f "$out" "$out.valgrind"
   return $result
 }
 export -f one
