@@ -11,7 +11,7 @@ one () {
   local program=$1 out result=0
   out=$(mktemp)
   LD_PRELOAD=$preload valgrind --quiet --error-exitcode=99 --errors-for-leak-kinds=none --leak-check=full \
-    --show-leak-kinds=definite --child-silent-after-fork=yes --log-file="$out.valgrind" "$program" >"$out" 2>&1 || result=$?
+    --show-leak-kinds=definite --child-silent-after-fork=yes --suppressions="$here/suppressions" --log-file="$out.valgrind" "$program" >"$out" 2>&1 || result=$?
   if [ $result -eq 0 ] && [ ! -s "$out.valgrind" ]; then
     echo "passed $(basename "$program")"
   else
@@ -23,7 +23,7 @@ one () {
   return $result
 }
 export -f one
-export preload
+export here preload
 
 list=$(find "$build/tests" -maxdepth 1 -type f -name 'test_unit_*' | sort)
 [ -n "$list" ] || { echo "$build: no unit tests there" >&2; exit 1; }
