@@ -7,6 +7,7 @@
 #include "common/sys.h"
 #include "merger/lines.h"
 #include "merger/linker.h"
+#include "merger/settle.h"
 #include "merger/sweep.h"
 
 #include <errno.h>
@@ -17,6 +18,13 @@
 
 #define LINES "outputs.part"
 
+enum
+{
+  LINES_CHUNK = 64 << 10,
+  BEAT_FILES = 256,  /* linked between two beats of the pulse */
+  BUILDS_MAX = 1000, /* names that are tried for a build folder */
+};
+
 struct assembly
 {
   int folder_fd;
@@ -26,6 +34,7 @@ struct assembly
   int lines_fd;
   char *name;
   const struct job *job;
+  const struct pulse *pulse;
   struct linker linker;
   struct conflicts *conflicts;
   struct buffer settled; /* manifest lines of the settled conflicts */
@@ -44,8 +53,6 @@ open_part (struct assembly *assembly, const char *name, struct error *err)
 static int
 make_parts (struct assembly *assembly, struct error *err)
 {
-  if (flock (assembly->build_fd, LOCK_EX | LOCK_NB) != 0)
-    return error_errno (err, errno, "locking %s", assembly->name);
   for (size_t i = 0; i < assembly->job->output_count; i++)
     {
       auto_free char *path = xasprintf ("outputs/%s", assembly->job->outputs[i].name);
@@ -58,26 +65,40 @@ make_parts (struct assembly *assembly, struct error *err)
   return assembly->lines_fd < 0 ? -1 : 0;
 }
 
+/* Opens and locks the new folder. False when another merger's sweep took it for a dead one's before it was locked. */
+static bool
+lock_build (struct assembly *assembly)
+{
+  auto_fd int fd =
+      fs_open_beneath (assembly->folder_fd, assembly->name, O_RDONLY | O_DIRECTORY, 0, NULL);
+  if (fd < 0 || flock (fd, LOCK_EX | LOCK_NB) != 0
+      || !fs_exists (assembly->folder_fd, assembly->name))
+    return false;
+  assembly->build_fd = take_fd (&fd);
+  return true;
+}
+
 /* A folder name that no other assembly has: the process's id and a number. */
 static int
 make_build (struct assembly *assembly, struct error *err)
 {
-  for (int number = 0;; number++)
+  for (int number = 0; number < BUILDS_MAX; number++)
     {
       free (assembly->name);
       assembly->name = xasprintf (RESULT_STATE "/build.%d.%d", (int) getpid (), number);
       if (sys_mkdir (assembly->folder_fd, assembly->name, 0755) == 0)
-        break;
-      if (errno != EEXIST)
+        {
+          if (lock_build (assembly))
+            return 0;
+        }
+      else if (errno != EEXIST)
         return error_errno (err, errno, "making %s", assembly->name);
     }
-  assembly->build_fd =
-      fs_open_beneath (assembly->folder_fd, assembly->name, O_RDONLY | O_DIRECTORY, 0, err);
-  return assembly->build_fd < 0 ? -1 : 0;
+  return error_set (err, ERROR_TRANSIENT, "%s: can't be locked", assembly->name);
 }
 
 struct assembly *
-assembly_open (int folder_fd, const struct job *job, struct error *err)
+assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse, struct error *err)
 {
   struct assembly *assembly = xcalloc (1, sizeof *assembly);
   *assembly = (struct assembly){ .folder_fd = folder_fd,
@@ -85,7 +106,8 @@ assembly_open (int folder_fd, const struct job *job, struct error *err)
                                  .stdout_fd = -1,
                                  .stderr_fd = -1,
                                  .lines_fd = -1,
-                                 .job = job };
+                                 .job = job,
+                                 .pulse = pulse };
   assembly->conflicts = conflicts_new ();
   if (sweep_builds (folder_fd, err) == 0 && make_build (assembly, err) == 0
       && make_parts (assembly, err) == 0)
@@ -145,8 +167,13 @@ add_line (struct assembly *assembly, const char *folder, const struct line *line
       line->folder
           ? linker_folder (&assembly->linker, to, line->path.data, err)
           : linker_link (&assembly->linker, assembly->folder_fd, from, to, line->path.data, err);
-  if (outcome == LINK_TAKEN || outcome == LINK_COLLIDES)
-    conflicts_add (assembly->conflicts, line->output, line->path.data, outcome == LINK_COLLIDES);
+  if (outcome == LINK_TAKEN)
+    conflicts_add (assembly->conflicts, line->output, line->path.data, false);
+  if (outcome == LINK_COLLIDES)
+    {
+      auto_free char *obstacle = linker_obstacle (&assembly->linker, to, line->path.data);
+      conflicts_add (assembly->conflicts, line->output, obstacle, true);
+    }
   return outcome == LINK_FAILED ? -1 : 0;
 }
 
@@ -157,11 +184,13 @@ add_folder (struct assembly *assembly, const char *folder, struct error *err)
   auto_lines struct lines lines = { 0 };
   if (lines_open (&lines, assembly->folder_fd, attempt, err) != 0)
     return -1;
-  for (;;)
+  for (unsigned int count = 0;;)
     {
       int outcome = lines_next (&lines, err);
       if (outcome <= 0)
         return outcome;
+      if (count++ % BEAT_FILES == 0 && pulse_beat (assembly->pulse, err) != 0)
+        return -1;
       if (add_line (assembly, folder, &lines.line, err) != 0)
         return error_wrap (err, "%s", folder);
     }
@@ -190,56 +219,74 @@ append_part (struct assembly *assembly, const char *folder, const char *name, in
   return fs_append (source, target, err) < 0 ? error_wrap (err, "%s", path) : 0;
 }
 
-/* A shard's lines for the manifest, each with ",\n" behind it, but those in SKIPPED (NULL: none). */
+/* Empties TEXT into TARGET when there is enough of it, or at the END. */
 static int
-append_lines (struct assembly *assembly, const char *folder, const struct conflicts *skipped,
-              int target, struct error *err)
+flush_lines (struct buffer *text, int target, bool end, struct error *err)
+{
+  if (!end && text->size < LINES_CHUNK)
+    return 0;
+  int outcome = fs_write_all (target, text->data, text->size, LINES, err);
+  buffer_clear (text);
+  return outcome;
+}
+
+/* A shard's lines for the manifest, each with ",\n" behind it, but those of conflicts. */
+static int
+append_lines (struct assembly *assembly, const char *folder, struct error *err)
 {
   auto_free char *attempt = xasprintf (RESULT_ATTEMPTS "/%s", folder);
   auto_lines struct lines lines = { 0 };
   auto_buffer struct buffer text = { 0 };
-  int outcome = lines_open (&lines, assembly->folder_fd, attempt, err);
-  while (outcome == 0)
+  bool any = conflicts_count (assembly->conflicts) > 0;
+  int found = lines_open (&lines, assembly->folder_fd, attempt, err) == 0 ? 1 : -1;
+  while (found == 1)
     {
-      int found = lines_next (&lines, err);
-      if (found < 0)
-        return -1;
-      bool flush = found == 0 || text.size > 1 << 16;
-      if (flush && fs_write_all (target, text.data, text.size, LINES, err) != 0)
-        return -1;
-      if (found == 0)
-        return 0;
-      if (flush)
-        buffer_clear (&text);
-      if (skipped != NULL && conflicts_has (skipped, lines.line.output, lines.line.path.data))
+      found = any ? lines_next (&lines, err) : lines_next_raw (&lines, err);
+      if (found != 1 || (any && conflicts_has (assembly->conflicts, &lines.line)))
         continue;
       buffer_append (&text, lines.line.text, lines.line.text_size);
       buffer_puts (&text, ",\n");
+      if (flush_lines (&text, assembly->lines_fd, false, err) != 0)
+        return -1;
     }
-  return -1;
+  return found < 0 ? -1 : flush_lines (&text, assembly->lines_fd, true, err);
 }
 
 static int
 append_shard (struct assembly *assembly, const char *folder, bool with_lines, struct error *err)
 {
-  if (append_part (assembly, folder, "stdout", assembly->stdout_fd, err) != 0
+  if (pulse_beat (assembly->pulse, err) != 0
+      || append_part (assembly, folder, "stdout", assembly->stdout_fd, err) != 0
       || append_part (assembly, folder, "stderr", assembly->stderr_fd, err) != 0)
     return -1;
-  return with_lines ? append_lines (assembly, folder, NULL, assembly->lines_fd, err) : 0;
+  return with_lines ? append_lines (assembly, folder, err) : 0;
+}
+
+/* What failed is read in its own folder; only a job that isn't sharded has none. */
+static int
+append_settled (struct assembly *assembly, const struct shard_record *record, const char *folder,
+                struct error *err)
+{
+  bool succeeded = record->state == SHARD_SUCCEEDED;
+  if (!succeeded && assembly->job->glob != NULL)
+    return 0;
+  return append_shard (assembly, folder, succeeded && assembly->job->reduce_image == NULL, err);
 }
 
 /* A number that changes when a shard's record gets another winner or none. */
 static uint64_t
 stamp (const struct shard_record *record, uint32_t index)
 {
-  uint64_t value = record->state == SHARD_SUCCEEDED ? record->folder_key : 1;
+  uint64_t value = record->state == SHARD_SUCCEEDED
+                       ? record->folder_key ^ (uint64_t) record->generation << 52
+                       : 1;
   return value * (2 * (uint64_t) index + 1);
 }
 
 static bool
 is_settled (const struct shard_record *record)
 {
-  return record != NULL && (record->state == SHARD_SUCCEEDED || record->state == SHARD_FAILED);
+  return (record->state == SHARD_SUCCEEDED || record->state == SHARD_FAILED);
 }
 
 int
@@ -249,8 +296,7 @@ assembly_advance (struct assembly *assembly, const struct fold *fold, struct err
        record = fold_shard (fold, ++assembly->next))
     {
       auto_free char *folder = fold_folder_name (fold, assembly->next);
-      if (record->state == SHARD_SUCCEEDED && folder != NULL
-          && append_shard (assembly, folder, assembly->job->reduce_image == NULL, err) != 0)
+      if (folder != NULL && append_settled (assembly, record, folder, err) != 0)
         return -1;
       assembly->appended += stamp (record, assembly->next);
     }
@@ -281,8 +327,7 @@ append_rest (struct assembly *assembly, const struct fold *fold, struct error *e
     {
       const struct shard_record *record = fold_shard (fold, i);
       auto_free char *folder = fold_folder_name (fold, i);
-      if (record->state == SHARD_SUCCEEDED && folder != NULL
-          && append_shard (assembly, folder, assembly->job->reduce_image == NULL, err) != 0)
+      if (folder != NULL && append_settled (assembly, record, folder, err) != 0)
         return -1;
     }
   return 0;
@@ -333,8 +378,15 @@ assembly_finish (struct assembly *assembly, const struct fold *fold, enum on_con
       || link_shards (assembly, fold, err) != 0 || add_reduce (assembly, fold, err) != 0)
     return -1;
   linker_release (&assembly->linker);
-  int settled = conflicts_settle (assembly->conflicts, policy, assembly->folder_fd,
-                                  assembly->build_fd, fold, &assembly->settled, reason, err);
+  if (conflicts_find_owners (assembly->conflicts, assembly->folder_fd, fold, err) != 0)
+    return -1;
+  const struct settlement settlement = { .folder_fd = assembly->folder_fd,
+                                         .build_fd = assembly->build_fd,
+                                         .fold = fold,
+                                         .policy = policy,
+                                         .pulse = assembly->pulse,
+                                         .lines = &assembly->settled };
+  int settled = settle (&settlement, assembly->conflicts, reason, err);
   if (settled == 0 && fs_remove_tree (assembly->build_fd, "outputs", err) != 0)
     return -1;
   return settled;
@@ -366,7 +418,7 @@ assembly_write_lines (struct assembly *assembly, const struct fold *fold, int fd
         {
           auto_free char *folder = fold_folder_name (fold, i);
           if (fold_shard (fold, i)->state == SHARD_SUCCEEDED && folder != NULL
-              && append_lines (assembly, folder, assembly->conflicts, assembly->lines_fd, err) != 0)
+              && append_lines (assembly, folder, err) != 0)
             return -1;
         }
       if (fs_write_all (assembly->lines_fd, assembly->settled.data, assembly->settled.size, LINES,

@@ -14,11 +14,14 @@
 #include "common/auto.h"
 #include "merger/conflict.h"
 #include "merger/fold.h"
+#include "merger/pulse.h"
 
 struct assembly;
 
-/* Starts a tree for JOB in the result's folder FOLDER_FD (not owned). Trees of dead mergers are removed. NULL with ERR. */
-struct assembly *assembly_open (int folder_fd, const struct job *job, struct error *err);
+/* Starts a tree for JOB in the result's folder FOLDER_FD (not owned). Trees of dead mergers are removed. PULSE
+ * (may be NULL) beats while it works: what it fails with ends the work. NULL with ERR. */
+struct assembly *assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse,
+                                struct error *err);
 
 /* Links what shard INDEX, which succeeded, wrote. */
 int assembly_add (struct assembly *assembly, const struct fold *fold, uint32_t index,

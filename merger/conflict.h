@@ -1,16 +1,33 @@
-/* conflict.h — paths that two shards wrote, and what the policy makes of them.
+/* conflict.h — paths that more than one shard wrote, and who wrote them.
  *
- * Which shard comes first while shards finish in any order doesn't matter: paths are noted as they clash, and settled at
- * the end with all their owners known, in shard order.
+ * While shards finish in any order paths are noted as they clash; at the end the lists of all attempts are read once
+ * more, in shard order, for the owners of each. So nothing here depends on who came first. The memory taken grows with the
+ * conflicts, not with the files.
+ *
+ * Two files of the same bytes are a conflict too: what is equal today may be a coincidence. Folders are none. A file
+ * where another shard has a folder (a collision) can't be settled by any policy; where there is one, only collisions are listed, and of
+ * those only the topmost, because what lies below them was never put anywhere.
  */
 #ifndef SHOAL_MERGER_CONFLICT_H
 #define SHOAL_MERGER_CONFLICT_H
 
 #include "common/auto.h"
-#include "common/buffer.h"
 #include "merger/fold.h"
+#include "merger/lines.h"
 
 #include <jansson.h>
+
+struct conflict
+{
+  char *output;
+  char *path; /* below outputs/NAME */
+  bool collides;
+  bool has_link;
+  uint32_t *owners; /* indexes, rising; filled by conflicts_find_owners */
+  size_t owner_count;
+  int64_t file_owner;   /* of a collision: the lowest that has a file or link there, … */
+  int64_t folder_owner; /* … and that has a folder; -1 */
+};
 
 struct conflicts;
 
@@ -28,16 +45,18 @@ auto_conflicts_ (struct conflicts **conflicts)
 void conflicts_add (struct conflicts *conflicts, const char *output, const char *path,
                     bool collides);
 size_t conflicts_count (const struct conflicts *conflicts); /* different paths */
-bool conflicts_has (const struct conflicts *conflicts, const char *output, const char *path);
 
-/* Settles them by POLICY in the tree BUILD_FD (outputs/NAME/PATH): FOLDER_FD is the result's folder, whose attempts
- * FOLD names. Appends a manifest line for each file that there is then to LINES (JSON objects, each with ",\n" behind it). 1 when all are
- * settled; 0 when the job ends in a conflict, with REASON (the caller frees); or -1. */
-int conflicts_settle (struct conflicts *conflicts, enum on_conflict policy, int folder_fd,
-                      int build_fd, const struct fold *fold, struct buffer *lines, char **reason,
-                      struct error *err);
+/* Whether LINE's path is one of them. */
+bool conflicts_has (const struct conflicts *conflicts, const struct line *line);
+
+/* Reads the lists of all succeeded shards in the result's folder FOLDER_FD. Afterwards conflicts_get works. */
+int conflicts_find_owners (struct conflicts *conflicts, int folder_fd, const struct fold *fold,
+                           struct error *err);
+
+/* The conflicts in the order of their paths, from 0; NULL behind the last. */
+const struct conflict *conflicts_get (const struct conflicts *conflicts, size_t number);
 
 /* For the manifest: an array of the first 1,000, each {output, path, shards}. */
-json_t *conflicts_json (const struct conflicts *conflicts, int folder_fd, const struct fold *fold);
+json_t *conflicts_json (const struct conflicts *conflicts);
 
 #endif

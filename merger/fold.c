@@ -3,47 +3,50 @@
 #include "common/memory.h"
 #include "common/result.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum
 {
-  INDEX_MAX = 100 * 1000 * 1000, /* shards of one job */
-  NUMBER_MAX = (1 << 20) - 1,    /* of generation, attempt and starts in a folder's key */
+  CHUNK = 1024, /* records that are allocated together: growing never copies them */
 };
-
-/* A shard's record, and what the fold needs of it besides. */
-struct entry
-{
-  struct shard_record record;
-  uint64_t digest; /* the first bytes of its atoms' digest; 0: not seen */
-  uint32_t atoms;
-};
-
-_Static_assert(sizeof (struct entry) <= 64, "a shard costs at most 64 bytes");
 
 struct fold
 {
-  struct entry *entries;
+  struct shard_record **chunks;
+  size_t chunk_count;
   int64_t known;
-  size_t capacity;
-  struct entry reduce;
-  bool has_reduce;
-  int64_t shards; /* -1 while the plan is open */
-  int64_t atoms;
-  int64_t counts[SHARD_FAILED + 1];
-  int64_t atoms_done;
+  struct shard_record reduce; /* generation 0: not heard of */
+  uint32_t reduce_index;
   uint32_t generation;
-  bool cancelled;
+  struct fold_counts counts;
+
+  bool planned;
+  struct fold_plan plan;
+
+  bool failed;
+  char *failure;
+  char *failure_class;
+
+  uint32_t cancelled; /* the highest generation that was cancelled; 0: none */
+  bool given_up;
+  char *cancel_reason;
+  int64_t cancel_time;
+
   char *problem;
+  int64_t problem_shard; /* the lowest that has one; -1: it is the plan's */
+
+  bool remerged;
+  enum on_conflict on_conflict;
+
+  int64_t begun;
+  int64_t ended;
+  int64_t basis;
 };
 
 struct fold *
 fold_new (void)
 {
   struct fold *fold = xcalloc (1, sizeof *fold);
-  fold->shards = -1;
-  fold->atoms = -1;
   fold->generation = 1;
   return fold;
 }
@@ -53,262 +56,450 @@ fold_free (struct fold *fold)
 {
   if (fold == NULL)
     return;
-  free (fold->entries);
+  for (size_t i = 0; i < fold->chunk_count; i++)
+    free (fold->chunks[i]);
+  free (fold->chunks);
+  free (fold->failure);
+  free (fold->failure_class);
+  free (fold->cancel_reason);
   free (fold->problem);
   free (fold);
 }
 
-/* ---- entries ---------------------------------------------------------------------------- */
+/* ---- records ---------------------------------------------------------------------------- */
 
-static void
-grow (struct fold *fold, int64_t known)
+static struct shard_record *
+need_record (struct fold *fold, uint32_t index)
 {
-  if (known <= fold->known)
-    return;
-  if ((size_t) known > fold->capacity)
+  size_t chunk = index / CHUNK;
+  if (chunk >= fold->chunk_count)
     {
-      size_t capacity = fold->capacity == 0 ? 64 : fold->capacity;
-      while (capacity < (size_t) known)
-        capacity *= 2;
-      fold->entries = xrealloc (fold->entries, capacity, sizeof *fold->entries);
-      memset (fold->entries + fold->capacity, 0,
-              (capacity - fold->capacity) * sizeof *fold->entries);
-      fold->capacity = capacity;
+      size_t count = chunk + 1 > 2 * fold->chunk_count ? chunk + 1 : 2 * fold->chunk_count;
+      fold->chunks = xrealloc (fold->chunks, count, sizeof *fold->chunks);
+      memset (fold->chunks + fold->chunk_count, 0,
+              (count - fold->chunk_count) * sizeof *fold->chunks);
+      fold->chunk_count = count;
     }
-  for (int64_t i = fold->known; i < known; i++)
-    fold->entries[i].record.generation = 1;
-  fold->counts[SHARD_WAITING] += known - fold->known;
-  fold->known = known;
+  if (fold->chunks[chunk] == NULL)
+    fold->chunks[chunk] = xcalloc (CHUNK, sizeof **fold->chunks);
+  if ((int64_t) index >= fold->known)
+    fold->known = (int64_t) index + 1;
+  return &fold->chunks[chunk][index % CHUNK];
 }
 
-static struct entry *
-entry_of (struct fold *fold, const struct event *event)
+const struct shard_record *
+fold_shard (const struct fold *fold, uint32_t index)
 {
-  if (event->shard_kind == SHARD_REDUCE)
-    {
-      if (!fold->has_reduce)
-        fold->reduce = (struct entry){ .record = { .generation = fold->generation } };
-      fold->has_reduce = true;
-      return &fold->reduce;
-    }
-  if (event->index >= INDEX_MAX)
-    return NULL;
-  grow (fold, (int64_t) event->index + 1);
-  return &fold->entries[event->index];
+  static const struct shard_record waiting = { .exit_code = -1 };
+  size_t chunk = index / CHUNK;
+  if (chunk >= fold->chunk_count || fold->chunks[chunk] == NULL)
+    return &waiting;
+  return &fold->chunks[chunk][index % CHUNK];
 }
 
+/* Adds RECORD to the counts, or with SIGN -1 takes it out. */
 static void
-set_state (struct fold *fold, struct entry *entry, enum shard_state state)
+count (struct fold *fold, const struct shard_record *record, int sign)
 {
-  if (entry != &fold->reduce)
+  switch ((enum shard_state) record->state)
     {
-      bool was_done = entry->record.state == SHARD_SUCCEEDED;
-      bool is_done = state == SHARD_SUCCEEDED;
-      fold->counts[entry->record.state]--;
-      fold->counts[state]++;
-      if (was_done != is_done)
-        fold->atoms_done += is_done ? (int64_t) entry->atoms : -(int64_t) entry->atoms;
+    case SHARD_WAITING:
+      return;
+    case SHARD_RUNNING:
+      fold->counts.running += sign;
+      return;
+    case SHARD_SUCCEEDED:
+      fold->counts.succeeded += sign;
+      fold->counts.atoms_done += sign * (int64_t) record->atoms;
+      return;
+    case SHARD_FAILED:
+      if (record->outcome == OUTCOME_CANCELLED)
+        fold->counts.stopped += sign;
+      else
+        fold->counts.failed += sign;
+      return;
     }
-  entry->record.state = (uint8_t) state;
 }
 
-static void
-set_problem (struct fold *fold, const char *problem)
+static bool
+is_settled (const struct shard_record *record)
 {
-  if (fold->problem == NULL)
-    fold->problem = xstrdup (problem);
+  return record->state == SHARD_SUCCEEDED || record->state == SHARD_FAILED;
+}
+
+/* The message is that of the lowest shard, so that it doesn't depend on which was heard of first. */
+static void
+set_problem (struct fold *fold, int64_t shard, char *problem)
+{
+  if (fold->problem != NULL && fold->problem_shard <= shard)
+    {
+      free (problem);
+      return;
+    }
+  free (fold->problem);
+  fold->problem = problem;
+  fold->problem_shard = shard;
+}
+
+/* ---- attempts --------------------------------------------------------------------------- */
+
+static void
+clear_record (struct shard_record *record, uint32_t generation)
+{
+  *record =
+      (struct shard_record){ .generation = generation, .digest = record->digest, .exit_code = -1 };
 }
 
 static uint64_t
-pack_key (const struct event *event)
+attempt_key (const struct event *event)
 {
-  return (uint64_t) (event->generation & NUMBER_MAX) << 40
-         | (uint64_t) (event->attempt & NUMBER_MAX) << 20 | (event->starts & NUMBER_MAX);
+  return (uint64_t) event->attempt << 32 | event->starts;
 }
 
-/* ---- events ----------------------------------------------------------------------------- */
-
-/* The same shard has the same atoms in all its attempts: else the inputs changed while they were listed again. */
+/* A folder's name is never taken from a message: it is made from the numbers, and must be the same. */
 static bool
-same_atoms (struct fold *fold, struct entry *entry, const struct event *event)
+has_folder (const struct event *event)
+{
+  if (event->report.folder == NULL)
+    return false;
+  auto_free char *name =
+      result_attempt_name (event->index, event->generation, event->attempt, event->starts);
+  return strcmp (name, event->report.folder) == 0;
+}
+
+static bool
+apply_started (struct shard_record *record, const struct event *event)
+{
+  if (attempt_key (event) <= record->started_key)
+    return false;
+  record->started_key = attempt_key (event);
+  if (record->state == SHARD_WAITING && record->started_key > record->ended_key)
+    record->state = SHARD_RUNNING;
+  return true;
+}
+
+static bool
+apply_finished (struct shard_record *record, const struct event *event)
+{
+  const struct attempt_report *report = &event->report;
+  bool success = report->outcome == OUTCOME_SUCCEEDED;
+  uint64_t key = attempt_key (event);
+  if (record->state == SHARD_SUCCEEDED || (!success && key <= record->ended_key))
+    return false;
+  record->ended_key = key;
+  record->folder_key = has_folder (event) ? key : 0;
+  record->event = event->position;
+  record->outcome = (uint8_t) report->outcome;
+  record->exit_code = (int16_t) report->exit_code;
+  record->atoms = event->atoms > 0 ? (uint32_t) event->atoms : 0;
+  if (success)
+    record->state = SHARD_SUCCEEDED;
+  else if (report->final || record->state == SHARD_FAILED)
+    record->state = SHARD_FAILED;
+  else
+    record->state = record->started_key > key ? SHARD_RUNNING : SHARD_WAITING;
+  return true;
+}
+
+static void
+check_digest (struct fold *fold, struct shard_record *record, const struct event *event)
 {
   uint64_t digest = 0;
   memcpy (&digest, event->digest, sizeof digest);
-  if (entry->digest == 0)
-    entry->digest = digest;
-  if (entry->digest == digest || digest == 0)
-    return true;
-  char problem[128];
-  (void) snprintf (problem, sizeof problem,
-                   "the inputs changed while the job ran: shard %u has two lists of atoms",
-                   event->index);
-  set_problem (fold, problem);
-  return false;
+  if (digest == 0 || event->shard_kind != SHARD_MAP)
+    return;
+  if (record->digest == 0)
+    record->digest = digest;
+  else if (record->digest != digest)
+    set_problem (fold, event->index,
+                 xasprintf ("shard %u was run with different atoms than before: the inputs changed "
+                            "while the job was planned",
+                            event->index));
+}
+
+static void
+raise_generation (struct fold *fold, uint32_t generation)
+{
+  if (generation <= fold->generation)
+    return;
+  fold->generation = generation;
+  if (fold->reduce.generation < generation)
+    fold->reduce = (struct shard_record){ 0 };
 }
 
 static enum fold_change
-apply_started (struct fold *fold, struct entry *entry, const struct event *event)
+apply_attempt (struct fold *fold, const struct event *event)
 {
-  if (event->generation != entry->record.generation || entry->record.state != SHARD_WAITING)
+  bool map = event->shard_kind == SHARD_MAP;
+  struct shard_record *record = map ? need_record (fold, event->index) : &fold->reduce;
+  if (event->generation < record->generation || event->generation == 0
+      || (!map && event->generation < fold->generation))
     return FOLD_NOTHING;
-  set_state (fold, entry, SHARD_RUNNING);
-  return FOLD_CHANGED;
+  bool reopened = event->generation > record->generation && is_settled (record);
+  check_digest (fold, record, event);
+  if (map)
+    count (fold, record, -1);
+  else
+    fold->reduce_index = event->index;
+  if (event->generation > record->generation)
+    clear_record (record, event->generation);
+  bool changed =
+      event->kind == EVENT_STARTED ? apply_started (record, event) : apply_finished (record, event);
+  if (map)
+    count (fold, record, +1);
+  raise_generation (fold, event->generation);
+  if (reopened)
+    return FOLD_REOPENED;
+  if (!changed)
+    return FOLD_NOTHING;
+  bool succeeded = event->kind == EVENT_FINISHED && record->state == SHARD_SUCCEEDED;
+  return map && succeeded ? FOLD_SUCCEEDED : FOLD_CHANGED;
 }
 
-static enum fold_change
-apply_finished (struct fold *fold, struct entry *entry, const struct event *event)
-{
-  const struct attempt_report *report = &event->report;
-  struct shard_record *record = &entry->record;
-  if (event->generation != record->generation || record->state == SHARD_SUCCEEDED)
-    return FOLD_NOTHING;
-  bool succeeded = report->outcome == OUTCOME_SUCCEEDED;
-  if (record->state == SHARD_FAILED && !succeeded)
-    return FOLD_NOTHING;
-  if (!same_atoms (fold, entry, event))
-    return FOLD_CHANGED;
-  if (record->attempts < UINT16_MAX)
-    record->attempts++;
-  record->outcome = (uint8_t) report->outcome;
-  record->exit_code = (int16_t) report->exit_code;
-  record->event = event->position;
-  entry->atoms = (uint32_t) (event->atoms > 0 ? event->atoms : 0);
-  record->folder_key = report->folder != NULL ? pack_key (event) : 0;
-  if (succeeded)
-    {
-      set_state (fold, entry, SHARD_SUCCEEDED);
-      return FOLD_SUCCEEDED;
-    }
-  set_state (fold, entry, report->final ? SHARD_FAILED : SHARD_WAITING);
-  return FOLD_CHANGED;
-}
+/* ---- the job ---------------------------------------------------------------------------- */
 
-static enum fold_change
-apply_reopened (struct fold *fold, const struct event *event)
+static void
+check_range (struct fold *fold)
 {
-  if (event->generation <= fold->generation)
-    return FOLD_NOTHING;
-  fold->generation = event->generation;
-  fold->cancelled = false;
-  fold->has_reduce = false;
-  free (fold->problem);
-  fold->problem = NULL;
-  for (size_t i = 0; i < event->index_count; i++)
-    {
-      if (event->indexes[i] >= INDEX_MAX)
-        continue;
-      grow (fold, (int64_t) event->indexes[i] + 1);
-      struct entry *entry = &fold->entries[event->indexes[i]];
-      set_state (fold, entry, SHARD_WAITING);
-      entry->record = (struct shard_record){ .generation = event->generation };
-    }
-  return FOLD_REOPENED;
+  if (fold->planned && fold->known > fold->plan.shards)
+    set_problem (fold, INT64_MAX,
+                 xasprintf ("there were more shards than the %lld of the plan",
+                            (long long) fold->plan.shards));
 }
 
 static enum fold_change
 apply_planned (struct fold *fold, const struct event *event)
 {
-  if (fold->shards >= 0 || event->shards < 0 || event->shards > INDEX_MAX)
+  struct fold_plan plan = { .shards = event->shards, .atoms = event->atoms, .bytes = event->bytes };
+  memcpy (plan.digest, event->digest, DIGEST_SIZE);
+  if (plan.shards < 0 || plan.shards > UINT32_MAX)
+    {
+      set_problem (fold, -1, xstrdup ("the plan's number of shards is impossible"));
+      return FOLD_CHANGED;
+    }
+  if (!fold->planned)
+    {
+      fold->planned = true;
+      fold->plan = plan;
+      return FOLD_CHANGED;
+    }
+  if (plan.shards != fold->plan.shards || memcmp (plan.digest, fold->plan.digest, DIGEST_SIZE) != 0)
+    set_problem (fold, -1, xstrdup ("the job was planned twice, and differently"));
+  return FOLD_NOTHING;
+}
+
+static enum fold_change
+apply_reopened (struct fold *fold, const struct event *event)
+{
+  bool changed = event->generation > fold->generation;
+  for (size_t i = 0; i < event->index_count; i++)
+    {
+      struct shard_record *record = need_record (fold, event->indexes[i]);
+      if (record->generation >= event->generation)
+        continue;
+      count (fold, record, -1);
+      clear_record (record, event->generation);
+      changed = true;
+    }
+  raise_generation (fold, event->generation);
+  if (event->time > fold->cancel_time)
+    fold->cancel_time = event->time;
+  return changed ? FOLD_REOPENED : FOLD_NOTHING;
+}
+
+static enum fold_change
+apply_cancelled (struct fold *fold, const struct event *event)
+{
+  uint32_t generation = event->generation != 0 ? event->generation : fold->generation;
+  if (event->time > fold->cancel_time)
+    fold->cancel_time = event->time;
+  if (generation <= fold->cancelled)
     return FOLD_NOTHING;
-  fold->shards = event->shards;
-  fold->atoms = event->atoms;
-  grow (fold, event->shards);
+  fold->cancelled = generation;
+  fold->given_up = event->class_name != NULL;
+  free (fold->cancel_reason);
+  fold->cancel_reason = xstrdup (event->reason);
   return FOLD_CHANGED;
 }
 
 static enum fold_change
-apply_end (struct fold *fold, const struct event *event, const char *unnamed)
+apply_failed (struct fold *fold, const struct event *event)
 {
-  if (fold->cancelled || fold->problem != NULL)
+  if (fold->failed)
     return FOLD_NOTHING;
-  fold->cancelled = event->kind == EVENT_CANCELLED;
-  set_problem (fold, event->reason != NULL ? event->reason : unnamed);
+  fold->failed = true;
+  fold->failure = xstrdup (event->reason != NULL ? event->reason : "it can't be planned");
+  fold->failure_class = xstrdup (event->class_name);
   return FOLD_CHANGED;
 }
 
-enum fold_change
-fold_apply (struct fold *fold, const struct event *event)
+static enum fold_change
+apply_remerge (struct fold *fold, const struct event *event)
 {
-  struct entry *entry = NULL;
+  fold->remerged = true;
+  fold->on_conflict = event->on_conflict;
+  return FOLD_REOPENED;
+}
+
+static enum fold_change
+apply (struct fold *fold, const struct event *event)
+{
   switch (event->kind)
     {
+    case EVENT_STARTED:
+    case EVENT_FINISHED:
+      return apply_attempt (fold, event);
     case EVENT_PLANNED:
       return apply_planned (fold, event);
-    case EVENT_STARTED:
-      entry = entry_of (fold, event);
-      return entry == NULL ? FOLD_NOTHING : apply_started (fold, entry, event);
-    case EVENT_FINISHED:
-      entry = entry_of (fold, event);
-      return entry == NULL ? FOLD_NOTHING : apply_finished (fold, entry, event);
     case EVENT_REOPENED:
       return apply_reopened (fold, event);
     case EVENT_CANCELLED:
-      return apply_end (fold, event, "cancelled");
+      return apply_cancelled (fold, event);
     case EVENT_FAILED:
-      return apply_end (fold, event, "the job could not be planned");
-    case EVENT_REMERGE: /* says nothing about shards */
+      return apply_failed (fold, event);
+    case EVENT_REMERGE:
+      return apply_remerge (fold, event);
     case EVENT_UNKNOWN:
       break;
     }
   return FOLD_NOTHING;
 }
 
-/* ---- questions -------------------------------------------------------------------------- */
+enum fold_change
+fold_apply (struct fold *fold, const struct event *event)
+{
+  enum fold_change change = apply (fold, event);
+  check_range (fold);
+  if (event->time > 0 && (fold->begun == 0 || event->time < fold->begun))
+    fold->begun = event->time;
+  if (change == FOLD_NOTHING || event->kind == EVENT_STARTED)
+    return change;
+  if (event->kind != EVENT_REMERGE && event->time > fold->ended)
+    fold->ended = event->time;
+  if (event->position > fold->basis)
+    fold->basis = event->position;
+  return change;
+}
+
+/* ---- what it comes to ------------------------------------------------------------------- */
 
 bool
 fold_planned (const struct fold *fold)
 {
-  return fold->shards >= 0;
+  return fold->planned;
 }
 
 int64_t
 fold_shards (const struct fold *fold)
 {
-  return fold->shards;
+  return fold->planned ? fold->plan.shards : -1;
 }
 
 int64_t
 fold_known (const struct fold *fold)
 {
-  return fold->known;
+  return fold->planned && fold->plan.shards > fold->known ? fold->plan.shards : fold->known;
 }
 
-const struct shard_record *
-fold_shard (const struct fold *fold, uint32_t index)
+uint32_t
+fold_generation (const struct fold *fold)
 {
-  return index < fold->known ? &fold->entries[index].record : NULL;
+  return fold->generation;
 }
 
 const struct shard_record *
 fold_reduce (const struct fold *fold)
 {
-  return fold->has_reduce ? &fold->reduce.record : NULL;
+  return fold->reduce.generation == 0 ? NULL : &fold->reduce;
+}
+
+struct fold_counts
+fold_counts (const struct fold *fold)
+{
+  return fold->counts;
 }
 
 void
-fold_counts (const struct fold *fold, struct job_status *counts)
+fold_fill_status (const struct fold *fold, struct job_status *status)
 {
-  counts->shards = fold->shards;
-  counts->atoms = fold->atoms;
-  counts->succeeded = fold->counts[SHARD_SUCCEEDED];
-  counts->failed = fold->counts[SHARD_FAILED];
-  counts->running = fold->counts[SHARD_RUNNING];
-  counts->atoms_done = fold->atoms_done;
-  counts->generation = fold->generation;
+  status->shards = fold_shards (fold);
+  status->atoms = fold->planned ? fold->plan.atoms : -1;
+  status->succeeded = fold->counts.succeeded;
+  status->failed = fold->counts.failed;
+  status->running = fold->counts.running;
+  status->atoms_done = fold->counts.atoms_done;
+  status->generation = fold->generation;
 }
 
 bool
-fold_settled (const struct fold *fold)
+fold_complete (const struct fold *fold)
 {
-  if (fold->cancelled || fold->problem != NULL)
-    return fold->counts[SHARD_RUNNING] == 0;
-  return fold->shards >= 0 && fold->counts[SHARD_RUNNING] == 0 && fold->counts[SHARD_WAITING] == 0;
+  return fold->planned && fold->counts.succeeded + fold->counts.failed >= fold->plan.shards;
+}
+
+/* After a cancel only what runs, or was sent back after it, can still come to an end. */
+static bool
+is_open_after_cancel (const struct fold *fold, const struct shard_record *record, bool impatient)
+{
+  if (record->state == SHARD_WAITING)
+    return record->generation > fold->cancelled;
+  return record->state == SHARD_RUNNING && (!impatient || record->generation > fold->cancelled);
+}
+
+bool
+fold_settled (const struct fold *fold, bool impatient)
+{
+  if (fold->failed)
+    return true;
+  if (!fold->planned && !fold_cancelled (fold))
+    return false;
+  if (fold->planned
+      && fold->counts.succeeded + fold->counts.failed + fold->counts.stopped >= fold->plan.shards)
+    return true;
+  if (fold->cancelled == 0)
+    return false;
+  for (int64_t index = 0; index < fold->known; index++)
+    if (is_open_after_cancel (fold, fold_shard (fold, (uint32_t) index), impatient))
+      return false;
+  return true;
+}
+
+const struct fold_plan *
+fold_plan (const struct fold *fold)
+{
+  return fold->planned ? &fold->plan : NULL;
 }
 
 bool
 fold_cancelled (const struct fold *fold)
 {
-  return fold->cancelled;
+  return fold->cancelled >= fold->generation;
+}
+
+bool
+fold_given_up (const struct fold *fold)
+{
+  return fold_cancelled (fold) && fold->given_up;
+}
+
+const char *
+fold_cancel_reason (const struct fold *fold)
+{
+  return fold_cancelled (fold) ? fold->cancel_reason : NULL;
+}
+
+int64_t
+fold_cancel_time (const struct fold *fold)
+{
+  return fold->cancel_time;
+}
+
+const char *
+fold_failure (const struct fold *fold, const char **class_name)
+{
+  if (class_name != NULL)
+    *class_name = fold->failure_class;
+  return fold->failure;
 }
 
 const char *
@@ -317,25 +508,47 @@ fold_problem (const struct fold *fold)
   return fold->problem;
 }
 
+enum on_conflict
+fold_on_conflict (const struct fold *fold, enum on_conflict fallback)
+{
+  return fold->remerged ? fold->on_conflict : fallback;
+}
+
+int64_t
+fold_begun (const struct fold *fold)
+{
+  return fold->begun;
+}
+
+int64_t
+fold_ended (const struct fold *fold)
+{
+  return fold->ended;
+}
+
+int64_t
+fold_basis (const struct fold *fold)
+{
+  return fold->basis;
+}
+
 static char *
 folder_name (const struct shard_record *record, uint32_t index)
 {
-  uint64_t key = record->folder_key;
-  if (key == 0)
+  if (record->folder_key == 0)
     return NULL;
-  return result_attempt_name (index, (uint32_t) (key >> 40), (uint32_t) (key >> 20) & NUMBER_MAX,
-                              (uint32_t) key & NUMBER_MAX);
+  return result_attempt_name (index, record->generation, (uint32_t) (record->folder_key >> 32),
+                              (uint32_t) record->folder_key);
 }
 
 char *
 fold_folder_name (const struct fold *fold, uint32_t index)
 {
-  const struct shard_record *record = fold_shard (fold, index);
-  return record == NULL ? NULL : folder_name (record, index);
+  return folder_name (fold_shard (fold, index), index);
 }
 
 char *
 fold_reduce_folder_name (const struct fold *fold)
 {
-  return fold->has_reduce ? folder_name (&fold->reduce.record, (uint32_t) fold->shards) : NULL;
+  return folder_name (&fold->reduce, fold->reduce_index);
 }

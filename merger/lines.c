@@ -69,11 +69,13 @@ read_line (struct line *line, const json_t *object)
   else
     append_percent (&line->path, percent);
   line->folder = json_is_true (json_object_get (object, "folder"));
+  line->link =
+      json_object_get (object, "link") != NULL || json_object_get (object, "link_percent") != NULL;
   return line->path.size > 0 && strlen (line->path.data) == line->path.size;
 }
 
 int
-lines_next (struct lines *lines, struct error *err)
+lines_next_raw (struct lines *lines, struct error *err)
 {
   if (lines->file == NULL)
     return 0;
@@ -82,9 +84,18 @@ lines_next (struct lines *lines, struct error *err)
     return ferror (lines->file) ? error_errno (err, errno, "reading %s", lines->name) : 0;
   while (size > 0 && lines->raw[size - 1] == '\n')
     lines->raw[--size] = '\0';
-  json_t *object = json_loadb (lines->raw, (size_t) size, 0, NULL);
   lines->line.text = lines->raw;
   lines->line.text_size = (size_t) size;
+  return 1;
+}
+
+int
+lines_next (struct lines *lines, struct error *err)
+{
+  int found = lines_next_raw (lines, err);
+  if (found != 1)
+    return found;
+  json_t *object = json_loadb (lines->line.text, lines->line.text_size, 0, NULL);
   bool good = object != NULL && read_line (&lines->line, object);
   json_decref (object);
   return good ? 1 : error_set (err, ERROR_TRANSIENT, "%s: a damaged line", lines->name);

@@ -16,6 +16,7 @@ struct line
   char output[256];   /* name of the output */
   struct buffer path; /* below outputs/NAME, NUL-ended bytes */
   bool folder;        /* an empty folder */
+  bool link;          /* a symbolic link */
 };
 
 struct lines
@@ -32,6 +33,9 @@ int lines_open (struct lines *lines, int folder_fd, const char *name, struct err
 
 /* The next line, valid until the next call: 1, 0 at the end, or -1 (a damaged list). */
 int lines_next (struct lines *lines, struct error *err);
+
+/* The same, but only `text` of the line is filled, and it isn't checked. */
+int lines_next_raw (struct lines *lines, struct error *err);
 void lines_close (struct lines *lines);
 #define auto_lines AUTO (lines_close)
 

@@ -89,3 +89,18 @@ linker_folder (struct linker *linker, const char *to, const char *path, struct e
   auto_free char *target = xasprintf ("%s/%s", to, path);
   return make_folder (linker, target, err);
 }
+
+char *
+linker_obstacle (const struct linker *linker, const char *to, const char *path)
+{
+  for (const char *slash = strchr (path, '/'); slash != NULL; slash = strchr (slash + 1, '/'))
+    {
+      auto_free char *above = xstrndup (path, (size_t) (slash - path));
+      auto_free char *full = xasprintf ("%s/%s", to, above);
+      struct stat status;
+      if (fstatat (linker->target_fd, full, &status, AT_SYMLINK_NOFOLLOW) == 0
+          && !S_ISDIR (status.st_mode))
+        return take (&above);
+    }
+  return xstrdup (path);
+}

@@ -37,6 +37,10 @@ enum link_outcome linker_link (struct linker *linker, int from_fd, const char *f
 /* Makes the folder TO/PATH below the target. */
 enum link_outcome linker_folder (struct linker *linker, const char *to, const char *path,
                                  struct error *err);
+
+/* After LINK_COLLIDES: the path, PATH or a folder above it, at which there is a file and no folder, or the other way
+ * round. The caller frees. */
+char *linker_obstacle (const struct linker *linker, const char *to, const char *path);
 void linker_release (struct linker *linker);
 #define auto_linker AUTO (linker_release)
 

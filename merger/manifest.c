@@ -4,9 +4,11 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/sys.h"
 #include "merger/report.h"
 #include "merger/text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
@@ -15,6 +17,7 @@ enum
 {
   FORMAT_VERSION = 1,
   ATTEMPT_JSON_MAX = 1 << 20, /* bytes */
+  WRITE_CHUNK = 64 << 10,
 };
 
 static void
@@ -98,7 +101,7 @@ job_json (const struct manifest *manifest)
   set_text (object, "on_conflict", on_conflict_name (manifest->on_conflict));
   set_text (object, "reduce_image", job->reduce_image);
   set_time (object, "submitted", job->submitted);
-  set_time (object, "finished", manifest->finished);
+  set_time (object, "finished", fold_ended (manifest->fold));
   return object;
 }
 
@@ -108,10 +111,12 @@ plan_json (const struct manifest *manifest)
   json_t *object = json_object ();
   set_number (object, "shards", manifest->status->shards);
   set_number (object, "atoms", manifest->status->atoms);
-  set_number (object, "bytes", manifest->plan_bytes);
+  const struct fold_plan *plan = fold_plan (manifest->fold);
   char hex[DIGEST_TEXT_SIZE];
-  if (manifest->plan_digest != NULL)
-    set_text (object, "digest", digest_format (manifest->plan_digest, hex));
+  if (plan == NULL)
+    return object;
+  set_number (object, "bytes", plan->bytes);
+  set_text (object, "digest", digest_format (plan->digest, hex));
   return object;
 }
 
@@ -156,9 +161,9 @@ shard_json (const struct shard_record *record, const char *folder, int folder_fd
 {
   json_t *object = json_object ();
   set_text (object, "state", shard_states[record->state]);
-  set_number (object, "generation", record->generation);
-  set_number (object, "attempts", record->attempts);
-  if (record->attempts == 0)
+  set_number (object, "generation", record->generation > 0 ? record->generation : 1);
+  set_number (object, "attempts", shard_attempts (record));
+  if (shard_attempts (record) == 0)
     return object;
   set_text (object, "outcome", outcome_name ((enum outcome) record->outcome));
   (void) json_object_set_new (object, "exit_code", json_integer (record->exit_code));
@@ -172,43 +177,79 @@ shard_json (const struct shard_record *record, const char *folder, int folder_fd
 
 struct writer
 {
-  FILE *file;
+  int fd;
+  struct buffer text;
   bool first; /* no member was written yet */
 };
+
+static int
+flush (struct writer *writer, struct error *err)
+{
+  int outcome =
+      fs_write_all (writer->fd, writer->text.data, writer->text.size, "manifest.json", err);
+  buffer_clear (&writer->text);
+  return outcome;
+}
 
 static void
 put_key (struct writer *writer, const char *key)
 {
-  (void) fprintf (writer->file, "%s  \"%s\": ", writer->first ? "{\n" : ",\n", key);
+  buffer_printf (&writer->text, "%s\"%s\": ", writer->first ? "{\n" : ",\n", key);
   writer->first = false;
 }
 
-/* A member KEY; VALUE is released. */
+/* VALUE is released. */
+static void
+put_value (struct writer *writer, json_t *value, size_t flags)
+{
+  auto_free char *text = json_dumps (value, JSON_ENCODE_ANY | flags);
+  json_decref (value);
+  buffer_puts (&writer->text, text);
+}
+
 static void
 put_member (struct writer *writer, const char *key, json_t *value)
 {
   put_key (writer, key);
-  (void) json_dumpf (value, writer->file, JSON_ENCODE_ANY);
-  json_decref (value);
+  put_value (writer, value, 0);
 }
 
-static void
+static int
 put_shards (struct writer *writer, const struct manifest *manifest, int folder_fd,
-            struct report *report)
+            struct report *report, struct error *err)
 {
   put_key (writer, "shards");
-  (void) fputs ("[", writer->file);
+  buffer_puts (&writer->text, "[");
   for (uint32_t i = 0; i < fold_known (manifest->fold); i++)
     {
       auto_free char *folder = fold_folder_name (manifest->fold, i);
       json_t *object = shard_json (fold_shard (manifest->fold, i), folder, folder_fd);
       (void) json_object_set_new (object, "index", json_integer (i));
       report_add (report, i, object);
-      (void) fputs (i == 0 ? "\n" : ",\n", writer->file);
-      (void) json_dumpf (object, writer->file, JSON_COMPACT);
-      json_decref (object);
+      buffer_puts (&writer->text, i == 0 ? "\n" : ",\n");
+      put_value (writer, object, JSON_COMPACT);
+      if (writer->text.size >= WRITE_CHUNK
+          && (flush (writer, err) != 0 || pulse_beat (manifest->pulse, err) != 0))
+        return -1;
     }
-  (void) fputs ("]", writer->file);
+  buffer_puts (&writer->text, "\n]");
+  return 0;
+}
+
+/* The shards without which the result has to do. */
+static void
+put_missing (struct writer *writer, const struct manifest *manifest)
+{
+  const char *separator = "";
+  put_key (writer, "missing");
+  buffer_puts (&writer->text, "[");
+  for (uint32_t i = 0; i < fold_known (manifest->fold); i++)
+    if (fold_shard (manifest->fold, i)->state != SHARD_SUCCEEDED)
+      {
+        buffer_printf (&writer->text, "%s%u", separator, i);
+        separator = ", ";
+      }
+  buffer_puts (&writer->text, "]");
 }
 
 static void
@@ -228,8 +269,8 @@ put_head (struct writer *writer, const struct manifest *manifest)
   put_member (writer, "state", json_string (job_state_name (manifest->status->state)));
   if (manifest->status->reason != NULL)
     {
-      json_t *reason = json_string (manifest->status->reason);
-      put_member (writer, "reason", reason != NULL ? reason : json_string ("?"));
+      auto_free char *reason = text_printable (manifest->status->reason);
+      put_member (writer, "reason", json_string (reason));
     }
   put_member (writer, "job", job_json (manifest));
   put_member (writer, "plan", plan_json (manifest));
@@ -241,15 +282,29 @@ put_outputs (struct writer *writer, const struct manifest *manifest, struct asse
              struct error *err)
 {
   put_key (writer, "outputs");
-  (void) fputs ("[\n", writer->file);
-  if (fflush (writer->file) != 0)
-    return 0; /* told by ferror at the end */
-  if (manifest->status->state != JOB_CONFLICT
-      && assembly_write_lines (assembly, manifest->fold, fileno (writer->file), err) != 0)
+  buffer_puts (&writer->text, "[\n");
+  if (flush (writer, err) != 0)
     return -1;
-  if (fseeko (writer->file, 0, SEEK_END) == 0)
-    (void) fputs ("]\n}\n", writer->file);
-  return 0;
+  if (manifest->status->state != JOB_CONFLICT
+      && assembly_write_lines (assembly, manifest->fold, writer->fd, err) != 0)
+    return -1;
+  buffer_puts (&writer->text, "\n]\n}\n");
+  return flush (writer, err);
+}
+
+static int
+write_all (struct writer *writer, const struct manifest *manifest, struct assembly *assembly,
+           int folder_fd, struct report *report, struct error *err)
+{
+  put_head (writer, manifest);
+  put_missing (writer, manifest);
+  if (put_shards (writer, manifest, folder_fd, report, err) != 0)
+    return -1;
+  put_reduce (writer, manifest, folder_fd);
+  put_member (writer, "conflicts", conflicts_json (assembly_conflicts (assembly)));
+  if (put_outputs (writer, manifest, assembly, err) != 0)
+    return -1;
+  return sys_fsync (writer->fd) == 0 ? 0 : error_errno (err, errno, "fsync");
 }
 
 int
@@ -258,20 +313,13 @@ manifest_write (const struct manifest *manifest, struct assembly *assembly, int 
 {
   auto_fd int fd = fs_open_beneath (assembly_fd (assembly), "manifest.json",
                                     O_WRONLY | O_CREAT | O_TRUNC, 0644, err);
-  auto_file FILE *file = fd < 0 ? NULL : fdopen (fd, "w");
-  if (file == NULL)
-    return fd < 0 ? -1 : error_set (err, ERROR_TRANSIENT, "manifest.json: can't be opened");
-  (void) take_fd (&fd);
-  struct writer writer = { .file = file, .first = true };
+  if (fd < 0)
+    return -1;
+  struct writer writer = { .fd = fd, .first = true };
   auto_report struct report *report = report_new (manifest);
-  put_head (&writer, manifest);
-  put_shards (&writer, manifest, folder_fd, report);
-  put_reduce (&writer, manifest, folder_fd);
-  put_member (&writer, "conflicts",
-              conflicts_json (assembly_conflicts (assembly), folder_fd, manifest->fold));
-  if (put_outputs (&writer, manifest, assembly, err) != 0)
+  int outcome = write_all (&writer, manifest, assembly, folder_fd, report, err);
+  buffer_release (&writer.text);
+  if (outcome != 0)
     return error_wrap (err, "manifest.json");
-  if (fflush (file) != 0 || ferror (file))
-    return error_set (err, ERROR_TRANSIENT, "manifest.json: can't be written: is the disk full?");
   return report_write (report, assembly_fd (assembly), err);
 }

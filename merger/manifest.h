@@ -15,9 +15,7 @@ struct manifest
   const struct fold *fold;
   const struct job_status *status; /* the one the job ends with */
   enum on_conflict on_conflict;    /* the policy in force */
-  const uint8_t *plan_digest;      /* NULL: not planned */
-  int64_t plan_bytes;
-  int64_t finished; /* UTC ms */
+  const struct pulse *pulse;
 };
 
 /* Writes manifest.json and report.html into the assembly. */

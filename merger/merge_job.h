@@ -1,18 +1,21 @@
 /* merge_job.h — one job in a merger's hands: its fold, its tree in the making, and what is said of it.
  *
- * Rebuilt by reading the job's events from the start, so it can be dropped at any time.
+ * Rebuilt by reading the job's events, so it can be dropped at any time. A status that is final means that all events
+ * up to then are dealt with: only a reopening or a remerge takes the job up again.
  */
 #ifndef SHOAL_MERGER_MERGE_JOB_H
 #define SHOAL_MERGER_MERGE_JOB_H
 
 #include "common/auto.h"
 #include "common/bus/bus.h"
+#include "merger/pulse.h"
 
 struct merge_job;
 
-/* Takes the job ID up: reads its events up to POSITION. NULL with ERR. */
-struct merge_job *merge_job_open (struct bus *bus, const char *id, int64_t position,
-                                  struct error *err);
+/* Takes up the job that EVENT (already read) is of, with what the log has of it before: 1 and *MERGE; 0 when the job is done and
+ * EVENT changes nothing, or the bus has no such job; or -1. PULSE outlives it. */
+int merge_job_open (struct bus *bus, const struct event *event, const struct pulse *pulse,
+                    struct merge_job **merge, struct error *err);
 void merge_job_close (struct merge_job *merge);
 
 static inline void
@@ -27,18 +30,16 @@ const char *merge_job_id (const struct merge_job *merge);
 /* Takes in the next event of the job. */
 int merge_job_apply (struct merge_job *merge, const struct event *event, struct error *err);
 
-/* A control record says that the job is cancelled. */
-int merge_job_cancel (struct merge_job *merge, const char *reason, struct error *err);
+/* A control record says that the job is cancelled. One that was dealt with already changes nothing. */
+int merge_job_cancel (struct merge_job *merge, const struct control *control, struct error *err);
 
-/* Does what is due: gives up, puts the status, ends the job. HOLDS is asked before the result is published: false when
- * somebody else has the job by now. */
-int merge_job_tick (struct merge_job *merge, bool (*holds) (void *context), void *context,
-                    struct error *err);
+/* Does what is due: gives up, puts the status; and when the events are read up to their end (DRAINED), assembles, and ends the job. */
+int merge_job_tick (struct merge_job *merge, bool drained, struct error *err);
 
 /* Whether the job's final status is on the bus. */
 bool merge_job_is_done (const struct merge_job *merge);
 
-/* Position of the first event of the job. */
+/* Position of the event that it was taken up with: a new merger must read from there. */
 int64_t merge_job_first (const struct merge_job *merge);
 
 #endif

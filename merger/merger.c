@@ -1,6 +1,7 @@
 #include "merger/merger.h"
 
 #include "common/bus/bus.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "merger/merge_job.h"
@@ -9,21 +10,56 @@
 
 enum
 {
-  WAIT_MS = 100,   /* a job's timers are looked at this often */
-  RETRY_MS = 1000, /* after the machine failed us */
-  TRIES_MAX = 5,
+  WAIT_MS = 100, /* jobs' timers are looked at this often */
+  BEAT_MS =
+      2000, /* how often the membership is renewed during long work, and while nothing happens */
+  RETRY_MS = 100,       /* after the machine failed us; doubled each time … */
+  RETRY_MAX_MS = 10000, /* … up to this */
+  TRIES_MAX = 6,        /* in a row, where one job is waited for */
+  EVENTS_MAX = 4096,    /* read before the jobs are looked at again */
 };
 
 struct merger
 {
   struct bus *bus;
   struct follower *events;
-  const char *only; /* the one job, NULL: all */
+  const struct merger_options *options;
+  struct pulse pulse;
   struct merge_job **jobs;
   size_t job_count;
-  int64_t control; /* position */
-  int64_t seen;    /* position of the last event */
+  int64_t control;   /* position in the control records */
+  int64_t seen;      /* position of the last event */
+  int64_t committed; /* up to here no event is needed any more */
+  int64_t beaten;    /* boot ms at which the membership was last known to be ours */
 };
+
+/* ---- membership ------------------------------------------------------------------------- */
+
+static int
+confirm (void *context, struct error *err)
+{
+  struct merger *merger = context;
+  struct error why = ERROR_INIT;
+  if (follower_holds (merger->events, &why))
+    {
+      merger->beaten = clock_boot_ms ();
+      return 0;
+    }
+  if (!error_is_set (&why))
+    return error_set (err, ERROR_TRANSIENT, "another merger has taken over");
+  if (err != NULL)
+    *err = why;
+  return -1;
+}
+
+static int
+beat (void *context, struct error *err)
+{
+  const struct merger *merger = context;
+  return clock_boot_ms () - merger->beaten < BEAT_MS ? 0 : confirm (context, err);
+}
+
+/* ---- jobs ------------------------------------------------------------------------------- */
 
 static void
 drop_jobs (struct merger *merger)
@@ -44,18 +80,6 @@ find_job (const struct merger *merger, const char *id)
   return NULL;
 }
 
-/* Takes ID up with all its events up to POSITION. */
-static struct merge_job *
-add_job (struct merger *merger, const char *id, int64_t position, struct error *err)
-{
-  struct merge_job *merge = merge_job_open (merger->bus, id, position, err);
-  if (merge == NULL)
-    return NULL;
-  merger->jobs = xrealloc (merger->jobs, merger->job_count + 1, sizeof (struct merge_job *));
-  merger->jobs[merger->job_count++] = merge;
-  return merge;
-}
-
 static int
 take_in (struct merger *merger, const struct event *event, struct error *err)
 {
@@ -63,137 +87,193 @@ take_in (struct merger *merger, const struct event *event, struct error *err)
   struct merge_job *merge = find_job (merger, event->job_id);
   if (merge != NULL)
     return merge_job_apply (merge, event, err);
-  struct error problem = ERROR_INIT;
-  if (add_job (merger, event->job_id, event->position, &problem) != NULL)
-    return 0;
-  if (problem.class == ERROR_USER)
-    {
-      log_warn ("event_of_unknown_job", "job=%s", event->job_id);
-      return 0;
-    }
-  *err = problem;
-  return -1;
+  int opened = merge_job_open (merger->bus, event, &merger->pulse, &merge, err);
+  if (opened <= 0)
+    return opened;
+  merger->jobs = xrealloc (merger->jobs, merger->job_count + 1, sizeof (struct merge_job *));
+  merger->jobs[merger->job_count++] = merge;
+  return 0;
 }
 
+/* 1 when all that there is has been read, 0 when there may be more, -1. */
 static int
 read_events (struct merger *merger, struct error *err)
 {
-  for (;;)
+  for (int i = 0; i < EVENTS_MAX; i++)
     {
       auto_event struct event event = { 0 };
       int found = follower_next (merger->events, &event, err);
       if (found <= 0)
-        return found;
+        return found < 0 ? -1 : 1;
       if (take_in (merger, &event, err) != 0)
         return -1;
     }
+  return 0;
 }
 
+/* A job of which there is no event yet may have no producer that could end it. */
+static int
+cancel_unseen (struct merger *merger, const struct control *control, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  auto_job struct job job = { 0 };
+  int known = bus_get_status (merger->bus, control->job_id, &status, err);
+  if (known < 0 || (known == 1 && job_state_is_terminal (status.state)))
+    return known < 0 ? -1 : 0;
+  int found = bus_get_job (merger->bus, control->job_id, &job, err);
+  if (found <= 0 || !follower_holds (merger->events, NULL))
+    return found < 0 ? -1 : 0;
+  const struct event event = { .kind = EVENT_CANCELLED,
+                               .job_id = control->job_id,
+                               .time = control->time,
+                               .writer = (char *) (uintptr_t) bus_writer (merger->bus),
+                               .generation = 1,
+                               .reason = control->reason };
+  if (bus_publish_event (merger->bus, &event, err) != 0)
+    return -1;
+  return bus_flush (merger->bus, err);
+}
+
+/* Only when all events are read: then a job that isn't in hand has none that isn't dealt with. */
 static int
 read_control (struct merger *merger, struct error *err)
 {
+  const char *only = merger->options->job_id;
   for (;;)
     {
       auto_control struct control control = { 0 };
       int found = bus_next_control (merger->bus, &merger->control, &control, err);
       if (found <= 0)
         return found;
-      bool ours = merger->only == NULL || strcmp (merger->only, control.job_id) == 0;
-      if (control.kind != CONTROL_CANCEL || !ours)
+      if (control.kind != CONTROL_CANCEL || (only != NULL && strcmp (only, control.job_id) != 0))
         continue;
       struct merge_job *merge = find_job (merger, control.job_id);
-      if (merge == NULL) /* no event of it yet: there is nothing to wait for */
-        merge = add_job (merger, control.job_id, merger->seen, NULL);
-      const char *reason = control.reason != NULL ? control.reason : "cancelled";
-      if (merge != NULL && merge_job_cancel (merge, reason, err) != 0)
+      int outcome = merge != NULL ? merge_job_cancel (merge, &control, err)
+                                  : cancel_unseen (merger, &control, err);
+      if (outcome != 0)
         return -1;
     }
 }
 
-static bool
-holds (void *context)
-{
-  const struct merger *merger = context;
-  return follower_holds (merger->events, NULL);
-}
-
-/* Below this position no unfinished job needs an event. */
+/* Tells the group below which position no unfinished job needs an event. */
 static int
 commit (struct merger *merger, struct error *err)
 {
   int64_t oldest = merger->seen + 1;
   for (size_t i = 0; i < merger->job_count; i++)
-    if (!merge_job_is_done (merger->jobs[i]) && merge_job_first (merger->jobs[i]) < oldest)
+    if (merge_job_first (merger->jobs[i]) < oldest)
       oldest = merge_job_first (merger->jobs[i]);
+  if (oldest <= merger->committed)
+    return 0;
+  merger->committed = oldest;
   return follower_commit (merger->events, oldest, err);
 }
 
+/* Jobs that are done are forgotten: what comes late of them is known by their status. */
 static int
-tick (struct merger *merger, struct error *err)
+tick (struct merger *merger, bool drained, struct error *err)
 {
   bool ended = false;
   for (size_t i = 0; i < merger->job_count; i++)
     {
-      struct merge_job *merge = merger->jobs[i];
-      bool was_done = merge_job_is_done (merge);
-      if (merge_job_tick (merge, holds, merger, err) != 0)
-        return error_wrap (err, "job %s", merge_job_id (merge));
-      ended = ended || (!was_done && merge_job_is_done (merge));
+      if (merge_job_tick (merger->jobs[i], drained, err) != 0)
+        return error_wrap (err, "job %s", merge_job_id (merger->jobs[i]));
+      if (!merge_job_is_done (merger->jobs[i]))
+        continue;
+      merge_job_close (merger->jobs[i]);
+      merger->jobs[i--] = merger->jobs[--merger->job_count];
+      ended = true;
     }
   return ended ? commit (merger, err) : 0;
 }
 
+/* Whether the one job that is waited for is ended: its status is final, and no event of it is left to be read. 1, 0 or -1. */
 static int
-step (struct merger *merger, struct error *err)
+is_over (struct merger *merger, struct error *err)
 {
-  if (read_events (merger, err) != 0 || read_control (merger, err) != 0)
-    return -1;
-  return tick (merger, err);
+  if (merger->options->job_id == NULL || merger->job_count > 0)
+    return 0;
+  auto_job_status struct job_status status = { 0 };
+  int found = bus_get_status (merger->bus, merger->options->job_id, &status, err);
+  if (found <= 0 || !job_state_is_terminal (status.state))
+    return found < 0 ? -1 : 0;
+  /* No event may also mean that another merger has them: what is left is for it then. */
+  return follower_holds (merger->events, NULL) ? 1 : 0;
 }
 
-/* The one job is ended: its status is final, and no event of it is left. */
-static bool
-only_job_is_done (const struct merger *merger)
-{
-  if (merger->only == NULL)
-    return false;
-  const struct merge_job *merge = find_job (merger, merger->only);
-  return merge != NULL && merge_job_is_done (merge);
-}
+/* ---- the service ------------------------------------------------------------------------ */
 
-/* After a failure: what was built is dropped, the events are read again. */
+/* What was built is dropped, the events are read again. */
 static int
 start_over (struct merger *merger, struct error *err)
 {
   drop_jobs (merger);
   merger->control = 0;
   merger->seen = 0;
+  merger->beaten = 0;
   return follower_rewind (merger->events, err);
 }
 
+/* 1 when there is nothing left to do, 0, or -1. */
 static int
-run (struct merger *merger, const struct merger_options *options, struct error *err)
+step (struct merger *merger, struct error *err)
 {
-  int failures = 0;
-  while (*options->stop == 0 && !only_job_is_done (merger))
+  int drained = read_events (merger, err);
+  if (drained < 0 || (drained == 1 && read_control (merger, err) != 0)
+      || tick (merger, drained == 1, err) != 0)
+    return -1;
+  if (drained == 0)
+    return 0;
+  int over = is_over (merger, err);
+  if (over != 0)
+    return over;
+  /* A member that was away for too long isn't told so by the events that it doesn't get. */
+  if (clock_boot_ms () - merger->beaten >= BEAT_MS && confirm (merger, NULL) != 0)
     {
-      if (step (merger, err) == 0)
-        {
-          failures = 0;
-          if (merger->job_count > 0 && !follower_holds (merger->events, err)
-              && start_over (merger, err) != 0)
-            return -1;
-          if (!only_job_is_done (merger))
-            (void) bus_poll (merger->bus, NULL, 0, WAIT_MS);
-          continue;
-        }
-      if (err->class == ERROR_FATAL || ++failures >= TRIES_MAX)
-        return -1;
-      log_warn ("merger_retries", "reason=\"%s\"", err->message);
-      error_clear (err);
+      merger->beaten = clock_boot_ms ();
       if (start_over (merger, err) != 0)
         return -1;
-      (void) bus_poll (merger->bus, NULL, 0, RETRY_MS);
+    }
+  (void) bus_poll (merger->bus, NULL, 0, WAIT_MS);
+  return 0;
+}
+
+static bool
+is_stopped (const struct merger *merger)
+{
+  return merger->options->stop != NULL && *merger->options->stop != 0;
+}
+
+/* After a failure of the machine: 0 to try again, -1 to end. A service goes on for ever, who waits for one job wants to know. */
+static int
+recover (struct merger *merger, int failures, struct error *err)
+{
+  if (err->class == ERROR_FATAL || (merger->options->job_id != NULL && failures >= TRIES_MAX))
+    return -1;
+  auto_free char *reason = log_quote (err->message);
+  log_warn ("merger_retries", "failures=%d reason=%s", failures, reason);
+  error_clear (err);
+  if (start_over (merger, err) != 0)
+    return -1;
+  int64_t wait = failures < 8 ? (int64_t) RETRY_MS << (failures - 1) : RETRY_MAX_MS;
+  int64_t until = clock_boot_ms () + wait;
+  for (int64_t left = wait; left > 0 && !is_stopped (merger); left = until - clock_boot_ms ())
+    (void) bus_poll (merger->bus, NULL, 0, (int) left);
+  return 0;
+}
+
+static int
+run (struct merger *merger, struct error *err)
+{
+  int failures = 0;
+  while (!is_stopped (merger))
+    {
+      int outcome = step (merger, err);
+      if (outcome == 1)
+        return 0;
+      failures = outcome == 0 ? 0 : failures + 1;
+      if (outcome < 0 && recover (merger, failures, err) != 0)
+        return -1;
     }
   return 0;
 }
@@ -201,15 +281,19 @@ run (struct merger *merger, const struct merger_options *options, struct error *
 int
 merger_run (const struct merger_options *options, struct error *err)
 {
+  struct error ignored = ERROR_INIT;
+  if (err == NULL)
+    err = &ignored;
   const struct bus_options bus_options = { .client = "merger" };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
-    return -1;
+    return error_wrap (err, "merger");
   auto_follower struct follower *events = bus_follow (bus, "merger", options->job_id, err);
   if (events == NULL)
-    return -1;
-  struct merger merger = { .bus = bus, .events = events, .only = options->job_id };
-  int outcome = run (&merger, options, err);
+    return error_wrap (err, "merger");
+  struct merger merger = { .bus = bus, .events = events, .options = options };
+  merger.pulse = (struct pulse){ .beat = beat, .confirm = confirm, .context = &merger };
+  int outcome = run (&merger, err);
   drop_jobs (&merger);
-  return outcome;
+  return outcome == 0 ? 0 : error_wrap (err, "merger");
 }

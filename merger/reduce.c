@@ -10,24 +10,22 @@
 #include <string.h>
 
 bool
-reduce_is_due (const struct job *job, const struct fold *fold)
+reduce_is_wanted (const struct job *job, const struct fold *fold)
 {
   if (job->reduce_image == NULL || !fold_planned (fold))
     return false;
   const struct shard_record *reduce = fold_reduce (fold);
-  if (reduce != NULL && reduce->state != SHARD_WAITING)
+  if (reduce != NULL && (reduce->state == SHARD_SUCCEEDED || reduce->state == SHARD_FAILED))
     return false;
-  auto_free char *reason = NULL;
-  enum job_state state = verdict_state (job, fold, &reason);
-  return state == JOB_SUCCEEDED || state == JOB_PARTIAL;
+  auto_verdict struct verdict verdict = verdict_of_shards (job, fold);
+  return verdict_is_done (verdict.state);
 }
 
 bool
-reduce_is_running (const struct job *job, const struct fold *fold)
+reduce_is_running (const struct fold *fold)
 {
   const struct shard_record *reduce = fold_reduce (fold);
-  return job->reduce_image != NULL && reduce != NULL
-         && (reduce->state == SHARD_RUNNING || reduce->state == SHARD_WAITING);
+  return reduce != NULL && reduce->state == SHARD_RUNNING;
 }
 
 /* The folder atom /shards/NNNNN: the outputs of shard INDEX. */
@@ -53,13 +51,11 @@ reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold,
   auto_free char *folder = result_folder (job->results, err);
   if (folder == NULL)
     return -1;
-  struct job_status counts = { 0 };
-  fold_counts (fold, &counts);
   auto_shard struct shard shard = { .job_id = xstrdup (job->id),
                                     .kind = SHARD_REDUCE,
-                                    .generation = counts.generation,
-                                    .index = (uint32_t) counts.shards,
-                                    .count = counts.shards,
+                                    .generation = fold_generation (fold),
+                                    .index = (uint32_t) fold_shards (fold),
+                                    .count = fold_shards (fold),
                                     .attempt = 1,
                                     .bytes = -1,
                                     .plan_offset = -1,

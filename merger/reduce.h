@@ -5,11 +5,9 @@
 #include "common/bus/bus.h"
 #include "merger/fold.h"
 
-/* Whether all shards are settled well enough and the reduce shard hasn't been published. */
-bool reduce_is_due (const struct job *job, const struct fold *fold);
-
-/* Whether it was published and isn't settled. */
-bool reduce_is_running (const struct job *job, const struct fold *fold);
+/* Whether all shards are settled well enough for it, and it hasn't come to its end. */
+bool reduce_is_wanted (const struct job *job, const struct fold *fold);
+bool reduce_is_running (const struct fold *fold);
 
 /* Publishes it; doing so twice is doing it once. */
 int reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold,

@@ -24,6 +24,20 @@ text_set_bytes (json_t *object, const char *key, const char *bytes)
   (void) json_object_set_new (object, name, json_string (percent.data));
 }
 
+char *
+text_printable (const char *text)
+{
+  struct buffer out = { 0 };
+  json_t *valid = json_string (text);
+  for (const unsigned char *at = (const unsigned char *) text; *at != '\0'; at++)
+    if (*at < ' ' || *at == 0x7f || (valid == NULL && *at > 0x7f))
+      buffer_printf (&out, "\\x%02X", *at);
+    else
+      buffer_putc (&out, (char) *at);
+  json_decref (valid);
+  return buffer_take (&out);
+}
+
 void
 text_append_html (struct buffer *out, const char *text)
 {

@@ -2,60 +2,104 @@
 
 #include "common/memory.h"
 
-enum
+void
+verdict_release (struct verdict *verdict)
 {
-  EVERY_SHARD = 10000, /* basis points */
-};
+  free (verdict->reason);
+  *verdict = (struct verdict){ 0 };
+}
+
+/* Whether PART is more than BASIS_POINTS of ALL. */
+static bool
+is_more (int64_t part, int32_t basis_points, int64_t all)
+{
+  return (__int128) part * 10000 > (__int128) basis_points * all;
+}
 
 char *
-verdict_give_up (const struct job *job, const struct job_status *counts)
+verdict_give_up (const struct job *job, const struct fold *fold, int64_t age_ms)
 {
-  if (job->max_failures >= 0 && counts->failed > job->max_failures)
-    return xasprintf ("%lld shards failed, more than --max-failures %lld allows",
-                      (long long) counts->failed, (long long) job->max_failures);
-  if (job->max_failures_bp >= 0 && counts->shards > 0
-      && counts->failed * EVERY_SHARD > counts->shards * job->max_failures_bp)
-    return xasprintf ("%lld of %lld shards failed, more than --max-failures %g%% allows",
-                      (long long) counts->failed, (long long) counts->shards,
-                      job->max_failures_bp / 100.0);
+  struct fold_counts counts = fold_counts (fold);
+  if (fold_cancelled (fold) || fold_settled (fold, false))
+    return NULL;
+  if (fold_problem (fold) != NULL)
+    return xstrdup (fold_problem (fold));
+  if (job->max_failures >= 0 && counts.failed > job->max_failures)
+    return xasprintf ("%lld shards failed, more than the %lld allowed", (long long) counts.failed,
+                      (long long) job->max_failures);
+  if (job->max_failures_bp >= 0 && fold_planned (fold)
+      && is_more (counts.failed, job->max_failures_bp, fold_shards (fold)))
+    return xasprintf ("%lld of %lld shards failed, more than the %g%% allowed",
+                      (long long) counts.failed, (long long) fold_shards (fold),
+                      (double) job->max_failures_bp / 100);
+  char text[UNITS_TEXT_SIZE];
+  if (job->job_timeout_ms >= 0 && age_ms > job->job_timeout_ms)
+    return xasprintf ("the job took longer than the %s allowed",
+                      units_format_duration (job->job_timeout_ms, text));
   return NULL;
 }
 
-/* The reduce container is one more shard without which there is no result. */
-static bool
-reduce_failed (const struct job *job, const struct fold *fold)
+static struct verdict
+failed (char *reason)
 {
-  const struct shard_record *reduce = fold_reduce (fold);
-  return job->reduce_image != NULL && reduce != NULL && reduce->state == SHARD_FAILED;
+  return (struct verdict){ .state = JOB_FAILED, .reason = reason };
 }
 
-enum job_state
-verdict_state (const struct job *job, const struct fold *fold, char **reason)
+static char *
+count_reason (const struct fold *fold)
 {
-  struct job_status counts = { 0 };
-  fold_counts (fold, &counts);
-  *reason = NULL;
+  struct fold_counts counts = fold_counts (fold);
+  long long shards = (long long) fold_shards (fold);
+  long long ended = (long long) (counts.failed + counts.succeeded);
+  if (ended >= shards)
+    return xasprintf ("%lld of %lld shards failed", (long long) counts.failed, shards);
+  return xasprintf ("%lld of %lld shards failed, %lld weren't run to their end",
+                    (long long) counts.failed, shards, shards - ended);
+}
+
+static struct verdict
+verdict_cancelled (const struct fold *fold)
+{
+  const char *reason = fold_cancel_reason (fold);
+  return (struct verdict){ .state = fold_given_up (fold) ? JOB_FAILED : JOB_CANCELLED,
+                           .reason = xstrdup (reason != NULL ? reason : "cancelled") };
+}
+
+struct verdict
+verdict_of_shards (const struct job *job, const struct fold *fold)
+{
+  struct fold_counts counts = fold_counts (fold);
+  int64_t shards = fold_shards (fold);
+  const char *failure = fold_failure (fold, NULL);
+  if (failure != NULL)
+    return failed (xstrdup (failure));
   if (fold_problem (fold) != NULL)
-    {
-      *reason = xstrdup (fold_problem (fold));
-      char *gave_up = verdict_give_up (job, &counts);
-      bool failed = !fold_cancelled (fold) || gave_up != NULL;
-      free (gave_up);
-      return failed ? JOB_FAILED : JOB_CANCELLED;
-    }
-  if (counts.failed > 0)
-    {
-      *reason = xasprintf ("%lld of %lld shards failed", (long long) counts.failed,
-                           (long long) counts.shards);
-      if (counts.succeeded * EVERY_SHARD < counts.shards * job->min_success
-          || counts.succeeded == 0)
-        return JOB_FAILED;
-    }
-  if (reduce_failed (job, fold))
-    {
-      free (*reason);
-      *reason = xstrdup ("the reduce container failed");
-      return JOB_FAILED;
-    }
-  return counts.failed > 0 ? JOB_PARTIAL : JOB_SUCCEEDED;
+    return failed (xstrdup (fold_problem (fold)));
+  bool cut_short = fold_cancelled (fold) && (!fold_complete (fold) || fold_given_up (fold));
+  if (cut_short)
+    return verdict_cancelled (fold);
+  if (counts.succeeded >= shards)
+    return (struct verdict){ .state = JOB_SUCCEEDED };
+  bool enough = !is_more (shards - counts.succeeded, 10000 - job->min_success, shards);
+  if (enough)
+    return (struct verdict){ .state = JOB_PARTIAL, .reason = count_reason (fold) };
+  return failed (count_reason (fold));
+}
+
+struct verdict
+verdict_final (const struct job *job, const struct fold *fold)
+{
+  struct verdict verdict = verdict_of_shards (job, fold);
+  if (job->reduce_image == NULL || !verdict_is_done (verdict.state))
+    return verdict;
+  const struct shard_record *reduce = fold_reduce (fold);
+  if (reduce != NULL && reduce->state == SHARD_SUCCEEDED)
+    return verdict;
+  verdict_release (&verdict);
+  if (fold_cancelled (fold))
+    return verdict_cancelled (fold);
+  if (reduce == NULL)
+    return failed (xstrdup ("the reduce container didn't run"));
+  return failed (xasprintf ("the reduce container failed: %s, exit code %d",
+                            outcome_name ((enum outcome) reduce->outcome), reduce->exit_code));
 }
