@@ -91,6 +91,12 @@ sys_fail (enum sys_call call, unsigned int nth, int code)
   atomic_store (&faults[call].left, nth);
 }
 
+bool
+sys_fail_is_armed (enum sys_call call)
+{
+  return atomic_load (&faults[call].left) > 0;
+}
+
 int
 sys_fail_from_environment (struct error *err)
 {

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -36,6 +37,9 @@ int sys_before_spawn (void);
 
 /* Lets the NTH call (from 1) of CALL fail with errno CODE, once. 0 switches the fault off. */
 void sys_fail (enum sys_call call, unsigned int nth, int code);
+
+/* Whether the fault of CALL is still to come. */
+bool sys_fail_is_armed (enum sys_call call);
 
 /* Reads SHOAL_FAULT, "CALL:NTH[:ERRNO]" (e.g. "rename:2:28"), for tests of whole programs.
  * Says so in the log, loudly. A value that doesn't parse is an error. */
