@@ -1,0 +1,31 @@
+/* launch.h — a child process that is the first of a PID namespace of its own, in a mount namespace of its own.
+ *
+ * It dies with us, and with it everything in its namespace: nothing is left running or mounted, whoever is killed.
+ */
+#ifndef SHOAL_WORKER_LAUNCH_H
+#define SHOAL_WORKER_LAUNCH_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct launch
+{
+  char *const *argv; /* looked up in PATH of ENV's, or ours */
+  char *const *env;  /* NULL: ours */
+  const char *cwd;   /* NULL: ours */
+  int stdout_fd;
+  int stderr_fd;
+  bool user_namespace; /* our own user and group become root in there */
+
+  /* Called in the child, in its namespaces, before the program is started: mounts what it needs. */
+  int (*set_up) (void *context, struct error *err);
+  void *context;
+};
+
+/* Starts it: the child's pid, and in *PIDFD a descriptor that becomes readable when it ended. Returns when the program
+ * runs; -1 with ERR when something before failed. */
+pid_t launch_start (const struct launch *launch, int *pidfd, struct error *err);
+
+#endif

@@ -1,0 +1,412 @@
+/* The runtime `oci`: crun (or runc) on an unpacked image, as the first process of namespaces of its own. */
+#include "worker/container_runtimes.h"
+
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/spawn.h"
+#include "worker/cgroup.h"
+#include "worker/image_config.h"
+#include "worker/image_store.h"
+#include "worker/launch.h"
+#include "worker/oci_config.h"
+#include "worker/oci_log.h"
+#include "worker/seccomp.h"
+#include "worker/skeleton.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define UNIFIED "/sys/fs/cgroup/unified"
+
+struct oci
+{
+  struct container_runtime runtime;
+  char *program; /* "crun" or "runc" */
+  bool is_crun;
+  bool rootless;
+  char *images;
+  char *seccomp;         /* NULL: none */
+  struct cgroup *cgroup; /* NULL: none, for the reason in no_cgroup */
+  char *no_cgroup;
+  char *description;
+
+  char *prepared; /* name of the image that is prepared */
+  struct image image;
+  struct image_config config;
+
+  pid_t pid; /* of what runs; 0: nothing */
+  int pidfd;
+  char *log;
+  struct cgroup_usage before;
+};
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+/* crun 1.8 fails for every container where it sees version 2 beside version 1. */
+static int
+hide_unified (void)
+{
+  struct statfs status;
+  if (statfs (UNIFIED, &status) != 0 || status.f_type != CGROUP2_SUPER_MAGIC)
+    return 0;
+  return umount2 (UNIFIED, MNT_DETACH) == 0
+                 || mount ("none", UNIFIED, "tmpfs", MS_RDONLY, NULL) == 0
+             ? 0
+             : -1;
+}
+
+static int
+enter_mount_namespace (struct error *err)
+{
+  if (unshare (CLONE_NEWNS) != 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    return error_errno (err, errno,
+                        "this host allows no mount namespace, and so no containers; "
+                        "--runtime process needs none");
+  if (hide_unified () != 0)
+    return error_errno (err, errno, "hiding " UNIFIED);
+  return 0;
+}
+
+/* What PROGRAM says of its version, one line; NULL when it can't be run. */
+static char *
+version_of (const char *program)
+{
+  auto_buffer struct buffer out = { 0 };
+  char *const argv[] = { (char *) (uintptr_t) program, (char *) (uintptr_t) "--version", NULL };
+  if (spawn_run (argv, &out, NULL) != 0 || out.data == NULL)
+    return NULL;
+  return xstrndup (out.data, strcspn (out.data, "\n"));
+}
+
+static int
+choose_program (struct oci *oci, const char *wanted, struct error *err)
+{
+  static const char *const programs[] = { "crun", "runc" };
+  for (size_t i = 0; i < 2; i++)
+    {
+      if (wanted != NULL && strcmp (wanted, programs[i]) != 0)
+        continue;
+      auto_free char *version = version_of (programs[i]);
+      if (version == NULL)
+        continue;
+      oci->program = xstrdup (programs[i]);
+      oci->is_crun = i == 0;
+      oci->description =
+          xasprintf ("oci: %s%s, %s%s, %s", version, oci->rootless ? " in a user namespace" : "",
+                     oci->cgroup != NULL ? "limits by " : "no limits: ",
+                     oci->cgroup != NULL ? cgroup_describe (oci->cgroup) : oci->no_cgroup,
+                     oci->seccomp != NULL && oci->is_crun ? "seccomp filter" : "no seccomp filter");
+      return 0;
+    }
+  return error_set (err, ERROR_USER,
+                    "%s isn't installed: apt-get install crun, or use --runtime process",
+                    wanted != NULL ? wanted : "neither crun nor runc");
+}
+
+static void
+oci_close (struct container_runtime *runtime)
+{
+  struct oci *oci = (struct oci *) runtime;
+  cgroup_close (oci->cgroup);
+  image_release (&oci->image);
+  image_config_release (&oci->config);
+  free (oci->program);
+  free (oci->images);
+  free (oci->seccomp);
+  free (oci->no_cgroup);
+  free (oci->description);
+  free (oci->prepared);
+  free (oci->log);
+  free (oci);
+}
+
+static const char *
+oci_describe (const struct container_runtime *runtime)
+{
+  return ((const struct oci *) runtime)->description;
+}
+
+/* ---- preparing -------------------------------------------------------------------------- */
+
+static int
+check_limits (const struct oci *oci, const struct job *job, struct error *err)
+{
+  if (oci->cgroup != NULL || (job->memory < 0 && job->cpus < 0 && job->pids < 0))
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "--memory, --cpus and --pids-limit can't be enforced on this host: %s",
+                    oci->no_cgroup);
+}
+
+static int
+oci_prepare (struct container_runtime *runtime, const struct container *container,
+             struct error *err)
+{
+  struct oci *oci = (struct oci *) runtime;
+  if (check_limits (oci, container->job, err) != 0)
+    return -1;
+  if (oci->prepared != NULL && strcmp (oci->prepared, container->image) == 0)
+    return 0;
+  free (oci->prepared);
+  oci->prepared = NULL;
+  image_release (&oci->image);
+  image_config_release (&oci->config);
+  if (image_store_find (oci->images, container->image, &oci->image, err) != 0
+      || image_config_load (oci->image.config, &oci->config, err) != 0)
+    return -1;
+  oci->prepared = xstrdup (container->image);
+  return 0;
+}
+
+/* ---- the root file system, in the child ------------------------------------------------- */
+
+struct root
+{
+  const struct oci *oci;
+  const struct container *container;
+  char *target; /* where it is mounted */
+};
+
+static int
+mount_overlay (const struct root *root, const char *upper, struct error *err)
+{
+  const char *scratch = root->container->scratch;
+  auto_free char *layers = xasprintf ("lowerdir=%s/skeleton:%s", scratch, root->oci->image.rootfs);
+  auto_free char *options =
+      upper == NULL ? xstrdup (layers)
+                    : xasprintf ("%s,upperdir=%s/upper,workdir=%s/work,volatile%s", layers, upper,
+                                 upper, root->oci->rootless ? ",userxattr" : "");
+  if (mount ("overlay", root->target, "overlay", 0, options) == 0)
+    return 0;
+  return error_errno (err, errno, "mounting the root file system");
+}
+
+static int
+make_layers (const char *folder, struct error *err)
+{
+  auto_free char *upper = xasprintf ("%s/upper", folder);
+  auto_free char *work = xasprintf ("%s/work", folder);
+  return fs_make_path (upper, 0755, err) != 0 || fs_make_path (work, 0755, err) != 0 ? -1 : 0;
+}
+
+/* Where the scratch folder's file system can't hold an upper layer (NFS, another overlay): memory. */
+static int
+mount_on_memory (const struct root *root, struct error *err)
+{
+  auto_free char *memory = xasprintf ("%s/memory", root->container->scratch);
+  if (fs_make_path (memory, 0755, err) != 0)
+    return -1;
+  if (mount ("tmpfs", memory, "tmpfs", MS_NODEV, NULL) != 0)
+    return error_errno (err, errno, "memory for the root file system");
+  return make_layers (memory, err) != 0 ? -1 : mount_overlay (root, memory, err);
+}
+
+static int
+set_up_root (void *context, struct error *err)
+{
+  const struct root *root = context;
+  if (root->oci->rootless && hide_unified () != 0)
+    return error_errno (err, errno, "hiding " UNIFIED);
+  if (root->container->job->read_only)
+    return mount_overlay (root, NULL, err);
+  if (mount_overlay (root, root->container->scratch, NULL) == 0)
+    return 0;
+  return mount_on_memory (root, err);
+}
+
+/* ---- starting --------------------------------------------------------------------------- */
+
+enum
+{
+  OWN_PROCESSES = 4, /* the slot and the runtime count in its group as well */
+};
+
+static int
+set_limits (struct oci *oci, const struct job *job, struct error *err)
+{
+  if (oci->cgroup == NULL)
+    return 0;
+  int64_t pids = job->pids < 0 ? -1 : job->pids + OWN_PROCESSES;
+  if (cgroup_limit (oci->cgroup, job->memory, job->cpus, pids, err) != 0)
+    return -1;
+  cgroup_reset (oci->cgroup);
+  cgroup_read (oci->cgroup, &oci->before);
+  return 0;
+}
+
+/* Writes the bundle's config.json. */
+static int
+write_config (const struct oci *oci, const struct root *root, const char *cwd, struct error *err)
+{
+  const struct container *container = root->container;
+  auto_strlist struct strlist argv = { 0 };
+  auto_strlist struct strlist env = { 0 };
+  struct image_user user = { 0 };
+  if (image_config_command (&oci->config, container->job, container->command, &argv, err) != 0
+      || image_config_user (&oci->config, container->job, oci->image.rootfs, &user, err) != 0)
+    return -1;
+  image_config_env (&oci->config, container->job, &container->env, &env);
+  const struct oci_config config = { .container = container,
+                                     .argv = &argv,
+                                     .env = &env,
+                                     .rootfs = root->target,
+                                     .cwd = cwd,
+                                     .seccomp = oci->is_crun ? oci->seccomp : NULL,
+                                     .uid = user.uid,
+                                     .gid = user.gid,
+                                     .rootless = oci->rootless };
+  auto_buffer struct buffer json = { 0 };
+  oci_config_render (&config, &json);
+  auto_free char *path = xasprintf ("%s/config.json", container->scratch);
+  auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return error_errno (err, errno, "%s", path);
+  return fs_write_all (fd, json.data, json.size, path, err);
+}
+
+static int
+make_scratch (const struct root *root, const char *cwd, struct error *err)
+{
+  static const char *const folders[] = { "skeleton", "root", "state" };
+  const struct container *container = root->container;
+  for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+    {
+      auto_free char *path = xasprintf ("%s/%s", container->scratch, folders[i]);
+      if (fs_make_path (path, 0755, err) != 0)
+        return -1;
+    }
+  auto_free char *skeleton = xasprintf ("%s/skeleton", container->scratch);
+  if (skeleton_make (skeleton, root->oci->image.rootfs, container, cwd, err) != 0)
+    return -1;
+  return container->job->read_only ? 0 : make_layers (container->scratch, err);
+}
+
+static void
+runtime_argv (const struct oci *oci, const struct container *container, struct strlist *argv)
+{
+  strlist_add (argv, oci->program);
+  strlist_addf (argv, "--root=%s/state", container->scratch);
+  strlist_addf (argv, "--log=%s", oci->log);
+  strlist_add (argv, "--log-format=json");
+  if (oci->is_crun)
+    strlist_add (argv, "--cgroup-manager=disabled");
+  strlist_add (argv, "run");
+  strlist_addf (argv, "--bundle=%s", container->scratch);
+  strlist_add (argv, container->id);
+}
+
+static int
+oci_start (struct container_runtime *runtime, const struct container *container, struct error *err)
+{
+  struct oci *oci = (struct oci *) runtime;
+  const char *workdir = container->job->workdir != NULL ? container->job->workdir
+                        : oci->config.workdir != NULL   ? oci->config.workdir
+                                                        : "/";
+  struct root root = { .oci = oci, .container = container };
+  auto_free char *target = xasprintf ("%s/root", container->scratch);
+  root.target = target;
+  free (oci->log);
+  oci->log = xasprintf ("%s/runtime.log", container->scratch);
+  if (make_scratch (&root, workdir, err) != 0 || write_config (oci, &root, workdir, err) != 0
+      || set_limits (oci, container->job, err) != 0)
+    return -1;
+  auto_strlist struct strlist argv = { 0 };
+  runtime_argv (oci, container, &argv);
+  const struct launch launch = { .argv = strlist_argv (&argv),
+                                 .stdout_fd = container->stdout_fd,
+                                 .stderr_fd = container->stderr_fd,
+                                 .user_namespace = oci->rootless,
+                                 .set_up = set_up_root,
+                                 .context = &root };
+  oci->pid = launch_start (&launch, &oci->pidfd, err);
+  if (oci->pid < 0)
+    {
+      oci->pid = 0;
+      return -1;
+    }
+  return oci->pidfd;
+}
+
+static void
+oci_signal (struct container_runtime *runtime, int number)
+{
+  const struct oci *oci = (const struct oci *) runtime;
+  if (oci->pid > 0)
+    (void) kill (oci->pid, number);
+}
+
+/* ---- ending ----------------------------------------------------------------------------- */
+
+static void
+read_usage (struct oci *oci, const struct rusage *used, struct container_exit *exit)
+{
+  exit->cpu_us = (used->ru_utime.tv_sec + used->ru_stime.tv_sec) * 1000000 + used->ru_utime.tv_usec
+                 + used->ru_stime.tv_usec;
+  exit->peak_memory = -1;
+  if (oci->cgroup == NULL)
+    return;
+  struct cgroup_usage after = { 0 };
+  cgroup_read (oci->cgroup, &after);
+  if (after.cpu_us >= 0 && oci->before.cpu_us >= 0)
+    exit->cpu_us = after.cpu_us - oci->before.cpu_us;
+  exit->peak_memory = after.peak_memory;
+  exit->oom = after.oom_kills > oci->before.oom_kills;
+}
+
+static int
+oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct error *err)
+{
+  struct oci *oci = (struct oci *) runtime;
+  struct rusage used = { 0 };
+  int status = 0;
+  while (wait4 (oci->pid, &status, 0, &used) < 0)
+    if (errno != EINTR)
+      return error_errno (err, errno, "waiting for the container");
+  oci->pid = 0;
+  auto_fd_ (&oci->pidfd);
+  *exit = (struct container_exit){ .exit_code = -1 };
+  read_usage (oci, &used, exit);
+  exit->signal = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
+  exit->exit_code = exit->signal != 0 ? 128 + exit->signal : WEXITSTATUS (status);
+  if (exit->exit_code > 128 && exit->exit_code < 128 + NSIG)
+    exit->signal = exit->exit_code - 128;
+  /* The runtime's own failures look like a command's exit code 1; only its log tells. */
+  return exit->exit_code == 0 || exit->oom ? 0 : oci_log_check (oci->log, err);
+}
+
+static const struct container_runtime_ops oci_ops = {
+  .prepare = oci_prepare,
+  .start = oci_start,
+  .signal = oci_signal,
+  .wait = oci_wait,
+  .describe = oci_describe,
+  .close = oci_close,
+};
+
+struct container_runtime *
+oci_runtime_open (const struct container_runtime_options *options, struct error *err)
+{
+  struct oci *oci = xcalloc (1, sizeof *oci);
+  oci->runtime.ops = &oci_ops;
+  oci->pidfd = -1;
+  oci->rootless = geteuid () != 0;
+  oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
+  oci->cgroup = cgroup_open (options->slot_name, &oci->no_cgroup);
+  oci->seccomp = seccomp_compile (NULL);
+  if (choose_program (oci, options->oci_program, err) == 0
+      && (oci->rootless || enter_mount_namespace (err) == 0))
+    return &oci->runtime;
+  oci_close (&oci->runtime);
+  return NULL;
+}
