@@ -334,6 +334,16 @@ append_rest (struct assembly *assembly, const struct fold *fold, struct error *e
 }
 
 static int
+link_reduce (const struct fold *fold, int shards_fd, struct error *err)
+{
+  auto_free char *folder = fold_reduce_folder_name (fold);
+  auto_free char *target = xasprintf ("../" RESULT_ATTEMPTS "/%s", folder);
+  if (folder != NULL && symlinkat (target, shards_fd, "reduce") != 0)
+    return error_errno (err, errno, "shards/reduce");
+  return 0;
+}
+
+static int
 link_shards (struct assembly *assembly, const struct fold *fold, struct error *err)
 {
   if (assembly->job->glob == NULL)
@@ -350,10 +360,10 @@ link_shards (struct assembly *assembly, const struct fold *fold, struct error *e
       auto_free char *target = xasprintf ("../" RESULT_ATTEMPTS "/%s", folder);
       char name[16];
       (void) snprintf (name, sizeof name, "%05u", i);
-      if (folder != NULL && symlinkat (target, shards, name) != 0 && errno != EEXIST)
+      if (folder != NULL && symlinkat (target, shards, name) != 0)
         return error_errno (err, errno, "shards/%s", name);
     }
-  return 0;
+  return link_reduce (fold, shards, err);
 }
 
 static int

@@ -1,13 +1,18 @@
 #include "merger/reduce.h"
 
-#include "common/clock.h"
+#include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/sys.h"
 #include "merger/verdict.h"
 #include "schemas/codec.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 bool
 reduce_is_wanted (const struct job *job, const struct fold *fold)
@@ -45,6 +50,31 @@ append_atom (struct buffer *atoms, const struct job *job, const char *folder, ui
   atom_append (atoms, &atom);
 }
 
+/* Puts a list that is too large for a message behind what the plan file holds. A second merger that does the same only wastes
+ * the space: the shard that was published first stays. */
+static int
+move_to_plan (struct shard *shard, const struct job *job, struct error *err)
+{
+  auto_fd int folder = result_open (job->results, err);
+  auto_fd int plan =
+      folder < 0 ? -1 : fs_open_beneath (folder, RESULT_PLAN, O_WRONLY | O_CREAT, 0644, err);
+  if (plan < 0)
+    return -1;
+  if (flock (plan, LOCK_EX) != 0)
+    return error_errno (err, errno, RESULT_PLAN);
+  off_t end = lseek (plan, 0, SEEK_END);
+  if (end < 0)
+    return error_errno (err, errno, RESULT_PLAN);
+  if (fs_write_all (plan, shard->atoms.data, shard->atoms.size, RESULT_PLAN, err) != 0)
+    return -1;
+  if (sys_fsync (plan) != 0)
+    return error_errno (err, errno, RESULT_PLAN);
+  shard->plan_offset = end;
+  shard->plan_length = (int64_t) shard->atoms.size;
+  buffer_release (&shard->atoms);
+  return 0;
+}
+
 int
 reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold, struct error *err)
 {
@@ -71,6 +101,8 @@ reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold,
   auto_digest struct digest *digest = digest_new ();
   digest_add (digest, shard.atoms.data, shard.atoms.size);
   digest_finish (digest, shard.digest);
+  if (shard.atoms.size > SHARD_INLINE_MAX && move_to_plan (&shard, job, err) != 0)
+    return -1;
   if (bus_publish_shard (bus, &shard, err) != 0)
     return -1;
   return bus_flush (bus, err);

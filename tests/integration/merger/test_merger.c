@@ -497,6 +497,7 @@ test_a_reduce_container_writes_the_tree (void **state)
   expect_file (scene, "outputs/o/sum", "reduced");
   assert_false (result_has (scene, "outputs/o/a"));
   expect_file (scene, "stdout", "out 0\nout 1\nout 2\n");
+  expect_file (scene, "shards/reduce/exit_code", "0\n");
   expect_valid_manifest (scene);
 }
 
