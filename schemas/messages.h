@@ -228,7 +228,7 @@ struct event
   enum on_conflict on_conflict; /* REMERGE */
 
   char *reason;     /* CANCELLED, FAILED */
-  char *class_name; /* FAILED: error_class_name */
+  char *class_name; /* FAILED: error_class_name; CANCELLED: "limit" when limits were passed */
 };
 
 void attempt_report_release (struct attempt_report *report);
