@@ -4,6 +4,7 @@
  *     STORE/images/SHA256/rootfs/  the unpacked image
  *     STORE/images/SHA256/config.json   its OCI image configuration
  *     STORE/tmp/                   what is being unpacked; a rename makes it an image
+ *     STORE/lock                   held while names and images change
  *
  * Two processes may import the same image at once, or one be killed: there is never half an image.
  */
@@ -17,9 +18,9 @@
 
 struct image
 {
-  char *digest;  /* "sha256:…" of the manifest */
-  char *rootfs;  /* absolute path */
-  char *config;  /* absolute path of the image configuration's JSON */
+  char *digest; /* "sha256:…" of the manifest */
+  char *rootfs; /* absolute path */
+  char *config; /* absolute path of the image configuration's JSON */
 };
 
 void image_release (struct image *image);
@@ -27,6 +28,9 @@ void image_release (struct image *image);
 
 /* SHOAL_IMAGES, else /var/lib/shoal/images for root, else $XDG_DATA_HOME (~/.local/share)/shoal/images. Absolute; the caller frees. */
 char *image_store_default (void);
+
+/* STORE as an absolute path; the caller frees. */
+char *image_store_absolute (const char *store, struct error *err);
 
 /* Looks NAME[:TAG] (tag default "latest") up. Unknown: ERROR_USER that says how to import it. */
 int image_store_find (const char *store, const char *name, struct image *image, struct error *err);
@@ -43,7 +47,7 @@ int image_store_list (const char *store,
                                    int64_t bytes),
                       void *context, struct error *err);
 
-/* Removes the name, and the image when no other name has it. */
+/* Removes the name, and all images that no name stands for then: this one, and those whose name was given to another. */
 int image_store_remove (const char *store, const char *name, struct error *err);
 
 #endif
