@@ -41,7 +41,8 @@ struct merge_job
   int64_t taken_up;          /* boot ms */
   int64_t told;              /* boot ms of the last status */
   bool news;                 /* something changed since */
-  bool reduce_published;     /* in this generation */
+  bool reduce_published;     /* in this generation, by this process */
+  bool workers_told;         /* likewise, that the job was given up */
   bool done;
 };
 
@@ -56,6 +57,7 @@ apply (struct merge_job *merge, const struct event *event, struct error *err)
     {
       merge->done = false;
       merge->reduce_published = false;
+      merge->workers_told = false;
       assembly_close (take (&merge->assembly));
     }
   if (change != FOLD_SUCCEEDED || merge->assembly == NULL)
@@ -202,14 +204,24 @@ check_limits (struct merge_job *merge, struct error *err)
   auto_free char *reason = verdict_give_up (&merge->job, merge->fold, age);
   if (reason == NULL)
     return 0;
-  const struct control control = {
-    .kind = CONTROL_CANCEL, .job_id = merge->job.id, .time = clock_wall_ms (), .reason = reason
-  };
   auto_free char *quoted = log_quote (reason);
   log_warn ("job_given_up", "job=%s reason=%s", merge->job.id, quoted);
-  /* The event first: it says why, and when it is there the control record is known to be ours. */
-  if (publish_cancelled (merge, reason, CLASS_LIMIT, control.time, err) != 0)
-    return -1;
+  return publish_cancelled (merge, reason, CLASS_LIMIT, clock_wall_ms (), err);
+}
+
+/* The workers of a job that was given up are told once the event says so; by each merger that takes it up, because the one that
+ * wrote the event may have died behind it. */
+static int
+stop_workers (struct merge_job *merge, struct error *err)
+{
+  if (merge->workers_told || !fold_given_up (merge->fold))
+    return 0;
+  merge->workers_told = true;
+  const char *reason = fold_cancel_reason (merge->fold);
+  const struct control control = { .kind = CONTROL_CANCEL,
+                                   .job_id = merge->job.id,
+                                   .time = fold_cancel_time (merge->fold),
+                                   .reason = (char *) (uintptr_t) reason };
   return bus_publish_control (merge->bus, &control, err);
 }
 
@@ -379,7 +391,7 @@ merge_job_tick (struct merge_job *merge, bool drained, struct error *err)
     return 0;
   if (!drained)
     return tell (merge, JOB_RUNNING, err);
-  if (check_limits (merge, err) != 0)
+  if (check_limits (merge, err) != 0 || stop_workers (merge, err) != 0)
     return -1;
   if (!fold_settled (merge->fold, is_impatient (merge)))
     {
