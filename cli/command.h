@@ -6,18 +6,24 @@
 #ifndef SHOAL_CLI_COMMAND_H
 #define SHOAL_CLI_COMMAND_H
 
+#include "cli/options.h"
 #include "common/error.h"
 
 #include <stdbool.h>
 
 enum exit_code
 {
-  EXIT_DONE = 0,         /* the job counts as done */
-  EXIT_JOB_FAILED = 1,   /* it doesn't: failed shards beyond the limits */
-  EXIT_USAGE = 2,        /* the command line or the input is wrong, nothing was started */
-  EXIT_MACHINE = 3,      /* the machine failed us: disk, runtime, image */
-  EXIT_CONFLICT = 4,     /* two shards wrote one path under `fail` */
+  EXIT_DONE = 0,       /* the job counts as done */
+  EXIT_JOB_FAILED = 1, /* it doesn't: failed shards beyond the limits */
+  EXIT_USAGE = 2,      /* the command line or the input is wrong, nothing was started */
+  EXIT_MACHINE = 3,    /* the machine failed us: disk, runtime, image */
+  EXIT_CONFLICT = 4,   /* two shards wrote one path under `fail` */
   EXIT_INTERRUPTED = 130,
+};
+
+enum
+{
+  COMMAND_TABLES = 3, /* option tables of a command, at most */
 };
 
 struct command
@@ -25,11 +31,12 @@ struct command
   const char *name;
   const char *synopsis; /* "run [options] IMAGE [ARG…]" */
   const char *summary;  /* one line */
-  const char *help;     /* at most a screen, with an example */
-  bool hidden;          /* not in `shoal help` */
+  const char *help;     /* what there is to say besides, with an example; the options are added */
+  const struct option_spec *options[COMMAND_TABLES]; /* its tables of options, NULL: none */
+  bool hidden;                                       /* not in `shoal help` */
 
-  /* ARGV[0] is the command's name. Returns an exit code, or -1 with ERR: its class gives the code
-   * (user 2, conflict 4, else 3). */
+  /* ARGV[0] is the command's name. Returns an exit code, OPTIONS_HELP when its help is wanted, or -1
+   * with ERR: its class gives the code (user 2, conflict 4, else 3). */
   int (*run) (int argc, char **argv, struct error *err);
 };
 

@@ -1,0 +1,149 @@
+/* shoal image: the local image store. */
+#include "cli/commands.h"
+#include "cli/json_text.h"
+#include "common/memory.h"
+#include "common/units.h"
+#include "worker/image_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct image_args
+{
+  const char *as;
+  const char *images;
+  bool json;
+};
+
+static int
+set_as (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  ((struct image_args *) context)->as = value;
+  return 0;
+}
+
+static int
+set_images (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  ((struct image_args *) context)->images = value;
+  return 0;
+}
+
+static int
+set_json (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct image_args *) context)->json = true;
+  return 0;
+}
+
+static const struct option_spec image_options[] = {
+  { 0, "as", NULL, "NAME[:TAG]", "import: the image's name", GROUP_OTHER, false, set_as },
+  { 0, "json", NULL, NULL, "list: an object a line", GROUP_OTHER, false, set_json },
+  { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_OTHER, false,
+    set_images },
+  { 0 },
+};
+
+static int
+print_image (void *context, const char *name, const char *digest, int64_t bytes)
+{
+  const struct image_args *args = context;
+  char size[UNITS_TEXT_SIZE];
+  if (!args->json)
+    {
+      (void) printf ("%s\t%.19s\t%s\n", name, digest, units_format_size (bytes, size));
+      return 0;
+    }
+  json_t *object = json_object ();
+  json_set_text (object, "name", name);
+  json_set_text (object, "digest", digest);
+  json_set_number (object, "bytes", bytes);
+  json_put_line (object, stdout);
+  return 0;
+}
+
+/* ---- actions: VALUE is the operand, NULL when there is none ------------------------------ */
+
+static int
+import (const struct image_args *args, const char *store, const char *value, struct error *err)
+{
+  if (args->as == NULL)
+    return error_set (err, ERROR_USER, "the name is missing: shoal image import %s --as NAME[:TAG]",
+                      value);
+  return image_store_import (store, value, args->as, err);
+}
+
+static int
+pull (const struct image_args *args, const char *store, const char *value, struct error *err)
+{
+  (void) args;
+  return image_store_pull (store, value, err);
+}
+
+static int
+list (const struct image_args *args, const char *store, const char *value, struct error *err)
+{
+  (void) value;
+  struct image_args copy = *args;
+  return image_store_list (store, print_image, &copy, err);
+}
+
+static int
+remove_image (const struct image_args *args, const char *store, const char *value,
+              struct error *err)
+{
+  (void) args;
+  return image_store_remove (store, value, err);
+}
+
+static const struct action
+{
+  const char *name;
+  int operands;
+  const char *synopsis;
+  int (*run) (const struct image_args *args, const char *store, const char *value,
+              struct error *err);
+} actions[] = {
+  { "import", 1, "image import SOURCE --as NAME[:TAG]", import },
+  { "pull", 1, "image pull REFERENCE", pull },
+  { "list", 0, "image list", list },
+  { "remove", 1, "image remove NAME", remove_image },
+};
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct image_args args = { 0 };
+  const struct option_set sets[] = { { image_options, &args } };
+  int first = options_operands (sets, 1, argc, argv, 1, -1, command_image.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_free char *store = args.images != NULL ? xstrdup (args.images) : image_store_default ();
+  for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+    {
+      const struct action *action = &actions[i];
+      if (strcmp (argv[first], action->name) != 0)
+        continue;
+      if (argc - first - 1 != action->operands)
+        return error_set (err, ERROR_USER, "expected: shoal %s", action->synopsis);
+      return action->run (&args, store, action->operands > 0 ? argv[first + 1] : NULL, err);
+    }
+  return error_set (err, ERROR_USER, "image %s: expected import, pull, list or remove",
+                    argv[first]);
+}
+
+const struct command command_image = {
+  .name = "image",
+  .synopsis = "image import SOURCE --as NAME[:TAG] | pull REFERENCE | list | remove NAME",
+  .summary = "the local images: import, pull, list, remove",
+  .help = "SOURCE is an OCI layout folder, an OCI archive or a Docker archive. pull goes to a\n"
+          "registry by skopeo.\n"
+          "\n"
+          "  shoal image import imagemagick.oci --as imagemagick\n",
+  .options = { image_options },
+  .run = run,
+};

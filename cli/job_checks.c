@@ -1,0 +1,242 @@
+/* What is checked of a job before it is one, and whether two are the same. */
+#include "cli/job_options.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/path.h"
+#include "common/result.h"
+#include "producer/slicer.h"
+#include "worker/image_store.h"
+
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* ---- what wasn't said ------------------------------------------------------------------- */
+
+/* "20261123-150607-4f2a": sorts by time. */
+static char *
+make_id (void)
+{
+  time_t now = (time_t) (clock_wall_ms () / 1000);
+  struct tm utc = { 0 };
+  (void) gmtime_r (&now, &utc);
+  char text[32];
+  (void) strftime (text, sizeof text, "%Y%m%d-%H%M%S", &utc);
+  uint16_t random = 0;
+  if (getrandom (&random, sizeof random, 0) < 0)
+    random = (uint16_t) getpid ();
+  return xasprintf ("%s-%04x", text, random);
+}
+
+/* A local SOURCE as an absolute path; one that isn't there stays as it is, for slicer_check to say so. */
+static void
+make_absolute (char **source)
+{
+  const char *path = strncmp (*source, "file://", 7) == 0 ? *source + 7 : *source;
+  if (strstr (path, "://") != NULL)
+    return;
+  char *absolute = realpath (path, NULL);
+  if (absolute == NULL)
+    return;
+  free (*source);
+  *source = absolute;
+}
+
+/* ---- checks ----------------------------------------------------------------------------- */
+
+static int
+check_outputs (const struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->output_count; i++)
+    {
+      const struct output *output = &job->outputs[i];
+      if (strcmp (output->path, "/") == 0)
+        return error_set (err, ERROR_USER, "the output %s can't be the container's root",
+                          output->name);
+      for (size_t j = 0; j < i; j++)
+        {
+          const struct output *other = &job->outputs[j];
+          if (strcmp (output->name, other->name) == 0)
+            return error_set (err, ERROR_USER, "two outputs of the name %s: %s and %s",
+                              output->name, other->path, output->path);
+          if (path_below (output->path, other->path) != NULL
+              || path_below (other->path, output->path) != NULL)
+            return error_set (err, ERROR_USER, "the outputs %s:%s and %s:%s lie inside each other",
+                              other->name, other->path, output->name, output->path);
+        }
+      for (size_t j = 0; j < job->volume_count; j++)
+        if (path_below (job->volumes[j].path, output->path) != NULL
+            && path_below (output->path, job->volumes[j].path) == NULL)
+          return error_set (err, ERROR_USER, "the input volume %s lies inside the output %s:%s",
+                            job->volumes[j].path, output->name, output->path);
+    }
+  return 0;
+}
+
+/* An option of slicing without a pattern would do nothing: that is hardly what was meant. */
+static int
+check_sense (const struct job *job, struct error *err)
+{
+  const char *pointless = job->glob != NULL        ? NULL
+                          : job->batch_size != 1   ? "--batch-size"
+                          : job->batch_bytes != -1 ? "--batch-bytes"
+                          : job->shards != -1      ? "--shards"
+                          : job->exclude.count > 0 ? "--exclude"
+                          : job->base_path != NULL ? "--base-path"
+                                                   : NULL;
+  if (pointless != NULL)
+    return error_set (err, ERROR_USER, "%s does nothing without --glob", pointless);
+  if (job->reduce_image == NULL && job->reduce_command.count > 0)
+    return error_set (err, ERROR_USER, "--reduce-command does nothing without --reduce IMAGE");
+  return 0;
+}
+
+/* The result mustn't grow inside a folder that is just being listed. */
+static int
+check_place (const struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->volume_count; i++)
+    if (job->volumes[i].source[0] == '/'
+        && path_below (job->results, job->volumes[i].source) != NULL)
+      return error_set (
+          err, ERROR_USER,
+          "the result %s would lie inside the input %s: choose another place by --results",
+          job->results, job->volumes[i].source);
+  return 0;
+}
+
+int
+job_args_finish (struct job_args *args, struct error *err)
+{
+  struct job *job = &args->job;
+  if (!args->has_id)
+    job->id = make_id ();
+  job->submitted = clock_wall_ms ();
+  job->results = result_place (args->results != NULL ? args->results : job->id, err);
+  if (job->results == NULL)
+    return error_wrap (err, "--results");
+  for (size_t i = 0; i < job->volume_count; i++)
+    make_absolute (&job->volumes[i].source);
+  if (check_sense (job, err) != 0 || slicer_check (job, err) != 0 || check_outputs (job, err) != 0)
+    return -1;
+  return check_place (job, err);
+}
+
+int
+job_check_images (const struct job *job, const char *images, struct error *err)
+{
+  if (strcmp (job->runtime, "oci") != 0)
+    return 0;
+  auto_free char *store = images != NULL ? xstrdup (images) : image_store_default ();
+  const char *const names[] = { job->image, job->reduce_image };
+  for (size_t i = 0; i < 2; i++)
+    {
+      auto_image struct image image = { 0 };
+      if (names[i] != NULL && image_store_find (store, names[i], &image, err) != 0)
+        return -1;
+    }
+  return 0;
+}
+
+/* ---- comparing -------------------------------------------------------------------------- */
+
+static bool
+same_text (const char *a, const char *b)
+{
+  return a == NULL || b == NULL ? a == b : strcmp (a, b) == 0;
+}
+
+static bool
+same_list (const struct strlist *a, const struct strlist *b)
+{
+  if (a->count != b->count)
+    return false;
+  for (size_t i = 0; i < a->count; i++)
+    if (strcmp (a->items[i], b->items[i]) != 0)
+      return false;
+  return true;
+}
+
+static bool
+same_volumes (const struct job *a, const struct job *b)
+{
+  if (a->volume_count != b->volume_count)
+    return false;
+  for (size_t i = 0; i < a->volume_count; i++)
+    if (strcmp (a->volumes[i].source, b->volumes[i].source) != 0
+        || strcmp (a->volumes[i].path, b->volumes[i].path) != 0
+        || a->volumes[i].shared != b->volumes[i].shared)
+      return false;
+  return true;
+}
+
+static bool
+same_outputs (const struct job *a, const struct job *b)
+{
+  if (a->output_count != b->output_count)
+    return false;
+  for (size_t i = 0; i < a->output_count; i++)
+    if (strcmp (a->outputs[i].name, b->outputs[i].name) != 0
+        || strcmp (a->outputs[i].path, b->outputs[i].path) != 0)
+      return false;
+  return true;
+}
+
+static bool
+same_codes (const struct codes *a, const struct codes *b)
+{
+  return memcmp (a->has, b->has, sizeof a->has) == 0;
+}
+
+const char *
+job_difference (const struct job *a, const struct job *b)
+{
+  const struct
+  {
+    const char *option;
+    bool same;
+  } fields[] = {
+    { "the image", same_text (a->image, b->image) },
+    { "the command", same_list (&a->command, &b->command) },
+    { "--volume", same_volumes (a, b) },
+    { "--glob", same_text (a->glob, b->glob) },
+    { "--base-path", same_text (a->base_path, b->base_path) },
+    { "--batch-size", a->batch_size == b->batch_size },
+    { "--batch-bytes", a->batch_bytes == b->batch_bytes },
+    { "--shards", a->shards == b->shards },
+    { "--exclude", same_list (&a->exclude, &b->exclude) },
+    { "--symlinks", a->symlinks == b->symlinks },
+    { "--stage", a->stage == b->stage },
+    { "--output", same_outputs (a, b) },
+    { "--on-conflict", a->on_conflict == b->on_conflict },
+    { "--reduce", same_text (a->reduce_image, b->reduce_image) },
+    { "--reduce-command", same_list (&a->reduce_command, &b->reduce_command) },
+    { "--env", same_list (&a->env, &b->env) && a->needs_count == b->needs_count },
+    { "--workdir", same_text (a->workdir, b->workdir) },
+    { "--user", same_text (a->user, b->user) },
+    { "--entrypoint",
+      a->has_entrypoint == b->has_entrypoint && same_list (&a->entrypoint, &b->entrypoint) },
+    { "--network", a->network == b->network },
+    { "--read-only", a->read_only == b->read_only },
+    { "--tmpfs", same_list (&a->tmpfs, &b->tmpfs) },
+    { "--runtime", same_text (a->runtime, b->runtime) },
+    { "--memory", a->memory == b->memory },
+    { "--cpus", a->cpus == b->cpus },
+    { "--pids-limit", a->pids == b->pids },
+    { "--timeout", a->timeout_ms == b->timeout_ms },
+    { "--job-timeout", a->job_timeout_ms == b->job_timeout_ms },
+    { "--log-limit", a->log_limit == b->log_limit },
+    { "--retries", a->retries == b->retries },
+    { "--fail-on", same_codes (&a->fail_on, &b->fail_on) },
+    { "--success-codes", same_codes (&a->success_codes, &b->success_codes) },
+    { "--min-success", a->min_success == b->min_success },
+    { "--max-failures",
+      a->max_failures == b->max_failures && a->max_failures_bp == b->max_failures_bp },
+  };
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+    if (!fields[i].same)
+      return fields[i].option;
+  return NULL;
+}

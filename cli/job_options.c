@@ -1,0 +1,424 @@
+#include "cli/job_options.h"
+
+#include "cli/words.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum
+{
+  ENV_FILE_MAX = 4 << 20, /* bytes */
+  NAME_LENGTH_MAX = 255,
+};
+
+#define COUNT_MAX ((int64_t) 1000000000)
+
+/* Defines the setter NAME for a struct job_args *args. */
+#define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
+
+#define JOB(context) (&((struct job_args *) (context))->job)
+
+static void
+replace (char **slot, const char *value)
+{
+  free (*slot);
+  *slot = xstrdup (value);
+}
+
+/* ---- inputs and slicing ----------------------------------------------------------------- */
+
+/* "SRC:/PATH" at its last ":/"; a SRC may hold colons itself (s3://…). Docker's ":ro" is taken for what it is. */
+static int
+split_mount (const char *value, const char *expected, char **left, char **path, struct error *err)
+{
+  auto_free char *text = xstrdup (value);
+  size_t length = strlen (text);
+  if (length > 3 && strcmp (text + length - 3, ":rw") == 0)
+    return error_set (err, ERROR_USER, "%s: inputs are read-only; an output is -o NAME:PATH",
+                      value);
+  if (length > 3 && strcmp (text + length - 3, ":ro") == 0)
+    text[length - 3] = '\0';
+  char *cut = NULL;
+  for (char *at = strstr (text, ":/"); at != NULL; at = strstr (at + 1, ":/"))
+    cut = at;
+  if (cut == NULL || cut == text || cut[2] == '/')
+    return error_set (err, ERROR_USER, "\"%s\": expected %s, PATH beginning with a slash", value,
+                      expected);
+  *cut = '\0';
+  *path = path_normal (cut + 1, err);
+  if (*path == NULL)
+    return -1;
+  *left = xstrdup (text);
+  return 0;
+}
+
+static int
+add_volume (struct job *job, const char *value, bool shared, struct error *err)
+{
+  struct volume volume = { .shared = shared };
+  if (split_mount (value, "SRC:PATH", &volume.source, &volume.path, err) != 0)
+    return -1;
+  job->volumes = xrealloc (job->volumes, job->volume_count + 1, sizeof *job->volumes);
+  job->volumes[job->volume_count++] = volume;
+  return 0;
+}
+
+SETTER (volume) { return add_volume (JOB (context), value, false, err); }
+
+SETTER (volume_shared) { return add_volume (JOB (context), value, true, err); }
+
+SETTER (glob)
+{
+  (void) err;
+  replace (&JOB (context)->glob, value);
+  return 0;
+}
+
+SETTER (base_path)
+{
+  (void) err;
+  replace (&JOB (context)->base_path, value);
+  return 0;
+}
+
+SETTER (batch_size)
+{
+  return units_parse_number (value, 1, COUNT_MAX, &JOB (context)->batch_size, err);
+}
+
+SETTER (batch_bytes) { return units_parse_size (value, &JOB (context)->batch_bytes, err); }
+
+SETTER (shards) { return units_parse_number (value, 1, COUNT_MAX, &JOB (context)->shards, err); }
+
+SETTER (exclude)
+{
+  (void) err;
+  strlist_add (&JOB (context)->exclude, value);
+  return 0;
+}
+
+/* Reads one of a few names; LIST is what was expected. */
+static int
+choose (int (*from_name) (const char *name), const char *value, const char *list, struct error *err)
+{
+  int choice = from_name (value);
+  return choice >= 0 ? choice : error_set (err, ERROR_USER, "\"%s\" is none of %s", value, list);
+}
+
+SETTER (symlinks)
+{
+  int choice = choose (symlinks_from_name, value, "beneath, follow, skip", err);
+  JOB (context)->symlinks = choice < 0 ? SYMLINKS_BENEATH : (enum symlinks) choice;
+  return choice < 0 ? -1 : 0;
+}
+
+SETTER (stage)
+{
+  int choice = choose (stage_mode_from_name, value, "auto, link, copy, bind", err);
+  JOB (context)->stage = choice < 0 ? STAGE_AUTO : (enum stage_mode) choice;
+  return choice < 0 ? -1 : 0;
+}
+
+/* ---- outputs ---------------------------------------------------------------------------- */
+
+SETTER (output)
+{
+  struct job *job = JOB (context);
+  const char *cut = strstr (value, ":/");
+  auto_free char *name = cut == NULL ? NULL : xstrndup (value, (size_t) (cut - value));
+  if (name == NULL || name[0] == '\0' || strchr (name, '/') != NULL || strcmp (name, ".") == 0
+      || strcmp (name, "..") == 0 || strlen (name) > NAME_LENGTH_MAX)
+    return error_set (
+        err, ERROR_USER,
+        "\"%s\": expected NAME:PATH, NAME a folder's name, PATH beginning with a slash", value);
+  char *path = path_normal (cut + 1, err);
+  if (path == NULL)
+    return -1;
+  job->outputs = xrealloc (job->outputs, job->output_count + 1, sizeof *job->outputs);
+  job->outputs[job->output_count++] = (struct output){ .name = take (&name), .path = path };
+  return 0;
+}
+
+SETTER (on_conflict)
+{
+  int choice = choose (on_conflict_from_name, value, "fail, first, last, rename, concat", err);
+  JOB (context)->on_conflict = choice < 0 ? CONFLICT_FAIL : (enum on_conflict) choice;
+  return choice < 0 ? -1 : 0;
+}
+
+SETTER (reduce)
+{
+  (void) err;
+  replace (&JOB (context)->reduce_image, value);
+  return 0;
+}
+
+SETTER (reduce_command) { return words_split (value, &JOB (context)->reduce_command, err); }
+
+/* ---- container -------------------------------------------------------------------------- */
+
+/* "NAME=VALUE", or "NAME": its value in our own environment, nothing when it has none there. SHOAL_SHARD_COUNT by name
+ * is the wish to be told. */
+static int
+add_env (struct job *job, const char *text, struct error *err)
+{
+  if (text[0] == '=' || text[0] == '\0')
+    return error_set (err, ERROR_USER, "\"%s\": expected NAME=VALUE or NAME", text);
+  if (strchr (text, '=') != NULL)
+    strlist_add (&job->env, text);
+  else if (strcmp (text, "SHOAL_SHARD_COUNT") == 0)
+    job->needs_count = true;
+  else if (getenv (text) != NULL)
+    strlist_addf (&job->env, "%s=%s", text, getenv (text));
+  return 0;
+}
+
+SETTER (env) { return add_env (JOB (context), value, err); }
+
+SETTER (env_file)
+{
+  auto_buffer struct buffer text = { 0 };
+  if (fs_read_file (AT_FDCWD, value, ENV_FILE_MAX, &text, err) != 0)
+    return -1;
+  char *rest = text.data == NULL ? (char[]){ "" } : text.data;
+  int number = 0;
+  for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))
+    {
+      number++;
+      line[strcspn (line, "\r")] = '\0';
+      line += strspn (line, " \t");
+      if (line[0] != '\0' && line[0] != '#' && add_env (JOB (context), line, err) != 0)
+        return error_wrap (err, "%s: line %d", value, number);
+    }
+  return 0;
+}
+
+SETTER (workdir)
+{
+  if (value[0] != '/')
+    return error_set (err, ERROR_USER, "\"%s\": expected a path beginning with a slash", value);
+  replace (&JOB (context)->workdir, value);
+  return 0;
+}
+
+SETTER (user)
+{
+  (void) err;
+  replace (&JOB (context)->user, value);
+  return 0;
+}
+
+SETTER (entrypoint)
+{
+  struct job *job = JOB (context);
+  (void) err;
+  job->has_entrypoint = true;
+  strlist_release (&job->entrypoint);
+  if (value[0] != '\0')
+    strlist_add (&job->entrypoint, value);
+  return 0;
+}
+
+SETTER (network)
+{
+  int choice = choose (network_from_name, value, "none, host", err);
+  JOB (context)->network = choice < 0 ? NETWORK_NONE : (enum network) choice;
+  return choice < 0 ? -1 : 0;
+}
+
+SETTER (read_only)
+{
+  (void) value;
+  (void) err;
+  JOB (context)->read_only = true;
+  return 0;
+}
+
+SETTER (tmpfs)
+{
+  if (value[0] != '/')
+    return error_set (err, ERROR_USER, "\"%s\": expected PATH or PATH:size=SIZE", value);
+  strlist_add (&JOB (context)->tmpfs, value);
+  return 0;
+}
+
+SETTER (runtime)
+{
+  if (strcmp (value, "oci") != 0 && strcmp (value, "process") != 0)
+    return error_set (err, ERROR_USER, "\"%s\" is none of oci, process", value);
+  replace (&JOB (context)->runtime, value);
+  return 0;
+}
+
+/* ---- limits ----------------------------------------------------------------------------- */
+
+SETTER (memory) { return units_parse_size (value, &JOB (context)->memory, err); }
+
+SETTER (cpus) { return units_parse_cpus (value, &JOB (context)->cpus, err); }
+
+SETTER (pids_limit) { return units_parse_number (value, 1, INT32_MAX, &JOB (context)->pids, err); }
+
+SETTER (timeout) { return units_parse_duration (value, &JOB (context)->timeout_ms, err); }
+
+SETTER (job_timeout) { return units_parse_duration (value, &JOB (context)->job_timeout_ms, err); }
+
+SETTER (log_limit) { return units_parse_size (value, &JOB (context)->log_limit, err); }
+
+/* ---- when something fails --------------------------------------------------------------- */
+
+SETTER (retries)
+{
+  int64_t number = 0;
+  if (units_parse_number (value, 0, 1000, &number, err) != 0)
+    return -1;
+  JOB (context)->retries = (int32_t) number;
+  return 0;
+}
+
+SETTER (fail_on) { return units_parse_codes (value, &JOB (context)->fail_on, err); }
+
+SETTER (success_codes) { return units_parse_codes (value, &JOB (context)->success_codes, err); }
+
+SETTER (min_success) { return units_parse_percent (value, &JOB (context)->min_success, err); }
+
+SETTER (max_failures)
+{
+  struct job *job = JOB (context);
+  job->max_failures = -1;
+  job->max_failures_bp = -1;
+  if (strchr (value, '%') != NULL)
+    return units_parse_percent (value, &job->max_failures_bp, err);
+  return units_parse_number (value, 0, COUNT_MAX, &job->max_failures, err);
+}
+
+/* ---- where ------------------------------------------------------------------------------ */
+
+SETTER (results)
+{
+  (void) err;
+  replace (&((struct job_args *) context)->results, value);
+  return 0;
+}
+
+SETTER (id)
+{
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  struct job_args *args = context;
+  size_t length = strlen (value);
+  if (length == 0 || length > 128 || strspn (value, allowed) != length || value[0] == '.'
+      || value[0] == '-')
+    return error_set (
+        err, ERROR_USER,
+        "\"%s\": expected 1 to 128 letters, digits, '.', '_' or '-', the first a letter, "
+        "a digit or '_'",
+        value);
+  replace (&args->job.id, value);
+  args->has_id = true;
+  return 0;
+}
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+const struct option_spec job_options[] = {
+  { 'v', "volume", "input-volumes", "SRC:PATH", "folder SRC at PATH, sliced; repeatable",
+    GROUP_INPUT, false, set_volume },
+  { 0, "volume-shared", NULL, "SRC:PATH", "folder whole and read-only for each shard", GROUP_INPUT,
+    false, set_volume_shared },
+  { 0, "glob", "sharding-glob-pattern", "PATTERN", "what becomes an atom; absent: one shard",
+    GROUP_INPUT, false, set_glob },
+  { 0, "base-path", "sharding-base-path", "PATH",
+    "the pattern starts here; default: as deep as it can", GROUP_INPUT, false, set_base_path },
+  { 0, "batch-size", "sharding-batch-size", "N", "atoms a shard, default 1", GROUP_INPUT, false,
+    set_batch_size },
+  { 0, "batch-bytes", NULL, "SIZE", "a shard closes at SIZE as well", GROUP_INPUT, true,
+    set_batch_bytes },
+  { 0, "shards", NULL, "N", "this many shards instead of a batch size", GROUP_INPUT, true,
+    set_shards },
+  { 0, "exclude", NULL, "PATTERN", "not what matches this; repeatable", GROUP_INPUT, true,
+    set_exclude },
+  { 0, "symlinks", NULL, "HOW", "links in inputs: beneath, follow, skip", GROUP_INPUT, true,
+    set_symlinks },
+  { 0, "stage", NULL, "HOW", "getting files in: auto, link, copy, bind", GROUP_INPUT, true,
+    set_stage },
+
+  { 'o', "output", "output-volumes", "NAME:PATH", "folder of the container to be kept; repeatable",
+    GROUP_OUTPUT, false, set_output },
+  { 0, "on-conflict", NULL, "POLICY", "fail, first, last, rename or concat", GROUP_OUTPUT, false,
+    set_on_conflict },
+  { 0, "reduce", NULL, "IMAGE", "one more container for all outputs", GROUP_OUTPUT, true,
+    set_reduce },
+  { 0, "reduce-command", NULL, "WORDS", "its command, quoted as in a shell", GROUP_OUTPUT, true,
+    set_reduce_command },
+  { 0, "results", NULL, "DIR", "where the result stands, default ./ID", GROUP_OUTPUT, false,
+    set_results },
+  { 0, "id", NULL, "ID", "the job's id, default made from the time", GROUP_OUTPUT, true, set_id },
+
+  { 'e', "env", NULL, "NAME[=VALUE]", "environment; repeatable", GROUP_CONTAINER, false, set_env },
+  { 0, "env-file", NULL, "FILE", "environment, a line each", GROUP_CONTAINER, true, set_env_file },
+  { 'w', "workdir", NULL, "PATH", "working folder", GROUP_CONTAINER, true, set_workdir },
+  { 'u', "user", NULL, "USER[:GROUP]", "who runs the command", GROUP_CONTAINER, true, set_user },
+  { 0, "entrypoint", NULL, "PROGRAM", "instead of the image's", GROUP_CONTAINER, true,
+    set_entrypoint },
+  { 0, "network", NULL, "none|host", "default none", GROUP_CONTAINER, true, set_network },
+  { 0, "read-only", NULL, NULL, "the root file system can't be written", GROUP_CONTAINER, true,
+    set_read_only },
+  { 0, "tmpfs", NULL, "PATH[:size=SIZE]", "memory at PATH; repeatable", GROUP_CONTAINER, true,
+    set_tmpfs },
+  { 0, "runtime", NULL, "oci|process", "process: no container at all", GROUP_CONTAINER, true,
+    set_runtime },
+
+  { 'm', "memory", NULL, "SIZE", "of a container", GROUP_LIMITS, false, set_memory },
+  { 0, "cpus", NULL, "N", "of a container, e.g. 1.5", GROUP_LIMITS, true, set_cpus },
+  { 0, "pids-limit", NULL, "N", "processes of a container", GROUP_LIMITS, true, set_pids_limit },
+  { 0, "timeout", NULL, "DURATION", "of an attempt, e.g. 90s, 5m", GROUP_LIMITS, false,
+    set_timeout },
+  { 0, "job-timeout", NULL, "DURATION", "of the job", GROUP_LIMITS, true, set_job_timeout },
+  { 0, "log-limit", NULL, "SIZE", "kept of stdout and stderr each, default 1g", GROUP_LIMITS, true,
+    set_log_limit },
+
+  { 0, "retries", NULL, "N", "after the first attempt, default 2", GROUP_FAILURE, false,
+    set_retries },
+  { 0, "fail-on", NULL, "CODES", "exit codes that aren't retried, e.g. 2,64-78", GROUP_FAILURE,
+    true, set_fail_on },
+  { 0, "success-codes", NULL, "CODES", "exit codes that count as success", GROUP_FAILURE, true,
+    set_success_codes },
+  { 0, "min-success", NULL, "P%", "done if so many succeed, default 100%", GROUP_FAILURE, false,
+    set_min_success },
+  { 0, "max-failures", NULL, "N|P%", "give up beyond so many failed shards", GROUP_FAILURE, false,
+    set_max_failures },
+  { 0 },
+};
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+void
+job_args_init (struct job_args *args)
+{
+  *args = (struct job_args){ 0 };
+  job_init (&args->job);
+}
+
+void
+job_args_release (struct job_args *args)
+{
+  job_release (&args->job);
+  free (args->results);
+  args->results = NULL;
+}
+
+int
+job_args_operands (struct job_args *args, int count, char **operands, const char *synopsis,
+                   struct error *err)
+{
+  if (count < 1)
+    return error_set (err, ERROR_USER, "the image is missing: shoal %s", synopsis);
+  replace (&args->job.image, operands[0]);
+  int first = count > 1 && strcmp (operands[1], "--") == 0 ? 2 : 1;
+  for (int i = first; i < count; i++)
+    strlist_add (&args->job.command, operands[i]);
+  return 0;
+}

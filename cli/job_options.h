@@ -1,0 +1,40 @@
+/* job_options.h — the options that say what a job is: the one table that run and plan go by.
+ *
+ * Setters write into a struct job_args; job_args_finish then fills in what wasn't said and checks what can be checked without
+ * listing the inputs.
+ */
+#ifndef SHOAL_CLI_JOB_OPTIONS_H
+#define SHOAL_CLI_JOB_OPTIONS_H
+
+#include "cli/options.h"
+#include "schemas/messages.h"
+
+struct job_args
+{
+  struct job job;
+  bool has_id; /* --id was given */
+  char *results;
+};
+
+void job_args_init (struct job_args *args);
+void job_args_release (struct job_args *args);
+#define auto_job_args AUTO (job_args_release)
+
+extern const struct option_spec job_options[];
+
+/* Takes IMAGE and its arguments (a "--" between them is dropped). */
+int job_args_operands (struct job_args *args, int count, char **operands, const char *synopsis,
+                       struct error *err);
+
+/* Makes sources and the result's place absolute, gives the job an id if it has none, and checks it (slicer_check
+ * among others). ERROR_USER. */
+int job_args_finish (struct job_args *args, struct error *err);
+
+/* Checks that IMAGES (NULL: the default store) has the job's images. ERROR_USER. */
+int job_check_images (const struct job *job, const char *images, struct error *err);
+
+/* The name of the first option in which the two jobs differ ("--batch-size"), NULL when they ask for the same; id and
+ * time of submission don't count. */
+const char *job_difference (const struct job *a, const struct job *b);
+
+#endif

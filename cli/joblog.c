@@ -1,0 +1,87 @@
+#include "cli/joblog.h"
+
+#include "cli/words.h"
+#include "common/fs.h"
+#include "common/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static const char header[] =
+    "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+struct joblog
+{
+  int fd;
+  char *name;
+  char *map_command;
+  char *reduce_command;
+};
+
+/* One line: a tab or newline in an argument would break the columns. */
+static char *
+command_line (const char *image, const struct strlist *command)
+{
+  auto_free char *joined = words_join (image, command);
+  return words_line (joined);
+}
+
+struct joblog *
+joblog_open (const char *file, const struct job *job, struct error *err)
+{
+  auto_fd int fd = open (file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  struct stat about;
+  if (fd < 0 || fstat (fd, &about) != 0)
+    {
+      (void) error_errno (err, errno, "--joblog %s", file);
+      return NULL;
+    }
+  if (about.st_size == 0 && fs_write_all (fd, header, sizeof header - 1, file, err) != 0)
+    return NULL;
+  struct joblog *joblog = xcalloc (1, sizeof *joblog);
+  joblog->fd = take_fd (&fd);
+  joblog->name = xstrdup (file);
+  joblog->map_command = command_line (job->image, &job->command);
+  if (job->reduce_image != NULL)
+    joblog->reduce_command = command_line (job->reduce_image, &job->reduce_command);
+  return joblog;
+}
+
+/* The host in a writer's name, "worker-HOST-4711"; the caller frees. */
+static char *
+host_of (const char *writer)
+{
+  const char *begin = writer == NULL ? NULL : strchr (writer, '-');
+  const char *end = writer == NULL ? NULL : strrchr (writer, '-');
+  if (begin == NULL || end <= begin)
+    return xstrdup (":");
+  return xstrndup (begin + 1, (size_t) (end - begin - 1));
+}
+
+int
+joblog_add (struct joblog *joblog, const struct event *event, struct error *err)
+{
+  const struct attempt_report *report = &event->report;
+  auto_free char *host = host_of (event->writer);
+  bool reduce = event->shard_kind == SHARD_REDUCE && joblog->reduce_command != NULL;
+  auto_buffer struct buffer line = { 0 };
+  buffer_printf (&line, "%u\t%s\t%.3f\t%10.3f\t%lld\t%lld\t%d\t%d\t%s\n", event->index, host,
+                 (double) report->started / 1000, (double) (report->ended - report->started) / 1000,
+                 (long long) (report->bytes_in > 0 ? report->bytes_in : 0),
+                 (long long) (report->bytes_out > 0 ? report->bytes_out : 0), report->exit_code,
+                 report->signal, reduce ? joblog->reduce_command : joblog->map_command);
+  return fs_write_all (joblog->fd, line.data, line.size, joblog->name, err);
+}
+
+void
+joblog_close (struct joblog *joblog)
+{
+  if (joblog == NULL)
+    return;
+  auto_fd_ (&joblog->fd);
+  free (joblog->name);
+  free (joblog->map_command);
+  free (joblog->reduce_command);
+  free (joblog);
+}

@@ -1,0 +1,284 @@
+#include "cli/log_reader.h"
+
+#include "cli/words.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/result.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+  CHUNK = 64 << 10,
+  TICK_MS = 100,
+};
+
+struct log_source
+{
+  uint32_t index;
+  bool reduce;
+  char *attempt; /* the folder's name; NULL: none began */
+  int fds[2];    /* stdout, stderr; -1: not open (yet) */
+  bool ended;    /* nothing more will come of this attempt */
+};
+
+struct log_reader *
+log_reader_new (const struct session *session)
+{
+  struct log_reader *reader = xcalloc (1, sizeof *reader);
+  reader->session = session;
+  return reader;
+}
+
+static void
+drop_attempt (struct log_source *source)
+{
+  free (source->attempt);
+  source->attempt = NULL;
+  for (int stream = 0; stream < 2; stream++)
+    {
+      auto_fd_ (&source->fds[stream]);
+      source->fds[stream] = -1;
+    }
+  source->ended = false;
+}
+
+void
+log_reader_free (struct log_reader *reader)
+{
+  if (reader == NULL)
+    return;
+  for (size_t i = 0; i < reader->count; i++)
+    drop_attempt (&reader->sources[i]);
+  free (reader->sources);
+  free (reader);
+}
+
+static struct log_source *
+add_source (struct log_reader *reader, uint32_t index, bool reduce)
+{
+  reader->sources = xrealloc (reader->sources, reader->count + 1, sizeof *reader->sources);
+  struct log_source *source = &reader->sources[reader->count++];
+  *source = (struct log_source){ .index = index, .reduce = reduce, .fds = { -1, -1 } };
+  return source;
+}
+
+void
+log_reader_want (struct log_reader *reader, uint32_t index)
+{
+  (void) add_source (reader, index, false);
+}
+
+void
+log_reader_want_reduce (struct log_reader *reader)
+{
+  (void) add_source (reader, 0, true);
+}
+
+static struct log_source *
+find_source (struct log_reader *reader, const struct event *event)
+{
+  bool reduce = event->shard_kind == SHARD_REDUCE;
+  for (size_t i = 0; i < reader->count; i++)
+    if (reader->sources[i].reduce == reduce && (reduce || reader->sources[i].index == event->index))
+      return &reader->sources[i];
+  return reader->everything ? add_source (reader, event->index, reduce) : NULL;
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+/* Opens what is there by now. */
+static void
+open_files (struct log_reader *reader, struct log_source *source)
+{
+  static const char *const names[] = { "stdout", "stderr" };
+  static const char *const folders[] = { RESULT_TMP, RESULT_ATTEMPTS };
+  if (source->attempt == NULL)
+    return;
+  /* The tree may have been exchanged meanwhile: the state's folder is found anew. */
+  auto_fd int root = result_open (reader->session->place, NULL);
+  for (int stream = 0; root >= 0 && stream < 2; stream++)
+    for (int i = 0; i < 2 && source->fds[stream] < 0; i++)
+      {
+        auto_free char *path = xasprintf ("%s/%s/%s", folders[i], source->attempt, names[stream]);
+        if ((reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
+          source->fds[stream] = fs_open_beneath (root, path, O_RDONLY, 0, NULL);
+      }
+}
+
+static void
+put_headline (struct log_reader *reader, size_t number, int stream)
+{
+  bool changed = reader->speaker != number + 1 || reader->speaking != stream;
+  reader->speaker = number + 1;
+  reader->speaking = stream;
+  if (!reader->headlines || !changed)
+    return;
+  const struct log_source *source = &reader->sources[number];
+  FILE *out = stream == 0 ? stdout : stderr;
+  const char *what = stream == 0 ? "stdout" : "stderr";
+  if (source->reduce)
+    (void) fprintf (out, "==> reduce, %s <==\n", what);
+  else
+    (void) fprintf (out, "==> shard %u, %s <==\n", source->index, what);
+}
+
+/* Copies what one stream has new. */
+static int
+drain_stream (struct log_reader *reader, size_t number, int stream, struct error *err)
+{
+  char chunk[CHUNK];
+  for (;;)
+    {
+      ssize_t got = read (reader->sources[number].fds[stream], chunk, sizeof chunk);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        return error_errno (err, errno, "reading a log");
+      if (got == 0)
+        return 0;
+      put_headline (reader, number, stream);
+      FILE *out = stream == 0 ? stdout : stderr;
+      if (fwrite (chunk, 1, (size_t) got, out) != (size_t) got || fflush (out) != 0)
+        return error_set (err, ERROR_TRANSIENT, "the logs can't be written out");
+    }
+}
+
+static int
+drain (struct log_reader *reader, size_t number, struct error *err)
+{
+  open_files (reader, &reader->sources[number]);
+  for (int stream = 0; stream < 2; stream++)
+    if (reader->sources[number].fds[stream] >= 0 && drain_stream (reader, number, stream, err) != 0)
+      return -1;
+  return 0;
+}
+
+/* ---- printing --------------------------------------------------------------------------- */
+
+static void
+use_attempt (struct log_source *source, char *attempt)
+{
+  drop_attempt (source);
+  source->attempt = attempt;
+}
+
+/* Takes from EVENT which attempt is a wanted shard's last. */
+static void
+note_event (struct log_reader *reader, const struct event *event)
+{
+  if (event->kind != EVENT_STARTED && event->kind != EVENT_FINISHED)
+    return;
+  struct log_source *source = find_source (reader, event);
+  if (source == NULL)
+    return;
+  auto_free char *name =
+      result_attempt_name (event->index, event->generation, event->attempt, event->starts);
+  bool known = source->attempt != NULL && strcmp (source->attempt, name) == 0;
+  if (event->kind == EVENT_FINISHED && event->report.folder == NULL && !known)
+    return;
+  if (!known)
+    use_attempt (source, take (&name));
+  if (event->kind == EVENT_FINISHED)
+    source->ended = true;
+}
+
+static int
+read_all (struct log_reader *reader, struct follower *events, struct error *err)
+{
+  for (;;)
+    {
+      auto_event struct event event = { 0 };
+      int got = follower_next (events, &event, err);
+      if (got <= 0)
+        return got;
+      note_event (reader, &event);
+    }
+}
+
+/* The attempt that counts, where there is one, else the last. */
+static void
+prefer_winner (struct log_source *source, const struct fold *fold)
+{
+  char *winner =
+      source->reduce ? fold_reduce_folder_name (fold) : fold_folder_name (fold, source->index);
+  if (winner != NULL)
+    use_attempt (source, winner);
+}
+
+int
+log_reader_print (struct log_reader *reader, const struct tally *tally, struct error *err)
+{
+  auto_follower struct follower *events =
+      bus_follow (reader->session->bus, NULL, reader->session->job.id, err);
+  if (events == NULL || read_all (reader, events, err) != 0)
+    return -1;
+  for (size_t i = 0; i < reader->count; i++)
+    {
+      prefer_winner (&reader->sources[i], tally->fold);
+      if (drain (reader, i, err) != 0)
+        return -1;
+      drop_attempt (&reader->sources[i]);
+    }
+  return 0;
+}
+
+/* ---- following -------------------------------------------------------------------------- */
+
+/* Whether nothing more will come: 1, 0 or -1. */
+static int
+is_over (const struct log_reader *reader, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  if (session_status (reader->session, &status, err) != 0)
+    return -1;
+  return job_state_is_terminal (status.state) || session_owner (reader->session) == 0;
+}
+
+/* What ended before we came isn't followed. */
+static void
+skip_ended (struct log_reader *reader)
+{
+  for (size_t i = 0; i < reader->count; i++)
+    if (reader->sources[i].ended)
+      drop_attempt (&reader->sources[i]);
+}
+
+static int
+drain_all (struct log_reader *reader, struct error *err)
+{
+  for (size_t i = 0; i < reader->count; i++)
+    {
+      struct log_source *source = &reader->sources[i];
+      bool ended = source->ended;
+      if (source->attempt == NULL)
+        continue;
+      if (drain (reader, i, err) != 0)
+        return -1;
+      if (ended)
+        drop_attempt (source);
+    }
+  return 0;
+}
+
+int
+log_reader_follow (struct log_reader *reader, struct error *err)
+{
+  auto_follower struct follower *events =
+      bus_follow (reader->session->bus, NULL, reader->session->job.id, err);
+  if (events == NULL || read_all (reader, events, err) != 0)
+    return -1;
+  skip_ended (reader);
+  for (;;)
+    {
+      int over = is_over (reader, err);
+      if (over < 0 || drain_all (reader, err) != 0 || read_all (reader, events, err) != 0)
+        return -1;
+      if (over == 1)
+        return drain_all (reader, err);
+      (void) bus_poll (reader->session->bus, NULL, 0, TICK_MS);
+    }
+}

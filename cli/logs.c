@@ -1,0 +1,151 @@
+/* shoal logs: what the shards printed, also while they run. */
+#include "cli/commands.h"
+#include "cli/log_reader.h"
+#include "cli/session.h"
+#include "cli/summary.h"
+#include "cli/words.h"
+#include "common/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct logs_args
+{
+  uint32_t *named;
+  size_t named_count;
+  bool failed;
+  bool out;
+  bool err;
+  bool follow;
+  bool bare;
+};
+
+#define SWITCH(name)                                                                               \
+  static int set_##name (void *context, const char *value, struct error *err)                      \
+  {                                                                                                \
+    (void) value;                                                                                  \
+    (void) err;                                                                                    \
+    ((struct logs_args *) context)->name = true;                                                   \
+    return 0;                                                                                      \
+  }
+
+SWITCH (failed)
+SWITCH (out)
+SWITCH (err)
+SWITCH (follow)
+SWITCH (bare)
+
+static int
+set_shard (void *context, const char *value, struct error *err)
+{
+  struct logs_args *args = context;
+  return words_ranges (value, &args->named, &args->named_count, err);
+}
+
+static const struct option_spec logs_options[] = {
+  { 0, "shard", NULL, "K", "these shards, e.g. 3,5-9; repeatable; default: all", GROUP_OTHER, false,
+    set_shard },
+  { 0, "failed", NULL, NULL, "those that failed", GROUP_OTHER, false, set_failed },
+  { 0, "stdout", NULL, NULL, "standard output only", GROUP_OTHER, false, set_out },
+  { 0, "stderr", NULL, NULL, "standard error only", GROUP_OTHER, false, set_err },
+  { 'f', "follow", NULL, NULL, "go on while the job runs", GROUP_OTHER, false, set_follow },
+  { 'q', "quiet", NULL, NULL, "no headlines", GROUP_OTHER, false, set_bare },
+  { 0 },
+};
+
+/* ---- which shards ----------------------------------------------------------------------- */
+
+static bool
+is_named (const struct logs_args *args, uint32_t index)
+{
+  for (size_t i = 0; i < args->named_count; i++)
+    if (args->named[i] == index)
+      return true;
+  return args->named_count == 0;
+}
+
+static int
+check_named (const struct logs_args *args, const struct fold *fold, struct error *err)
+{
+  for (size_t i = 0; i < args->named_count; i++)
+    if (args->named[i] >= fold_known (fold))
+      return error_set (err, ERROR_USER, "there is no shard %u: the last one known is %lld",
+                        args->named[i], (long long) fold_known (fold) - 1);
+  return 0;
+}
+
+/* Named shards and the reduce container where nothing is named. */
+static int
+choose (const struct logs_args *args, const struct tally *tally, struct log_reader *reader)
+{
+  int count = 0;
+  for (uint32_t i = 0; i < fold_known (tally->fold); i++)
+    {
+      const struct shard_record *record = fold_shard (tally->fold, i);
+      bool wanted = is_named (args, i) && (!args->failed || record->state == SHARD_FAILED);
+      if (!wanted)
+        continue;
+      log_reader_want (reader, i);
+      count++;
+    }
+  const struct shard_record *reduce = fold_reduce (tally->fold);
+  if (args->named_count == 0 && reduce != NULL && (!args->failed || reduce->state == SHARD_FAILED))
+    {
+      log_reader_want_reduce (reader);
+      count++;
+    }
+  return count;
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+static int
+run_with (struct logs_args *args, int argc, char **argv, struct error *err)
+{
+  const struct option_set sets[] = { { logs_options, args } };
+  int first = options_operands (sets, 1, argc, argv, 1, 1, command_logs.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  auto_tally struct tally tally = { 0 };
+  if (session_open (&session, argv[first], err) != 0 || summary_read (&session, &tally, err) != 0)
+    return -1;
+  auto_log_reader struct log_reader *reader = log_reader_new (&session);
+  reader->streams =
+      (args->out || !args->err ? LOG_STDOUT : 0) | (args->err || !args->out ? LOG_STDERR : 0);
+  if (args->follow)
+    {
+      reader->everything = args->named_count == 0;
+      for (size_t i = 0; i < args->named_count; i++)
+        log_reader_want (reader, args->named[i]);
+      reader->headlines = !args->bare;
+      return log_reader_follow (reader, err);
+    }
+  if (check_named (args, tally.fold, err) != 0)
+    return -1;
+  int count = choose (args, &tally, reader);
+  reader->headlines = !args->bare && (count > 1 || args->failed);
+  return log_reader_print (reader, &tally, err);
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct logs_args args = { 0 };
+  int result = run_with (&args, argc, argv, err);
+  free (args.named);
+  return result;
+}
+
+const struct command command_logs = {
+  .name = "logs",
+  .synopsis = "logs [--shard K]… [--failed] [--stdout | --stderr] [--follow] RESULT",
+  .summary = "what the shards printed, also while they run",
+  .help = "Of each shard its last attempt. What was on standard error comes on standard error. "
+          "Several\n"
+          "shards get headlines.\n"
+          "\n"
+          "  shoal logs resized --failed --stderr\n",
+  .options = { logs_options },
+  .run = run,
+};

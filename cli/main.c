@@ -1,0 +1,102 @@
+/* The program: finds the command, runs it, turns its error into a line and an exit code. */
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/words.h"
+#include "common/auto.h"
+#include "common/sys.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int
+exit_code_of (const struct error *err)
+{
+  switch (err->class)
+    {
+    case ERROR_USER:
+      return EXIT_USAGE;
+    case ERROR_CONFLICT:
+      return EXIT_CONFLICT;
+    case ERROR_NONE:
+    case ERROR_TRANSIENT:
+    case ERROR_FATAL:
+      break;
+    }
+  return EXIT_MACHINE;
+}
+
+/* One line, whatever the names in it hold. */
+static int
+complain (const struct error *err)
+{
+  auto_free char *line = words_line (err->message);
+  (void) fprintf (stderr, "shoal: %s\n", line);
+  return exit_code_of (err);
+}
+
+static int
+unknown_command (const char *name, struct error *err)
+{
+  const char *best = NULL;
+  size_t best_distance = strlen (name) / 3 + 2;
+  for (size_t i = 0; commands[i] != NULL; i++)
+    {
+      size_t distance = options_distance (name, commands[i]->name);
+      if (commands[i]->hidden || distance >= best_distance)
+        continue;
+      best = commands[i]->name;
+      best_distance = distance;
+    }
+  if (best != NULL)
+    return error_set (err, ERROR_USER, "unknown command \"%s\": did you mean %s?", name, best);
+  return error_set (err, ERROR_USER, "unknown command \"%s\" (shoal --help lists them)", name);
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  if (argc < 2)
+    return error_set (err, ERROR_USER, "a command is missing (shoal --help lists them)");
+  /* Bacalhau's command lines: `docker run …`. */
+  if (strcmp (argv[1], "docker") == 0 && argc > 2 && strcmp (argv[2], "run") == 0)
+    {
+      argc--;
+      argv++;
+    }
+  if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0)
+    {
+      help_general ();
+      return EXIT_DONE;
+    }
+  if (strcmp (argv[1], "--version") == 0)
+    {
+      (void) puts ("shoal " SHOAL_VERSION);
+      return EXIT_DONE;
+    }
+  const struct command *command = command_find (argv[1]);
+  if (command == NULL)
+    return unknown_command (argv[1], err);
+  int result = command->run (argc - 1, argv + 1, err);
+  if (result != OPTIONS_HELP)
+    return result;
+  help_command (command);
+  return EXIT_DONE;
+}
+
+int
+main (int argc, char **argv)
+{
+  struct error err = ERROR_INIT;
+  int result = sys_fail_from_environment (&err);
+  if (result == 0)
+    result = run (argc, argv, &err);
+  if (result == -1)
+    result = complain (&err);
+  if (fflush (stdout) != 0 || ferror (stdout))
+    {
+      (void) fprintf (stderr, "shoal: standard output can't be written\n");
+      if (result == EXIT_DONE)
+        result = EXIT_MACHINE;
+    }
+  return result;
+}

@@ -1,0 +1,95 @@
+/* shoal merge: the result assembled again from what the shards left; nothing is run. */
+#include "cli/commands.h"
+#include "cli/run_options.h"
+#include "cli/session.h"
+#include "cli/supervise.h"
+#include "common/clock.h"
+#include "common/memory.h"
+
+struct merge_args
+{
+  int on_conflict; /* -1: the job's */
+};
+
+static int
+set_on_conflict (void *context, const char *value, struct error *err)
+{
+  int policy = on_conflict_from_name (value);
+  if (policy < 0)
+    return error_set (err, ERROR_USER, "\"%s\" is none of fail, first, last, rename, concat",
+                      value);
+  ((struct merge_args *) context)->on_conflict = policy;
+  return 0;
+}
+
+static const struct option_spec merge_options[] = {
+  { 0, "on-conflict", NULL, "POLICY", "fail, first, last, rename or concat", GROUP_OTHER, false,
+    set_on_conflict },
+  { 0 },
+};
+
+static int
+publish_remerge (struct session *session, enum on_conflict policy, struct error *err)
+{
+  auto_free char *writer = xstrdup (bus_writer (session->bus));
+  const struct event event = { .kind = EVENT_REMERGE,
+                               .job_id = session->job.id,
+                               .time = clock_wall_ms (),
+                               .writer = writer,
+                               .on_conflict = policy };
+  if (bus_publish_event (session->bus, &event, err) != 0)
+    return -1;
+  return bus_flush (session->bus, err);
+}
+
+static int
+check_ended (struct session *session, struct job_status *status, struct error *err)
+{
+  if (session_status (session, status, err) != 0)
+    return -1;
+  if (!job_state_is_terminal (status->state))
+    return error_set (err, ERROR_USER,
+                      "%s: the job hasn't ended yet: shoal resume %s goes on with it",
+                      session->place, session->place);
+  if (status->class_name != NULL)
+    return error_set (err, ERROR_USER, "%s: the job couldn't be planned, there is nothing to merge",
+                      session->place);
+  return 0;
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct merge_args args = { .on_conflict = -1 };
+  struct run_options options = { 0 };
+  const struct option_set sets[] = { { merge_options, &args }, { run_options, &options } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_merge.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  if (session_open (&session, argv[first], err) != 0 || session_lock (&session, err) != 0)
+    return -1;
+  enum on_conflict policy =
+      args.on_conflict < 0 ? session.job.on_conflict : (enum on_conflict) args.on_conflict;
+  auto_job_status struct job_status status = { 0 };
+  if (check_ended (&session, &status, err) != 0 || publish_remerge (&session, policy, err) != 0)
+    return -1;
+  /* Behind the event: a merger that finds the job open must find the event as well. */
+  status.state = JOB_MERGING;
+  if (bus_put_status (session.bus, &status, err) != 0)
+    return -1;
+  return supervise_and_tell (&session, &options, true, err);
+}
+
+const struct command command_merge = {
+  .name = "merge",
+  .synopsis = "merge [--on-conflict POLICY] RESULT",
+  .summary = "assemble again, run nothing",
+  .help = "Policies for two shards that wrote one path: fail keeps every shard's own folder only;\n"
+          "first and last go by shard number; rename keeps all under names of their own; concat\n"
+          "puts them behind each other.\n"
+          "\n"
+          "  shoal merge resized --on-conflict last\n",
+  .options = { merge_options, run_options },
+  .run = run,
+};

@@ -1,0 +1,45 @@
+/* progress.h — what a person or a program sees while a job runs: a bar, lines, JSON, or nothing.
+ *
+ * The bar takes two lines at the bottom of the terminal and is drawn again in place; notes come out above it.
+ */
+#ifndef SHOAL_CLI_PROGRESS_H
+#define SHOAL_CLI_PROGRESS_H
+
+#include "cli/run_options.h"
+#include "cli/tally.h"
+
+struct progress;
+
+/* KIND AUTO is a bar when stderr is a terminal, else lines. */
+struct progress *progress_new (enum progress_kind kind);
+
+/* Tells of EVENT, which TALLY has taken in already. */
+void progress_event (struct progress *progress, const struct tally *tally,
+                     const struct event *event);
+
+/* Draws again if it is time. Call it a few times a second. */
+void progress_tick (struct progress *progress, const struct tally *tally);
+
+/* A line for people, above the bar (without the newline). */
+void progress_note (struct progress *progress, const char *line);
+
+/* The end: the bar goes, STATUS is told as JSON. */
+void progress_finish (struct progress *progress, const struct tally *tally,
+                      const struct job_status *status);
+void progress_free (struct progress *progress);
+
+static inline void
+auto_progress_ (struct progress **progress)
+{
+  progress_free (*progress);
+}
+#define auto_progress AUTO (auto_progress_)
+
+/* "12/40 shards, 1,200/4,000 atoms, 1 failed, 2 running, 80 atoms/s, 35s left"; the caller frees. */
+char *progress_line (const struct tally *tally);
+
+/* The bar's two lines for a terminal of WIDTH columns, without newlines; the caller releases. */
+void progress_bar (const struct tally *tally, size_t width, struct buffer *first,
+                   struct buffer *second);
+
+#endif

@@ -1,0 +1,253 @@
+/* shoal report: how the job went, as people read it: timeline, slowest shards, failures. */
+#include "cli/commands.h"
+#include "cli/session.h"
+#include "cli/summary.h"
+#include "cli/words.h"
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/units.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+  COLUMNS = 60, /* of the timeline */
+  SLOWEST = 5,  /* shards that are named */
+  BAR_WIDTH = 30,
+};
+
+static int
+set_output (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  *(const char **) context = value;
+  return 0;
+}
+
+static const struct option_spec report_options[] = {
+  { 'o', "output", NULL, "FILE", "copy the result's report.html to FILE", GROUP_OTHER, false,
+    set_output },
+  { 0 },
+};
+
+/* ---- what ran --------------------------------------------------------------------------- */
+
+struct run
+{
+  uint32_t index;
+  bool reduce;
+  int64_t started;
+  int64_t ended;
+};
+
+struct history
+{
+  struct run *runs; /* attempts that ended */
+  size_t count;
+  size_t capacity;
+  int64_t cpu_us;
+  int64_t peak_memory;
+  int64_t bytes_in;
+  int64_t bytes_out;
+  int64_t files_out;
+};
+
+static void
+add (int64_t *sum, int64_t number)
+{
+  if (number > 0)
+    *sum += number;
+}
+
+static void
+note (struct history *history, const struct event *event)
+{
+  const struct attempt_report *report = &event->report;
+  if (event->kind != EVENT_FINISHED || report->started == 0)
+    return;
+  if (history->count == history->capacity)
+    {
+      history->capacity = history->capacity == 0 ? 256 : history->capacity * 2;
+      history->runs = xrealloc (history->runs, history->capacity, sizeof *history->runs);
+    }
+  history->runs[history->count++] = (struct run){ .index = event->index,
+                                                  .reduce = event->shard_kind == SHARD_REDUCE,
+                                                  .started = report->started,
+                                                  .ended = report->ended };
+  add (&history->cpu_us, report->cpu_us);
+  add (&history->bytes_in, report->bytes_in);
+  add (&history->bytes_out, report->bytes_out);
+  add (&history->files_out, report->files_out);
+  if (report->peak_memory > history->peak_memory)
+    history->peak_memory = report->peak_memory;
+}
+
+static int
+read_history (const struct session *session, struct history *history, struct error *err)
+{
+  auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
+  if (events == NULL)
+    return -1;
+  for (;;)
+    {
+      auto_event struct event event = { 0 };
+      int got = follower_next (events, &event, err);
+      if (got <= 0)
+        return got;
+      note (history, &event);
+    }
+}
+
+/* ---- timeline --------------------------------------------------------------------------- */
+
+/* How many attempts ran, on average, in each column. */
+static void
+print_timeline (const struct history *history)
+{
+  static const char *const levels[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+  int64_t begin = INT64_MAX;
+  int64_t end = 0;
+  for (size_t i = 0; i < history->count; i++)
+    {
+      begin = history->runs[i].started < begin ? history->runs[i].started : begin;
+      end = history->runs[i].ended > end ? history->runs[i].ended : end;
+    }
+  if (history->count == 0 || end <= begin)
+    return;
+  double width = (double) (end - begin) / COLUMNS;
+  double busy[COLUMNS] = { 0 };
+  for (size_t i = 0; i < history->count; i++)
+    for (int column = 0; column < COLUMNS; column++)
+      {
+        double left = (double) begin + width * column;
+        double from =
+            (double) history->runs[i].started > left ? (double) history->runs[i].started : left;
+        double to = (double) history->runs[i].ended < left + width ? (double) history->runs[i].ended
+                                                                   : left + width;
+        busy[column] += to > from ? (to - from) / width : 0;
+      }
+  double most = 0;
+  for (int column = 0; column < COLUMNS; column++)
+    most = busy[column] > most ? busy[column] : most;
+  (void) fputs ("  timeline  ", stdout);
+  for (int column = 0; column < COLUMNS; column++)
+    (void) fputs (levels[(int) (busy[column] / most * 8 + 0.5)], stdout);
+  char text[UNITS_TEXT_SIZE];
+  (void) printf ("\n            %s, at most %.1f shards at a time\n",
+                 units_format_duration (end - begin, text), most);
+}
+
+/* ---- slowest ---------------------------------------------------------------------------- */
+
+static int
+longer_first (const void *left, const void *right)
+{
+  const struct run *a = left;
+  const struct run *b = right;
+  int64_t difference = (b->ended - b->started) - (a->ended - a->started);
+  return difference > 0 ? 1 : difference < 0 ? -1 : 0;
+}
+
+static void
+print_slowest (struct history *history)
+{
+  if (history->count < 2)
+    return;
+  qsort (history->runs, history->count, sizeof *history->runs, longer_first);
+  const struct run *middle = &history->runs[history->count / 2];
+  int64_t longest = history->runs[0].ended - history->runs[0].started;
+  char text[UNITS_TEXT_SIZE];
+  (void) printf ("  slowest   (the middle one took %s)\n",
+                 units_format_duration (middle->ended - middle->started, text));
+  for (size_t i = 0; i < history->count && i < SLOWEST; i++)
+    {
+      const struct run *run = &history->runs[i];
+      int64_t took = run->ended - run->started;
+      int length = longest == 0 ? 0 : (int) (took * BAR_WIDTH / longest);
+      auto_free char *name = run->reduce ? xstrdup ("reduce") : xasprintf ("shard %u", run->index);
+      (void) printf ("            %-12s %8s  %.*s\n", name, units_format_duration (took, text),
+                     length, "##############################");
+    }
+}
+
+static void
+print_totals (const struct history *history)
+{
+  char a[UNITS_TEXT_SIZE];
+  char b[UNITS_TEXT_SIZE];
+  auto_free char *files = words_plural (history->files_out, "file");
+  (void) printf ("  data      %s in, %s in %s out\n", units_format_size (history->bytes_in, a),
+                 units_format_size (history->bytes_out, b), files);
+  (void) printf ("  machine   %s CPU", units_format_duration (history->cpu_us / 1000, a));
+  if (history->peak_memory > 0)
+    (void) printf (", at most %s memory a shard", units_format_size (history->peak_memory, b));
+  (void) putchar ('\n');
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+static int
+copy_report (const struct session *session, const char *file, struct error *err)
+{
+  auto_fd int source = fs_open_beneath (session->folder_fd, "report.html", O_RDONLY, 0, err);
+  if (source < 0)
+    return error_wrap (err, "%s: there is no report yet", session->place);
+  auto_fd int target = open (file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (target < 0)
+    return error_errno (err, errno, "%s", file);
+  return fs_append (source, target, err) < 0 ? -1 : 0;
+}
+
+static int
+print_report (const struct session *session, struct history *history, struct error *err)
+{
+  auto_tally struct tally tally = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  if (summary_read (session, &tally, err) != 0 || session_status (session, &status, err) != 0
+      || read_history (session, history, err) != 0)
+    return -1;
+  auto_free char *command = words_join (session->job.image, &session->job.command);
+  auto_free char *line = words_line (command);
+  char when[CLOCK_TEXT_SIZE];
+  (void) printf ("%s\n", line);
+  (void) printf ("submitted %s\n\n", clock_format (session->job.submitted, when));
+  summary_print (stdout, session, &tally, &status);
+  print_timeline (history);
+  print_slowest (history);
+  print_totals (history);
+  return EXIT_DONE;
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  const char *output = NULL;
+  const struct option_set sets[] = { { report_options, &output } };
+  int first = options_operands (sets, 1, argc, argv, 1, 1, command_report.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  if (session_open (&session, argv[first], err) != 0)
+    return -1;
+  if (output != NULL)
+    return copy_report (&session, output, err);
+  struct history history = { 0 };
+  int result = print_report (&session, &history, err);
+  free (history.runs);
+  return result;
+}
+
+const struct command command_report = {
+  .name = "report",
+  .synopsis = "report [-o FILE] RESULT",
+  .summary = "how the job went: timeline, slowest shards, failures",
+  .help = "The result's own report.html shows the same in a browser, without a network.\n"
+          "\n"
+          "  shoal report resized\n",
+  .options = { report_options },
+  .run = run,
+};

@@ -1,0 +1,29 @@
+/* shoal resume: goes on with a run that was interrupted. */
+#include "cli/commands.h"
+#include "cli/run_options.h"
+#include "cli/run_session.h"
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct run_options options = { 0 };
+  const struct option_set sets[] = { { run_options, &options } };
+  int first = options_operands (sets, 1, argc, argv, 1, 1, command_resume.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  if (session_open (&session, argv[first], err) != 0 || session_lock (&session, err) != 0)
+    return -1;
+  return run_session (&session, &options, err);
+}
+
+const struct command command_resume = {
+  .name = "resume",
+  .synopsis = "resume [options] RESULT",
+  .summary = "go on with a run that was interrupted",
+  .help = "Shards that are finished aren't run again.\n"
+          "\n"
+          "  shoal resume resized\n",
+  .options = { run_options },
+  .run = run,
+};

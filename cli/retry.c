@@ -1,0 +1,187 @@
+/* shoal retry: failed or named shards again, as a new generation, and the result assembled anew. */
+#include "cli/commands.h"
+#include "cli/run_options.h"
+#include "cli/session.h"
+#include "cli/summary.h"
+#include "cli/supervise.h"
+#include "cli/words.h"
+#include "common/clock.h"
+#include "common/memory.h"
+
+#include <stdio.h>
+
+struct retry_args
+{
+  uint32_t *named;
+  size_t named_count;
+  bool failed;
+};
+
+static int
+set_shard (void *context, const char *value, struct error *err)
+{
+  struct retry_args *args = context;
+  return words_ranges (value, &args->named, &args->named_count, err);
+}
+
+static int
+set_failed (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct retry_args *) context)->failed = true;
+  return 0;
+}
+
+static const struct option_spec retry_options[] = {
+  { 0, "shard", NULL, "K", "these shards, e.g. 3,5-9; repeatable", GROUP_OTHER, false, set_shard },
+  { 0, "failed", NULL, NULL, "those that failed (the default)", GROUP_OTHER, false, set_failed },
+  { 0 },
+};
+
+/* ---- which shards ----------------------------------------------------------------------- */
+
+struct selection
+{
+  uint32_t *indexes;
+  size_t count;
+};
+
+static void
+select_one (struct selection *selection, bool *chosen, uint32_t index)
+{
+  if (chosen[index])
+    return;
+  chosen[index] = true;
+  selection->indexes[selection->count++] = index;
+}
+
+/* Shards that never ended are always among them: without them the job can't end. */
+static int
+choose (const struct retry_args *args, const struct fold *fold, struct selection *selection,
+        struct error *err)
+{
+  int64_t shards = fold_shards (fold);
+  if (shards < 0)
+    return error_set (
+        err, ERROR_USER,
+        "the job ended before its plan was complete: run it again with another --results");
+  selection->indexes = xcalloc ((size_t) shards, sizeof *selection->indexes);
+  auto_free bool *chosen = xcalloc ((size_t) shards, sizeof *chosen);
+  for (size_t i = 0; i < args->named_count; i++)
+    {
+      if (args->named[i] >= shards)
+        return error_set (err, ERROR_USER, "there is no shard %u: the job has shards 0 to %lld",
+                          args->named[i], (long long) shards - 1);
+      select_one (selection, chosen, args->named[i]);
+    }
+  bool failed = args->failed || args->named_count == 0;
+  for (uint32_t i = 0; i < shards; i++)
+    {
+      const struct shard_record *record = fold_shard (fold, i);
+      bool ended = record->state == SHARD_FAILED && record->outcome != OUTCOME_CANCELLED;
+      if (record->state == SHARD_SUCCEEDED || (ended && !failed))
+        continue;
+      select_one (selection, chosen, i);
+    }
+  return 0;
+}
+
+static bool
+reduce_failed (const struct fold *fold)
+{
+  const struct shard_record *reduce = fold_reduce (fold);
+  return reduce != NULL && reduce->state == SHARD_FAILED;
+}
+
+/* The job again without any shard of its own: only the reduce container runs. */
+static int
+reopen_reduce (struct session *session, struct job_status *status, uint32_t generation,
+               struct error *err)
+{
+  auto_free char *writer = xstrdup (bus_writer (session->bus));
+  const struct event event = { .kind = EVENT_REOPENED,
+                               .job_id = session->job.id,
+                               .time = clock_wall_ms (),
+                               .writer = writer,
+                               .generation = generation };
+  if (bus_publish_event (session->bus, &event, err) != 0 || bus_flush (session->bus, err) != 0)
+    return -1;
+  status->state = JOB_RUNNING;
+  status->generation = generation;
+  return bus_put_status (session->bus, status, err);
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+/* 1 when there is something to run, 0, or -1. */
+static int
+reopen (struct session *session, const struct retry_args *args, struct error *err)
+{
+  auto_tally struct tally tally = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  struct selection selection = { 0 };
+  if (session_status (session, &status, err) != 0 || summary_read (session, &tally, err) != 0)
+    return -1;
+  if (!job_state_is_terminal (status.state))
+    return error_set (err, ERROR_USER,
+                      "%s: the job hasn't ended yet: shoal resume %s goes on with it",
+                      session->place, session->place);
+  int result = choose (args, tally.fold, &selection, err);
+  uint32_t generation = tally.counts.generation + 1;
+  if (result == 0 && selection.count > 0)
+    result = bus_replay (session->bus, session->job.id, generation, selection.indexes,
+                         selection.count, err)
+                     == 0
+                 ? 1
+                 : -1;
+  else if (result == 0 && reduce_failed (tally.fold))
+    result = reopen_reduce (session, &status, generation, err) == 0 ? 1 : -1;
+  free (selection.indexes);
+  return result;
+}
+
+static int
+run_with (struct retry_args *args, int argc, char **argv, struct error *err)
+{
+  struct run_options options = { 0 };
+  const struct option_set sets[] = { { retry_options, args }, { run_options, &options } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_retry.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  if (session_open (&session, argv[first], err) != 0 || session_lock (&session, err) != 0)
+    return -1;
+  int reopened = reopen (&session, args, err);
+  if (reopened < 0)
+    return -1;
+  if (reopened == 0)
+    {
+      if (!options.quiet)
+        (void) fputs ("shoal: nothing to do, no shard has failed\n", stderr);
+      return EXIT_DONE;
+    }
+  return supervise_and_tell (&session, &options, false, err);
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct retry_args args = { 0 };
+  int result = run_with (&args, argc, argv, err);
+  free (args.named);
+  return result;
+}
+
+const struct command command_retry = {
+  .name = "retry",
+  .synopsis = "retry [--shard K]… [--failed] [options] RESULT",
+  .summary = "run failed (or named) shards again and assemble again",
+  .help =
+      "What is finished stays. Until the new result is complete the old one stands. Shards that\n"
+      "never ran because the job was cancelled or gave up run as well.\n"
+      "\n"
+      "  shoal retry resized --shard 3,7-9\n",
+  .options = { retry_options, run_options },
+  .run = run,
+};

@@ -1,0 +1,131 @@
+/* shoal run: a job here and now, until its result stands. */
+#include "cli/commands.h"
+#include "cli/job_options.h"
+#include "cli/run_options.h"
+#include "cli/run_session.h"
+#include "cli/summary.h"
+#include "cli/supervise.h"
+#include "common/memory.h"
+#include "common/result.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the result's folder ---------------------------------------------------------------- */
+
+/* The job that is in the result already must be the one that is asked for. */
+static int
+compare (const struct session *session, const struct job_args *args, struct error *err)
+{
+  const char *difference = job_difference (&session->job, &args->job);
+  if (difference == NULL && args->has_id && strcmp (session->job.id, args->job.id) != 0)
+    difference = "--id";
+  if (difference == NULL)
+    return 0;
+  return error_set (
+      err, ERROR_USER,
+      "%s holds the result of another job: %s differs; choose another --results, or the "
+      "same options to go on with that one",
+      session->place, difference);
+}
+
+static int
+submit (struct session *session, const struct job *job, struct error *err)
+{
+  job_copy (&session->job, job);
+  return bus_submit (session->bus, job, err) < 0 ? -1 : 0;
+}
+
+/* Opens the result for this job, makes it where it is absent. */
+static int
+open_result (struct session *session, const struct job_args *args, struct error *err)
+{
+  const char *place = args->job.results;
+  switch (result_state (place))
+    {
+    case RESULT_FOREIGN:
+      return error_set (err, ERROR_USER,
+                        "%s exists and isn't a result of shoal: choose another place by --results",
+                        place);
+    case RESULT_ABSENT:
+      if (result_create (place, err) != 0 && result_state (place) == RESULT_ABSENT)
+        return -1;
+      error_clear (err);
+      break;
+    case RESULT_PARTIAL:
+    case RESULT_COMPLETE:
+      break;
+    }
+  if (session_open_place (session, place, err) != 0 || session_lock (session, err) != 0)
+    return -1;
+  return session->job.id == NULL ? submit (session, &args->job, err) : compare (session, args, err);
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+static void
+say_runtime (const struct session *session, const struct run_options *options)
+{
+  if (!options->quiet && strcmp (session->job.runtime, "process") == 0)
+    (void) fputs ("shoal: --runtime process: the commands run without a container\n", stderr);
+}
+
+/* The result of this very job stands, or it ended without one. */
+static int
+tell_ended (const struct session *session, const struct run_options *options,
+            const struct job_status *status, struct error *err)
+{
+  auto_tally struct tally tally = { 0 };
+  if (summary_read (session, &tally, err) != 0)
+    return -1;
+  if (!options->quiet)
+    {
+      (void) fputs ("shoal: nothing to do, this job has ended already\n", stderr);
+      summary_print (stderr, session, &tally, status);
+    }
+  return summary_exit_code (&tally, status);
+}
+
+int
+run_session (struct session *session, const struct run_options *options, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  if (session_status (session, &status, err) != 0)
+    return -1;
+  if (job_state_is_terminal (status.state))
+    return tell_ended (session, options, &status, err);
+  say_runtime (session, options);
+  return supervise_and_tell (session, options, false, err);
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  auto_job_args struct job_args args;
+  job_args_init (&args);
+  struct run_options options = { 0 };
+  const struct option_set sets[] = { { job_options, &args }, { run_options, &options } };
+  int first = options_parse (sets, 2, argc, argv, err);
+  if (first < 0)
+    return first;
+  if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
+      || job_args_finish (&args, err) != 0
+      || job_check_images (&args.job, options.images, err) != 0)
+    return -1;
+  auto_session struct session session = SESSION_INIT;
+  if (open_result (&session, &args, err) != 0)
+    return -1;
+  return run_session (&session, &options, err);
+}
+
+const struct command command_run = {
+  .name = "run",
+  .synopsis = "run [options] IMAGE [ARG…]",
+  .summary = "run a job here and now, until its result stands",
+  .help = "The same command again goes on with a run that was interrupted.\n"
+          "\n"
+          "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
+          "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
+  .options = { job_options, run_options },
+  .run = run,
+};

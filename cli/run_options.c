@@ -1,0 +1,93 @@
+#include "cli/run_options.h"
+
+#include "common/units.h"
+
+#include <string.h>
+
+enum
+{
+  SLOTS_MAX = 4096,
+};
+
+#define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
+
+#define RUN(context) ((struct run_options *) (context))
+
+SETTER (jobs) { return units_parse_number (value, 1, SLOTS_MAX, &RUN (context)->slots, err); }
+
+SETTER (joblog)
+{
+  (void) err;
+  RUN (context)->joblog = value;
+  return 0;
+}
+
+SETTER (progress)
+{
+  static const char *const names[] = { "auto", "bar", "plain", "json", "none" };
+  for (int i = 0; i < (int) (sizeof names / sizeof names[0]); i++)
+    if (strcmp (value, names[i]) == 0)
+      {
+        RUN (context)->progress = (enum progress_kind) i;
+        return 0;
+      }
+  return error_set (err, ERROR_USER, "\"%s\" is none of auto, bar, plain, json, none", value);
+}
+
+SETTER (quiet)
+{
+  (void) value;
+  (void) err;
+  RUN (context)->quiet = true;
+  return 0;
+}
+
+SETTER (verbose)
+{
+  (void) value;
+  (void) err;
+  RUN (context)->verbose = true;
+  return 0;
+}
+
+SETTER (oci_runtime)
+{
+  if (strcmp (value, "crun") != 0 && strcmp (value, "runc") != 0)
+    return error_set (err, ERROR_USER, "\"%s\" is none of crun, runc", value);
+  RUN (context)->oci_runtime = value;
+  return 0;
+}
+
+SETTER (scratch)
+{
+  (void) err;
+  RUN (context)->scratch = value;
+  return 0;
+}
+
+SETTER (images)
+{
+  (void) err;
+  RUN (context)->images = value;
+  return 0;
+}
+
+SETTER (backoff) { return units_parse_duration (value, &RUN (context)->backoff_ms, err); }
+
+const struct option_spec run_options[] = {
+  { 'j', "jobs", NULL, "N", "shards at a time, default: number of cores", GROUP_RUN, false,
+    set_jobs },
+  { 0, "joblog", NULL, "FILE", "a line for each attempt, GNU parallel's columns", GROUP_RUN, true,
+    set_joblog },
+  { 0, "progress", NULL, "KIND", "auto, bar, plain, json (on stdout), none", GROUP_RUN, false,
+    set_progress },
+  { 'q', "quiet", NULL, NULL, "say nothing but errors", GROUP_RUN, true, set_quiet },
+  { 0, "verbose", NULL, NULL, "show the parts' logs", GROUP_RUN, true, set_verbose },
+  { 0, "oci-runtime", NULL, "crun|runc", "default: crun, else runc", GROUP_RUN, true,
+    set_oci_runtime },
+  { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_RUN, true, set_images },
+  { 0, "scratch", NULL, "DIR", "for staging and root file systems", GROUP_RUN, true, set_scratch },
+  { 0, "backoff", NULL, "DURATION", "before the first retry, default 1s", GROUP_RUN, true,
+    set_backoff },
+  { 0 },
+};

@@ -1,0 +1,34 @@
+/* run_options.h — the options that say how a job is run here, not what it is: run, resume, retry and merge share them. */
+#ifndef SHOAL_CLI_RUN_OPTIONS_H
+#define SHOAL_CLI_RUN_OPTIONS_H
+
+#include "cli/options.h"
+
+#include <stdint.h>
+
+enum progress_kind
+{
+  PROGRESS_AUTO,
+  PROGRESS_BAR,
+  PROGRESS_PLAIN,
+  PROGRESS_JSON,
+  PROGRESS_NONE,
+};
+
+/* Points into argv; nothing to release. */
+struct run_options
+{
+  int64_t slots; /* 0: number of cores */
+  const char *joblog;
+  enum progress_kind progress;
+  bool quiet;
+  bool verbose;
+  const char *oci_runtime;
+  const char *scratch;
+  const char *images;
+  int64_t backoff_ms; /* 0: default */
+};
+
+extern const struct option_spec run_options[];
+
+#endif

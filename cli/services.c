@@ -1,0 +1,282 @@
+/* shoal producer, worker, merger: the three parts as processes of their own, on one bus; and slot, the worker's child. */
+#include "cli/commands.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/spawn.h"
+#include "common/units.h"
+#include "merger/merger.h"
+#include "producer/producer.h"
+#include "worker/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+  SLOT_FD = 3, /* where a slot process finds its worker */
+};
+
+/* Set by signals only, read by the parts: the one thing that a signal handler can reach. */
+static volatile sig_atomic_t stop_flag;
+
+static void
+on_stop (int number)
+{
+  stop_flag = number == SIGQUIT || stop_flag > 0 ? 2 : 1;
+}
+
+/* SIGTERM and SIGINT: run out, the second time stop; SIGQUIT: stop. A supervisor's child leaves Ctrl-C to it. */
+static void
+catch_signals (bool supervised)
+{
+  struct sigaction action = { .sa_handler = on_stop };
+  (void) sigaction (SIGTERM, &action, NULL);
+  (void) sigaction (SIGQUIT, &action, NULL);
+  if (supervised)
+    action.sa_handler = SIG_IGN;
+  (void) sigaction (SIGINT, &action, NULL);
+  (void) signal (SIGPIPE, SIG_IGN);
+}
+
+struct service_args
+{
+  const char *bus;
+  const char *job;
+  int64_t parent; /* 0: nobody supervises us */
+  bool probe;
+  struct worker_options worker;
+};
+
+#define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
+
+#define ARGS(context) ((struct service_args *) (context))
+
+SETTER (bus)
+{
+  (void) err;
+  ARGS (context)->bus = value;
+  return 0;
+}
+
+SETTER (job)
+{
+  (void) err;
+  ARGS (context)->job = value;
+  return 0;
+}
+
+SETTER (parent) { return units_parse_number (value, 1, INT32_MAX, &ARGS (context)->parent, err); }
+
+SETTER (jobs)
+{
+  int64_t number = 0;
+  int result = units_parse_number (value, 1, 4096, &number, err);
+  ARGS (context)->worker.slots = (int) number;
+  return result;
+}
+
+SETTER (images)
+{
+  (void) err;
+  ARGS (context)->worker.images = value;
+  return 0;
+}
+
+SETTER (oci_runtime)
+{
+  if (strcmp (value, "crun") != 0 && strcmp (value, "runc") != 0)
+    return error_set (err, ERROR_USER, "\"%s\" is none of crun, runc", value);
+  ARGS (context)->worker.oci_program = value;
+  return 0;
+}
+
+SETTER (scratch)
+{
+  (void) err;
+  ARGS (context)->worker.scratch = value;
+  return 0;
+}
+
+SETTER (lease) { return units_parse_duration (value, &ARGS (context)->worker.lease_ms, err); }
+
+SETTER (drain) { return units_parse_duration (value, &ARGS (context)->worker.drain_ms, err); }
+
+SETTER (backoff) { return units_parse_duration (value, &ARGS (context)->worker.backoff_ms, err); }
+
+SETTER (max_lost)
+{
+  int64_t number = 0;
+  int result = units_parse_number (value, 1, 1000, &number, err);
+  ARGS (context)->worker.max_lost = (int32_t) number;
+  return result;
+}
+
+SETTER (max_infra)
+{
+  int64_t number = 0;
+  int result = units_parse_number (value, 1, 1000, &number, err);
+  ARGS (context)->worker.max_infra = (int32_t) number;
+  return result;
+}
+
+SETTER (probe)
+{
+  (void) value;
+  (void) err;
+  ARGS (context)->probe = true;
+  return 0;
+}
+
+static const struct option_spec service_options[] = {
+  { 0, "bus", NULL, "URL", "sqlite:FILE; default: SHOAL_BUS", GROUP_OTHER, false, set_bus },
+  { 0, "job", NULL, "ID", "only this job, and end with it", GROUP_OTHER, false, set_job },
+  { 0, "parent", NULL, "PID", "end when this process does, leave Ctrl-C to it", GROUP_OTHER, false,
+    set_parent },
+  { 0 },
+};
+
+static const struct option_spec worker_options[] = {
+  { 'j', "jobs", "slots", "N", "shards at a time, default: number of cores", GROUP_OTHER, false,
+    set_jobs },
+  { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_OTHER, false,
+    set_images },
+  { 0, "oci-runtime", NULL, "crun|runc", "default: crun, else runc", GROUP_OTHER, false,
+    set_oci_runtime },
+  { 0, "scratch", NULL, "DIR", "for staging and root file systems", GROUP_OTHER, false,
+    set_scratch },
+  { 0, "lease", NULL, "DURATION", "a worker silent for so long is lost; default 30s", GROUP_OTHER,
+    false, set_lease },
+  { 0, "drain", NULL, "DURATION", "after SIGTERM; default: as long as it takes", GROUP_OTHER, false,
+    set_drain },
+  { 0, "backoff", NULL, "DURATION", "before the first retry, default 1s", GROUP_OTHER, false,
+    set_backoff },
+  { 0, "max-lost", NULL, "N", "give a shard up that lost so many workers; 3", GROUP_OTHER, false,
+    set_max_lost },
+  { 0, "max-infra", NULL, "N", "… or that the machine failed so often; 5", GROUP_OTHER, false,
+    set_max_infra },
+  { 0, "probe", NULL, NULL, "only say what this host allows", GROUP_OTHER, false, set_probe },
+  { 0 },
+};
+
+/* Reads the options of a service; 0, OPTIONS_HELP or -1. */
+static int
+parse (struct service_args *args, const struct command *command, int argc, char **argv,
+       struct error *err)
+{
+  *args = (struct service_args){ .bus = getenv ("SHOAL_BUS"), .worker = { .drain_ms = -1 } };
+  const struct option_set sets[] = { { command->options[0], args }, { command->options[1], args } };
+  int first = options_operands (sets, 2, argc, argv, 0, 0, command->synopsis, err);
+  if (first < 0)
+    return first;
+  if (args->probe)
+    return 0;
+  if (args->bus == NULL)
+    return error_set (err, ERROR_USER, "which bus? --bus sqlite:FILE or SHOAL_BUS names it");
+  catch_signals (args->parent > 0);
+  return args->parent > 0 ? spawn_die_with_parent ((pid_t) args->parent, err) : 0;
+}
+
+static int
+run_producer (int argc, char **argv, struct error *err)
+{
+  struct service_args args;
+  int parsed = parse (&args, &command_producer, argc, argv, err);
+  if (parsed != 0)
+    return parsed;
+  const struct producer_options options = { .bus_url = args.bus,
+                                            .job_id = args.job,
+                                            .stop = &stop_flag };
+  return producer_run (&options, err);
+}
+
+static int
+run_merger (int argc, char **argv, struct error *err)
+{
+  struct service_args args;
+  int parsed = parse (&args, &command_merger, argc, argv, err);
+  if (parsed != 0)
+    return parsed;
+  const struct merger_options options = { .bus_url = args.bus,
+                                          .job_id = args.job,
+                                          .stop = &stop_flag };
+  return merger_run (&options, err);
+}
+
+static int
+probe (const struct worker_options *options, struct error *err)
+{
+  char *line = NULL;
+  if (worker_probe (options, &line, err) != 0)
+    return -1;
+  (void) puts (line);
+  free (line);
+  return EXIT_DONE;
+}
+
+static int
+run_worker (int argc, char **argv, struct error *err)
+{
+  struct service_args args;
+  int parsed = parse (&args, &command_worker, argc, argv, err);
+  if (parsed != 0)
+    return parsed;
+  args.worker.bus_url = args.bus;
+  args.worker.job_id = args.job;
+  args.worker.stop = &stop_flag;
+  return args.probe ? probe (&args.worker, err) : worker_run (&args.worker, err);
+}
+
+static int
+run_slot (int argc, char **argv, struct error *err)
+{
+  (void) argc;
+  (void) argv;
+  (void) err;
+  const struct worker_options options = { 0 };
+  return slot_main (SLOT_FD, &options);
+}
+
+const struct command command_producer = {
+  .name = "producer",
+  .synopsis = "producer --bus URL [options]",
+  .summary = "the part that slices jobs into shards",
+  .help = "SIGTERM: ends.\n"
+          "\n"
+          "  shoal producer --bus sqlite:work.db\n",
+  .options = { service_options },
+  .run = run_producer,
+};
+
+const struct command command_worker = {
+  .name = "worker",
+  .synopsis = "worker --bus URL [options] | worker --probe",
+  .summary = "the part that runs shards",
+  .help =
+      "SIGTERM: takes no more shards and ends with those it has; again (or SIGQUIT): stops their\n"
+      "containers and gives them back.\n"
+      "\n"
+      "  shoal worker --bus sqlite:work.db --jobs 4\n",
+  .options = { service_options, worker_options },
+  .run = run_worker,
+};
+
+const struct command command_merger = {
+  .name = "merger",
+  .synopsis = "merger --bus URL [options]",
+  .summary = "the part that makes results",
+  .help = "SIGTERM: ends.\n"
+          "\n"
+          "  shoal merger --bus sqlite:work.db\n",
+  .options = { service_options },
+  .run = run_merger,
+};
+
+const struct command command_slot = {
+  .name = "slot",
+  .synopsis = "slot",
+  .summary = "a worker's child that runs one container at a time",
+  .help = "",
+  .hidden = true,
+  .run = run_slot,
+};

@@ -1,0 +1,110 @@
+#include "cli/session.h"
+
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/result.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+static int
+keep_job (void *context, const struct job *job)
+{
+  job_copy (context, job);
+  return 1;
+}
+
+char *
+session_bus_url (const struct session *session, struct error *err)
+{
+  auto_free char *folder = result_folder (session->place, err);
+  return folder == NULL ? NULL : xasprintf ("sqlite:%s/" RESULT_BUS, folder);
+}
+
+int
+session_open_place (struct session *session, const char *place, struct error *err)
+{
+  const struct bus_options options = { .client = "cli" };
+  session->place = xstrdup (place);
+  session->folder_fd = result_open (place, err);
+  if (session->folder_fd < 0)
+    return -1;
+  auto_free char *url = session_bus_url (session, err);
+  session->bus = url == NULL ? NULL : bus_open (url, &options, err);
+  if (session->bus == NULL)
+    return -1;
+  return bus_list_jobs (session->bus, keep_job, &session->job, err) < 0 ? -1 : 0;
+}
+
+int
+session_open (struct session *session, const char *place, struct error *err)
+{
+  auto_free char *absolute = result_place (place, err);
+  if (absolute == NULL)
+    return -1;
+  if (result_state (absolute) == RESULT_PARTIAL || result_state (absolute) == RESULT_COMPLETE)
+    {
+      if (session_open_place (session, absolute, err) != 0)
+        return -1;
+      if (session->job.id != NULL)
+        return 0;
+      return error_set (err, ERROR_USER,
+                        "%s: no job was submitted to it yet: run the command that made it again",
+                        place);
+    }
+  /* Says what it is instead. */
+  auto_free char *folder = result_folder (absolute, err);
+  return folder == NULL ? -1 : error_set (err, ERROR_TRANSIENT, "%s has just appeared", folder);
+}
+
+int
+session_lock (struct session *session, struct error *err)
+{
+  session->lock_fd = result_lock (session->folder_fd, err);
+  return session->lock_fd < 0 ? error_wrap (err, "%s", session->place) : 0;
+}
+
+/* The kernel's list of locks tells who has one without taking it. */
+pid_t
+session_owner (const struct session *session)
+{
+  struct stat lock;
+  if (fstatat (session->folder_fd, RESULT_LOCK, &lock, AT_SYMLINK_NOFOLLOW) != 0)
+    return 0;
+  auto_file FILE *locks = fopen ("/proc/locks", "re");
+  char line[256];
+  while (locks != NULL && fgets (line, sizeof line, locks) != NULL)
+    {
+      int pid = 0;
+      unsigned long inode = 0;
+      if (sscanf (line, "%*s FLOCK %*s WRITE %d %*x:%*x:%lu", &pid, &inode) == 2
+          && inode == (unsigned long) lock.st_ino)
+        return pid > 0 ? pid : 1;
+    }
+  return 0;
+}
+
+int
+session_status (const struct session *session, struct job_status *status, struct error *err)
+{
+  int found = bus_get_status (session->bus, session->job.id, status, err);
+  if (found < 0)
+    return -1;
+  if (found == 0)
+    *status = (struct job_status){
+      .job_id = xstrdup (session->job.id), .shards = -1, .atoms = -1, .generation = 1
+    };
+  return 0;
+}
+
+void
+session_release (struct session *session)
+{
+  bus_close (session->bus);
+  auto_fd_ (&session->lock_fd);
+  auto_fd_ (&session->folder_fd);
+  job_release (&session->job);
+  free (session->place);
+  *session = (struct session) SESSION_INIT;
+}

@@ -1,0 +1,48 @@
+/* session.h — an existing result in a command's hands: its folder, its bus, its job.
+ *
+ * Belongs to one thread. The folder may be renamed meanwhile: what is reached, is reached by descriptor.
+ */
+#ifndef SHOAL_CLI_SESSION_H
+#define SHOAL_CLI_SESSION_H
+
+#include "common/bus/bus.h"
+#include "common/error.h"
+
+#include <sys/types.h>
+
+struct session
+{
+  char *place;
+  int folder_fd;
+  int lock_fd; /* -1: not ours */
+  struct bus *bus;
+  struct job job;
+};
+
+#define SESSION_INIT                                                                               \
+  {                                                                                                \
+    .folder_fd = -1, .lock_fd = -1                                                                 \
+  }
+
+/* Opens the result that PLACE (as a person gives it) names. ERROR_USER when there is none, or no job in it. */
+int session_open (struct session *session, const char *place, struct error *err);
+
+/* The same when it is known where it stands (result_place); a folder without a job is fine: job.id is NULL then. */
+int session_open_place (struct session *session, const char *place, struct error *err);
+
+/* Takes the result for this process; ERROR_USER that names the process that has it. */
+int session_lock (struct session *session, struct error *err);
+
+/* The process that works on the result, 0 when none does. Disturbs nobody. */
+pid_t session_owner (const struct session *session);
+
+/* The URL of the bus as it stands now; the caller frees. NULL with ERR. */
+char *session_bus_url (const struct session *session, struct error *err);
+
+/* The job's status; JOB_QUEUED when nothing was said of it yet. */
+int session_status (const struct session *session, struct job_status *status, struct error *err);
+
+void session_release (struct session *session);
+#define auto_session AUTO (session_release)
+
+#endif

@@ -1,0 +1,214 @@
+/* shoal status: counts, rate, time left, the failing shards with their reasons. */
+#include "cli/commands.h"
+#include "cli/json_text.h"
+#include "cli/progress.h"
+#include "cli/session.h"
+#include "cli/summary.h"
+#include "cli/words.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "common/units.h"
+
+#include <stdio.h>
+
+struct status_args
+{
+  bool json;
+  bool shards;
+};
+
+static int
+set_json (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct status_args *) context)->json = true;
+  return 0;
+}
+
+static int
+set_shards (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct status_args *) context)->shards = true;
+  return 0;
+}
+
+static const struct option_spec status_options[] = {
+  { 0, "json", NULL, NULL, "as one JSON object (a line each with --shards)", GROUP_OTHER, false,
+    set_json },
+  { 0, "shards", NULL, NULL, "a line for each shard", GROUP_OTHER, false, set_shards },
+  { 0 },
+};
+
+/* ---- one shard -------------------------------------------------------------------------- */
+
+static const char *
+state_name (const struct shard_record *record, bool attended)
+{
+  static const char *const names[] = { "waiting", "running", "succeeded", "failed" };
+  if (record->state == SHARD_FAILED && record->outcome == OUTCOME_CANCELLED)
+    return "cancelled";
+  /* Whoever ran it is gone. */
+  bool lost = record->state == SHARD_RUNNING && !attended;
+  return names[lost ? SHARD_WAITING : record->state];
+}
+
+static const char *
+reason_of (const struct tally *tally, uint32_t index)
+{
+  for (size_t i = 0; i < tally->failure_count; i++)
+    if (tally->failures[i].index == index && tally->failures[i].kind == SHARD_MAP)
+      return tally->failures[i].report.reason;
+  return NULL;
+}
+
+static void
+print_shard (const struct tally *tally, uint32_t index, bool attended, bool json)
+{
+  const struct shard_record *record = fold_shard (tally->fold, index);
+  const char *state = state_name (record, attended);
+  const char *reason = record->state == SHARD_FAILED ? reason_of (tally, index) : NULL;
+  bool ran = shard_attempts (record) > 0;
+  if (json)
+    {
+      json_t *object = json_object ();
+      json_set_number (object, "shard", index);
+      json_set_text (object, "state", state);
+      json_set_number (object, "generation", record->generation);
+      json_set_number (object, "attempts", shard_attempts (record));
+      if (ran)
+        {
+          json_set_text (object, "outcome", outcome_name ((enum outcome) record->outcome));
+          (void) json_object_set_new (object, "exit_code", json_integer (record->exit_code));
+        }
+      json_set_text (object, "reason", reason);
+      json_put_line (object, stdout);
+      return;
+    }
+  auto_free char *text = words_line (reason != NULL ? reason : "");
+  auto_free char *exit_code = ran ? xasprintf ("%d", record->exit_code) : xstrdup ("-");
+  (void) printf ("%u\t%s\t%u\t%s\t%s\t%s\n", index, state, shard_attempts (record),
+                 ran ? outcome_name ((enum outcome) record->outcome) : "-", exit_code, text);
+}
+
+static void
+print_shards (const struct tally *tally, bool attended, bool json)
+{
+  if (!json)
+    (void) puts ("shard\tstate\tattempts\toutcome\texit\treason");
+  for (uint32_t i = 0; i < fold_known (tally->fold); i++)
+    print_shard (tally, i, attended, json);
+}
+
+/* ---- the job ---------------------------------------------------------------------------- */
+
+static json_t *
+failures_json (const struct tally *tally)
+{
+  json_t *array = json_array ();
+  for (size_t i = 0; i < tally->failure_count; i++)
+    {
+      const struct tally_failure *failure = &tally->failures[i];
+      json_t *object = json_object ();
+      if (failure->kind == SHARD_REDUCE)
+        (void) json_object_set_new (object, "reduce", json_true ());
+      else
+        json_set_number (object, "shard", failure->index);
+      json_set_number (object, "attempts", failure->attempts);
+      json_set_text (object, "outcome", outcome_name (failure->report.outcome));
+      (void) json_object_set_new (object, "exit_code", json_integer (failure->report.exit_code));
+      json_set_text (object, "reason", failure->report.reason);
+      (void) json_array_append_new (array, object);
+    }
+  return array;
+}
+
+static void
+print_json (const struct session *session, const struct tally *tally,
+            const struct job_status *status, pid_t owner, const char *folder)
+{
+  const struct job_status *counts = &tally->counts;
+  bool ended = job_state_is_terminal (status->state);
+  json_t *object = json_object ();
+  json_set_text (object, "job", session->job.id);
+  json_set_text (object, "state", job_state_name (status->state));
+  json_set_text (object, "reason", status->reason);
+  json_set_number (object, "process", owner > 0 ? owner : -1);
+  json_set_number (object, "shards", counts->shards);
+  json_set_number (object, "succeeded", counts->succeeded);
+  json_set_number (object, "failed", counts->failed);
+  json_set_number (object, "running", owner > 0 ? counts->running : 0);
+  json_set_number (object, "atoms", counts->atoms);
+  json_set_number (object, "atoms_done", counts->atoms_done);
+  json_set_number (object, "attempts", tally->attempts);
+  json_set_number (object, "generation", counts->generation);
+  if (tally_rate (tally) > 0)
+    (void) json_object_set_new (object, "rate", json_real (tally_rate (tally)));
+  if (!ended)
+    json_set_number (object, "left_ms", tally_left (tally));
+  (void) json_object_set_new (object, "failures", failures_json (tally));
+  json_set_text (object, "result", folder);
+  json_put_line (object, stdout);
+}
+
+static void
+print_running (const struct session *session, const struct tally *tally, pid_t owner,
+               const char *folder)
+{
+  auto_free char *line = progress_line (tally);
+  if (owner > 0)
+    (void) printf ("job %s is running (process %d)\n", session->job.id, (int) owner);
+  else
+    (void) printf ("job %s isn't finished, and no run is working on it\n", session->job.id);
+  (void) printf ("  progress  %s\n", line);
+  if (tally->failure_count > 0)
+    {
+      (void) puts ("  failed");
+      summary_failures (stdout, tally);
+    }
+  (void) printf ("  result    %s\n", folder);
+  if (owner == 0)
+    (void) printf ("  next      shoal resume %s\n", session->place);
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct status_args args = { 0 };
+  const struct option_set sets[] = { { status_options, &args } };
+  int first = options_operands (sets, 1, argc, argv, 1, 1, command_status.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  auto_tally struct tally tally = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  if (session_open (&session, argv[first], err) != 0 || summary_read (&session, &tally, err) != 0
+      || session_status (&session, &status, err) != 0)
+    return -1;
+  auto_free char *folder = result_folder (session.place, err);
+  if (folder == NULL)
+    return -1;
+  pid_t owner = session_owner (&session);
+  if (args.shards)
+    print_shards (&tally, owner > 0, args.json);
+  else if (args.json)
+    print_json (&session, &tally, &status, owner, folder);
+  else if (job_state_is_terminal (status.state))
+    summary_print (stdout, &session, &tally, &status);
+  else
+    print_running (&session, &tally, owner, folder);
+  return EXIT_DONE;
+}
+
+const struct command command_status = {
+  .name = "status",
+  .synopsis = "status [--json] [--shards] RESULT",
+  .summary = "counts, rate, time left, the failing shards with their reasons",
+  .help = "The columns of --shards: shard, state, attempts, outcome, exit code, reason.\n"
+          "\n"
+          "  shoal status resized\n",
+  .options = { status_options },
+  .run = run,
+};

@@ -1,0 +1,184 @@
+#include "cli/summary.h"
+
+#include "cli/command.h"
+#include "cli/words.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "common/units.h"
+
+#include <string.h>
+
+enum
+{
+  REASONS_MAX = 6, /* lines of failures */
+  NUMBERS_MAX = 8, /* shards named in one */
+};
+
+int
+summary_exit_code (const struct tally *tally, const struct job_status *status)
+{
+  switch (status->state)
+    {
+    case JOB_SUCCEEDED:
+    case JOB_PARTIAL:
+      return EXIT_DONE;
+    case JOB_CONFLICT:
+      return EXIT_CONFLICT;
+    case JOB_FAILED:
+      if (status->class_name != NULL)
+        return strcmp (status->class_name, error_class_name (ERROR_USER)) == 0 ? EXIT_USAGE
+                                                                               : EXIT_MACHINE;
+      return tally_only_infra (tally) ? EXIT_MACHINE : EXIT_JOB_FAILED;
+    case JOB_CANCELLED:
+    case JOB_QUEUED:
+    case JOB_RUNNING:
+    case JOB_MERGING:
+      break;
+    }
+  return EXIT_JOB_FAILED;
+}
+
+int
+summary_read (const struct session *session, struct tally *tally, struct error *err)
+{
+  tally_init (tally);
+  auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
+  if (events == NULL)
+    return -1;
+  for (;;)
+    {
+      auto_event struct event event = { 0 };
+      int got = follower_next (events, &event, err);
+      if (got <= 0)
+        return got;
+      tally_apply (tally, &event);
+    }
+}
+
+/* ---- failures --------------------------------------------------------------------------- */
+
+static const char *
+reason_of (const struct tally_failure *failure)
+{
+  const char *reason = failure->report.reason;
+  return reason != NULL && reason[0] != '\0' ? reason : outcome_name (failure->report.outcome);
+}
+
+/* The line of those that failed as tally->failures[FIRST] did. */
+static void
+print_reason (FILE *out, const struct tally *tally, size_t first)
+{
+  const char *reason = reason_of (&tally->failures[first]);
+  auto_free char *text = words_line (reason);
+  if (tally->failures[first].kind == SHARD_REDUCE)
+    {
+      (void) fprintf (out, "            reduce: %s\n", text);
+      return;
+    }
+  auto_buffer struct buffer numbers = { 0 };
+  size_t count = 0;
+  for (size_t i = first; i < tally->failure_count; i++)
+    if (tally->failures[i].kind == SHARD_MAP
+        && strcmp (reason_of (&tally->failures[i]), reason) == 0 && count++ < NUMBERS_MAX)
+      buffer_printf (&numbers, "%s%u", count > 1 ? ", " : "", tally->failures[i].index);
+  if (count > NUMBERS_MAX)
+    buffer_printf (&numbers, " and %zu more", count - NUMBERS_MAX);
+  (void) fprintf (out, "            shard%s %s: %s\n", count == 1 ? "" : "s", numbers.data, text);
+}
+
+static bool
+is_first_of_its_reason (const struct tally *tally, size_t at)
+{
+  for (size_t i = 0; i < at; i++)
+    if (tally->failures[i].kind == tally->failures[at].kind
+        && strcmp (reason_of (&tally->failures[i]), reason_of (&tally->failures[at])) == 0)
+      return false;
+  return true;
+}
+
+void
+summary_failures (FILE *out, const struct tally *tally)
+{
+  int printed = 0;
+  for (size_t i = 0; i < tally->failure_count; i++)
+    {
+      if (!is_first_of_its_reason (tally, i))
+        continue;
+      if (printed++ == REASONS_MAX)
+        {
+          (void) fputs ("            … `shoal status --shards` lists all\n", out);
+          return;
+        }
+      print_reason (out, tally, i);
+    }
+}
+
+/* ---- the screen ------------------------------------------------------------------------- */
+
+static void
+print_counts (FILE *out, const struct tally *tally)
+{
+  const struct job_status *counts = &tally->counts;
+  int64_t shards = counts->shards >= 0 ? counts->shards : fold_known (tally->fold);
+  char a[WORDS_COUNT_SIZE];
+  char b[WORDS_COUNT_SIZE];
+  (void) fprintf (out, "  shards    %s of %s succeeded", words_count (counts->succeeded, a),
+                  words_count (shards, b));
+  if (counts->failed > 0)
+    (void) fprintf (out, ", %s failed", words_count (counts->failed, a));
+  int64_t rest = shards - counts->succeeded - counts->failed;
+  if (rest > 0)
+    (void) fprintf (out, ", %s not run", words_count (rest, a));
+  if (tally->retries > 0)
+    {
+      auto_free char *retries = words_plural (tally->retries, "attempt");
+      (void) fprintf (out, " (%s tried again)", retries);
+    }
+  (void) fputc ('\n', out);
+  if (counts->atoms > 0)
+    (void) fprintf (out, "  atoms     %s of %s\n", words_count (counts->atoms_done, a),
+                    words_count (counts->atoms, b));
+}
+
+static void
+print_next (FILE *out, const struct session *session, const struct tally *tally,
+            const struct job_status *status)
+{
+  const char *place = session->place;
+  if (status->state == JOB_CONFLICT)
+    (void) fprintf (out, "  next      shoal merge %s --on-conflict first|last|rename|concat\n",
+                    place);
+  else if (tally->counts.failed > 0 || tally->failure_count > 0)
+    (void) fprintf (out,
+                    "  next      shoal logs %s --failed\n"
+                    "            shoal retry %s --failed\n",
+                    place, place);
+  else if (status->state == JOB_CANCELLED)
+    (void) fprintf (out, "  next      shoal retry %s runs what is missing\n", place);
+}
+
+void
+summary_print (FILE *out, const struct session *session, const struct tally *tally,
+               const struct job_status *status)
+{
+  auto_free char *folder = result_folder (session->place, NULL);
+  char text[UNITS_TEXT_SIZE];
+  (void) fprintf (out, "shoal: job %s %s", session->job.id, job_state_name (status->state));
+  if (tally->first_start > 0 && tally->last_end >= tally->first_start)
+    (void) fprintf (out, " in %s",
+                    units_format_duration (tally->last_end - tally->first_start, text));
+  if (status->reason != NULL)
+    {
+      auto_free char *reason = words_line (status->reason);
+      (void) fprintf (out, ": %s", reason);
+    }
+  (void) fputc ('\n', out);
+  print_counts (out, tally);
+  if (tally->failure_count > 0)
+    {
+      (void) fputs ("  failed\n", out);
+      summary_failures (out, tally);
+    }
+  (void) fprintf (out, "  result    %s\n", folder != NULL ? folder : session->place);
+  print_next (out, session, tally, status);
+}

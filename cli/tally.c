@@ -1,0 +1,186 @@
+#include "cli/tally.h"
+
+#include "cli/words.h"
+#include "common/memory.h"
+
+#include <string.h>
+
+void
+tally_init (struct tally *tally)
+{
+  *tally = (struct tally){ .fold = fold_new () };
+  fold_fill_status (tally->fold, &tally->counts);
+}
+
+static void
+release_failure (struct tally_failure *failure)
+{
+  attempt_report_release (&failure->report);
+}
+
+void
+tally_release (struct tally *tally)
+{
+  for (size_t i = 0; i < tally->failure_count; i++)
+    release_failure (&tally->failures[i]);
+  free (tally->failures);
+  free (tally->last_failure);
+  fold_free (tally->fold);
+  *tally = (struct tally){ 0 };
+}
+
+/* ---- failures --------------------------------------------------------------------------- */
+
+static void
+keep_failure (struct tally *tally, const struct event *event, uint32_t attempts)
+{
+  tally->failures = xrealloc (tally->failures, tally->failure_count + 1, sizeof *tally->failures);
+  struct tally_failure *failure = &tally->failures[tally->failure_count++];
+  *failure = (struct tally_failure){
+    .index = event->index, .kind = event->shard_kind, .attempts = attempts, .report = event->report
+  };
+  failure->report.folder = xstrdup (event->report.folder);
+  failure->report.reason = xstrdup (event->report.reason);
+}
+
+/* Drops the failures of shards that aren't failed any more. */
+static void
+drop_stale_failures (struct tally *tally)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < tally->failure_count; i++)
+    {
+      struct tally_failure *failure = &tally->failures[i];
+      const struct shard_record *record = failure->kind == SHARD_REDUCE
+                                              ? fold_reduce (tally->fold)
+                                              : fold_shard (tally->fold, failure->index);
+      if (record != NULL && record->state == SHARD_FAILED)
+        tally->failures[kept++] = *failure;
+      else
+        release_failure (failure);
+    }
+  tally->failure_count = kept;
+}
+
+char *
+tally_describe (const struct tally_failure *failure)
+{
+  const struct attempt_report *report = &failure->report;
+  auto_free char *reason = words_line (report->reason != NULL && report->reason[0] != '\0'
+                                           ? report->reason
+                                           : outcome_name (report->outcome));
+  return failure->kind == SHARD_REDUCE ? xasprintf ("the reduce container: %s", reason)
+                                       : xasprintf ("shard %u: %s", failure->index, reason);
+}
+
+bool
+tally_only_infra (const struct tally *tally)
+{
+  for (size_t i = 0; i < tally->failure_count; i++)
+    if (tally->failures[i].report.outcome != OUTCOME_INFRA)
+      return false;
+  return tally->failure_count > 0;
+}
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+static void
+note_end (struct tally *tally, const struct event *event)
+{
+  const struct attempt_report *report = &event->report;
+  tally->attempts++;
+  if (!report->final && report->outcome != OUTCOME_SUCCEEDED)
+    tally->retries++;
+  if (report->ended > tally->last_end)
+    tally->last_end = report->ended;
+  if (report->outcome == OUTCOME_SUCCEEDED || report->final)
+    {
+      size_t at = tally->window_count++ % TALLY_WINDOW;
+      tally->window[at].started = report->started;
+      tally->window[at].ended = report->ended;
+      tally->window[at].atoms = event->atoms;
+    }
+  if (report->outcome == OUTCOME_SUCCEEDED || report->outcome == OUTCOME_CANCELLED)
+    return;
+  const struct tally_failure failure = { .index = event->index,
+                                         .kind = event->shard_kind,
+                                         .report = *report };
+  free (tally->last_failure);
+  tally->last_failure = tally_describe (&failure);
+}
+
+void
+tally_apply (struct tally *tally, const struct event *event)
+{
+  enum fold_change change = fold_apply (tally->fold, event);
+  fold_fill_status (tally->fold, &tally->counts);
+  if (event->kind == EVENT_STARTED)
+    {
+      tally->ran = true;
+      if (tally->first_start == 0)
+        tally->first_start = event->time;
+    }
+  if (change == FOLD_REOPENED)
+    drop_stale_failures (tally);
+  if (event->kind != EVENT_FINISHED || change == FOLD_NOTHING)
+    return;
+  note_end (tally, event);
+  if (change == FOLD_SUCCEEDED)
+    drop_stale_failures (tally);
+  else if (event->report.final && event->report.outcome != OUTCOME_CANCELLED)
+    {
+      const struct shard_record *record = event->shard_kind == SHARD_REDUCE
+                                              ? fold_reduce (tally->fold)
+                                              : fold_shard (tally->fold, event->index);
+      keep_failure (tally, event, record == NULL ? 1 : shard_attempts (record));
+    }
+}
+
+/* ---- speed ------------------------------------------------------------------------------ */
+
+void
+tally_restart_clock (struct tally *tally)
+{
+  tally->window_count = 0;
+}
+
+/* Atoms of what ended, or shards where there are no atoms. */
+static int64_t
+worth (const struct tally *tally, int64_t atoms)
+{
+  return tally->counts.atoms == 0 ? 1 : atoms;
+}
+
+double
+tally_rate (const struct tally *tally)
+{
+  size_t count = tally->window_count < TALLY_WINDOW ? tally->window_count : TALLY_WINDOW;
+  int64_t begin = INT64_MAX;
+  int64_t end = 0;
+  int64_t done = 0;
+  for (size_t i = 0; i < count; i++)
+    {
+      begin = tally->window[i].started < begin ? tally->window[i].started : begin;
+      end = tally->window[i].ended > end ? tally->window[i].ended : end;
+      done += worth (tally, tally->window[i].atoms);
+    }
+  return count == 0 || end <= begin ? 0 : (double) done * 1000.0 / (double) (end - begin);
+}
+
+/* While the plan is open: what is known of it is worth as much a shard as what was done. */
+int64_t
+tally_left (const struct tally *tally)
+{
+  const struct job_status *counts = &tally->counts;
+  double rate = tally_rate (tally);
+  int64_t settled = counts->succeeded + counts->failed;
+  int64_t shards = counts->shards >= 0 ? counts->shards : fold_known (tally->fold);
+  if (rate <= 0 || settled == 0)
+    return -1;
+  double left = (double) (shards - settled);
+  if (counts->atoms > 0 && counts->shards > 0)
+    left *= (double) counts->atoms / (double) counts->shards;
+  else if (counts->atoms != 0)
+    left *= (double) counts->atoms_done / (double) settled;
+  return left < 0 ? 0 : (int64_t) (left * 1000.0 / rate);
+}

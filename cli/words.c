@@ -1,0 +1,169 @@
+#include "cli/words.h"
+
+#include "common/buffer.h"
+#include "common/memory.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+  RANGE_MAX = 10000000, /* numbers in one list */
+};
+
+/* ---- command lines ---------------------------------------------------------------------- */
+
+/* What stands between quotes at **AT, which moves behind the closing one: 0 or -1. */
+static int
+read_quoted (const char **at, struct buffer *word)
+{
+  char quote = *(*at)++;
+  for (; **at != '\0' && **at != quote; (*at)++)
+    {
+      if (quote == '"' && **at == '\\' && strchr ("\"\\$`", (*at)[1]) != NULL && (*at)[1] != '\0')
+        (*at)++;
+      buffer_putc (word, **at);
+    }
+  if (**at == '\0')
+    return -1;
+  (*at)++;
+  return 0;
+}
+
+int
+words_split (const char *text, struct strlist *words, struct error *err)
+{
+  const char *at = text;
+  for (;;)
+    {
+      at += strspn (at, " \t\n");
+      if (*at == '\0')
+        return 0;
+      auto_buffer struct buffer word = { 0 };
+      while (*at != '\0' && strchr (" \t\n", *at) == NULL)
+        {
+          if (*at == '\'' || *at == '"')
+            {
+              if (read_quoted (&at, &word) != 0)
+                return error_set (err, ERROR_USER, "\"%s\": a quote isn't closed", text);
+              continue;
+            }
+          if (*at == '\\' && at[1] != '\0')
+            at++;
+          buffer_putc (&word, *at++);
+        }
+      strlist_take (words, buffer_take (&word));
+    }
+}
+
+static void
+put_word (struct buffer *line, const char *word)
+{
+  static const char plain[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
+  if (word[0] != '\0' && strspn (word, plain) == strlen (word))
+    {
+      buffer_puts (line, word);
+      return;
+    }
+  buffer_putc (line, '\'');
+  for (; *word != '\0'; word++)
+    if (*word == '\'')
+      buffer_puts (line, "'\\''");
+    else
+      buffer_putc (line, *word);
+  buffer_putc (line, '\'');
+}
+
+char *
+words_join (const char *first, const struct strlist *words)
+{
+  struct buffer line = { 0 };
+  put_word (&line, first);
+  for (size_t i = 0; i < words->count; i++)
+    {
+      buffer_putc (&line, ' ');
+      put_word (&line, words->items[i]);
+    }
+  return buffer_take (&line);
+}
+
+char *
+words_line (const char *text)
+{
+  struct buffer line = { 0 };
+  for (const unsigned char *at = (const unsigned char *) text; *at != '\0'; at++)
+    if (*at == '\n')
+      buffer_puts (&line, "\\n");
+    else if (*at < 0x20 || *at == 0x7f)
+      buffer_printf (&line, "\\x%02x", *at);
+    else
+      buffer_putc (&line, (char) *at);
+  return buffer_take (&line);
+}
+
+/* ---- numbers ---------------------------------------------------------------------------- */
+
+const char *
+words_count (int64_t number, char text[static WORDS_COUNT_SIZE])
+{
+  char digits[WORDS_COUNT_SIZE];
+  int length = snprintf (digits, sizeof digits, "%lld", (long long) number);
+  char *to = text;
+  for (int i = 0; i < length; i++)
+    {
+      if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-')
+        *to++ = ',';
+      *to++ = digits[i];
+    }
+  *to = '\0';
+  return text;
+}
+
+char *
+words_plural (int64_t number, const char *noun)
+{
+  char text[WORDS_COUNT_SIZE];
+  return xasprintf ("%s %s%s", words_count (number, text), noun, number == 1 ? "" : "s");
+}
+
+static int
+read_number (const char **at, int64_t *number)
+{
+  char *end = NULL;
+  errno = 0;
+  long long value = isdigit ((unsigned char) **at) ? strtoll (*at, &end, 10) : -1;
+  if (end == NULL || errno != 0 || value < 0 || value > UINT32_MAX)
+    return -1;
+  *number = value;
+  *at = end;
+  return 0;
+}
+
+int
+words_ranges (const char *text, uint32_t **numbers, size_t *count, struct error *err)
+{
+  const char *at = text;
+  for (;;)
+    {
+      int64_t first = 0;
+      bool good = read_number (&at, &first) == 0;
+      int64_t last = first;
+      if (good && *at == '-')
+        {
+          at++;
+          good = read_number (&at, &last) == 0 && last >= first;
+        }
+      if (!good || (*at != ',' && *at != '\0') || last - first >= RANGE_MAX
+          || *count + (size_t) (last - first) >= RANGE_MAX)
+        return error_set (err, ERROR_USER, "\"%s\" isn't a list of numbers: expected e.g. 3,5-9",
+                          text);
+      *numbers = xrealloc (*numbers, *count + (size_t) (last - first) + 1, sizeof **numbers);
+      for (int64_t number = first; number <= last; number++)
+        (*numbers)[(*count)++] = (uint32_t) number;
+      if (*at++ == '\0')
+        return 0;
+    }
+}
