@@ -18,6 +18,7 @@ import uuid
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHARDS = 12
 FAILING = 7
+DONE = 2 # a row's state
 DEADLINE = 60
 TAG = "SHOAL_TEST_TAG"
 
@@ -124,7 +125,7 @@ class Place:
         self.tag = uuid.uuid4().hex
         self.environment = dict(rig.environment, **{TAG: self.tag})
         self.run_command = [
-            rig.program, "run", "--progress", "none", "--runtime", runtime, "-j", "2", "--id", "job",
+            rig.program, "run", "--progress", "none", "--backoff", "10ms", "--runtime", runtime, "-j", "2", "--id", "job",
             "--results", self.result, "-v", rig.inputs + ":/in", "-o", "result:/out", "-o", "once:/once",
             "--glob", "*/*.txt", "--base-path", "/in", "--batch-size", "2", "--fail-on", "3", "--min-success", "50%",
             "-e", f"{TAG}={self.tag}", "-e", f"SLEEP={sleep}", *options, "busybox", "sh", "-c", WORK]
@@ -136,7 +137,7 @@ class Place:
         return self.start(self.run_command, **environment)
 
     def resume(self, **environment):
-        return self.start([self.rig.program, "resume", "--progress", "none", self.result], **environment)
+        return self.start([self.rig.program, "resume", "--progress", "none", "--backoff", "10ms", self.result], **environment)
 
     def finish(self):
         """Goes on until the result stands, undisturbed; by resume, or by the same command where nothing was kept."""
@@ -171,42 +172,49 @@ class Place:
         return found
 
     def settled_shards(self):
-        """What must not change any more: rows of the bus that are done, {key: starts}, and the attempts' random words."""
+        """What must not change any more: attempts that settled their shard, {(index, attempt, starts): its random word}."""
         state = self.state()
-        rows, words = {}, {}
+        settled = {}
         if state is None:
-            return rows, words
+            return settled
+        rows = self.rows(state)
+        published = {(index, attempt) for index, attempt, _, _ in rows}
+        for index, attempt, starts, row_state in rows:
+            if row_state != DONE:
+                continue
+            folder = f"{state}/.shoal/attempts/{index:05d}.g1.a{attempt}.s{starts}"
+            outcome = "none"
+            if os.path.exists(folder):
+                with open(folder + "/attempt.json") as file:
+                    outcome = json.load(file)["outcome"]
+            if outcome == ("failed" if index == FAILING else "succeeded"):
+                settled[index, attempt, starts] = read_bytes(f"{folder}/outputs/once/{index}")
+            elif (index, attempt + 1) not in published:
+                raise Failure(f"shard {index} is done by attempt {attempt} ({outcome}), which settles nothing")
+        return settled
+
+    def rows(self, state):
+        """The bus's shards: index, attempt, how often it was started, its state."""
         bus = sqlite3.connect(f"file:{state}/.shoal/bus.db?mode=ro", uri=True, timeout=10)
         try:
-            for kind, generation, index, attempt, starts in bus.execute(
-                    "SELECT kind, generation, idx, attempt, starts FROM shards WHERE state = 2"):
-                rows[kind, generation, index, attempt] = starts
-                folder = f"{state}/.shoal/attempts/{index:05d}.g{generation}.a{attempt}.s{starts}"
-                word = f"{folder}/outputs/once/{index}"
-                if os.path.exists(word):
-                    words[index] = read_bytes(word)
-                elif index != FAILING:
-                    raise Failure(f"shard {index} is settled and {word} isn't there")
+            return bus.execute("SELECT idx, attempt, starts, state FROM shards").fetchall()
         except sqlite3.OperationalError as problem:
             if "no such table" not in str(problem):
                 raise
+            return []
         finally:
             bus.close()
-        return rows, words
 
     def check(self, settled=()):
         """The result equals the undisturbed one, and nothing that was SETTLED earlier was run again."""
         self.check_result()
-        rows_now, _ = self.settled_shards()
-        for rows, words in settled:
-            for key, starts in rows.items():
-                if rows_now.get(key) != starts:
-                    raise Failure(f"shard {key} was done after {starts} starts and has {rows_now.get(key)} now")
-                later = [k for k in rows_now if k[:3] == key[:3] and k[3] > key[3]]
-                if later:
-                    raise Failure(f"shard {key} was done and there was another attempt: {later}")
-            for index, word in words.items():
-                if read_bytes(f"{self.result}/outputs/once/{index}") != word:
+        rows = self.rows(self.result)
+        for earlier in settled:
+            for (index, attempt, starts), word in earlier.items():
+                if (index, attempt, starts, DONE) not in rows or any(row[0] == index and row[1] > attempt for row in rows):
+                    raise Failure(f"shard {index} was done by attempt {attempt}, start {starts}, and was run again: "
+                                  f"{[row for row in rows if row[0] == index]}")
+                if index != FAILING and read_bytes(f"{self.result}/outputs/once/{index}") != word:
                     raise Failure(f"shard {index} was done, and its output is another run's now")
 
     def check_result(self):
@@ -291,18 +299,20 @@ class Rig:
             if done.returncode != 0:
                 raise Failure(f"{argv}: {done.stdout.decode(errors='replace')}")
         for runtime in runtimes:
-            place = Place(self, "undisturbed-" + runtime, runtime)
-            start = time.monotonic()
-            code = place.run().wait()
-            self.seconds[runtime] = time.monotonic() - start
-            if code != 0:
-                raise Failure(f"the undisturbed run ended with {code}:\n{read_bytes(place.log).decode()}")
-            place.check_left_nothing()
-            if self.reference is None:
-                self.reference = self.picture(place.result)
-                if len(self.reference["outputs"]) != 2 * (SHARDS - 1) + 2 * (SHARDS - 1):
-                    raise Failure(f"the undisturbed run's outputs: {self.reference['outputs']}")
-            place.check_result()
+            for name in ("first", "undisturbed"): # the first one unpacks the image
+                place = Place(self, f"{name}-{runtime}", runtime)
+                start = time.monotonic()
+                code = place.run().wait()
+                self.seconds[runtime] = time.monotonic() - start
+                if code != 0:
+                    raise Failure(f"the undisturbed run ended with {code}:\n{read_bytes(place.log).decode()}")
+                place.check_left_nothing()
+                if self.reference is None:
+                    self.reference = self.picture(place.result)
+                    if len(self.reference["outputs"]) != 4 * (SHARDS - 1):
+                        raise Failure(f"the undisturbed run's outputs: {self.reference['outputs']}")
+                place.check_result()
+                place.remove()
 
     # Times, who did it and how often it was tried differ from run to run.
     VOLATILE = {"submitted", "finished", "started", "ended", "cpu_us", "peak_memory", "writer", "folder", "attempts"}
@@ -312,7 +322,7 @@ class Rig:
         with open(os.path.join(result, "manifest.json")) as file:
             manifest = without(json.load(file), self.VOLATILE)
         del manifest["job"]
-        manifest["outputs"] = [output for output in manifest["outputs"] if "once/" not in json.dumps(output)]
+        manifest["outputs"] = [output for output in manifest["outputs"] if output["output"] != "once"]
         shards = {}
         for name in sorted(os.listdir(os.path.join(result, "shards"))):
             for part in ("exit_code", "stdout", "stderr"):
