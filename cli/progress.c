@@ -184,7 +184,8 @@ progress_note (struct progress *progress, const char *line)
   erase (progress);
   (void) fprintf (stderr, "%s\n", line);
   (void) fflush (stderr);
-  progress->next = 0;
+  if (progress->kind == PROGRESS_BAR)
+    progress->next = 0;
 }
 
 void
@@ -273,7 +274,8 @@ progress_finish (struct progress *progress, const struct tally *tally,
                  const struct job_status *status)
 {
   erase (progress);
-  if (progress->kind == PROGRESS_PLAIN
+  bool any = fold_known (tally->fold) > 0;
+  if (progress->kind == PROGRESS_PLAIN && any
       && progress->told != tally->counts.succeeded + tally->counts.failed)
     {
       progress->next = 0;

@@ -64,6 +64,14 @@ reason_of (const struct tally_failure *failure)
   return reason != NULL && reason[0] != '\0' ? reason : outcome_name (failure->report.outcome);
 }
 
+static int
+by_number (const void *left, const void *right)
+{
+  uint32_t a = *(const uint32_t *) left;
+  uint32_t b = *(const uint32_t *) right;
+  return a > b ? 1 : a < b ? -1 : 0;
+}
+
 /* The line of those that failed as tally->failures[FIRST] did. */
 static void
 print_reason (FILE *out, const struct tally *tally, size_t first)
@@ -75,15 +83,19 @@ print_reason (FILE *out, const struct tally *tally, size_t first)
       (void) fprintf (out, "            reduce: %s\n", text);
       return;
     }
-  auto_buffer struct buffer numbers = { 0 };
   size_t count = 0;
+  auto_free uint32_t *numbers = xcalloc (tally->failure_count, sizeof *numbers);
   for (size_t i = first; i < tally->failure_count; i++)
     if (tally->failures[i].kind == SHARD_MAP
-        && strcmp (reason_of (&tally->failures[i]), reason) == 0 && count++ < NUMBERS_MAX)
-      buffer_printf (&numbers, "%s%u", count > 1 ? ", " : "", tally->failures[i].index);
+        && strcmp (reason_of (&tally->failures[i]), reason) == 0)
+      numbers[count++] = tally->failures[i].index;
+  qsort (numbers, count, sizeof *numbers, by_number);
+  (void) fprintf (out, "            shard%s ", count == 1 ? "" : "s");
+  for (size_t i = 0; i < count && i < NUMBERS_MAX; i++)
+    (void) fprintf (out, "%s%u", i > 0 ? ", " : "", numbers[i]);
   if (count > NUMBERS_MAX)
-    buffer_printf (&numbers, " and %zu more", count - NUMBERS_MAX);
-  (void) fprintf (out, "            shard%s %s: %s\n", count == 1 ? "" : "s", numbers.data, text);
+    (void) fprintf (out, " and %zu more", count - NUMBERS_MAX);
+  (void) fprintf (out, ": %s\n", text);
 }
 
 static bool

@@ -8,7 +8,6 @@
 #include "cli/words.h"
 #include "common/clock.h"
 #include "common/fs.h"
-#include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
 
@@ -202,7 +201,9 @@ judge (struct supervisor *supervisor, enum part_name name, bool job_ended, struc
       return 0;
     }
   char text[64];
-  log_warn ("part_restarts", "part=%s how=\"%s\"", names[name], describe_exit (part->status, text));
+  auto_free char *note = xasprintf ("shoal: the %s %s and is started again", names[name],
+                                    describe_exit (part->status, text));
+  progress_note (supervisor->progress, note);
   return parts_crashed (&supervisor->parts, name, err);
 }
 
@@ -335,9 +336,8 @@ int
 supervise_job (struct session *session, const struct run_options *options, bool merge_only,
                struct tally *tally, struct job_status *status, struct error *err)
 {
-  /* The parts read their log level here. */
-  if (options->verbose || options->quiet)
-    (void) setenv ("SHOAL_LOG", options->verbose ? "info" : "error", 0);
+  /* What the parts log: a person is told by us what failed and why. */
+  (void) setenv ("SHOAL_LOG", options->verbose ? "info" : "error", 0);
   sigset_t ours;
   sigset_t before;
   (void) sigemptyset (&ours);

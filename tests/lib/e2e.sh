@@ -1,0 +1,131 @@
+# e2e.sh — what the program tests share. To be sourced: . "$(dirname "$0")/../lib/e2e.sh" "$@"
+#
+# The program under test is $1. Gives a folder of its own ($PWD, removed at the end), an image store with busybox, and the functions below.
+# A script is a list of checks; each prints ok or FAIL, the last line is "N passed, N failed".
+set -euo pipefail
+[ $# -ge 1 ] || { echo "usage: $0 PROGRAM" >&2; exit 2; }
+SHOAL=$(readlink -f "$1")
+E2E_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+E2E_CACHE=${SHOAL_TEST_CACHE:-${TMPDIR:-/tmp}/shoal-test-cache-$(id -u)}
+E2E_WORK=$(mktemp -d "${TMPDIR:-/tmp}/shoal-e2e-XXXXXX")
+E2E_SECONDS=60 # how long a condition is waited for
+passed=0
+failed=0
+
+e2e_finish () {
+  local code=$?
+  trap - EXIT
+  if [ "$code" -ne 0 ]; then
+    echo "FAIL the script ended early, exit $code"
+    failed=$((failed + 1))
+  fi
+  cd /
+  rm -rf "$E2E_WORK" || { echo "FAIL $E2E_WORK can't be removed"; failed=$((failed + 1)); }
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+  exit
+}
+trap e2e_finish EXIT
+trap 'exit 130' INT TERM
+
+# The store is filled once per machine; several scripts may do so at once. An import is atomic.
+use_images () { # NAME…
+  local name
+  export SHOAL_IMAGES=$E2E_CACHE/store
+  mkdir -p "$E2E_CACHE"
+  for name; do
+    if ! "$SHOAL" image list | cut -f1 | grep -qx "$name:latest"; then
+      bash "$E2E_LIB/images.sh" "$E2E_CACHE/layouts" "$name" >"$E2E_WORK/images.log" 2>&1 \
+        || { cat "$E2E_WORK/images.log"; exit 1; }
+      "$SHOAL" image import "$E2E_CACHE/layouts/$name" --as "$name"
+    fi
+  done
+}
+
+ok () { # WHAT
+  passed=$((passed + 1))
+  echo "ok   $1"
+}
+
+fail () { # WHAT
+  failed=$((failed + 1))
+  echo "FAIL $1"
+  [ ! -s "$E2E_WORK/out" ] || sed 's/^/     out: /' "$E2E_WORK/out" | tail -20
+  [ ! -s "$E2E_WORK/err" ] || sed 's/^/     err: /' "$E2E_WORK/err" | tail -20
+}
+
+# expect_exit CODE WHAT COMMAND…: runs it with its output in ./…/out and err, checks the exit code.
+expect_exit () {
+  local code=$1 what=$2 got=0
+  shift 2
+  "$@" >"$E2E_WORK/out" 2>"$E2E_WORK/err" </dev/null || got=$?
+  if [ "$got" -eq "$code" ]; then ok "$what"; else fail "$what: exit $got instead of $code"; fi
+}
+
+# What the last expect_exit's command said: an extended regular expression.
+expect_stderr () { # REGEX
+  if grep -qE -- "$1" "$E2E_WORK/err"; then ok "says: $1"; else fail "stderr doesn't say: $1"; fi
+}
+
+expect_stdout () { # REGEX
+  if grep -qE -- "$1" "$E2E_WORK/out"; then ok "prints: $1"; else fail "stdout doesn't say: $1"; fi
+}
+
+expect_one_line () {
+  if [ "$(wc -l <"$E2E_WORK/err")" -eq 1 ]; then ok "in one line"; else fail "not one line on stderr"; fi
+}
+
+expect_same () { # WHAT EXPECTED GOT
+  if [ "$2" = "$3" ]; then ok "$1"; else fail "$1: expected \"$2\", got \"$3\""; fi
+}
+
+expect_true () { # WHAT COMMAND…
+  local what=$1
+  shift
+  if "$@"; then ok "$what"; else fail "$what"; fi
+}
+
+# wait_for WHAT COMMAND…: until it succeeds.
+wait_for () {
+  local what=$1 end=$((SECONDS + E2E_SECONDS))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    if [ $SECONDS -ge $end ]; then
+      fail "waited ${E2E_SECONDS} s for: $what"
+      return 1
+    fi
+    read -rt 0.05 <> <(:) || true
+  done
+}
+
+# A background process of ours ends within the time allowed, with exit code CODE.
+expect_end () { # CODE WHAT PID
+  local got=0
+  wait_for "the end of process $3" e2e_gone "$3" || kill -9 "$3"
+  wait "$3" || got=$?
+  if [ "$got" -eq "$1" ]; then ok "$2"; else fail "$2: exit $got instead of $1"; fi
+}
+e2e_gone () {
+  ! kill -0 "$1" 2>/dev/null || [ "$(cut -d' ' -f3 "/proc/$1/stat" 2>/dev/null)" = Z ]
+}
+
+# Small files NAME001 … with their number inside.
+make_files () { # FOLDER COUNT [NAME [SUFFIX]]
+  local i name=${3:-f} suffix=${4:-.txt}
+  mkdir -p "$1"
+  for ((i = 1; i <= $2; i++)); do
+    printf '%d\n' "$i" >"$1/$name$(printf %03d "$i")$suffix"
+  done
+}
+
+# The member NAME of the JSON object on standard input.
+json () { # NAME
+  python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
+}
+
+# A command for a container that copies its files to /out.
+COPY='for f in /in/*; do cp "$f" /out/; done'
+
+cd "$E2E_WORK"
+mkdir work
+cd work
