@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 
@@ -33,25 +34,40 @@ def role_of(pid, command, main):
     return "other"
 
 
+def victims(place, process, role):
+    """Who plays ROLE now. Of a container the command itself: what it started isn't ours to judge by."""
+    processes = place.processes()
+    found = [pid for pid, command in sorted(processes.items()) if role_of(pid, command, process.pid) == role]
+    if role != "container":
+        return found
+    return [pid for pid in found if parent_of(pid) not in found]
+
+
+def parent_of(pid):
+    try:
+        return int(rig.read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def strike(place, process, target, rng):
-    """Kills TARGET of the running PROCESS; what was hit, or None when there was none."""
+    """Kills TARGET of the running PROCESS, a part as soon as there is one; whether it was hit."""
+    if target not in WHOLE:
+        while not process.ended():
+            found = victims(place, process, target)
+            if found:
+                return rig.kill(rng.choice(found))
+            time.sleep(0.001)
     if process.ended():
-        return None
+        return False
     if target == "main":
         os.kill(process.pid, signal.SIGKILL)
     elif target == "group":
         os.killpg(process.pid, signal.SIGKILL)
     else:
-        processes = place.processes()
-        if target == "everything":
-            for pid in [process.pid, *processes]:
-                rig.kill(pid)
-            return target
-        choice = [pid for pid, command in sorted(processes.items())
-                  if role_of(pid, command, process.pid) == target]
-        if not choice or not rig.kill(rng.choice(choice)):
-            return None
-    return target
+        for pid in [process.pid, *place.processes()]:
+            rig.kill(pid)
+    return True
 
 
 def one_round(test, number):
@@ -61,28 +77,28 @@ def one_round(test, number):
     settled, hits = [], []
     try:
         process = place.run()
-        for _ in range(rng.choice([1, 1, 2, 3])):
+        for _ in range(rng.choice([1, 2, 2, 3])):
             target = rng.choice([*WHOLE, *ROLES])
-            time.sleep(rng.uniform(0, test.seconds[runtime] * 1.2))
-            hit = strike(place, process, target, rng)
-            if hit:
-                hits.append(hit)
-            if hit in WHOLE:
-                process.wait()
-                rig.wait_until(lambda: not place.processes(), f"{hit} was killed, all that it started ends", 10)
-            elif process.wait() == 2:
-                raise rig.Failure(f"{hit} was killed, and the run calls that the user's mistake:\n{process.tail()}")
+            time.sleep(rng.uniform(0, test.seconds[runtime] * (0.1 if target == "producer" else 1)))
+            if not strike(place, process, target, rng):
+                target = None
+            hits += [target] if target else []
+            code = process.wait()
+            if target in WHOLE:
+                rig.wait_until(lambda: not place.processes(), f"{target} was killed, all that it started ends", 10)
+            elif code not in (0, 3):
+                raise rig.Failure(f"{target} was killed, the exit code is {code}:\n{process.tail()}")
             if os.path.exists(place.result):
                 place.check_result() # whatever was killed: what stands is whole
             settled.append(place.settled_shards())
-            process = place.resume() if place.state() else place.run()
+            process = place.go_on()
         process.wait()
         place.finish()
         place.check(settled)
         place.check_left_nothing()
         place.remove()
         return hits, None
-    except (rig.Failure, OSError) as problem:
+    except (rig.Failure, OSError, sqlite3.Error) as problem:
         place.kill_all()
         return hits, f"round {number} ({runtime}, killed {hits}): {problem}\n  {place.log}"
 

@@ -139,13 +139,20 @@ class Place:
     def resume(self, **environment):
         return self.start([self.rig.program, "resume", "--progress", "none", "--backoff", "10ms", self.result], **environment)
 
+    def go_on(self):
+        """Resumes; or gives the command again where the job wasn't written down yet, which resume refuses."""
+        state = self.state()
+        if state is not None and self.query(state, "SELECT id FROM jobs"):
+            return self.resume()
+        refused = self.resume()
+        if refused.wait() != 2:
+            raise Failure(f"resume of what has no job: exit code {refused.wait()}:\n{refused.tail()}")
+        return self.run()
+
     def finish(self):
-        """Goes on until the result stands, undisturbed; by resume, or by the same command where nothing was kept."""
-        process = self.resume()
+        """Goes on until the result stands, undisturbed."""
+        process = self.go_on()
         code = process.wait()
-        if code == 2 and self.state() is None:
-            process = self.run()
-            code = process.wait()
         if code != 0:
             raise Failure(f"going on ended with {code}; the log:\n{process.tail()}")
 
@@ -195,15 +202,26 @@ class Place:
 
     def rows(self, state):
         """The bus's shards: index, attempt, how often it was started, its state."""
-        bus = sqlite3.connect(f"file:{state}/.shoal/bus.db?mode=ro", uri=True, timeout=10)
+        return self.query(state, "SELECT idx, attempt, starts, state FROM shards")
+
+    def query(self, state, sql):
+        """Rows of the bus. In a copy: opening a killed database mends it."""
+        copy = os.path.join(self.rig.work, os.path.basename(self.folder) + ".db")
+        for end in ("", "-wal"):
+            if os.path.exists(f"{state}/.shoal/bus.db{end}"):
+                shutil.copy(f"{state}/.shoal/bus.db{end}", copy + end)
+        bus = sqlite3.connect(copy)
         try:
-            return bus.execute("SELECT idx, attempt, starts, state FROM shards").fetchall()
+            return bus.execute(sql).fetchall()
         except sqlite3.OperationalError as problem:
             if "no such table" not in str(problem):
                 raise
             return []
         finally:
             bus.close()
+            for end in ("", "-wal", "-shm"):
+                if os.path.exists(copy + end):
+                    os.unlink(copy + end)
 
     def check(self, settled=()):
         """The result equals the undisturbed one, and nothing that was SETTLED earlier was run again."""
