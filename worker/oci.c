@@ -89,9 +89,21 @@ version_of (const char *program)
   return xstrndup (out.data, strcspn (out.data, "\n"));
 }
 
-static int
-choose_program (struct oci *oci, const char *wanted, struct error *err)
+/* runc moves what it runs to a group of its own and removes that at the end: neither limits nor the truth about memory would
+ * be ours. */
+static void
+join_cgroup (struct oci *oci, const char *slot)
 {
+  if (oci->is_crun)
+    oci->cgroup = cgroup_open (slot, &oci->no_cgroup);
+  else
+    oci->no_cgroup = xstrdup ("they need crun, and runc is used");
+}
+
+static int
+choose_program (struct oci *oci, const struct container_runtime_options *options, struct error *err)
+{
+  const char *wanted = options->oci_program;
   static const char *const programs[] = { "crun", "runc" };
   for (size_t i = 0; i < 2; i++)
     {
@@ -102,11 +114,12 @@ choose_program (struct oci *oci, const char *wanted, struct error *err)
         continue;
       oci->program = xstrdup (programs[i]);
       oci->is_crun = i == 0;
+      join_cgroup (oci, options->slot_name);
       oci->description =
           xasprintf ("oci: %s%s, %s%s, %s", version, oci->rootless ? " in a user namespace" : "",
                      oci->cgroup != NULL ? "limits by " : "no limits: ",
                      oci->cgroup != NULL ? cgroup_describe (oci->cgroup) : oci->no_cgroup,
-                     oci->seccomp != NULL && oci->is_crun ? "seccomp filter" : "no seccomp filter");
+                     oci->seccomp != NULL ? "seccomp filter" : "seccomp by the runtime");
       return 0;
     }
   return error_set (err, ERROR_USER,
@@ -402,9 +415,8 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   oci->pidfd = -1;
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
-  oci->cgroup = cgroup_open (options->slot_name, &oci->no_cgroup);
   oci->seccomp = seccomp_compile (NULL);
-  if (choose_program (oci, options->oci_program, err) == 0
+  if (choose_program (oci, options, err) == 0
       && (oci->rootless || enter_mount_namespace (err) == 0))
     return &oci->runtime;
   oci_close (&oci->runtime);

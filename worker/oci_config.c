@@ -1,6 +1,7 @@
 #include "worker/oci_config.h"
 
 #include "common/memory.h"
+#include "worker/seccomp.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -151,6 +152,8 @@ linux_json (const struct oci_config *config)
   (void) json_object_set_new (object, "namespaces", namespaces);
   (void) json_object_set_new (object, "maskedPaths", strings (masked, COUNT (masked)));
   (void) json_object_set_new (object, "readonlyPaths", strings (readonly, COUNT (readonly)));
+  if (config->seccomp == NULL)
+    (void) json_object_set_new (object, "seccomp", seccomp_json ());
   return object;
 }
 

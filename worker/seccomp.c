@@ -133,3 +133,34 @@ seccomp_compile (struct error *err)
   seccomp_release (filter);
   return text;
 }
+
+/* ---- as JSON ---------------------------------------------------------------------------- */
+
+static void
+add_rule (json_t *rules, json_t *names, int code, json_t *args)
+{
+  json_t *rule = json_object ();
+  (void) json_object_set_new (rule, "names", names);
+  (void) json_object_set_new (rule, "action", json_string ("SCMP_ACT_ERRNO"));
+  (void) json_object_set_new (rule, "errnoRet", json_integer (code));
+  if (args != NULL)
+    (void) json_object_set_new (rule, "args", args);
+  (void) json_array_append_new (rules, rule);
+}
+
+json_t *
+seccomp_json (void)
+{
+  json_t *rules = json_array ();
+  json_t *names = json_array ();
+  for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
+    if (seccomp_syscall_resolve_name (forbidden[i]) >= 0)
+      (void) json_array_append_new (names, json_string (forbidden[i]));
+  add_rule (rules, names, EPERM, NULL);
+  json_t *user_namespace =
+      json_pack ("[{s:i, s:I, s:I, s:s}]", "index", 0, "value", (json_int_t) CLONE_NEWUSER,
+                 "valueTwo", (json_int_t) CLONE_NEWUSER, "op", "SCMP_CMP_MASKED_EQ");
+  add_rule (rules, json_pack ("[s]", "clone"), EPERM, user_namespace);
+  add_rule (rules, json_pack ("[s]", "clone3"), ENOSYS, NULL);
+  return json_pack ("{s:s, s:o}", "defaultAction", "SCMP_ACT_ALLOW", "syscalls", rules);
+}

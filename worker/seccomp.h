@@ -8,8 +8,13 @@
 
 #include "common/error.h"
 
+#include <jansson.h>
+
 /* The filter as base64 of its BPF program, as crun's annotation run.oci.seccomp_bpf_data wants it. The caller frees; NULL
  * with ERR. */
 char *seccomp_compile (struct error *err);
+
+/* The same rules as the `linux.seccomp` object of config.json, for a runtime that compiles them itself. A new reference. */
+json_t *seccomp_json (void);
 
 #endif

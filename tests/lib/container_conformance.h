@@ -1,0 +1,15 @@
+/* container_conformance.h — what every container runtime must do, run against one by its name. */
+#ifndef SHOAL_TESTS_LIB_CONTAINER_CONFORMANCE_H
+#define SHOAL_TESTS_LIB_CONTAINER_CONFORMANCE_H
+
+struct container_conformance
+{
+  const char *runtime;     /* "oci" or "process" */
+  const char *oci_program; /* "crun", "runc"; NULL */
+  const char *images;      /* an image store that has `busybox` */
+};
+
+/* Runs the suite in this process, which becomes a slot by it. The number of tests that failed. */
+int container_conformance_run (const struct container_conformance *subject);
+
+#endif
