@@ -1,6 +1,7 @@
 /* shoal run: a job here and now, until its result stands. */
 #include "cli/commands.h"
 #include "cli/job_options.h"
+#include "cli/joblog.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
 #include "cli/summary.h"
@@ -111,6 +112,11 @@ run (int argc, char **argv, struct error *err)
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
       || job_args_finish (&args, err) != 0
       || job_check_images (&args.job, options.images, err) != 0)
+    return -1;
+  /* A job log that can't be opened is told before anything is made. */
+  auto_joblog struct joblog *joblog =
+      options.joblog == NULL ? NULL : joblog_open (options.joblog, &args.job, err);
+  if (options.joblog != NULL && joblog == NULL)
     return -1;
   auto_session struct session session = SESSION_INIT;
   if (open_result (&session, &args, err) != 0)

@@ -1,0 +1,101 @@
+#!/bin/bash
+# What bad input gets: exit 2 and one line that names the thing; nothing is made.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+use_images busybox
+make_files in 3
+mkdir other
+
+# bad REGEX ARG…: `shoal run` with these is refused with a line that says REGEX.
+bad () {
+  local regex=$1
+  shift
+  expect_exit 2 "refused: $*" "$SHOAL" run --results r "$@"
+  expect_stderr "^shoal: .*$regex"
+  expect_one_line
+  if compgen -G "r*" >/dev/null; then fail "something was made: $(echo r*)"; rm -rf r r.partial; fi
+}
+sliced=(-v in:/in --glob '*.txt')
+
+bad "'f\[a'.* (position|byte) [0-9]+" -v in:/in --glob 'f[a' busybox true
+bad "base path /in.*'\*.png'.*3 paths" -v in:/in --glob '*.png' busybox true
+bad "\-\-batch-size: 0 is out of range: expected 1" "${sliced[@]}" --batch-size 0 busybox true
+bad "\-\-batch-size: -3 is out of range" "${sliced[@]}" --batch-size=-3 busybox true
+bad "\-\-batch-size: \"many\" isn't a whole number" "${sliced[@]}" --sharding-batch-size many busybox true
+bad "nosuch: No such file" -v nosuch:/in --glob '*' busybox true
+bad "two volumes on one path /in" -v in:/in -v other:/in --glob '*' busybox true
+bad "inside the input" "${sliced[@]}" -o out:/in/out busybox true
+bad "lies inside the output" -v in:/all/in --glob '*' -o out:/all busybox true
+bad "can't be the container's root" "${sliced[@]}" -o out:/ busybox true
+bad "lie inside each other" "${sliced[@]}" -o a:/out -o b:/out/b busybox true
+bad "two outputs of the name a" "${sliced[@]}" -o a:/x -o a:/y busybox true
+bad "nosuchimage.*shoal image import" "${sliced[@]}" nosuchimage true
+bad "nosuchimage.*shoal image import" "${sliced[@]}" --reduce nosuchimage busybox true
+bad "unknown option --glop: did you mean --glob\?" -v in:/in --glop '*' busybox true
+bad "unknown option -Z" -Z busybox true
+bad "\-\-glob needs an argument" -v in:/in --glob
+bad "\-\-read-only takes no argument" --read-only=yes busybox true
+bad "\-\-s could be --symlinks, --stage|--s could be" --s busybox true
+bad "the image is missing" "${sliced[@]}"
+bad "\"in\": expected SRC:PATH" -v in --glob '*' busybox true
+bad "\"in:in\": expected SRC:PATH" -v in:in --glob '*' busybox true
+bad "inputs are read-only" -v in:/in:rw --glob '*' busybox true
+bad "\"a/b:/out\": expected NAME:PATH" "${sliced[@]}" -o a/b:/out busybox true
+bad "\-\-memory: \"lots\" isn't a size" "${sliced[@]}" --memory lots busybox true
+bad "\-\-timeout: \"0\" isn't a duration" "${sliced[@]}" --timeout 0 busybox true
+bad "\-\-cpus: \"no\" isn't a number of CPUs" "${sliced[@]}" --cpus no busybox true
+bad "\-\-fail-on: \"1,x\" isn't a list of exit codes" "${sliced[@]}" --fail-on 1,x busybox true
+bad "\-\-min-success: \"95\" isn't a percentage" "${sliced[@]}" --min-success 95 busybox true
+bad "\-\-max-failures: \"-1\"|--max-failures: -1 is out of range" "${sliced[@]}" --max-failures=-1 busybox true
+bad "\-\-on-conflict: \"best\" is none of fail, first" "${sliced[@]}" --on-conflict best busybox true
+bad "\-\-network: \"bridge\" is none of none, host" "${sliced[@]}" --network bridge busybox true
+bad "\-\-runtime: \"docker\" is none of oci, process" "${sliced[@]}" --runtime docker busybox true
+bad "\-\-progress: \"dots\" is none of" "${sliced[@]}" --progress dots busybox true
+bad "\-\-id: \"a/b\": expected" "${sliced[@]}" --id a/b busybox true
+bad "\-\-env: \"=x\": expected" "${sliced[@]}" -e =x busybox true
+bad "\-\-env-file: .*nosuchfile" "${sliced[@]}" --env-file nosuchfile busybox true
+bad "\-\-workdir: \"tmp\": expected" "${sliced[@]}" -w tmp busybox true
+bad "base path" "${sliced[@]}" --base-path /elsewhere busybox true
+bad "\-\-batch-size does nothing without --glob" -v in:/in --batch-size 2 busybox true
+bad "a fixed number of shards can't go with" "${sliced[@]}" --shards 2 --batch-size 2 busybox true
+bad "\-\-reduce-command: .*a quote isn't closed" "${sliced[@]}" --reduce busybox --reduce-command "sh -c 'x" busybox true
+bad "needs a volume" --glob '*' busybox true
+bad "\-\-joblog nosuch/log" "${sliced[@]}" --joblog nosuch/log busybox true
+
+expect_exit 2 "a place in a folder that isn't there" "$SHOAL" run "${sliced[@]}" --results no/such/r busybox true
+expect_stderr "no/such/r: the folder above it"
+expect_exit 2 "a result inside an input" "$SHOAL" run "${sliced[@]}" --results in/r busybox true
+expect_stderr "inside the input .*in: choose another place by --results"
+mkdir foreign
+echo mine >foreign/file
+expect_exit 2 "a folder that isn't ours" "$SHOAL" run "${sliced[@]}" --results foreign busybox true
+expect_stderr "foreign exists and isn't a result of shoal"
+expect_same "… is left alone" mine "$(cat foreign/file)"
+
+for command in status logs resume retry merge cancel report; do
+  expect_exit 2 "$command of a result that isn't there" "$SHOAL" $command nosuchresult
+  expect_stderr "nosuchresult: there is no such result"
+  expect_one_line
+  expect_exit 2 "$command of nothing" "$SHOAL" $command
+  expect_stderr "something is missing: shoal $command"
+  expect_exit 2 "$command of too much" "$SHOAL" $command a b
+  expect_stderr "\"b\" is too much"
+  expect_exit 2 "$command of somebody's folder" "$SHOAL" $command foreign
+  expect_stderr "isn't a result of shoal"
+done
+
+expect_exit 2 "an unknown command" "$SHOAL" stauts
+expect_stderr 'unknown command "stauts": did you mean status\?'
+expect_exit 2 "no command" "$SHOAL"
+expect_stderr "a command is missing"
+expect_exit 2 "help on nothing known" "$SHOAL" help xyzzy
+expect_stderr 'no help on "xyzzy"'
+expect_exit 2 "a service without a bus" env -u SHOAL_BUS "$SHOAL" worker
+expect_stderr "which bus\?"
+expect_exit 2 "a bus of no known kind" "$SHOAL" merger --bus carrier:pigeon
+expect_stderr "carrier"
+expect_exit 3 "output that can't be written" sh -c '"$1" plan -v in:/in --glob "*" --atoms busybox >/dev/full' - "$SHOAL"
+expect_exit 2 "a fault that doesn't parse" env SHOAL_FAULT=nonsense "$SHOAL" --version
+newline=$'in\n2'
+mkdir "$newline"
+expect_exit 2 "a name with a newline in an error" "$SHOAL" run -v "$newline:/in" --glob '*' busybox true
+expect_one_line
