@@ -28,15 +28,16 @@ struct container_mount
 /* One container run. All strings are the caller's and live until container_wait returned. */
 struct container
 {
-  const char *id;     /* unique on this machine: "shoal-…" */
+  const char *id;        /* unique on this machine: "shoal-…" */
   const struct job *job; /* image, command, entrypoint, workdir, user, network, limits … */
   const char *image;     /* job->image, or job->reduce_image … */
-  const struct strlist *command; /* … and the command that goes with it */
-  struct strlist env;    /* on top of the image's and the job's */
+  const struct strlist *command;        /* … and the command that goes with it */
+  struct strlist env;                   /* on top of the image's and the job's */
   const struct container_mount *mounts; /* in this order */
   size_t mount_count;
-  const char *scratch;   /* an empty folder for this run: bundle, writable layer; removed by the caller */
-  int stdout_fd;         /* files or pipes, stay open in the caller */
+  const char
+      *scratch;  /* an empty folder for this run: bundle, writable layer; removed by the caller */
+  int stdout_fd; /* files or pipes, stay open in the caller */
   int stderr_fd;
 };
 

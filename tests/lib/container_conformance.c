@@ -386,9 +386,8 @@ the_container_sees_its_image_alone (void **state)
   if (!is_oci (rig))
     return;
   auto_job struct job job;
-  shell (
-      &job,
-      "ls /; echo $$; hostname; grep -c : /proc/net/dev; echo x > /etc/mine; cat /etc/mine");
+  shell (&job,
+         "ls /; echo $$; hostname; grep -c : /proc/net/dev; echo x > /etc/mine; cat /etc/mine");
   auto_result struct result result;
   run (rig, &job, &result);
   assert_ran (&result, 0);
