@@ -253,19 +253,29 @@ collect (struct run *run, struct error *err)
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
-/* Completes the folder and gives it its place. */
 static int
-keep (struct run *run, struct error *err)
+complete (struct run *run, struct error *err)
 {
   struct attempt_report *report = run->report;
   if (collect (run, err) != 0)
     return -1;
   report->ended = clock_wall_ms ();
   report->folder = xstrdup (run->workplace.name);
-  if (record_write (run->workplace.folder_fd, run->attempt, report, err) == 0
-      && workplace_keep (&run->workplace, err) == 0)
+  if (record_write (run->workplace.folder_fd, run->attempt, report, err) != 0)
+    return -1;
+  return workplace_keep (&run->workplace, err);
+}
+
+/* Completes the folder and gives it its place. Where that fails the attempt counts as ours to repeat, also one that had failed: what
+ * its command printed would be lost. */
+static int
+keep (struct run *run, struct error *err)
+{
+  if (complete (run, err) == 0)
     return 0;
-  free (take (&report->folder));
+  free (take (&run->report->folder));
+  if (run->report->outcome != OUTCOME_CANCELLED)
+    set_outcome (run->report, OUTCOME_INFRA, err->message);
   return -1;
 }
 

@@ -21,7 +21,7 @@ enum
   BUSY_POLL_MS = 1000,
   STATUS_MS = 1000, /* how often the jobs of running attempts are looked at */
   TROUBLE_MS = 500, /* pause after an error of the bus */
-  SWEPT_MAX = 64,   /* jobs whose results are remembered as swept */
+  SWEPT_MAX = 64,   /* results that are remembered as swept */
 };
 
 struct worker
@@ -38,7 +38,7 @@ struct worker
   int64_t trouble_until; /* no taking and settling before */
   int64_t drain_until;   /* INT64_MAX: no end to it */
   bool draining;
-  struct strlist swept;
+  struct strlist swept; /* results */
 };
 
 /* ---- odds and ends ---------------------------------------------------------------------- */
@@ -73,18 +73,32 @@ bear (struct worker *worker, const char *what, const struct error *err)
   return 0;
 }
 
-/* What dead workers left in the result of a job that we come to for the first time. */
+/* What dead workers left in a result: swept when we come to it for the first time, and when we leave, for those that died meanwhile. */
 static void
-sweep_once (struct worker *worker, const struct job *job)
+sweep (const struct worker *worker, const char *results)
 {
-  if (strlist_has (&worker->swept, job->id))
+  int swept = workplace_sweep (results, worker->options->scratch);
+  if (swept > 0)
+    log_info ("swept", "results=%s folders=%d", results, swept);
+}
+
+static void
+sweep_all (struct worker *worker)
+{
+  for (size_t i = 0; i < worker->swept.count; i++)
+    sweep (worker, worker->swept.items[i]);
+  strlist_release (&worker->swept);
+}
+
+static void
+sweep_once (struct worker *worker, const char *results)
+{
+  if (strlist_has (&worker->swept, results))
     return;
   if (worker->swept.count >= SWEPT_MAX)
-    strlist_release (&worker->swept);
-  strlist_add (&worker->swept, job->id);
-  int swept = workplace_sweep (job->results, worker->options->scratch);
-  if (swept > 0)
-    log_info ("swept", "job=%s folders=%d", job->id, swept);
+    sweep_all (worker);
+  strlist_add (&worker->swept, results);
+  sweep (worker, results);
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
@@ -213,7 +227,7 @@ take_shards (struct worker *worker, struct error *err)
         break;
       taken++;
       if (lane->delivery != NULL)
-        sweep_once (worker, lane->delivery->job);
+        sweep_once (worker, lane->delivery->job->results);
     }
   if (taken > 0 && bus_flush (worker->crew.bus, err) != 0 && bear (worker, "flush", err) != 0)
     return -1;
@@ -341,7 +355,7 @@ worker_run (const struct worker_options *options, struct error *err)
     lane_release (&worker.lanes[i]);
   free (worker.lanes);
   free (worker.fds);
-  strlist_release (&worker.swept);
+  sweep_all (&worker);
   log_info ("worker_gone", "writer=%s", bus_writer (bus));
   return result > 0 ? 0 : error_wrap (err, "worker");
 }
