@@ -200,28 +200,32 @@ class Place:
                 raise Failure(f"shard {index} is done by attempt {attempt} ({outcome}), which settles nothing")
         return settled
 
-    def rows(self, state):
+    def rows(self, state, live=False):
         """The bus's shards: index, attempt, how often it was started, its state."""
-        return self.query(state, "SELECT idx, attempt, starts, state FROM shards")
+        return self.query(state, "SELECT idx, attempt, starts, state FROM shards", live)
 
-    def query(self, state, sql):
-        """Rows of the bus. In a copy: opening a killed database mends it."""
-        copy = os.path.join(self.rig.work, os.path.basename(self.folder) + ".db")
-        for end in ("", "-wal"):
-            if os.path.exists(f"{state}/.shoal/bus.db{end}"):
-                shutil.copy(f"{state}/.shoal/bus.db{end}", copy + end)
-        bus = sqlite3.connect(copy)
+    def query(self, state, sql, live=False):
+        """Rows of the bus; of one that isn't LIVE in a copy: opening a killed database mends it."""
+        path = f"{state}/.shoal/bus.db"
+        if live:
+            return self.select(f"file:{path}?mode=ro", sql)
+        with tempfile.TemporaryDirectory(dir=self.rig.work) as folder:
+            for end in ("", "-wal"):
+                if os.path.exists(path + end):
+                    shutil.copy(path + end, f"{folder}/bus.db{end}")
+            return self.select(f"file:{folder}/bus.db", sql)
+
+    @staticmethod
+    def select(uri, sql):
+        bus = sqlite3.connect(uri, uri=True, timeout=10)
         try:
             return bus.execute(sql).fetchall()
         except sqlite3.OperationalError as problem:
-            if "no such table" not in str(problem):
+            if "no such table" not in str(problem) and "unable to open" not in str(problem):
                 raise
-            return []
+            return [] # in the making
         finally:
             bus.close()
-            for end in ("", "-wal", "-shm"):
-                if os.path.exists(copy + end):
-                    os.unlink(copy + end)
 
     def check(self, settled=()):
         """The result equals the undisturbed one, and nothing that was SETTLED earlier was run again."""
