@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,12 +17,15 @@ static const char *const call_names[SYS_CALLS] = {
   [SYS_LINK] = "link",   [SYS_MKDIR] = "mkdir", [SYS_SPAWN] = "spawn",
 };
 
-static struct
+struct fault
 {
   atomic_uint left; /* calls until the one that fails; 0: none */
   int code;
   bool told; /* the log says when it comes to pass */
-} faults[SYS_CALLS];
+};
+
+static struct fault own_faults[SYS_CALLS];
+static struct fault *faults = own_faults;
 
 /* True when this call of CALL is the one to fail; errno is set then. */
 static bool
@@ -97,6 +101,18 @@ sys_fail_is_armed (enum sys_call call)
   return atomic_load (&faults[call].left) > 0;
 }
 
+/* Calls of a child that was forked count with its parent's: else it would meet the same fault whenever it is forked again. */
+static int
+share_faults (struct error *err)
+{
+  void *shared =
+      mmap (NULL, sizeof own_faults, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED)
+    return error_errno (err, errno, "SHOAL_FAULT");
+  faults = shared;
+  return 0;
+}
+
 int
 sys_fail_from_environment (struct error *err)
 {
@@ -111,6 +127,8 @@ sys_fail_from_environment (struct error *err)
   for (int call = 0; call < SYS_CALLS; call++)
     if (strcmp (name, call_names[call]) == 0)
       {
+        if (share_faults (err) != 0)
+          return -1;
         sys_fail ((enum sys_call) call, nth, code);
         faults[call].told = true;
         log_warn ("fault_injected", "call=%s nth=%u errno=%d", name, nth, code);
