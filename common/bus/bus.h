@@ -78,7 +78,8 @@ int bus_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct s
                    struct error *err);
 
 /* Runs shards again: publishes INDEXES with GENERATION (attempt 1, at once) together with the REOPENED
- * event. Doing it twice is doing it once; unknown indexes are ERROR_USER and nothing is written. */
+ * event. Doing it twice is doing it once; unknown indexes are ERROR_USER and nothing is written. With no INDEXES the
+ * job is only reopened: what its merger publishes then (the reduce shard) is delivered. */
 int bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
                 size_t count, struct error *err);
 

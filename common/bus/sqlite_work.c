@@ -358,7 +358,7 @@ replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
         return -1;
       added += outcome;
     }
-  if (added == 0)
+  if (added == 0 && count > 0)
     return sqlite_set_live (bus, job_id, was_live == 1, err);
   struct event event = { .kind = EVENT_REOPENED,
                          .job_id = xstrdup (job_id),
