@@ -5,7 +5,6 @@
 #include "cli/summary.h"
 #include "cli/supervise.h"
 #include "cli/words.h"
-#include "common/clock.h"
 #include "common/memory.h"
 
 #include <stdio.h>
@@ -94,24 +93,6 @@ reduce_failed (const struct fold *fold)
   return reduce != NULL && reduce->state == SHARD_FAILED;
 }
 
-/* The job again without any shard of its own: only the reduce container runs. */
-static int
-reopen_reduce (struct session *session, struct job_status *status, uint32_t generation,
-               struct error *err)
-{
-  auto_free char *writer = xstrdup (bus_writer (session->bus));
-  const struct event event = { .kind = EVENT_REOPENED,
-                               .job_id = session->job.id,
-                               .time = clock_wall_ms (),
-                               .writer = writer,
-                               .generation = generation };
-  if (bus_publish_event (session->bus, &event, err) != 0 || bus_flush (session->bus, err) != 0)
-    return -1;
-  status->state = JOB_RUNNING;
-  status->generation = generation;
-  return bus_put_status (session->bus, status, err);
-}
-
 /* ---- the command ------------------------------------------------------------------------ */
 
 /* 1 when there is something to run, 0, or -1. */
@@ -129,14 +110,13 @@ reopen (struct session *session, const struct retry_args *args, struct error *er
                       session->place, session->place);
   int result = choose (args, tally.fold, &selection, err);
   uint32_t generation = tally.counts.generation + 1;
-  if (result == 0 && selection.count > 0)
+  /* Without any shard of its own the job is only reopened, and its reduce container runs again. */
+  if (result == 0 && (selection.count > 0 || reduce_failed (tally.fold)))
     result = bus_replay (session->bus, session->job.id, generation, selection.indexes,
                          selection.count, err)
                      == 0
                  ? 1
                  : -1;
-  else if (result == 0 && reduce_failed (tally.fold))
-    result = reopen_reduce (session, &status, generation, err) == 0 ? 1 : -1;
   free (selection.indexes);
   return result;
 }
