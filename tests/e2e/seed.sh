@@ -1,0 +1,52 @@
+#!/bin/bash
+# The example that shoal was made for: 10,000 JPEGs, batch size 1,000, ten containers of ImageMagick, one result.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+use_images imagemagick
+count=10000
+
+make_pictures () {
+  /usr/bin/python3 - "$1" "$count" <<'PYTHON'
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from PIL import Image
+
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+folder.mkdir(parents=True)
+
+def make(numbers):
+    for number in numbers:
+        image = Image.new("RGB", (64, 48), (number % 256, number // 256 * 6 % 256, number * 7 % 256))
+        image.putpixel((number % 64, number // 64 % 48), (255, 255, 255))
+        image.save(folder / f"image{number:05d}.jpg", quality=80)
+
+with ProcessPoolExecutor() as pool:
+    list(pool.map(make, [range(begin, begin + 500) for begin in range(1, count + 1, 500)]))
+PYTHON
+}
+# Made once per machine; a rename makes them whole.
+photos=$E2E_CACHE/photos-64x48
+if [ ! -d "$photos" ]; then
+  made=$(mktemp -d "$E2E_CACHE/photos-XXXXXX")
+  make_pictures "$made/photos"
+  mv -T "$made/photos" "$photos" 2>/dev/null || true
+  rm -rf "$made"
+fi
+cp -al "$photos" photos
+echo "not a picture" >photos/readme.txt
+
+expect_exit 0 "the seed example" "$SHOAL" docker run -v ./photos:/input_images -o results:/output_images \
+  --sharding-glob-pattern 'image*.jpg' --sharding-base-path /input_images/ --sharding-batch-size 1000 --results resized \
+  imagemagick -resize 100x100 -quality 100 -path /output_images '/input_images/*.jpg'
+expect_stderr "shards +10 of 10 succeeded"
+expect_stderr "atoms +10,000 of 10,000"
+expect_same "10,000 pictures" $count "$(ls resized/outputs/results | wc -l)"
+expect_true "with the inputs' names" diff <(ls "$photos") <(ls resized/outputs/results)
+expect_same "… of the right size" "100 75 JPEG" "$(/usr/bin/python3 -c '
+from PIL import Image
+image = Image.open("resized/outputs/results/image07777.jpg"); image.load()
+print(*image.size, image.format)')"
+expect_same "… each its own" $count "$(/usr/bin/python3 -c '
+import json, sys
+print(len({output["sha256"] for output in json.load(sys.stdin)["outputs"]}))' <resized/manifest.json)"
+expect_same "ten shards of 1,000" "10 1000" "$(ls resized/shards | wc -l) $(ls resized/shards/00009/outputs/results | wc -l)"
