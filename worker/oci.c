@@ -21,8 +21,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,7 +49,7 @@ struct oci
 
   pid_t pid; /* of what runs; 0: nothing */
   int pidfd;
-  char *log;
+  int log_fd; /* the runtime's log: a file without a name */
   struct cgroup_usage before;
 };
 
@@ -140,7 +142,7 @@ oci_close (struct container_runtime *runtime)
   free (oci->no_cgroup);
   free (oci->description);
   free (oci->prepared);
-  free (oci->log);
+  auto_fd_ (&oci->log_fd);
   free (oci);
 }
 
@@ -184,18 +186,43 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
 
 /* ---- the root file system, in the child ------------------------------------------------- */
 
+/* What lives in memory, in a folder that only the child's mount namespace has: it costs no file system anything and is gone with the
+ * container. */
+#define MEMORY "memory"
+
 struct root
 {
   const struct oci *oci;
   const struct container *container;
+  const char *cwd;
   char *target; /* where it is mounted */
 };
+
+/* Mount points, the place of the root file system and the runtime's own state. */
+static int
+make_memory (const struct root *root, struct error *err)
+{
+  static const char *const folders[] = { "skeleton", "root", "state" };
+  const struct container *container = root->container;
+  auto_free char *memory = xasprintf ("%s/" MEMORY, container->scratch);
+  if (mount ("tmpfs", memory, "tmpfs", MS_NODEV, "mode=755") != 0)
+    return error_errno (err, errno, "memory for the runtime");
+  for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+    {
+      auto_free char *path = xasprintf ("%s/%s", memory, folders[i]);
+      if (mkdir (path, 0755) != 0)
+        return error_errno (err, errno, "%s", path);
+    }
+  auto_free char *skeleton = xasprintf ("%s/skeleton", memory);
+  return skeleton_make (skeleton, root->oci->image.rootfs, container, root->cwd, err);
+}
 
 static int
 mount_overlay (const struct root *root, const char *upper, struct error *err)
 {
   const char *scratch = root->container->scratch;
-  auto_free char *layers = xasprintf ("lowerdir=%s/skeleton:%s", scratch, root->oci->image.rootfs);
+  auto_free char *layers =
+      xasprintf ("lowerdir=%s/" MEMORY "/skeleton:%s", scratch, root->oci->image.rootfs);
   auto_free char *options =
       upper == NULL ? xstrdup (layers)
                     : xasprintf ("%s,upperdir=%s/upper,workdir=%s/work,volatile%s", layers, upper,
@@ -217,11 +244,7 @@ make_layers (const char *folder, struct error *err)
 static int
 mount_on_memory (const struct root *root, struct error *err)
 {
-  auto_free char *memory = xasprintf ("%s/memory", root->container->scratch);
-  if (fs_make_path (memory, 0755, err) != 0)
-    return -1;
-  if (mount ("tmpfs", memory, "tmpfs", MS_NODEV, NULL) != 0)
-    return error_errno (err, errno, "memory for the root file system");
+  auto_free char *memory = xasprintf ("%s/" MEMORY, root->container->scratch);
   return make_layers (memory, err) != 0 ? -1 : mount_overlay (root, memory, err);
 }
 
@@ -229,8 +252,13 @@ static int
 set_up_root (void *context, struct error *err)
 {
   const struct root *root = context;
+  /* The log is a file without a name, which the runtime reaches by its descriptor. */
+  if (fcntl (root->oci->log_fd, F_SETFD, 0) != 0)
+    return error_errno (err, errno, "the runtime's log");
   if (root->oci->rootless && hide_unified () != 0)
     return error_errno (err, errno, "hiding " UNIFIED);
+  if (make_memory (root, err) != 0)
+    return -1;
   if (root->container->job->read_only)
     return mount_overlay (root, NULL, err);
   if (mount_overlay (root, root->container->scratch, NULL) == 0)
@@ -260,7 +288,7 @@ set_limits (struct oci *oci, const struct job *job, struct error *err)
 
 /* Writes the bundle's config.json. */
 static int
-write_config (const struct oci *oci, const struct root *root, const char *cwd, struct error *err)
+write_config (const struct oci *oci, const struct root *root, struct error *err)
 {
   const struct container *container = root->container;
   auto_strlist struct strlist argv = { 0 };
@@ -274,7 +302,7 @@ write_config (const struct oci *oci, const struct root *root, const char *cwd, s
                                      .argv = &argv,
                                      .env = &env,
                                      .rootfs = root->target,
-                                     .cwd = cwd,
+                                     .cwd = root->cwd,
                                      .seccomp = oci->is_crun ? oci->seccomp : NULL,
                                      .uid = user.uid,
                                      .gid = user.gid,
@@ -289,18 +317,10 @@ write_config (const struct oci *oci, const struct root *root, const char *cwd, s
 }
 
 static int
-make_scratch (const struct root *root, const char *cwd, struct error *err)
+make_scratch (const struct container *container, struct error *err)
 {
-  static const char *const folders[] = { "skeleton", "root", "state" };
-  const struct container *container = root->container;
-  for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-    {
-      auto_free char *path = xasprintf ("%s/%s", container->scratch, folders[i]);
-      if (fs_make_path (path, 0755, err) != 0)
-        return -1;
-    }
-  auto_free char *skeleton = xasprintf ("%s/skeleton", container->scratch);
-  if (skeleton_make (skeleton, root->oci->image.rootfs, container, cwd, err) != 0)
+  auto_free char *memory = xasprintf ("%s/" MEMORY, container->scratch);
+  if (fs_make_path (memory, 0755, err) != 0)
     return -1;
   return container->job->read_only ? 0 : make_layers (container->scratch, err);
 }
@@ -309,8 +329,8 @@ static void
 runtime_argv (const struct oci *oci, const struct container *container, struct strlist *argv)
 {
   strlist_add (argv, oci->program);
-  strlist_addf (argv, "--root=%s/state", container->scratch);
-  strlist_addf (argv, "--log=%s", oci->log);
+  strlist_addf (argv, "--root=%s/" MEMORY "/state", container->scratch);
+  strlist_addf (argv, "--log=/proc/self/fd/%d", oci->log_fd);
   strlist_add (argv, "--log-format=json");
   if (oci->is_crun)
     strlist_add (argv, "--cgroup-manager=disabled");
@@ -326,12 +346,12 @@ oci_start (struct container_runtime *runtime, const struct container *container,
   const char *workdir = container->job->workdir != NULL ? container->job->workdir
                         : oci->config.workdir != NULL   ? oci->config.workdir
                                                         : "/";
-  struct root root = { .oci = oci, .container = container };
-  auto_free char *target = xasprintf ("%s/root", container->scratch);
+  struct root root = { .oci = oci, .container = container, .cwd = workdir };
+  auto_free char *target = xasprintf ("%s/" MEMORY "/root", container->scratch);
   root.target = target;
-  free (oci->log);
-  oci->log = xasprintf ("%s/runtime.log", container->scratch);
-  if (make_scratch (&root, workdir, err) != 0 || write_config (oci, &root, workdir, err) != 0
+  if (ftruncate (oci->log_fd, 0) != 0 || lseek (oci->log_fd, 0, SEEK_SET) != 0)
+    return error_errno (err, errno, "the runtime's log");
+  if (make_scratch (container, err) != 0 || write_config (oci, &root, err) != 0
       || set_limits (oci, container->job, err) != 0)
     return -1;
   auto_strlist struct strlist argv = { 0 };
@@ -388,6 +408,7 @@ oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct
       return error_errno (err, errno, "waiting for the container");
   oci->pid = 0;
   auto_fd_ (&oci->pidfd);
+  oci->pidfd = -1;
   *exit = (struct container_exit){ .exit_code = -1 };
   read_usage (oci, &used, exit);
   exit->signal = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
@@ -395,7 +416,7 @@ oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct
   if (exit->exit_code > 128 && exit->exit_code < 128 + NSIG)
     exit->signal = exit->exit_code - 128;
   /* The runtime's own failures look like a command's exit code 1; only its log tells. */
-  return exit->exit_code == 0 || exit->oom ? 0 : oci_log_check (oci->log, err);
+  return exit->exit_code == 0 || exit->oom ? 0 : oci_log_check (oci->log_fd, err);
 }
 
 static const struct container_runtime_ops oci_ops = {
@@ -413,11 +434,14 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   struct oci *oci = xcalloc (1, sizeof *oci);
   oci->runtime.ops = &oci_ops;
   oci->pidfd = -1;
+  oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
   oci->seccomp = seccomp_compile (NULL);
-  if (choose_program (oci, options, err) == 0
-      && (oci->rootless || enter_mount_namespace (err) == 0))
+  if (oci->log_fd < 0)
+    (void) error_errno (err, errno, "memory for the runtime's log");
+  else if (choose_program (oci, options, err) == 0
+           && (oci->rootless || enter_mount_namespace (err) == 0))
     return &oci->runtime;
   oci_close (&oci->runtime);
   return NULL;

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 enum
@@ -26,10 +27,12 @@ blames_the_command (const char *message)
 }
 
 int
-oci_log_check (const char *file, struct error *err)
+oci_log_check (int fd, struct error *err)
 {
   auto_buffer struct buffer text = { 0 };
-  if (fs_read_file (AT_FDCWD, file, LOG_MAX, &text, NULL) != 0 || text.size == 0)
+  char path[64];
+  (void) snprintf (path, sizeof path, "/proc/self/fd/%d", fd);
+  if (fs_read_file (AT_FDCWD, path, LOG_MAX, &text, NULL) != 0 || text.size == 0)
     return 0;
   char *rest = text.data;
   for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))

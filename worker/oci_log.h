@@ -4,8 +4,8 @@
 
 #include "common/error.h"
 
-/* 0 when the JSON log FILE holds no error; else -1: ERROR_USER for what the image or the command is to blame for (no such
+/* 0 when the JSON log, the file FD, holds no error; else -1: ERROR_USER for what the image or the command is to blame for (no such
  * program …), ERROR_TRANSIENT for the rest. */
-int oci_log_check (const char *file, struct error *err);
+int oci_log_check (int fd, struct error *err);
 
 #endif
