@@ -15,7 +15,7 @@ enum
   BAR_MS = 100,
   PLAIN_FIRST_MS = 2000,
   PLAIN_MS = 5000,
-  BAR_WIDTH_MAX = 30,
+  BAR_WIDTH_MAX = 24,
   WIDTH_DEFAULT = 80,
 };
 
@@ -127,7 +127,7 @@ progress_bar (const struct tally *tally, size_t width, struct buffer *first, str
   const struct job_status *counts = &tally->counts;
   int64_t total = counts->shards >= 0 ? counts->shards : fold_known (tally->fold);
   int64_t settled = counts->succeeded + counts->failed;
-  size_t length = width / 3 < BAR_WIDTH_MAX ? width / 3 : BAR_WIDTH_MAX;
+  size_t length = width / 4 < BAR_WIDTH_MAX ? width / 4 : BAR_WIDTH_MAX;
   size_t filled = total == 0 ? 0 : (size_t) (settled * (int64_t) length / total);
   buffer_putc (first, '[');
   for (size_t i = 0; i < length; i++)
