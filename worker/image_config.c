@@ -141,11 +141,14 @@ find_variable (const struct strlist *env, const char *variable)
   return NULL;
 }
 
+/* What isn't NAME=value sets nothing: it must not take a variable away either. */
 static void
 merge_env (struct strlist *env, const struct strlist *more)
 {
   for (size_t i = 0; i < more->count; i++)
     {
+      if (more->items[i][name_length (more->items[i])] != '=')
+        continue;
       char **there = find_variable (env, more->items[i]);
       if (there == NULL)
         {

@@ -162,6 +162,15 @@ test_env (void **state)
   strlist_add (&config.env, "PATH=/mine");
   image_config_env (&config, &job, &extra, &own);
   assert_string_equal (own.items[0], "PATH=/mine");
+
+  /* Found by fuzzing: a name alone took the variable away. */
+  auto_strlist struct strlist bare = { 0 };
+  strlist_add (&config.env, "PATH");
+  strlist_add (&config.env, "ALONE");
+  image_config_env (&config, &job, &extra, &bare);
+  assert_string_equal (bare.items[0], "PATH=/mine");
+  for (size_t i = 0; i < bare.count; i++)
+    assert_string_not_equal (bare.items[i], "ALONE");
 }
 
 /* ---- users ------------------------------------------------------------------------------ */
