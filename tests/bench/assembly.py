@@ -28,8 +28,8 @@ def main():
         for i in range(SHARDS):
             open(os.path.join(inputs, f"{i:04d}"), "w").close()
         result = folder.below("result")
-        subprocess.run([shoal, "run", "--progress", "none", "--results", result, "-v", inputs + ":/in", "-o", "out:/out",
-                        "--glob", "*", "busybox", "sh", "-c", WORK], check=True)
+        measure.once([shoal, "run", "--progress", "none", "--results", result, "-v", inputs + ":/in", "-o", "out:/out",
+                        "--glob", "*", "busybox", "sh", "-c", WORK])
         complete = time.time()
         with open(os.path.join(result, "manifest.json")) as file:
             manifest = json.load(file)
@@ -37,15 +37,14 @@ def main():
         measure.note("last of 1,000 shards done → `shoal run` of 1,000,000 output files ends", f"{complete - ended:.3g} s")
         attempts = os.path.join(result, ".shoal", "attempts")
         outputs = [os.path.join(attempts, name, "outputs", "out") for name in sorted(os.listdir(attempts))]
-        number = iter(range(1000))
 
         def target():
-            path = folder.below(f"target{next(number)}")
+            path = folder.fresh("target")
             os.makedirs(path)
             return path
 
         def cp():
-            return measure.once(["cp", "-al", *[output + "/." for output in outputs], target()])[0]
+            return measure.once(["cp", "-al", *[output + "/." for output in outputs], target()])
 
         def mv():
             source, where = target(), target()
@@ -54,10 +53,10 @@ def main():
             for part in "0123":
                 os.makedirs(os.path.join(where, part))
             script = f"for p in 0 1 2 3; do find {source}/*/$p -type f -print0 | xargs -0 mv -t {where}/$p; done"
-            return measure.once(["bash", "-c", script])[0]
+            return measure.once(["bash", "-c", script])
 
         def merge():
-            return measure.once([shoal, "merge", result, "--progress", "none"])[0]
+            return measure.once([shoal, "merge", result, "--progress", "none"])
 
         medians = measure.in_turn(ROUNDS, merge=merge, cp=cp, mv=mv)
         text = "`shoal merge` of 1,000 shards × 1,000 files, manifest with checksums"

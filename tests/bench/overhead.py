@@ -2,7 +2,6 @@
 """What a shard costs beyond the bare runtime: no-op containers by shoal, and by a loop of crun or runc over the same bundle.
 overhead.py SHOAL"""
 import os
-import shutil
 import sys
 
 import measure
@@ -31,16 +30,13 @@ def main():
         bundle = bare.bundle(folder.below("bundle"), ["true"], **{"in": source, "out": target})
 
         def ours(count, jobs):
-            result = folder.below("result")
-            seconds, _ = measure.once([shoal, "run", "--progress", "none", "-j", str(jobs), "--results", result,
-                                       *options(count), "busybox", "true"])
-            shutil.rmtree(result)
-            return seconds / count * 1000
+            return measure.once([shoal, "run", "--progress", "none", "-j", str(jobs), "--results", folder.fresh("result"),
+                                 *options(count), "busybox", "true"]) / count * 1000
 
         def loop(runtime, count, jobs):
             script = "\n".join(f"(for i in $(seq {count // jobs}); do {runtime} run --bundle {bundle} bench{slot}-$i; done) &"
                                for slot in range(jobs)) + "\nwait"
-            return measure.once(measure.hidden(script))[0] / count * 1000
+            return measure.once(measure.hidden(script)) / count * 1000
 
         crun, runc = "crun --cgroup-manager=disabled", "runc"
         for jobs in (1, 2):

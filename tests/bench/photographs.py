@@ -4,7 +4,6 @@ photographs.py SHOAL [PHOTOGRAPHS]     default 10000"""
 import glob
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 
@@ -38,38 +37,37 @@ def main():
         bare = measure.Bare(shoal, folder, "imagemagick", options, arguments)
         names = sorted(os.listdir(photos))
         shards = range(0, count, batch)
-        for shard in shards:
-            source = folder.below("shards", str(shard), "in")
-            os.makedirs(source)
-            for name in names[shard:shard + batch]:
-                os.link(os.path.join(photos, name), os.path.join(source, name))
-            bare.bundle(folder.below("shards", str(shard), "bundle"), ["/usr/bin/mogrify", *arguments],
-                        **{"in": source, "out": folder.below("shards", str(shard), "out")})
+
+        def prepare(place):
+            """Each shard's files and bundle below PLACE; not timed, though shoal's staging is."""
+            for shard in shards:
+                source, out = os.path.join(place, str(shard), "in"), os.path.join(place, str(shard), "out")
+                os.makedirs(source)
+                os.makedirs(out)
+                for name in names[shard:shard + batch]:
+                    os.link(os.path.join(photos, name), os.path.join(source, name))
+                bare.bundle(os.path.join(place, str(shard), "bundle"), ["/usr/bin/mogrify", *arguments],
+                            **{"in": source, "out": out})
         digests = set()
 
         def ours():
-            result = folder.below("result")
-            seconds, _ = measure.once([shoal, "run", "--progress", "none", "-j", "2", "--results", result, *options,
+            result = folder.fresh("result")
+            seconds = measure.once([shoal, "run", "--progress", "none", "-j", "2", "--results", result, *options,
                                        "imagemagick", *arguments])
             digests.add(digest(os.path.join(result, "outputs", "results")))
-            shutil.rmtree(result)
             return seconds
 
         def parallel():
-            outs = [folder.below("shards", str(shard), "out") for shard in shards]
-            for out in outs:
-                os.makedirs(out)
-            run = f"crun --cgroup-manager=disabled run --bundle {folder.below('shards')}/{{}}/bundle bench{{}}"
+            place = folder.fresh("parallel")
+            prepare(place)
+            run = f"crun --cgroup-manager=disabled run --bundle {place}/{{}}/bundle bench{{}}"
             script = f"parallel --will-cite -j2 '{run}' ::: " + " ".join(map(str, shards))
-            seconds, _ = measure.once(measure.hidden(script))
-            merged = folder.below("merged")
+            seconds = measure.once(measure.hidden(script))
+            merged = os.path.join(place, "merged")
             os.makedirs(merged)
-            for out in outs:
-                for path in glob.glob(out + "/*"):
-                    os.rename(path, os.path.join(merged, os.path.basename(path)))
-                os.rmdir(out)
+            for path in glob.glob(place + "/*/out/*"):
+                os.rename(path, os.path.join(merged, os.path.basename(path)))
             digests.add(digest(merged))
-            shutil.rmtree(merged)
             return seconds
 
         def native():
@@ -78,9 +76,8 @@ def main():
             os.makedirs(out)
             script = f"mount --bind {photos} {copy}; exec chroot {bare.root} /usr/bin/mogrify " \
                      + " ".join([*MOGRIFY, "/mnt/out", "'/mnt/in/*.jpg'"])
-            seconds, _ = measure.once(measure.hidden(script))
+            seconds = measure.once(measure.hidden(script))
             digests.add(digest(out))
-            shutil.rmtree(os.path.join(bare.root, "mnt"))
             return seconds
 
         medians = measure.in_turn(ROUNDS, shoal=ours, parallel=parallel)

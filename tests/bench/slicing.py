@@ -37,23 +37,22 @@ def main():
         out = subprocess.run(commands["atoms"], stdout=subprocess.PIPE, check=True).stdout
         if out.count(b"\n") != FOLDERS * FILES:
             sys.exit("slicing.py: shoal plan doesn't see every file")
-        medians = measure.in_turn(ROUNDS, **{name: (lambda argv=argv: measure.once(argv)[0])
+        medians = measure.in_turn(ROUNDS, **{name: (lambda argv=argv: measure.once(argv))
                                              for name, argv in commands.items()})
         text = "slicing 1,000,000 files"
         measure.row(f"{text}, paths listed (`plan --atoms`)", medians["atoms"], medians["fd"], "`fdfind`, all cores")
         measure.row(f"{text}, paths listed", medians["atoms"], medians["fd1"], "`fdfind -j1`")
         measure.row(f"{text}, paths listed", medians["atoms"], medians["find"], "`find`")
         measure.row(f"{text}, plan only (`plan`)", medians["summary"], medians["fd"], "`fdfind`, all cores")
-        _, memory = measure.once(commands["summary"])
-        measure.note("peak memory of `plan`, 1,000,000 files on disk", f"{memory / 1024:.1f} MiB")
+        measure.note("peak memory of `plan`, 1,000,000 files on disk", f"{measure.peak_memory(commands['summary']):.1f} MiB")
     base = None
     for batch in (1, 1000):
         for atoms in (10_000, 1_000_000, 10_000_000):
-            out = subprocess.run([bench_slicing, str(atoms), str(batch)], stdout=subprocess.PIPE, check=True).stdout
-            seconds, kib = out.split()
-            base = base or float(kib)
-            print(f"| slicer, {atoms:,} invented atoms, batch size {batch} | {float(kib) / 1024:.1f} MiB, "
-                  f"{float(seconds):.3g} s | 10,000 atoms {base / 1024:.1f} MiB | {float(kib) / base:.2f} |", flush=True)
+            argv = [bench_slicing, str(atoms), str(batch)]
+            memory = measure.peak_memory(argv)
+            base = base or memory
+            print(f"| slicer, {atoms:,} invented atoms, batch size {batch:,}: memory | {memory:.1f} MiB, {measure.once(argv):.3g} s "
+                  f"| 10,000 atoms {base:.1f} MiB | {memory / base:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
