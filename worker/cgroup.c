@@ -18,6 +18,7 @@
 enum
 {
   CPU_PERIOD_US = 100000,
+  CPU_SHARES = 1024, /* the kernel's default weight */
   V1_CONTROLLERS = 4,
 };
 
@@ -111,6 +112,10 @@ join_v1 (struct cgroup *group, const char *name)
       if (mkdir (parent, 0755) != 0 && errno != EEXIST)
         return false;
       sweep (parent);
+      /* All slots together weigh as much as a process a core would: else they'd share the weight of one. */
+      if (strcmp (v1_controllers[i], "cpu") == 0)
+        (void) write_number (parent, "cpu.shares",
+                             CPU_SHARES * (int64_t) sysconf (_SC_NPROCESSORS_ONLN));
       if ((mkdir (group->paths[i], 0755) != 0 && errno != EEXIST)
           || write_text (group->paths[i], "cgroup.procs", "0") != 0)
         return false;
