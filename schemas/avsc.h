@@ -3,10 +3,13 @@
 #define SHOAL_SCHEMAS_AVSC_H
 
 extern const char avsc_Atom[];
+extern const char avsc_Claim[];
 extern const char avsc_Control[];
+extern const char avsc_Control_1[];
 extern const char avsc_Event[];
 extern const char avsc_Job[];
 extern const char avsc_JobStatus[];
+extern const char avsc_JobStatus_1[];
 extern const char avsc_Shard[];
 
 #endif

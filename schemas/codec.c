@@ -30,11 +30,14 @@ static struct version versions[] = {
   { .kind = MESSAGE_SHARD, .text = avsc_Shard },
   { .kind = MESSAGE_EVENT, .text = avsc_Event },
   { .kind = MESSAGE_CONTROL, .text = avsc_Control },
+  { .kind = MESSAGE_CONTROL, .text = avsc_Control_1 },
   { .kind = MESSAGE_STATUS, .text = avsc_JobStatus },
+  { .kind = MESSAGE_STATUS, .text = avsc_JobStatus_1 },
+  { .kind = MESSAGE_CLAIM, .text = avsc_Claim },
 };
 
-static const char *const message_names[] = { "job", "shard", "event", "control record",
-                                             "job status" };
+static const char *const message_names[] = { "job",        "shard", "event", "control record",
+                                             "job status", "claim" };
 
 enum
 {

@@ -20,6 +20,7 @@ int codec_encode_shard (const struct shard *shard, struct buffer *out, struct er
 int codec_encode_event (const struct event *event, struct buffer *out, struct error *err);
 int codec_encode_control (const struct control *control, struct buffer *out, struct error *err);
 int codec_encode_status (const struct job_status *status, struct buffer *out, struct error *err);
+int codec_encode_claim (const struct claim *claim, struct buffer *out, struct error *err);
 
 /* Fill zeroed structs, which the caller releases whatever is returned. Bad bytes are ERROR_USER. */
 int codec_decode_job (struct bytes message, struct job *job, struct error *err);
@@ -27,6 +28,7 @@ int codec_decode_shard (struct bytes message, struct shard *shard, struct error 
 int codec_decode_event (struct bytes message, struct event *event, struct error *err);
 int codec_decode_control (struct bytes message, struct control *control, struct error *err);
 int codec_decode_status (struct bytes message, struct job_status *status, struct error *err);
+int codec_decode_claim (struct bytes message, struct claim *claim, struct error *err);
 
 /* Atom lists. Atom.avsc in plain Avro binary, no header, records back to back: written and read
  * here by hand because there may be ten million of them (avro-c needs 1 µs a field); the tests hold

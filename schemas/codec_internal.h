@@ -12,6 +12,7 @@ enum message
   MESSAGE_EVENT,
   MESSAGE_CONTROL,
   MESSAGE_STATUS,
+  MESSAGE_CLAIM,
 };
 
 /* Appends MESSAGE, whose fields FILL sets, to OUT. */

@@ -288,6 +288,7 @@ fill_control (struct record *record, const void *message)
   record_set_enum (record, "kind", control->kind == CONTROL_CANCEL ? "cancel" : "unknown");
   record_set_string (record, "job_id", control->job_id);
   record_set_long (record, "time", control->time);
+  record_set_int (record, "generation", (int32_t) control->generation);
   record_set_string (record, "reason", control->reason);
 }
 
@@ -306,6 +307,7 @@ read_control (const struct record *record, void *into, struct error *err)
   control->kind = cancel ? CONTROL_CANCEL : CONTROL_UNKNOWN;
   control->job_id = record_string (record, "job_id");
   control->time = record_long (record, "time", 0);
+  control->generation = natural (record, "generation");
   control->reason = record_string (record, "reason");
   return 0;
 }
@@ -330,6 +332,7 @@ fill_status (struct record *record, const void *message)
   record_set_long (record, "running", status->running);
   record_set_long (record, "atoms_done", status->atoms_done);
   record_set_int (record, "generation", (int32_t) status->generation);
+  record_set_int (record, "closed", (int32_t) status->closed);
   record_set_string (record, "result", status->result);
   record_set_string (record, "reason", status->reason);
   record_set_string (record, "class_name", status->class_name);
@@ -357,6 +360,7 @@ read_status (const struct record *record, void *into, struct error *err)
   status->running = record_long (record, "running", 0);
   status->atoms_done = record_long (record, "atoms_done", 0);
   status->generation = natural (record, "generation");
+  status->closed = natural (record, "closed");
   status->result = record_string (record, "result");
   status->reason = record_string (record, "reason");
   status->class_name = record_string (record, "class_name");
@@ -367,4 +371,72 @@ int
 codec_decode_status (struct bytes message, struct job_status *status, struct error *err)
 {
   return message_decode (MESSAGE_STATUS, message, read_status, status, err);
+}
+
+/* ---- claims ----------------------------------------------------------------------------- */
+
+static const char *const claim_names[] = { "unknown", "claim", "release", "settle", "done" };
+
+static const char *
+claim_name (int kind)
+{
+  return claim_names[kind];
+}
+
+static void
+set_optional_bytes (struct record *record, const char *name, const struct buffer *buffer)
+{
+  if (buffer->size == 0)
+    record_set_null (record, name);
+  else
+    record_set_bytes (record, name, buffer_bytes (buffer));
+}
+
+static void
+fill_claim (struct record *record, const void *message)
+{
+  const struct claim *claim = message;
+  record_set_enum (record, "kind", claim_name ((int) claim->kind));
+  record_set_string (record, "writer", claim->writer);
+  record_set_int (record, "starts", (int32_t) claim->starts);
+  record_set_long (record, "lease", claim->lease_ms);
+  record_set_long (record, "position", claim->position);
+  set_optional_bytes (record, "event", &claim->event);
+  set_optional_bytes (record, "retry", &claim->retry);
+}
+
+int
+codec_encode_claim (const struct claim *claim, struct buffer *out, struct error *err)
+{
+  return message_encode (MESSAGE_CLAIM, fill_claim, claim, out, err);
+}
+
+static void
+read_bytes (const struct record *record, const char *name, struct buffer *into)
+{
+  struct bytes bytes = record_bytes (record, name);
+  if (bytes.size > 0)
+    buffer_append (into, bytes.data, bytes.size);
+}
+
+static int
+read_claim (const struct record *record, void *into, struct error *err)
+{
+  (void) err;
+  struct claim *claim = into;
+  int kind = symbol_index (record_enum (record, "kind"), claim_name, CLAIM_DONE + 1);
+  claim->kind = kind < 0 ? CLAIM_UNKNOWN : (enum claim_kind) kind;
+  claim->writer = record_string (record, "writer");
+  claim->starts = natural (record, "starts");
+  claim->lease_ms = record_long (record, "lease", 0);
+  claim->position = record_long (record, "position", 0);
+  read_bytes (record, "event", &claim->event);
+  read_bytes (record, "retry", &claim->retry);
+  return 0;
+}
+
+int
+codec_decode_claim (struct bytes message, struct claim *claim, struct error *err)
+{
+  return message_decode (MESSAGE_CLAIM, message, read_claim, claim, err);
 }

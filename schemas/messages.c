@@ -149,6 +149,15 @@ job_status_release (struct job_status *status)
   *status = (struct job_status){ 0 };
 }
 
+void
+claim_release (struct claim *claim)
+{
+  free (claim->writer);
+  buffer_release (&claim->event);
+  buffer_release (&claim->retry);
+  *claim = (struct claim){ 0 };
+}
+
 /* ---- names ------------------------------------------------------------------------------ */
 
 static const char *const outcome_names[] = { "succeeded", "failed", "oom", "timeout",

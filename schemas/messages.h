@@ -249,6 +249,7 @@ struct control
   int64_t position; /* set by the bus; not encoded */
   char *job_id;
   int64_t time;
+  uint32_t generation; /* the job's when it was written; set by the bus, 0: not known */
   char *reason;
 };
 
@@ -279,6 +280,7 @@ struct job_status
   int64_t running;
   int64_t atoms_done;
   uint32_t generation; /* the job's highest */
+  uint32_t closed;     /* no shard up to this generation is delivered any more; kept by the bus */
   char *result;        /* where it stands; NULL before */
   char *reason;        /* why it isn't SUCCEEDED; NULL */
   char *class_name;    /* of a job that failed in planning, else NULL */
@@ -286,6 +288,32 @@ struct job_status
 
 void job_status_release (struct job_status *status);
 #define auto_job_status AUTO (job_status_release)
+
+/* ---- claims ---------------------------------------------------------------------------- */
+
+enum claim_kind
+{
+  CLAIM_UNKNOWN,
+  CLAIM_CLAIM, /* I run it, or go on running it */
+  CLAIM_RELEASE,
+  CLAIM_SETTLE, /* this is how it ended */
+  CLAIM_DONE,   /* and everybody knows */
+};
+
+/* Who runs what, on a bus that is a log: docs/claims.md. */
+struct claim
+{
+  enum claim_kind kind;
+  char *writer;
+  uint32_t starts;
+  int64_t lease_ms;
+  int64_t position;    /* of the message that is claimed */
+  struct buffer event; /* SETTLE: the completion event, encoded; may be empty */
+  struct buffer retry; /* SETTLE: the retry, encoded; may be empty */
+};
+
+void claim_release (struct claim *claim);
+#define auto_claim AUTO (claim_release)
 
 static inline bool
 job_state_is_terminal (enum job_state state)

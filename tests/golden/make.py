@@ -46,11 +46,15 @@ RECORDS = {
                     reason="killed: out of memory", started=1700000001000, ended=1700000001999,
                     cpu_us=5000000, peak_memory=1 << 31, bytes_in=1, bytes_out=2, files_out=3),
         indexes=[0, 64, 70000], on_conflict="LAST", reason="r", class_name="user"),
-    "Control": dict(kind="CANCEL", job_id="j-1", time=1700000000000, reason="not needed"),
+    "Control": dict(kind="CANCEL", job_id="j-1", time=1700000000000, generation=2,
+                    reason="not needed"),
     "JobStatus": dict(
         job_id="j-1", state="PARTIAL", updated=1700000003000, shards=100, atoms=100000,
-        succeeded=99, failed=1, running=0, atoms_done=99000, generation=2, result="/home/me/results",
+        succeeded=99, failed=1, running=0, atoms_done=99000, generation=2, closed=1, result="/home/me/results",
         reason="1 shard failed", class_name=None),
+    "Claim": dict(
+        kind="SETTLE", writer="worker-h-1-abc", starts=2, lease=30000, position=1 << 40,
+        event=b"\xc3\x01 an event", retry=None),
 }
 ATOMS = [
     dict(volume=0, folder=False, size=12345, path=b"2019/a.jpg", source=None),

@@ -20,7 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const records[] = { "Atom", "Control", "Event", "Job", "JobStatus", "Shard" };
+static const char *const records[] = { "Atom", "Claim",     "Control", "Event",
+                                       "Job",  "JobStatus", "Shard" };
 
 enum
 {
@@ -149,7 +150,22 @@ a_golden_control_record_is_read_and_written (void **state)
   (void) state;
   ROUND_TRIP ("Control", control, auto_control, control);
   assert_int_equal (it.kind, CONTROL_CANCEL);
+  assert_int_equal (it.generation, 2);
   assert_string_equal (it.reason, "not needed");
+}
+
+static void
+a_golden_claim_is_read_and_written (void **state)
+{
+  (void) state;
+  ROUND_TRIP ("Claim", claim, auto_claim, claim);
+  assert_int_equal (it.kind, CLAIM_SETTLE);
+  assert_string_equal (it.writer, "worker-h-1-abc");
+  assert_int_equal (it.starts, 2);
+  assert_int_equal (it.lease_ms, 30000);
+  assert_int_equal (it.position, (int64_t) 1 << 40);
+  assert_memory_equal (it.event.data, "\xc3\x01 an event", 11);
+  assert_int_equal (it.retry.size, 0);
 }
 
 static void
@@ -159,7 +175,26 @@ a_golden_status_is_read_and_written (void **state)
   ROUND_TRIP ("JobStatus", job_status, auto_job_status, status);
   assert_int_equal (it.state, JOB_PARTIAL);
   assert_int_equal (it.atoms_done, 99000);
+  assert_int_equal (it.closed, 1);
   assert_null (it.class_name);
+}
+
+/* What a program before this one wrote. */
+static void
+golden_messages_of_older_versions_are_read (void **state)
+{
+  (void) state;
+  auto_buffer struct buffer old_control = golden ("Control.1", "avro");
+  auto_buffer struct buffer old_status = golden ("JobStatus.1", "avro");
+  auto_control struct control control = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  assert_int_equal (codec_decode_control (buffer_bytes (&old_control), &control, NULL), 0);
+  assert_string_equal (control.reason, "not needed");
+  assert_int_equal (control.generation, 0);
+  assert_int_equal (codec_decode_status (buffer_bytes (&old_status), &status, NULL), 0);
+  assert_int_equal (status.generation, 2);
+  assert_int_equal (status.closed, 0);
+  assert_string_equal (status.reason, "1 shard failed");
 }
 
 static void
@@ -445,6 +480,8 @@ main (void)
     cmocka_unit_test (a_golden_shard_is_read_and_written),
     cmocka_unit_test (a_golden_event_is_read_and_written),
     cmocka_unit_test (a_golden_control_record_is_read_and_written),
+    cmocka_unit_test (a_golden_claim_is_read_and_written),
+    cmocka_unit_test (golden_messages_of_older_versions_are_read),
     cmocka_unit_test (a_golden_status_is_read_and_written),
     cmocka_unit_test (golden_atoms_are_read_and_written),
     cmocka_unit_test (each_pair_of_versions_is_compatible),
