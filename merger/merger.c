@@ -27,10 +27,8 @@ struct merger
   struct pulse pulse;
   struct merge_job **jobs;
   size_t job_count;
-  int64_t control;   /* position in the control records */
-  int64_t seen;      /* position of the last event */
-  int64_t committed; /* up to here no event is needed any more */
-  int64_t beaten;    /* boot ms at which the membership was last known to be ours */
+  int64_t control; /* position in the control records */
+  int64_t beaten;  /* boot ms at which the membership was last known to be ours */
 };
 
 /* ---- membership ------------------------------------------------------------------------- */
@@ -83,7 +81,6 @@ find_job (const struct merger *merger, const char *id)
 static int
 take_in (struct merger *merger, const struct event *event, struct error *err)
 {
-  merger->seen = event->position;
   struct merge_job *merge = find_job (merger, event->job_id);
   if (merge != NULL)
     return merge_job_apply (merge, event, err);
@@ -155,18 +152,14 @@ read_control (struct merger *merger, struct error *err)
     }
 }
 
-/* Tells the group below which position no unfinished job needs an event. */
+/* Tells the group which events the unfinished jobs need. */
 static int
 commit (struct merger *merger, struct error *err)
 {
-  int64_t oldest = merger->seen + 1;
+  auto_free int64_t *needed = xcalloc (merger->job_count + 1, sizeof *needed);
   for (size_t i = 0; i < merger->job_count; i++)
-    if (merge_job_first (merger->jobs[i]) < oldest)
-      oldest = merge_job_first (merger->jobs[i]);
-  if (oldest <= merger->committed)
-    return 0;
-  merger->committed = oldest;
-  return follower_commit (merger->events, oldest, err);
+    needed[i] = merge_job_first (merger->jobs[i]);
+  return follower_commit (merger->events, needed, merger->job_count, err);
 }
 
 /* Jobs that are done are forgotten: what comes late of them is known by their status. */
@@ -209,7 +202,6 @@ start_over (struct merger *merger, struct error *err)
 {
   drop_jobs (merger);
   merger->control = 0;
-  merger->seen = 0;
   merger->beaten = 0;
   return follower_rewind (merger->events, err);
 }

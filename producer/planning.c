@@ -280,7 +280,7 @@ settle (struct planning *planning, int result, const struct plan *plan, const st
   log_info ("job_planning_ended", "job=%s as=%s shards=%lld atoms=%lld listed=%lld reason=%s",
             planning->job->id, event_kind_name (event.kind), (long long) plan->shards,
             (long long) plan->atoms, (long long) plan->listed, quoted);
-  return bus_settle (planning->bus, planning->delivery, &event, 1, NULL, err);
+  return bus_settle_wait (planning->bus, planning->delivery, &event, NULL, err);
 }
 
 int

@@ -42,6 +42,7 @@ become_idle (struct lane *lane)
   lane->ending = ENDING_NONE;
   lane->give_up_at = 0;
   lane->settle_failed = false;
+  lane->settling = false;
 }
 
 /* Ends the attempt with a report that its slot didn't make. */
@@ -233,7 +234,13 @@ settle (struct lane *lane, struct crew *crew, struct error *err)
   bool again = !given_up
                && retry_decide (delivery->job, &delivery->shard, &crew->limits, clock_wall_ms (),
                                 report, &retry);
-  int settled = bus_settle (crew->bus, delivery, &lane->event, 1, again ? &retry : NULL, err);
+  int settled = bus_settle (crew->bus, delivery, &lane->event, again ? &retry : NULL, err);
+  lane->settling = settled == BUS_PENDING;
+  if (lane->settling)
+    {
+      report->final = given_up;
+      return 0;
+    }
   if (settled < 0)
     {
       report->final = given_up;
@@ -272,7 +279,7 @@ lane_settle (struct lane *lane, struct crew *crew, struct error *err)
     }
   else
     result = settle (lane, crew, err);
-  if (result == 0)
+  if (result == 0 && !lane->settling)
     become_idle (lane);
   return result;
 }

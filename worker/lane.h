@@ -52,6 +52,7 @@ struct lane
   struct delivery *delivery;
   struct event event; /* FINISHED, when ended */
   int64_t give_up_at; /* boot ms when a slot that was told to end is killed; 0: never */
+  bool settling;      /* bus_settle is under way */
   bool settle_failed; /* bus_settle failed before: whether it took hold isn't known */
   int deaths;         /* of its slot, one after the other */
 };
@@ -69,7 +70,8 @@ void lane_end (struct lane *lane, enum lane_ending ending);
 /* Looks for the report of a running lane, and kills a slot that doesn't answer. */
 void lane_look (struct lane *lane, struct crew *crew);
 
-/* Settles, releases or drops what has ended: 0 (the lane is idle then), or -1 with ERR: to be tried again. */
+/* Settles, releases or drops what has ended: 0 (the lane is idle then, unless the bus needs time: `settling`), or -1 with ERR. To be called
+ * again until the lane is idle. */
 int lane_settle (struct lane *lane, struct crew *crew, struct error *err);
 
 void lane_release (struct lane *lane);

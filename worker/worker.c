@@ -123,6 +123,7 @@ read_stop (struct worker *worker)
   if (stop >= 1 && !worker->draining)
     {
       worker->draining = true;
+      bus_rest (worker->crew.bus);
       int64_t drain = worker->options->drain_ms;
       worker->drain_until = drain < 0 ? INT64_MAX : now + drain;
       log_info ("draining", "drain_ms=%lld", (long long) drain);
@@ -270,7 +271,7 @@ wait_for_news (struct worker *worker)
   for (int i = 0; i < worker->count; i++)
     {
       const struct lane *lane = &worker->lanes[i];
-      unsettled |= lane->state == LANE_ENDED;
+      unsettled |= lane->state == LANE_ENDED && !lane->settling;
       if (lane->state == LANE_RUNNING)
         worker->fds[count++] = (struct pollfd){ .fd = lane->slot.reader.fd, .events = POLLIN };
     }
@@ -341,7 +342,9 @@ int
 worker_run (const struct worker_options *options, struct error *err)
 {
   struct worker worker = { 0 };
-  const struct bus_options bus_options = { .client = "worker", .lease_ms = options->lease_ms };
+  const struct bus_options bus_options = { .client = "worker",
+                                           .lease_ms = options->lease_ms,
+                                           .slots = slot_count (options) };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return error_wrap (err, "worker");

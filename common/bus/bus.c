@@ -99,16 +99,40 @@ bus_keep (struct bus *bus, struct delivery *delivery, struct error *err)
 }
 
 int
-bus_settle (struct bus *bus, struct delivery *delivery, const struct event *events, size_t count,
+bus_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
             const struct shard *retry, struct error *err)
 {
-  return bus->ops->settle (bus, delivery, events, count, retry, err);
+  return bus->ops->settle (bus, delivery, event, retry, err);
+}
+
+int
+bus_settle_wait (struct bus *bus, struct delivery *delivery, const struct event *event,
+                 const struct shard *retry, struct error *err)
+{
+  enum
+  {
+    LOOK_MS = 100
+  };
+  int outcome = bus_settle (bus, delivery, event, retry, err);
+  while (outcome == BUS_PENDING)
+    {
+      (void) bus_poll (bus, NULL, 0, LOOK_MS);
+      outcome = bus_settle (bus, delivery, event, retry, err);
+    }
+  return outcome;
 }
 
 int
 bus_release (struct bus *bus, struct delivery *delivery, struct error *err)
 {
   return bus->ops->release (bus, delivery, err);
+}
+
+void
+bus_rest (struct bus *bus)
+{
+  if (bus->ops->rest != NULL)
+    bus->ops->rest (bus);
 }
 
 void
@@ -148,9 +172,10 @@ follower_rewind (struct follower *follower, struct error *err)
 }
 
 int
-follower_commit (struct follower *follower, int64_t position, struct error *err)
+follower_commit (struct follower *follower, const int64_t *positions, size_t count,
+                 struct error *err)
 {
-  return follower->ops->commit (follower, position, err);
+  return follower->ops->commit (follower, positions, count, err);
 }
 
 void

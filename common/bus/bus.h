@@ -11,9 +11,10 @@
  *   - everything has a deterministic name: publishing the same job, shard or plan again is no second one;
  *   - a delivery is held by one taker at a time; one whose taker died, or didn't keep it for a lease, is
  *     delivered again with `starts` one higher;
- *   - settling writes the completion events, the retry and the end of the delivery so that no crash can
+ *   - settling writes the completion event, the retry and the end of the delivery so that no crash can
  *     separate them, and writes nothing when the delivery isn't ours any more;
- *   - all followers see the events of one job in the same order.
+ *   - all followers see the events of one job in the same order. After a crash an event may stand there
+ *     twice, word for word.
  *
  * A bus handle belongs to one thread; processes and threads open their own. Functions return 0 (or a
  * count) or -1 with ERR: ERROR_TRANSIENT where waiting may help, ERROR_FATAL where not.
@@ -32,6 +33,7 @@ struct bus_options
   const char
       *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
   int64_t lease_ms; /* 0: 30 s */
+  int slots;        /* deliveries that the caller can hold at once; 0: 1 */
 };
 
 /* URL: "sqlite:FILE" (made when missing). NULL with ERR; a scheme that isn't known is ERROR_USER. */
@@ -110,13 +112,26 @@ int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct 
  * settled). Call it at least every third of the lease. */
 int bus_keep (struct bus *bus, struct delivery *delivery, struct error *err);
 
-/* Ends the delivery: EVENTS and RETRY (may be NULL) are published and the delivery is done, all or nothing.
- * 1, or 0 when it isn't ours any more and nothing was written. The caller still frees DELIVERY. */
-int bus_settle (struct bus *bus, struct delivery *delivery, const struct event *events,
-                size_t count, const struct shard *retry, struct error *err);
+/* Ends the delivery: EVENT and RETRY (may be NULL) are published and the delivery is done, all or nothing.
+ * 1, or 0 when it isn't ours any more and nothing was written; or BUS_PENDING: it is under way, to be called
+ * again with the same arguments when bus_poll has returned. The caller still frees DELIVERY. */
+enum
+{
+  BUS_PENDING = 2
+};
+
+int bus_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
+                const struct shard *retry, struct error *err);
+
+/* The same for a caller with nothing else to do: waits while it is under way. */
+int bus_settle_wait (struct bus *bus, struct delivery *delivery, const struct event *event,
+                     const struct shard *retry, struct error *err);
 
 /* Gives it back at once; the start doesn't count. 1 or 0 as above. */
 int bus_release (struct bus *bus, struct delivery *delivery, struct error *err);
+
+/* Nothing is taken through this handle any more: what the bus held ready for it goes to others at once. */
+void bus_rest (struct bus *bus);
 
 void delivery_free (struct delivery *delivery);
 
@@ -148,8 +163,10 @@ bool follower_holds (struct follower *follower, struct error *err);
 /* Back to the committed position, or to the start. */
 int follower_rewind (struct follower *follower, struct error *err);
 
-/* All events below POSITION are of no more use to the group. */
-int follower_commit (struct follower *follower, int64_t position, struct error *err);
+/* Of what was delivered the group still needs, of each job in hand, the events from one of the COUNT POSITIONS on;
+ * all others are of no more use to it. */
+int follower_commit (struct follower *follower, const int64_t *positions, size_t count,
+                     struct error *err);
 void follower_close (struct follower *follower);
 
 static inline void

@@ -26,9 +26,10 @@ struct bus_ops
   int (*take_due) (struct bus *bus, enum bus_queue queue, const char *job_id,
                    struct delivery **delivery, struct error *err);
   int (*keep) (struct bus *bus, struct delivery *delivery, struct error *err);
-  int (*settle) (struct bus *bus, struct delivery *delivery, const struct event *events,
-                 size_t count, const struct shard *retry, struct error *err);
+  int (*settle) (struct bus *bus, struct delivery *delivery, const struct event *event,
+                 const struct shard *retry, struct error *err);
   int (*release) (struct bus *bus, struct delivery *delivery, struct error *err);
+  void (*rest) (struct bus *bus); /* NULL: nothing is held ready */
 
   struct follower *(*follow) (struct bus *bus, const char *group, const char *job_id,
                               struct error *err);
@@ -51,7 +52,8 @@ struct follower_ops
   int (*next) (struct follower *follower, struct event *event, struct error *err);
   bool (*holds) (struct follower *follower, struct error *err);
   int (*rewind) (struct follower *follower, struct error *err);
-  int (*commit) (struct follower *follower, int64_t position, struct error *err);
+  int (*commit) (struct follower *follower, const int64_t *positions, size_t count,
+                 struct error *err);
   void (*close) (struct follower *follower);
 };
 

@@ -161,8 +161,8 @@ int sqlite_replay (struct bus *bus, const char *job_id, uint32_t generation,
 int sqlite_take (struct bus *bus, enum bus_queue queue, const char *job_id,
                  struct delivery **delivery, struct error *err);
 int sqlite_keep (struct bus *bus, struct delivery *delivery, struct error *err);
-int sqlite_settle (struct bus *bus, struct delivery *delivery, const struct event *events,
-                   size_t count, const struct shard *retry, struct error *err);
+int sqlite_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
+                   const struct shard *retry, struct error *err);
 int sqlite_release (struct bus *bus, struct delivery *delivery, struct error *err);
 
 /* ---- sqlite_events.c */

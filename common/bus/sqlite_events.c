@@ -231,12 +231,16 @@ sqlite_follower_rewind (struct follower *base, struct error *err)
 }
 
 static int
-sqlite_follower_commit (struct follower *base, int64_t position, struct error *err)
+sqlite_follower_commit (struct follower *base, const int64_t *positions, size_t count,
+                        struct error *err)
 {
   struct sqlite_follower *follower = (struct sqlite_follower *) base;
   if (follower->group == NULL || !follower->member)
     return 0;
-  return run_on_group (follower, SQL_COMMIT_GROUP, position - 1, err) < 0 ? -1 : 0;
+  int64_t oldest = follower->position + 1;
+  for (size_t i = 0; i < count; i++)
+    oldest = positions[i] < oldest ? positions[i] : oldest;
+  return run_on_group (follower, SQL_COMMIT_GROUP, oldest - 1, err) < 0 ? -1 : 0;
 }
 
 static void

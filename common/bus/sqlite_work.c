@@ -535,29 +535,28 @@ sqlite_keep (struct bus *base, struct delivery *delivery, struct error *err)
 }
 
 static int
-settle (struct sqlite_bus *bus, const struct delivery *delivery, const struct event *events,
-        size_t count, const struct shard *retry, struct error *err)
+settle (struct sqlite_bus *bus, const struct delivery *delivery, const struct event *event,
+        const struct shard *retry, struct error *err)
 {
   sqlite3_stmt *statement = claim_statement (bus, delivery, SQL_SETTLE_JOB, SQL_SETTLE_SHARD, err);
   int ours = sqlite_run (bus, statement, err);
   if (ours <= 0)
     return ours;
-  for (size_t i = 0; i < count; i++)
-    if (sqlite_add_event (bus, &events[i], err) < 0)
-      return -1;
+  if (event != NULL && sqlite_add_event (bus, event, err) < 0)
+    return -1;
   if (retry != NULL && encode_and_add_shard (bus, retry, err) < 0)
     return -1;
   return 1;
 }
 
 int
-sqlite_settle (struct bus *base, struct delivery *delivery, const struct event *events,
-               size_t count, const struct shard *retry, struct error *err)
+sqlite_settle (struct bus *base, struct delivery *delivery, const struct event *event,
+               const struct shard *retry, struct error *err)
 {
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
   if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
     return -1;
-  return sqlite_end (bus, settle (bus, delivery, events, count, retry, err), err);
+  return sqlite_end (bus, settle (bus, delivery, event, retry, err), err);
 }
 
 int

@@ -62,6 +62,12 @@ act_next (struct part *part, const char *group)
     printf ("event %lld %u\n", (long long) event.position, event.index);
 }
 
+static void
+act_commit (struct part *part, int64_t needed)
+{
+  answer (part, follower_commit (part->follower, &needed, 1, &part->err));
+}
+
 /* Publishing again after a kill must end in the same plan. */
 static int
 publish (struct part *part, const char *job_id, uint32_t count)
@@ -142,7 +148,7 @@ act (struct part *part, char *line, int *exit_code)
   else if (strcmp (verb, "rewind") == 0)
     answer (part, follower_rewind (part->follower, &part->err));
   else if (strcmp (verb, "commit") == 0)
-    answer (part, follower_commit (part->follower, strtol (first, NULL, 10), &part->err));
+    act_commit (part, strtol (first, NULL, 10));
   else
     {
       int outcome = strcmp (verb, "publish") == 0

@@ -147,8 +147,8 @@ a_job_is_delivered_as_shards_are (void **state)
   expect (stage, 1, bus_take (other, BUS_JOBS, NULL, &second, &stage->err));
   assert_int_equal (second->starts, 1);
   expect (stage, 0, bus_keep (stage->bus, delivery, &stage->err));
-  expect (stage, 1, bus_settle (other, second, NULL, 0, NULL, &stage->err));
-  expect (stage, 0, bus_settle (other, second, NULL, 0, NULL, &stage->err));
+  expect (stage, 1, bus_settle_wait (other, second, NULL, NULL, &stage->err));
+  expect (stage, 0, bus_settle_wait (other, second, NULL, NULL, &stage->err));
   delivery_free (take (&second));
   expect (stage, 0, bus_take (other, BUS_JOBS, NULL, &second, &stage->err));
 }

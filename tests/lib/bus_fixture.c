@@ -77,13 +77,13 @@ fixture_settle (struct bus *bus, struct delivery *delivery, int64_t retry_ms, st
                                      .outcome =
                                          retry_ms < 0 ? OUTCOME_SUCCEEDED : OUTCOME_FAILED } };
   if (retry_ms < 0)
-    return bus_settle (bus, delivery, &event, 1, NULL, err);
+    return bus_settle_wait (bus, delivery, &event, NULL, err);
   auto_shard struct shard retry = { 0 };
   shard_copy (&retry, shard);
   retry.attempt++;
   retry.failures++;
   retry.not_before = clock_wall_ms () + retry_ms;
-  return bus_settle (bus, delivery, &event, 1, &retry, err);
+  return bus_settle_wait (bus, delivery, &event, &retry, err);
 }
 
 int
