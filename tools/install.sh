@@ -8,7 +8,7 @@ set -euo pipefail
 
 packages_for () {
   case $1 in
-    build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libssl-dev libseccomp-dev ;;
+    build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libssl-dev libseccomp-dev librdkafka-dev ;;
     run) echo crun runc umoci skopeo ;;
     image) echo mmdebstrap busybox-static ;;
     photos) echo python3 python3-pil ;;

@@ -9,9 +9,15 @@ struct bus *
 bus_open (const char *url, const struct bus_options *options, struct error *err)
 {
   static const char sqlite[] = "sqlite:";
+  static const char kafka[] = "kafka://";
   if (strncmp (url, sqlite, sizeof sqlite - 1) == 0 && url[sizeof sqlite - 1] != '\0')
     return sqlite_bus_open (url + sizeof sqlite - 1, options, err);
-  (void) error_set (err, ERROR_USER, "%s: not a bus this program knows: expected sqlite:FILE", url);
+  if (strncmp (url, kafka, sizeof kafka - 1) == 0)
+    return kafka_bus_open (url + sizeof kafka - 1, options, err);
+  (void) error_set (err, ERROR_USER,
+                    "%s: not a bus this program knows: expected sqlite:FILE or "
+                    "kafka://HOST:PORT[,…][/PREFIX]",
+                    url);
   return NULL;
 }
 

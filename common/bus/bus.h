@@ -34,9 +34,13 @@ struct bus_options
       *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
   int64_t lease_ms; /* 0: 30 s */
   int slots;        /* deliveries that the caller can hold at once; 0: 1 */
+  int64_t
+      patience_ms; /* how long a server that doesn't answer is tried at opening; 0: 10 s, -1: for ever */
+  const struct strlist *properties; /* of the server's client library: name, value, …; NULL: none */
 };
 
-/* URL: "sqlite:FILE" (made when missing). NULL with ERR; a scheme that isn't known is ERROR_USER. */
+/* URL: "sqlite:FILE" (made when missing) or "kafka://HOST:PORT[,…][/PREFIX]" (topics must be there). NULL with ERR; a scheme that
+ * isn't known is ERROR_USER. */
 struct bus *bus_open (const char *url, const struct bus_options *options, struct error *err);
 void bus_close (struct bus *bus);
 

@@ -65,5 +65,6 @@ struct follower
 /* The implementations. PATH is what stands behind the scheme. */
 struct bus *sqlite_bus_open (const char *path, const struct bus_options *options,
                              struct error *err);
+struct bus *kafka_bus_open (const char *rest, const struct bus_options *options, struct error *err);
 
 #endif

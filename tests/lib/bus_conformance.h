@@ -5,10 +5,18 @@
 #ifndef SHOAL_TESTS_LIB_BUS_CONFORMANCE_H
 #define SHOAL_TESTS_LIB_BUS_CONFORMANCE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct bus_place
 {
   char *(*make) (void); /* URL of a new, empty bus; discard frees it */
   void (*discard) (char *url);
+  bool
+      is_log; /* shards come in order of publishing, a dead process is noticed by its lease alone, and an event may be there twice */
+  int patience_ms; /* how long something may be on its way */
+  int kills;       /* of the longest test; 0: 300 */
+  uint32_t shards; /* likewise; 0: 3000 */
 };
 
 /* Each runs a part and gives the number of tests that failed. The program's main must call actor_main first. */

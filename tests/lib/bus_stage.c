@@ -38,26 +38,48 @@ stage_tear_down (void **state)
   return 0;
 }
 
+static int
+take_within (struct stage *stage, struct bus *bus, enum bus_queue queue, const char *job_id,
+             struct delivery **delivery, int timeout_ms)
+{
+  int64_t end = clock_boot_ms () + timeout_ms;
+  for (;;)
+    {
+      int outcome = bus_take (bus, queue, job_id, delivery, &stage->err);
+      if (outcome < 0)
+        fail_msg ("take: %s", stage->err.message);
+      if (outcome != 0 || clock_boot_ms () >= end)
+        return outcome;
+      (void) bus_poll (bus, NULL, 0, 20);
+    }
+}
+
+int
+stage_take_from (struct stage *stage, struct bus *bus, enum bus_queue queue, const char *job_id,
+                 struct delivery **delivery)
+{
+  return take_within (stage, bus, queue, job_id, delivery, stage->place->patience_ms);
+}
+
 int
 stage_take (struct stage *stage, struct bus *bus, struct delivery **delivery)
 {
-  int outcome = bus_take (bus, BUS_SHARDS, NULL, delivery, &stage->err);
-  if (outcome < 0)
-    fail_msg ("take: %s", stage->err.message);
+  int outcome = stage_take_from (stage, bus, BUS_SHARDS, NULL, delivery);
   return outcome == 0 ? -1 : (int) (*delivery)->shard.index;
+}
+
+int64_t
+stage_mortal_lease (const struct stage *stage)
+{
+  return stage->place->is_log ? SHORT_LEASE_MS : LONG_LEASE_MS;
 }
 
 int
 stage_await (struct stage *stage, struct bus *bus, struct delivery **delivery, int timeout_ms)
 {
-  int64_t end = clock_boot_ms () + timeout_ms;
-  int index = stage_take (stage, bus, delivery);
-  while (index < 0 && clock_boot_ms () < end)
-    {
-      (void) bus_poll (bus, NULL, 0, 20);
-      index = stage_take (stage, bus, delivery);
-    }
-  return index;
+  return take_within (stage, bus, BUS_SHARDS, NULL, delivery, timeout_ms) == 0
+             ? -1
+             : (int) (*delivery)->shard.index;
 }
 
 void

@@ -33,8 +33,15 @@ int stage_tear_down (void **state);
 
 struct bus *stage_open (const char *url, int64_t lease_ms);
 
+/* bus_take, with the patience that the place needs. */
+int stage_take_from (struct stage *stage, struct bus *bus, enum bus_queue queue, const char *job_id,
+                     struct delivery **delivery);
+
 /* The next shard's index, -1 when there is none. It is the caller's. */
 int stage_take (struct stage *stage, struct bus *bus, struct delivery **delivery);
+
+/* A lease for those who are going to die: long where that is noticed at once. */
+int64_t stage_mortal_lease (const struct stage *stage);
 
 /* Takes until something comes, for at most TIMEOUT_MS. */
 int stage_await (struct stage *stage, struct bus *bus, struct delivery **delivery, int timeout_ms);

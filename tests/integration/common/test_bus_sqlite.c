@@ -305,7 +305,7 @@ main (int argc, char **argv)
 {
   actor_main (argc, argv);
   (void) signal (SIGPIPE, SIG_IGN);
-  static const struct bus_place place = { make_place, discard_place };
+  static const struct bus_place place = { .make = make_place, .discard = discard_place };
   return bus_conformance_run_work (&place) + bus_conformance_run_events (&place)
          + bus_conformance_run_faults (&place) + run_file_tests (&place);
 }

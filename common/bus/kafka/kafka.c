@@ -1,0 +1,423 @@
+/* Opening, closing, waiting, errors. */
+#include "common/bus/kafka/kafka.h"
+
+#include "common/auto.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+
+enum
+{
+  LEASE_MS = 30000,
+  PATIENCE_MS = 10000, /* for a first answer of the brokers */
+  COMPLAIN_MS = 5000,  /* between two lines about brokers that don't answer */
+  WAKE_MS =
+      100, /* a poll ends after this: leases run out and retries fall due without anybody saying so */
+  CLOSE_MS = 5000, /* for the last records */
+};
+
+static const char default_prefix[] = "shoal";
+
+/* ---- errors ----------------------------------------------------------------------------- */
+
+static void
+note_trouble (struct kafka_bus *bus, const char *text)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
+  bus->trouble_at = clock_boot_ms ();
+  (void) pthread_mutex_unlock (&bus->lock);
+}
+
+int64_t
+kafka_trouble_at (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  int64_t at = bus->trouble_at;
+  (void) pthread_mutex_unlock (&bus->lock);
+  return at;
+}
+
+int
+kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: no answer in time%s%s", bus->url, what,
+                    bus->trouble[0] == '\0' ? "" : "; last trouble: ", bus->trouble);
+  (void) pthread_mutex_unlock (&bus->lock);
+  return -1;
+}
+
+int
+kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *what, struct error *err)
+{
+  return error_set (err, ERROR_TRANSIENT, "%s: %s: %s", bus->url, what, rd_kafka_err2str (code));
+}
+
+/* A hint for what people run into, "" for all else. */
+static const char *
+hint (const char *reason)
+{
+  if (strstr (reason, "SCRAM") != NULL && rd_kafka_version () < 0x020601ff)
+    return " (this librdkafka can't do SCRAM with Kafka 4: use SASL/PLAIN over TLS, mTLS, or "
+           "librdkafka 2.6.1)";
+  return "";
+}
+
+static void
+on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
+{
+  struct kafka_bus *bus = opaque;
+  (void) handle;
+  auto_free char *text = xasprintf ("%s%s", reason, hint (reason));
+  if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
+    note_trouble (bus, text);
+  auto_free char *quoted = log_quote (text);
+  log_info ("kafka_trouble", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
+            quoted);
+}
+
+static void
+on_log (const rd_kafka_t *handle, int level, const char *facility, const char *text)
+{
+  (void) handle;
+  (void) level;
+  if (!log_enabled (LOG_DEBUG))
+    return;
+  auto_free char *quoted = log_quote (text);
+  log_debug ("librdkafka", "facility=%s text=%s", facility, quoted);
+}
+
+/* ---- handles ---------------------------------------------------------------------------- */
+
+static int
+set (rd_kafka_conf_t *conf, const char *name, const char *value, struct error *err)
+{
+  char text[512];
+  if (rd_kafka_conf_set (conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
+    return 0;
+  return error_set (err, ERROR_USER, "Kafka property %s: %s", name, text);
+}
+
+static void
+on_receipt (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+  (void) handle;
+  (void) opaque;
+  struct receipt *receipt = message->_private;
+  receipt->pending--;
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+      receipt->failed++;
+      receipt->why = message->err;
+    }
+  else
+    receipt->offset = message->offset;
+}
+
+static int
+configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
+           const char *const *extra, struct error *err)
+{
+  static const char *const all[] = {
+    "client.id", "shoal", "topic.metadata.refresh.interval.ms", "10000", "reconnect.backoff.max.ms",
+    "1000",      NULL
+  };
+  static const char *const producer[] = { "enable.idempotence",
+                                          "true",
+                                          "linger.ms",
+                                          "0.5",
+                                          "compression.type",
+                                          "lz4",
+                                          "message.timeout.ms",
+                                          "0",
+                                          "message.max.bytes",
+                                          "9000000",
+                                          "queue.buffering.max.messages",
+                                          "200000",
+                                          NULL };
+  static const char *const consumer[] = { "enable.auto.commit",
+                                          "false",
+                                          "enable.auto.offset.store",
+                                          "false",
+                                          "enable.partition.eof",
+                                          "true",
+                                          "fetch.wait.max.ms",
+                                          "50",
+                                          "auto.offset.reset",
+                                          "error",
+                                          "check.crcs",
+                                          "true",
+                                          "fetch.error.backoff.ms",
+                                          "100",
+                                          "allow.auto.create.topics",
+                                          "false",
+                                          NULL };
+  const char *const *lists[] = { all, type == RD_KAFKA_PRODUCER ? producer : consumer, extra };
+  if (set (conf, "bootstrap.servers", bus->brokers, err) != 0)
+    return -1;
+  for (size_t list = 0; list < 3; list++)
+    for (size_t i = 0; lists[list] != NULL && lists[list][i] != NULL; i += 2)
+      if (set (conf, lists[list][i], lists[list][i + 1], err) != 0)
+        return -1;
+  for (size_t i = 0; i + 1 < bus->properties.count; i += 2)
+    if (set (conf, bus->properties.items[i], bus->properties.items[i + 1], err) != 0)
+      return -1;
+  rd_kafka_conf_set_opaque (conf, bus);
+  rd_kafka_conf_set_error_cb (conf, on_error);
+  rd_kafka_conf_set_log_cb (conf, on_log);
+  if (type == RD_KAFKA_PRODUCER)
+    rd_kafka_conf_set_dr_msg_cb (conf, on_receipt);
+  return 0;
+}
+
+rd_kafka_t *
+kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+              struct error *err)
+{
+  char text[512];
+  rd_kafka_conf_t *conf = rd_kafka_conf_new ();
+  rd_kafka_t *handle = NULL;
+  if (configure (bus, conf, type, extra, err) == 0)
+    {
+      handle = rd_kafka_new (type, conf, text, sizeof text);
+      if (handle == NULL)
+        (void) error_set (err, ERROR_USER, "%s: %s", bus->url, text);
+    }
+  if (handle == NULL)
+    rd_kafka_conf_destroy (conf);
+  return handle;
+}
+
+/* ---- the URL ---------------------------------------------------------------------------- */
+
+/* "HOST:PORT[,…][/PREFIX]" */
+static int
+parse_url (struct kafka_bus *bus, const char *rest, struct error *err)
+{
+  const char *slash = strchr (rest, '/');
+  bus->brokers = slash == NULL ? xstrdup (rest) : xstrndup (rest, (size_t) (slash - rest));
+  bus->prefix = xstrdup (slash == NULL || slash[1] == '\0' ? default_prefix : slash + 1);
+  bus->url = xasprintf ("kafka://%s", rest);
+  if (bus->brokers[0] == '\0')
+    return error_set (err, ERROR_USER, "%s: no broker: expected kafka://HOST:PORT[,…][/PREFIX]",
+                      bus->url);
+  for (const char *at = bus->prefix; *at != '\0'; at++)
+    if (!isalnum ((unsigned char) *at) && strchr ("._-", *at) == NULL)
+      return error_set (err, ERROR_USER,
+                        "%s: '%c' can't be in a topic's name: letters, digits, '.', '_', '-'",
+                        bus->url, *at);
+  return 0;
+}
+
+int64_t
+kafka_patience (const struct bus_options *options)
+{
+  return options->patience_ms != 0 ? options->patience_ms : PATIENCE_MS;
+}
+
+int
+kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_options *options,
+                  struct error *err)
+{
+  (void) pthread_mutex_init (&bus->lock, NULL);
+  if (options->properties != NULL)
+    strlist_extend (&bus->properties, options->properties);
+  if (parse_url (bus, rest, err) != 0)
+    return -1;
+  for (int i = 0; i < TOPICS; i++)
+    bus->names[i] = kafka_topic_name (bus->prefix, (enum topic) i);
+  return 0;
+}
+
+void
+kafka_names_release (struct kafka_bus *bus)
+{
+  for (int i = 0; i < TOPICS; i++)
+    free (bus->names[i]);
+  strlist_release (&bus->properties);
+  (void) pthread_mutex_destroy (&bus->lock);
+  free (bus->brokers);
+  free (bus->prefix);
+  free (bus->url);
+}
+
+static char *
+make_writer (const char *client)
+{
+  char host[256] = "localhost";
+  uint32_t salt = 0; /* host and process id come back in containers */
+  (void) gethostname (host, sizeof host - 1);
+  (void) getrandom (&salt, sizeof salt, 0);
+  return xasprintf ("%s-%s-%d-%08x", client, host, (int) getpid (), salt);
+}
+
+/* ---- waiting ---------------------------------------------------------------------------- */
+
+static void
+pump (struct kafka_bus *bus)
+{
+  kafka_serve (bus, 0);
+  tables_pump (bus);
+  leases_pump (bus);
+  work_pump (bus);
+}
+
+static int
+kafka_poll (struct bus *base, struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  auto_free struct pollfd *all = xcalloc (count + 1, sizeof *all);
+  if (count > 0)
+    memcpy (all, fds, count * sizeof *fds);
+  all[count] = (struct pollfd){ .fd = bus->wake_fd, .events = POLLIN };
+  int limit = timeout_ms < 0 || timeout_ms > WAKE_MS ? WAKE_MS : timeout_ms;
+  int ready = poll (all, count + 1, bus->more ? 0 : limit);
+  bus->more = false;
+  uint64_t wakes = 0;
+  if (ready > 0 && all[count].revents != 0)
+    {
+      (void) !read (bus->wake_fd, &wakes, sizeof wakes);
+      ready--;
+    }
+  if (count > 0)
+    memcpy (fds, all, count * sizeof *fds);
+  pump (bus);
+  return ready;
+}
+
+static const char *
+kafka_writer (const struct bus *base)
+{
+  return ((const struct kafka_bus *) base)->writer;
+}
+
+/* ---- closing ---------------------------------------------------------------------------- */
+
+static void
+close_producer (struct kafka_bus *bus)
+{
+  if (bus->producer == NULL)
+    return;
+  (void) rd_kafka_flush (bus->producer, CLOSE_MS);
+  (void) rd_kafka_purge (bus->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  (void) rd_kafka_flush (bus->producer, 100);
+  for (int i = 0; i < TOPICS; i++)
+    if (bus->outgoing[i] != NULL)
+      rd_kafka_topic_destroy (bus->outgoing[i]);
+  if (bus->receipts != NULL)
+    rd_kafka_queue_destroy (bus->receipts);
+  rd_kafka_destroy (bus->producer);
+}
+
+static void
+kafka_close (struct bus *base)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  struct error err = ERROR_INIT;
+  if (bus->producer != NULL && bus->published.pending > 0
+      && kafka_await (bus, &bus->published, "publishing", &err) != 0)
+    log_error ("bus_flush_failed", "reason=\"%s\"", err.message);
+  work_release (bus);
+  scan_free (bus->scan);
+  cursor_close (&bus->leases_cursor);
+  claims_free (bus->leases);
+  tables_release (bus);
+  kafka_reader_close (bus->reader);
+  close_producer (bus);
+  auto_fd_ (&bus->wake_fd);
+  kafka_names_release (bus);
+  free (bus->writer);
+  free (bus);
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static const struct bus_ops kafka_ops = {
+  .close = kafka_close,
+  .writer = kafka_writer,
+  .poll = kafka_poll,
+  .submit = kafka_submit,
+  .get_job = kafka_get_job,
+  .list_jobs = kafka_list_jobs,
+  .publish_shard = kafka_publish_shard,
+  .publish_event = kafka_publish_event,
+  .flush = kafka_flush,
+  .get_shard = kafka_get_shard,
+  .replay = kafka_replay,
+  .take_due = kafka_take,
+  .keep = kafka_keep,
+  .settle = kafka_settle,
+  .release = kafka_give_back,
+  .rest = kafka_rest,
+  .follow = kafka_follow,
+  .publish_control = kafka_publish_control,
+  .next_control = kafka_next_control,
+  .put_status = kafka_put_status,
+  .get_status = kafka_get_status,
+};
+
+/* The topics, once the brokers answer. PATIENCE_MS: -1 for ever. */
+static int
+await_brokers (struct kafka_bus *bus, int64_t patience_ms, struct error *err)
+{
+  int64_t end = patience_ms < 0 ? INT64_MAX : clock_boot_ms () + patience_ms;
+  for (;;)
+    {
+      int64_t left = end - clock_boot_ms ();
+      int step = left > COMPLAIN_MS ? COMPLAIN_MS : left > 1 ? (int) left : 1;
+      if (kafka_look_up_topics (bus, step, err) == 0)
+        return 0;
+      if (err->class != ERROR_TRANSIENT || clock_boot_ms () >= end)
+        return -1;
+      auto_free char *reason = log_quote (err->message);
+      log_warn ("kafka_away", "reason=%s", reason);
+      error_clear (err);
+    }
+}
+
+/* The first record to a topic that a handle hasn't used waits for a timer of a second unless the topic was asked for. */
+static int
+open_producer (struct kafka_bus *bus, struct error *err)
+{
+  bus->producer = kafka_handle (bus, RD_KAFKA_PRODUCER, NULL, err);
+  if (bus->producer == NULL)
+    return -1;
+  for (int i = 0; i < TOPICS; i++)
+    bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->names[i], NULL);
+  uint64_t one = 1;
+  bus->receipts = rd_kafka_queue_get_main (bus->producer);
+  rd_kafka_queue_io_event_enable (bus->receipts, bus->wake_fd, &one, sizeof one);
+  return 0;
+}
+
+struct bus *
+kafka_bus_open (const char *rest, const struct bus_options *options, struct error *err)
+{
+  struct error ignored = ERROR_INIT;
+  struct kafka_bus *bus = xcalloc (1, sizeof *bus);
+  err = err == NULL ? &ignored : err;
+  bus->bus.ops = &kafka_ops;
+  bus->writer = make_writer (options->client);
+  bus->lease_ms = options->lease_ms > 0 ? options->lease_ms : LEASE_MS;
+  bus->slots = options->slots > 0 ? options->slots : 1;
+  bus->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  tables_init (bus);
+  work_init (bus);
+  int named = kafka_names_init (bus, rest, options, err);
+  if (bus->wake_fd < 0)
+    (void) error_errno (err, errno, "eventfd");
+  else if (named == 0 && open_producer (bus, err) == 0
+           && await_brokers (bus, kafka_patience (options), err) == 0)
+    bus->reader = kafka_reader_open (bus, NULL, err);
+  if (bus->reader != NULL)
+    return &bus->bus;
+  kafka_close (&bus->bus);
+  return NULL;
+}

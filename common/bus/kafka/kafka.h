@@ -1,0 +1,319 @@
+/* kafka.h — the bus on Apache Kafka, between its own files.
+ *
+ *     kafka.c          opening, closing, waiting, errors
+ *     kafka_topics.c   the topics: names, creating, checking
+ *     kafka_send.c     the producer: records and their receipts
+ *     kafka_cursor.c   reading one partition
+ *     kafka_tables.c   what every handle knows by heart: jobs, statuses, control records
+ *     claims.c         who runs what, as a fold
+ *     kafka_lot.c      one partition of work: its messages and the claims on them
+ *     kafka_work.c     take, keep, settle, release
+ *     kafka_follow.c   followers of the events
+ *     kafka_plan.c     shards published, found again, replayed
+ *
+ * No consumer groups: what is read and what may be started is decided by the claims alone (docs/claims.md), so there is
+ * no rebalance that could disturb anything.
+ */
+#ifndef SHOAL_COMMON_BUS_KAFKA_KAFKA_H
+#define SHOAL_COMMON_BUS_KAFKA_KAFKA_H
+
+#include "common/bus/bus_ops.h"
+#include "common/bus/kafka/claims.h"
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+
+enum topic
+{
+  TOPIC_JOBS,
+  TOPIC_SHARDS,
+  TOPIC_CLAIMS, /* of shards, partition by partition */
+  TOPIC_LEASES, /* claims on jobs, and on the partitions that groups follow */
+  TOPIC_EVENTS,
+  TOPIC_CONTROL,
+  TOPIC_STATUS,
+  TOPIC_DEAD,
+  TOPICS,
+};
+
+/* What became of a record. Filled while the producer is polled. */
+struct receipt
+{
+  int pending; /* records that aren't acknowledged yet */
+  int failed;
+  rd_kafka_resp_err_t why;
+  int64_t offset; /* of the last one */
+};
+
+struct cursor
+{
+  struct kafka_reader *reader;
+  enum topic topic;
+  int32_t partition;
+  rd_kafka_queue_t *queue;
+  int64_t next; /* offset of what is read next, as far as known */
+  int64_t end;  /* what was the end when it was looked for */
+};
+
+/* A consumer handle: a partition is read once by each. */
+struct kafka_reader
+{
+  struct kafka_bus *bus;
+  rd_kafka_t *handle;
+  rd_kafka_topic_t *topics[TOPICS];
+};
+
+struct kafka_job
+{
+  const char *id;
+  int64_t offset;
+  int64_t time; /* of its record, on the broker's clock, ms */
+  struct buffer payload;
+  TAILQ_ENTRY (kafka_job) links;
+};
+
+struct kafka_status
+{
+  const char *id;
+  uint32_t generation;
+  uint32_t closed; /* shards up to this generation are not delivered */
+  struct buffer payload;
+};
+
+struct kafka_tables
+{
+  struct cursor jobs;
+  struct cursor *statuses; /* one a partition */
+  struct cursor control;
+  void *job_tree;
+  TAILQ_HEAD (kafka_jobs, kafka_job) job_list;
+  void *status_tree;
+  struct control *controls;
+  size_t control_count;
+};
+
+struct lot;
+
+struct kafka_work
+{
+  struct kafka_bus *bus;
+  enum bus_queue queue;
+  struct lot **lots;
+  int lot_count;
+  int turn;       /* the lot that is looked at first */
+  int64_t looked; /* boot ms of … */
+  int64_t partitions_at;
+  int64_t committed_at;
+};
+
+struct holding;
+TAILQ_HEAD (holdings, holding);
+
+struct scan; /* kafka_plan.c */
+
+struct kafka_bus
+{
+  struct bus bus;
+  char *brokers;
+  char *prefix;
+  char *url; /* for messages */
+  char *writer;
+  int64_t lease_ms;
+  int slots;
+  struct strlist properties; /* librdkafka's: name, value, … */
+  bool resting;
+  bool more;   /* something was left unread: don't wait */
+  int wake_fd; /* written by librdkafka when there is something to read */
+
+  char *names[TOPICS];
+  int32_t partitions[TOPICS];
+  rd_kafka_t *producer;
+  rd_kafka_queue_t *receipts; /* the producer's main queue */
+  rd_kafka_topic_t *outgoing[TOPICS];
+  struct receipt published;         /* shards and events between two flushes */
+  struct receipt quiet;             /* records that nobody waits for */
+  struct kafka_reader *reader;      /* of the tables and the leases */
+  struct kafka_reader *work_reader; /* of work; NULL until something is taken */
+
+  struct kafka_tables tables;
+  struct claims *leases;
+  struct cursor leases_cursor;
+  bool leases_open;
+  struct kafka_work jobs;
+  struct kafka_work shards;
+  struct holdings holdings;
+  int64_t next_ticket;
+  struct scan *scan;
+
+  pthread_mutex_t lock; /* of what librdkafka's threads write: */
+  char trouble[512];    /* the last error, "" when all is well */
+  int64_t trouble_at;   /* boot ms of it; 0: never */
+};
+
+/* ---- kafka.c */
+
+/* ERROR_TRANSIENT: WHAT took too long; says what the brokers' last trouble was. */
+int kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err);
+int kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *what,
+                 struct error *err);
+int64_t kafka_trouble_at (struct kafka_bus *bus);
+
+/* What a handle needs that only talks to the brokers: URL, properties, topics' names, the lock. REST is what stands behind the scheme. */
+int kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_options *options,
+                      struct error *err);
+void kafka_names_release (struct kafka_bus *bus);
+int64_t kafka_patience (const struct bus_options *options); /* ms, -1: for ever */
+
+/* A handle of TYPE with our settings; EXTRA: name, value, …, NULL. NULL with ERR. */
+rd_kafka_t *kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+                          struct error *err);
+
+/* ---- kafka_topics.c */
+
+char *kafka_topic_name (const char *prefix, enum topic topic);
+
+/* Reads the numbers of partitions; ERROR_USER when a topic is missing, ERROR_TRANSIENT when nobody answers within TIMEOUT_MS. */
+int kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err);
+
+/* The partition of an event or a status: by its job, always the same. */
+int32_t kafka_partition_of_job (const struct kafka_bus *bus, enum topic topic, const char *job_id);
+
+/* ---- kafka_send.c */
+
+/* Hands a record over; RECEIPT must live until it isn't pending. Waits while the local queue is full. */
+int kafka_send (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+                const struct buffer *payload, struct receipt *receipt, struct error *err);
+
+/* Waits for RECEIPT and resets it: 0, or -1. */
+int kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what,
+                 struct error *err);
+
+/* Calls librdkafka's callbacks. */
+void kafka_serve (struct kafka_bus *bus, int timeout_ms);
+
+/* ---- kafka_cursor.c */
+
+enum
+{
+  FROM_START = 0,
+  FROM_END = -1,
+};
+
+struct kafka_reader *kafka_reader_open (struct kafka_bus *bus, const char *group,
+                                        struct error *err);
+void kafka_reader_close (struct kafka_reader *reader);
+
+static inline void
+auto_kafka_reader_ (struct kafka_reader **reader)
+{
+  kafka_reader_close (*reader);
+}
+#define auto_kafka_reader AUTO (auto_kafka_reader_)
+
+/* Starts reading PARTITION at offset FROM (at the oldest there is when that is gone). */
+int cursor_open (struct cursor *cursor, struct kafka_reader *reader, enum topic topic,
+                 int32_t partition, int64_t from, struct error *err);
+void cursor_close (struct cursor *cursor);
+bool cursor_is_open (const struct cursor *cursor);
+
+/* The next record: 1, the caller destroys it; 0 when there is none now. */
+int cursor_next (struct cursor *cursor, rd_kafka_message_t **message);
+
+/* As cursor_next, but waits until the end that was last looked for is reached: 0 means that nothing is left before it. */
+int cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, struct error *err);
+
+/* Looks where the partition ends now. */
+int cursor_look_for_end (struct cursor *cursor, struct error *err);
+
+static inline bool
+cursor_is_at_end (const struct cursor *cursor)
+{
+  return cursor->next >= cursor->end;
+}
+
+/* The first offset at TIME (broker's clock, ms) or later; the end when there is none; -1. */
+int64_t cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partition,
+                          int64_t time, struct error *err);
+
+static inline struct bytes
+message_payload (const rd_kafka_message_t *message)
+{
+  return (struct bytes){ message->payload, message->len };
+}
+
+/* The record's key as a string, "" when there is none. The caller frees. */
+char *message_key (const rd_kafka_message_t *message);
+int64_t message_time (const rd_kafka_message_t *message);
+
+static inline void
+auto_message_ (rd_kafka_message_t **message)
+{
+  if (*message != NULL)
+    rd_kafka_message_destroy (*message);
+}
+#define auto_message AUTO (auto_message_)
+
+/* ---- kafka_tables.c */
+
+void tables_init (struct kafka_bus *bus);
+void tables_release (struct kafka_bus *bus);
+
+/* Takes in what has come, without waiting; opens nothing. */
+void tables_pump (struct kafka_bus *bus);
+
+/* NULL with *ERR unset when there is no such job. */
+const struct kafka_job *tables_job (struct kafka_bus *bus, const char *id, struct error *err);
+
+/* Whether shards of GENERATION are still delivered, as far as known. */
+bool tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation);
+
+/* The tables that tell which shards are alive, read to their ends: 0 or -1. */
+int tables_need_liveness (struct kafka_bus *bus, struct error *err);
+
+int kafka_submit (struct bus *bus, const struct job *job, struct error *err);
+int kafka_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
+int kafka_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job),
+                     void *context, struct error *err);
+int kafka_publish_control (struct bus *bus, const struct control *control, struct error *err);
+int kafka_next_control (struct bus *bus, int64_t *position, struct control *control,
+                        struct error *err);
+int kafka_put_status (struct bus *bus, const struct job_status *status, struct error *err);
+int kafka_get_status (struct bus *bus, const char *job_id, struct job_status *status,
+                      struct error *err);
+
+/* ---- kafka_work.c */
+
+void work_init (struct kafka_bus *bus);
+void work_release (struct kafka_bus *bus); /* gives back what is held */
+void work_pump (struct kafka_bus *bus);
+int kafka_take (struct bus *bus, enum bus_queue queue, const char *job_id,
+                struct delivery **delivery, struct error *err);
+int kafka_keep (struct bus *bus, struct delivery *delivery, struct error *err);
+int kafka_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
+                  const struct shard *retry, struct error *err);
+int kafka_give_back (struct bus *bus, struct delivery *delivery, struct error *err);
+void kafka_rest (struct bus *bus);
+
+/* ---- leases: kafka_leases.c */
+
+/* The claims on jobs and groups, read to their end as it is now. */
+int leases_sync (struct kafka_bus *bus, struct error *err);
+void leases_pump (struct kafka_bus *bus);
+
+/* ---- kafka_follow.c */
+
+struct follower *kafka_follow (struct bus *bus, const char *group, const char *job_id,
+                               struct error *err);
+
+/* ---- kafka_plan.c */
+
+int kafka_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
+int kafka_publish_event (struct bus *bus, const struct event *event, struct error *err);
+int kafka_flush (struct bus *bus, struct error *err);
+int kafka_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
+                     struct error *err);
+int kafka_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
+                  size_t count, struct error *err);
+void scan_free (struct scan *scan);
+
+#endif

@@ -1,0 +1,243 @@
+/* Reading one partition, by librdkafka's simple consumer: no group, any partition at any offset. */
+#include "common/bus/kafka/kafka.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <string.h>
+
+enum
+{
+  QUERY_MS = 10000,
+  STALL_MS = 30000, /* without a record on the way to a known end */
+  STEP_MS = 100,
+  AGAIN_MS = 20,
+};
+
+struct kafka_reader *
+kafka_reader_open (struct kafka_bus *bus, const char *group, struct error *err)
+{
+  const char *const extra[] = { "group.id", group, NULL };
+  struct kafka_reader *reader = xcalloc (1, sizeof *reader);
+  reader->bus = bus;
+  reader->handle = kafka_handle (bus, RD_KAFKA_CONSUMER, group == NULL ? NULL : extra, err);
+  if (reader->handle == NULL)
+    {
+      free (reader);
+      return NULL;
+    }
+  for (int i = 0; i < TOPICS; i++)
+    reader->topics[i] = rd_kafka_topic_new (reader->handle, bus->names[i], NULL);
+  return reader;
+}
+
+void
+kafka_reader_close (struct kafka_reader *reader)
+{
+  if (reader == NULL)
+    return;
+  for (int i = 0; i < TOPICS; i++)
+    rd_kafka_topic_destroy (reader->topics[i]);
+  rd_kafka_destroy (reader->handle);
+  free (reader);
+}
+
+bool
+cursor_is_open (const struct cursor *cursor)
+{
+  return cursor->queue != NULL;
+}
+
+/* A partition that was just made, or whose leader has changed, has no leader for a moment. */
+static bool
+may_pass (rd_kafka_resp_err_t code)
+{
+  return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
+         || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__TRANSPORT
+         || code == RD_KAFKA_RESP_ERR__TIMED_OUT;
+}
+
+static int
+look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *err)
+{
+  struct kafka_bus *bus = cursor->reader->bus;
+  const char *name = bus->names[cursor->topic];
+  for (int64_t end = clock_boot_ms () + QUERY_MS;;)
+    {
+      int64_t left = end - clock_boot_ms ();
+      rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets (
+          cursor->reader->handle, name, cursor->partition, low, high, left > 1 ? (int) left : 1);
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+      if (!may_pass (code))
+        return kafka_error (bus, code, name, err);
+      if (clock_boot_ms () + AGAIN_MS >= end)
+        return kafka_timeout (bus, name, err);
+      kafka_serve (bus, AGAIN_MS);
+    }
+}
+
+int
+cursor_look_for_end (struct cursor *cursor, struct error *err)
+{
+  int64_t low = 0;
+  return look (cursor, &low, &cursor->end, err);
+}
+
+static int
+start (struct cursor *cursor, int64_t offset, struct error *err)
+{
+  if (rd_kafka_consume_start_queue (cursor->reader->topics[cursor->topic], cursor->partition,
+                                    offset, cursor->queue)
+      == 0)
+    return 0;
+  return kafka_error (cursor->reader->bus, rd_kafka_last_error (),
+                      cursor->reader->bus->names[cursor->topic], err);
+}
+
+int
+cursor_open (struct cursor *cursor, struct kafka_reader *reader, enum topic topic,
+             int32_t partition, int64_t from, struct error *err)
+{
+  int64_t low = 0;
+  *cursor = (struct cursor){ .reader = reader, .topic = topic, .partition = partition };
+  if (look (cursor, &low, &cursor->end, err) != 0)
+    return -1;
+  /* A number and never "the beginning": for that librdkafka waits half a second. */
+  cursor->next = from == FROM_END ? cursor->end : from < low ? low : from;
+  if (cursor->next > cursor->end)
+    cursor->next = cursor->end;
+  cursor->queue = rd_kafka_queue_new (reader->handle);
+  uint64_t one = 1;
+  rd_kafka_queue_io_event_enable (cursor->queue, reader->bus->wake_fd, &one, sizeof one);
+  if (start (cursor, cursor->next, err) == 0)
+    return 0;
+  rd_kafka_queue_destroy (cursor->queue);
+  cursor->queue = NULL;
+  return -1;
+}
+
+void
+cursor_close (struct cursor *cursor)
+{
+  if (cursor->queue == NULL)
+    return;
+  (void) rd_kafka_consume_stop (cursor->reader->topics[cursor->topic], cursor->partition);
+  rd_kafka_queue_destroy (cursor->queue);
+  *cursor = (struct cursor){ 0 };
+}
+
+/* What we read was deleted by retention: go on at what is left. */
+static void
+restart (struct cursor *cursor)
+{
+  struct error err = ERROR_INIT;
+  int64_t low = 0;
+  int64_t high = 0;
+  const struct kafka_bus *bus = cursor->reader->bus;
+  if (look (cursor, &low, &high, &err) != 0)
+    {
+      log_warn ("cursor_stuck", "topic=%s partition=%d reason=\"%s\"", bus->names[cursor->topic],
+                cursor->partition, err.message);
+      return;
+    }
+  int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
+  log_warn ("records_gone", "topic=%s partition=%d from=%lld to=%lld", bus->names[cursor->topic],
+            cursor->partition, (long long) cursor->next, (long long) next);
+  (void) rd_kafka_consume_stop (cursor->reader->topics[cursor->topic], cursor->partition);
+  cursor->next = next;
+  if (start (cursor, next, &err) != 0)
+    log_error ("cursor_stuck", "reason=\"%s\"", err.message);
+}
+
+/* As cursor_next, waiting for up to TIMEOUT_MS. */
+static int
+next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message)
+{
+  for (;;)
+    {
+      rd_kafka_message_t *got = rd_kafka_consume_queue (cursor->queue, timeout_ms);
+      if (got == NULL)
+        return 0;
+      if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        {
+          cursor->next = got->offset + 1;
+          *message = got;
+          return 1;
+        }
+      rd_kafka_resp_err_t code = got->err;
+      int64_t offset = got->offset;
+      rd_kafka_message_destroy (got);
+      if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        {
+          if (offset > cursor->next) /* offsets aren't dense */
+            cursor->next = offset;
+          return 0;
+        }
+      if (code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+          || code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+        restart (cursor);
+      else
+        log_info ("read_trouble", "topic=%s partition=%d reason=%s",
+                  cursor->reader->bus->names[cursor->topic], cursor->partition,
+                  rd_kafka_err2name (code));
+    }
+}
+
+int
+cursor_next (struct cursor *cursor, rd_kafka_message_t **message)
+{
+  return next_within (cursor, 0, message);
+}
+
+int
+cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, struct error *err)
+{
+  struct kafka_bus *bus = cursor->reader->bus;
+  int64_t give_up = clock_boot_ms () + STALL_MS;
+  while (!cursor_is_at_end (cursor))
+    {
+      if (next_within (cursor, STEP_MS, message) == 1)
+        return 1;
+      kafka_serve (bus, 0);
+      if (clock_boot_ms () >= give_up)
+        return kafka_timeout (bus, bus->names[cursor->topic], err);
+    }
+  return 0;
+}
+
+int64_t
+cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partition, int64_t time,
+                  struct error *err)
+{
+  struct kafka_bus *bus = reader->bus;
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
+  rd_kafka_topic_partition_t *wanted =
+      rd_kafka_topic_partition_list_add (list, bus->names[topic], partition);
+  wanted->offset = time;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (reader->handle, list, QUERY_MS);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    code = wanted->err;
+  int64_t offset = wanted->offset == RD_KAFKA_OFFSET_END ? INT64_MAX : wanted->offset;
+  rd_kafka_topic_partition_list_destroy (list);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return kafka_error (bus, code, bus->names[topic], err);
+  return offset;
+}
+
+char *
+message_key (const rd_kafka_message_t *message)
+{
+  return xstrndup (message->key == NULL ? "" : message->key,
+                   message->key == NULL ? 0 : message->key_len);
+}
+
+int64_t
+message_time (const rd_kafka_message_t *message)
+{
+  rd_kafka_timestamp_type_t type;
+  int64_t time = rd_kafka_message_timestamp (message, &type);
+  return time < 0 ? 0 : time;
+}

@@ -1,0 +1,449 @@
+/* Followers of the events. A group's members share the partitions by claims in the topic of leases: who holds a
+ * partition's gets its events, as long as he holds it. */
+#include "common/bus/kafka/kafka.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "schemas/codec.h"
+
+#include <string.h>
+
+enum
+{
+  LOOK_MS = 50,  /* how often the end is asked for while there is nothing */
+  JOIN_MS = 100, /* how often a partition that may be free is tried for */
+  QUERY_MS = 10000,
+  PARTITION_BITS = 12, /* of a position */
+};
+
+/* A partition of the events. */
+struct slice
+{
+  struct cursor cursor;
+  char *key;         /* of its lease; NULL without a group */
+  bool held;         /* … and ours, or there is no group */
+  int64_t begun;     /* offset it was opened at */
+  int64_t delivered; /* offset behind the last event that was delivered */
+};
+
+struct kafka_follower
+{
+  struct follower follower;
+  struct kafka_bus *bus;
+  struct kafka_reader *reader;
+  char *group;
+  char *job_id;
+  char *writer;
+  struct slice *slices;
+  int32_t first; /* partition of the first slice */
+  int32_t count;
+  int32_t turn;
+  int64_t looked; /* boot ms of … */
+  int64_t joined;
+  int64_t renewed;
+  bool lost; /* a partition was taken from us: nothing until the rewind */
+};
+
+/* ---- positions -------------------------------------------------------------------------- */
+
+static int64_t
+position_of (int64_t offset, int32_t partition)
+{
+  return (offset + 1) << PARTITION_BITS | partition;
+}
+
+static int64_t
+offset_of (int64_t position)
+{
+  return (position >> PARTITION_BITS) - 1;
+}
+
+static int32_t
+partition_of (int64_t position)
+{
+  return (int32_t) (position & ((1 << PARTITION_BITS) - 1));
+}
+
+/* ---- leases ----------------------------------------------------------------------------- */
+
+static struct claims_entry *
+lease_of (struct kafka_follower *follower, const struct slice *slice)
+{
+  return claims_find (follower->bus->leases, slice->key);
+}
+
+static bool
+is_ours (struct kafka_follower *follower, const struct slice *slice)
+{
+  const struct claims_entry *entry = lease_of (follower, slice);
+  return entry != NULL && entry->phase == CLAIMS_HELD
+         && strcmp (entry->holder, follower->writer) == 0;
+}
+
+/* Whether it is worth trying: by our clock the lease ran out. While brokers were away nobody could renew. */
+static bool
+seems_free (struct kafka_follower *follower, const struct slice *slice)
+{
+  struct kafka_bus *bus = follower->bus;
+  const struct claims_entry *entry = lease_of (follower, slice);
+  if (entry == NULL || entry->phase == CLAIMS_FREE)
+    return true;
+  int64_t trouble = kafka_trouble_at (bus);
+  return clock_wall_ms () >= entry->expires
+         && (trouble == 0 || clock_boot_ms () >= trouble + bus->lease_ms / 2);
+}
+
+static int
+send_lease (struct kafka_follower *follower, const struct slice *slice, enum claim_kind kind,
+            struct receipt *receipt, struct error *err)
+{
+  struct kafka_bus *bus = follower->bus;
+  auto_buffer struct buffer payload = { 0 };
+  const struct claim claim = { .kind = kind,
+                               .writer = follower->writer,
+                               .lease_ms = bus->lease_ms };
+  if (codec_encode_claim (&claim, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, TOPIC_LEASES, 0, slice->key, &payload, receipt, err);
+}
+
+static int
+renew (struct kafka_follower *follower, struct error *err)
+{
+  int64_t now = clock_boot_ms ();
+  if (now - follower->renewed < follower->bus->lease_ms / 3)
+    return 0;
+  follower->renewed = now;
+  for (int32_t i = 0; i < follower->count; i++)
+    if (follower->slices[i].held
+        && send_lease (follower, &follower->slices[i], CLAIM_CLAIM, &follower->bus->quiet, err)
+               != 0)
+      return -1;
+  return 0;
+}
+
+/* ---- partitions ------------------------------------------------------------------------- */
+
+/* What the group committed of PARTITION; FROM_START when nothing. */
+static int
+read_committed (struct kafka_follower *follower, int32_t partition, int64_t *offset,
+                struct error *err)
+{
+  struct kafka_bus *bus = follower->bus;
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
+  const rd_kafka_topic_partition_t *element =
+      rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_EVENTS], partition);
+  rd_kafka_resp_err_t code = rd_kafka_committed (follower->reader->handle, list, QUERY_MS);
+  *offset = element->offset < 0 ? FROM_START : element->offset;
+  rd_kafka_topic_partition_list_destroy (list);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR
+             ? 0
+             : kafka_error (bus, code, "reading what was committed", err);
+}
+
+static int
+open_slice (struct kafka_follower *follower, int32_t i, int64_t from, struct error *err)
+{
+  struct slice *slice = &follower->slices[i];
+  cursor_close (&slice->cursor);
+  if (cursor_open (&slice->cursor, follower->reader, TOPIC_EVENTS, follower->first + i, from, err)
+      != 0)
+    return -1;
+  slice->begun = slice->cursor.next;
+  slice->delivered = slice->cursor.next;
+  return 0;
+}
+
+/* A group's partition that has become ours is read from where the group was. */
+static int
+open_held (struct kafka_follower *follower, int32_t i, struct error *err)
+{
+  int64_t offset = 0;
+  if (read_committed (follower, follower->first + i, &offset, err) != 0
+      || open_slice (follower, i, offset, err) != 0)
+    return -1;
+  follower->slices[i].held = true;
+  log_info ("partition_taken", "group=%s partition=%d offset=%lld", follower->group,
+            follower->first + i, (long long) offset);
+  return 0;
+}
+
+/* Tries for all partitions that nobody has. */
+static int
+join (struct kafka_follower *follower, struct error *err)
+{
+  struct receipt receipt = { 0 };
+  if (leases_sync (follower->bus, err) != 0)
+    return -1;
+  int tried = 0;
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      const struct slice *slice = &follower->slices[i];
+      if (slice->held || !seems_free (follower, slice))
+        continue;
+      tried++;
+      if (send_lease (follower, slice, CLAIM_CLAIM, &receipt, err) != 0)
+        return -1;
+    }
+  if (tried == 0)
+    return 0;
+  if (kafka_await (follower->bus, &receipt, "joining a group", err) != 0
+      || leases_sync (follower->bus, err) != 0)
+    return -1;
+  for (int32_t i = 0; i < follower->count; i++)
+    if (!follower->slices[i].held && is_ours (follower, &follower->slices[i])
+        && open_held (follower, i, err) != 0)
+      return -1;
+  return 0;
+}
+
+/* Sees to the leases: what is held is renewed, what was taken from us is noticed, what is free is tried for. */
+static int
+tend (struct kafka_follower *follower, struct error *err)
+{
+  int64_t now = clock_boot_ms ();
+  leases_pump (follower->bus);
+  bool free_ones = false;
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      struct slice *slice = &follower->slices[i];
+      follower->lost = follower->lost || (slice->held && !is_ours (follower, slice));
+      free_ones = free_ones || (!slice->held && seems_free (follower, slice));
+    }
+  if (follower->lost)
+    return 0;
+  if (free_ones && now - follower->joined >= JOIN_MS)
+    {
+      follower->joined = now;
+      if (join (follower, err) != 0)
+        return -1;
+    }
+  return renew (follower, err);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+/* 1 when MESSAGE is an event for us. */
+static int
+read_event (struct kafka_follower *follower, struct slice *slice, const rd_kafka_message_t *message,
+            struct event *event)
+{
+  struct error bad = ERROR_INIT;
+  slice->delivered = message->offset + 1;
+  if (follower->job_id != NULL)
+    {
+      size_t length = strlen (follower->job_id);
+      if (message->key_len != length || memcmp (message->key, follower->job_id, length) != 0)
+        return 0;
+    }
+  if (codec_decode_event (message_payload (message), event, &bad) != 0)
+    {
+      log_error ("event_skipped", "partition=%d offset=%lld reason=\"%s\"", message->partition,
+                 (long long) message->offset, bad.message);
+      event_release (event);
+      return 0;
+    }
+  event->position = position_of (message->offset, message->partition);
+  return 1;
+}
+
+/* The next event before the ends that are known. */
+static int
+next_before_ends (struct kafka_follower *follower, struct event *event, struct error *err)
+{
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      int32_t at = (follower->turn + i) % follower->count;
+      struct slice *slice = &follower->slices[at];
+      while (slice->held)
+        {
+          auto_message rd_kafka_message_t *message = NULL;
+          int got = cursor_next_before_end (&slice->cursor, &message, err);
+          if (got < 0)
+            return -1;
+          if (got == 0)
+            break;
+          if (read_event (follower, slice, message, event) == 1)
+            {
+              follower->turn = at;
+              return 1;
+            }
+        }
+    }
+  return 0;
+}
+
+static int
+look_for_ends (struct kafka_follower *follower, struct error *err)
+{
+  follower->looked = clock_boot_ms ();
+  for (int32_t i = 0; i < follower->count; i++)
+    if (follower->slices[i].held && cursor_look_for_end (&follower->slices[i].cursor, err) != 0)
+      return -1;
+  return 0;
+}
+
+static int
+kafka_follower_next (struct follower *base, struct event *event, struct error *err)
+{
+  struct kafka_follower *follower = (struct kafka_follower *) base;
+  if (follower->bus->published.pending > 0 && kafka_flush (&follower->bus->bus, err) != 0)
+    return -1;
+  if (follower->group != NULL && tend (follower, err) != 0)
+    return -1;
+  if (follower->lost)
+    return 0;
+  int got = next_before_ends (follower, event, err);
+  if (got != 0 || clock_boot_ms () - follower->looked < LOOK_MS)
+    return got;
+  return look_for_ends (follower, err) != 0 ? -1 : next_before_ends (follower, event, err);
+}
+
+/* ---- membership ------------------------------------------------------------------------- */
+
+static bool
+kafka_follower_holds (struct follower *base, struct error *err)
+{
+  struct kafka_follower *follower = (struct kafka_follower *) base;
+  if (follower->group == NULL)
+    return true;
+  if (leases_sync (follower->bus, err) != 0 || tend (follower, err) != 0)
+    return false;
+  int32_t held = 0;
+  for (int32_t i = 0; i < follower->count; i++)
+    held += follower->slices[i].held ? 1 : 0;
+  return held > 0 && !follower->lost;
+}
+
+static int
+kafka_follower_rewind (struct follower *base, struct error *err)
+{
+  struct kafka_follower *follower = (struct kafka_follower *) base;
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      struct slice *slice = &follower->slices[i];
+      if (follower->group == NULL)
+        {
+          if (open_slice (follower, i, slice->begun, err) != 0)
+            return -1;
+          continue;
+        }
+      bool ours = slice->held && is_ours (follower, slice);
+      slice->held = false;
+      cursor_close (&slice->cursor);
+      if (ours && open_held (follower, i, err) != 0)
+        return -1;
+    }
+  follower->lost = false;
+  follower->looked = 0;
+  return 0;
+}
+
+static int
+kafka_follower_commit (struct follower *base, const int64_t *positions, size_t count,
+                       struct error *err)
+{
+  struct kafka_follower *follower = (struct kafka_follower *) base;
+  struct kafka_bus *bus = follower->bus;
+  if (follower->group == NULL || follower->lost)
+    return 0;
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (follower->count);
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      const struct slice *slice = &follower->slices[i];
+      if (!slice->held)
+        continue;
+      int64_t offset = slice->delivered;
+      for (size_t j = 0; j < count; j++)
+        if (partition_of (positions[j]) == follower->first + i && offset_of (positions[j]) < offset)
+          offset = offset_of (positions[j]);
+      rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_EVENTS], follower->first + i)
+          ->offset = offset;
+    }
+  rd_kafka_resp_err_t code = list->cnt == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR
+                                            : rd_kafka_commit (follower->reader->handle, list, 0);
+  rd_kafka_topic_partition_list_destroy (list);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_error (bus, code, "committing", err);
+}
+
+/* ---- opening, closing ------------------------------------------------------------------- */
+
+static void
+kafka_follower_close (struct follower *base)
+{
+  struct kafka_follower *follower = (struct kafka_follower *) base;
+  struct receipt receipt = { 0 };
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      struct slice *slice = &follower->slices[i];
+      if (follower->group != NULL && slice->held)
+        (void) send_lease (follower, slice, CLAIM_RELEASE, &receipt, NULL);
+      cursor_close (&slice->cursor);
+      free (slice->key);
+    }
+  (void) kafka_await (follower->bus, &receipt, "leaving a group", NULL);
+  kafka_reader_close (follower->reader);
+  free (follower->slices);
+  free (follower->group);
+  free (follower->job_id);
+  free (follower->writer);
+  free (follower);
+}
+
+static const struct follower_ops kafka_follower_ops = {
+  .next = kafka_follower_next,
+  .holds = kafka_follower_holds,
+  .rewind = kafka_follower_rewind,
+  .commit = kafka_follower_commit,
+  .close = kafka_follower_close,
+};
+
+/* Nothing of a job stands before the job itself. */
+static int
+open_all (struct kafka_follower *follower, struct error *err)
+{
+  struct kafka_bus *bus = follower->bus;
+  struct error why = ERROR_INIT;
+  const struct kafka_job *job =
+      follower->job_id == NULL ? NULL : tables_job (bus, follower->job_id, &why);
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      int64_t from = job == NULL ? FROM_START
+                                 : cursor_find_time (follower->reader, TOPIC_EVENTS,
+                                                     follower->first + i, job->time, err);
+      if (from < 0 || open_slice (follower, i, from, err) != 0)
+        return -1;
+      follower->slices[i].held = true;
+    }
+  return 0;
+}
+
+/* A group that follows one job keeps its own position: it must not skip other jobs' events. */
+struct follower *
+kafka_follow (struct bus *base, const char *group, const char *job_id, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  struct kafka_follower *follower = xcalloc (1, sizeof *follower);
+  follower->follower.ops = &kafka_follower_ops;
+  follower->bus = bus;
+  follower->job_id = xstrdup (job_id);
+  follower->writer = xasprintf ("%s.%lld", bus->writer, (long long) ++bus->next_ticket);
+  if (group != NULL)
+    follower->group = job_id == NULL ? xstrdup (group) : xasprintf ("%s.%s", group, job_id);
+  follower->first = job_id == NULL ? 0 : kafka_partition_of_job (bus, TOPIC_EVENTS, job_id);
+  follower->count = job_id == NULL ? bus->partitions[TOPIC_EVENTS] : 1;
+  follower->slices = xcalloc ((size_t) follower->count, sizeof *follower->slices);
+  for (int32_t i = 0; group != NULL && i < follower->count; i++)
+    follower->slices[i].key = xasprintf ("group/%s/%d", follower->group, follower->first + i);
+  auto_free char *consumer_group =
+      group == NULL ? NULL : xasprintf ("%s.%s", bus->prefix, follower->group);
+  follower->reader = kafka_reader_open (bus, consumer_group, err);
+  int outcome = follower->reader == NULL ? -1
+                : group == NULL          ? open_all (follower, err)
+                                         : join (follower, err);
+  if (outcome == 0)
+    return &follower->follower;
+  kafka_follower_close (&follower->follower);
+  return NULL;
+}

@@ -1,0 +1,411 @@
+/* One partition of work: its messages and the claims on them. */
+#include "common/bus/kafka/lot.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "schemas/codec.h"
+
+#include <string.h>
+
+enum
+{
+  AHEAD = 2000,           /* unsettled messages that are looked at */
+  AHEAD_BYTES = 16 << 20, /* and at most so much of them */
+  BEHIND = 1000000,       /* messages in hand, most of them settled behind one that takes long */
+  AT_A_TIME = 1000,
+  REMEMBERED_MAX = 100000, /* settled keys of a lot, beyond those it still needs */
+  DELAY_MAX_MS = 86400000, /* a wall clock that jumped can't hold a retry for longer */
+  PATIENCE_MS = 50,        /* before a lease that should have run out is looked at again */
+};
+
+static const char metadata_prefix[] = "claims=";
+
+enum topic
+lot_claims_topic (const struct lot *lot)
+{
+  return lot->work->queue == BUS_JOBS ? TOPIC_LEASES : TOPIC_CLAIMS;
+}
+
+int32_t
+lot_claims_partition (const struct lot *lot)
+{
+  return lot->work->queue == BUS_JOBS ? 0 : lot->partition;
+}
+
+/* ---- parcels ---------------------------------------------------------------------------- */
+
+static struct parcels *
+list_of (struct lot *lot, enum parcel_state state)
+{
+  return state == PARCEL_OPEN ? &lot->open : state == PARCEL_WAITING ? &lot->waiting : NULL;
+}
+
+void
+parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at)
+{
+  parcel->look_at = look_at;
+  if (parcel->state == state)
+    return;
+  struct parcels *from = list_of (parcel->lot, parcel->state);
+  struct parcels *to = list_of (parcel->lot, state);
+  if (from != NULL)
+    TAILQ_REMOVE (from, parcel, links);
+  if (to != NULL)
+    TAILQ_INSERT_TAIL (to, parcel, links);
+  parcel->state = state;
+  if (state == PARCEL_SETTLED)
+    {
+      parcel->lot->unsettled--;
+      parcel->lot->bytes -= parcel->payload.size;
+      buffer_release (&parcel->payload);
+    }
+}
+
+/* When another's lease will have run out, on the boot clock. While brokers were away nobody could renew, so some time is given
+ * after that. */
+static int64_t
+end_of_lease (const struct lot *lot, const struct claims_entry *entry)
+{
+  struct kafka_bus *bus = lot->work->bus;
+  int64_t now = clock_boot_ms ();
+  int64_t left = entry->expires - (clock_wall_ms () + lot->skew);
+  int64_t end = now + (left > 0 ? left : 0);
+  int64_t trouble = kafka_trouble_at (bus);
+  return trouble != 0 && trouble + bus->lease_ms / 2 > end ? trouble + bus->lease_ms / 2 : end;
+}
+
+void
+parcel_update (struct parcel *parcel)
+{
+  const struct claims_entry *entry = parcel->entry;
+  int64_t now = clock_boot_ms ();
+  if (parcel->state == PARCEL_SETTLED)
+    return;
+  if (entry->phase == CLAIMS_DONE)
+    parcel_set (parcel, PARCEL_SETTLED, 0);
+  else if (work_holds (parcel->lot, entry->key))
+    parcel_set (parcel, PARCEL_OURS, 0);
+  else if (entry->phase != CLAIMS_FREE && end_of_lease (parcel->lot, entry) > now)
+    parcel_set (parcel, PARCEL_WAITING, end_of_lease (parcel->lot, entry));
+  else if (parcel->due > now)
+    parcel_set (parcel, PARCEL_WAITING, parcel->due);
+  else if (entry->phase == CLAIMS_SETTLING)
+    {
+      parcel_set (parcel, PARCEL_OURS, 0);
+      work_redo (parcel);
+    }
+  else
+    parcel_set (parcel, PARCEL_OPEN, 0);
+}
+
+void
+lot_entry_changed (struct claims_entry *entry)
+{
+  for (struct parcel *parcel = entry->parcels; parcel != NULL; parcel = parcel->twin)
+    parcel_update (parcel);
+}
+
+void
+lot_look (struct lot *lot)
+{
+  int64_t now = clock_boot_ms ();
+  struct parcel *next = NULL;
+  for (struct parcel *parcel = TAILQ_FIRST (&lot->waiting); parcel != NULL; parcel = next)
+    {
+      next = TAILQ_NEXT (parcel, links);
+      if (parcel->look_at > now)
+        continue;
+      parcel_update (parcel);
+      if (parcel->state == PARCEL_WAITING && parcel->look_at < now + PATIENCE_MS)
+        parcel->look_at = now + PATIENCE_MS;
+    }
+}
+
+static void
+free_parcel (struct parcel *parcel)
+{
+  struct lot *lot = parcel->lot;
+  parcel_set (parcel, PARCEL_SETTLED, 0);
+  TAILQ_REMOVE (&lot->order, parcel, order);
+  lot->count--;
+  struct parcel **at = &parcel->entry->parcels;
+  while (*at != parcel)
+    at = &(*at)->twin;
+  *at = parcel->twin;
+  claims_unneed (lot->claims, parcel->entry);
+  buffer_release (&parcel->payload);
+  free (parcel->job_id);
+  free (parcel);
+}
+
+static void
+forget_settled (struct lot *lot)
+{
+  while (!TAILQ_EMPTY (&lot->order) && TAILQ_FIRST (&lot->order)->state == PARCEL_SETTLED)
+    free_parcel (TAILQ_FIRST (&lot->order));
+  claims_retire (lot->claims, lot->messages.next, REMEMBERED_MAX);
+}
+
+struct parcel *
+lot_candidate (struct lot *lot, const char *job_id)
+{
+  struct kafka_bus *bus = lot->work->bus;
+  struct parcel *next = NULL;
+  for (struct parcel *parcel = TAILQ_FIRST (&lot->open); parcel != NULL; parcel = next)
+    {
+      next = TAILQ_NEXT (parcel, links);
+      bool shard = lot->work->queue == BUS_SHARDS;
+      if (shard && !tables_is_live (bus, parcel->job_id, parcel->generation))
+        {
+          if (parcel->entry->base >= 0)
+            work_note (lot, parcel->entry, CLAIM_DONE);
+          parcel_set (parcel, PARCEL_SETTLED, 0);
+        }
+      else if (job_id == NULL || strcmp (parcel->job_id, job_id) == 0)
+        return parcel;
+    }
+  return NULL;
+}
+
+/* ---- messages --------------------------------------------------------------------------- */
+
+/* The key under which a shard is claimed. The caller frees. */
+static char *
+shard_key (const struct shard *shard)
+{
+  return xasprintf ("%s/%s/%u/%u/%u", shard->job_id, shard->kind == SHARD_REDUCE ? "reduce" : "map",
+                    shard->generation, shard->index, shard->attempt);
+}
+
+/* How long a retry waits: by our clock, but never longer than its writer meant at writing. */
+static int64_t
+due_time (const struct shard *shard, const rd_kafka_message_t *message)
+{
+  if (shard->not_before == 0)
+    return 0;
+  int64_t left = shard->not_before - clock_wall_ms ();
+  int64_t meant = shard->not_before - message_time (message);
+  if (left > meant)
+    left = meant;
+  if (left > DELAY_MAX_MS)
+    left = DELAY_MAX_MS;
+  return left <= 0 ? 0 : clock_boot_ms () + left;
+}
+
+/* A letter: what can't be read goes to where people look, and the partition goes on. */
+static void
+send_dead (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
+           const struct error *why)
+{
+  struct error err = ERROR_INIT;
+  auto_buffer struct buffer payload = { 0 };
+  auto_free char *key = xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
+                                   (long long) message->offset);
+  auto_free char *reason = log_quote (why->message);
+  log_error ("message_dead", "at=%s reason=%s", key, reason);
+  if (message->len > 0)
+    buffer_append (&payload, message->payload, message->len);
+  if (kafka_send (bus, TOPIC_DEAD, 0, key, &payload, &bus->quiet, &err) != 0)
+    log_error ("dead_letter_lost", "at=%s reason=\"%s\"", key, err.message);
+}
+
+static int
+decode (struct lot *lot, const rd_kafka_message_t *message, struct parcel *parcel, char **key,
+        struct error *err)
+{
+  if (lot->work->queue == BUS_JOBS)
+    {
+      auto_job struct job job = { 0 };
+      if (codec_decode_job (message_payload (message), &job, err) != 0)
+        return -1;
+      *key = xasprintf ("job/%s", job.id);
+      parcel->job_id = take (&job.id);
+      return 0;
+    }
+  auto_shard struct shard shard = { 0 };
+  if (codec_decode_shard (message_payload (message), &shard, err) != 0)
+    return -1;
+  *key = shard_key (&shard);
+  parcel->generation = shard.generation;
+  parcel->due = due_time (&shard, message);
+  parcel->job_id = take (&shard.job_id);
+  return 0;
+}
+
+static void
+take_in_message (struct lot *lot, const rd_kafka_message_t *message)
+{
+  auto_free char *key = NULL;
+  struct error err = ERROR_INIT;
+  struct parcel *parcel = xcalloc (1, sizeof *parcel);
+  if (decode (lot, message, parcel, &key, &err) != 0)
+    {
+      send_dead (lot->work->bus, &lot->messages, message, &err);
+      free (parcel);
+      return;
+    }
+  parcel->lot = lot;
+  parcel->offset = message->offset;
+  parcel->entry = claims_need (lot->claims, key);
+  parcel->twin = parcel->entry->parcels;
+  parcel->entry->parcels = parcel;
+  buffer_append (&parcel->payload, message->payload, message->len);
+  parcel->state = PARCEL_OPEN;
+  TAILQ_INSERT_TAIL (&lot->order, parcel, order);
+  TAILQ_INSERT_TAIL (&lot->open, parcel, links);
+  lot->count++;
+  lot->unsettled++;
+  lot->bytes += parcel->payload.size;
+  parcel_update (parcel);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+void
+claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claims *claims,
+                struct lot *lot, const rd_kafka_message_t *message)
+{
+  auto_claim struct claim claim = { 0 };
+  struct error err = ERROR_INIT;
+  if (message->payload == NULL) /* a tombstone */
+    return;
+  if (codec_decode_claim (message_payload (message), &claim, &err) != 0)
+    {
+      log_error ("claim_skipped", "topic=%s partition=%d offset=%lld reason=\"%s\"",
+                 bus->names[cursor->topic], cursor->partition, (long long) message->offset,
+                 err.message);
+      return;
+    }
+  auto_free char *key = message_key (message);
+  struct claims_entry *entry = NULL;
+  enum claims_verdict verdict =
+      claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
+  if (lot != NULL && strcmp (claim.writer, bus->writer) == 0)
+    lot->skew = message_time (message) - clock_wall_ms ();
+  work_on_claim (bus, lot, &claim, entry, verdict);
+  if (verdict == CLAIMS_COUNTED)
+    lot_entry_changed (entry);
+  claims_unneed (claims, entry);
+}
+
+void
+claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims, struct lot *lot)
+{
+  for (int i = 0; i < AT_A_TIME; i++)
+    {
+      auto_message rd_kafka_message_t *message = NULL;
+      if (cursor_next (cursor, &message) == 0)
+        return;
+      claims_take_in (bus, cursor, claims, lot, message);
+    }
+  bus->more = true;
+}
+
+int
+lot_sync (struct lot *lot, struct error *err)
+{
+  struct kafka_bus *bus = lot->work->bus;
+  int outcome = cursor_look_for_end (&lot->claims_cursor, err);
+  while (outcome >= 0)
+    {
+      auto_message rd_kafka_message_t *message = NULL;
+      outcome = cursor_next_before_end (&lot->claims_cursor, &message, err);
+      if (outcome <= 0)
+        break;
+      claims_take_in (bus, &lot->claims_cursor, lot->claims, lot, message);
+    }
+  return outcome;
+}
+
+static bool
+lot_has_room (const struct lot *lot)
+{
+  return lot->unsettled < AHEAD && lot->bytes < AHEAD_BYTES && lot->count < BEHIND;
+}
+
+void
+lot_pump (struct lot *lot)
+{
+  struct kafka_bus *bus = lot->work->bus;
+  if (lot->work->queue == BUS_SHARDS)
+    {
+      claims_pump (bus, &lot->claims_cursor, lot->claims, lot);
+      lot->loaded = lot->loaded || cursor_is_at_end (&lot->claims_cursor);
+    }
+  if (!lot->loaded)
+    return;
+  for (int i = 0; i < AT_A_TIME && lot_has_room (lot); i++)
+    {
+      auto_message rd_kafka_message_t *message = NULL;
+      if (cursor_next (&lot->messages, &message) == 0)
+        break;
+      take_in_message (lot, message);
+    }
+  forget_settled (lot);
+}
+
+/* ---- committing ------------------------------------------------------------------------- */
+
+int64_t
+lot_watermark (const struct lot *lot, char **metadata)
+{
+  const struct parcel *first = TAILQ_FIRST (&lot->order);
+  *metadata = xasprintf ("%s%lld", metadata_prefix,
+                         (long long) claims_base (lot->claims, lot->claims_cursor.next));
+  return first == NULL ? lot->messages.next : first->offset;
+}
+
+static int64_t
+parse_metadata (const char *metadata)
+{
+  size_t length = sizeof metadata_prefix - 1;
+  if (metadata == NULL || strncmp (metadata, metadata_prefix, length) != 0)
+    return FROM_START;
+  int64_t offset = strtoll (metadata + length, NULL, 10);
+  return offset < 0 ? FROM_START : offset;
+}
+
+/* ---- opening, closing ------------------------------------------------------------------- */
+
+struct lot *
+lot_open (struct kafka_work *work, int32_t partition, int64_t committed, const char *metadata,
+          struct error *err)
+{
+  struct kafka_bus *bus = work->bus;
+  bool jobs = work->queue == BUS_JOBS;
+  struct lot *lot = xcalloc (1, sizeof *lot);
+  lot->work = work;
+  lot->partition = partition;
+  lot->committed = committed;
+  TAILQ_INIT (&lot->order);
+  TAILQ_INIT (&lot->open);
+  TAILQ_INIT (&lot->waiting);
+  lot->loaded = jobs; /* leases_sync came before */
+  lot->claims = jobs ? bus->leases : claims_new (bus->lease_ms);
+  int outcome = 0;
+  if (!jobs)
+    outcome = cursor_open (&lot->claims_cursor, bus->work_reader, TOPIC_CLAIMS, partition,
+                           parse_metadata (metadata), err);
+  if (outcome == 0)
+    outcome = cursor_open (&lot->messages, bus->work_reader, jobs ? TOPIC_JOBS : TOPIC_SHARDS,
+                           partition, committed < 0 ? FROM_START : committed, err);
+  if (outcome == 0)
+    return lot;
+  lot_close (lot);
+  return NULL;
+}
+
+void
+lot_close (struct lot *lot)
+{
+  if (lot == NULL)
+    return;
+  while (!TAILQ_EMPTY (&lot->order))
+    free_parcel (TAILQ_FIRST (&lot->order));
+  cursor_close (&lot->messages);
+  cursor_close (&lot->claims_cursor);
+  if (lot->work->queue != BUS_JOBS)
+    claims_free (lot->claims);
+  free (lot);
+}

@@ -1,0 +1,316 @@
+/* Shards and events published; shards found again, and replayed. */
+#include "common/bus/kafka/kafka.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "schemas/codec.h"
+
+#include <string.h>
+
+enum
+{
+  KEPT_BYTES = 64 << 20, /* of found shards; beyond it they are read again when asked for */
+};
+
+/* ---- publishing ------------------------------------------------------------------------- */
+
+/* Spread over all partitions, wherever there are most of them now: a shard that was published before isn't published again
+ * without having been looked for. */
+static int32_t
+partition_for (const struct kafka_bus *bus, const struct shard *shard)
+{
+  return (int32_t) (shard->index % (uint32_t) bus->partitions[TOPIC_SHARDS]);
+}
+
+int
+kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  auto_buffer struct buffer payload = { 0 };
+  if (codec_encode_shard (shard, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, TOPIC_SHARDS, partition_for (bus, shard), shard->job_id, &payload,
+                     &bus->published, err);
+}
+
+int
+kafka_publish_event (struct bus *base, const struct event *event, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  auto_buffer struct buffer payload = { 0 };
+  if (codec_encode_event (event, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, TOPIC_EVENTS, kafka_partition_of_job (bus, TOPIC_EVENTS, event->job_id),
+                     event->job_id, &payload, &bus->published, err);
+}
+
+int
+kafka_flush (struct bus *base, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  return kafka_await (bus, &bus->published, "publishing", err);
+}
+
+/* ---- finding shards again --------------------------------------------------------------- */
+
+struct found
+{
+  int32_t partition; /* -1: not found */
+  int64_t offset;
+  struct buffer payload; /* empty when there was no room */
+};
+
+/* What was published of one job, read up to some place and read on when asked for more. */
+struct scan
+{
+  char *job_id;
+  struct kafka_reader *reader;
+  struct cursor *cursors;
+  int32_t count;
+  struct found *found;
+  size_t found_count;
+  size_t bytes;
+};
+
+void
+scan_free (struct scan *scan)
+{
+  if (scan == NULL)
+    return;
+  for (int32_t i = 0; i < scan->count; i++)
+    cursor_close (&scan->cursors[i]);
+  for (size_t i = 0; i < scan->found_count; i++)
+    buffer_release (&scan->found[i].payload);
+  free (scan->cursors);
+  free (scan->found);
+  free (scan->job_id);
+  kafka_reader_close (scan->reader);
+  free (scan);
+}
+
+static int
+open_scan (struct kafka_bus *bus, const char *job_id, struct error *err)
+{
+  struct error why = ERROR_INIT;
+  const struct kafka_job *job = tables_job (bus, job_id, &why);
+  scan_free (take (&bus->scan));
+  struct scan *scan = xcalloc (1, sizeof *scan);
+  bus->scan = scan;
+  scan->job_id = xstrdup (job_id);
+  scan->cursors = xcalloc ((size_t) bus->partitions[TOPIC_SHARDS], sizeof *scan->cursors);
+  scan->reader = kafka_reader_open (bus, NULL, err);
+  if (scan->reader == NULL)
+    return -1;
+  for (; scan->count < bus->partitions[TOPIC_SHARDS]; scan->count++)
+    {
+      int64_t from =
+          job == NULL ? FROM_START
+                      : cursor_find_time (scan->reader, TOPIC_SHARDS, scan->count, job->time, err);
+      if (from < 0
+          || cursor_open (&scan->cursors[scan->count], scan->reader, TOPIC_SHARDS, scan->count,
+                          from, err)
+                 != 0)
+        return -1;
+    }
+  return 0;
+}
+
+static struct found *
+need_found (struct scan *scan, uint32_t index)
+{
+  if (index >= scan->found_count)
+    {
+      size_t count = (size_t) index + 1 + scan->found_count / 2;
+      scan->found = xrealloc (scan->found, count, sizeof *scan->found);
+      for (; scan->found_count < count; scan->found_count++)
+        scan->found[scan->found_count] = (struct found){ .partition = -1 };
+    }
+  return &scan->found[index];
+}
+
+static void
+note_shard (struct scan *scan, const rd_kafka_message_t *message)
+{
+  auto_shard struct shard shard = { 0 };
+  size_t length = strlen (scan->job_id);
+  if (message->key_len != length || memcmp (message->key, scan->job_id, length) != 0
+      || codec_decode_shard (message_payload (message), &shard, NULL) != 0
+      || shard.kind != SHARD_MAP || shard.generation != 1 || shard.attempt != 1)
+    return;
+  struct found *found = need_found (scan, shard.index);
+  if (found->partition >= 0)
+    return;
+  found->partition = message->partition;
+  found->offset = message->offset;
+  if (scan->bytes + message->len > KEPT_BYTES)
+    return;
+  buffer_append (&found->payload, message->payload, message->len);
+  scan->bytes += message->len;
+}
+
+/* Reads on to where the partitions end now. */
+static int
+read_on (struct kafka_bus *bus, struct error *err)
+{
+  struct scan *scan = bus->scan;
+  for (int32_t i = 0; i < scan->count; i++)
+    {
+      if (cursor_look_for_end (&scan->cursors[i], err) != 0)
+        return -1;
+      for (;;)
+        {
+          auto_message rd_kafka_message_t *message = NULL;
+          int got = cursor_next_before_end (&scan->cursors[i], &message, err);
+          if (got < 0)
+            return -1;
+          if (got == 0)
+            break;
+          note_shard (scan, message);
+        }
+    }
+  return 0;
+}
+
+/* The record itself, where there was no room to keep it. */
+static int
+read_again (struct kafka_bus *bus, const struct found *found, struct shard *shard,
+            struct error *err)
+{
+  auto_kafka_reader struct kafka_reader *reader = kafka_reader_open (bus, NULL, err);
+  auto_message rd_kafka_message_t *message = NULL;
+  struct cursor cursor = { 0 };
+  if (reader == NULL
+      || cursor_open (&cursor, reader, TOPIC_SHARDS, found->partition, found->offset, err) != 0)
+    return -1;
+  int got = cursor_next_before_end (&cursor, &message, err);
+  if (got == 1)
+    got = codec_decode_shard (message_payload (message), shard, err) == 0 ? 1 : -1;
+  auto_message_ (&message);
+  message = NULL;
+  cursor_close (&cursor);
+  return got;
+}
+
+int
+kafka_get_shard (struct bus *base, const char *job_id, uint32_t index, struct shard *shard,
+                 struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  if (kafka_flush (base, err) != 0)
+    return -1;
+  if ((bus->scan == NULL || strcmp (bus->scan->job_id, job_id) != 0)
+      && open_scan (bus, job_id, err) != 0)
+    {
+      scan_free (take (&bus->scan));
+      return -1;
+    }
+  struct scan *scan = bus->scan;
+  bool known = index < scan->found_count && scan->found[index].partition >= 0;
+  if (!known && read_on (bus, err) != 0)
+    return -1;
+  if (index >= scan->found_count || scan->found[index].partition < 0)
+    return 0;
+  const struct found *found = &scan->found[index];
+  if (found->payload.size == 0)
+    return read_again (bus, found, shard, err);
+  return codec_decode_shard (buffer_bytes (&found->payload), shard, err) == 0 ? 1 : -1;
+}
+
+/* ---- replay ----------------------------------------------------------------------------- */
+
+static int
+publish_reopened (struct kafka_bus *bus, const char *job_id, uint32_t generation,
+                  const uint32_t *indexes, size_t count, struct error *err)
+{
+  const struct event event = { .kind = EVENT_REOPENED,
+                               .job_id = (char *) (uintptr_t) job_id,
+                               .time = clock_wall_ms (),
+                               .writer = bus->writer,
+                               .generation = generation,
+                               .shards = -1,
+                               .atoms = -1,
+                               .bytes = -1,
+                               .indexes = (uint32_t *) (uintptr_t) indexes,
+                               .index_count = count };
+  if (kafka_publish_event (&bus->bus, &event, err) != 0)
+    return -1;
+  return kafka_flush (&bus->bus, err);
+}
+
+static int
+publish_again (struct kafka_bus *bus, const char *job_id, uint32_t generation, uint32_t index,
+               struct error *err)
+{
+  auto_shard struct shard shard = { 0 };
+  int found = kafka_get_shard (&bus->bus, job_id, index, &shard, err);
+  if (found <= 0)
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "job %s has no shard %u", job_id, index);
+  if (generation == 0) /* only whether it is there */
+    return 0;
+  shard.generation = generation;
+  shard.attempt = 1;
+  shard.failures = 0;
+  shard.infra = 0;
+  shard.not_before = 0;
+  return kafka_publish_shard (&bus->bus, &shard, err);
+}
+
+/* The job counts as running again. What waits of older generations is dropped when the job had ended. */
+static int
+reopen_status (struct kafka_bus *bus, const char *job_id, uint32_t generation, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  int found = kafka_get_status (&bus->bus, job_id, &status, err);
+  if (found < 0)
+    return -1;
+  if (found == 0)
+    status = (struct job_status){ .job_id = xstrdup (job_id), .shards = -1, .atoms = -1 };
+  status.state = JOB_RUNNING;
+  status.generation = generation;
+  status.updated = clock_wall_ms ();
+  free (status.reason);
+  status.reason = NULL;
+  return kafka_put_status (&bus->bus, &status, err);
+}
+
+static int
+by_number (const void *a, const void *b)
+{
+  uint32_t one = *(const uint32_t *) a;
+  uint32_t other = *(const uint32_t *) b;
+  return one < other ? -1 : one > other;
+}
+
+/* First the event, so that nobody hears of the new generation before; last the status, by which a second replay knows that it is one. */
+int
+kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const uint32_t *indexes,
+              size_t count, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  auto_job struct job job = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  int found = kafka_get_job (base, job_id, &job, err);
+  if (found <= 0)
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", job_id);
+  int known = kafka_get_status (base, job_id, &status, err);
+  if (known < 0)
+    return -1;
+  if (known == 1 && status.generation >= generation)
+    return 0;
+  for (size_t i = 0; i < count; i++)
+    if (publish_again (bus, job_id, 0, indexes[i], err) != 0)
+      return -1;
+  if (publish_reopened (bus, job_id, generation, indexes, count, err) != 0)
+    return -1;
+  auto_free uint32_t *sorted = xcalloc (count + 1, sizeof *sorted);
+  if (count > 0)
+    memcpy (sorted, indexes, count * sizeof *sorted);
+  qsort (sorted, count, sizeof *sorted, by_number);
+  for (size_t i = 0; i < count; i++)
+    if (publish_again (bus, job_id, generation, sorted[i], err) != 0)
+      return -1;
+  if (kafka_flush (base, err) != 0)
+    return -1;
+  return reopen_status (bus, job_id, generation, err);
+}

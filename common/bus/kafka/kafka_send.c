@@ -1,0 +1,58 @@
+/* The producer: records and their receipts. */
+#include "common/bus/kafka/kafka.h"
+
+#include "common/clock.h"
+
+#include <string.h>
+
+enum
+{
+  FULL_WAIT_MS = 50,
+  AWAIT_MS = 60000, /* a broker that fails over needs some seconds */
+};
+
+void
+kafka_serve (struct kafka_bus *bus, int timeout_ms)
+{
+  (void) rd_kafka_poll (bus->producer, timeout_ms);
+}
+
+int
+kafka_send (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+            const struct buffer *payload, struct receipt *receipt, struct error *err)
+{
+  for (;;)
+    {
+      if (rd_kafka_produce (bus->outgoing[topic], partition, RD_KAFKA_MSG_F_COPY, payload->data,
+                            payload->size, key, key == NULL ? 0 : strlen (key), receipt)
+          == 0)
+        {
+          receipt->pending++;
+          return 0;
+        }
+      rd_kafka_resp_err_t code = rd_kafka_last_error ();
+      if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return kafka_error (bus, code, bus->names[topic], err);
+      kafka_serve (bus, FULL_WAIT_MS);
+    }
+}
+
+int
+kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what, struct error *err)
+{
+  int64_t end = clock_boot_ms () + AWAIT_MS;
+  while (receipt->pending > 0)
+    {
+      if (clock_boot_ms () >= end)
+        return kafka_timeout (bus, what, err);
+      kafka_serve (bus, 20);
+    }
+  if (receipt->failed == 0)
+    return 0;
+  rd_kafka_resp_err_t why = receipt->why;
+  receipt->failed = 0;
+  char text[512] = "";
+  if (rd_kafka_fatal_error (bus->producer, text, sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return error_set (err, ERROR_FATAL, "%s: %s: %s", bus->url, what, text);
+  return kafka_error (bus, why, what, err);
+}

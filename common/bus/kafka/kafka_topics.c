@@ -1,0 +1,443 @@
+/* The topics: names, numbers of partitions; creating and checking them. */
+#include "common/bus/kafka/kafka.h"
+#include "common/bus/kafka/topics.h"
+
+#include "common/memory.h"
+
+#include <string.h>
+
+enum
+{
+  SHARD_PARTITIONS = 24,
+  EVENT_PARTITIONS = 8,
+  REPLICATION = 3,
+  ADMIN_MS = 30000,
+  LEASE_DEFAULT_MS = 30000,
+  LAG_LEASES = 10, /* docs/claims.md says why */
+};
+
+static const int64_t retention_default_ms = (int64_t) 30 * 24 * 3600 * 1000;
+
+struct layout
+{
+  const char *name;
+  bool compacted;
+  bool kept; /* as long as the bus is: no retention */
+};
+
+static const struct layout layouts[TOPICS] = {
+  [TOPIC_JOBS] = { "jobs", false, false },     [TOPIC_SHARDS] = { "shards", false, false },
+  [TOPIC_CLAIMS] = { "claims", true, false },  [TOPIC_LEASES] = { "leases", true, false },
+  [TOPIC_EVENTS] = { "events", false, false }, [TOPIC_CONTROL] = { "control", false, false },
+  [TOPIC_STATUS] = { "status", true, true },   [TOPIC_DEAD] = { "dead", false, false },
+};
+
+char *
+kafka_topic_name (const char *prefix, enum topic topic)
+{
+  return xasprintf ("%s.%s", prefix, layouts[topic].name);
+}
+
+/* FNV-1a: any hash will do as long as it stays. */
+int32_t
+kafka_partition_of_job (const struct kafka_bus *bus, enum topic topic, const char *job_id)
+{
+  uint32_t hash = 2166136261U;
+  for (const char *at = job_id; *at != '\0'; at++)
+    hash = (hash ^ (unsigned char) *at) * 16777619U;
+  return (int32_t) (hash % (uint32_t) bus->partitions[topic]);
+}
+
+/* ---- looking up ------------------------------------------------------------------------- */
+
+static int32_t
+partitions_of (const struct rd_kafka_metadata *metadata, const char *name)
+{
+  for (int i = 0; i < metadata->topic_cnt; i++)
+    if (strcmp (metadata->topics[i].topic, name) == 0
+        && metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR)
+      return metadata->topics[i].partition_cnt;
+  return 0;
+}
+
+static int
+ask (struct kafka_bus *bus, int timeout_ms, const struct rd_kafka_metadata **metadata,
+     struct error *err)
+{
+  rd_kafka_resp_err_t code = rd_kafka_metadata (bus->producer, 1, NULL, metadata, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    return 0;
+  kafka_serve (bus, 0); /* for the trouble's text */
+  return kafka_timeout (bus, "the brokers", err);
+}
+
+int
+kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (ask (bus, timeout_ms, &metadata, err) != 0)
+    return -1;
+  int missing = -1;
+  for (int i = 0; i < TOPICS; i++)
+    {
+      bus->partitions[i] = partitions_of (metadata, bus->names[i]);
+      if (bus->partitions[i] == 0 && missing < 0)
+        missing = i;
+    }
+  rd_kafka_metadata_destroy (metadata);
+  if (missing >= 0)
+    return error_set (
+        err, ERROR_USER,
+        "%s: there is no topic %s: make the topics with `shoal topics create --bus %s`", bus->url,
+        bus->names[missing], bus->url);
+  if (bus->partitions[TOPIC_CLAIMS] < bus->partitions[TOPIC_SHARDS])
+    return error_set (
+        err, ERROR_USER,
+        "%s: %s has %d partitions, %s has only %d: `shoal topics create --bus %s` adds them",
+        bus->url, bus->names[TOPIC_SHARDS], bus->partitions[TOPIC_SHARDS], bus->names[TOPIC_CLAIMS],
+        bus->partitions[TOPIC_CLAIMS], bus->url);
+  return 0;
+}
+
+/* ---- what they should be like ----------------------------------------------------------- */
+
+static int
+wanted_partitions (enum topic topic, const struct topics_options *options)
+{
+  if (topic == TOPIC_SHARDS || topic == TOPIC_CLAIMS)
+    return options->shard_partitions > 0 ? options->shard_partitions : SHARD_PARTITIONS;
+  if (topic == TOPIC_EVENTS)
+    return options->event_partitions > 0 ? options->event_partitions : EVENT_PARTITIONS;
+  return 1;
+}
+
+struct setting
+{
+  const char *name;
+  char value[32];
+};
+
+enum
+{
+  SETTINGS_MAX = 8
+};
+
+/* Fills SETTINGS; gives how many there are. */
+static size_t
+wanted_settings (enum topic topic, const struct topics_options *options, int replication,
+                 struct setting settings[static SETTINGS_MAX])
+{
+  const struct layout *layout = &layouts[topic];
+  int64_t lease = options->lease_ms > 0 ? options->lease_ms : LEASE_DEFAULT_MS;
+  int64_t retention = options->retention_ms != 0 ? options->retention_ms : retention_default_ms;
+  size_t count = 0;
+  struct setting *at = settings;
+#define SETTING(text, ...)                                                                         \
+  do                                                                                               \
+    {                                                                                              \
+      at[count].name = text;                                                                       \
+      (void) snprintf (at[count].value, sizeof at[count].value, __VA_ARGS__);                      \
+      count++;                                                                                     \
+    }                                                                                              \
+  while (0)
+  bool keys_go = layout->compacted && !layout->kept;
+  SETTING ("cleanup.policy", "%s",
+           keys_go             ? "compact,delete"
+           : layout->compacted ? "compact"
+                               : "delete");
+  SETTING ("message.timestamp.type", "LogAppendTime");
+  SETTING ("max.message.bytes", "9000000");
+  SETTING ("min.insync.replicas", "%d", replication > 2 ? 2 : 1);
+  if (!layout->kept)
+    SETTING ("retention.ms", "%lld", (long long) retention);
+  if (keys_go)
+    SETTING ("min.compaction.lag.ms", "%lld", (long long) (LAG_LEASES * lease));
+#undef SETTING
+  return count;
+}
+
+/* ---- the admin's handle ----------------------------------------------------------------- */
+
+struct admin
+{
+  struct kafka_bus bus; /* no more of it than what kafka_handle and the look-up need */
+  rd_kafka_queue_t *queue;
+  const struct topics_options *options;
+  void (*say) (void *context, const char *line);
+  void *context;
+  int brokers;
+};
+
+static void
+admin_close (struct admin *admin)
+{
+  if (admin->queue != NULL)
+    rd_kafka_queue_destroy (admin->queue);
+  if (admin->bus.producer != NULL)
+    rd_kafka_destroy (admin->bus.producer);
+  kafka_names_release (&admin->bus);
+}
+
+static int
+admin_open (struct admin *admin, const char *url, const struct bus_options *options,
+            struct error *err)
+{
+  static const char scheme[] = "kafka://";
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (strncmp (url, scheme, sizeof scheme - 1) != 0)
+    return error_set (err, ERROR_USER, "%s: only a Kafka bus has topics: kafka://HOST:PORT", url);
+  if (kafka_names_init (&admin->bus, url + sizeof scheme - 1, options, err) != 0)
+    return -1;
+  admin->bus.producer = kafka_handle (&admin->bus, RD_KAFKA_PRODUCER, NULL, err);
+  if (admin->bus.producer == NULL
+      || ask (&admin->bus, (int) kafka_patience (options), &metadata, err) != 0)
+    return -1;
+  admin->queue = rd_kafka_queue_new (admin->bus.producer);
+  admin->brokers = metadata->broker_cnt;
+  for (int i = 0; i < TOPICS; i++)
+    admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
+  rd_kafka_metadata_destroy (metadata);
+  return 0;
+}
+
+static void
+say (const struct admin *admin, char *line)
+{
+  admin->say (admin->context, line);
+  free (line);
+}
+
+static int
+replication (const struct admin *admin)
+{
+  if (admin->options->replication > 0)
+    return admin->options->replication;
+  return admin->brokers < REPLICATION ? admin->brokers : REPLICATION;
+}
+
+/* The answer to a request; NULL with ERR. */
+static rd_kafka_event_t *
+answer (struct admin *admin, const char *what, struct error *err)
+{
+  rd_kafka_event_t *event = rd_kafka_queue_poll (admin->queue, ADMIN_MS);
+  if (event == NULL)
+    {
+      (void) kafka_timeout (&admin->bus, what, err);
+      return NULL;
+    }
+  if (rd_kafka_event_error (event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    return event;
+  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", admin->bus.url, what,
+                    rd_kafka_event_error_string (event));
+  rd_kafka_event_destroy (event);
+  return NULL;
+}
+
+/* ---- creating --------------------------------------------------------------------------- */
+
+/* 0 when all topics of the ANSWER were made, or were there. */
+static int
+read_results (struct admin *admin, rd_kafka_event_t *event, bool created, struct error *err)
+{
+  size_t count = 0;
+  const rd_kafka_topic_result_t **results =
+      created
+          ? rd_kafka_CreateTopics_result_topics (rd_kafka_event_CreateTopics_result (event), &count)
+          : rd_kafka_CreatePartitions_result_topics (rd_kafka_event_CreatePartitions_result (event),
+                                                     &count);
+  for (size_t i = 0; i < count; i++)
+    {
+      rd_kafka_resp_err_t code = rd_kafka_topic_result_error (results[i]);
+      if (code != RD_KAFKA_RESP_ERR_NO_ERROR
+          && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) /* somebody was faster */
+        return error_set (err, ERROR_USER, "%s: topic %s: %s", admin->bus.url,
+                          rd_kafka_topic_result_name (results[i]),
+                          rd_kafka_topic_result_error_string (results[i]));
+    }
+  return 0;
+}
+
+static int
+create_missing (struct admin *admin, struct error *err)
+{
+  rd_kafka_NewTopic_t *topics[TOPICS];
+  size_t count = 0;
+  int copies = replication (admin);
+  char text[512] = "";
+  for (int i = 0; i < TOPICS; i++)
+    {
+      struct setting settings[SETTINGS_MAX];
+      if (admin->bus.partitions[i] > 0)
+        continue;
+      int partitions = wanted_partitions ((enum topic) i, admin->options);
+      rd_kafka_NewTopic_t *topic =
+          rd_kafka_NewTopic_new (admin->bus.names[i], partitions, copies, text, sizeof text);
+      size_t set = wanted_settings ((enum topic) i, admin->options, copies, settings);
+      for (size_t j = 0; topic != NULL && j < set; j++)
+        (void) rd_kafka_NewTopic_set_config (topic, settings[j].name, settings[j].value);
+      if (topic != NULL)
+        topics[count++] = topic;
+      say (admin, xasprintf ("%s: made, %d partition%s, %d cop%s", admin->bus.names[i], partitions,
+                             partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
+    }
+  if (count == 0)
+    return 0;
+  rd_kafka_CreateTopics (admin->bus.producer, topics, count, NULL, admin->queue);
+  rd_kafka_NewTopic_destroy_array (topics, count);
+  rd_kafka_event_t *event = answer (admin, "creating topics", err);
+  if (event == NULL)
+    return -1;
+  int outcome = read_results (admin, event, true, err);
+  rd_kafka_event_destroy (event);
+  return outcome;
+}
+
+/* Claims first: a shard's message must find its claims' partition. */
+static int
+add_partitions (struct admin *admin, enum topic topic, struct error *err)
+{
+  char text[512] = "";
+  int wanted = wanted_partitions (topic, admin->options);
+  int32_t have = admin->bus.partitions[topic];
+  if (have == 0 || admin->options->shard_partitions == 0 || wanted <= have)
+    return 0;
+  rd_kafka_NewPartitions_t *more =
+      rd_kafka_NewPartitions_new (admin->bus.names[topic], (size_t) wanted, text, sizeof text);
+  if (more == NULL)
+    return error_set (err, ERROR_USER, "%s: %s", admin->bus.names[topic], text);
+  rd_kafka_CreatePartitions (admin->bus.producer, &more, 1, NULL, admin->queue);
+  rd_kafka_NewPartitions_destroy (more);
+  rd_kafka_event_t *event = answer (admin, "adding partitions", err);
+  if (event == NULL)
+    return -1;
+  int outcome = read_results (admin, event, false, err);
+  rd_kafka_event_destroy (event);
+  say (admin, xasprintf ("%s: %d partitions, were %d", admin->bus.names[topic], wanted, have));
+  return outcome;
+}
+
+int
+topics_create (const char *url, const struct bus_options *bus, const struct topics_options *options,
+               void (*tell) (void *context, const char *line), void *context, struct error *err)
+{
+  struct admin admin = { .options = options, .say = tell, .context = context };
+  int outcome = admin_open (&admin, url, bus, err);
+  if (outcome == 0)
+    outcome = create_missing (&admin, err);
+  if (outcome == 0)
+    outcome = add_partitions (&admin, TOPIC_CLAIMS, err);
+  if (outcome == 0)
+    outcome = add_partitions (&admin, TOPIC_SHARDS, err);
+  admin_close (&admin);
+  return outcome;
+}
+
+/* ---- checking --------------------------------------------------------------------------- */
+
+static const char *
+setting_of (const rd_kafka_ConfigResource_t *resource, const char *name)
+{
+  size_t count = 0;
+  const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs (resource, &count);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp (rd_kafka_ConfigEntry_name (entries[i]), name) == 0)
+      return rd_kafka_ConfigEntry_value (entries[i]);
+  return NULL;
+}
+
+/* A longer time than wanted does no harm. */
+static bool
+is_good (const struct setting *setting, const char *value)
+{
+  if (value == NULL)
+    return false;
+  bool is_time = strcmp (setting->name, "min.compaction.lag.ms") == 0
+                 || strcmp (setting->name, "retention.ms") == 0
+                 || strcmp (setting->name, "max.message.bytes") == 0;
+  if (is_time
+      && (strtoll (value, NULL, 10) >= strtoll (setting->value, NULL, 10)
+          || strcmp (value, "-1") == 0))
+    return true;
+  return strcmp (value, setting->value) == 0;
+}
+
+static int
+check_settings (const struct admin *admin, enum topic topic,
+                const rd_kafka_ConfigResource_t *resource, bool describe)
+{
+  int wrong = 0;
+  struct setting settings[SETTINGS_MAX];
+  size_t count = wanted_settings (topic, admin->options, replication (admin), settings);
+  for (size_t i = 0; i < count; i++)
+    {
+      const char *value = setting_of (resource, settings[i].name);
+      bool good = is_good (&settings[i], value);
+      if (!good || describe)
+        say (admin, xasprintf ("%s: %s = %s%s%s", admin->bus.names[topic], settings[i].name,
+                               value == NULL ? "(unset)" : value, good ? "" : ", should be ",
+                               good ? "" : settings[i].value));
+      wrong += good ? 0 : 1;
+    }
+  return wrong;
+}
+
+static int
+check_partitions (const struct admin *admin, enum topic topic, bool describe)
+{
+  int32_t have = admin->bus.partitions[topic];
+  bool alone = wanted_partitions (topic, admin->options) == 1;
+  bool good = have > 0 && (!alone || have == 1)
+              && (topic != TOPIC_CLAIMS || have >= admin->bus.partitions[TOPIC_SHARDS]);
+  if (have == 0)
+    say (admin, xasprintf ("%s: missing: `shoal topics create`", admin->bus.names[topic]));
+  else if (!good)
+    say (admin, xasprintf ("%s: %d partitions, should be %d", admin->bus.names[topic], have,
+                           alone ? 1 : admin->bus.partitions[TOPIC_SHARDS]));
+  else if (describe)
+    say (admin,
+         xasprintf ("%s: %d partition%s", admin->bus.names[topic], have, have == 1 ? "" : "s"));
+  return good ? 0 : 1;
+}
+
+static int
+check_all (struct admin *admin, bool describe, struct error *err)
+{
+  int wrong = 0;
+  rd_kafka_ConfigResource_t *wanted[TOPICS];
+  size_t count = 0;
+  for (int i = 0; i < TOPICS; i++)
+    {
+      wrong += check_partitions (admin, (enum topic) i, describe);
+      if (admin->bus.partitions[i] > 0)
+        wanted[count++] =
+            rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.names[i]);
+    }
+  if (count == 0)
+    return wrong;
+  rd_kafka_DescribeConfigs (admin->bus.producer, wanted, count, NULL, admin->queue);
+  rd_kafka_ConfigResource_destroy_array (wanted, count);
+  rd_kafka_event_t *event = answer (admin, "reading the topics' settings", err);
+  if (event == NULL)
+    return -1;
+  const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources (
+      rd_kafka_event_DescribeConfigs_result (event), &count);
+  for (size_t i = 0; i < count; i++)
+    for (int topic = 0; topic < TOPICS; topic++)
+      if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->bus.names[topic]) == 0)
+        wrong += check_settings (admin, (enum topic) topic, found[i], describe);
+  rd_kafka_event_destroy (event);
+  return wrong;
+}
+
+int
+topics_check (const char *url, const struct bus_options *bus, const struct topics_options *options,
+              bool describe, void (*tell) (void *context, const char *line), void *context,
+              struct error *err)
+{
+  struct admin admin = { .options = options, .say = tell, .context = context };
+  int outcome = admin_open (&admin, url, bus, err);
+  if (outcome == 0)
+    outcome = check_all (&admin, describe, err);
+  admin_close (&admin);
+  return outcome;
+}

@@ -1,0 +1,110 @@
+/* lot.h — one partition of work: its messages in order, and the claims on them.
+ *
+ *     messages ─► parcel: OPEN, WAITING for its time or another's lease, OURS, SETTLED
+ *     claims   ─► fold (claims.h) ─► parcels change
+ *
+ * A message that is settled and has none unsettled before it is committed; with it an offset of the claims, from which a reader
+ * that begins there knows all that matters.
+ */
+#ifndef SHOAL_COMMON_BUS_KAFKA_LOT_H
+#define SHOAL_COMMON_BUS_KAFKA_LOT_H
+
+#include "common/bus/kafka/kafka.h"
+
+enum parcel_state
+{
+  PARCEL_OPEN,    /* in lot->open: to be claimed */
+  PARCEL_WAITING, /* in lot->waiting, until look_at */
+  PARCEL_OURS,    /* there is a holding for it */
+  PARCEL_SETTLED,
+};
+
+struct parcel
+{
+  struct lot *lot;
+  struct claims_entry *entry;
+  struct parcel *twin; /* the same thing published again */
+  int64_t offset;
+  enum parcel_state state;
+  int64_t due;     /* boot ms; 0: at once */
+  int64_t look_at; /* boot ms */
+  char *job_id;
+  uint32_t generation;
+  struct buffer payload;
+  TAILQ_ENTRY (parcel) order;
+  TAILQ_ENTRY (parcel) links; /* open or waiting */
+};
+
+TAILQ_HEAD (parcels, parcel);
+
+struct lot
+{
+  struct kafka_work *work;
+  int32_t partition;
+  struct cursor messages;
+  struct cursor claims_cursor; /* not for jobs: theirs is the bus's */
+  struct claims *claims;
+  bool loaded; /* the claims are read to what was the end at opening */
+  struct parcels order;
+  struct parcels open;
+  struct parcels waiting;
+  size_t count; /* parcels */
+  size_t unsettled;
+  size_t bytes;
+  int64_t skew; /* the broker's clock minus ours, by our own records, ms */
+  int64_t committed;
+};
+
+/* Opens the lot at what was committed of it. NULL with ERR. */
+struct lot *lot_open (struct kafka_work *work, int32_t partition, int64_t committed,
+                      const char *metadata, struct error *err);
+void lot_close (struct lot *lot);
+
+/* Reads what has come, of claims first. */
+void lot_pump (struct lot *lot);
+
+/* Reads the claims to where they end now. */
+int lot_sync (struct lot *lot, struct error *err);
+
+/* Looks again at the parcels whose time has come. */
+void lot_look (struct lot *lot);
+
+/* Where a parcel stands now, by its entry; moves it between the lists. */
+void parcel_update (struct parcel *parcel);
+void parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at);
+
+/* All parcels of ENTRY. */
+void lot_entry_changed (struct claims_entry *entry);
+
+/* The offset to commit, and the text that goes with it (the caller frees). */
+int64_t lot_watermark (const struct lot *lot, char **metadata);
+
+/* The first open parcel of JOB_ID (NULL: any) whose job is alive; dead ones are dropped on the way. */
+struct parcel *lot_candidate (struct lot *lot, const char *job_id);
+
+enum topic lot_claims_topic (const struct lot *lot);
+int32_t lot_claims_partition (const struct lot *lot);
+
+/* ---- kafka_work.c, told of each record that was read from the claims of LOT (NULL: of leases that aren't jobs) */
+
+void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
+                    struct claims_entry *entry, enum claims_verdict verdict);
+
+/* Whether a holding of ours has KEY in the claims of LOT. */
+bool work_holds (const struct lot *lot, const char *key);
+
+/* Somebody decided how PARCEL ended and died before all was published. */
+void work_redo (struct parcel *parcel);
+
+/* Sends a claims record of KIND for ENTRY that nobody waits for. */
+void work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind);
+
+/* Takes a record of CURSOR into CLAIMS and tells the work of LOT. */
+void claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claims *claims,
+                     struct lot *lot, const rd_kafka_message_t *message);
+
+/* All that have come, without waiting. */
+void claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
+                  struct lot *lot);
+
+#endif

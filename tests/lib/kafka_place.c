@@ -1,0 +1,59 @@
+#include "tests/lib/kafka_place.h"
+
+#include "common/bus/kafka/topics.h"
+#include "common/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static void
+ignore (void *context, const char *line)
+{
+  (void) context;
+  (void) line;
+}
+
+static char *
+make (int shard_partitions, int event_partitions)
+{
+  const char *broker = getenv ("SHOAL_TEST_KAFKA");
+  uint64_t salt = 0;
+  struct error err = ERROR_INIT;
+  if (broker == NULL)
+    {
+      fprintf (stderr, "SHOAL_TEST_KAFKA isn't set: it is HOST:PORT of a broker for tests, as "
+                       "`deploy/kafka/dev.sh start` brings up\n");
+      exit (1);
+    }
+  (void) getrandom (&salt, sizeof salt, 0);
+  char *url = xasprintf ("kafka://%s/t%016llx", broker, (unsigned long long) salt);
+  const struct topics_options topics = { .shard_partitions = shard_partitions,
+                                         .event_partitions = event_partitions };
+  const struct bus_options options = { .client = "test" };
+  if (topics_create (url, &options, &topics, ignore, NULL, &err) != 0)
+    {
+      fprintf (stderr, "%s\n", err.message);
+      exit (1);
+    }
+  return url;
+}
+
+/* The topics stay: the broker of the tests goes as a whole. */
+void
+kafka_place_discard (char *url)
+{
+  free (url);
+}
+
+char *
+kafka_place_ordered (void)
+{
+  return make (1, 1);
+}
+
+char *
+kafka_place_spread (void)
+{
+  return make (4, 2);
+}
