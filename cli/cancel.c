@@ -43,7 +43,7 @@ wait_for_end (struct session *session, struct job_status *status, struct error *
   int64_t until = clock_boot_ms () + PATIENCE_MS;
   while (clock_boot_ms () < until)
     {
-      bool attended = session_owner (session) > 0;
+      bool attended = session_is_attended (session);
       job_status_release (status);
       if (session_status (session, status, err) != 0)
         return -1;
@@ -54,24 +54,26 @@ wait_for_end (struct session *session, struct job_status *status, struct error *
       (void) bus_poll (session->bus, NULL, 0, 100);
     }
   return error_set (err, ERROR_TRANSIENT, "%s: the job was told to end and hasn't yet",
-                    session->place);
+                    session_name (session));
 }
 
 static int
 run (int argc, char **argv, struct error *err)
 {
   const char *reason = "cancelled";
-  const struct option_set sets[] = { { cancel_options, &reason } };
-  int first = options_operands (sets, 1, argc, argv, 1, 1, command_cancel.synopsis, err);
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { cancel_options, &reason }, { bus_options, &bus } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_cancel.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
   auto_job_status struct job_status status = { 0 };
-  if (session_open (&session, argv[first], err) != 0
+  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
       || session_status (&session, &status, err) != 0)
     return -1;
   if (job_state_is_terminal (status.state))
-    return error_set (err, ERROR_USER, "%s: the job has ended already: %s", session.place,
+    return error_set (err, ERROR_USER, "%s: the job has ended already: %s", session_name (&session),
                       job_state_name (status.state));
   if (publish (&session, reason, err) != 0)
     return -1;
@@ -94,11 +96,11 @@ run (int argc, char **argv, struct error *err)
 
 const struct command command_cancel = {
   .name = "cancel",
-  .synopsis = "cancel [--reason TEXT] RESULT",
+  .synopsis = "cancel [--reason TEXT] RESULT|JOB",
   .summary = "start no more shards, stop the running containers",
   .help = "Waits until the job has ended. What is finished is kept; `shoal retry` runs the rest.\n"
           "\n"
           "  shoal cancel resized --reason 'wrong size'\n",
-  .options = { cancel_options },
+  .options = { cancel_options, bus_options },
   .run = run,
 };

@@ -235,7 +235,7 @@ is_over (const struct log_reader *reader, struct error *err)
   auto_job_status struct job_status status = { 0 };
   if (session_status (reader->session, &status, err) != 0)
     return -1;
-  return job_state_is_terminal (status.state) || session_owner (reader->session) == 0;
+  return job_state_is_terminal (status.state) || !session_is_attended (reader->session);
 }
 
 /* What ended before we came isn't followed. */

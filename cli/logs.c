@@ -102,14 +102,20 @@ choose (const struct logs_args *args, const struct tally *tally, struct log_read
 static int
 run_with (struct logs_args *args, int argc, char **argv, struct error *err)
 {
-  const struct option_set sets[] = { { logs_options, args } };
-  int first = options_operands (sets, 1, argc, argv, 1, 1, command_logs.synopsis, err);
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { logs_options, args }, { bus_options, &bus } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_logs.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
   auto_tally struct tally tally = { 0 };
-  if (session_open (&session, argv[first], err) != 0 || summary_read (&session, &tally, err) != 0)
+  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
+      || summary_read (&session, &tally, err) != 0)
     return -1;
+  if (session.folder_fd < 0)
+    return error_set (err, ERROR_USER, "%s: the result of job %s isn't to be seen from here",
+                      session.place, session.job.id);
   auto_log_reader struct log_reader *reader = log_reader_new (&session);
   reader->streams =
       (args->out || !args->err ? LOG_STDOUT : 0) | (args->err || !args->out ? LOG_STDERR : 0);
@@ -139,13 +145,13 @@ run (int argc, char **argv, struct error *err)
 
 const struct command command_logs = {
   .name = "logs",
-  .synopsis = "logs [--shard K]… [--failed] [--stdout | --stderr] [--follow] RESULT",
+  .synopsis = "logs [--shard K]… [--failed] [--stdout | --stderr] [--follow] RESULT|JOB",
   .summary = "what the shards printed, also while they run",
   .help = "Of each shard its last attempt. What was on standard error comes on standard error. "
           "Several\n"
           "shards get headlines.\n"
           "\n"
           "  shoal logs resized --failed --stderr\n",
-  .options = { logs_options },
+  .options = { logs_options, bus_options },
   .run = run,
 };

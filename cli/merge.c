@@ -67,7 +67,7 @@ run (int argc, char **argv, struct error *err)
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
-  if (session_open (&session, argv[first], err) != 0 || session_lock (&session, err) != 0)
+  if (session_open (&session, argv[first], NULL, err) != 0 || session_lock (&session, err) != 0)
     return -1;
   enum on_conflict policy =
       args.on_conflict < 0 ? session.job.on_conflict : (enum on_conflict) args.on_conflict;

@@ -226,12 +226,14 @@ static int
 run (int argc, char **argv, struct error *err)
 {
   const char *output = NULL;
-  const struct option_set sets[] = { { report_options, &output } };
-  int first = options_operands (sets, 1, argc, argv, 1, 1, command_report.synopsis, err);
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { report_options, &output }, { bus_options, &bus } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_report.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
-  if (session_open (&session, argv[first], err) != 0)
+  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0)
     return -1;
   if (output != NULL)
     return copy_report (&session, output, err);
@@ -243,11 +245,11 @@ run (int argc, char **argv, struct error *err)
 
 const struct command command_report = {
   .name = "report",
-  .synopsis = "report [-o FILE] RESULT",
+  .synopsis = "report [-o FILE] RESULT|JOB",
   .summary = "how the job went: timeline, slowest shards, failures",
   .help = "The result's own report.html shows the same in a browser, without a network.\n"
           "\n"
           "  shoal report resized\n",
-  .options = { report_options },
+  .options = { report_options, bus_options },
   .run = run,
 };

@@ -4,6 +4,7 @@
 #include "cli/session.h"
 #include "cli/summary.h"
 #include "cli/supervise.h"
+#include "cli/watch.h"
 #include "cli/words.h"
 #include "common/memory.h"
 
@@ -105,9 +106,9 @@ reopen (struct session *session, const struct retry_args *args, struct error *er
   if (session_status (session, &status, err) != 0 || summary_read (session, &tally, err) != 0)
     return -1;
   if (!job_state_is_terminal (status.state))
-    return error_set (err, ERROR_USER,
-                      "%s: the job hasn't ended yet: shoal resume %s goes on with it",
-                      session->place, session->place);
+    return error_set (err, ERROR_USER, "%s: the job hasn't ended yet%s%s%s", session_name (session),
+                      session->fleet ? "" : ": shoal resume ", session->fleet ? "" : session->place,
+                      session->fleet ? "" : " goes on with it");
   int result = choose (args, tally.fold, &selection, err);
   uint32_t generation = tally.counts.generation + 1;
   /* Without any shard of its own the job is only reopened, and its reduce container runs again. */
@@ -125,12 +126,17 @@ static int
 run_with (struct retry_args *args, int argc, char **argv, struct error *err)
 {
   struct run_options options = { 0 };
-  const struct option_set sets[] = { { retry_options, args }, { run_options, &options } };
-  int first = options_operands (sets, 2, argc, argv, 1, 1, command_retry.synopsis, err);
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { retry_options, args },
+                                     { run_options, &options },
+                                     { bus_options, &bus } };
+  int first = options_operands (sets, 3, argc, argv, 1, 1, command_retry.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
-  if (session_open (&session, argv[first], err) != 0 || session_lock (&session, err) != 0)
+  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
+      || (!session.fleet && session_lock (&session, err) != 0))
     return -1;
   int reopened = reopen (&session, args, err);
   if (reopened < 0)
@@ -141,7 +147,8 @@ run_with (struct retry_args *args, int argc, char **argv, struct error *err)
         (void) fputs ("shoal: nothing to do, no shard has failed\n", stderr);
       return EXIT_DONE;
     }
-  return supervise_and_tell (&session, &options, false, err);
+  return session.fleet ? watch_job (&session, options.progress, options.quiet, err)
+                       : supervise_and_tell (&session, &options, false, err);
 }
 
 static int
@@ -155,13 +162,13 @@ run (int argc, char **argv, struct error *err)
 
 const struct command command_retry = {
   .name = "retry",
-  .synopsis = "retry [--shard K]… [--failed] [options] RESULT",
+  .synopsis = "retry [--shard K]… [--failed] [options] RESULT|JOB",
   .summary = "run failed (or named) shards again and assemble again",
   .help =
       "What is finished stays. Until the new result is complete the old one stands. Shards that\n"
       "never ran because the job was cancelled or gave up run as well.\n"
       "\n"
       "  shoal retry resized --shard 3,7-9\n",
-  .options = { retry_options, run_options },
+  .options = { retry_options, run_options, bus_options },
   .run = run,
 };

@@ -4,8 +4,10 @@
 #include "cli/joblog.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
+#include "cli/submit.h"
 #include "cli/summary.h"
 #include "cli/supervise.h"
+#include "cli/watch.h"
 #include "common/memory.h"
 #include "common/result.h"
 
@@ -100,18 +102,39 @@ run_session (struct session *session, const struct run_options *options, struct 
 }
 
 static int
+run_on_fleet (const struct job_args *args, struct bus_args *bus, const struct run_options *options,
+              struct error *err)
+{
+  auto_session struct session session = SESSION_INIT;
+  if (!bus_args_is_fleet (bus))
+    return error_set (err, ERROR_USER, "%s: run makes its own bus: --bus is for a fleet's",
+                      bus->url);
+  if (bus_args_finish (bus, err) != 0 || submit_job (&session, args, bus, err) != 0)
+    return -1;
+  return watch_job (&session, options->progress, options->quiet, err);
+}
+
+static int
 run (int argc, char **argv, struct error *err)
 {
   auto_job_args struct job_args args;
   job_args_init (&args);
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  bus.url = NULL; /* SHOAL_BUS doesn't turn a run on this machine into one elsewhere */
   struct run_options options = { 0 };
-  const struct option_set sets[] = { { job_options, &args }, { run_options, &options } };
-  int first = options_parse (sets, 2, argc, argv, err);
+  const struct option_set sets[] = { { job_options, &args },
+                                     { run_options, &options },
+                                     { bus_options, &bus } };
+  int first = options_parse (sets, 3, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
-      || job_args_finish (&args, err) != 0
-      || job_check_images (&args.job, options.images, err) != 0)
+      || job_args_finish (&args, err) != 0)
+    return -1;
+  if (bus.url != NULL)
+    return run_on_fleet (&args, &bus, &options, err);
+  if (job_check_images (&args.job, options.images, err) != 0)
     return -1;
   /* A job log that can't be opened is told before anything is made. */
   auto_joblog struct joblog *joblog =
@@ -128,10 +151,11 @@ const struct command command_run = {
   .name = "run",
   .synopsis = "run [options] IMAGE [ARG…]",
   .summary = "run a job here and now, until its result stands",
-  .help = "The same command again goes on with a run that was interrupted.\n"
+  .help = "The same command again goes on with a run that was interrupted. With --bus a fleet runs "
+          "it.\n"
           "\n"
           "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
           "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, run_options },
+  .options = { job_options, run_options, bus_options },
   .run = run,
 };

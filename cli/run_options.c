@@ -22,17 +22,20 @@ SETTER (joblog)
   return 0;
 }
 
-SETTER (progress)
+int
+progress_kind_parse (const char *value, enum progress_kind *kind, struct error *err)
 {
-  static const char *const names[] = { "auto", "bar", "plain", "json", "none" };
-  for (int i = 0; i < (int) (sizeof names / sizeof names[0]); i++)
-    if (strcmp (value, names[i]) == 0)
+  static const char *const kinds[] = { "auto", "bar", "plain", "json", "none" };
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    if (strcmp (value, kinds[i]) == 0)
       {
-        RUN (context)->progress = (enum progress_kind) i;
+        *kind = (enum progress_kind) i;
         return 0;
       }
   return error_set (err, ERROR_USER, "\"%s\" is none of auto, bar, plain, json, none", value);
 }
+
+SETTER (progress) { return progress_kind_parse (value, &RUN (context)->progress, err); }
 
 SETTER (quiet)
 {

@@ -29,6 +29,9 @@ struct run_options
   int64_t backoff_ms; /* 0: default */
 };
 
+/* "auto", "bar", "plain", "json" or "none"; ERROR_USER for all else. */
+int progress_kind_parse (const char *value, enum progress_kind *kind, struct error *err);
+
 extern const struct option_spec run_options[];
 
 #endif

@@ -1,4 +1,5 @@
 /* shoal producer, worker, merger: the three parts as processes of their own, on one bus; and slot, the worker's child. */
+#include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "common/fs.h"
 #include "common/memory.h"
@@ -41,23 +42,24 @@ catch_signals (bool supervised)
 
 struct service_args
 {
-  const char *bus;
+  struct bus_args bus;
   const char *job;
   int64_t parent; /* 0: nobody supervises us */
   bool probe;
   struct worker_options worker;
 };
 
+static void
+service_args_release (struct service_args *args)
+{
+  bus_args_release (&args->bus);
+}
+
+#define auto_service_args AUTO (service_args_release)
+
 #define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
 
 #define ARGS(context) ((struct service_args *) (context))
-
-SETTER (bus)
-{
-  (void) err;
-  ARGS (context)->bus = value;
-  return 0;
-}
 
 SETTER (job)
 {
@@ -129,7 +131,6 @@ SETTER (probe)
 }
 
 static const struct option_spec service_options[] = {
-  { 0, "bus", NULL, "URL", "sqlite:FILE; default: SHOAL_BUS", GROUP_OTHER, false, set_bus },
   { 0, "job", NULL, "ID", "only this job, and end with it", GROUP_OTHER, false, set_job },
   { 0, "parent", NULL, "PID", "end when this process does, leave Ctrl-C to it", GROUP_OTHER, false,
     set_parent },
@@ -164,15 +165,20 @@ static int
 parse (struct service_args *args, const struct command *command, int argc, char **argv,
        struct error *err)
 {
-  *args = (struct service_args){ .bus = getenv ("SHOAL_BUS"), .worker = { .drain_ms = -1 } };
-  const struct option_set sets[] = { { command->options[0], args }, { command->options[1], args } };
-  int first = options_operands (sets, 2, argc, argv, 0, 0, command->synopsis, err);
+  *args = (struct service_args){ .worker = { .drain_ms = -1 } };
+  bus_args_init (&args->bus);
+  const struct option_set sets[] = { { bus_options, &args->bus },
+                                     { command->options[1], args },
+                                     { command->options[2], args } };
+  int first = options_operands (sets, 3, argc, argv, 0, 0, command->synopsis, err);
   if (first < 0)
     return first;
   if (args->probe)
     return 0;
-  if (args->bus == NULL)
-    return error_set (err, ERROR_USER, "which bus? --bus sqlite:FILE or SHOAL_BUS names it");
+  if (args->bus.url == NULL)
+    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
+  if (bus_args_finish (&args->bus, err) != 0)
+    return -1;
   catch_signals (args->parent > 0);
   return args->parent > 0 ? spawn_die_with_parent ((pid_t) args->parent, err) : 0;
 }
@@ -180,11 +186,12 @@ parse (struct service_args *args, const struct command *command, int argc, char 
 static int
 run_producer (int argc, char **argv, struct error *err)
 {
-  struct service_args args;
+  auto_service_args struct service_args args;
   int parsed = parse (&args, &command_producer, argc, argv, err);
   if (parsed != 0)
     return parsed;
-  const struct producer_options options = { .bus_url = args.bus,
+  const struct producer_options options = { .bus_url = args.bus.url,
+                                            .bus_properties = &args.bus.properties,
                                             .job_id = args.job,
                                             .stop = &stop_flag };
   return producer_run (&options, err);
@@ -193,11 +200,12 @@ run_producer (int argc, char **argv, struct error *err)
 static int
 run_merger (int argc, char **argv, struct error *err)
 {
-  struct service_args args;
+  auto_service_args struct service_args args;
   int parsed = parse (&args, &command_merger, argc, argv, err);
   if (parsed != 0)
     return parsed;
-  const struct merger_options options = { .bus_url = args.bus,
+  const struct merger_options options = { .bus_url = args.bus.url,
+                                          .bus_properties = &args.bus.properties,
                                           .job_id = args.job,
                                           .stop = &stop_flag };
   return merger_run (&options, err);
@@ -217,11 +225,12 @@ probe (const struct worker_options *options, struct error *err)
 static int
 run_worker (int argc, char **argv, struct error *err)
 {
-  struct service_args args;
+  auto_service_args struct service_args args;
   int parsed = parse (&args, &command_worker, argc, argv, err);
   if (parsed != 0)
     return parsed;
-  args.worker.bus_url = args.bus;
+  args.worker.bus_url = args.bus.url;
+  args.worker.bus_properties = &args.bus.properties;
   args.worker.job_id = args.job;
   args.worker.stop = &stop_flag;
   return args.probe ? probe (&args.worker, err) : worker_run (&args.worker, err);
@@ -244,7 +253,7 @@ const struct command command_producer = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal producer --bus sqlite:work.db\n",
-  .options = { service_options },
+  .options = { bus_options, service_options },
   .run = run_producer,
 };
 
@@ -257,7 +266,7 @@ const struct command command_worker = {
       "containers and gives them back.\n"
       "\n"
       "  shoal worker --bus sqlite:work.db --jobs 4\n",
-  .options = { service_options, worker_options },
+  .options = { bus_options, service_options, worker_options },
   .run = run_worker,
 };
 
@@ -268,7 +277,7 @@ const struct command command_merger = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
-  .options = { service_options },
+  .options = { bus_options, service_options },
   .run = run_merger,
 };
 

@@ -37,8 +37,8 @@ session_open_place (struct session *session, const char *place, struct error *er
   return bus_list_jobs (session->bus, keep_job, &session->job, err) < 0 ? -1 : 0;
 }
 
-int
-session_open (struct session *session, const char *place, struct error *err)
+static int
+open_result (struct session *session, const char *place, struct error *err)
 {
   auto_free char *absolute = result_place (place, err);
   if (absolute == NULL)
@@ -56,6 +56,35 @@ session_open (struct session *session, const char *place, struct error *err)
   /* Says what it is instead. */
   auto_free char *folder = result_folder (absolute, err);
   return folder == NULL ? -1 : error_set (err, ERROR_TRANSIENT, "%s has just appeared", folder);
+}
+
+static int
+open_job (struct session *session, const char *id, const struct bus_args *bus, struct error *err)
+{
+  const struct bus_options options = bus_args_options (bus, "cli");
+  session->fleet = true;
+  session->bus = bus_open (bus->url, &options, err);
+  if (session->bus == NULL)
+    return -1;
+  int found = bus_get_job (session->bus, id, &session->job, err);
+  if (found <= 0)
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "%s: there is no job %s", bus->url, id);
+  session->place = xstrdup (session->job.results);
+  struct error away = ERROR_INIT;
+  session->folder_fd = result_open (session->place, &away);
+  return 0;
+}
+
+int
+session_open (struct session *session, const char *name, const struct bus_args *bus,
+              struct error *err)
+{
+  if (bus == NULL || !bus_args_is_fleet (bus))
+    return open_result (session, name, err);
+  auto_free char *place = bus->named ? NULL : result_place (name, NULL);
+  enum result_state state = place == NULL ? RESULT_ABSENT : result_state (place);
+  return state == RESULT_PARTIAL || state == RESULT_COMPLETE ? open_result (session, name, err)
+                                                             : open_job (session, name, bus, err);
 }
 
 int
@@ -83,6 +112,18 @@ session_owner (const struct session *session)
         return pid > 0 ? pid : 1;
     }
   return 0;
+}
+
+bool
+session_is_attended (const struct session *session)
+{
+  return session->fleet || session_owner (session) > 0;
+}
+
+const char *
+session_name (const struct session *session)
+{
+  return session->fleet ? session->job.id : session->place;
 }
 
 int

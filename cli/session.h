@@ -1,10 +1,14 @@
-/* session.h — an existing result in a command's hands: its folder, its bus, its job.
+/* session.h — a job in a command's hands: its bus, its result.
+ *
+ * On one machine a job is known by its result, which holds its bus. On a fleet it is known by its id, and its result
+ * may stand where this machine doesn't see it.
  *
  * Belongs to one thread. The folder may be renamed meanwhile: what is reached, is reached by descriptor.
  */
 #ifndef SHOAL_CLI_SESSION_H
 #define SHOAL_CLI_SESSION_H
 
+#include "cli/bus_options.h"
 #include "common/bus/bus.h"
 #include "common/error.h"
 
@@ -12,8 +16,9 @@
 
 struct session
 {
-  char *place;
-  int folder_fd;
+  char *place;   /* of the result */
+  int folder_fd; /* -1: it isn't there, or not to be seen from here */
+  bool fleet;
   int lock_fd; /* -1: not ours */
   struct bus *bus;
   struct job job;
@@ -24,8 +29,10 @@ struct session
     .folder_fd = -1, .lock_fd = -1                                                                 \
   }
 
-/* Opens the result that PLACE (as a person gives it) names. ERROR_USER when there is none, or no job in it. */
-int session_open (struct session *session, const char *place, struct error *err);
+/* Opens the result that NAME (as a person gives it) is the place of; or, where BUS (NULL: none) names a fleet, the job of that id (with
+ * SHOAL_BUS a result that is there goes before a job). ERROR_USER when there is none. */
+int session_open (struct session *session, const char *name, const struct bus_args *bus,
+                  struct error *err);
 
 /* The same when it is known where it stands (result_place); a folder without a job is fine: job.id is NULL then. */
 int session_open_place (struct session *session, const char *place, struct error *err);
@@ -35,6 +42,12 @@ int session_lock (struct session *session, struct error *err);
 
 /* The process that works on the result, 0 when none does. Disturbs nobody. */
 pid_t session_owner (const struct session *session);
+
+/* Whether somebody works on the job: on a fleet, always. */
+bool session_is_attended (const struct session *session);
+
+/* What a person calls the job by. */
+const char *session_name (const struct session *session);
 
 /* The URL of the bus as it stands now; the caller frees. NULL with ERR. */
 char *session_bus_url (const struct session *session, struct error *err);

@@ -139,7 +139,7 @@ print_json (const struct session *session, const struct tally *tally,
   json_set_number (object, "shards", counts->shards);
   json_set_number (object, "succeeded", counts->succeeded);
   json_set_number (object, "failed", counts->failed);
-  json_set_number (object, "running", owner > 0 ? counts->running : 0);
+  json_set_number (object, "running", session_is_attended (session) ? counts->running : 0);
   json_set_number (object, "atoms", counts->atoms);
   json_set_number (object, "atoms_done", counts->atoms_done);
   json_set_number (object, "attempts", tally->attempts);
@@ -158,7 +158,10 @@ print_running (const struct session *session, const struct tally *tally, pid_t o
                const char *folder)
 {
   auto_free char *line = progress_line (tally);
-  if (owner > 0)
+  if (session->fleet)
+    (void) printf ("job %s is %s\n", session->job.id,
+                   fold_planned (tally->fold) || tally->ran ? "running" : "waiting to be planned");
+  else if (owner > 0)
     (void) printf ("job %s is running (process %d)\n", session->job.id, (int) owner);
   else
     (void) printf ("job %s isn't finished, and no run is working on it\n", session->job.id);
@@ -169,7 +172,7 @@ print_running (const struct session *session, const struct tally *tally, pid_t o
       summary_failures (stdout, tally);
     }
   (void) printf ("  result    %s\n", folder);
-  if (owner == 0)
+  if (!session_is_attended (session))
     (void) printf ("  next      shoal resume %s\n", session->place);
 }
 
@@ -177,22 +180,25 @@ static int
 run (int argc, char **argv, struct error *err)
 {
   struct status_args args = { 0 };
-  const struct option_set sets[] = { { status_options, &args } };
-  int first = options_operands (sets, 1, argc, argv, 1, 1, command_status.synopsis, err);
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { status_options, &args }, { bus_options, &bus } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_status.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
   auto_tally struct tally tally = { 0 };
   auto_job_status struct job_status status = { 0 };
-  if (session_open (&session, argv[first], err) != 0 || summary_read (&session, &tally, err) != 0
-      || session_status (&session, &status, err) != 0)
+  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
+      || summary_read (&session, &tally, err) != 0 || session_status (&session, &status, err) != 0)
     return -1;
-  auto_free char *folder = result_folder (session.place, err);
+  auto_free char *folder =
+      session.folder_fd < 0 ? xstrdup (session.place) : result_folder (session.place, err);
   if (folder == NULL)
     return -1;
   pid_t owner = session_owner (&session);
   if (args.shards)
-    print_shards (&tally, owner > 0, args.json);
+    print_shards (&tally, session_is_attended (&session), args.json);
   else if (args.json)
     print_json (&session, &tally, &status, owner, folder);
   else if (job_state_is_terminal (status.state))
@@ -204,11 +210,12 @@ run (int argc, char **argv, struct error *err)
 
 const struct command command_status = {
   .name = "status",
-  .synopsis = "status [--json] [--shards] RESULT",
+  .synopsis = "status [--json] [--shards] RESULT|JOB",
   .summary = "counts, rate, time left, the failing shards with their reasons",
   .help = "The columns of --shards: shard, state, attempts, outcome, exit code, reason.\n"
           "\n"
-          "  shoal status resized\n",
-  .options = { status_options },
+          "  shoal status resized\n"
+          "  shoal status --bus kafka://broker:9092 resize-2019\n",
+  .options = { status_options, bus_options },
   .run = run,
 };

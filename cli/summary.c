@@ -156,7 +156,7 @@ static void
 print_next (FILE *out, const struct session *session, const struct tally *tally,
             const struct job_status *status)
 {
-  const char *place = session->place;
+  const char *place = session_name (session);
   if (status->state == JOB_CONFLICT)
     (void) fprintf (out, "  next      shoal merge %s --on-conflict first|last|rename|concat\n",
                     place);
@@ -191,6 +191,9 @@ summary_print (FILE *out, const struct session *session, const struct tally *tal
       (void) fputs ("  failed\n", out);
       summary_failures (out, tally);
     }
-  (void) fprintf (out, "  result    %s\n", folder != NULL ? folder : session->place);
+  (void) fprintf (out, "  result    %s\n",
+                  folder != NULL           ? folder
+                  : status->result != NULL ? status->result
+                                           : session->place);
   print_next (out, session, tally, status);
 }

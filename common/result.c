@@ -174,6 +174,50 @@ failed:
   return -1;
 }
 
+enum
+{
+  JOB_ID_MAX = 4096,
+};
+
+/* Whose result it is. The first to link the note into its place decides. */
+static int
+note_job (int folder_fd, const char *job_id, struct buffer *owner, struct error *err)
+{
+  auto_free char *making = xasprintf (RESULT_JOB ".%d", (int) getpid ());
+  if (fs_read_file (folder_fd, RESULT_JOB, JOB_ID_MAX, owner, NULL) == 0)
+    return 0;
+  buffer_clear (owner);
+  const struct bytes text = { job_id, strlen (job_id) };
+  if (fs_write_file (folder_fd, making, text, err) != 0)
+    return -1;
+  int linked = linkat (folder_fd, making, folder_fd, RESULT_JOB, 0);
+  int code = errno;
+  (void) unlinkat (folder_fd, making, 0);
+  if (linked != 0 && code != EEXIST)
+    return error_errno (err, code, RESULT_JOB);
+  return fs_read_file (folder_fd, RESULT_JOB, JOB_ID_MAX, owner, err);
+}
+
+int
+result_claim (const char *place, const char *job_id, struct error *err)
+{
+  enum result_state state = result_state (place);
+  if (state == RESULT_FOREIGN)
+    return error_set (err, ERROR_USER, "%s exists and isn't a result of shoal", place);
+  if (state == RESULT_ABSENT && result_create (place, err) != 0
+      && result_state (place) == RESULT_ABSENT)
+    return -1;
+  error_clear (err);
+  auto_buffer struct buffer owner = { 0 };
+  auto_fd int folder = result_open (place, err);
+  if (folder < 0 || note_job (folder, job_id, &owner, err) != 0)
+    return -1;
+  if (owner.size == strlen (job_id) && memcmp (owner.data, job_id, owner.size) == 0)
+    return 0;
+  return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", place,
+                    (int) owner.size, owner.data);
+}
+
 int
 result_lock (int folder_fd, struct error *err)
 {

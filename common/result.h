@@ -6,6 +6,7 @@
  *       shards/00042 → ../.shoal/attempts/00042.g1.a1.s1/outputs, exit_code, stdout, stderr
  *       .shoal/
  *         bus.db               the SQLite bus with the job, its plan and all that happened
+ *         job                  the id of the job whose result this is
  *         lock                 held by the `shoal run` (resume, retry, merge) that works on it
  *         plan                 atom lists of shards too large for a message
  *         tmp/                 attempts in the making, removed at the next start
@@ -27,6 +28,7 @@
 #define RESULT_STATE ".shoal"
 #define RESULT_BUS ".shoal/bus.db"
 #define RESULT_LOCK ".shoal/lock"
+#define RESULT_JOB ".shoal/job"
 #define RESULT_PLAN ".shoal/plan"
 #define RESULT_TMP ".shoal/tmp"
 #define RESULT_ATTEMPTS ".shoal/attempts"
@@ -48,6 +50,10 @@ enum result_state result_state (const char *place);
 
 /* Makes PLACE.partial with its .shoal; PLACE must be RESULT_ABSENT. */
 int result_create (const char *place, struct error *err);
+
+/* Makes the result's folder where it is absent, and notes that it is JOB_ID's. ERROR_USER when it is another job's, or not a result. Twice is once,
+ * by several processes too. */
+int result_claim (const char *place, const char *job_id, struct error *err);
 
 /* Descriptor of the folder that holds .shoal, in either state. */
 int result_open (const char *place, struct error *err);

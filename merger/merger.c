@@ -276,7 +276,9 @@ merger_run (const struct merger_options *options, struct error *err)
   struct error ignored = ERROR_INIT;
   if (err == NULL)
     err = &ignored;
-  const struct bus_options bus_options = { .client = "merger" };
+  const struct bus_options bus_options = { .client = "merger",
+                                           .patience_ms = -1,
+                                           .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return error_wrap (err, "merger");

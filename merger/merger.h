@@ -8,12 +8,14 @@
 #define SHOAL_MERGER_MERGER_H
 
 #include "common/error.h"
+#include "common/strlist.h"
 
 #include <signal.h>
 
 struct merger_options
 {
   const char *bus_url;
+  const struct strlist *bus_properties; /* bus.h; NULL: none */
   const char *job_id; /* only this job, return when it is terminal; NULL: all, for ever */
   volatile sig_atomic_t *stop;
 };

@@ -112,7 +112,7 @@ was_begun (struct planning *planning, struct error *err)
   return bus_get_shard (planning->bus, planning->job->id, 0, &first, err);
 }
 
-/* The shard that was published under SHARD's name, if there is one, must be the same. */
+/* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. */
 static int
 compare_published (struct planning *planning, const struct shard *shard, struct error *err)
 {
@@ -125,16 +125,17 @@ compare_published (struct planning *planning, const struct shard *shard, struct 
                       "the inputs changed since planning began: shard %u isn't what was published "
                       "then",
                       shard->index);
-  return 0;
+  return 1;
 }
 
 static int
 on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
-  if (planning->again && compare_published (planning, shard, err) != 0)
-    return -1;
-  if (bus_publish_shard (planning->bus, shard, err) != 0)
+  int published = planning->again ? compare_published (planning, shard, err) : 0;
+  if (published == 0)
+    published = bus_publish_shard (planning->bus, shard, err);
+  if (published < 0)
     return -1;
   planning->unflushed++;
   if (planning->unflushed >= FLUSH_SHARDS && flush (planning, err) != 0)
@@ -185,7 +186,10 @@ close_plan (struct planning *planning)
 static int
 slice (struct planning *planning, struct plan *plan, struct error *err)
 {
-  if (slicer_check (planning->delivery->job, err) != 0 || open_plan (planning, err) != 0)
+  struct job *job = planning->delivery->job;
+  if (slicer_check (job, err) != 0
+      || (job->results != NULL && result_claim (job->results, job->id, err) != 0)
+      || open_plan (planning, err) != 0)
     return -1;
   int begun = was_begun (planning, err);
   if (begun < 0)

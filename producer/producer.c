@@ -47,7 +47,9 @@ is_stopped (const struct producer_options *options)
 int
 producer_run (const struct producer_options *options, struct error *err)
 {
-  const struct bus_options bus_options = { .client = "producer" };
+  const struct bus_options bus_options = { .client = "producer",
+                                           .patience_ms = -1,
+                                           .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return -1;

@@ -8,6 +8,7 @@
 #define SHOAL_PRODUCER_PRODUCER_H
 
 #include "common/error.h"
+#include "common/strlist.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -15,7 +16,8 @@
 struct producer_options
 {
   const char *bus_url;
-  const char *job_id;          /* only this job, then return; NULL: all, for ever */
+  const struct strlist *bus_properties; /* bus.h; NULL: none */
+  const char *job_id;                   /* only this job, then return; NULL: all, for ever */
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };
 

@@ -344,7 +344,9 @@ worker_run (const struct worker_options *options, struct error *err)
   struct worker worker = { 0 };
   const struct bus_options bus_options = { .client = "worker",
                                            .lease_ms = options->lease_ms,
-                                           .slots = slot_count (options) };
+                                           .slots = slot_count (options),
+                                           .patience_ms = -1,
+                                           .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return error_wrap (err, "worker");

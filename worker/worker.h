@@ -11,6 +11,7 @@
 #define SHOAL_WORKER_WORKER_H
 
 #include "common/error.h"
+#include "common/strlist.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 struct worker_options
 {
   const char *bus_url;
+  const struct strlist *bus_properties; /* bus.h; NULL: none */
   const char *job_id;      /* only this job, return when it is terminal; NULL: all, for ever */
   int slots;               /* 0: number of cores */
   const char *images;      /* the image store's folder; NULL: image_store_default */

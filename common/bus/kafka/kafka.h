@@ -7,7 +7,9 @@
  *     kafka_tables.c   what every handle knows by heart: jobs, statuses, control records
  *     claims.c         who runs what, as a fold
  *     kafka_lot.c      one partition of work: its messages and the claims on them
+ *     kafka_holding.c  what this handle has claimed, up to its end
  *     kafka_work.c     take, keep, settle, release
+ *     kafka_leases.c   claims on jobs and on groups' partitions
  *     kafka_follow.c   followers of the events
  *     kafka_plan.c     shards published, found again, replayed
  *

@@ -49,6 +49,8 @@ cursor_is_open (const struct cursor *cursor)
   return cursor->queue != NULL;
 }
 
+/* Questions go through the producer's connections: on a reader's they would wait behind its fetches. */
+
 /* A partition that was just made, or whose leader has changed, has no leader for a moment. */
 static bool
 may_pass (rd_kafka_resp_err_t code)
@@ -68,7 +70,7 @@ look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *er
     {
       int64_t left = end - clock_boot_ms ();
       rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets (
-          cursor->reader->handle, name, cursor->partition, low, high, left > 1 ? (int) left : 1);
+          bus->producer, name, cursor->partition, low, high, left > 1 ? (int) left : 1);
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
       if (!may_pass (code))
@@ -217,7 +219,7 @@ cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partiti
   rd_kafka_topic_partition_t *wanted =
       rd_kafka_topic_partition_list_add (list, bus->names[topic], partition);
   wanted->offset = time;
-  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (reader->handle, list, QUERY_MS);
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (bus->producer, list, QUERY_MS);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     code = wanted->err;
   int64_t offset = wanted->offset == RD_KAFKA_OFFSET_END ? INT64_MAX : wanted->offset;

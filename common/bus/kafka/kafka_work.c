@@ -1,5 +1,5 @@
 /* Taking, keeping, settling, giving back: what this handle holds, and its claims for it. */
-#include "common/bus/kafka/lot.h"
+#include "common/bus/kafka/holding.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,291 +16,12 @@ enum
   CLOSE_MS = 5000,
   QUERY_MS = 10000,
 };
-
-enum holding_phase
-{
-  HOLDING_CLAIMING,   /* the claim was sent */
-  HOLDING_READY,      /* it counted */
-  HOLDING_TAKEN,      /* the caller has it */
-  HOLDING_SETTLING,   /* how it ended was sent */
-  HOLDING_PUBLISHING, /* that counted: event and retry are sent */
-  HOLDING_SETTLED,    /* and acknowledged: the caller is to be told */
-  HOLDING_LOST,       /* likewise, that it isn't ours */
-};
-
-struct holding
-{
-  struct lot *lot;
-  enum holding_phase phase;
-  int64_t ticket; /* 0: the caller has nothing to do with it */
-  struct claims_entry *entry;
-  char *job_id;
-  int64_t position; /* of the message */
-  uint32_t starts;
-  int64_t renewed;           /* boot ms at which the claim was last sent */
-  int64_t confirmed;         /* … the one that was last read back */
-  struct delivery *delivery; /* until it is taken */
-  struct receipt receipt;
-  TAILQ_ENTRY (holding) links;
-};
-
 void
 work_init (struct kafka_bus *bus)
 {
   TAILQ_INIT (&bus->holdings);
   bus->jobs = (struct kafka_work){ .bus = bus, .queue = BUS_JOBS };
   bus->shards = (struct kafka_work){ .bus = bus, .queue = BUS_SHARDS };
-}
-
-/* ---- records ---------------------------------------------------------------------------- */
-
-static int
-send_claim (struct lot *lot, const char *key, struct claim *claim, struct error *err)
-{
-  struct kafka_bus *bus = lot->work->bus;
-  auto_buffer struct buffer payload = { 0 };
-  claim->writer = bus->writer;
-  claim->lease_ms = claim->lease_ms < 0 ? 0 : bus->lease_ms;
-  if (codec_encode_claim (claim, &payload, err) != 0)
-    return -1;
-  return kafka_send (bus, lot_claims_topic (lot), lot_claims_partition (lot), key, &payload,
-                     &bus->quiet, err);
-}
-
-void
-work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind)
-{
-  struct error err = ERROR_INIT;
-  struct claim claim = { .kind = kind, .starts = entry->starts, .position = entry->position };
-  if (send_claim (lot, entry->key, &claim, &err) != 0)
-    log_error ("claim_not_sent", "key=%s reason=\"%s\"", entry->key, err.message);
-}
-
-/* ---- holdings --------------------------------------------------------------------------- */
-
-static struct holding *
-find_holding (struct kafka_bus *bus, int64_t ticket)
-{
-  struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-  if (holding->ticket == ticket)
-    return holding;
-  return NULL;
-}
-
-static struct holding *
-holding_of (const struct lot *lot, const char *key)
-{
-  struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &lot->work->bus->holdings, links)
-  if (holding->lot == lot && holding->phase < HOLDING_SETTLED
-      && strcmp (holding->entry->key, key) == 0)
-    return holding;
-  return NULL;
-}
-
-bool
-work_holds (const struct lot *lot, const char *key)
-{
-  return holding_of (lot, key) != NULL;
-}
-
-/* How many more shards are to be claimed: as many as the caller can hold beyond what it has and what is on its way; one at
- * least when it asks and there is nothing. */
-static int
-wanted (struct kafka_bus *bus)
-{
-  int coming = 0;
-  int taken = 0;
-  const struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-  {
-    coming += holding->phase < HOLDING_TAKEN;
-    taken += holding->phase == HOLDING_TAKEN;
-  }
-  int more = bus->slots - taken - coming;
-  return more <= 0 && coming == 0 ? 1 : more;
-}
-
-static struct holding *
-new_holding (struct lot *lot, const struct parcel *parcel, enum holding_phase phase)
-{
-  struct holding *holding = xcalloc (1, sizeof *holding);
-  holding->lot = lot;
-  holding->phase = phase;
-  holding->entry = parcel->entry;
-  holding->job_id = xstrdup (parcel->job_id);
-  holding->position = parcel->offset;
-  holding->renewed = clock_boot_ms ();
-  holding->confirmed = holding->renewed;
-  TAILQ_INSERT_TAIL (&lot->work->bus->holdings, holding, links);
-  return holding;
-}
-
-static void
-drop_holding (struct kafka_bus *bus, struct holding *holding)
-{
-  TAILQ_REMOVE (&bus->holdings, holding, links);
-  delivery_free (holding->delivery);
-  free (holding->job_id);
-  free (holding);
-}
-
-/* It isn't ours any more, or never was: the caller is told when it asks. */
-static void
-lose (struct kafka_bus *bus, struct holding *holding)
-{
-  struct claims_entry *entry = holding->entry;
-  bool unknown =
-      holding->ticket == 0 || holding->phase == HOLDING_CLAIMING || holding->phase == HOLDING_READY;
-  holding->phase = HOLDING_LOST;
-  if (unknown)
-    drop_holding (bus, holding);
-  lot_entry_changed (entry);
-}
-
-/* ---- publishing an end ------------------------------------------------------------------ */
-
-/* The event and the retry that the claims log has for HOLDING. The log owns them, so that anybody can do this over. */
-static void
-publish_end (struct kafka_bus *bus, struct holding *holding)
-{
-  struct error err = ERROR_INIT;
-  const struct claims_entry *entry = holding->entry;
-  int outcome = 0;
-  holding->phase = HOLDING_PUBLISHING;
-  holding->receipt = (struct receipt){ 0 };
-  if (entry->event.size > 0)
-    outcome =
-        kafka_send (bus, TOPIC_EVENTS, kafka_partition_of_job (bus, TOPIC_EVENTS, holding->job_id),
-                    holding->job_id, &entry->event, &holding->receipt, &err);
-  if (outcome == 0 && entry->retry.size > 0)
-    outcome = kafka_send (bus, TOPIC_SHARDS, holding->lot->partition, entry->key, &entry->retry,
-                          &holding->receipt, &err);
-  if (outcome == 0)
-    return;
-  holding->receipt.failed++;
-  log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
-}
-
-/* What was acknowledged is done; what failed is sent again. */
-static void
-look_at_publishing (struct kafka_bus *bus)
-{
-  struct holding *next = NULL;
-  for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
-    {
-      next = TAILQ_NEXT (holding, links);
-      if (holding->phase != HOLDING_PUBLISHING || holding->receipt.pending > 0)
-        continue;
-      if (holding->receipt.failed > 0)
-        {
-          publish_end (bus, holding);
-          continue;
-        }
-      work_note (holding->lot, holding->entry, CLAIM_DONE);
-      holding->phase = HOLDING_SETTLED;
-      if (holding->ticket == 0)
-        drop_holding (bus, holding);
-    }
-}
-
-void
-work_redo (struct parcel *parcel)
-{
-  struct lot *lot = parcel->lot;
-  struct holding *holding = new_holding (lot, parcel, HOLDING_SETTLING);
-  struct error err = ERROR_INIT;
-  struct claim claim = { .kind = CLAIM_SETTLE,
-                         .starts = parcel->entry->starts,
-                         .position = parcel->offset,
-                         .event = parcel->entry->event, /* borrowed */
-                         .retry = parcel->entry->retry };
-  log_info ("end_redone", "key=%s of=%s", parcel->entry->key,
-            parcel->entry->holder == NULL ? "" : parcel->entry->holder);
-  if (send_claim (lot, parcel->entry->key, &claim, &err) == 0)
-    return;
-  drop_holding (lot->work->bus, holding);
-  parcel_set (parcel, PARCEL_WAITING, clock_boot_ms () + CLOSE_MS);
-}
-
-/* ---- claims that were read -------------------------------------------------------------- */
-
-static bool
-is_ours (const struct kafka_bus *bus, const struct claims_entry *entry)
-{
-  return entry->holder != NULL && strcmp (entry->holder, bus->writer) == 0;
-}
-
-static void
-on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
-              const struct claims_entry *entry)
-{
-  if (holding == NULL)
-    {
-      /* A renewal that came after we had lost it, and found it free. */
-      if (entry->phase == CLAIMS_HELD && is_ours (bus, entry))
-        work_note (lot, entry, CLAIM_RELEASE);
-      return;
-    }
-  holding->confirmed = holding->renewed;
-  if (holding->phase != HOLDING_CLAIMING)
-    return;
-  if (entry->phase != CLAIMS_HELD || !is_ours (bus, entry))
-    {
-      lose (bus, holding);
-      return;
-    }
-  holding->phase = HOLDING_READY;
-  holding->starts = entry->starts;
-  if (bus->resting)
-    {
-      work_note (lot, entry, CLAIM_RELEASE);
-      drop_holding (bus, holding);
-    }
-}
-
-static void
-on_own_settle (struct kafka_bus *bus, struct holding *holding, const struct claims_entry *entry)
-{
-  if (holding == NULL || holding->phase != HOLDING_SETTLING)
-    return;
-  if (entry->phase == CLAIMS_SETTLING && is_ours (bus, entry))
-    publish_end (bus, holding);
-  else
-    lose (bus, holding);
-}
-
-static void
-on_others_claim (struct kafka_bus *bus, struct holding *holding, const struct claims_entry *entry)
-{
-  bool ready = holding->phase == HOLDING_READY || holding->phase == HOLDING_TAKEN;
-  if (ready && !is_ours (bus, entry))
-    lose (bus, holding);
-  else if (holding->phase == HOLDING_PUBLISHING && entry->phase == CLAIMS_DONE)
-    {
-      holding->phase = HOLDING_SETTLED; /* somebody did it over */
-      if (holding->ticket == 0)
-        drop_holding (bus, holding);
-    }
-}
-
-void
-work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
-               struct claims_entry *entry, enum claims_verdict verdict)
-{
-  if (lot == NULL)
-    return;
-  bool own = strcmp (claim->writer, bus->writer) == 0;
-  struct holding *holding = holding_of (lot, entry->key);
-  if (own && verdict == CLAIMS_TOO_LATE)
-    work_note (lot, entry, CLAIM_DONE); /* our record may hide the one that says so */
-  if (own && claim->kind == CLAIM_CLAIM)
-    on_own_claim (bus, lot, holding, entry);
-  else if (own && claim->kind == CLAIM_SETTLE)
-    on_own_settle (bus, holding, entry);
-  else if (!own && holding != NULL)
-    on_others_claim (bus, holding, entry);
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
@@ -446,7 +167,7 @@ work_pump (struct kafka_bus *bus)
 {
   pump_queue (&bus->jobs);
   pump_queue (&bus->shards);
-  look_at_publishing (bus);
+  holdings_look (bus);
   struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
   if (holding->phase == HOLDING_READY)
@@ -454,6 +175,23 @@ work_pump (struct kafka_bus *bus)
 }
 
 /* ---- taking ----------------------------------------------------------------------------- */
+
+/* How many more shards are to be claimed: as many as the caller can hold beyond what it has and what is on its way; one at
+ * least when it asks and there is nothing. */
+static int
+wanted (struct kafka_bus *bus)
+{
+  int coming = 0;
+  int taken = 0;
+  const struct holding *holding = NULL;
+  TAILQ_FOREACH (holding, &bus->holdings, links)
+  {
+    coming += holding->phase < HOLDING_TAKEN;
+    taken += holding->phase == HOLDING_TAKEN;
+  }
+  int more = bus->slots - taken - coming;
+  return more <= 0 && coming == 0 ? 1 : more;
+}
 
 static int
 make_delivery (struct kafka_bus *bus, struct holding *holding, const struct parcel *parcel,
@@ -479,12 +217,12 @@ make_delivery (struct kafka_bus *bus, struct holding *holding, const struct parc
 static int
 start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
 {
-  struct holding *holding = new_holding (parcel->lot, parcel, HOLDING_CLAIMING);
+  struct holding *holding = holding_new (parcel->lot, parcel, HOLDING_CLAIMING);
   struct error why = ERROR_INIT;
   holding->ticket = ++bus->next_ticket;
   if (make_delivery (bus, holding, parcel, &why) != 0)
     {
-      drop_holding (bus, holding);
+      holding_drop (bus, holding);
       if (why.class != ERROR_USER)
         {
           if (err != NULL)
@@ -498,9 +236,9 @@ start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
   struct claim claim = { .kind = CLAIM_CLAIM,
                          .starts = parcel->entry->starts + 1,
                          .position = parcel->offset };
-  if (send_claim (parcel->lot, parcel->entry->key, &claim, err) != 0)
+  if (holding_send (parcel->lot, parcel->entry->key, &claim, err) != 0)
     {
-      drop_holding (bus, holding);
+      holding_drop (bus, holding);
       return -1;
     }
   lot_entry_changed (parcel->entry);
@@ -575,7 +313,7 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   work_pump (bus);
-  struct holding *holding = find_holding (bus, delivery->ticket);
+  struct holding *holding = holding_find (bus, delivery->ticket);
   /* We were away for longer than the lease: what happened meanwhile may still be on its way to us. */
   if (holding != NULL && clock_boot_ms () - holding->confirmed > bus->lease_ms)
     {
@@ -583,12 +321,12 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
                                                          : lot_sync (holding->lot, err);
       if (synced != 0)
         return -1;
-      holding = find_holding (bus, delivery->ticket);
+      holding = holding_find (bus, delivery->ticket);
     }
   if (holding == NULL || holding->phase == HOLDING_LOST)
     {
       if (holding != NULL)
-        drop_holding (bus, holding);
+        holding_drop (bus, holding);
       return 0;
     }
   holding->renewed = clock_boot_ms ();
@@ -610,7 +348,7 @@ begin_settle (struct holding *holding, const struct event *event, const struct s
   if (outcome == 0 && retry != NULL)
     outcome = codec_encode_shard (retry, &claim.retry, err);
   if (outcome == 0)
-    outcome = send_claim (holding->lot, holding->entry->key, &claim, err);
+    outcome = holding_send (holding->lot, holding->entry->key, &claim, err);
   claim.writer = NULL; /* the bus's */
   if (outcome != 0)
     return -1;
@@ -626,7 +364,7 @@ kafka_settle (struct bus *base, struct delivery *delivery, const struct event *e
   kafka_serve (bus, 0);
   leases_pump (bus);
   work_pump (bus);
-  struct holding *holding = find_holding (bus, delivery->ticket);
+  struct holding *holding = holding_find (bus, delivery->ticket);
   if (holding == NULL)
     return 0;
   if (holding->phase == HOLDING_TAKEN)
@@ -634,7 +372,7 @@ kafka_settle (struct bus *base, struct delivery *delivery, const struct event *e
   if (holding->phase != HOLDING_SETTLED && holding->phase != HOLDING_LOST)
     return BUS_PENDING;
   int outcome = holding->phase == HOLDING_SETTLED;
-  drop_holding (bus, holding);
+  holding_drop (bus, holding);
   return outcome;
 }
 
@@ -644,13 +382,13 @@ kafka_give_back (struct bus *base, struct delivery *delivery, struct error *err)
   struct kafka_bus *bus = (struct kafka_bus *) base;
   (void) err;
   work_pump (bus);
-  struct holding *holding = find_holding (bus, delivery->ticket);
+  struct holding *holding = holding_find (bus, delivery->ticket);
   if (holding == NULL)
     return 0;
   bool ours = holding->phase == HOLDING_TAKEN;
   if (ours)
     work_note (holding->lot, holding->entry, CLAIM_RELEASE);
-  drop_holding (bus, holding);
+  holding_drop (bus, holding);
   return ours;
 }
 
@@ -668,7 +406,7 @@ kafka_rest (struct bus *base)
       if (holding->phase != HOLDING_READY)
         continue;
       work_note (holding->lot, holding->entry, CLAIM_RELEASE);
-      drop_holding (bus, holding);
+      holding_drop (bus, holding);
     }
 }
 
@@ -694,8 +432,8 @@ let_go (struct kafka_bus *bus)
                              .position = holding->position,
                              .lease_ms = -1 };
       if (holding->phase <= HOLDING_TAKEN)
-        (void) send_claim (holding->lot, holding->entry->key, &claim, NULL);
-      drop_holding (bus, holding);
+        (void) holding_send (holding->lot, holding->entry->key, &claim, NULL);
+      holding_drop (bus, holding);
     }
 }
 

@@ -85,7 +85,7 @@ struct parcel *lot_candidate (struct lot *lot, const char *job_id);
 enum topic lot_claims_topic (const struct lot *lot);
 int32_t lot_claims_partition (const struct lot *lot);
 
-/* ---- kafka_work.c, told of each record that was read from the claims of LOT (NULL: of leases that aren't jobs) */
+/* ---- kafka_holding.c, told of each record that was read from the claims of LOT (NULL: of leases that aren't jobs) */
 
 void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
                     struct claims_entry *entry, enum claims_verdict verdict);

@@ -1,0 +1,75 @@
+/* shoal submit: a job for a fleet. */
+#include "cli/submit.h"
+#include "cli/bus_options.h"
+#include "cli/commands.h"
+#include "cli/job_options.h"
+#include "cli/watch.h"
+#include "common/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int
+submit_job (struct session *session, const struct job_args *args, const struct bus_args *bus,
+            struct error *err)
+{
+  const struct bus_options options = bus_args_options (bus, "cli");
+  session->fleet = true;
+  session->bus = bus_open (bus->url, &options, err);
+  if (session->bus == NULL)
+    return -1;
+  int added = bus_submit (session->bus, &args->job, err);
+  if (added < 0)
+    return -1;
+  /* The first submission of an id is the job. */
+  int found = bus_get_job (session->bus, args->job.id, &session->job, err);
+  if (found <= 0)
+    return found < 0 ? -1 : error_set (err, ERROR_TRANSIENT, "the job was lost on its way");
+  const char *difference = job_difference (&session->job, &args->job);
+  if (added == 0 && difference != NULL)
+    return error_set (err, ERROR_USER,
+                      "there is a job %s already, and %s differs: choose another --id",
+                      args->job.id, difference);
+  session->place = xstrdup (session->job.results);
+  return 0;
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  auto_job_args struct job_args args;
+  auto_bus_args struct bus_args bus;
+  struct watch_args watch = { .progress = PROGRESS_AUTO };
+  job_args_init (&args);
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { job_options, &args },
+                                     { bus_options, &bus },
+                                     { wait_options, &watch } };
+  int first = options_parse (sets, 3, argc, argv, err);
+  if (first < 0)
+    return first;
+  if (job_args_operands (&args, argc - first, argv + first, command_submit.synopsis, err) != 0
+      || job_args_finish (&args, err) != 0 || bus_args_finish (&bus, err) != 0)
+    return -1;
+  if (bus.url == NULL)
+    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
+  auto_session struct session session = SESSION_INIT;
+  if (submit_job (&session, &args, &bus, err) != 0)
+    return -1;
+  (void) puts (session.job.id);
+  (void) fflush (stdout);
+  return watch.wait ? watch_job (&session, watch.progress, watch.quiet, err) : EXIT_DONE;
+}
+
+const struct command command_submit = {
+  .name = "submit",
+  .synopsis = "submit [options] IMAGE [ARG…]",
+  .summary = "give a job to a fleet; prints its id",
+  .help = "The same --id twice is one job. Sources and --results are paths that all workers see.\n"
+          "\n"
+          "  shoal submit --bus kafka://broker:9092 --id resize-2019 -v /data/photos:/in \\\n"
+          "    -o results:/out --glob '*.jpg' --batch-size 1000 --results /data/resized \\\n"
+          "    imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
+  .options = { job_options, bus_options, wait_options },
+  .run = run,
+};

@@ -1,0 +1,13 @@
+/* submit.h — giving a job to a fleet. */
+#ifndef SHOAL_CLI_SUBMIT_H
+#define SHOAL_CLI_SUBMIT_H
+
+#include "cli/job_options.h"
+#include "cli/session.h"
+
+/* Submits the job of ARGS and opens it in SESSION (SESSION_INIT, the caller releases). A job of that id that is there already is opened; ERROR_USER
+ * when it is another one. */
+int submit_job (struct session *session, const struct job_args *args, const struct bus_args *bus,
+                struct error *err);
+
+#endif

@@ -1,0 +1,117 @@
+/* shoal topics: the topics of a bus on Kafka, made and checked. */
+#include "common/bus/kafka/topics.h"
+
+#include "cli/bus_options.h"
+#include "cli/commands.h"
+#include "common/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int
+set_partitions (void *context, const char *value, struct error *err)
+{
+  int64_t number = 0;
+  int result = units_parse_number (value, 1, 4096, &number, err);
+  ((struct topics_options *) context)->shard_partitions = (int) number;
+  return result;
+}
+
+static int
+set_event_partitions (void *context, const char *value, struct error *err)
+{
+  int64_t number = 0;
+  int result = units_parse_number (value, 1, 4096, &number, err);
+  ((struct topics_options *) context)->event_partitions = (int) number;
+  return result;
+}
+
+static int
+set_replication (void *context, const char *value, struct error *err)
+{
+  int64_t number = 0;
+  int result = units_parse_number (value, 1, 15, &number, err);
+  ((struct topics_options *) context)->replication = (int) number;
+  return result;
+}
+
+static int
+set_retention (void *context, const char *value, struct error *err)
+{
+  return units_parse_duration (value, &((struct topics_options *) context)->retention_ms, err);
+}
+
+static int
+set_lease (void *context, const char *value, struct error *err)
+{
+  return units_parse_duration (value, &((struct topics_options *) context)->lease_ms, err);
+}
+
+static const struct option_spec topics_options[] = {
+  { 0, "partitions", NULL, "N", "of shards; more may be added under running jobs; default 24",
+    GROUP_OTHER, false, set_partitions },
+  { 0, "event-partitions", NULL, "N", "of events, for good; default 8", GROUP_OTHER, false,
+    set_event_partitions },
+  { 0, "replication", NULL, "N", "default 3, or all brokers when there are fewer", GROUP_OTHER,
+    false, set_replication },
+  { 0, "retention", NULL, "DURATION", "of jobs and all that belongs to them; default 30d",
+    GROUP_OTHER, false, set_retention },
+  { 0, "lease", NULL, "DURATION", "the longest of any worker; default 30s", GROUP_OTHER, false,
+    set_lease },
+  { 0 },
+};
+
+static void
+print (void *context, const char *line)
+{
+  (void) context;
+  (void) puts (line);
+}
+
+static int
+check (const char *url, const struct bus_options *bus, const struct topics_options *options,
+       bool describe, struct error *err)
+{
+  int wrong = topics_check (url, bus, options, describe, print, NULL, err);
+  if (wrong < 0)
+    return -1;
+  if (wrong > 0)
+    return error_set (err, ERROR_USER, "%d thing%s to put right", wrong, wrong == 1 ? "" : "s");
+  if (!describe)
+    (void) puts ("all topics are as they should be");
+  return EXIT_DONE;
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct topics_options options = { 0 };
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { topics_options, &options }, { bus_options, &bus } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_topics.synopsis, err);
+  if (first < 0)
+    return first;
+  if (bus_args_finish (&bus, err) != 0)
+    return -1;
+  if (bus.url == NULL)
+    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
+  const struct bus_options how = bus_args_options (&bus, "topics");
+  const char *what = argv[first];
+  if (strcmp (what, "create") == 0)
+    return topics_create (bus.url, &how, &options, print, NULL, err) != 0
+               ? -1
+               : check (bus.url, &how, &options, false, err);
+  if (strcmp (what, "check") == 0 || strcmp (what, "describe") == 0)
+    return check (bus.url, &how, &options, what[0] == 'd', err);
+  return error_set (err, ERROR_USER, "topics %s: it is create, check or describe", what);
+}
+
+const struct command command_topics = {
+  .name = "topics",
+  .synopsis = "topics create|check|describe [options]",
+  .summary = "make the topics of a Kafka bus, or say what is wrong with them",
+  .help = "  shoal topics create --bus kafka://broker:9092 --partitions 64\n",
+  .options = { topics_options, bus_options },
+  .run = run,
+};

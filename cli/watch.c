@@ -1,0 +1,185 @@
+/* shoal watch: a job that runs on a fleet, until it has ended. */
+#include "cli/watch.h"
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/summary.h"
+#include "common/memory.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+  TICK_MS = 100,
+  STATUS_TICKS = 3, /* how often the status is asked for */
+};
+
+/* Set by Ctrl-C: the one thing that a signal handler can reach. */
+static volatile sig_atomic_t interrupted;
+
+static void
+on_interrupt (int number)
+{
+  (void) number;
+  interrupted = 1;
+}
+
+static int
+read_events (struct follower *events, struct tally *tally, struct progress *progress,
+             struct error *err)
+{
+  for (;;)
+    {
+      auto_event struct event event = { 0 };
+      int got = follower_next (events, &event, err);
+      if (got <= 0)
+        return got;
+      tally_apply (tally, &event);
+      if (progress != NULL)
+        progress_event (progress, tally, &event);
+    }
+}
+
+/* 1 when the job has ended and all its events are read, 0 when it was left, -1. */
+static int
+follow (struct session *session, struct follower *events, struct progress *progress,
+        struct tally *tally, struct job_status *status, struct error *err)
+{
+  if (read_events (events, tally, NULL, err) != 0)
+    return -1;
+  tally_restart_clock (tally);
+  for (int tick = 0; interrupted == 0; tick++)
+    {
+      if (tick % STATUS_TICKS == 0)
+        {
+          job_status_release (status);
+          if (session_status (session, status, err) != 0)
+            return -1;
+        }
+      if (read_events (events, tally, progress, err) != 0)
+        return -1;
+      if (job_state_is_terminal (status->state))
+        return 1;
+      progress_tick (progress, tally);
+      (void) bus_poll (session->bus, NULL, 0, TICK_MS);
+    }
+  return 0;
+}
+
+/* What couldn't be planned is told as an error is. */
+static int
+tell (const struct session *session, const struct tally *tally, const struct job_status *status,
+      bool quiet, struct error *err)
+{
+  if (status->class_name != NULL)
+    {
+      bool user = strcmp (status->class_name, error_class_name (ERROR_USER)) == 0;
+      return error_set (err, user ? ERROR_USER : ERROR_TRANSIENT, "job %s: %s", session->job.id,
+                        status->reason != NULL ? status->reason : "it can't be planned");
+    }
+  if (!quiet)
+    summary_print (stderr, session, tally, status);
+  return summary_exit_code (tally, status);
+}
+
+int
+watch_job (struct session *session, enum progress_kind kind, bool quiet, struct error *err)
+{
+  const struct sigaction action = { .sa_handler = on_interrupt };
+  auto_tally struct tally tally = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  (void) sigaction (SIGINT, &action, NULL);
+  tally_init (&tally);
+  auto_progress struct progress *progress =
+      progress_new (quiet && kind != PROGRESS_JSON ? PROGRESS_NONE : kind);
+  auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
+  int ended = events == NULL ? -1 : follow (session, events, progress, &tally, &status, err);
+  progress_finish (progress, &tally, &status);
+  if (ended < 0)
+    return -1;
+  if (ended == 1)
+    return tell (session, &tally, &status, quiet, err);
+  if (!quiet)
+    (void) fprintf (stderr, "shoal: job %s goes on; `shoal watch %s` shows it again\n",
+                    session->job.id, session->job.id);
+  return EXIT_INTERRUPTED;
+}
+
+/* ---- options ---------------------------------------------------------------------------- */
+
+static int
+set_progress (void *context, const char *value, struct error *err)
+{
+  return progress_kind_parse (value, &((struct watch_args *) context)->progress, err);
+}
+
+static int
+set_quiet (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct watch_args *) context)->quiet = true;
+  return 0;
+}
+
+static int
+set_wait (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct watch_args *) context)->wait = true;
+  return 0;
+}
+
+#define PROGRESS_OPTION                                                                            \
+  {                                                                                                \
+    0, "progress", NULL, "KIND", "auto, bar, plain, json or none", GROUP_OTHER, false,             \
+        set_progress                                                                               \
+  }
+#define QUIET_OPTION                                                                               \
+  {                                                                                                \
+    'q', "quiet", NULL, NULL, "say nothing but errors", GROUP_OTHER, false, set_quiet              \
+  }
+
+const struct option_spec watch_options[] = {
+  PROGRESS_OPTION,
+  QUIET_OPTION,
+  { 0 },
+};
+
+const struct option_spec wait_options[] = {
+  { 0, "wait", NULL, NULL, "until the job has ended; the exit code is the job's", GROUP_OTHER,
+    false, set_wait },
+  PROGRESS_OPTION,
+  QUIET_OPTION,
+  { 0 },
+};
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  struct watch_args args = { .progress = PROGRESS_AUTO };
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { watch_options, &args }, { bus_options, &bus } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_watch.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0)
+    return -1;
+  return watch_job (&session, args.progress, args.quiet, err);
+}
+
+const struct command command_watch = {
+  .name = "watch",
+  .synopsis = "watch [options] JOB",
+  .summary = "follow a job that runs on a fleet, until it has ended",
+  .help = "Ctrl-C leaves; the job goes on. The exit code is the job's.\n"
+          "\n"
+          "  shoal watch --bus kafka://broker:9092 resize-2019\n",
+  .options = { watch_options, bus_options },
+  .run = run,
+};

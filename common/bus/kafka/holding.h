@@ -1,0 +1,51 @@
+/* holding.h — what this handle holds or is about to: a claim on a message, from the first record to the last.
+ *
+ *     CLAIMING ─counts─► READY ─► TAKEN ─► SETTLING ─counts─► PUBLISHING ─acknowledged─► SETTLED
+ *         └──────────────┴─────────┴──────────┴─► LOST
+ */
+#ifndef SHOAL_COMMON_BUS_KAFKA_HOLDING_H
+#define SHOAL_COMMON_BUS_KAFKA_HOLDING_H
+
+#include "common/bus/kafka/lot.h"
+
+enum holding_phase
+{
+  HOLDING_CLAIMING,   /* the claim was sent */
+  HOLDING_READY,      /* it counted */
+  HOLDING_TAKEN,      /* the caller has it */
+  HOLDING_SETTLING,   /* how it ended was sent */
+  HOLDING_PUBLISHING, /* that counted: event and retry are sent */
+  HOLDING_SETTLED,    /* and acknowledged: the caller is to be told */
+  HOLDING_LOST,       /* likewise, that it isn't ours */
+};
+
+struct holding
+{
+  struct lot *lot;
+  enum holding_phase phase;
+  int64_t ticket; /* 0: the caller has nothing to do with it */
+  struct claims_entry *entry;
+  char *job_id;
+  int64_t position; /* of the message */
+  uint32_t starts;
+  int64_t renewed;           /* boot ms at which the claim was last sent */
+  int64_t confirmed;         /* … the one that was last read back */
+  struct delivery *delivery; /* until it is taken */
+  struct receipt receipt;
+  TAILQ_ENTRY (holding) links;
+};
+
+struct holding *holding_new (struct lot *lot, const struct parcel *parcel,
+                             enum holding_phase phase);
+void holding_drop (struct kafka_bus *bus, struct holding *holding);
+
+/* NULL when there is none. */
+struct holding *holding_find (struct kafka_bus *bus, int64_t ticket);
+
+/* Sends the record CLAIM (writer and lease are filled in; a lease of -1 becomes 0) of KEY; nobody waits for it. */
+int holding_send (struct lot *lot, const char *key, struct claim *claim, struct error *err);
+
+/* What was published and acknowledged is done; what failed is sent again. */
+void holdings_look (struct kafka_bus *bus);
+
+#endif

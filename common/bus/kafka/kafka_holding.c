@@ -1,0 +1,248 @@
+/* What this handle holds: its claims' way through the log, and the publishing of ends. */
+#include "common/bus/kafka/holding.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "schemas/codec.h"
+
+#include <string.h>
+
+enum
+{
+  AGAIN_MS = 5000, /* before an end that couldn't be sent is looked at again */
+};
+
+/* ---- records ---------------------------------------------------------------------------- */
+
+int
+holding_send (struct lot *lot, const char *key, struct claim *claim, struct error *err)
+{
+  struct kafka_bus *bus = lot->work->bus;
+  auto_buffer struct buffer payload = { 0 };
+  claim->writer = bus->writer;
+  claim->lease_ms = claim->lease_ms < 0 ? 0 : bus->lease_ms;
+  if (codec_encode_claim (claim, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, lot_claims_topic (lot), lot_claims_partition (lot), key, &payload,
+                     &bus->quiet, err);
+}
+
+void
+work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind)
+{
+  struct error err = ERROR_INIT;
+  struct claim claim = { .kind = kind, .starts = entry->starts, .position = entry->position };
+  if (holding_send (lot, entry->key, &claim, &err) != 0)
+    log_error ("claim_not_sent", "key=%s reason=\"%s\"", entry->key, err.message);
+}
+
+/* ---- holdings --------------------------------------------------------------------------- */
+
+struct holding *
+holding_find (struct kafka_bus *bus, int64_t ticket)
+{
+  struct holding *holding = NULL;
+  TAILQ_FOREACH (holding, &bus->holdings, links)
+  if (holding->ticket == ticket)
+    return holding;
+  return NULL;
+}
+
+static struct holding *
+holding_of (const struct lot *lot, const char *key)
+{
+  struct holding *holding = NULL;
+  TAILQ_FOREACH (holding, &lot->work->bus->holdings, links)
+  if (holding->lot == lot && holding->phase < HOLDING_SETTLED
+      && strcmp (holding->entry->key, key) == 0)
+    return holding;
+  return NULL;
+}
+
+bool
+work_holds (const struct lot *lot, const char *key)
+{
+  return holding_of (lot, key) != NULL;
+}
+
+struct holding *
+holding_new (struct lot *lot, const struct parcel *parcel, enum holding_phase phase)
+{
+  struct holding *holding = xcalloc (1, sizeof *holding);
+  holding->lot = lot;
+  holding->phase = phase;
+  holding->entry = parcel->entry;
+  holding->job_id = xstrdup (parcel->job_id);
+  holding->position = parcel->offset;
+  holding->renewed = clock_boot_ms ();
+  holding->confirmed = holding->renewed;
+  TAILQ_INSERT_TAIL (&lot->work->bus->holdings, holding, links);
+  return holding;
+}
+
+void
+holding_drop (struct kafka_bus *bus, struct holding *holding)
+{
+  TAILQ_REMOVE (&bus->holdings, holding, links);
+  delivery_free (holding->delivery);
+  free (holding->job_id);
+  free (holding);
+}
+
+/* It isn't ours any more, or never was: the caller is told when it asks. */
+static void
+lose (struct kafka_bus *bus, struct holding *holding)
+{
+  struct claims_entry *entry = holding->entry;
+  bool unknown =
+      holding->ticket == 0 || holding->phase == HOLDING_CLAIMING || holding->phase == HOLDING_READY;
+  holding->phase = HOLDING_LOST;
+  if (unknown)
+    holding_drop (bus, holding);
+  lot_entry_changed (entry);
+}
+
+/* ---- publishing an end ------------------------------------------------------------------ */
+
+/* The event and the retry that the claims log has for HOLDING. The log owns them, so that anybody can do this over. */
+static void
+publish_end (struct kafka_bus *bus, struct holding *holding)
+{
+  struct error err = ERROR_INIT;
+  const struct claims_entry *entry = holding->entry;
+  int outcome = 0;
+  holding->phase = HOLDING_PUBLISHING;
+  holding->receipt = (struct receipt){ 0 };
+  if (entry->event.size > 0)
+    outcome =
+        kafka_send (bus, TOPIC_EVENTS, kafka_partition_of_job (bus, TOPIC_EVENTS, holding->job_id),
+                    holding->job_id, &entry->event, &holding->receipt, &err);
+  if (outcome == 0 && entry->retry.size > 0)
+    outcome = kafka_send (bus, TOPIC_SHARDS, holding->lot->partition, entry->key, &entry->retry,
+                          &holding->receipt, &err);
+  if (outcome == 0)
+    return;
+  holding->receipt.failed++;
+  log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
+}
+
+/* What was acknowledged is done; what failed is sent again. */
+void
+holdings_look (struct kafka_bus *bus)
+{
+  struct holding *next = NULL;
+  for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
+    {
+      next = TAILQ_NEXT (holding, links);
+      if (holding->phase != HOLDING_PUBLISHING || holding->receipt.pending > 0)
+        continue;
+      if (holding->receipt.failed > 0)
+        {
+          publish_end (bus, holding);
+          continue;
+        }
+      work_note (holding->lot, holding->entry, CLAIM_DONE);
+      holding->phase = HOLDING_SETTLED;
+      if (holding->ticket == 0)
+        holding_drop (bus, holding);
+    }
+}
+
+void
+work_redo (struct parcel *parcel)
+{
+  struct lot *lot = parcel->lot;
+  struct holding *holding = holding_new (lot, parcel, HOLDING_SETTLING);
+  struct error err = ERROR_INIT;
+  struct claim claim = { .kind = CLAIM_SETTLE,
+                         .starts = parcel->entry->starts,
+                         .position = parcel->offset,
+                         .event = parcel->entry->event, /* borrowed */
+                         .retry = parcel->entry->retry };
+  log_info ("end_redone", "key=%s of=%s", parcel->entry->key,
+            parcel->entry->holder == NULL ? "" : parcel->entry->holder);
+  if (holding_send (lot, parcel->entry->key, &claim, &err) == 0)
+    return;
+  holding_drop (lot->work->bus, holding);
+  parcel_set (parcel, PARCEL_WAITING, clock_boot_ms () + AGAIN_MS);
+}
+
+/* ---- claims that were read -------------------------------------------------------------- */
+
+static bool
+is_ours (const struct kafka_bus *bus, const struct claims_entry *entry)
+{
+  return entry->holder != NULL && strcmp (entry->holder, bus->writer) == 0;
+}
+
+static void
+on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
+              const struct claims_entry *entry)
+{
+  if (holding == NULL)
+    {
+      /* A renewal that came after we had lost it, and found it free. */
+      if (entry->phase == CLAIMS_HELD && is_ours (bus, entry))
+        work_note (lot, entry, CLAIM_RELEASE);
+      return;
+    }
+  holding->confirmed = holding->renewed;
+  if (holding->phase != HOLDING_CLAIMING)
+    return;
+  if (entry->phase != CLAIMS_HELD || !is_ours (bus, entry))
+    {
+      lose (bus, holding);
+      return;
+    }
+  holding->phase = HOLDING_READY;
+  holding->starts = entry->starts;
+  if (bus->resting)
+    {
+      work_note (lot, entry, CLAIM_RELEASE);
+      holding_drop (bus, holding);
+    }
+}
+
+static void
+on_own_settle (struct kafka_bus *bus, struct holding *holding, const struct claims_entry *entry)
+{
+  if (holding == NULL || holding->phase != HOLDING_SETTLING)
+    return;
+  if (entry->phase == CLAIMS_SETTLING && is_ours (bus, entry))
+    publish_end (bus, holding);
+  else
+    lose (bus, holding);
+}
+
+static void
+on_others_claim (struct kafka_bus *bus, struct holding *holding, const struct claims_entry *entry)
+{
+  bool ready = holding->phase == HOLDING_READY || holding->phase == HOLDING_TAKEN;
+  if (ready && !is_ours (bus, entry))
+    lose (bus, holding);
+  else if (holding->phase == HOLDING_PUBLISHING && entry->phase == CLAIMS_DONE)
+    {
+      holding->phase = HOLDING_SETTLED; /* somebody did it over */
+      if (holding->ticket == 0)
+        holding_drop (bus, holding);
+    }
+}
+
+void
+work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
+               struct claims_entry *entry, enum claims_verdict verdict)
+{
+  if (lot == NULL)
+    return;
+  bool own = strcmp (claim->writer, bus->writer) == 0;
+  struct holding *holding = holding_of (lot, entry->key);
+  if (own && verdict == CLAIMS_TOO_LATE)
+    work_note (lot, entry, CLAIM_DONE); /* our record may hide the one that says so */
+  if (own && claim->kind == CLAIM_CLAIM)
+    on_own_claim (bus, lot, holding, entry);
+  else if (own && claim->kind == CLAIM_SETTLE)
+    on_own_settle (bus, holding, entry);
+  else if (!own && holding != NULL)
+    on_others_claim (bus, holding, entry);
+}
