@@ -8,7 +8,7 @@
 enum
 {
   REMEMBERED_LEASES = 10,
-  OVERLAP_LEASES = 2,   /* how far back a new reader begins */
+  OVERLAP_LEASES = 4,   /* how far back a new reader begins */
   MARK_EVERY_MS = 1000, /* of the log's clock: how fine that is known */
   MARKS = 512,
 };

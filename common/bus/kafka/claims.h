@@ -72,7 +72,7 @@ bool claims_is_open (const struct claims_entry *entry, int64_t now);
  * comes sooner. Beyond MAX entries age doesn't count. */
 void claims_retire (struct claims *claims, int64_t read, size_t max);
 
-/* An offset from which reading gives the same state of everything that isn't settled: two leases back at least. NEXT: the offset of the
+/* An offset from which reading gives the same state of everything that isn't settled: four leases back at least. NEXT: the offset of the
  * next record. */
 int64_t claims_base (const struct claims *claims, int64_t next);
 

@@ -125,7 +125,9 @@ settled_keys_are_remembered_for_ten_leases (void **state)
 
 enum
 {
-  KEYS = 12,
+  KEYS = 64,
+  WINDOW = 6, /* keys that are worked on at a time */
+  TICKS_A_KEY = 6,
   WORKERS = 4,
   RECORDS_MAX = 4000,
   ROUNDS = 150,
@@ -147,8 +149,8 @@ struct history
   int64_t now;
   struct claims *whole;
   int64_t bases[RECORDS_MAX]; /* claims_base after each record */
-  bool alive[WORKERS];
-  bool holds[WORKERS][KEYS]; /* as the worker itself sees it */
+  int ticks;
+  int lives[WORKERS]; /* which life a worker is in: who died doesn't come back under his old name */
 };
 
 static void
@@ -176,6 +178,7 @@ append (struct history *history, int key, enum claim_kind kind, int writer)
   struct record *record = &history->records[history->count];
   *record = (struct record){ .time = history->now, .key = key, .kind = kind, .writer = writer };
   apply_record (history->whole, record, history->count, &entry);
+  claims_retire (history->whole, history->ticks / TICKS_A_KEY, 0); /* nobody claims those any more */
   history->bases[history->count] = claims_base (history->whole, history->count + 1);
   history->count++;
 }
@@ -200,6 +203,12 @@ is_open (struct claims *claims, int key, int64_t now)
   return entry == NULL || (entry->phase != CLAIMS_SETTLING && claims_is_open (entry, now));
 }
 
+static int
+writer_of (const struct history *history, int worker)
+{
+  return history->lives[worker] * WORKERS + worker;
+}
+
 /* One tick: a living worker renews what it holds; somebody tries, gives back, ends or dies. Losers' claims are frequent. */
 static void
 tick (struct history *history, unsigned int *seed)
@@ -208,22 +217,23 @@ tick (struct history *history, unsigned int *seed)
   for (int worker = 0; worker < WORKERS; worker++)
     for (int key = 0; key < KEYS; key++)
       {
-        bool held = is_holder (history->whole, key, worker);
-        history->holds[worker][key] = history->holds[worker][key] && held;
-        if (held && history->alive[worker] && rand_r (seed) % 2 == 0)
-          append (history, key, CLAIM_CLAIM, worker);
+        int writer = writer_of (history, worker);
+        if (is_holder (history->whole, key, writer) && rand_r (seed) % 2 == 0)
+          append (history, key, CLAIM_CLAIM, writer);
       }
   int worker = rand_r (seed) % WORKERS;
-  int key = rand_r (seed) % KEYS;
+  int oldest = history->ticks++ / TICKS_A_KEY;
+  if (history->ticks % TICKS_A_KEY == 0)
+    append (history, oldest, CLAIM_DONE, worker);
+  int key = oldest + rand_r (seed) % WINDOW;
   int dice = rand_r (seed) % 20;
   if (dice == 0)
-    history->alive[worker] = !history->alive[worker];
-  if (!history->alive[worker])
-    return;
-  if (is_holder (history->whole, key, worker) && dice < 3)
-    append (history, key, dice == 1 ? CLAIM_RELEASE : CLAIM_DONE, worker);
+    history->lives[worker]++;
+  int writer = writer_of (history, worker);
+  if (is_holder (history->whole, key, writer) && dice < 3)
+    append (history, key, dice == 1 ? CLAIM_RELEASE : CLAIM_DONE, writer);
   else if (is_open (history->whole, key, history->now) || dice < 8)
-    append (history, key, CLAIM_CLAIM, worker);
+    append (history, key, CLAIM_CLAIM, writer);
 }
 
 /* What a reader who begins at FROM makes of it. */
@@ -248,9 +258,10 @@ compare (const struct history *history, struct claims *reader, const char *how)
         char name[16];
         (void) snprintf (name, sizeof name, "k%d", key);
         const struct claims_entry *held = claims_find (history->whole, name);
-        bool living = held != NULL && history->alive[worker]
-                      && is_holder (history->whole, key, worker) && held->expires > history->now;
-        if (living && !is_holder (reader, key, worker))
+        int writer = writer_of (history, worker);
+        bool living =
+            held != NULL && is_holder (history->whole, key, writer) && held->expires > history->now;
+        if (living && !is_holder (reader, key, writer))
           fail_msg ("%s: at record %d key %d is held by worker %d, and the reader doesn't know",
                     how, history->count, key, worker);
       }
@@ -281,8 +292,7 @@ readers_of_a_part_agree_with_the_reader_of_all (void **state)
     {
       struct history *history = xcalloc (1, sizeof *history);
       history->whole = claims_new (LEASE);
-      memset (history->alive, 1, sizeof history->alive);
-      int ticks = rand_r (&seed) % 300;
+      int ticks = rand_r (&seed) % ((KEYS - WINDOW) * TICKS_A_KEY);
       for (int i = 0; i < ticks; i++)
         tick (history, &seed);
       if (history->count > 0)
@@ -309,7 +319,6 @@ a_base_that_is_too_recent_would_be_noticed (void **state)
   (void) state;
   struct history *history = xcalloc (1, sizeof *history);
   history->whole = claims_new (LEASE);
-  history->alive[0] = true;
   append (history, 0, CLAIM_CLAIM, 0);
   history->now = 400;
   append (history, 0, CLAIM_CLAIM, 1); /* a loser's */
