@@ -75,16 +75,34 @@ open_job (struct session *session, const char *id, const struct bus_args *bus, s
   return 0;
 }
 
+/* *HERE: NAME is the place of a result. The job's id when it was run by a fleet: there is no bus in it. The caller frees. */
+static char *
+job_of_fleet (const char *name, bool *here)
+{
+  auto_free char *place = result_place (name, NULL);
+  enum result_state state = place == NULL ? RESULT_ABSENT : result_state (place);
+  *here = state == RESULT_PARTIAL || state == RESULT_COMPLETE;
+  auto_fd int folder = *here ? result_open (place, NULL) : -1;
+  if (folder < 0 || faccessat (folder, RESULT_BUS, F_OK, 0) == 0)
+    return NULL;
+  return result_job (folder);
+}
+
 int
 session_open (struct session *session, const char *name, const struct bus_args *bus,
               struct error *err)
 {
-  if (bus == NULL || !bus_args_is_fleet (bus))
+  bool fleet = bus != NULL && bus_args_is_fleet (bus);
+  bool here = false;
+  auto_free char *job = fleet && bus->named ? NULL : job_of_fleet (name, &here);
+  if (!here && fleet)
+    return open_job (session, name, bus, err);
+  if (job == NULL)
     return open_result (session, name, err);
-  auto_free char *place = bus->named ? NULL : result_place (name, NULL);
-  enum result_state state = place == NULL ? RESULT_ABSENT : result_state (place);
-  return state == RESULT_PARTIAL || state == RESULT_COMPLETE ? open_result (session, name, err)
-                                                             : open_job (session, name, bus, err);
+  return fleet ? open_job (session, job, bus, err)
+               : error_set (err, ERROR_USER,
+                            "%s: a fleet's result, of job %s: --bus or SHOAL_BUS must name its bus",
+                            name, job);
 }
 
 int

@@ -218,6 +218,15 @@ result_claim (const char *place, const char *job_id, struct error *err)
                     (int) owner.size, owner.data);
 }
 
+char *
+result_job (int folder_fd)
+{
+  auto_buffer struct buffer owner = { 0 };
+  if (fs_read_file (folder_fd, RESULT_JOB, JOB_ID_MAX, &owner, NULL) != 0 || owner.size == 0)
+    return NULL;
+  return xstrndup (owner.data, owner.size);
+}
+
 int
 result_lock (int folder_fd, struct error *err)
 {

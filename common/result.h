@@ -55,6 +55,9 @@ int result_create (const char *place, struct error *err);
  * by several processes too. */
 int result_claim (const char *place, const char *job_id, struct error *err);
 
+/* The id of the job whose result FOLDER_FD is, where it isn't known by a bus in it; NULL when nothing was noted. The caller frees. */
+char *result_job (int folder_fd);
+
 /* Descriptor of the folder that holds .shoal, in either state. */
 int result_open (const char *place, struct error *err);
 

@@ -4,6 +4,7 @@
 # A script is a list of checks; each prints ok or FAIL, the last line is "N passed, N failed".
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: $0 PROGRAM" >&2; exit 2; }
+unset SHOAL_BUS SHOAL_KAFKA_CONFIG
 SHOAL=$(readlink -f "$1")
 E2E_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 E2E_CACHE=${SHOAL_TEST_CACHE:-${TMPDIR:-/tmp}/shoal-test-cache-$(id -u)}

@@ -1,0 +1,110 @@
+#!/bin/bash
+# A fleet on a real Kafka broker, as its users meet it: topics, submitting, two workers, cancel, retry, a killed worker, what is wrong said in a line.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+use_images busybox
+: "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
+make_files in 40
+pids=()
+trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; e2e_finish' EXIT
+prefix=e2e-$$-$RANDOM
+bus=kafka://$SHOAL_TEST_KAFKA/$prefix
+
+part () { # NAME OPTION…
+  local name=$1
+  SHOAL_LOG=info "$SHOAL" "$@" --bus "$bus" >"$name.${#pids[@]}.out" 2>"$name.${#pids[@]}.err" &
+  pids+=($!)
+}
+has_state () { [ "$("$SHOAL" status --bus "$bus" --json "$1" | json state)" = "$2" ]; }
+has_done () { [ "$("$SHOAL" status --bus "$bus" --json "$1" | json succeeded)" -ge "$2" ]; }
+job=(-v "$PWD/in:/in" -o res:/out --glob '*.txt' --batch-size 2)
+
+# ---- topics
+expect_exit 2 "without topics nothing starts" "$SHOAL" list --bus "$bus"
+expect_stderr "no topic $prefix.jobs.*shoal topics create"
+expect_one_line
+expect_exit 2 "topics check says what is missing" "$SHOAL" topics check --bus "$bus"
+expect_stdout "$prefix.claims: missing"
+expect_exit 0 "topics create makes them" "$SHOAL" topics create --bus "$bus" --partitions 4
+expect_exit 0 "a second time is fine" "$SHOAL" topics create --bus "$bus" --partitions 4
+expect_exit 0 "more partitions can be added" "$SHOAL" topics create --bus "$bus" --partitions 6
+expect_stdout "shards: 6 partitions, were 4"
+expect_exit 0 "and all is well" "$SHOAL" topics check --bus "$bus"
+expect_exit 0 "describe tells" "$SHOAL" topics describe --bus "$bus"
+expect_stdout "claims: min.compaction.lag.ms = 300000"
+
+# ---- a job by two workers, next to the same job on this machine
+"$SHOAL" run "${job[@]}" --results reference busybox sh -c "$COPY; echo \$SHOAL_SHARD_INDEX" 2>/dev/null
+part producer
+part worker --slots 2
+part worker --slots 2
+part merger
+expect_exit 0 "submit prints the id" "$SHOAL" submit --bus "$bus" "${job[@]}" --id one --results one busybox sh -c "$COPY; echo \$SHOAL_SHARD_INDEX"
+expect_stdout '^one$'
+expect_exit 0 "submitted twice it is one job" "$SHOAL" submit --bus "$bus" "${job[@]}" --id one --results one busybox sh -c "$COPY; echo \$SHOAL_SHARD_INDEX"
+expect_exit 2 "another job by that id is refused" "$SHOAL" submit --bus "$bus" "${job[@]}" --batch-size 3 --id one --results one busybox sh -c "$COPY; echo \$SHOAL_SHARD_INDEX"
+expect_stderr 'there is a job one already, and --batch-size differs'
+expect_exit 0 "watch ends with the job" "$SHOAL" watch --bus "$bus" one
+expect_stderr 'job one succeeded'
+expect_true "the same files as on one machine" diff -r reference/outputs one/outputs
+expect_true "the same stdout" cmp reference/stdout one/stdout
+expect_exit 0 "list knows it" "$SHOAL" list --bus "$bus"
+expect_stdout '^one	succeeded	.*	20/20	0	0'
+expect_exit 0 "logs of a job, the bus from the environment" env SHOAL_BUS="$bus" "$SHOAL" logs one --shard 3
+expect_stdout '^3$'
+expect_exit 2 "without a bus its result says whose it is" "$SHOAL" status one
+expect_stderr 'of job one: --bus or SHOAL_BUS'
+expect_exit 0 "a result on this machine is found with SHOAL_BUS set" env SHOAL_BUS="$bus" "$SHOAL" status reference
+expect_exit 0 "report of a job" "$SHOAL" report --bus "$bus" one
+expect_exit 2 "an unknown job" "$SHOAL" status --bus "$bus" nobody
+expect_stderr 'there is no job nobody'
+
+# ---- failing, retried; what is wrong can't be planned
+expect_exit 1 "run on a fleet gives the job's exit code" "$SHOAL" run --bus "$bus" "${job[@]}" --id two --results two --fail-on 3 busybox \
+  sh -c "[ \$SHOAL_SHARD_INDEX != 5 ] || [ -e $PWD/good ] || exit 3; $COPY" -v "$PWD:/none"
+expect_stderr 'shard 5: exit code 3'
+expect_exit 2 "no match is the submitter's error" "$SHOAL" run --bus "$bus" -v "$PWD/in:/in" --glob '*.none' --id three --results three busybox true
+expect_stderr 'job three: .*no'
+expect_exit 1 "a retry is a new generation of what failed, and fails again" "$SHOAL" retry --bus "$bus" two --failed
+expect_same "of one shard" 2 "$("$SHOAL" status --bus "$bus" --json two | json generation)"
+expect_same "which ran once more" 21 "$("$SHOAL" status --bus "$bus" --json two | json attempts)"
+
+# ---- cancel
+"$SHOAL" submit --bus "$bus" "${job[@]}" --id four --results four busybox sh -c "sleep 0.2; $COPY" >/dev/null
+wait_for "a shard to be done" has_done four 1
+expect_exit 0 "cancel ends the job" "$SHOAL" cancel --bus "$bus" four
+expect_true "and its state says so" has_state four cancelled
+expect_exit 0 "retry runs the rest" "$SHOAL" retry --bus "$bus" four
+expect_true "whole in the end" diff -r reference/outputs four/outputs
+
+# ---- a worker killed with its containers: the lease decides
+kill "${pids[1]}" "${pids[2]}"
+expect_end 0 "SIGTERM ends a worker" "${pids[1]}"
+expect_end 0 "and the other" "${pids[2]}"
+part worker --slots 3 --lease 2s
+victim=${pids[-1]}
+"$SHOAL" submit --bus "$bus" "${job[@]}" --id five --results five busybox sh -c "sleep 0.1; $COPY; echo \$SHOAL_SHARD_INDEX" >/dev/null
+wait_for "some shards to be done" has_done five 3
+kill -9 "$victim"
+wait "$victim" 2>/dev/null || true
+part worker --slots 3 --lease 2s
+expect_exit 0 "another worker takes over" "$SHOAL" watch --bus "$bus" five
+expect_true "with the same result" diff -r reference/outputs five/outputs
+"$SHOAL" status --bus "$bus" --shards five >shards
+expect_same "no shard was started more than twice" 20 "$(grep -c succeeded shards)"
+
+# ---- a merger killed, too
+"$SHOAL" submit --bus "$bus" "${job[@]}" --id six --results six busybox sh -c "sleep 0.1; $COPY; echo \$SHOAL_SHARD_INDEX" >/dev/null
+wait_for "some shards to be done" has_done six 3
+kill -9 "${pids[3]}"
+wait "${pids[3]}" 2>/dev/null || true
+part merger
+E2E_SECONDS=90
+wait_for "the job's end" has_state six succeeded
+expect_true "another merger makes the same result" diff -r reference/outputs six/outputs
+
+# ---- brokers that aren't there
+expect_exit 3 "a command gives up" "$SHOAL" list --bus kafka://127.0.0.1:9 --connect-timeout 1s
+expect_stderr '127.0.0.1:9.*no answer in time.*Connection refused'
+expect_one_line
+expect_exit 2 "a wrong property is named" "$SHOAL" list --bus "$bus" -X no.such=1
+expect_stderr 'no\.such'
