@@ -13,7 +13,7 @@ packages_for () {
     image) echo mmdebstrap busybox-static ;;
     photos) echo python3 python3-pil ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
-               sqlite3 tmux procps util-linux ;;
+               python3-prometheus-client curl sqlite3 tmux procps util-linux ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
     *) return 1 ;;
   esac
