@@ -10,11 +10,6 @@
 #include <pthread.h>
 #include <string.h>
 
-enum
-{
-  HEADER_SIZE = 10, /* C3 01 and the fingerprint */
-};
-
 /* One version of a message's schema. A newer one goes before the older ones of its kind: the first is written. */
 struct version
 {
@@ -89,12 +84,18 @@ codec_fingerprint (enum message kind)
 }
 
 static void
-put_header (uint64_t fingerprint, char header[static HEADER_SIZE])
+put_header (uint64_t fingerprint, char header[static MESSAGE_HEADER_SIZE])
 {
   header[0] = (char) 0xc3;
   header[1] = 0x01;
   for (int i = 0; i < 8; i++)
     header[2 + i] = (char) (fingerprint >> (8 * i));
+}
+
+void
+message_put_header (enum message kind, char at[static MESSAGE_HEADER_SIZE])
+{
+  put_header (current (kind)->fingerprint, at);
 }
 
 int
@@ -109,17 +110,17 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
   size_t size = 0;
   bool fits = true;
   if (!record.failed && avro_value_sizeof (&record.value, &size) == 0)
-    fits = size <= MESSAGE_SIZE_MAX - HEADER_SIZE;
+    fits = size <= MESSAGE_SIZE_MAX - MESSAGE_HEADER_SIZE;
   if (!record.failed && fits)
     {
-      char *at = buffer_reserve (out, HEADER_SIZE + size);
+      char *at = buffer_reserve (out, MESSAGE_HEADER_SIZE + size);
       put_header (version->fingerprint, at);
-      avro_writer_t writer = avro_writer_memory (at + HEADER_SIZE, (int64_t) size);
+      avro_writer_t writer = avro_writer_memory (at + MESSAGE_HEADER_SIZE, (int64_t) size);
       record.failed = avro_value_write (writer, &record.value) != 0;
       avro_writer_free (writer);
       if (!record.failed)
         {
-          out->size += HEADER_SIZE + size;
+          out->size += MESSAGE_HEADER_SIZE + size;
           out->data[out->size] = '\0';
         }
     }
@@ -138,7 +139,7 @@ static const struct version *
 read_header (enum message kind, struct bytes message, struct error *err)
 {
   const unsigned char *at = message.data;
-  if (message.size < HEADER_SIZE || at[0] != 0xc3 || at[1] != 0x01)
+  if (message.size < MESSAGE_HEADER_SIZE || at[0] != 0xc3 || at[1] != 0x01)
     {
       (void) error_set (err, ERROR_USER, "not a %s: no Avro single-object header",
                         message_names[kind]);
@@ -153,6 +154,20 @@ read_header (enum message kind, struct bytes message, struct error *err)
                       "not a %s of a version this program knows (schema fingerprint %016llx)",
                       message_names[kind], (unsigned long long) fingerprint);
   return version;
+}
+
+int
+message_check_header (enum message kind, struct bytes message, struct error *err)
+{
+  if (message.size > MESSAGE_SIZE_MAX)
+    return error_set (err, ERROR_USER, "a %s of %zu bytes: the limit is %zu", message_names[kind],
+                      message.size, MESSAGE_SIZE_MAX);
+  const struct version *version = read_header (kind, message, err);
+  if (version == NULL)
+    return -1;
+  if (version != current (kind))
+    return error_set (err, ERROR_USER, "a %s of an older version", message_names[kind]);
+  return 0;
 }
 
 int
@@ -188,6 +203,7 @@ message_decode (enum message kind, struct bytes message,
   const struct version *version = read_header (kind, message, err);
   if (version == NULL)
     return -1;
-  struct bytes body = { (const char *) message.data + HEADER_SIZE, message.size - HEADER_SIZE };
+  struct bytes body = { (const char *) message.data + MESSAGE_HEADER_SIZE,
+                        message.size - MESSAGE_HEADER_SIZE };
   return message_decode_as (kind, version->schema, version->iface, body, read, into, err);
 }

@@ -31,6 +31,15 @@ int message_decode_as (enum message kind, avro_schema_t schema, avro_value_iface
                        int (*read) (const struct record *record, void *into, struct error *err),
                        void *into, struct error *err);
 
+enum
+{
+  MESSAGE_HEADER_SIZE = 10, /* C3 01 and the fingerprint */
+};
+
+/* For what is encoded by hand: the header of the version that is written now, at AT; and whether MESSAGE has that one (0, or -1). */
+void message_put_header (enum message kind, char at[static MESSAGE_HEADER_SIZE]);
+int message_check_header (enum message kind, struct bytes message, struct error *err);
+
 /* How a record's fields become a struct job, a struct event. */
 int job_read (const struct record *record, void *into, struct error *err);
 int event_read (const struct record *record, void *into, struct error *err);

@@ -84,7 +84,7 @@ parcel_update (struct parcel *parcel)
     return;
   if (entry->phase == CLAIMS_DONE)
     parcel_set (parcel, PARCEL_SETTLED, 0);
-  else if (work_holds (parcel->lot, entry->key))
+  else if (entry->holding != NULL)
     parcel_set (parcel, PARCEL_OURS, 0);
   else if (entry->phase != CLAIMS_FREE && end_of_lease (parcel->lot, entry) > now)
     parcel_set (parcel, PARCEL_WAITING, end_of_lease (parcel->lot, entry));
@@ -170,14 +170,6 @@ lot_candidate (struct lot *lot, const char *job_id)
 
 /* ---- messages --------------------------------------------------------------------------- */
 
-/* The key under which a shard is claimed. The caller frees. */
-static char *
-shard_key (const struct shard *shard)
-{
-  return xasprintf ("%s/%s/%u/%u/%u", shard->job_id, shard->kind == SHARD_REDUCE ? "reduce" : "map",
-                    shard->generation, shard->index, shard->attempt);
-}
-
 /* How long a retry waits: by our clock, but never longer than its writer meant at writing. */
 static int64_t
 due_time (const struct shard *shard, const rd_kafka_message_t *message)
@@ -211,16 +203,27 @@ send_dead (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_me
 }
 
 static int
-decode (struct lot *lot, const rd_kafka_message_t *message, struct parcel *parcel, char **key,
-        struct error *err)
+read_job (const rd_kafka_message_t *message, struct parcel *parcel, char **key, struct error *err)
 {
-  if (lot->work->queue == BUS_JOBS)
+  auto_job struct job job = { 0 };
+  if (codec_decode_job (message_payload (message), &job, err) != 0)
+    return -1;
+  *key = xasprintf ("job/%s", job.id);
+  parcel->job_id = take (&job.id);
+  return 0;
+}
+
+/* A first attempt's key says all there is to know before it is taken. */
+static int
+read_shard (const rd_kafka_message_t *message, struct parcel *parcel, char **key, struct error *err)
+{
+  auto_free char *given = message_key (message);
+  uint32_t attempt = 0;
+  size_t job_size = 0;
+  if (shard_key_parse (given, &job_size, &parcel->generation, &attempt) && attempt == 1)
     {
-      auto_job struct job job = { 0 };
-      if (codec_decode_job (message_payload (message), &job, err) != 0)
-        return -1;
-      *key = xasprintf ("job/%s", job.id);
-      parcel->job_id = take (&job.id);
+      parcel->job_id = xstrndup (given, job_size);
+      *key = take (&given);
       return 0;
     }
   auto_shard struct shard shard = { 0 };
@@ -239,7 +242,9 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   auto_free char *key = NULL;
   struct error err = ERROR_INIT;
   struct parcel *parcel = xcalloc (1, sizeof *parcel);
-  if (decode (lot, message, parcel, &key, &err) != 0)
+  int read = lot->work->queue == BUS_JOBS ? read_job (message, parcel, &key, &err)
+                                          : read_shard (message, parcel, &key, &err);
+  if (read != 0)
     {
       send_dead (lot->work->bus, &lot->messages, message, &err);
       free (parcel);
