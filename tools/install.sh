@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages for what shoal is used for, those that are missing only: a second call is instant and needs no network.
 #
-#   tools/install.sh build|run|image|test|bench …
+#   tools/install.sh build|run|image|kafka|test|bench …
 #
 # As root, or as a user with sudo.
 set -euo pipefail
@@ -11,6 +11,7 @@ packages_for () {
     build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libssl-dev libseccomp-dev librdkafka-dev ;;
     run) echo crun runc umoci skopeo ;;
     image) echo mmdebstrap busybox-static ;;
+    kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev ;;
     photos) echo python3 python3-pil ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
                sqlite3 tmux procps util-linux ;;
@@ -26,7 +27,7 @@ fi
 wanted=()
 for purpose in "$@"; do
   if ! names=$(packages_for "$purpose"); then
-    echo "tools/install.sh: $purpose: not one of build, run, image, photos, test, bench" >&2
+    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, photos, test, bench" >&2
     exit 2
   fi
   read -ra names <<< "$names"
