@@ -8,6 +8,12 @@ Each round is a job of 24 shards on a bus of its own, served by a producer, work
     scale    1, 8, then 2 workers, with SIGTERM
     roll     all workers one after the other, with SIGTERM
 
+and, on brokers of its own that deploy/kafka/dev.sh starts, where nothing but the brokers suffers and so no shard may start twice:
+
+    restart  the only broker is killed and comes back after more than a lease
+    pause    the only broker answers nobody for more than a lease
+    three    of three brokers one after the other is killed and comes back
+
 The result must equal that of a run on one machine, and of each shard all starts but the last must be accounted for: their workers were killed,
 stopped, or gave the shard back. SHOAL_SEED repeats a round. SHOAL_TEST_KAFKA is HOST:PORT of the broker.
 """
@@ -25,6 +31,7 @@ import rig
 SHARDS = 24
 LEASE = 2.0
 DEADLINE = 90
+DEV = os.path.join(rig.TESTS, "../deploy/kafka/dev.sh")
 WORK = r"""
 for f in /in/*.txt; do
   tr a-z A-Z < "$f" > "/out/${f##*/}"
@@ -32,6 +39,26 @@ done
 echo "shard $SHOAL_SHARD_INDEX"
 sleep 0.$((SHOAL_SHARD_INDEX * 7 % 4))
 """
+
+
+class Cluster:
+    """Brokers of our own."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+        self.folder = tempfile.mkdtemp(prefix="shoal-kafka-")
+        said = self.call("start", "--nodes", str(nodes))
+        self.address = re.search(r"SHOAL_BUS=kafka://(\S+)", said)[1]
+
+    def call(self, *argv):
+        done = subprocess.run(["bash", DEV, *argv, "--dir", self.folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=DEADLINE)
+        if done.returncode != 0:
+            raise rig.Failure(f"dev.sh {argv}: exit code {done.returncode}\n{done.stdout.decode(errors='replace')}")
+        return done.stdout.decode()
+
+    def close(self):
+        self.call("clean")
 
 
 class Part:
@@ -90,7 +117,10 @@ class Fleet:
                   "--glob", "*.txt", "--batch-size", "2", "none", "sh", "-c", WORK)
 
     def ended(self):
-        return ",\"state\":\"succeeded\"" in self.call("status", "--json", "job").replace(" ", "")
+        try:
+            return ",\"state\":\"succeeded\"" in self.call("status", "--json", "job").replace(" ", "")
+        except rig.Failure: # brokers that are away
+            return False
 
     def close(self):
         for part in self.parts:
@@ -112,7 +142,7 @@ class Fleet:
                 shard = match.groups()[1:4]
                 if match[1] == "shard_started":
                     starts.setdefault(shard, []).append((int(match[5]), part))
-                elif match[1] in ("shard_released", "delivery_lost"):
+                elif match[1] == "shard_released":
                     given_back.add((shard, part))
         if len({shard[0] for shard in starts}) != SHARDS:
             raise rig.Failure(f"only {len(starts)} of {SHARDS} shards were started")
@@ -188,13 +218,52 @@ def roll(fleet):
         fleet.actions += 1
 
 
-MODES = {"kill": kill, "stop": stop, "scale": scale, "roll": roll}
+def start_all(fleet):
+    fleet.start("producer")
+    for _ in range(2):
+        fleet.start("merger")
+    for _ in range(3):
+        fleet.worker()
 
 
-def play(program, broker, inputs, reference, mode, seed):
+def restart(fleet):
+    start_all(fleet)
+    yield fleet.random.random()
+    fleet.cluster.call("kill", "1")
+    fleet.actions += 1
+    yield LEASE * (1 + fleet.random.random())
+    fleet.cluster.call("restart", "1")
+
+
+def pause(fleet):
+    start_all(fleet)
+    yield fleet.random.random()
+    fleet.cluster.call("pause", "1")
+    fleet.actions += 1
+    yield LEASE * (1 + fleet.random.random())
+    fleet.cluster.call("cont", "1")
+
+
+def three(fleet):
+    start_all(fleet)
+    for node in fleet.random.sample((1, 2, 3), 2):
+        yield fleet.random.random() * 0.5
+        fleet.cluster.call("kill", str(node))
+        fleet.actions += 1
+        yield LEASE * (0.5 + fleet.random.random())
+        fleet.cluster.call("restart", str(node))
+        yield 1
+
+
+BROKER_MODES = {"restart": 1, "pause": 1, "three": 3} # how many brokers each needs
+MODES = {"restart": restart, "pause": pause, "three": three, "kill": kill, "stop": stop, "scale": scale, "roll": roll}
+
+
+def play(program, broker, inputs, reference, mode, seed, cluster=None):
     folder = tempfile.mkdtemp(prefix="shoal-fleet-")
     result = os.path.join(folder, "result")
     fleet = Fleet(program, broker, folder, seed)
+    fleet.cluster = cluster
     try:
         fleet.submit(inputs, result)
         for pause in MODES[mode](fleet):
@@ -226,11 +295,12 @@ def play(program, broker, inputs, reference, mode, seed):
 def main():
     program = os.path.abspath(sys.argv[1])
     broker = os.environ.get("SHOAL_TEST_KAFKA")
-    if not broker:
+    clusters = {}
+    if not broker and not set(sys.argv[2:]) & set(BROKER_MODES):
         sys.exit("SHOAL_TEST_KAFKA isn't set: it is HOST:PORT of a broker for tests, as `deploy/kafka/dev.sh start` brings up")
     words = sys.argv[2:]
     rounds = int(words.pop(0)) if words and words[0].isdigit() else int(os.environ.get("SHOAL_FLEET_ROUNDS", "3"))
-    modes = words or list(MODES)
+    modes = words or [mode for mode in MODES if mode not in BROKER_MODES]
     seed = int(os.environ.get("SHOAL_SEED") or random.randrange(1 << 32))
     os.environ.pop("SHOAL_BUS", None)
     print(f"SHOAL_SEED={seed}", flush=True)
@@ -246,9 +316,15 @@ def main():
         for number in range(rounds):
             for mode in modes:
                 start = time.monotonic()
-                actions, repeated = play(program, broker, inputs, reference, mode, seed + number)
+                cluster = None
+                nodes = BROKER_MODES.get(mode)
+                if nodes is not None:
+                    cluster = clusters[nodes] = clusters.get(nodes) or Cluster(nodes)
+                actions, repeated = play(program, cluster.address if cluster else broker, inputs, reference, mode, seed + number, cluster)
                 print(f"round {number} {mode}: {actions} blows, {repeated} shards started again, {time.monotonic() - start:.1f} s", flush=True)
                 total, again, played = total + actions, again + repeated, played + 1
+    for cluster in clusters.values():
+        cluster.close()
     print(f"{played} rounds, {total} blows, {again} shards started again, all accounted for; {played} passed, 0 failed")
 
 

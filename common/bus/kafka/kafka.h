@@ -238,6 +238,13 @@ cursor_is_at_end (const struct cursor *cursor)
 int64_t cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partition,
                           int64_t time, struct error *err);
 
+/* Fills in what the reader's group committed. */
+rd_kafka_resp_err_t kafka_committed (struct kafka_reader *reader,
+                                     rd_kafka_topic_partition_list_t *list);
+
+/* Whether CODE is of those that pass by themselves: a leader or a coordinator that is just changing. */
+bool kafka_may_pass (rd_kafka_resp_err_t code);
+
 static inline struct bytes
 message_payload (const rd_kafka_message_t *message)
 {

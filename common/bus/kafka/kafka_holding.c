@@ -213,8 +213,15 @@ on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
       lose (bus, holding);
       return;
     }
-  holding->phase = HOLDING_READY;
   holding->starts = entry->starts;
+  /* A claim that was on its way for so long may end any moment: nothing starts by it before it is renewed. */
+  if (clock_boot_ms () - holding->renewed > bus->lease_ms / 3 && !bus->resting)
+    {
+      holding->renewed = clock_boot_ms ();
+      work_note (lot, entry, CLAIM_CLAIM);
+      return;
+    }
+  holding->phase = HOLDING_READY;
   if (bus->resting)
     {
       work_note (lot, entry, CLAIM_RELEASE);

@@ -42,7 +42,7 @@ read_committed (struct kafka_bus *bus, int first, struct error *err)
       rd_kafka_topic_partition_list_new (bus->partitions[TOPIC_SHARDS]);
   for (int32_t i = first; i < bus->partitions[TOPIC_SHARDS]; i++)
     (void) rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_SHARDS], i);
-  rd_kafka_resp_err_t code = rd_kafka_committed (bus->work_reader->handle, list, QUERY_MS);
+  rd_kafka_resp_err_t code = kafka_committed (bus->work_reader, list);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     return list;
   rd_kafka_topic_partition_list_destroy (list);

@@ -26,8 +26,10 @@ struct parcel
   struct parcel *twin; /* the same thing published again */
   int64_t offset;
   enum parcel_state state;
-  int64_t due;     /* boot ms; 0: at once */
-  int64_t look_at; /* boot ms */
+  int64_t due;        /* boot ms; 0: at once */
+  int64_t look_at;    /* boot ms */
+  int64_t expired;    /* another's lease that was seen to have run out, on the log's clock … */
+  int64_t expired_at; /* … and when that was seen, boot ms */
   char *job_id;
   uint32_t generation;
   struct buffer payload;
@@ -51,6 +53,7 @@ struct lot
   size_t count; /* parcels */
   size_t unsettled;
   size_t bytes;
+  int64_t ticked;    /* boot ms */
   int64_t contested; /* boot ms at which another was faster than we; 0: never */
   int64_t skew;      /* the broker's clock minus ours, by our own records, ms */
   int64_t committed;
