@@ -5,6 +5,8 @@
 #include "common/error.h"
 #include "schemas/record.h"
 
+#include <stdint.h>
+
 enum message
 {
   MESSAGE_JOB,
@@ -13,6 +15,24 @@ enum message
   MESSAGE_CONTROL,
   MESSAGE_STATUS,
 };
+
+/* "job", "control record" … */
+const char *message_name (enum message kind);
+
+enum
+{
+  MESSAGE_HEADER_SIZE = 10, /* of single-object encoding: C3 01 and the fingerprint */
+};
+
+/* The fingerprint in the header of MESSAGE; false when it has no such header. */
+bool message_fingerprint (struct bytes message, uint64_t *fingerprint);
+void message_put_header (uint64_t fingerprint, char header[static MESSAGE_HEADER_SIZE]);
+
+/* The original text of the schema with FINGERPRINT, NULL when it isn't compiled in. */
+const char *codec_schema_text (uint64_t fingerprint);
+
+/* Which message a record NAME is ("JobStatus"), or -1. */
+int codec_kind_of (const char *name);
 
 /* Appends MESSAGE, whose fields FILL sets, to OUT. */
 int message_encode (enum message kind, void (*fill) (struct record *record, const void *message),
@@ -32,7 +52,10 @@ int message_decode_as (enum message kind, avro_schema_t schema, avro_value_iface
 
 /* How a record's fields become a struct job, a struct event. */
 int job_read (const struct record *record, void *into, struct error *err);
+int shard_read (const struct record *record, void *into, struct error *err);
 int event_read (const struct record *record, void *into, struct error *err);
+int control_read (const struct record *record, void *into, struct error *err);
+int status_read (const struct record *record, void *into, struct error *err);
 
 /* CRC-64-AVRO fingerprint of the schema that is written now. */
 uint64_t codec_fingerprint (enum message kind);
