@@ -171,7 +171,7 @@ check_union (struct check *check, const json_t *schema, const char *space, int d
 static bool
 check_list (struct check *check, const json_t *items, const char *space, int depth, size_t *weight)
 {
-  size_t item = WEIGHT_STRING; /* a map's key */
+  size_t item = WEIGHT_STRING; /* its place in the list, its key in a map */
   if (!check_schema (check, items, space, depth + 1, &item))
     return false;
   if (item > check->growth)
