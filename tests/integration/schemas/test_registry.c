@@ -210,7 +210,6 @@ static void
 confluents_client_reads_what_we_write (void **state)
 {
   (void) state;
-  auto_buffer struct buffer small = { 0 };
   auto_registry struct registry *registry = open_registry (scene.url, NULL);
   for (size_t i = 0; i < RECORDS; i++)
     {
