@@ -17,7 +17,7 @@
 
 enum
 {
-  SLOTS = 1024,        /* schemas in memory; an id has one place */
+  KNOWN_MAX = 1024,    /* schemas in memory; an id has one place */
   UNKNOWN_MS = 10000,  /* how long an id that the registry doesn't know isn't asked for again */
   AWAY_MS = 1000,      /* how long a registry that is away isn't asked again */
   PATIENCE_MS = 10000, /* default */
@@ -25,7 +25,7 @@ enum
 };
 
 /* What is known of an id: its schema, or what is wrong with it. */
-struct slot
+struct known
 {
   int32_t id;
   struct writer_schema *schema;
@@ -45,7 +45,7 @@ struct registry
   struct registry_http *http;
   int dirfd; /* of the folder, -1: none */
   int64_t patience_ms;
-  struct slot slots[SLOTS];
+  struct known known[KNOWN_MAX];
   struct subject *subjects;
   size_t subject_count;
   struct error away; /* why, until AWAY_UNTIL */
@@ -156,11 +156,11 @@ registry_open (const struct registry_options *options, struct error *err)
 }
 
 static void
-clear_slot (struct slot *slot)
+clear_known (struct known *known)
 {
-  writer_schema_free (slot->schema);
-  free (slot->problem);
-  *slot = (struct slot){ 0 };
+  writer_schema_free (known->schema);
+  free (known->problem);
+  *known = (struct known){ 0 };
 }
 
 void
@@ -168,8 +168,8 @@ registry_close (struct registry *registry)
 {
   if (registry == NULL)
     return;
-  for (size_t i = 0; i < SLOTS; i++)
-    clear_slot (&registry->slots[i]);
+  for (size_t i = 0; i < KNOWN_MAX; i++)
+    clear_known (&registry->known[i]);
   for (size_t i = 0; i < registry->subject_count; i++)
     free (registry->subjects[i].name);
   free (registry->subjects);
@@ -288,8 +288,8 @@ remember (struct registry *registry, const char *subject, const char *text, uint
     {
       log_warn ("schema_cache", "forgotten=true reason=\"the registry has other ids now\"");
       registry_folder_forget (registry->dirfd);
-      for (size_t i = 0; i < SLOTS; i++)
-        clear_slot (&registry->slots[i]);
+      for (size_t i = 0; i < KNOWN_MAX; i++)
+        clear_known (&registry->known[i]);
     }
   if (old != id)
     registry_folder_put_id (registry->dirfd, subject, fingerprint, id);
@@ -390,22 +390,22 @@ from_folder (struct registry *registry, int32_t id)
   return writer_schema_parse (buffer_bytes (&text), NULL);
 }
 
-/* SLOT is now what is known of ID. Only what is the message's fault is remembered as a problem. */
+/* Learns what there is to know of ID. Only what is the message's fault is remembered as a problem. */
 static void
-fill_slot (struct registry *registry, struct slot *slot, int32_t id, struct error *err)
+fill_known (struct registry *registry, struct known *known, int32_t id, struct error *err)
 {
   struct error own = ERROR_INIT;
-  clear_slot (slot);
-  slot->id = id;
-  slot->schema = from_folder (registry, id);
-  if (slot->schema == NULL)
-    slot->schema = fetch (registry, id, &own);
-  if (slot->schema != NULL)
+  clear_known (known);
+  known->id = id;
+  known->schema = from_folder (registry, id);
+  if (known->schema == NULL)
+    known->schema = fetch (registry, id, &own);
+  if (known->schema != NULL)
     return;
   if (own.class == ERROR_USER)
     {
-      slot->problem = xstrdup (own.message);
-      slot->until = clock_boot_ms () + UNKNOWN_MS;
+      known->problem = xstrdup (own.message);
+      known->until = clock_boot_ms () + UNKNOWN_MS;
     }
   (void) error_set (err, own.class, "schema %d: %s", id, own.message);
 }
@@ -418,10 +418,10 @@ registry_schema (struct registry *registry, int32_t id, struct error *err)
       (void) error_set (err, ERROR_USER, "schema %d: no registry gives such a number", id);
       return NULL;
     }
-  struct slot *slot = &registry->slots[id % SLOTS];
-  if (slot->id == id && slot->problem != NULL && clock_boot_ms () < slot->until)
-    (void) error_set (err, ERROR_USER, "schema %d: %s", id, slot->problem);
-  else if (slot->id != id || slot->schema == NULL)
-    fill_slot (registry, slot, id, err);
-  return slot->id == id ? slot->schema : NULL;
+  struct known *known = &registry->known[id % KNOWN_MAX];
+  if (known->id == id && known->problem != NULL && clock_boot_ms () < known->until)
+    (void) error_set (err, ERROR_USER, "schema %d: %s", id, known->problem);
+  else if (known->id != id || known->schema == NULL)
+    fill_known (registry, known, id, err);
+  return known->id == id ? known->schema : NULL;
 }

@@ -382,6 +382,11 @@ a_folder_stands_in_for_a_registry_that_is_away (void **state)
   must_unpack (after, &second);
   auto_registry struct registry *fresh = open_registry (scene.url, NULL);
   must_unpack (fresh, &second);
+  auto_buffer struct buffer own = { 0 };
+  struct bytes old = buffer_bytes (&first);
+  assert_memory_not_equal (first.data, second.data, 5);
+  assert_int_equal (wire_unpack (after, &old, &own, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
 }
 
 /* ---- the group -------------------------------------------------------------------------- */
