@@ -40,7 +40,7 @@ codec_encode_claim (const struct claim *claim, struct buffer *out, struct error 
     return error_set (err, ERROR_USER, "a claim of %zu bytes: the limit is %zu", size,
                       MESSAGE_SIZE_MAX);
   char *start = buffer_reserve (out, size);
-  message_put_header (MESSAGE_CLAIM, start);
+  message_put_header (codec_fingerprint (MESSAGE_CLAIM), start);
   char *at = varint_put (start + MESSAGE_HEADER_SIZE, (int64_t) claim->kind);
   at = put_bytes (at, claim->writer, writer);
   at = varint_put (at, (int32_t) claim->starts);

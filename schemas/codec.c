@@ -83,19 +83,39 @@ codec_fingerprint (enum message kind)
   return current (kind)->fingerprint;
 }
 
-static void
-put_header (uint64_t fingerprint, char header[static MESSAGE_HEADER_SIZE])
+const char *
+codec_schema_text (uint64_t fingerprint)
+{
+  (void) pthread_once (&loaded, load);
+  for (size_t i = 0; i < VERSIONS; i++)
+    if (versions[i].fingerprint == fingerprint)
+      return versions[i].text;
+  return NULL;
+}
+
+int
+codec_kind_of (const char *name)
+{
+  (void) pthread_once (&loaded, load);
+  for (size_t i = 0; i < VERSIONS; i++)
+    if (strcmp (avro_schema_name (versions[i].schema), name) == 0)
+      return (int) versions[i].kind;
+  return -1;
+}
+
+const char *
+message_name (enum message kind)
+{
+  return message_names[kind];
+}
+
+void
+message_put_header (uint64_t fingerprint, char header[static MESSAGE_HEADER_SIZE])
 {
   header[0] = (char) 0xc3;
   header[1] = 0x01;
   for (int i = 0; i < 8; i++)
     header[2 + i] = (char) (fingerprint >> (8 * i));
-}
-
-void
-message_put_header (enum message kind, char at[static MESSAGE_HEADER_SIZE])
-{
-  put_header (current (kind)->fingerprint, at);
 }
 
 int
@@ -114,7 +134,7 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
   if (!record.failed && fits)
     {
       char *at = buffer_reserve (out, MESSAGE_HEADER_SIZE + size);
-      put_header (version->fingerprint, at);
+      message_put_header (version->fingerprint, at);
       avro_writer_t writer = avro_writer_memory (at + MESSAGE_HEADER_SIZE, (int64_t) size);
       record.failed = avro_value_write (writer, &record.value) != 0;
       avro_writer_free (writer);
@@ -134,20 +154,29 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
   return 0;
 }
 
+bool
+message_fingerprint (struct bytes message, uint64_t *fingerprint)
+{
+  const unsigned char *at = message.data;
+  if (message.size < MESSAGE_HEADER_SIZE || at[0] != 0xc3 || at[1] != 0x01)
+    return false;
+  *fingerprint = 0;
+  for (int i = 0; i < 8; i++)
+    *fingerprint |= (uint64_t) at[2 + i] << (8 * i);
+  return true;
+}
+
 /* The schema that MESSAGE was written with, from its header; NULL with ERR. */
 static const struct version *
 read_header (enum message kind, struct bytes message, struct error *err)
 {
-  const unsigned char *at = message.data;
-  if (message.size < MESSAGE_HEADER_SIZE || at[0] != 0xc3 || at[1] != 0x01)
+  uint64_t fingerprint = 0;
+  if (!message_fingerprint (message, &fingerprint))
     {
       (void) error_set (err, ERROR_USER, "not a %s: no Avro single-object header",
                         message_names[kind]);
       return NULL;
     }
-  uint64_t fingerprint = 0;
-  for (int i = 0; i < 8; i++)
-    fingerprint |= (uint64_t) at[2 + i] << (8 * i);
   const struct version *version = by_fingerprint (kind, fingerprint);
   if (version == NULL)
     (void) error_set (err, ERROR_USER,

@@ -73,7 +73,7 @@ finish () {
   exit
 }
 
-if ! step packages tools/install.sh build run image test; then finish; fi
+if ! step packages tools/install.sh build run image test registry python; then finish; fi
 step house tests/house.sh
 for preset in dev plain clang tsan fuzz; do
   step "build-$preset" build $preset
