@@ -23,6 +23,8 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "golden"))
 import make  # noqa: E402
 
+PACKED = {name: value for name, value in make.RECORDS.items() if name != "Claim"} # those are never packed
+
 
 def schema_text(record):
     return (make.SCHEMAS / f"{record}.avsc").read_text()
@@ -78,7 +80,7 @@ def resolved(message, writer, record):
 
 
 def write(client, folder):
-    for record, value in make.RECORDS.items():
+    for record, value in PACKED.items():
         subject = f"peer-{record}-value"
         ours = json.loads(schema_text(record))
         context = SerializationContext(f"peer-{record}", MessageField.VALUE)
@@ -103,7 +105,7 @@ def write(client, folder):
 
 def read(client, folder):
     wrong = 0
-    for record, value in make.RECORDS.items():
+    for record, value in PACKED.items():
         message = (folder / f"{record}.ours").read_bytes()
         magic, number = struct.unpack(">bI", message[:5])
         subject = f"ours-{record}-value"

@@ -109,8 +109,10 @@ send_lease (struct kafka_follower *follower, const struct slice *slice, enum cla
 {
   struct kafka_bus *bus = follower->bus;
   auto_buffer struct buffer payload = { 0 };
+  const struct claims_entry *entry = lease_of (follower, slice);
   const struct claim claim = { .kind = kind,
                                .writer = follower->writer,
+                               .starts = entry == NULL ? 1 : entry->starts + 1,
                                .lease_ms = bus->lease_ms };
   if (codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
