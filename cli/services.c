@@ -132,6 +132,8 @@ SETTER (probe)
 
 static const struct option_spec service_options[] = {
   { 0, "job", NULL, "ID", "only this job, and end with it", GROUP_OTHER, false, set_job },
+  { 0, "lease", NULL, "DURATION", "who is silent for so long is lost; default 30s", GROUP_OTHER,
+    false, set_lease },
   { 0, "parent", NULL, "PID", "end when this process does, leave Ctrl-C to it", GROUP_OTHER, false,
     set_parent },
   { 0 },
@@ -146,8 +148,6 @@ static const struct option_spec worker_options[] = {
     set_oci_runtime },
   { 0, "scratch", NULL, "DIR", "for staging and root file systems", GROUP_OTHER, false,
     set_scratch },
-  { 0, "lease", NULL, "DURATION", "a worker silent for so long is lost; default 30s", GROUP_OTHER,
-    false, set_lease },
   { 0, "drain", NULL, "DURATION", "after SIGTERM; default: as long as it takes", GROUP_OTHER, false,
     set_drain },
   { 0, "backoff", NULL, "DURATION", "before the first retry, default 1s", GROUP_OTHER, false,
@@ -191,6 +191,7 @@ run_producer (int argc, char **argv, struct error *err)
   if (parsed != 0)
     return parsed;
   const struct producer_options options = { .bus_url = args.bus.url,
+                                            .lease_ms = args.worker.lease_ms,
                                             .bus_properties = &args.bus.properties,
                                             .job_id = args.job,
                                             .stop = &stop_flag };
@@ -205,6 +206,7 @@ run_merger (int argc, char **argv, struct error *err)
   if (parsed != 0)
     return parsed;
   const struct merger_options options = { .bus_url = args.bus.url,
+                                          .lease_ms = args.worker.lease_ms,
                                           .bus_properties = &args.bus.properties,
                                           .job_id = args.job,
                                           .stop = &stop_flag };

@@ -210,7 +210,7 @@ fs_write_all (int fd, const void *bytes, size_t n, const char *name, struct erro
 int
 fs_write_file (int dirfd, const char *path, struct bytes content, struct error *err)
 {
-  auto_free char *temporary = xasprintf ("%s.%d.tmp", path, (int) getpid ());
+  auto_free char *temporary = xasprintf ("%s.%d.tmp", path, (int) gettid ());
   auto_fd int fd = openat (dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0)
     return error_errno (err, errno, "%s", temporary);

@@ -277,6 +277,7 @@ merger_run (const struct merger_options *options, struct error *err)
   if (err == NULL)
     err = &ignored;
   const struct bus_options bus_options = { .client = "merger",
+                                           .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);

@@ -11,11 +11,13 @@
 #include "common/strlist.h"
 
 #include <signal.h>
+#include <stdint.h>
 
 struct merger_options
 {
   const char *bus_url;
   const struct strlist *bus_properties; /* bus.h; NULL: none */
+  int64_t lease_ms;                     /* 0: default */
   const char *job_id; /* only this job, return when it is terminal; NULL: all, for ever */
   volatile sig_atomic_t *stop;
 };

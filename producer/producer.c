@@ -48,6 +48,7 @@ int
 producer_run (const struct producer_options *options, struct error *err)
 {
   const struct bus_options bus_options = { .client = "producer",
+                                           .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);

@@ -12,11 +12,13 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct producer_options
 {
   const char *bus_url;
   const struct strlist *bus_properties; /* bus.h; NULL: none */
+  int64_t lease_ms;                     /* 0: default */
   const char *job_id;                   /* only this job, then return; NULL: all, for ever */
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };

@@ -3,33 +3,20 @@
 #include "schemas/codec.h"
 
 #include "common/memory.h"
+#include "schemas/varint.h"
 
 #include <limits.h>
 #include <string.h>
 
 enum
 {
-  VARINT_MAX = 10,           /* bytes of a 64-bit varint */
   PATH_BYTES_MAX = 64 << 10, /* of one atom's path or source */
 };
 
 static char *
-put_long (char *at, int64_t value)
-{
-  uint64_t bits = ((uint64_t) value << 1) ^ (uint64_t) (value >> 63);
-  while (bits > 0x7f)
-    {
-      *at++ = (char) (bits | 0x80);
-      bits >>= 7;
-    }
-  *at++ = (char) bits;
-  return at;
-}
-
-static char *
 put_bytes (char *at, const char *bytes, size_t size)
 {
-  at = put_long (at, (int64_t) size);
+  at = varint_put (at, (int64_t) size);
   memcpy (at, bytes, size);
   return at + size;
 }
@@ -39,11 +26,11 @@ atom_append (struct buffer *list, const struct atom *atom)
 {
   size_t source_size = atom->source == NULL ? 0 : strlen (atom->source);
   char *start = buffer_reserve (list, (size_t) 5 * VARINT_MAX + 1 + atom->path_size + source_size);
-  char *at = put_long (start, atom->volume);
+  char *at = varint_put (start, atom->volume);
   *at++ = atom->folder ? 1 : 0;
-  at = put_long (at, atom->size);
+  at = varint_put (at, atom->size);
   at = put_bytes (at, atom->path, atom->path_size);
-  at = put_long (at, atom->source == NULL ? 0 : 1);
+  at = varint_put (at, atom->source == NULL ? 0 : 1);
   if (atom->source != NULL)
     at = put_bytes (at, atom->source, source_size);
   list->size += (size_t) (at - start);
@@ -67,20 +54,11 @@ atom_cursor_release (struct atom_cursor *cursor)
 static bool
 get_long (struct atom_cursor *cursor, int64_t *value)
 {
-  uint64_t bits = 0;
-  for (unsigned int shift = 0; shift < 7 * VARINT_MAX && cursor->at < cursor->end; shift += 7)
-    {
-      uint64_t byte = (unsigned char) *cursor->at++;
-      if (shift == 63 && byte > 1)
-        return false;
-      bits |= (byte & 0x7f) << shift;
-      if (byte < 0x80)
-        {
-          *value = (int64_t) (bits >> 1) ^ -(int64_t) (bits & 1);
-          return true;
-        }
-    }
-  return false;
+  const char *behind = varint_get (cursor->at, cursor->end, value);
+  if (behind == NULL)
+    return false;
+  cursor->at = behind;
+  return true;
 }
 
 /* A path: no NUL inside, bounded. */

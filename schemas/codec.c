@@ -10,11 +10,6 @@
 #include <pthread.h>
 #include <string.h>
 
-enum
-{
-  HEADER_SIZE = 10, /* C3 01 and the fingerprint */
-};
-
 /* One version of a message's schema. A newer one goes before the older ones of its kind: the first is written. */
 struct version
 {
@@ -88,8 +83,34 @@ codec_fingerprint (enum message kind)
   return current (kind)->fingerprint;
 }
 
-static void
-put_header (uint64_t fingerprint, char header[static HEADER_SIZE])
+const char *
+codec_schema_text (uint64_t fingerprint)
+{
+  (void) pthread_once (&loaded, load);
+  for (size_t i = 0; i < VERSIONS; i++)
+    if (versions[i].fingerprint == fingerprint)
+      return versions[i].text;
+  return NULL;
+}
+
+int
+codec_kind_of (const char *name)
+{
+  (void) pthread_once (&loaded, load);
+  for (size_t i = 0; i < VERSIONS; i++)
+    if (strcmp (avro_schema_name (versions[i].schema), name) == 0)
+      return (int) versions[i].kind;
+  return -1;
+}
+
+const char *
+message_name (enum message kind)
+{
+  return message_names[kind];
+}
+
+void
+message_put_header (uint64_t fingerprint, char header[static MESSAGE_HEADER_SIZE])
 {
   header[0] = (char) 0xc3;
   header[1] = 0x01;
@@ -109,17 +130,17 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
   size_t size = 0;
   bool fits = true;
   if (!record.failed && avro_value_sizeof (&record.value, &size) == 0)
-    fits = size <= MESSAGE_SIZE_MAX - HEADER_SIZE;
+    fits = size <= MESSAGE_SIZE_MAX - MESSAGE_HEADER_SIZE;
   if (!record.failed && fits)
     {
-      char *at = buffer_reserve (out, HEADER_SIZE + size);
-      put_header (version->fingerprint, at);
-      avro_writer_t writer = avro_writer_memory (at + HEADER_SIZE, (int64_t) size);
+      char *at = buffer_reserve (out, MESSAGE_HEADER_SIZE + size);
+      message_put_header (version->fingerprint, at);
+      avro_writer_t writer = avro_writer_memory (at + MESSAGE_HEADER_SIZE, (int64_t) size);
       record.failed = avro_value_write (writer, &record.value) != 0;
       avro_writer_free (writer);
       if (!record.failed)
         {
-          out->size += HEADER_SIZE + size;
+          out->size += MESSAGE_HEADER_SIZE + size;
           out->data[out->size] = '\0';
         }
     }
@@ -133,26 +154,49 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
   return 0;
 }
 
+bool
+message_fingerprint (struct bytes message, uint64_t *fingerprint)
+{
+  const unsigned char *at = message.data;
+  if (message.size < MESSAGE_HEADER_SIZE || at[0] != 0xc3 || at[1] != 0x01)
+    return false;
+  *fingerprint = 0;
+  for (int i = 0; i < 8; i++)
+    *fingerprint |= (uint64_t) at[2 + i] << (8 * i);
+  return true;
+}
+
 /* The schema that MESSAGE was written with, from its header; NULL with ERR. */
 static const struct version *
 read_header (enum message kind, struct bytes message, struct error *err)
 {
-  const unsigned char *at = message.data;
-  if (message.size < HEADER_SIZE || at[0] != 0xc3 || at[1] != 0x01)
+  uint64_t fingerprint = 0;
+  if (!message_fingerprint (message, &fingerprint))
     {
       (void) error_set (err, ERROR_USER, "not a %s: no Avro single-object header",
                         message_names[kind]);
       return NULL;
     }
-  uint64_t fingerprint = 0;
-  for (int i = 0; i < 8; i++)
-    fingerprint |= (uint64_t) at[2 + i] << (8 * i);
   const struct version *version = by_fingerprint (kind, fingerprint);
   if (version == NULL)
     (void) error_set (err, ERROR_USER,
                       "not a %s of a version this program knows (schema fingerprint %016llx)",
                       message_names[kind], (unsigned long long) fingerprint);
   return version;
+}
+
+int
+message_check_header (enum message kind, struct bytes message, struct error *err)
+{
+  if (message.size > MESSAGE_SIZE_MAX)
+    return error_set (err, ERROR_USER, "a %s of %zu bytes: the limit is %zu", message_names[kind],
+                      message.size, MESSAGE_SIZE_MAX);
+  const struct version *version = read_header (kind, message, err);
+  if (version == NULL)
+    return -1;
+  if (version != current (kind))
+    return error_set (err, ERROR_USER, "a %s of an older version", message_names[kind]);
+  return 0;
 }
 
 int
@@ -188,6 +232,7 @@ message_decode (enum message kind, struct bytes message,
   const struct version *version = read_header (kind, message, err);
   if (version == NULL)
     return -1;
-  struct bytes body = { (const char *) message.data + HEADER_SIZE, message.size - HEADER_SIZE };
+  struct bytes body = { (const char *) message.data + MESSAGE_HEADER_SIZE,
+                        message.size - MESSAGE_HEADER_SIZE };
   return message_decode_as (kind, version->schema, version->iface, body, read, into, err);
 }

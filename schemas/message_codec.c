@@ -8,10 +8,16 @@
 #include <strings.h>
 
 static uint32_t
+natural_or (const struct record *record, const char *name, uint32_t absent)
+{
+  int64_t value = record_long (record, name, absent);
+  return value < 0 ? 0 : (uint32_t) value;
+}
+
+static uint32_t
 natural (const struct record *record, const char *name)
 {
-  int64_t value = record_long (record, name, 0);
-  return value < 0 ? 0 : (uint32_t) value;
+  return natural_or (record, name, 0);
 }
 
 static struct bytes
@@ -77,8 +83,8 @@ codec_encode_shard (const struct shard *shard, struct buffer *out, struct error 
   return message_encode (MESSAGE_SHARD, fill_shard, shard, out, err);
 }
 
-static int
-read_shard (const struct record *record, void *into, struct error *err)
+int
+shard_read (const struct record *record, void *into, struct error *err)
 {
   (void) err;
   struct shard *shard = into;
@@ -106,7 +112,7 @@ read_shard (const struct record *record, void *into, struct error *err)
 int
 codec_decode_shard (struct bytes message, struct shard *shard, struct error *err)
 {
-  return message_decode (MESSAGE_SHARD, message, read_shard, shard, err);
+  return message_decode (MESSAGE_SHARD, message, shard_read, shard, err);
 }
 
 /* ---- event ------------------------------------------------------------------------------ */
@@ -298,8 +304,8 @@ codec_encode_control (const struct control *control, struct buffer *out, struct 
   return message_encode (MESSAGE_CONTROL, fill_control, control, out, err);
 }
 
-static int
-read_control (const struct record *record, void *into, struct error *err)
+int
+control_read (const struct record *record, void *into, struct error *err)
 {
   (void) err;
   struct control *control = into;
@@ -315,7 +321,7 @@ read_control (const struct record *record, void *into, struct error *err)
 int
 codec_decode_control (struct bytes message, struct control *control, struct error *err)
 {
-  return message_decode (MESSAGE_CONTROL, message, read_control, control, err);
+  return message_decode (MESSAGE_CONTROL, message, control_read, control, err);
 }
 
 static void
@@ -344,8 +350,8 @@ codec_encode_status (const struct job_status *status, struct buffer *out, struct
   return message_encode (MESSAGE_STATUS, fill_status, status, out, err);
 }
 
-static int
-read_status (const struct record *record, void *into, struct error *err)
+int
+status_read (const struct record *record, void *into, struct error *err)
 {
   (void) err;
   struct job_status *status = into;
@@ -359,7 +365,7 @@ read_status (const struct record *record, void *into, struct error *err)
   status->failed = record_long (record, "failed", 0);
   status->running = record_long (record, "running", 0);
   status->atoms_done = record_long (record, "atoms_done", 0);
-  status->generation = natural (record, "generation");
+  status->generation = natural_or (record, "generation", 1);
   status->closed = natural (record, "closed");
   status->result = record_string (record, "result");
   status->reason = record_string (record, "reason");
@@ -370,73 +376,5 @@ read_status (const struct record *record, void *into, struct error *err)
 int
 codec_decode_status (struct bytes message, struct job_status *status, struct error *err)
 {
-  return message_decode (MESSAGE_STATUS, message, read_status, status, err);
-}
-
-/* ---- claims ----------------------------------------------------------------------------- */
-
-static const char *const claim_names[] = { "unknown", "claim", "release", "settle", "done" };
-
-static const char *
-claim_name (int kind)
-{
-  return claim_names[kind];
-}
-
-static void
-set_optional_bytes (struct record *record, const char *name, const struct buffer *buffer)
-{
-  if (buffer->size == 0)
-    record_set_null (record, name);
-  else
-    record_set_bytes (record, name, buffer_bytes (buffer));
-}
-
-static void
-fill_claim (struct record *record, const void *message)
-{
-  const struct claim *claim = message;
-  record_set_enum (record, "kind", claim_name ((int) claim->kind));
-  record_set_string (record, "writer", claim->writer);
-  record_set_int (record, "starts", (int32_t) claim->starts);
-  record_set_long (record, "lease", claim->lease_ms);
-  record_set_long (record, "position", claim->position);
-  set_optional_bytes (record, "event", &claim->event);
-  set_optional_bytes (record, "retry", &claim->retry);
-}
-
-int
-codec_encode_claim (const struct claim *claim, struct buffer *out, struct error *err)
-{
-  return message_encode (MESSAGE_CLAIM, fill_claim, claim, out, err);
-}
-
-static void
-read_bytes (const struct record *record, const char *name, struct buffer *into)
-{
-  struct bytes bytes = record_bytes (record, name);
-  if (bytes.size > 0)
-    buffer_append (into, bytes.data, bytes.size);
-}
-
-static int
-read_claim (const struct record *record, void *into, struct error *err)
-{
-  (void) err;
-  struct claim *claim = into;
-  int kind = symbol_index (record_enum (record, "kind"), claim_name, CLAIM_DONE + 1);
-  claim->kind = kind < 0 ? CLAIM_UNKNOWN : (enum claim_kind) kind;
-  claim->writer = record_string (record, "writer");
-  claim->starts = natural (record, "starts");
-  claim->lease_ms = record_long (record, "lease", 0);
-  claim->position = record_long (record, "position", 0);
-  read_bytes (record, "event", &claim->event);
-  read_bytes (record, "retry", &claim->retry);
-  return 0;
-}
-
-int
-codec_decode_claim (struct bytes message, struct claim *claim, struct error *err)
-{
-  return message_decode (MESSAGE_CLAIM, message, read_claim, claim, err);
+  return message_decode (MESSAGE_STATUS, message, status_read, status, err);
 }

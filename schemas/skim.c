@@ -63,9 +63,10 @@ skim_text (struct skimmer *skimmer)
 
 static bool skim_value (struct skimmer *skimmer, avro_schema_t schema, int depth);
 
-/* Blocks of items: a count (negative: followed by the block's bytes), the items; a count of 0 ends them. */
+/* Blocks of items: a count (negative: followed by the block's bytes), the items; a count of 0 ends them. Those of
+   a map have a KEY in front. */
 static bool
-skim_array (struct skimmer *skimmer, avro_schema_t items, int depth)
+skim_list (struct skimmer *skimmer, avro_schema_t items, bool key, int depth)
 {
   for (;;)
     {
@@ -80,7 +81,8 @@ skim_array (struct skimmer *skimmer, avro_schema_t items, int depth)
       for (int64_t left = count < 0 ? -count : count; left > 0; left--)
         {
           const unsigned char *before = skimmer->at;
-          if (!skim_value (skimmer, items, depth) || skimmer->at == before)
+          if ((key && !skim_text (skimmer)) || !skim_value (skimmer, items, depth)
+              || skimmer->at == before)
             return false;
         }
     }
@@ -124,12 +126,20 @@ skim_value (struct skimmer *skimmer, avro_schema_t schema, int depth)
              && value < (int64_t) avro_schema_union_size (schema)
              && skim_value (skimmer, avro_schema_union_branch (schema, (int) value), depth + 1);
     case AVRO_ARRAY:
-      return skim_array (skimmer, avro_schema_array_items (schema), depth + 1);
+      return skim_list (skimmer, avro_schema_array_items (schema), false, depth + 1);
+    case AVRO_MAP:
+      return skim_list (skimmer, avro_schema_map_values (schema), true, depth + 1);
+    case AVRO_FLOAT:
+      return skim_raw (skimmer, 4);
+    case AVRO_DOUBLE:
+      return skim_raw (skimmer, 8);
+    case AVRO_FIXED:
+      return skim_raw (skimmer, avro_schema_fixed_size (schema));
     case AVRO_RECORD:
       return skim_record (skimmer, schema, depth + 1);
     case AVRO_LINK:
       return skim_value (skimmer, avro_schema_link_target (schema), depth + 1);
-    default: /* float, double, map, fixed: not in our schemas */
+    default:
       return false;
     }
 }

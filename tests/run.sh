@@ -3,6 +3,7 @@
 #
 #   tests/run.sh             everything; logs in build/logs/
 #
+# One Kafka broker serves all tests that need one; those that hurt brokers start their own.
 # Once each: house rules, gcc and clang without a warning, all tests under ASan and UBSan, faults and kills on a plain build,
 # unit tests under Valgrind, tests of what has threads under TSan, fuzzers for a few seconds.
 set -uo pipefail
@@ -73,7 +74,17 @@ finish () {
   exit
 }
 
-if ! step packages tools/install.sh build run image test; then finish; fi
+# SHOAL_TEST_KAFKA: where the tests' broker listens.
+start_broker () {
+  local said
+  kafka=$(mktemp -d)
+  trap 'deploy/kafka/dev.sh clean --dir "$kafka" >/dev/null 2>&1' EXIT
+  said=$(deploy/kafka/dev.sh start --dir "$kafka") || return
+  export SHOAL_TEST_KAFKA=${said##*kafka://}
+}
+
+if ! step packages tools/install.sh build run image test kafka registry python; then finish; fi
+step broker start_broker
 step house tests/house.sh
 for preset in dev plain clang tsan fuzz; do
   step "build-$preset" build $preset

@@ -125,7 +125,7 @@ bus_settle_wait (struct bus *bus, struct delivery *delivery, const struct event 
       (void) bus_poll (bus, NULL, 0, LOOK_MS);
       outcome = bus_settle (bus, delivery, event, retry, err);
     }
-  return outcome;
+  return outcome == 1 && bus_flush (bus, err) != 0 ? -1 : outcome;
 }
 
 int

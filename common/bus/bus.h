@@ -117,8 +117,9 @@ int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct 
 int bus_keep (struct bus *bus, struct delivery *delivery, struct error *err);
 
 /* Ends the delivery: EVENT and RETRY (may be NULL) are published and the delivery is done, all or nothing.
- * 1, or 0 when it isn't ours any more and nothing was written; or BUS_PENDING: it is under way, to be called
- * again with the same arguments when bus_poll has returned. The caller still frees DELIVERY. */
+ * 1, or 0 when it isn't ours any more and nothing was written; or BUS_PENDING: whether it is ours has to be asked, to
+ * be called again with the same arguments when bus_poll has returned. After 1 it may still be on its way, as what is
+ * published is: bus_flush and bus_close wait for it. The caller still frees DELIVERY. */
 enum
 {
   BUS_PENDING = 2
@@ -127,7 +128,7 @@ enum
 int bus_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
                 const struct shard *retry, struct error *err);
 
-/* The same for a caller with nothing else to do: waits while it is under way. */
+/* The same for a caller with nothing else to do: returns when it is done. */
 int bus_settle_wait (struct bus *bus, struct delivery *delivery, const struct event *event,
                      const struct shard *retry, struct error *err);
 

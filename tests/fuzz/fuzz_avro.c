@@ -53,6 +53,9 @@ turn_message (enum message kind, struct bytes bytes)
     case MESSAGE_STATUS:
       TURN (job_status, auto_job_status, status);
       break;
+    case MESSAGE_CLAIM:
+      TURN (claim, auto_claim, claim);
+      break;
     }
 }
 
@@ -79,9 +82,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   if (size == 0)
     return 0;
-  unsigned int choice = data[0] % (2 * (MESSAGE_STATUS + 1) + 1);
+  unsigned int choice = data[0] % (2 * (MESSAGE_CLAIM + 1) + 1);
   struct bytes rest = { data + 1, size - 1 };
-  if (choice == 2 * (MESSAGE_STATUS + 1))
+  if (choice == 2 * (MESSAGE_CLAIM + 1))
     {
       turn_atoms (rest);
       return 0;

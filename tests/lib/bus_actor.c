@@ -79,9 +79,9 @@ publish (struct part *part, const char *job_id, uint32_t count)
              : 0;
 }
 
-/* How many shards have a final event; events are counted as they come. */
+/* How many shards have a final event; SEEN says which. The same event may come twice. */
 static int
-count_final (struct part *part, uint32_t *final)
+count_final (struct part *part, bool *seen, uint32_t count, uint32_t *final)
 {
   for (;;)
     {
@@ -89,7 +89,11 @@ count_final (struct part *part, uint32_t *final)
       int outcome = follower_next (part->follower, &event, &part->err);
       if (outcome <= 0)
         return outcome;
-      *final += event.kind == EVENT_FINISHED && event.report.final;
+      if (event.kind != EVENT_FINISHED || !event.report.final || event.index >= count
+          || seen[event.index])
+        continue;
+      seen[event.index] = true;
+      (*final)++;
     }
 }
 
@@ -110,11 +114,13 @@ static int
 work (struct part *part, const char *job_id, unsigned int seed, uint32_t count)
 {
   uint32_t final = 0;
+  auto_free bool *seen = xcalloc (count, sizeof *seen);
   part->follower = bus_follow (part->bus, NULL, job_id, &part->err);
   while (part->follower != NULL && final < count)
     {
       int got = bus_take (part->bus, BUS_SHARDS, job_id, &part->delivery, &part->err);
-      if (got < 0 || (got > 0 && work_on (part, &seed) < 0) || count_final (part, &final) < 0)
+      if (got < 0 || (got > 0 && work_on (part, &seed) < 0)
+          || count_final (part, seen, count, &final) < 0)
         return -1;
       if (got == 0 && final < count)
         (void) bus_poll (part->bus, NULL, 0, 50);

@@ -91,6 +91,17 @@ stage_settle_next (struct stage *stage, struct bus *bus, int wanted)
     expect (stage, 1, fixture_settle (bus, delivery, -1, &stage->err));
 }
 
+void
+stage_settle_any (struct stage *stage, struct bus *bus, int count)
+{
+  for (int i = 0; i < count; i++)
+    {
+      auto_delivery struct delivery *delivery = NULL;
+      assert_true (stage_take (stage, bus, &delivery) >= 0);
+      expect (stage, 1, fixture_settle (bus, delivery, -1, &stage->err));
+    }
+}
+
 int
 stage_count_events (struct stage *stage, enum event_kind kind)
 {

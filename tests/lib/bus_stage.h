@@ -49,6 +49,9 @@ int stage_await (struct stage *stage, struct bus *bus, struct delivery **deliver
 /* The next shard must be WANTED (-1: none), and is settled. */
 void stage_settle_next (struct stage *stage, struct bus *bus, int wanted);
 
+/* The next COUNT shards, in any order, are settled. */
+void stage_settle_any (struct stage *stage, struct bus *bus, int count);
+
 /* Events of KIND in the whole log. */
 int stage_count_events (struct stage *stage, enum event_kind kind);
 

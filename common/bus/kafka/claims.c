@@ -149,6 +149,9 @@ apply_claim (const struct claims *claims, struct claims_entry *entry, const stru
   bool ours = is_holder (entry, claim);
   if (!ours && (entry->phase == CLAIMS_SETTLING || !claims_is_open (entry, claims->now)))
     return false;
+  /* Who takes over says so by the number of starts: a claim on what was free, that came late, doesn't. */
+  if (!ours && entry->phase == CLAIMS_HELD && claim->starts <= entry->starts)
+    return false;
   if (!ours)
     {
       become_holder (entry, claim);

@@ -18,7 +18,8 @@ enum claims_phase
   CLAIMS_DONE,
 };
 
-struct parcel; /* a message that is claimed: kafka_work.c */
+struct parcel;  /* a message that is claimed: lot.h */
+struct holding; /* our claim on it: holding.h */
 
 struct claims_entry
 {
@@ -33,6 +34,7 @@ struct claims_entry
   struct buffer event; /* SETTLING: what is to be published */
   struct buffer retry;
   struct parcel *parcels;
+  struct holding *holding;          /* as long as its claim may count */
   TAILQ_ENTRY (claims_entry) links; /* in order of base; only when it isn't -1 */
 };
 

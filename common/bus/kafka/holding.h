@@ -28,6 +28,7 @@ struct holding
   char *job_id;
   int64_t position; /* of the message */
   uint32_t starts;
+  int64_t taken;             /* boot ms */
   int64_t renewed;           /* boot ms at which the claim was last sent */
   int64_t confirmed;         /* … the one that was last read back */
   struct delivery *delivery; /* until it is taken */
@@ -38,6 +39,9 @@ struct holding
 struct holding *holding_new (struct lot *lot, const struct parcel *parcel,
                              enum holding_phase phase);
 void holding_drop (struct kafka_bus *bus, struct holding *holding);
+
+/* Whether an end is on its way: decided or to be, and not acknowledged yet. */
+bool holdings_end (struct kafka_bus *bus);
 
 /* NULL when there is none. */
 struct holding *holding_find (struct kafka_bus *bus, int64_t ticket);

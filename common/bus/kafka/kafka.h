@@ -145,6 +145,7 @@ struct kafka_bus
   struct kafka_work shards;
   struct holdings holdings;
   int64_t next_ticket;
+  int64_t pace_ms; /* how long the caller has a delivery, on average; -1: not known */
   struct scan *scan;
 
   pthread_mutex_t lock; /* of what librdkafka's threads write: */
@@ -237,6 +238,13 @@ cursor_is_at_end (const struct cursor *cursor)
 int64_t cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partition,
                           int64_t time, struct error *err);
 
+/* Fills in what the reader's group committed. */
+rd_kafka_resp_err_t kafka_committed (struct kafka_reader *reader,
+                                     rd_kafka_topic_partition_list_t *list);
+
+/* Whether CODE is of those that pass by themselves: a leader or a coordinator that is just changing. */
+bool kafka_may_pass (rd_kafka_resp_err_t code);
+
 static inline struct bytes
 message_payload (const rd_kafka_message_t *message)
 {
@@ -288,6 +296,9 @@ int kafka_get_status (struct bus *bus, const char *job_id, struct job_status *st
 void work_init (struct kafka_bus *bus);
 void work_release (struct kafka_bus *bus); /* gives back what is held */
 void work_pump (struct kafka_bus *bus);
+
+/* Waits for what was settled to be published. */
+int work_flush (struct kafka_bus *bus, struct error *err);
 int kafka_take (struct bus *bus, enum bus_queue queue, const char *job_id,
                 struct delivery **delivery, struct error *err);
 int kafka_keep (struct bus *bus, struct delivery *delivery, struct error *err);
@@ -308,6 +319,12 @@ struct follower *kafka_follow (struct bus *bus, const char *group, const char *j
                                struct error *err);
 
 /* ---- kafka_plan.c */
+
+/* "JOB/map/1/42/1": under which a shard's message and its claims stand. The caller frees. */
+char *shard_key (const struct shard *shard);
+
+/* The parts of KEY; false when it is no such key. JOB is its first *JOB_SIZE bytes. */
+bool shard_key_parse (const char *key, size_t *job_size, uint32_t *generation, uint32_t *attempt);
 
 int kafka_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
 int kafka_publish_event (struct bus *bus, const struct event *event, struct error *err);

@@ -52,13 +52,17 @@ cursor_is_open (const struct cursor *cursor)
 /* Questions go through the producer's connections: on a reader's they would wait behind its fetches. */
 
 /* A partition that was just made, or whose leader has changed, has no leader for a moment. */
-static bool
-may_pass (rd_kafka_resp_err_t code)
+bool
+kafka_may_pass (rd_kafka_resp_err_t code)
 {
   return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
          || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
          || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__TRANSPORT
-         || code == RD_KAFKA_RESP_ERR__TIMED_OUT;
+         || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
+         || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__WAIT_COORD
+         || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
+         || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
 }
 
 static int
@@ -73,7 +77,7 @@ look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *er
           bus->producer, name, cursor->partition, low, high, left > 1 ? (int) left : 1);
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
-      if (!may_pass (code))
+      if (!kafka_may_pass (code))
         return kafka_error (bus, code, name, err);
       if (clock_boot_ms () + AGAIN_MS >= end)
         return kafka_timeout (bus, name, err);
@@ -210,6 +214,17 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
   return 0;
 }
 
+rd_kafka_resp_err_t
+kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list)
+{
+  for (int64_t end = clock_boot_ms () + QUERY_MS;; kafka_serve (reader->bus, AGAIN_MS))
+    {
+      rd_kafka_resp_err_t code = rd_kafka_committed (reader->handle, list, QUERY_MS);
+      if (!kafka_may_pass (code) || clock_boot_ms () >= end)
+        return code;
+    }
+}
+
 int64_t
 cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partition, int64_t time,
                   struct error *err)
@@ -218,10 +233,15 @@ cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partiti
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
   rd_kafka_topic_partition_t *wanted =
       rd_kafka_topic_partition_list_add (list, bus->names[topic], partition);
-  wanted->offset = time;
-  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (bus->producer, list, QUERY_MS);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-    code = wanted->err;
+  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  for (int64_t end = clock_boot_ms () + QUERY_MS;; kafka_serve (bus, AGAIN_MS))
+    {
+      wanted->offset = time;
+      code = rd_kafka_offsets_for_times (bus->producer, list, QUERY_MS);
+      code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? wanted->err : code;
+      if (!kafka_may_pass (code) || clock_boot_ms () >= end)
+        break;
+    }
   int64_t offset = wanted->offset == RD_KAFKA_OFFSET_END ? INT64_MAX : wanted->offset;
   rd_kafka_topic_partition_list_destroy (list);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)

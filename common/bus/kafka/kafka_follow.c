@@ -11,9 +11,9 @@
 
 enum
 {
-  LOOK_MS = 50,  /* how often the end is asked for while there is nothing */
-  JOIN_MS = 100, /* how often a partition that may be free is tried for */
-  QUERY_MS = 10000,
+  LOOK_MS = 50,        /* how often the end is asked for while there is nothing */
+  CHANCE_MS = 500,     /* for a renewal that was on its way when the lease ran out */
+  JOIN_MS = 100,       /* how often a partition that may be free is tried for */
   PARTITION_BITS = 12, /* of a position */
 };
 
@@ -21,10 +21,11 @@ enum
 struct slice
 {
   struct cursor cursor;
-  char *key;         /* of its lease; NULL without a group */
-  bool held;         /* … and ours, or there is no group */
-  int64_t begun;     /* offset it was opened at */
-  int64_t delivered; /* offset behind the last event that was delivered */
+  char *key;          /* of its lease; NULL without a group */
+  bool held;          /* … and ours, or there is no group */
+  int64_t free_since; /* boot ms at which its lease was first seen to have run out; 0: not */
+  int64_t begun;      /* offset it was opened at */
+  int64_t delivered;  /* offset behind the last event that was delivered */
 };
 
 struct kafka_follower
@@ -81,17 +82,25 @@ is_ours (struct kafka_follower *follower, const struct slice *slice)
          && strcmp (entry->holder, follower->writer) == 0;
 }
 
-/* Whether it is worth trying: by our clock the lease ran out. While brokers were away nobody could renew. */
+/* Whether it is worth trying: it was given back, or the lease has run out by our clock for so long that a renewal that was on its way would
+ * have come. While brokers were away nobody could renew. */
 static bool
-seems_free (struct kafka_follower *follower, const struct slice *slice)
+seems_free (struct kafka_follower *follower, struct slice *slice)
 {
   struct kafka_bus *bus = follower->bus;
   const struct claims_entry *entry = lease_of (follower, slice);
   if (entry == NULL || entry->phase == CLAIMS_FREE)
     return true;
+  int64_t now = clock_boot_ms ();
   int64_t trouble = kafka_trouble_at (bus);
-  return clock_wall_ms () >= entry->expires
-         && (trouble == 0 || clock_boot_ms () >= trouble + bus->lease_ms / 2);
+  if (clock_wall_ms () < entry->expires || (trouble != 0 && now < trouble + bus->lease_ms / 2))
+    {
+      slice->free_since = 0;
+      return false;
+    }
+  if (slice->free_since == 0)
+    slice->free_since = leases_sync (bus, NULL) == 0 ? now : 0;
+  return slice->free_since != 0 && now - slice->free_since >= CHANCE_MS;
 }
 
 static int
@@ -100,8 +109,10 @@ send_lease (struct kafka_follower *follower, const struct slice *slice, enum cla
 {
   struct kafka_bus *bus = follower->bus;
   auto_buffer struct buffer payload = { 0 };
+  const struct claims_entry *entry = lease_of (follower, slice);
   const struct claim claim = { .kind = kind,
                                .writer = follower->writer,
+                               .starts = entry == NULL ? 1 : entry->starts + 1,
                                .lease_ms = bus->lease_ms };
   if (codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
@@ -134,7 +145,7 @@ read_committed (struct kafka_follower *follower, int32_t partition, int64_t *off
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
   const rd_kafka_topic_partition_t *element =
       rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_EVENTS], partition);
-  rd_kafka_resp_err_t code = rd_kafka_committed (follower->reader->handle, list, QUERY_MS);
+  rd_kafka_resp_err_t code = kafka_committed (follower->reader, list);
   *offset = element->offset < 0 ? FROM_START : element->offset;
   rd_kafka_topic_partition_list_destroy (list);
   return code == RD_KAFKA_RESP_ERR_NO_ERROR
@@ -179,7 +190,7 @@ join (struct kafka_follower *follower, struct error *err)
   int tried = 0;
   for (int32_t i = 0; i < follower->count; i++)
     {
-      const struct slice *slice = &follower->slices[i];
+      struct slice *slice = &follower->slices[i];
       if (slice->held || !seems_free (follower, slice))
         continue;
       tried++;

@@ -39,6 +39,16 @@ work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind ki
 
 /* ---- holdings --------------------------------------------------------------------------- */
 
+bool
+holdings_end (struct kafka_bus *bus)
+{
+  const struct holding *holding = NULL;
+  TAILQ_FOREACH (holding, &bus->holdings, links)
+  if (holding->phase == HOLDING_SETTLING || holding->phase == HOLDING_PUBLISHING)
+    return true;
+  return false;
+}
+
 struct holding *
 holding_find (struct kafka_bus *bus, int64_t ticket)
 {
@@ -49,21 +59,13 @@ holding_find (struct kafka_bus *bus, int64_t ticket)
   return NULL;
 }
 
-static struct holding *
-holding_of (const struct lot *lot, const char *key)
+/* From SETTLED on the log has nothing more to say about it. */
+static void
+set_phase (struct holding *holding, enum holding_phase phase)
 {
-  struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &lot->work->bus->holdings, links)
-  if (holding->lot == lot && holding->phase < HOLDING_SETTLED
-      && strcmp (holding->entry->key, key) == 0)
-    return holding;
-  return NULL;
-}
-
-bool
-work_holds (const struct lot *lot, const char *key)
-{
-  return holding_of (lot, key) != NULL;
+  holding->phase = phase;
+  if (phase >= HOLDING_SETTLED && holding->entry->holding == holding)
+    holding->entry->holding = NULL;
 }
 
 struct holding *
@@ -73,6 +75,7 @@ holding_new (struct lot *lot, const struct parcel *parcel, enum holding_phase ph
   holding->lot = lot;
   holding->phase = phase;
   holding->entry = parcel->entry;
+  parcel->entry->holding = holding;
   holding->job_id = xstrdup (parcel->job_id);
   holding->position = parcel->offset;
   holding->renewed = clock_boot_ms ();
@@ -84,6 +87,8 @@ holding_new (struct lot *lot, const struct parcel *parcel, enum holding_phase ph
 void
 holding_drop (struct kafka_bus *bus, struct holding *holding)
 {
+  if (holding->phase < HOLDING_SETTLED)
+    set_phase (holding, HOLDING_LOST);
   TAILQ_REMOVE (&bus->holdings, holding, links);
   delivery_free (holding->delivery);
   free (holding->job_id);
@@ -97,13 +102,26 @@ lose (struct kafka_bus *bus, struct holding *holding)
   struct claims_entry *entry = holding->entry;
   bool unknown =
       holding->ticket == 0 || holding->phase == HOLDING_CLAIMING || holding->phase == HOLDING_READY;
-  holding->phase = HOLDING_LOST;
+  set_phase (holding, HOLDING_LOST);
   if (unknown)
     holding_drop (bus, holding);
   lot_entry_changed (entry);
 }
 
 /* ---- publishing an end ------------------------------------------------------------------ */
+
+/* To the partition of the message itself, wherever a new one would go. */
+static int
+send_retry (struct kafka_bus *bus, struct holding *holding, struct error *err)
+{
+  const struct buffer *payload = &holding->entry->retry;
+  auto_shard struct shard retry = { 0 };
+  if (codec_decode_shard (buffer_bytes (payload), &retry, err) != 0)
+    return -1;
+  auto_free char *key = shard_key (&retry);
+  return kafka_send (bus, TOPIC_SHARDS, holding->lot->partition, key, payload, &holding->receipt,
+                     err);
+}
 
 /* The event and the retry that the claims log has for HOLDING. The log owns them, so that anybody can do this over. */
 static void
@@ -119,8 +137,7 @@ publish_end (struct kafka_bus *bus, struct holding *holding)
         kafka_send (bus, TOPIC_EVENTS, kafka_partition_of_job (bus, TOPIC_EVENTS, holding->job_id),
                     holding->job_id, &entry->event, &holding->receipt, &err);
   if (outcome == 0 && entry->retry.size > 0)
-    outcome = kafka_send (bus, TOPIC_SHARDS, holding->lot->partition, entry->key, &entry->retry,
-                          &holding->receipt, &err);
+    outcome = send_retry (bus, holding, &err);
   if (outcome == 0)
     return;
   holding->receipt.failed++;
@@ -143,7 +160,7 @@ holdings_look (struct kafka_bus *bus)
           continue;
         }
       work_note (holding->lot, holding->entry, CLAIM_DONE);
-      holding->phase = HOLDING_SETTLED;
+      set_phase (holding, HOLDING_SETTLED);
       if (holding->ticket == 0)
         holding_drop (bus, holding);
     }
@@ -192,11 +209,19 @@ on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
     return;
   if (entry->phase != CLAIMS_HELD || !is_ours (bus, entry))
     {
+      lot->contested = clock_boot_ms ();
       lose (bus, holding);
       return;
     }
-  holding->phase = HOLDING_READY;
   holding->starts = entry->starts;
+  /* A claim that was on its way for so long may end any moment: nothing starts by it before it is renewed. */
+  if (clock_boot_ms () - holding->renewed > bus->lease_ms / 3 && !bus->resting)
+    {
+      holding->renewed = clock_boot_ms ();
+      work_note (lot, entry, CLAIM_CLAIM);
+      return;
+    }
+  holding->phase = HOLDING_READY;
   if (bus->resting)
     {
       work_note (lot, entry, CLAIM_RELEASE);
@@ -223,7 +248,7 @@ on_others_claim (struct kafka_bus *bus, struct holding *holding, const struct cl
     lose (bus, holding);
   else if (holding->phase == HOLDING_PUBLISHING && entry->phase == CLAIMS_DONE)
     {
-      holding->phase = HOLDING_SETTLED; /* somebody did it over */
+      set_phase (holding, HOLDING_SETTLED); /* somebody did it over */
       if (holding->ticket == 0)
         holding_drop (bus, holding);
     }
@@ -236,7 +261,7 @@ work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim
   if (lot == NULL)
     return;
   bool own = strcmp (claim->writer, bus->writer) == 0;
-  struct holding *holding = holding_of (lot, entry->key);
+  struct holding *holding = entry->holding;
   if (own && verdict == CLAIMS_TOO_LATE)
     work_note (lot, entry, CLAIM_DONE); /* our record may hide the one that says so */
   if (own && claim->kind == CLAIM_CLAIM)

@@ -16,6 +16,8 @@ enum
   AT_A_TIME = 1000,
   REMEMBERED_MAX = 100000, /* settled keys of a lot, beyond those it still needs */
   DELAY_MAX_MS = 86400000, /* a wall clock that jumped can't hold a retry for longer */
+  TICK_MS = 100,           /* between two of our ticks */
+  CHANCE_MS = 500,         /* for a renewal that was on its way when the lease ran out */
   PATIENCE_MS = 50,        /* before a lease that should have run out is looked at again */
 };
 
@@ -62,17 +64,61 @@ parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at)
     }
 }
 
-/* When another's lease will have run out, on the boot clock. While brokers were away nobody could renew, so some time is given
- * after that. */
-static int64_t
-end_of_lease (const struct lot *lot, const struct claims_entry *entry)
+/* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
+static void
+tick (struct lot *lot)
 {
   struct kafka_bus *bus = lot->work->bus;
+  auto_buffer struct buffer payload = { 0 };
+  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = bus->writer };
+  int64_t now = clock_boot_ms ();
+  if (now - lot->ticked < TICK_MS)
+    return;
+  lot->ticked = now;
+  if (codec_encode_claim (&claim, &payload, NULL) == 0)
+    (void) kafka_send (bus, lot_claims_topic (lot), lot_claims_partition (lot), "tick", &payload,
+                       &bus->quiet, NULL);
+}
+
+/* When another's claim on PARCEL is void, on the boot clock; INT64_MAX: not known, to be looked at again. By our clock it is only guessed when to ask;
+ * the log's own clock must say so. Who was cut off together with us, or stood still with the broker, must get his chance to renew. */
+static int64_t
+end_of_lease (struct parcel *parcel)
+{
+  struct lot *lot = parcel->lot;
+  const struct claims_entry *entry = parcel->entry;
   int64_t now = clock_boot_ms ();
   int64_t left = entry->expires - (clock_wall_ms () + lot->skew);
-  int64_t end = now + (left > 0 ? left : 0);
-  int64_t trouble = kafka_trouble_at (bus);
-  return trouble != 0 && trouble + bus->lease_ms / 2 > end ? trouble + bus->lease_ms / 2 : end;
+  if (claims_now (lot->claims) < entry->expires)
+    {
+      if (left > 0)
+        return now + left;
+      tick (lot);
+      return INT64_MAX;
+    }
+  if (parcel->expired != entry->expires)
+    {
+      parcel->expired = entry->expires;
+      parcel->expired_at = now;
+    }
+  int64_t trouble = kafka_trouble_at (lot->work->bus);
+  int64_t settled = trouble == 0 ? 0 : trouble + lot->work->bus->lease_ms / 2;
+  int64_t chance = parcel->expired_at + CHANCE_MS;
+  return settled > chance ? settled : chance;
+}
+
+/* Whether PARCEL must wait for another's lease. */
+static bool
+waits_for_lease (struct parcel *parcel)
+{
+  if (parcel->entry->phase == CLAIMS_FREE)
+    return false;
+  int64_t now = clock_boot_ms ();
+  int64_t end = end_of_lease (parcel);
+  if (end <= now)
+    return false;
+  parcel_set (parcel, PARCEL_WAITING, end == INT64_MAX ? now + PATIENCE_MS : end);
+  return true;
 }
 
 void
@@ -84,10 +130,10 @@ parcel_update (struct parcel *parcel)
     return;
   if (entry->phase == CLAIMS_DONE)
     parcel_set (parcel, PARCEL_SETTLED, 0);
-  else if (work_holds (parcel->lot, entry->key))
+  else if (entry->holding != NULL)
     parcel_set (parcel, PARCEL_OURS, 0);
-  else if (entry->phase != CLAIMS_FREE && end_of_lease (parcel->lot, entry) > now)
-    parcel_set (parcel, PARCEL_WAITING, end_of_lease (parcel->lot, entry));
+  else if (waits_for_lease (parcel))
+    return;
   else if (parcel->due > now)
     parcel_set (parcel, PARCEL_WAITING, parcel->due);
   else if (entry->phase == CLAIMS_SETTLING)
@@ -170,14 +216,6 @@ lot_candidate (struct lot *lot, const char *job_id)
 
 /* ---- messages --------------------------------------------------------------------------- */
 
-/* The key under which a shard is claimed. The caller frees. */
-static char *
-shard_key (const struct shard *shard)
-{
-  return xasprintf ("%s/%s/%u/%u/%u", shard->job_id, shard->kind == SHARD_REDUCE ? "reduce" : "map",
-                    shard->generation, shard->index, shard->attempt);
-}
-
 /* How long a retry waits: by our clock, but never longer than its writer meant at writing. */
 static int64_t
 due_time (const struct shard *shard, const rd_kafka_message_t *message)
@@ -211,16 +249,27 @@ send_dead (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_me
 }
 
 static int
-decode (struct lot *lot, const rd_kafka_message_t *message, struct parcel *parcel, char **key,
-        struct error *err)
+read_job (const rd_kafka_message_t *message, struct parcel *parcel, char **key, struct error *err)
 {
-  if (lot->work->queue == BUS_JOBS)
+  auto_job struct job job = { 0 };
+  if (codec_decode_job (message_payload (message), &job, err) != 0)
+    return -1;
+  *key = xasprintf ("job/%s", job.id);
+  parcel->job_id = take (&job.id);
+  return 0;
+}
+
+/* A first attempt's key says all there is to know before it is taken. */
+static int
+read_shard (const rd_kafka_message_t *message, struct parcel *parcel, char **key, struct error *err)
+{
+  auto_free char *given = message_key (message);
+  uint32_t attempt = 0;
+  size_t job_size = 0;
+  if (shard_key_parse (given, &job_size, &parcel->generation, &attempt) && attempt == 1)
     {
-      auto_job struct job job = { 0 };
-      if (codec_decode_job (message_payload (message), &job, err) != 0)
-        return -1;
-      *key = xasprintf ("job/%s", job.id);
-      parcel->job_id = take (&job.id);
+      parcel->job_id = xstrndup (given, job_size);
+      *key = take (&given);
       return 0;
     }
   auto_shard struct shard shard = { 0 };
@@ -239,7 +288,9 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   auto_free char *key = NULL;
   struct error err = ERROR_INIT;
   struct parcel *parcel = xcalloc (1, sizeof *parcel);
-  if (decode (lot, message, parcel, &key, &err) != 0)
+  int read = lot->work->queue == BUS_JOBS ? read_job (message, parcel, &key, &err)
+                                          : read_shard (message, parcel, &key, &err);
+  if (read != 0)
     {
       send_dead (lot->work->bus, &lot->messages, message, &err);
       free (parcel);

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "schemas/codec.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum
@@ -23,15 +24,47 @@ partition_for (const struct kafka_bus *bus, const struct shard *shard)
   return (int32_t) (shard->index % (uint32_t) bus->partitions[TOPIC_SHARDS]);
 }
 
+char *
+shard_key (const struct shard *shard)
+{
+  return xasprintf ("%s/%s/%u/%u/%u", shard->job_id, shard->kind == SHARD_REDUCE ? "reduce" : "map",
+                    shard->generation, shard->index, shard->attempt);
+}
+
+bool
+shard_key_parse (const char *key, size_t *job_size, uint32_t *generation, uint32_t *attempt)
+{
+  enum
+  {
+    SLASHES = 4
+  };
+  const char *at = key + strlen (key);
+  for (int slashes = 0; slashes < SLASHES; slashes++)
+    {
+      do
+        if (at-- == key)
+          return false;
+      while (*at != '/');
+    }
+  uint32_t index = 0;
+  char kind[8] = "";
+  char rest = '\0';
+  *job_size = (size_t) (at - key);
+  return *job_size > 0
+         && sscanf (at, "/%7[a-z]/%u/%u/%u%c", kind, generation, &index, attempt, &rest) == 4
+         && (strcmp (kind, "map") == 0 || strcmp (kind, "reduce") == 0);
+}
+
 int
 kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
+  auto_free char *key = shard_key (shard);
   if (codec_encode_shard (shard, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, TOPIC_SHARDS, partition_for (bus, shard), shard->job_id, &payload,
-                     &bus->published, err);
+  return kafka_send (bus, TOPIC_SHARDS, partition_for (bus, shard), key, &payload, &bus->published,
+                     err);
 }
 
 int
@@ -49,7 +82,7 @@ int
 kafka_flush (struct bus *base, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  return kafka_await (bus, &bus->published, "publishing", err);
+  return work_flush (bus, err) != 0 ? -1 : kafka_await (bus, &bus->published, "publishing", err);
 }
 
 /* ---- finding shards again --------------------------------------------------------------- */
@@ -134,7 +167,8 @@ note_shard (struct scan *scan, const rd_kafka_message_t *message)
 {
   auto_shard struct shard shard = { 0 };
   size_t length = strlen (scan->job_id);
-  if (message->key_len != length || memcmp (message->key, scan->job_id, length) != 0
+  if (message->key_len <= length || memcmp (message->key, scan->job_id, length) != 0
+      || ((const char *) message->key)[length] != '/'
       || codec_decode_shard (message_payload (message), &shard, NULL) != 0
       || shard.kind != SHARD_MAP || shard.generation != 1 || shard.attempt != 1)
     return;

@@ -2,6 +2,7 @@
 #include "common/bus/kafka/kafka.h"
 #include "common/bus/kafka/topics.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 
 #include <string.h>
@@ -257,6 +258,34 @@ read_results (struct admin *admin, rd_kafka_event_t *event, bool created, struct
   return 0;
 }
 
+static bool
+all_are_known (const struct admin *admin, const struct rd_kafka_metadata *metadata)
+{
+  for (int i = 0; i < TOPICS; i++)
+    if (partitions_of (metadata, admin->bus.names[i]) == 0)
+      return false;
+  return true;
+}
+
+/* Brokers hear of new topics one after the other. */
+static int
+await_topics (struct admin *admin, struct error *err)
+{
+  for (int64_t end = clock_boot_ms () + ADMIN_MS;;)
+    {
+      const struct rd_kafka_metadata *metadata = NULL;
+      if (ask (&admin->bus, ADMIN_MS, &metadata, err) != 0)
+        return -1;
+      bool known = all_are_known (admin, metadata);
+      rd_kafka_metadata_destroy (metadata);
+      if (known)
+        return 0;
+      if (clock_boot_ms () >= end)
+        return kafka_timeout (&admin->bus, "creating topics", err);
+      kafka_serve (&admin->bus, 20);
+    }
+}
+
 static int
 create_missing (struct admin *admin, struct error *err)
 {
@@ -289,7 +318,7 @@ create_missing (struct admin *admin, struct error *err)
     return -1;
   int outcome = read_results (admin, event, true, err);
   rd_kafka_event_destroy (event);
-  return outcome;
+  return outcome != 0 ? -1 : await_topics (admin, err);
 }
 
 /* Claims first: a shard's message must find its claims' partition. */

@@ -7,6 +7,7 @@
 #include "schemas/codec.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 enum
 {
@@ -14,14 +15,21 @@ enum
   LOOK_MS = 20,          /* how often waiting parcels are looked at */
   PARTITIONS_MS = 30000, /* how often new partitions are looked for */
   CLOSE_MS = 5000,
+  FLUSH_MS = 60000,
+  CONTESTED_MS = 1000,
+  AHEAD_MS = 100, /* shards that take less are claimed ahead */
+  PACE_OF = 8,    /* the average is over about so many */
   QUERY_MS = 10000,
 };
 void
 work_init (struct kafka_bus *bus)
 {
   TAILQ_INIT (&bus->holdings);
+  bus->pace_ms = -1;
+  uint16_t turn = 0; /* workers begin at different lots */
+  (void) getrandom (&turn, sizeof turn, 0);
   bus->jobs = (struct kafka_work){ .bus = bus, .queue = BUS_JOBS };
-  bus->shards = (struct kafka_work){ .bus = bus, .queue = BUS_SHARDS };
+  bus->shards = (struct kafka_work){ .bus = bus, .queue = BUS_SHARDS, .turn = turn };
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
@@ -34,7 +42,7 @@ read_committed (struct kafka_bus *bus, int first, struct error *err)
       rd_kafka_topic_partition_list_new (bus->partitions[TOPIC_SHARDS]);
   for (int32_t i = first; i < bus->partitions[TOPIC_SHARDS]; i++)
     (void) rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_SHARDS], i);
-  rd_kafka_resp_err_t code = rd_kafka_committed (bus->work_reader->handle, list, QUERY_MS);
+  rd_kafka_resp_err_t code = kafka_committed (bus->work_reader, list);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     return list;
   rd_kafka_topic_partition_list_destroy (list);
@@ -176,6 +184,14 @@ work_pump (struct kafka_bus *bus)
 
 /* ---- taking ----------------------------------------------------------------------------- */
 
+/* Where shards take no longer than their claims do, the next ones are claimed while these run. What takes longer is left to
+ * whoever is free first. */
+static int
+ahead (const struct kafka_bus *bus)
+{
+  return bus->pace_ms >= 0 && bus->pace_ms < AHEAD_MS ? bus->slots : 0;
+}
+
 /* How many more shards are to be claimed: as many as the caller can hold beyond what it has and what is on its way; one at
  * least when it asks and there is nothing. */
 static int
@@ -189,8 +205,18 @@ wanted (struct kafka_bus *bus)
     coming += holding->phase < HOLDING_TAKEN;
     taken += holding->phase == HOLDING_TAKEN;
   }
-  int more = bus->slots - taken - coming;
+  int more = bus->slots + ahead (bus) - taken - coming;
   return more <= 0 && coming == 0 ? 1 : more;
+}
+
+/* The key was believed until now. */
+static int
+check_key (const struct shard *shard, const char *key, struct error *err)
+{
+  auto_free char *true_key = shard_key (shard);
+  return strcmp (true_key, key) == 0
+             ? 0
+             : error_set (err, ERROR_USER, "the message under this key is %s", true_key);
 }
 
 static int
@@ -202,7 +228,8 @@ make_delivery (struct kafka_bus *bus, struct holding *holding, const struct parc
   delivery->ticket = holding->ticket;
   delivery->job = xcalloc (1, sizeof *delivery->job);
   if (delivery->queue == BUS_SHARDS
-      && codec_decode_shard (buffer_bytes (&parcel->payload), &delivery->shard, err) != 0)
+      && (codec_decode_shard (buffer_bytes (&parcel->payload), &delivery->shard, err) != 0
+          || check_key (&delivery->shard, parcel->entry->key, err) != 0))
     return -1;
   int found = kafka_get_job (&bus->bus, parcel->job_id, delivery->job, err);
   if (found < 0)
@@ -245,18 +272,24 @@ start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
   return 0;
 }
 
+/* The lots in turn. Those where another was faster lately are left to him as long as there is work elsewhere: so workers part company
+ * without talking about it. */
 static struct parcel *
 next_candidate (struct kafka_work *work, const char *job_id)
 {
-  for (int i = 0; i < work->lot_count; i++)
-    {
-      int at = (work->turn + i) % work->lot_count;
-      struct parcel *parcel = lot_candidate (work->lots[at], job_id);
-      if (parcel == NULL)
-        continue;
-      work->turn = at + 1;
-      return parcel;
-    }
+  int64_t recently = clock_boot_ms () - CONTESTED_MS;
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < work->lot_count; i++)
+      {
+        int at = (work->turn + i) % work->lot_count;
+        struct lot *lot = work->lots[at];
+        bool contested = lot->contested != 0 && lot->contested > recently;
+        struct parcel *parcel = contested == (pass == 1) ? lot_candidate (lot, job_id) : NULL;
+        if (parcel == NULL)
+          continue;
+        work->turn = at + 1;
+        return parcel;
+      }
   return NULL;
 }
 
@@ -301,6 +334,7 @@ kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct d
   if (ready == NULL)
     return 0;
   ready->phase = HOLDING_TAKEN;
+  ready->taken = clock_boot_ms ();
   ready->delivery->starts = ready->starts;
   *delivery = take (&ready->delivery);
   return 1;
@@ -335,6 +369,12 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
   return 1;
 }
 
+static void
+note_pace (struct kafka_bus *bus, int64_t ms)
+{
+  bus->pace_ms = bus->pace_ms < 0 ? ms : bus->pace_ms + (ms - bus->pace_ms) / PACE_OF;
+}
+
 static int
 begin_settle (struct holding *holding, const struct event *event, const struct shard *retry,
               struct error *err)
@@ -353,7 +393,15 @@ begin_settle (struct holding *holding, const struct event *event, const struct s
   if (outcome != 0)
     return -1;
   holding->phase = HOLDING_SETTLING;
-  return BUS_PENDING;
+  note_pace (holding->lot->work->bus, clock_boot_ms () - holding->taken);
+  return 0;
+}
+
+/* Whether a claim of ours that counted is so young that nobody can have taken over. */
+static bool
+is_sure (const struct holding *holding)
+{
+  return clock_boot_ms () - holding->confirmed < holding->lot->work->bus->lease_ms / 2;
 }
 
 int
@@ -361,14 +409,24 @@ kafka_settle (struct bus *base, struct delivery *delivery, const struct event *e
               const struct shard *retry, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  kafka_serve (bus, 0);
-  leases_pump (bus);
-  work_pump (bus);
   struct holding *holding = holding_find (bus, delivery->ticket);
+  if (holding != NULL && !(holding->phase == HOLDING_TAKEN && is_sure (holding)))
+    {
+      kafka_serve (bus, 0);
+      leases_pump (bus);
+      work_pump (bus);
+      holding = holding_find (bus, delivery->ticket);
+    }
   if (holding == NULL)
     return 0;
   if (holding->phase == HOLDING_TAKEN)
-    return begin_settle (holding, event, retry, err);
+    {
+      bool sure = is_sure (holding);
+      if (begin_settle (holding, event, retry, err) != 0)
+        return -1;
+      holding->ticket = sure ? 0 : holding->ticket; /* without one it goes its way alone */
+      return sure ? 1 : BUS_PENDING;
+    }
   if (holding->phase != HOLDING_SETTLED && holding->phase != HOLDING_LOST)
     return BUS_PENDING;
   int outcome = holding->phase == HOLDING_SETTLED;
@@ -410,16 +468,6 @@ kafka_rest (struct bus *base)
     }
 }
 
-static bool
-is_publishing (struct kafka_bus *bus)
-{
-  const struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-  if (holding->phase == HOLDING_SETTLING || holding->phase == HOLDING_PUBLISHING)
-    return true;
-  return false;
-}
-
 /* Ends the lease of what the caller has, whose start counts, and of claims that may still count. */
 static void
 let_go (struct kafka_bus *bus)
@@ -437,13 +485,27 @@ let_go (struct kafka_bus *bus)
     }
 }
 
+int
+work_flush (struct kafka_bus *bus, struct error *err)
+{
+  for (int64_t end = clock_boot_ms () + FLUSH_MS; holdings_end (bus);)
+    {
+      if (clock_boot_ms () >= end)
+        return kafka_timeout (bus, "settling", err);
+      kafka_serve (bus, 1);
+      leases_pump (bus);
+      work_pump (bus);
+    }
+  return 0;
+}
+
 void
 work_release (struct kafka_bus *bus)
 {
   if (bus->work_reader == NULL)
     return;
   kafka_rest (&bus->bus);
-  for (int64_t end = clock_boot_ms () + CLOSE_MS; is_publishing (bus) && clock_boot_ms () < end;)
+  for (int64_t end = clock_boot_ms () + CLOSE_MS; holdings_end (bus) && clock_boot_ms () < end;)
     {
       kafka_serve (bus, 5);
       leases_pump (bus);

@@ -26,8 +26,10 @@ struct parcel
   struct parcel *twin; /* the same thing published again */
   int64_t offset;
   enum parcel_state state;
-  int64_t due;     /* boot ms; 0: at once */
-  int64_t look_at; /* boot ms */
+  int64_t due;        /* boot ms; 0: at once */
+  int64_t look_at;    /* boot ms */
+  int64_t expired;    /* another's lease that was seen to have run out, on the log's clock … */
+  int64_t expired_at; /* … and when that was seen, boot ms */
   char *job_id;
   uint32_t generation;
   struct buffer payload;
@@ -51,7 +53,9 @@ struct lot
   size_t count; /* parcels */
   size_t unsettled;
   size_t bytes;
-  int64_t skew; /* the broker's clock minus ours, by our own records, ms */
+  int64_t ticked;    /* boot ms */
+  int64_t contested; /* boot ms at which another was faster than we; 0: never */
+  int64_t skew;      /* the broker's clock minus ours, by our own records, ms */
   int64_t committed;
 };
 
@@ -89,9 +93,6 @@ int32_t lot_claims_partition (const struct lot *lot);
 
 void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
                     struct claims_entry *entry, enum claims_verdict verdict);
-
-/* Whether a holding of ours has KEY in the claims of LOT. */
-bool work_holds (const struct lot *lot, const char *key);
 
 /* Somebody decided how PARCEL ended and died before all was published. */
 void work_redo (struct parcel *parcel);

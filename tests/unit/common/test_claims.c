@@ -21,15 +21,24 @@ enum
 
 /* One record for KEY into CLAIMS at time T; its offset is T too. */
 static enum claims_verdict
-put (struct claims *claims, const char *key, enum claim_kind kind, const char *writer, int64_t t,
-     struct claims_entry **entry)
+put_start (struct claims *claims, const char *key, enum claim_kind kind, const char *writer,
+           uint32_t starts, int64_t t, struct claims_entry **entry)
 {
   auto_claim struct claim claim = {
-    .kind = kind, .writer = xstrdup (writer), .starts = 1, .lease_ms = LEASE, .position = 7
+    .kind = kind, .writer = xstrdup (writer), .starts = starts, .lease_ms = LEASE, .position = 7
   };
   if (kind == CLAIM_SETTLE)
     buffer_printf (&claim.event, "end by %s", writer);
   return claims_apply (claims, key, &claim, t, t, entry);
+}
+
+/* The same by one who has read all before it. */
+static enum claims_verdict
+put (struct claims *claims, const char *key, enum claim_kind kind, const char *writer, int64_t t,
+     struct claims_entry **entry)
+{
+  const struct claims_entry *known = claims_find (claims, key);
+  return put_start (claims, key, kind, writer, known == NULL ? 1 : known->starts + 1, t, entry);
 }
 
 /* ---- rules ------------------------------------------------------------------------------ */
@@ -50,6 +59,23 @@ the_first_claim_counts_and_the_second_waits_for_the_lease (void **state)
   assert_int_equal (put (claims, "k", CLAIM_CLAIM, "b", 900 + LEASE, &entry), CLAIMS_COUNTED);
   assert_string_equal (entry->holder, "b");
   assert_int_equal (entry->starts, 2);
+  claims_free (claims);
+}
+
+/* Two see it free, one is faster; the other's record comes when the lease has run out. */
+static void
+a_claim_that_comes_late_takes_nothing_over (void **state)
+{
+  (void) state;
+  struct claims *claims = claims_new (LEASE);
+  struct claims_entry *entry = NULL;
+  (void) put (claims, "k", CLAIM_CLAIM, "a", 1, &entry);
+  assert_int_equal (put_start (claims, "k", CLAIM_CLAIM, "b", 1, 5 * LEASE, &entry),
+                    CLAIMS_IGNORED);
+  assert_string_equal (entry->holder, "a");
+  assert_int_equal (put_start (claims, "k", CLAIM_CLAIM, "b", 2, 6 * LEASE, &entry),
+                    CLAIMS_COUNTED);
+  assert_string_equal (entry->holder, "b");
   claims_free (claims);
 }
 
@@ -139,6 +165,7 @@ struct record
   int key;
   enum claim_kind kind;
   int writer;
+  uint32_t starts;
   bool gone; /* compacted away */
 };
 
@@ -163,7 +190,7 @@ apply_record (struct claims *claims, const struct record *record, int64_t offset
   (void) snprintf (writer, sizeof writer, "w%d", record->writer);
   auto_claim struct claim claim = { .kind = record->kind,
                                     .writer = xstrdup (writer),
-                                    .starts = 1,
+                                    .starts = record->starts,
                                     .lease_ms = LEASE,
                                     .position = record->key };
   (void) claims_apply (claims, key, &claim, offset, record->time, entry);
@@ -176,9 +203,17 @@ append (struct history *history, int key, enum claim_kind kind, int writer)
     return;
   struct claims_entry *entry = NULL;
   struct record *record = &history->records[history->count];
-  *record = (struct record){ .time = history->now, .key = key, .kind = kind, .writer = writer };
+  char name[16];
+  (void) snprintf (name, sizeof name, "k%d", key);
+  const struct claims_entry *known = claims_find (history->whole, name);
+  *record = (struct record){ .time = history->now,
+                             .key = key,
+                             .kind = kind,
+                             .writer = writer,
+                             .starts = known == NULL ? 1 : known->starts + 1 };
   apply_record (history->whole, record, history->count, &entry);
-  claims_retire (history->whole, history->ticks / TICKS_A_KEY, 0); /* nobody claims those any more */
+  claims_retire (history->whole, history->ticks / TICKS_A_KEY,
+                 0); /* nobody claims those any more */
   history->bases[history->count] = claims_base (history->whole, history->count + 1);
   history->count++;
 }
@@ -338,6 +373,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (the_first_claim_counts_and_the_second_waits_for_the_lease),
+    cmocka_unit_test (a_claim_that_comes_late_takes_nothing_over),
     cmocka_unit_test (a_release_frees_and_counts_no_start),
     cmocka_unit_test (one_settle_counts_and_its_words_stay),
     cmocka_unit_test (the_clock_never_goes_back),

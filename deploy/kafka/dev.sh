@@ -1,0 +1,106 @@
+#!/bin/bash
+# A real Kafka on this machine for development and tests: 127.0.0.1, free ports, no root, nothing installed but Java, Maven and kcat.
+#
+#   dev.sh start [--nodes 1|3]    starts what doesn't run yet; prints the lines to eval
+#   dev.sh status                 what runs, where, what each node says; 0 when all is ready
+#   dev.sh kill N | restart N     a node dies at once | (dies and) starts again
+#   dev.sh pause N | cont N       a node stops answering | goes on
+#   dev.sh stop                   ends all; the data stays for the next start
+#   dev.sh clean                  the same, and removes the data
+#
+# --dir DIR: which cluster, everything about it is below DIR. KAFKA_VERSION: 4.4.0, fetched once.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/process.sh"
+. "$HERE/fetch.sh"
+. "$HERE/node.sh"
+
+say () { echo "dev.sh: $*" >&2; }
+die () { say "$*"; exit 1; }
+usage () { sed -n '2,11s/^# \?//p' "$0" >&2; exit 2; }
+
+DIR=${XDG_RUNTIME_DIR:-/tmp}/shoal-kafka-$(id -u)
+NODES=
+SASL=0
+use_version "${KAFKA_VERSION:-4.4.0}"
+
+read_options () {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --nodes) [[ ${2-} = [13] ]] || usage; NODES=$2; shift 2 ;;
+      --dir) [ -n "${2-}" ] || usage; DIR=$2; shift 2 ;;
+      *) usage ;;
+    esac
+  done
+}
+
+# Settings of a cluster are those it was made with: NODES VERSION.
+load_cluster () {
+  local nodes version
+  read -r nodes version 2>/dev/null <"$DIR/cluster" || die "there is no Kafka in $DIR: dev.sh start"
+  [ "${NODES:-$nodes}" = "$nodes" ] || die "$DIR has $nodes node(s): dev.sh clean removes it, --dir takes another place"
+  NODES=$nodes
+  use_version "$version"
+  load_ports
+}
+
+need_node () { # N
+  [[ ${1-} = [1-9] ]] && [ "$1" -le "$NODES" ] || die "which node? 1 to $NODES"
+}
+
+start_all () {
+  local n
+  need_programs kafka java kcat
+  if [ -f "$DIR/cluster" ]; then
+    load_cluster
+  else
+    NODES=${NODES:-1}
+    fetch_kafka
+    rm -rf "$DIR"/[1-9]
+    create_cluster
+    echo "$NODES $KAFKA_VERSION" >"$DIR/cluster"
+  fi
+  fetch_kafka
+  for ((n = 1; n <= NODES; n++)); do start_node "$n"; done
+  wait_ready $(seq "$NODES")
+  echo "export SHOAL_BUS=kafka://$(addresses 0)"
+}
+
+show_status () {
+  local n pid known result=0
+  for ((n = 1; n <= NODES; n++)); do
+    if pid=$(process_pid "$DIR/$n/pid"); then
+      known=$(brokers_by_node "$n" | paste -sd ' ')
+      node_ready "$n" || result=1
+      echo "node $n: pid $pid, $(node_address "$n" 0), knows nodes: ${known:-none, no answer}"
+    else
+      echo "node $n: not running"
+      result=1
+    fi
+  done
+  return $result
+}
+
+[ $# -gt 0 ] || usage
+command=$1
+shift
+node=
+case $command in kill | restart | pause | cont) node=${1-}; [ $# -eq 0 ] || shift ;; esac
+read_options "$@"
+umask 077
+mkdir -p "$DIR"
+DIR=$(cd "$DIR" && pwd)
+exec 9>"$DIR/lock"
+flock 9
+
+case $command in
+  start) start_all ;;
+  status) load_cluster; show_status ;;
+  kill) load_cluster; need_node "$node"; process_kill "$DIR/$node/pid" ;;
+  restart) load_cluster; need_node "$node"; process_kill "$DIR/$node/pid"; start_node "$node"; wait_ready "$node" ;;
+  pause) load_cluster; need_node "$node"; process_signal "$DIR/$node/pid" STOP ;;
+  cont) load_cluster; need_node "$node"; process_signal "$DIR/$node/pid" CONT ;;
+  stop) stop_all ;;
+  clean) stop_all; rm -rf "$DIR" ;;
+  *) usage ;;
+esac
