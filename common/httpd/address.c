@@ -1,0 +1,137 @@
+#include "common/httpd/address.h"
+
+#include "common/auto.h"
+#include "common/memory.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum
+{
+  BACKLOG = 64,
+  SOCKET_FLAGS = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+};
+
+#define UNIX_PREFIX "unix:"
+#define LOOPBACK "127.0.0.1"
+
+/* ---- unix:PATH -------------------------------------------------------------------------- */
+
+/* Whether somebody listens at PLACE; a socket file outlives its server. */
+static bool
+is_served (const struct sockaddr_un *place)
+{
+  auto_fd int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  return fd >= 0 && connect (fd, (const struct sockaddr *) place, sizeof *place) == 0;
+}
+
+static int
+listen_unix (const char *path, char **name, struct error *err)
+{
+  struct sockaddr_un place = { .sun_family = AF_UNIX };
+  if (path[0] == '\0' || strlen (path) >= sizeof place.sun_path)
+    return error_set (err, ERROR_USER, "a socket's path has 1 to %zu bytes",
+                      sizeof place.sun_path - 1);
+  memcpy (place.sun_path, path, strlen (path));
+  auto_fd int fd = socket (AF_UNIX, SOCKET_FLAGS, 0);
+  if (fd < 0)
+    return error_errno (err, errno, "socket");
+  int bound = bind (fd, (const struct sockaddr *) &place, sizeof place);
+  if (bound != 0 && errno == EADDRINUSE && !is_served (&place) && unlink (path) == 0)
+    bound = bind (fd, (const struct sockaddr *) &place, sizeof place);
+  if (bound != 0 || listen (fd, BACKLOG) != 0)
+    {
+      int code = errno;
+      (void) error_errno (err, code, "%s", path);
+      return error_set (err, ERROR_USER, "%s: %s", path, strerror (code));
+    }
+  *name = xasprintf (UNIX_PREFIX "%s", path);
+  return take_fd (&fd);
+}
+
+void
+address_forget (const char *name)
+{
+  if (strncmp (name, UNIX_PREFIX, strlen (UNIX_PREFIX)) == 0)
+    (void) unlink (name + strlen (UNIX_PREFIX));
+}
+
+/* ---- HOST:PORT -------------------------------------------------------------------------- */
+
+/* "HOST:PORT", "[HOST]:PORT", ":PORT" in two; the caller frees both. */
+static int
+split (const char *address, char **host, char **port, struct error *err)
+{
+  const char *colon = strrchr (address, ':');
+  if (colon == NULL || colon[1] == '\0' || strspn (colon + 1, "0123456789") != strlen (colon + 1)
+      || strlen (colon + 1) > 5 || atol (colon + 1) > UINT16_MAX)
+    return error_set (err, ERROR_USER,
+                      "\"%s\": expected :PORT, HOST:PORT, [HOST]:PORT or unix:PATH", address);
+  size_t length = (size_t) (colon - address);
+  bool bracketed = length >= 2 && address[0] == '[' && colon[-1] == ']';
+  *host = length == 0 ? xstrdup (LOOPBACK)
+          : bracketed ? xstrndup (address + 1, length - 2)
+                      : xstrndup (address, length);
+  *port = xstrdup (colon + 1);
+  return 0;
+}
+
+static char *
+name_of (int fd)
+{
+  struct sockaddr_storage place;
+  socklen_t size = sizeof place;
+  char host[NI_MAXHOST];
+  char port[NI_MAXSERV];
+  if (getsockname (fd, (struct sockaddr *) &place, &size) != 0
+      || getnameinfo ((struct sockaddr *) &place, size, host, sizeof host, port, sizeof port,
+                      NI_NUMERICHOST | NI_NUMERICSERV)
+             != 0)
+    return xstrdup ("?");
+  return xasprintf (place.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* A listening socket at PLACE, or -1 with errno. */
+static int
+listen_at (const struct addrinfo *place)
+{
+  auto_fd int fd = socket (place->ai_family, SOCKET_FLAGS, 0);
+  const int on = 1;
+  if (fd < 0 || setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0
+      || bind (fd, place->ai_addr, place->ai_addrlen) != 0 || listen (fd, BACKLOG) != 0)
+    return -1;
+  return take_fd (&fd);
+}
+
+int
+address_listen (const char *address, char **name, struct error *err)
+{
+  if (strncmp (address, UNIX_PREFIX, strlen (UNIX_PREFIX)) == 0)
+    return listen_unix (address + strlen (UNIX_PREFIX), name, err);
+  auto_free char *host = NULL;
+  auto_free char *port = NULL;
+  if (split (address, &host, &port, err) != 0)
+    return -1;
+  const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+                                  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+  struct addrinfo *places = NULL;
+  int failure = getaddrinfo (host, port, &hints, &places);
+  if (failure != 0)
+    return error_set (err, ERROR_USER, "%s: %s", host, gai_strerror (failure));
+  int fd = -1;
+  int code = 0;
+  for (const struct addrinfo *place = places; place != NULL && fd < 0; place = place->ai_next)
+    {
+      fd = listen_at (place);
+      code = errno;
+    }
+  freeaddrinfo (places);
+  if (fd < 0)
+    return error_set (err, ERROR_USER, "%s: %s", address, strerror (code));
+  *name = name_of (fd);
+  return fd;
+}
