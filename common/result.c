@@ -3,6 +3,7 @@
 #include "common/auto.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/scratch.h"
 #include "common/sys.h"
 
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <sys/file.h>
 
 #define PARTIAL_SUFFIX ".partial"
+#define MAKING_SUFFIX ".making"
 
 /* ---- where it is ------------------------------------------------------------------------ */
 
@@ -149,6 +151,18 @@ result_open (const char *place, struct error *err)
 
 /* ---- making and holding it -------------------------------------------------------------- */
 
+/* What was to become PARTIAL, had its maker lived. */
+static void
+sweep_makings (const char *partial)
+{
+  const char *name = strrchr (partial, '/') + 1;
+  auto_free char *above = xstrndup (partial, (size_t) (name - partial));
+  auto_free char *prefix = xasprintf ("%s.", name);
+  auto_fd int fd = fs_open_folder (AT_FDCWD, above, NULL);
+  if (fd >= 0)
+    (void) scratch_sweep (fd, prefix, MAKING_SUFFIX);
+}
+
 int
 result_create (const char *place, struct error *err)
 {
@@ -156,21 +170,20 @@ result_create (const char *place, struct error *err)
     return error_set (err, ERROR_USER, "%s exists already", place);
   /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
   auto_free char *partial = partial_of (place);
-  auto_free char *making = xasprintf ("%s.%d.making", partial, (int) getpid ());
+  auto_free char *making = xasprintf ("%s.%d" MAKING_SUFFIX, partial, (int) getpid ());
+  sweep_makings (partial);
   static const char *const folders[] = { RESULT_STATE, RESULT_TMP, RESULT_ATTEMPTS };
-  if (sys_mkdir (AT_FDCWD, making, 0755) != 0)
-    return error_errno (err, errno, "making %s", making);
-  auto_fd int fd = fs_open_folder (AT_FDCWD, making, err);
-  for (size_t i = 0; fd >= 0 && i < sizeof folders / sizeof folders[0]; i++)
+  auto_fd int fd = scratch_make (AT_FDCWD, making, 0755, err);
+  if (fd < 0)
+    return -1;
+  for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
     if (fs_make_folders (fd, folders[i], 0755, err) != 0)
       goto failed;
-  if (fd < 0)
-    goto failed;
   if (sys_rename (AT_FDCWD, making, AT_FDCWD, partial, RENAME_NOREPLACE) == 0)
     return 0;
   (void) error_errno (err, errno, "making %s", partial);
 failed:
-  (void) fs_remove_tree (AT_FDCWD, making, NULL);
+  scratch_remove (AT_FDCWD, making);
   return -1;
 }
 

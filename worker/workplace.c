@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/scratch.h"
 #include "common/sys.h"
 
 #include <dirent.h>
@@ -15,65 +16,11 @@
 
 #define SCRATCH_PREFIX "shoal-"
 
-enum
-{
-  LOCK_TRIES = 10,
-};
-
 static void
 remove_quietly (int dirfd, const char *name)
 {
-  struct error err = ERROR_INIT;
-  if (dirfd < 0 || name == NULL || fs_remove_tree (dirfd, name, &err) == 0)
-    return;
-  auto_free char *text = log_quote (err.message);
-  log_warn ("remove_failed", "folder=%s error=%s", name, text);
-}
-
-/* ---- locks ------------------------------------------------------------------------------ */
-
-/* Opens and locks the folder NAME; -1 when it isn't there or somebody living has it. */
-static int
-lock_folder (int dirfd, const char *name)
-{
-  auto_fd int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  struct stat opened;
-  struct stat named;
-  if (fd < 0 || flock (fd, LOCK_EX | LOCK_NB) != 0 || fstat (fd, &opened) != 0
-      || fstatat (dirfd, name, &named, AT_SYMLINK_NOFOLLOW) != 0 || opened.st_ino != named.st_ino)
-    return -1;
-  return take_fd (&fd);
-}
-
-/* Removes NAME if nobody living works in it. */
-static bool
-remove_dead (int dirfd, const char *name)
-{
-  auto_fd int lock = lock_folder (dirfd, name);
-  if (lock < 0)
-    return false;
-  remove_quietly (dirfd, name);
-  return true;
-}
-
-/* Makes and locks an empty folder. Between the two a sweep may take it for a dead one's: then once more. */
-static int
-make_locked (int dirfd, const char *name, mode_t mode, struct error *err)
-{
-  for (int i = 0; i < LOCK_TRIES; i++)
-    {
-      if (sys_mkdir (dirfd, name, mode) != 0)
-        {
-          if (errno != EEXIST)
-            return error_errno (err, errno, "making folder %s", name);
-          (void) remove_dead (dirfd, name);
-          continue;
-        }
-      int fd = lock_folder (dirfd, name);
-      if (fd >= 0)
-        return fd;
-    }
-  return error_set (err, ERROR_TRANSIENT, "%s: another process works on this attempt", name);
+  if (dirfd >= 0 && name != NULL)
+    scratch_remove (dirfd, name);
 }
 
 /* ---- making ----------------------------------------------------------------------------- */
@@ -89,7 +36,7 @@ make_folder (struct workplace *workplace, const char *place, struct error *err)
       || fs_make_folders (workplace->result_fd, RESULT_ATTEMPTS, 0755, err) != 0)
     return -1;
   auto_free char *path = xasprintf (RESULT_TMP "/%s", workplace->name);
-  workplace->folder_fd = make_locked (workplace->result_fd, path, 0700, err);
+  workplace->folder_fd = scratch_make (workplace->result_fd, path, 0700, err);
   workplace->folder = xasprintf ("%s/%s", root, path);
   return workplace->folder_fd < 0 ? -1 : 0;
 }
@@ -117,7 +64,7 @@ make_scratch (struct workplace *workplace, const char *scratch, struct error *er
   if (workplace->scratch_parent < 0)
     return -1;
   workplace->scratch_fd =
-      make_locked (workplace->scratch_parent, workplace->scratch_name, 0700, err);
+      scratch_make (workplace->scratch_parent, workplace->scratch_name, 0700, err);
   return workplace->scratch_fd < 0 ? -1 : 0;
 }
 
@@ -184,20 +131,6 @@ workplace_discard (struct workplace *workplace)
 
 /* ---- sweeping --------------------------------------------------------------------------- */
 
-static int
-sweep_folder (int dirfd, const char *prefix)
-{
-  int copy = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  auto_dir DIR *dir = copy < 0 ? NULL : fdopendir (copy);
-  if (dir == NULL)
-    return 0;
-  int swept = 0;
-  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (entry->d_name[0] != '.' && strncmp (entry->d_name, prefix, strlen (prefix)) == 0)
-      swept += remove_dead (dirfd, entry->d_name) ? 1 : 0;
-  return swept;
-}
-
 int
 workplace_sweep (const char *place, const char *scratch)
 {
@@ -206,10 +139,10 @@ workplace_sweep (const char *place, const char *scratch)
   auto_fd int tmp =
       result < 0 ? -1 : fs_open_beneath (result, RESULT_TMP, O_RDONLY | O_DIRECTORY, 0, NULL);
   if (tmp >= 0)
-    swept += sweep_folder (tmp, "");
+    swept += scratch_sweep (tmp, "", "");
   auto_fd int scratch_fd = scratch == NULL ? -1 : fs_open_folder (AT_FDCWD, scratch, NULL);
   if (scratch_fd >= 0)
-    swept += sweep_folder (scratch_fd, SCRATCH_PREFIX);
+    swept += scratch_sweep (scratch_fd, SCRATCH_PREFIX, "");
   return swept;
 }
 

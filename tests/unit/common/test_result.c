@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/scratch.h"
 #include "common/sys.h"
 
 #include <setjmp.h>
@@ -155,6 +156,21 @@ folders_of_others_are_left_alone (void **state)
   assert_int_equal (err.class, ERROR_USER);
 }
 
+/* A process that was killed while it made the folder left it under its name of its own; one that lives keeps it. */
+static void
+what_the_dead_were_making_is_swept (void **state)
+{
+  const struct scene *scene = *state;
+  auto_free char *dead = xasprintf ("%s.partial.1.making", scene->place);
+  auto_free char *living = xasprintf ("%s.partial.2.making", scene->place);
+  assert_int_equal (fs_make_path (dead, 0755, NULL), 0);
+  auto_fd int lock = scratch_make (AT_FDCWD, living, 0755, NULL);
+  assert_true (lock >= 0);
+  assert_int_equal (result_create (scene->place, NULL), 0);
+  assert_false (fs_exists (AT_FDCWD, dead));
+  assert_true (fs_exists (AT_FDCWD, living));
+}
+
 /* Fails the first call of a kind, then the second …, until a publish passes: after each failure the old tree stands,
  * or the new one, and trying again gives the new one. */
 static void
@@ -217,6 +233,7 @@ main (void)
     cmocka_unit_test_setup_teardown (places_have_one_form, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_result_goes_from_partial_to_complete, set_up, tear_down),
     cmocka_unit_test_setup_teardown (folders_of_others_are_left_alone, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (what_the_dead_were_making_is_swept, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_publish_that_fails_anywhere_can_be_repeated, set_up,
                                      tear_down),
     cmocka_unit_test_setup_teardown (one_process_holds_the_lock, set_up, tear_down),
