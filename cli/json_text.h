@@ -2,6 +2,8 @@
 #ifndef SHOAL_CLI_JSON_TEXT_H
 #define SHOAL_CLI_JSON_TEXT_H
 
+#include "schemas/messages.h"
+
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +13,9 @@ void json_set_text (json_t *object, const char *key, const char *text);
 
 /* Sets KEY to NUMBER; negative leaves it out. */
 void json_set_number (json_t *object, const char *key, int64_t number);
+
+/* How JOB stands; a new object. */
+json_t *json_job (const struct job *job, const struct job_status *status);
 
 /* Writes OBJECT as one line and releases it. */
 void json_put_line (json_t *object, FILE *out);

@@ -28,22 +28,6 @@ static const struct option_spec list_options[] = {
   { 0 },
 };
 
-static void
-print_json (const struct job *job, const struct job_status *status)
-{
-  json_t *object = json_object ();
-  json_set_text (object, "job", job->id);
-  json_set_text (object, "state", job_state_name (status->state));
-  json_set_number (object, "submitted", job->submitted);
-  json_set_number (object, "shards", status->shards);
-  json_set_number (object, "succeeded", status->succeeded);
-  json_set_number (object, "failed", status->failed);
-  json_set_number (object, "running", status->running);
-  json_set_text (object, "reason", status->reason);
-  json_set_text (object, "result", status->result);
-  json_put_line (object, stdout);
-}
-
 static int
 print (void *context, const struct job *job)
 {
@@ -56,7 +40,7 @@ print (void *context, const struct job *job)
     status.shards = -1;
   if (args->json)
     {
-      print_json (job, &status);
+      json_put_line (json_job (job, &status), stdout);
       return 0;
     }
   char time[CLOCK_TEXT_SIZE];

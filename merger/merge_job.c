@@ -155,6 +155,14 @@ merge_job_is_done (const struct merge_job *merge)
   return merge->done;
 }
 
+void
+merge_job_backlog (const struct merge_job *merge, int64_t *open, int64_t *running)
+{
+  const struct fold_counts counts = fold_counts (merge->fold);
+  *running = counts.running;
+  *open = fold_known (merge->fold) - counts.succeeded - counts.failed - counts.stopped;
+}
+
 int64_t
 merge_job_first (const struct merge_job *merge)
 {

@@ -39,6 +39,9 @@ int merge_job_tick (struct merge_job *merge, bool drained, struct error *err);
 /* Whether the job's final status is on the bus. */
 bool merge_job_is_done (const struct merge_job *merge);
 
+/* How many of its shards are still to end, of these how many run. */
+void merge_job_backlog (const struct merge_job *merge, int64_t *open, int64_t *running);
+
 /* Position of the event that it was taken up with: a new merger must read from there. */
 int64_t merge_job_first (const struct merge_job *merge);
 

@@ -27,6 +27,9 @@ struct merger
   struct pulse pulse;
   struct merge_job **jobs;
   size_t job_count;
+  struct metric *jobs_open;
+  struct metric *shards_queued;
+  struct metric *shards_running;
   int64_t control; /* position in the control records */
   int64_t beaten;  /* boot ms at which the membership was last known to be ours */
 };
@@ -54,6 +57,7 @@ static int
 beat (void *context, struct error *err)
 {
   const struct merger *merger = context;
+  vitals_turn (merger->options->vitals);
   return clock_boot_ms () - merger->beaten < BEAT_MS ? 0 : confirm (context, err);
 }
 
@@ -180,6 +184,40 @@ tick (struct merger *merger, bool drained, struct error *err)
   return ended ? commit (merger, err) : 0;
 }
 
+/* What there is to do, for autoscalers: all mergers' numbers together are the fleet's. */
+static void
+show_backlog (const struct merger *merger)
+{
+  int64_t queued = 0;
+  int64_t running = 0;
+  for (size_t i = 0; i < merger->job_count; i++)
+    {
+      int64_t open = 0;
+      int64_t at_work = 0;
+      merge_job_backlog (merger->jobs[i], &open, &at_work);
+      running += at_work;
+      queued += open - at_work;
+    }
+  metric_set (merger->jobs_open, (int64_t) merger->job_count);
+  metric_set (merger->shards_queued, queued);
+  metric_set (merger->shards_running, running);
+}
+
+static void
+make_metrics (struct merger *merger)
+{
+  struct metrics *metrics = vitals_metrics (merger->options->vitals);
+  static const char name[] = "shoal_shards";
+  static const char help[] =
+      "Shards of this merger's jobs that are still to end; waiting retries are queued.";
+  merger->jobs_open =
+      metrics_gauge (metrics, "shoal_jobs", "Jobs that this merger has in hand.", NULL);
+  merger->shards_queued =
+      metrics_gauge (metrics, name, help, LABELS ("queue", "default", "state", "queued"));
+  merger->shards_running =
+      metrics_gauge (metrics, name, help, LABELS ("queue", "default", "state", "running"));
+}
+
 /* Whether the one job that is waited for is ended: its status is final, and no event of it is left to be read. 1, 0 or -1. */
 static int
 is_over (struct merger *merger, struct error *err)
@@ -210,10 +248,12 @@ start_over (struct merger *merger, struct error *err)
 static int
 step (struct merger *merger, struct error *err)
 {
+  vitals_turn (merger->options->vitals);
   int drained = read_events (merger, err);
   if (drained < 0 || (drained == 1 && read_control (merger, err) != 0)
       || tick (merger, drained == 1, err) != 0)
     return -1;
+  show_backlog (merger);
   if (drained == 0)
     return 0;
   int over = is_over (merger, err);
@@ -242,6 +282,7 @@ recover (struct merger *merger, int failures, struct error *err)
 {
   if (err->class == ERROR_FATAL || (merger->options->job_id != NULL && failures >= TRIES_MAX))
     return -1;
+  vitals_bus_error (merger->options->vitals);
   auto_free char *reason = log_quote (err->message);
   log_warn ("merger_retries", "failures=%d reason=%s", failures, reason);
   error_clear (err);
@@ -287,6 +328,8 @@ merger_run (const struct merger_options *options, struct error *err)
   if (events == NULL)
     return error_wrap (err, "merger");
   struct merger merger = { .bus = bus, .events = events, .options = options };
+  vitals_ready (options->vitals);
+  make_metrics (&merger);
   merger.pulse = (struct pulse){ .beat = beat, .confirm = confirm, .context = &merger };
   int outcome = run (&merger, err);
   drop_jobs (&merger);

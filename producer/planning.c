@@ -35,7 +35,7 @@ struct planning
   struct bus *bus;
   struct delivery *delivery;
   const struct job *job;
-  const volatile sig_atomic_t *stop;
+  const struct producer_options *options;
   int plan_fd;
   bool again; /* shards of the job were published before */
 
@@ -81,7 +81,9 @@ static int
 on_alive (void *context, struct error *err)
 {
   struct planning *planning = context;
-  if (planning->stop != NULL && *planning->stop != 0)
+  const struct producer_options *options = planning->options;
+  vitals_turn (options->vitals);
+  if (options->stop != NULL && *options->stop != 0)
     return ENDING_STOPPED;
   int64_t now = clock_boot_ms ();
   if (now - planning->looked >= LOOK_EVERY_MS)
@@ -288,14 +290,14 @@ settle (struct planning *planning, int result, const struct plan *plan, const st
 }
 
 int
-planning_run (struct bus *bus, struct delivery *delivery, const volatile sig_atomic_t *stop,
+planning_run (struct bus *bus, struct delivery *delivery, const struct producer_options *options,
               struct error *err)
 {
   struct planning planning = {
     .bus = bus,
     .delivery = delivery,
     .job = delivery->job,
-    .stop = stop,
+    .options = options,
     .plan_fd = -1,
     .kept = clock_boot_ms (),
   };

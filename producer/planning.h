@@ -9,12 +9,12 @@
 
 #include "common/bus/bus.h"
 
-#include <signal.h>
+#include "producer/producer.h"
 
-/* Plans DELIVERY's job and settles it (PLANNED, FAILED or CANCELLED), or gives it back when *STOP
- * (may be NULL) becomes non-zero. 1 when it was settled, 0 when it was given back or isn't ours any
+/* Plans DELIVERY's job and settles it (PLANNED, FAILED or CANCELLED), or gives it back when OPTIONS' stop
+ * flag says so. 1 when it was settled, 0 when it was given back or isn't ours any
  * more, -1 when the bus fails. The caller frees the delivery. */
-int planning_run (struct bus *bus, struct delivery *delivery, const volatile sig_atomic_t *stop,
-                  struct error *err);
+int planning_run (struct bus *bus, struct delivery *delivery,
+                  const struct producer_options *options, struct error *err);
 
 #endif

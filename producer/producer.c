@@ -35,7 +35,7 @@ take_one (struct bus *bus, const struct producer_options *options, struct error 
   if (got <= 0)
     return got;
   log_info ("job_taken", "job=%s starts=%u", delivery->job->id, delivery->starts);
-  return planning_run (bus, delivery, options->stop, err);
+  return planning_run (bus, delivery, options, err);
 }
 
 static bool
@@ -54,6 +54,7 @@ producer_run (const struct producer_options *options, struct error *err)
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return -1;
+  vitals_ready (options->vitals);
   auto_follower struct follower *follower = NULL;
   if (options->job_id != NULL)
     {
@@ -63,6 +64,7 @@ producer_run (const struct producer_options *options, struct error *err)
     }
   while (!is_stopped (options))
     {
+      vitals_turn (options->vitals);
       int settled = take_one (bus, options, err);
       if (settled < 0)
         return error_wrap (err, "producer");

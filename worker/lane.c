@@ -133,6 +133,7 @@ lane_take (struct lane *lane, struct crew *crew, struct error *err)
     return got;
   if (lane->delivery->shard.generation > crew->generation)
     crew->generation = lane->delivery->shard.generation;
+  lane->since = clock_boot_ms ();
   start (lane, crew);
   return 1;
 }
@@ -248,9 +249,13 @@ settle (struct lane *lane, struct crew *crew, struct error *err)
       return -1;
     }
   if (settled == 1)
-    log_done (lane, again ? &retry : NULL);
+    {
+      counts_settle (&crew->counts, report, again);
+      log_done (lane, again ? &retry : NULL);
+    }
   else
     {
+      counts_lose (&crew->counts);
       log_shard (LOG_WARN, "delivery_lost", lane, "");
       /* After a settle that failed it may be our own that took hold: the folder is left to the merger. */
       if (!lane->settle_failed)
@@ -268,6 +273,7 @@ lane_settle (struct lane *lane, struct crew *crew, struct error *err)
   bool was_stopped = lane->event.report.outcome == OUTCOME_CANCELLED;
   if (lane->ending == ENDING_LOST)
     {
+      counts_lose (&crew->counts);
       log_shard (LOG_WARN, "delivery_lost", lane, "");
       forget_attempt (lane);
     }

@@ -10,6 +10,7 @@
 
 #include "common/bus/bus.h"
 #include "common/error.h"
+#include "worker/counts.h"
 #include "worker/retry.h"
 #include "worker/slot.h"
 #include "worker/worker.h"
@@ -38,6 +39,7 @@ struct crew
 {
   const struct worker_options *options;
   struct bus *bus;
+  struct counts counts;
   struct retry_limits limits;
   int32_t max_lost;
   uint32_t generation; /* the highest that was taken */
@@ -47,6 +49,7 @@ struct lane
 {
   struct slot slot;
   int number;
+  int64_t since; /* boot ms when it took its delivery */
   enum lane_state state;
   enum lane_ending ending;
   struct delivery *delivery;

@@ -67,6 +67,7 @@ bear (struct worker *worker, const char *what, const struct error *err)
 {
   if (err->class == ERROR_FATAL)
     return -1;
+  vitals_bus_error (worker->options->vitals);
   auto_free char *text = log_quote (err->message);
   log_warn ("bus_trouble", "doing=%s error=%s", what, text);
   worker->trouble_until = clock_boot_ms () + TROUBLE_MS;
@@ -124,6 +125,7 @@ read_stop (struct worker *worker)
     {
       worker->draining = true;
       bus_rest (worker->crew.bus);
+      vitals_draining (worker->options->vitals);
       int64_t drain = worker->options->drain_ms;
       worker->drain_until = drain < 0 ? INT64_MAX : now + drain;
       log_info ("draining", "drain_ms=%lld", (long long) drain);
@@ -282,10 +284,29 @@ wait_for_news (struct worker *worker)
     (void) bus_poll (worker->crew.bus, worker->fds, count, wait_ms (worker));
 }
 
+/* What others see of the slots. */
+static void
+show_slots (struct worker *worker)
+{
+  int busy = 0;
+  int64_t oldest = 0;
+  for (int i = 0; i < worker->count; i++)
+    {
+      const struct lane *lane = &worker->lanes[i];
+      if (lane->state == LANE_IDLE)
+        continue;
+      busy++;
+      if (oldest == 0 || lane->since < oldest)
+        oldest = lane->since;
+    }
+  counts_slots (&worker->crew.counts, busy, worker->count, oldest);
+}
+
 /* 1 when the worker is done, 0, or -1. */
 static int
 step (struct worker *worker, struct error *err)
 {
+  vitals_turn (worker->options->vitals);
   read_stop (worker);
   keep_leases (worker);
   if (read_controls (worker, err) != 0 || check_jobs (worker, err) != 0
@@ -300,6 +321,7 @@ step (struct worker *worker, struct error *err)
       if (done != 0)
         return done;
     }
+  show_slots (worker);
   wait_for_news (worker);
   return 0;
 }
@@ -321,6 +343,7 @@ init (struct worker *worker, const struct worker_options *options)
   int64_t lease = options->lease_ms > 0 ? options->lease_ms : LEASE_DEFAULT_MS;
   worker->options = options;
   worker->crew.options = options;
+  counts_init (&worker->crew.counts, vitals_metrics (options->vitals));
   worker->crew.limits = (struct retry_limits){
     .max_infra = options->max_infra > 0 ? options->max_infra : RETRY_INFRA_DEFAULT,
     .backoff_ms = options->backoff_ms > 0 ? options->backoff_ms : RETRY_BACKOFF_DEFAULT_MS,
@@ -350,6 +373,7 @@ worker_run (const struct worker_options *options, struct error *err)
     return error_wrap (err, "worker");
   init (&worker, options);
   worker.crew.bus = bus;
+  vitals_ready (options->vitals);
   log_info ("worker_ready", "writer=%s slots=%d", bus_writer (bus), worker.count);
   int result = 0;
   while (result == 0)

@@ -12,6 +12,7 @@
 
 #include "common/error.h"
 #include "common/strlist.h"
+#include "common/vitals.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -31,6 +32,7 @@ struct worker_options
   int32_t max_lost;        /* a shard that lost its worker this often is given up; 0: 3 */
   int32_t max_infra;       /* infra failures of a shard before it is given up; 0: 5 */
   int64_t backoff_ms; /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
+  struct vitals *vitals;       /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop; /* 1: take no more, run out; 2: stop containers and release */
 };
 

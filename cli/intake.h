@@ -1,0 +1,29 @@
+/* intake.h — jobs by HTTP, for services that hold no client of the bus: what `shoal submit`, `status`, `list` and `cancel` do.
+ *
+ *     POST   /v1/jobs       a job (job_json.h): 201, or 200 when it was there already; 409 when that is another one, 422 what is wrong
+ *     GET    /v1/jobs       all jobs
+ *     GET    /v1/jobs/ID    one
+ *     DELETE /v1/jobs/ID    cancels it: 202; ended already: 409
+ *
+ * Owns a bus handle, opened by the first request that needs it. All routes are guarded and slow: one thread handles them.
+ */
+#ifndef SHOAL_CLI_INTAKE_H
+#define SHOAL_CLI_INTAKE_H
+
+#include "cli/bus_options.h"
+#include "common/httpd/httpd.h"
+
+enum
+{
+  INTAKE_ROUTES = 4,
+};
+
+struct intake;
+
+/* BUS outlives it. RESULTS: the folder that results without an absolute place stand in. */
+struct intake *intake_new (const struct bus_args *bus, const char *results);
+void intake_free (struct intake *intake);
+
+void intake_routes (struct intake *intake, struct http_route routes[static INTAKE_ROUTES]);
+
+#endif

@@ -1,0 +1,50 @@
+#include "worker/counts.h"
+
+void
+counts_init (struct counts *counts, struct metrics *metrics)
+{
+  *counts = (struct counts){ 0 };
+  if (metrics == NULL)
+    return;
+  for (int outcome = 0; outcome <= OUTCOME_INFRA; outcome++)
+    counts->attempts[outcome] =
+        metrics_counter (metrics, "shoal_attempts_total", "Attempts that were settled.",
+                         LABELS ("outcome", outcome_name ((enum outcome) outcome)));
+  counts->seconds = metrics_seconds (metrics, "shoal_attempt_seconds",
+                                     "How long attempts took, from staging to collecting.", NULL);
+  counts->retries = metrics_counter (metrics, "shoal_retries_total",
+                                     "Attempts after which the shard is tried again.", NULL);
+  counts->lost = metrics_counter (metrics, "shoal_leases_lost_total",
+                                  "Shards taken over by others: this worker was away for longer "
+                                  "than its lease.",
+                                  NULL);
+  static const char name[] = "shoal_slots";
+  static const char help[] = "Slots of this worker by what they do.";
+  counts->busy = metrics_gauge (metrics, name, help, LABELS ("state", "busy"));
+  counts->free = metrics_gauge (metrics, name, help, LABELS ("state", "free"));
+  counts->oldest = metrics_age (metrics, "shoal_oldest_running_seconds",
+                                "Since when the shard runs that runs longest.", NULL);
+}
+
+void
+counts_settle (const struct counts *counts, const struct attempt_report *report, bool again)
+{
+  metric_add (counts->attempts[report->outcome], 1);
+  metric_observe (counts->seconds, report->ended - report->started);
+  if (again)
+    metric_add (counts->retries, 1);
+}
+
+void
+counts_lose (const struct counts *counts)
+{
+  metric_add (counts->lost, 1);
+}
+
+void
+counts_slots (const struct counts *counts, int busy, int slots, int64_t oldest)
+{
+  metric_set (counts->busy, busy);
+  metric_set (counts->free, slots - busy);
+  metric_set (counts->oldest, oldest);
+}
