@@ -111,10 +111,12 @@ codec_decode_claim (struct bytes message, struct claim *claim, struct error *err
   int64_t starts = get_number (&reader);
   claim->kind = kind < 0 || kind > CLAIM_DONE ? CLAIM_UNKNOWN : (enum claim_kind) kind;
   claim->writer = xstrndup (writer.size == 0 ? "" : writer.data, writer.size);
-  claim->starts = starts < 0 ? 0 : (uint32_t) starts;
   claim->lease_ms = get_number (&reader);
   claim->position = get_number (&reader);
   get_optional (&reader, &claim->event);
   get_optional (&reader, &claim->retry);
+  if (starts < 0 || starts > INT32_MAX)
+    reader.at = NULL;
+  claim->starts = (uint32_t) starts;
   return reader.at == reader.end ? 0 : error_set (err, ERROR_USER, "a damaged claim");
 }

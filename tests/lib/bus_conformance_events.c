@@ -232,11 +232,11 @@ ten_events (struct stage *stage)
     stage_settle_next (stage, stage->bus, index);
 }
 
-/* follower_next, with the patience that the place needs. */
+/* follower_next, of what is on its way. */
 static int
 next_event (struct stage *stage, struct follower *follower, struct event *event)
 {
-  int64_t end = clock_boot_ms () + stage->place->patience_ms;
+  int64_t end = clock_boot_ms () + COMING_MS;
   int got = follower_next (follower, event, &stage->err);
   while (got == 0 && clock_boot_ms () < end)
     {
@@ -314,7 +314,7 @@ a_poll_ends_when_there_is_news (void **state)
   for (int polls = 0; index < 0 && polls < 100; polls++)
     {
       (void) bus_poll (stage->bus, NULL, 0, 10 * SOON_MS);
-      index = stage_take (stage, stage->bus, &delivery);
+      index = stage_await (stage, stage->bus, &delivery, 0);
     }
   assert_int_equal (index, 0);
   assert_true (clock_boot_ms () - start < SOON_MS);

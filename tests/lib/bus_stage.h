@@ -16,7 +16,8 @@ enum
 {
   LONG_LEASE_MS = 30000,
   SHORT_LEASE_MS = 300,
-  SOON_MS = 3000, /* far below the long lease, far above a slow machine's pause */
+  COMING_MS = 20000, /* for what must come */
+  SOON_MS = 3000,    /* far below the long lease, far above a slow machine's pause */
 };
 
 struct stage
@@ -33,12 +34,16 @@ int stage_tear_down (void **state);
 
 struct bus *stage_open (const char *url, int64_t lease_ms);
 
-/* bus_take, with the patience that the place needs. */
+/* bus_take of what is on its way, however slow the machine is. */
 int stage_take_from (struct stage *stage, struct bus *bus, enum bus_queue queue, const char *job_id,
                      struct delivery **delivery);
 
 /* The next shard's index, -1 when there is none. It is the caller's. */
 int stage_take (struct stage *stage, struct bus *bus, struct delivery **delivery);
+
+/* There is nothing to take, and there comes nothing while the place needs patience. */
+void stage_take_none (struct stage *stage, struct bus *bus, enum bus_queue queue,
+                      const char *job_id);
 
 /* A lease for those who are going to die: long where that is noticed at once. */
 int64_t stage_mortal_lease (const struct stage *stage);
