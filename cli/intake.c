@@ -16,7 +16,7 @@ enum
 struct intake
 {
   const struct bus_args *bus_args;
-  const char *results;
+  char *results;
   struct bus *bus; /* NULL until it is needed, and after it failed */
 };
 
@@ -151,8 +151,8 @@ post_job (void *context, const struct http_request *request, struct http_answer 
     answer_trouble (intake, &err, answer);
   else if (difference != NULL)
     {
-      auto_free char *text = xasprintf ("there is a job %s already, and %s differs", args.job.id,
-                                        difference);
+      auto_free char *text =
+          xasprintf ("there is a job %s already, and %s differs", args.job.id, difference);
       http_refuse (answer, 409, "id", text);
     }
   else
@@ -245,7 +245,7 @@ intake_new (const struct bus_args *bus, const char *results)
 {
   struct intake *intake = xcalloc (1, sizeof *intake);
   intake->bus_args = bus;
-  intake->results = results;
+  intake->results = xstrdup (results);
   return intake;
 }
 
@@ -255,6 +255,7 @@ intake_free (struct intake *intake)
   if (intake == NULL)
     return;
   bus_close (intake->bus);
+  free (intake->results);
   free (intake);
 }
 

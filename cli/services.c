@@ -1,6 +1,7 @@
 /* shoal producer, worker, merger: the three parts as processes of their own, on one bus; and slot, the worker's child. */
 #include "cli/bus_options.h"
 #include "cli/commands.h"
+#include "cli/listening.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/spawn.h"
@@ -43,6 +44,7 @@ catch_signals (bool supervised)
 struct service_args
 {
   struct bus_args bus;
+  struct listening_args listening;
   const char *job;
   int64_t parent; /* 0: nobody supervises us */
   bool probe;
@@ -167,10 +169,13 @@ parse (struct service_args *args, const struct command *command, int argc, char 
 {
   *args = (struct service_args){ .worker = { .drain_ms = -1 } };
   bus_args_init (&args->bus);
-  const struct option_set sets[] = { { bus_options, &args->bus },
-                                     { command->options[1], args },
-                                     { command->options[2], args } };
-  int first = options_operands (sets, 3, argc, argv, 0, 0, command->synopsis, err);
+  const struct option_set sets[] = {
+    { bus_options, &args->bus },
+    { command->options[1], args },
+    { command->options[2], &args->listening },
+    { command->options[3], command == &command_worker ? (void *) args : (void *) &args->listening }
+  };
+  int first = options_operands (sets, 4, argc, argv, 0, 0, command->synopsis, err);
   if (first < 0)
     return first;
   if (args->probe)
@@ -190,10 +195,14 @@ run_producer (int argc, char **argv, struct error *err)
   int parsed = parse (&args, &command_producer, argc, argv, err);
   if (parsed != 0)
     return parsed;
+  auto_listening struct listening listening = { 0 };
+  if (listening_start (&listening, &args.listening, &args.bus, err) != 0)
+    return -1;
   const struct producer_options options = { .bus_url = args.bus.url,
                                             .lease_ms = args.worker.lease_ms,
                                             .bus_properties = &args.bus.properties,
                                             .job_id = args.job,
+                                            .vitals = listening.vitals,
                                             .stop = &stop_flag };
   return producer_run (&options, err);
 }
@@ -205,10 +214,14 @@ run_merger (int argc, char **argv, struct error *err)
   int parsed = parse (&args, &command_merger, argc, argv, err);
   if (parsed != 0)
     return parsed;
+  auto_listening struct listening listening = { 0 };
+  if (listening_start (&listening, &args.listening, NULL, err) != 0)
+    return -1;
   const struct merger_options options = { .bus_url = args.bus.url,
                                           .lease_ms = args.worker.lease_ms,
                                           .bus_properties = &args.bus.properties,
                                           .job_id = args.job,
+                                          .vitals = listening.vitals,
                                           .stop = &stop_flag };
   return merger_run (&options, err);
 }
@@ -235,7 +248,13 @@ run_worker (int argc, char **argv, struct error *err)
   args.worker.bus_properties = &args.bus.properties;
   args.worker.job_id = args.job;
   args.worker.stop = &stop_flag;
-  return args.probe ? probe (&args.worker, err) : worker_run (&args.worker, err);
+  if (args.probe)
+    return probe (&args.worker, err);
+  auto_listening struct listening listening = { 0 };
+  if (listening_start (&listening, &args.listening, NULL, err) != 0)
+    return -1;
+  args.worker.vitals = listening.vitals;
+  return worker_run (&args.worker, err);
 }
 
 static int
@@ -255,7 +274,7 @@ const struct command command_producer = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal producer --bus sqlite:work.db\n",
-  .options = { bus_options, service_options },
+  .options = { bus_options, service_options, listen_options, intake_options },
   .run = run_producer,
 };
 
@@ -268,7 +287,7 @@ const struct command command_worker = {
       "containers and gives them back.\n"
       "\n"
       "  shoal worker --bus sqlite:work.db --jobs 4\n",
-  .options = { bus_options, service_options, worker_options },
+  .options = { bus_options, service_options, listen_options, worker_options },
   .run = run_worker,
 };
 
@@ -279,7 +298,7 @@ const struct command command_merger = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
-  .options = { bus_options, service_options },
+  .options = { bus_options, service_options, listen_options },
   .run = run_merger,
 };
 

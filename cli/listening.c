@@ -1,0 +1,93 @@
+#include "cli/listening.h"
+
+#include "cli/intake.h"
+#include "common/httpd/probes.h"
+#include "common/log.h"
+#include "common/memory.h"
+
+enum
+{
+  BODY_MAX = 1 << 20, /* bytes of a job */
+};
+
+#define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
+
+#define ARGS(context) ((struct listening_args *) (context))
+
+SETTER (listen)
+{
+  (void) err;
+  ARGS (context)->address = value;
+  return 0;
+}
+
+SETTER (token_file)
+{
+  (void) err;
+  ARGS (context)->token_file = value;
+  return 0;
+}
+
+SETTER (results)
+{
+  (void) err;
+  ARGS (context)->results = value;
+  return 0;
+}
+
+const struct option_spec listen_options[] = {
+  { 0, "listen", NULL, "HOST:PORT", "serve /metrics, /healthz, /readyz; :PORT is loopback",
+    GROUP_OTHER, false, set_listen },
+  { 0 },
+};
+
+const struct option_spec intake_options[] = {
+  { 0, "token-file", NULL, "FILE", "who knows it may send jobs; or SHOAL_TOKEN", GROUP_OTHER, false,
+    set_token_file },
+  { 0, "results", NULL, "DIR", "where sent jobs' results stand; default: here", GROUP_OTHER, false,
+    set_results },
+  { 0 },
+};
+
+int
+listening_start (struct listening *listening, const struct listening_args *args,
+                 const struct bus_args *bus, struct error *err)
+{
+  static struct http_route routes[PROBE_ROUTES + INTAKE_ROUTES]; /* a process listens once */
+  if (args->address == NULL)
+    return 0;
+  struct error why = ERROR_INIT;
+  auto_free char *token = httpd_read_token (args->token_file, &why);
+  auto_free char *here = realpath (args->results == NULL ? "." : args->results, NULL);
+  if (error_is_set (&why))
+    return error_set (err, ERROR_USER, "--token-file: %s", why.message);
+  if (here == NULL)
+    return error_set (err, ERROR_USER, "--results: %s: there is no such folder", args->results);
+  listening->vitals = vitals_new ();
+  probes_routes (listening->vitals, routes);
+  if (bus != NULL)
+    {
+      listening->intake = intake_new (bus, here);
+      intake_routes (listening->intake, routes + PROBE_ROUTES);
+    }
+  const struct httpd_options options = { .address = args->address,
+                                         .token = token,
+                                         .routes = routes,
+                                         .route_count =
+                                             PROBE_ROUTES + (bus == NULL ? 0 : INTAKE_ROUTES),
+                                         .body_max = BODY_MAX,
+                                         .metrics = vitals_metrics (listening->vitals) };
+  listening->httpd = httpd_start (&options, err);
+  if (listening->httpd == NULL)
+    return error_wrap (err, "--listen %s", args->address);
+  log_info ("listening", "address=%s", httpd_address (listening->httpd));
+  return 0;
+}
+
+void
+listening_close (struct listening *listening)
+{
+  httpd_close (take (&listening->httpd));
+  intake_free (take (&listening->intake));
+  vitals_free (take (&listening->vitals));
+}

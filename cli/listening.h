@@ -1,0 +1,33 @@
+/* listening.h — what a service serves by HTTP beside its work: /metrics, /healthz, /readyz; a producer takes jobs as well. */
+#ifndef SHOAL_CLI_LISTENING_H
+#define SHOAL_CLI_LISTENING_H
+
+#include "cli/bus_options.h"
+#include "common/auto.h"
+#include "common/vitals.h"
+
+struct listening_args
+{
+  const char *address;    /* NULL: doesn't listen */
+  const char *token_file; /* NULL: SHOAL_TOKEN, or none: then no jobs are taken */
+  const char *
+      results; /* folder of results without an absolute place; NULL: where the service was started */
+};
+
+struct listening
+{
+  struct vitals *vitals; /* NULL when it doesn't listen */
+  struct httpd *httpd;
+  struct intake *intake;
+};
+
+extern const struct option_spec listen_options[];
+extern const struct option_spec intake_options[]; /* a producer's */
+
+/* Starts to listen where ARGS say; with BUS (outlives it, NULL: none) jobs are taken for it. LISTENING is zeroed. -1 with ERR. */
+int listening_start (struct listening *listening, const struct listening_args *args,
+                     const struct bus_args *bus, struct error *err);
+void listening_close (struct listening *listening);
+#define auto_listening AUTO (listening_close)
+
+#endif

@@ -1,0 +1,124 @@
+#!/bin/bash
+# Jobs by HTTP, and what a service says of itself: /metrics, /healthz, /readyz.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+make_files in 6
+pids=()
+trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; e2e_finish' EXIT
+token=correct-horse-battery-staple
+echo $token >token
+bus=sqlite:$PWD/bus.db
+
+part () { # NAME OPTION… : starts it; $address is where it listens, by its own log
+  local name=$1
+  SHOAL_LOG=info "$SHOAL" "$@" --listen 127.0.0.1:0 >"$name.out" 2>"$name.err" &
+  pids+=($!)
+  wait_for "$name listens" grep -q event=listening "$name.err"
+  address=$(sed -n 's/.*event=listening address=//p' "$name.err")
+}
+# ask CODE WHAT CURL-ARGUMENT…: the answer's body in out, its headers in headers.
+ask () {
+  local code=$1 what=$2 got
+  shift 2
+  : >"$E2E_WORK/err"
+  got=$(curl -s -o "$E2E_WORK/out" -D headers -w '%{http_code}' "$@") || got="$got, curl $?"
+  if [ "$got" = "$code" ]; then ok "$what: $code"; else fail "$what: $got instead of $code"; fi
+}
+submit () { # CODE WHAT JSON
+  ask "$1" "$2" -H "Authorization: Bearer $token" --data-binary "$3" "$http/v1/jobs"
+}
+get () { # CODE WHAT PATH
+  ask "$1" "$2" -H "Authorization: Bearer $token" "$http$3"
+}
+metric () { # ADDRESS SERIES
+  curl -s "http://$1/metrics" | /usr/bin/python3 -c '
+import sys
+from prometheus_client.parser import text_string_to_metric_families as families
+wanted = sys.argv[1]
+for family in families(sys.stdin.read()):
+    for s in family.samples:
+        labels = ",".join(f"{k}=\"{v}\"" for k, v in sorted(s.labels.items()))
+        if (s.name + ("{" + labels + "}" if labels else "")) == wanted:
+            print(int(s.value))' "$2"
+}
+
+# ---- who may
+part producer --bus "$bus"
+ask 403 "without a token nobody may" -H "Authorization: Bearer $token" "http://$address/v1/jobs"
+expect_stdout 'token-file'
+echo short >bad-token
+expect_exit 2 "a token that is too short" "$SHOAL" producer --bus "$bus" --listen 127.0.0.1:0 --token-file bad-token
+expect_stderr 'bad-token: a token is one word'
+expect_exit 2 "an address that is taken" "$SHOAL" merger --bus "$bus" --listen "$address"
+expect_stderr "--listen $address: .*[Aa]ddress already in use"
+kill "${pids[0]}"
+expect_end 0 "SIGTERM ends the producer" "${pids[0]}"
+
+part producer --bus "$bus" --token-file token --results "$PWD"
+http=http://$address
+producer=$address
+ask 401 "without the token" "$http/v1/jobs"
+ask 401 "with another token" -H 'Authorization: Bearer wrong-horse-battery-staple' "$http/v1/jobs"
+expect_true "says how" grep -qi '^www-authenticate: Bearer' headers
+expect_true "no token in a log" bash -c "! grep -q '$token\|wrong-horse' producer.err"
+
+# ---- a job
+job='{"id": "one", "image": "busybox", "runtime": "process", "volume": "'$PWD'/in:/in", "output": "res:/out",
+      "glob": "*.txt", "batch-size": 2, "command": ["sh", "-c", "cat in/* >out/$SHOAL_SHARD_INDEX; echo $TRACEPARENT"]}'
+get 404 "no such job" /v1/jobs/one
+ask 201 "a job is taken" -H "Authorization: Bearer $token" --data-binary "$job" \
+  -H 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' "$http/v1/jobs"
+expect_stdout '"job":"one"'
+submit 200 "the same again is the same job" "$job"
+submit 409 "another job by that id" "${job/2,/3,}"
+expect_stdout '--batch-size differs'
+expect_stdout '"field": "id"'
+part merger --bus "$bus"
+merger=$address
+wait_for "three shards are queued" eval '[ "$(metric "$merger" "shoal_shards{queue=\"default\",state=\"queued\"}")" = 3 ]'
+part worker --bus "$bus" --backoff 10ms
+worker=$address
+wait_for "it ends" eval 'curl -s -H "Authorization: Bearer $token" "$http/v1/jobs/one" | grep -q "\"state\":\"succeeded"'
+get 200 "and is listed" /v1/jobs
+expect_stdout '"job":"one","state":"succeeded".*"succeeded":3'
+expect_same "the result stands" "1 2" "$(paste -sd ' ' one/outputs/res/0)"
+expect_true "the trace went along" grep -q '^00-0af7651916cd43dd8448eb211c80319c-' one/stdout
+expect_same "nothing is left to do" 0 "$(metric "$merger" 'shoal_shards{queue="default",state="queued"}')"
+expect_same "three attempts were counted" 3 "$(metric "$worker" 'shoal_attempts_total{outcome="succeeded"}')"
+expect_same "and observed" 3 "$(metric "$worker" shoal_attempt_seconds_count)"
+expect_same "requests are counted" 1 "$(metric "$producer" 'shoal_http_requests_total{code="201",path="/v1/jobs"}')"
+
+# ---- cancelling
+submit 201 "a job that takes long" '{"id": "long", "image": "x", "runtime": "process", "command": ["sleep", "600"]}'
+wait_for "it runs" eval '[ "$(metric "$worker" "shoal_slots{state=\"busy\"}")" = 1 ]'
+ask 202 "it is told to end" -X DELETE -H "Authorization: Bearer $token" "$http/v1/jobs/long"
+wait_for "it has ended" eval 'curl -s -H "Authorization: Bearer $token" "$http/v1/jobs/long" | grep -q cancelled'
+ask 409 "twice is too late" -X DELETE -H "Authorization: Bearer $token" "$http/v1/jobs/long"
+
+# ---- what bad input gets
+submit 400 "no JSON" '{"image": '
+expect_stdout 'line 1'
+submit 422 "a number out of range" '{"image": "x", "glob": "*", "batch-size": 0}'
+expect_stdout '"field": "batch-size"'
+submit 422 "a field that isn't one" '{"image": "x", "colour": "red"}'
+expect_stdout '"field": "colour"'
+submit 422 "fields that contradict each other" '{"image": "x", "batch-size": 5}'
+expect_stdout 'does nothing without --glob'
+submit 422 "our files aren't read" '{"image": "x", "env-file": "/etc/passwd"}'
+submit 422 "our environment isn't either" '{"image": "x", "env": ["HOME"]}'
+head -c 2000000 /dev/zero | tr '\0' ' ' >large
+submit 413 "too large" @large
+ask 405 "a method that isn't one" -X PUT -H "Authorization: Bearer $token" "$http/v1/jobs"
+expect_true "says which is" grep -qiE '^allow: (GET|POST)' headers
+get 404 "a path that isn't one" /v2
+for garbage in 'GET' $'\x16\x03\x01\x02' 'POST /v1/jobs HTTP/1.1\r\nContent-Length: -5\r\n\r\n' 'GET /\0 HTTP/1.1\r\n\r\n'; do
+  printf "$garbage" | timeout 1 bash -c "exec 3<>/dev/tcp/${producer/://}; cat >&3; cat <&3" >/dev/null 2>&1 || true
+done
+ask 200 "it lives on" "$http/healthz"
+
+# ---- a bus that is away
+part producer --bus kafka://127.0.0.1:1/x --token-file token
+http=http://$address
+ask 200 "who waits for a bus is alive" "$http/healthz"
+ask 503 "and not ready" "$http/readyz"
+submit 503 "jobs can't be taken" '{"image": "x", "runtime": "process"}'
+expect_true "says when to come again" grep -qi '^retry-after: 1' headers
