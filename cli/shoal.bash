@@ -1,33 +1,14 @@
-# Bash completion for shoal. tests/e2e/help.sh holds it against the program's own help.
+# Bash completion for shoal. Commands and options are what the program's own help says.
 
-_shoal_options () { # COMMAND
-  local run="--jobs --joblog --progress --quiet --verbose --oci-runtime --images --scratch --backoff"
-  local job="--volume --volume-shared --glob --base-path --batch-size --batch-bytes --shards --exclude --symlinks --stage
-    --output --on-conflict --reduce --reduce-command --results --id --env --env-file --workdir --user --entrypoint --network
-    --read-only --tmpfs --runtime --memory --cpus --pids-limit --timeout --job-timeout --log-limit --retries --fail-on
-    --success-codes --min-success --max-failures
-    --input-volumes --output-volumes --sharding-glob-pattern --sharding-base-path --sharding-batch-size"
-  local service="--bus --job --parent"
-  case $1 in
-    run) echo "$job $run" ;;
-    plan) echo "--atoms --json --null $job $run" ;;
-    resume) echo "$run" ;;
-    retry) echo "--shard --failed $run" ;;
-    merge) echo "--on-conflict $run" ;;
-    status) echo "--json --shards" ;;
-    logs) echo "--shard --failed --stdout --stderr --follow --quiet" ;;
-    cancel) echo "--reason" ;;
-    report) echo "--output" ;;
-    image) echo "--as --json --images" ;;
-    producer | merger) echo "$service" ;;
-    worker) echo "$service --jobs --images --oci-runtime --scratch --lease --drain --backoff --max-lost --max-infra --probe" ;;
-  esac
+_shoal_options () { # PROGRAM COMMAND
+  { "$1" "$2" --help; case $2 in run | plan | submit) "$1" help options ;; esac; } 2>/dev/null \
+    | grep -oE -- '--[a-z][a-z-]+' | sort -u
 }
 
 _shoal () {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} at=1
-  local commands="run plan resume retry merge status logs cancel report image producer worker merger help"
-  local values="" files=no
+  local program=${COMP_WORDS[0]} values="" files=no commands
+  commands=$("$program" --help 2>/dev/null | sed -n 's/^  shoal \([a-z]*\)  *[a-z].*/\1/p')
   if [ "${COMP_WORDS[1]}" = docker ] && [ "$COMP_CWORD" -gt 1 ]; then at=2; commands=run; fi
   if [ "$COMP_CWORD" -eq "$at" ]; then
     mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$word")
@@ -43,12 +24,15 @@ _shoal () {
     --progress) values="auto bar plain json none" ;;
     --oci-runtime) values="crun runc" ;;
     *)
-      case $command in
-        help) values="$commands options exit-codes patterns environment" ;;
-        image) [ "$COMP_CWORD" -ne $((at + 1)) ] || values="import pull list remove" ;;
-      esac
+      if [ "$COMP_CWORD" -eq $((at + 1)) ]; then
+        case $command in
+          help) values="$commands options exit-codes patterns environment" ;;
+          image) values="import pull list remove" ;;
+          topics) values="create check describe" ;;
+        esac
+      fi
       case $word in
-        -*) values="$(_shoal_options "$command") --help" ;;
+        -*) values="$(_shoal_options "$program" "$command") --help" ;;
         *) files=yes ;;
       esac
       ;;

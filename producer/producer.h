@@ -21,7 +21,7 @@ struct producer_options
   const struct strlist *bus_properties; /* bus.h; NULL: none */
   int64_t lease_ms;                     /* 0: default */
   const char *job_id;                   /* only this job, then return; NULL: all, for ever */
-  struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
+  struct vitals *vitals;                /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };
 

@@ -23,8 +23,8 @@ e2e_finish () {
   cd /
   rm -rf "$E2E_WORK" || { echo "FAIL $E2E_WORK can't be removed"; failed=$((failed + 1)); }
   echo "$passed passed, $failed failed"
-  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
-  exit
+  # In a trap a bare exit gives the status from before the trap.
+  if [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]; then exit 0; else exit 1; fi
 }
 trap e2e_finish EXIT
 trap 'exit 130' INT TERM
