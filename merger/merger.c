@@ -320,10 +320,11 @@ merger_run (const struct merger_options *options, struct error *err)
   const struct bus_options bus_options = { .client = "merger",
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
+                                           .stop = options->stop,
                                            .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
-    return error_wrap (err, "merger");
+    return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "merger");
   auto_follower struct follower *events = bus_follow (bus, "merger", options->job_id, err);
   if (events == NULL)
     return error_wrap (err, "merger");

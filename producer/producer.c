@@ -50,10 +50,11 @@ producer_run (const struct producer_options *options, struct error *err)
   const struct bus_options bus_options = { .client = "producer",
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
+                                           .stop = options->stop,
                                            .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
-    return -1;
+    return is_stopped (options) ? 0 : -1;
   vitals_ready (options->vitals);
   auto_follower struct follower *follower = NULL;
   if (options->job_id != NULL)

@@ -95,6 +95,6 @@ run_ctest dev build/dev -LE fault
 [ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
 printf '\n'
 step valgrind tests/valgrind/run.sh build/plain
-[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.schemas|unit\.producer)'
+[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.schemas|unit\.producer|unit\.common\.metrics|e2e\.intake)'
 step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"
 finish

@@ -367,10 +367,11 @@ worker_run (const struct worker_options *options, struct error *err)
                                            .lease_ms = options->lease_ms,
                                            .slots = slot_count (options),
                                            .patience_ms = -1,
+                                           .stop = options->stop,
                                            .properties = options->bus_properties };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
-    return error_wrap (err, "worker");
+    return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");
   init (&worker, options);
   worker.crew.bus = bus;
   vitals_ready (options->vitals);

@@ -25,6 +25,7 @@
 #include "schemas/messages.h"
 
 #include <poll.h>
+#include <signal.h>
 
 struct bus;
 
@@ -36,6 +37,7 @@ struct bus_options
   int slots;        /* deliveries that the caller can hold at once; 0: 1 */
   int64_t
       patience_ms; /* how long a server that doesn't answer is tried at opening; 0: 10 s, -1: for ever */
+  const volatile sig_atomic_t *stop; /* opening is given up when it becomes non-zero; NULL: never */
   const struct strlist *properties; /* of the server's client library: name, value, …; NULL: none */
 };
 

@@ -114,11 +114,3 @@ for garbage in 'GET' $'\x16\x03\x01\x02' 'POST /v1/jobs HTTP/1.1\r\nContent-Leng
   printf "$garbage" | timeout 1 bash -c "exec 3<>/dev/tcp/${producer/://}; cat >&3; cat <&3" >/dev/null 2>&1 || true
 done
 ask 200 "it lives on" "$http/healthz"
-
-# ---- a bus that is away
-part producer --bus kafka://127.0.0.1:1/x --token-file token
-http=http://$address
-ask 200 "who waits for a bus is alive" "$http/healthz"
-ask 503 "and not ready" "$http/readyz"
-submit 503 "jobs can't be taken" '{"image": "x", "runtime": "process"}'
-expect_true "says when to come again" grep -qi '^retry-after: 1' headers

@@ -17,6 +17,7 @@ enum
   LEASE_MS = 30000,
   PATIENCE_MS = 10000, /* for a first answer of the brokers */
   COMPLAIN_MS = 5000,  /* between two lines about brokers that don't answer */
+  ASK_MS = 1000,       /* for one answer */
   WAKE_MS =
       100, /* a poll ends after this: leases run out and retries fall due without anybody saying so */
   CLOSE_MS = 5000, /* for the last records */
@@ -363,21 +364,28 @@ static const struct bus_ops kafka_ops = {
   .get_status = kafka_get_status,
 };
 
-/* The topics, once the brokers answer. PATIENCE_MS: -1 for ever. */
+/* The topics, once the brokers answer. */
 static int
-await_brokers (struct kafka_bus *bus, int64_t patience_ms, struct error *err)
+await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct error *err)
 {
+  int64_t patience_ms = kafka_patience (options);
   int64_t end = patience_ms < 0 ? INT64_MAX : clock_boot_ms () + patience_ms;
+  int64_t complain = clock_boot_ms () + COMPLAIN_MS;
   for (;;)
     {
       int64_t left = end - clock_boot_ms ();
-      int step = left > COMPLAIN_MS ? COMPLAIN_MS : left > 1 ? (int) left : 1;
+      int step = left > ASK_MS ? ASK_MS : left > 1 ? (int) left : 1;
       if (kafka_look_up_topics (bus, step, err) == 0)
         return 0;
-      if (err->class != ERROR_TRANSIENT || clock_boot_ms () >= end)
+      bool stopped = options->stop != NULL && *options->stop != 0;
+      if (err->class != ERROR_TRANSIENT || stopped || clock_boot_ms () >= end)
         return -1;
-      auto_free char *reason = log_quote (err->message);
-      log_warn ("kafka_away", "reason=%s", reason);
+      if (clock_boot_ms () >= complain)
+        {
+          auto_free char *reason = log_quote (err->message);
+          log_warn ("kafka_away", "reason=%s", reason);
+          complain = clock_boot_ms () + COMPLAIN_MS;
+        }
       error_clear (err);
     }
 }
@@ -413,8 +421,7 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
   int named = kafka_names_init (bus, rest, options, err);
   if (bus->wake_fd < 0)
     (void) error_errno (err, errno, "eventfd");
-  else if (named == 0 && open_producer (bus, err) == 0
-           && await_brokers (bus, kafka_patience (options), err) == 0)
+  else if (named == 0 && open_producer (bus, err) == 0 && await_brokers (bus, options, err) == 0)
     bus->reader = kafka_reader_open (bus, NULL, err);
   if (bus->reader != NULL)
     return &bus->bus;
