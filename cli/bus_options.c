@@ -5,6 +5,7 @@
 #include "common/units.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -53,11 +54,22 @@ set_patience (void *context, const char *value, struct error *err)
   return units_parse_duration (value, &((struct bus_args *) context)->patience_ms, err);
 }
 
+/* The other settings of a registry, and where a password is, come from the environment as well. */
+static int
+set_registry (void *context, const char *value, struct error *err)
+{
+  (void) context;
+  return setenv ("SHOAL_SCHEMA_REGISTRY", value, 1) == 0 ? 0
+                                                         : error_errno (err, errno, "%s", value);
+}
+
 const struct option_spec bus_options[] = {
   { 0, "bus", NULL, "URL", "kafka://HOST:PORT[,…][/PREFIX] or sqlite:FILE; default: SHOAL_BUS",
     GROUP_OTHER, false, set_bus },
   { 'X', "property", NULL, "NAME=VALUE", "a property of librdkafka; also: SHOAL_KAFKA_CONFIG=FILE",
     GROUP_OTHER, false, set_property },
+  { 0, "schema-registry", NULL, "URL", "of Avro schemas; default: SHOAL_SCHEMA_REGISTRY",
+    GROUP_OTHER, false, set_registry },
   { 0, "connect-timeout", NULL, "DURATION", "for a first answer of the bus; default 10s",
     GROUP_OTHER, false, set_patience },
   { 0 },

@@ -112,7 +112,10 @@ read_job (const struct intake *intake, const struct http_request *request, struc
       auto_free char *below = take (&args->results);
       args->results = xasprintf ("%s/%s", intake->results, below);
     }
-  return job_args_finish (args, err);
+  if (job_args_finish (args, err) == 0)
+    return 0;
+  *field = args->wrong == NULL ? NULL : xstrdup (args->wrong);
+  return -1;
 }
 
 /* 1 when it is new, 0 when it was there, or -1. *DIFFERENCE: the option in which the one that was there is another. */

@@ -7,6 +7,7 @@
 #include "common/path.h"
 #include "common/result.h"
 #include "producer/slicer.h"
+#include "schemas/job_check.h"
 #include "worker/image_store.h"
 
 #include <string.h>
@@ -45,35 +46,6 @@ make_absolute (char **source)
 }
 
 /* ---- checks ----------------------------------------------------------------------------- */
-
-static int
-check_outputs (const struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->output_count; i++)
-    {
-      const struct output *output = &job->outputs[i];
-      if (strcmp (output->path, "/") == 0)
-        return error_set (err, ERROR_USER, "the output %s can't be the container's root",
-                          output->name);
-      for (size_t j = 0; j < i; j++)
-        {
-          const struct output *other = &job->outputs[j];
-          if (strcmp (output->name, other->name) == 0)
-            return error_set (err, ERROR_USER, "two outputs of the name %s: %s and %s",
-                              output->name, other->path, output->path);
-          if (path_below (output->path, other->path) != NULL
-              || path_below (other->path, output->path) != NULL)
-            return error_set (err, ERROR_USER, "the outputs %s:%s and %s:%s lie inside each other",
-                              other->name, other->path, output->name, output->path);
-        }
-      for (size_t j = 0; j < job->volume_count; j++)
-        if (path_below (job->volumes[j].path, output->path) != NULL
-            && path_below (output->path, job->volumes[j].path) == NULL)
-          return error_set (err, ERROR_USER, "the input volume %s lies inside the output %s:%s",
-                            job->volumes[j].path, output->name, output->path);
-    }
-  return 0;
-}
 
 /* An option of slicing without a pattern would do nothing: that is hardly what was meant. */
 static int
@@ -116,10 +88,14 @@ job_args_finish (struct job_args *args, struct error *err)
   job->submitted = clock_wall_ms ();
   job->results = result_place (args->results != NULL ? args->results : job->id, err);
   if (job->results == NULL)
-    return error_wrap (err, "--results");
+    {
+      args->wrong = "results";
+      return error_wrap (err, "--results");
+    }
   for (size_t i = 0; i < job->volume_count; i++)
     make_absolute (&job->volumes[i].source);
-  if (check_sense (job, err) != 0 || slicer_check (job, err) != 0 || check_outputs (job, err) != 0)
+  if (check_sense (job, err) != 0 || slicer_check (job, err) != 0
+      || job_check (job, &args->wrong, err) != 0)
     return -1;
   return check_place (job, err);
 }

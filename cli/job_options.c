@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
+#include "schemas/job_check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 enum
 {
   ENV_FILE_MAX = 4 << 20, /* bytes */
-  NAME_LENGTH_MAX = 255,
 };
 
 #define COUNT_MAX ((int64_t) 1000000000)
@@ -130,8 +130,7 @@ SETTER (output)
   struct job *job = JOB (context);
   const char *cut = strstr (value, ":/");
   auto_free char *name = cut == NULL ? NULL : xstrndup (value, (size_t) (cut - value));
-  if (name == NULL || name[0] == '\0' || strchr (name, '/') != NULL || strcmp (name, ".") == 0
-      || strcmp (name, "..") == 0 || strlen (name) > NAME_LENGTH_MAX)
+  if (name == NULL || job_check_output_name (name, NULL) != 0)
     return error_set (
         err, ERROR_USER,
         "\"%s\": expected NAME:PATH, NAME a folder's name, PATH beginning with a slash", value);
@@ -306,16 +305,9 @@ SETTER (results)
 
 SETTER (id)
 {
-  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   struct job_args *args = context;
-  size_t length = strlen (value);
-  if (length == 0 || length > 128 || strspn (value, allowed) != length || value[0] == '.'
-      || value[0] == '-')
-    return error_set (
-        err, ERROR_USER,
-        "\"%s\": expected 1 to 128 letters, digits, '.', '_' or '-', the first a letter, "
-        "a digit or '_'",
-        value);
+  if (job_check_id (value, err) != 0)
+    return -1;
   replace (&args->job.id, value);
   args->has_id = true;
   return 0;

@@ -14,6 +14,7 @@ struct job_args
   struct job job;
   bool has_id; /* --id was given */
   char *results;
+  const char *wrong; /* the field that job_args_finish says is wrong; NULL: not a single one */
 };
 
 void job_args_init (struct job_args *args);

@@ -1,4 +1,5 @@
 /* shoal retry: failed or named shards again, as a new generation, and the result assembled anew. */
+#include "cli/retry.h"
 #include "cli/commands.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
@@ -9,13 +10,6 @@
 #include "common/memory.h"
 
 #include <stdio.h>
-
-struct retry_args
-{
-  uint32_t *named;
-  size_t named_count;
-  bool failed;
-};
 
 static int
 set_shard (void *context, const char *value, struct error *err)
@@ -96,9 +90,8 @@ reduce_failed (const struct fold *fold)
 
 /* ---- the command ------------------------------------------------------------------------ */
 
-/* 1 when there is something to run, 0, or -1. */
-static int
-reopen (struct session *session, const struct retry_args *args, struct error *err)
+int
+retry_reopen (struct session *session, const struct retry_args *args, struct error *err)
 {
   auto_tally struct tally tally = { 0 };
   auto_job_status struct job_status status = { 0 };
@@ -138,7 +131,7 @@ run_with (struct retry_args *args, int argc, char **argv, struct error *err)
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
       || (!session.fleet && session_lock (&session, err) != 0))
     return -1;
-  int reopened = reopen (&session, args, err);
+  int reopened = retry_reopen (&session, args, err);
   if (reopened < 0)
     return -1;
   if (reopened == 0)

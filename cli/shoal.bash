@@ -29,6 +29,7 @@ _shoal () {
           help) values="$commands options exit-codes patterns environment" ;;
           image) values="import pull list remove" ;;
           topics) values="create check describe" ;;
+          dead) values="list show replay" ;;
         esac
       fi
       case $word in

@@ -72,7 +72,8 @@ partial_of (const char *place)
 static char *
 exchange_of (const char *place)
 {
-  const char *name = strrchr (place, '/') + 1;
+  const char *slash = strrchr (place, '/');
+  const char *name = slash == NULL ? place : slash + 1; /* a job may name anything */
   return xasprintf ("%.*s.%s.shoal-exchange", (int) (name - place), place, name);
 }
 

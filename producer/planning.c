@@ -7,6 +7,7 @@
 #include "common/result.h"
 #include "common/sys.h"
 #include "producer/slicer.h"
+#include "schemas/job_check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,6 +190,9 @@ static int
 slice (struct planning *planning, struct plan *plan, struct error *err)
 {
   struct job *job = planning->delivery->job;
+  const char *field = NULL;
+  if (job_check (job, &field, err) != 0)
+    return error_wrap (err, "%s", field);
   if (slicer_check (job, err) != 0
       || (job->results != NULL && result_claim (job->results, job->id, err) != 0)
       || open_plan (planning, err) != 0)

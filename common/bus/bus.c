@@ -3,6 +3,7 @@
 
 #include "common/bus/bus_ops.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct bus *
@@ -89,6 +90,32 @@ bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint
             size_t count, struct error *err)
 {
   return bus->ops->replay (bus, job_id, generation, indexes, count, err);
+}
+
+void
+letter_release (struct letter *letter)
+{
+  free (letter->name);
+  free (letter->topic);
+  free (letter->key);
+  free (letter->error);
+  buffer_release (&letter->payload);
+  *letter = (struct letter){ 0 };
+}
+
+int
+bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
+                  void *context, struct error *err)
+{
+  return bus->ops->list_letters == NULL ? 0 : bus->ops->list_letters (bus, each, context, err);
+}
+
+int
+bus_replay_letter (struct bus *bus, const struct letter *letter, struct error *err)
+{
+  if (bus->ops->replay_letter == NULL)
+    return error_set (err, ERROR_USER, "this bus has no letters");
+  return bus->ops->replay_letter (bus, letter, err);
 }
 
 int

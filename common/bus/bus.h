@@ -190,6 +190,28 @@ int bus_publish_control (struct bus *bus, const struct control *control, struct 
 int bus_next_control (struct bus *bus, int64_t *position, struct control *control,
                       struct error *err);
 
+/* ---- dead letters: messages that nobody can read */
+
+struct letter
+{
+  char *name; /* "TOPIC/PARTITION/OFFSET": where it was */
+  char *topic;
+  int32_t partition;
+  int64_t time;          /* UTC ms when it was sent */
+  char *key;             /* "": none */
+  char *error;           /* why it can't be read */
+  struct buffer payload; /* as it came */
+};
+
+void letter_release (struct letter *letter);
+
+/* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus whose messages are only ours has none. */
+int bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
+                      void *context, struct error *err);
+
+/* Sends LETTER again to where it was; it is no letter any more then. */
+int bus_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);
+
 /* The last status of each job stays. */
 int bus_put_status (struct bus *bus, const struct job_status *status, struct error *err);
 int bus_get_status (struct bus *bus, const char *job_id, struct job_status *status,

@@ -23,6 +23,11 @@ struct bus_ops
   int (*replay) (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
                  size_t count, struct error *err);
 
+  /* NULL: none */
+  int (*list_letters) (struct bus *bus, int (*each) (void *context, const struct letter *letter),
+                       void *context, struct error *err);
+  int (*replay_letter) (struct bus *bus, const struct letter *letter, struct error *err);
+
   int (*take_due) (struct bus *bus, enum bus_queue queue, const char *job_id,
                    struct delivery **delivery, struct error *err);
   int (*keep) (struct bus *bus, struct delivery *delivery, struct error *err);

@@ -59,14 +59,25 @@ expect_exit 2 "an unknown job" "$SHOAL" status --bus "$bus" nobody
 expect_stderr 'there is no job nobody'
 
 # ---- failing, retried; what is wrong can't be planned
-expect_exit 1 "run on a fleet gives the job's exit code" "$SHOAL" run --bus "$bus" "${job[@]}" --id two --results two --fail-on 3 busybox \
-  sh -c "[ \$SHOAL_SHARD_INDEX != 5 ] || [ -e $PWD/good ] || exit 3; $COPY" -v "$PWD:/none"
+mkdir world
+expect_exit 1 "run on a fleet gives the job's exit code" "$SHOAL" run --bus "$bus" "${job[@]}" --id two --results two --fail-on 3 \
+  --volume-shared "$PWD/world:/world" busybox sh -c "[ \$SHOAL_SHARD_INDEX != 5 ] || [ -e /world/good ] || exit 3; $COPY"
 expect_stderr 'shard 5: exit code 3'
 expect_exit 2 "no match is the submitter's error" "$SHOAL" run --bus "$bus" -v "$PWD/in:/in" --glob '*.none' --id three --results three busybox true
 expect_stderr 'job three: .*no'
 expect_exit 1 "a retry is a new generation of what failed, and fails again" "$SHOAL" retry --bus "$bus" two --failed
 expect_same "of one shard" 2 "$("$SHOAL" status --bus "$bus" --json two | json generation)"
 expect_same "which ran once more" 21 "$("$SHOAL" status --bus "$bus" --json two | json attempts)"
+expect_exit 0 "it is a dead letter" "$SHOAL" dead list --bus "$bus" --reason failed
+expect_stdout '^two/5	failed	.*exit code 3'
+expect_exit 0 "of which more is told" "$SHOAL" dead show --bus "$bus" two/5
+expect_stdout '^logs +shoal logs two --shard 5$'
+expect_exit 2 "all at once only when told so" "$SHOAL" dead replay --bus "$bus"
+expect_stderr 'which letters'
+: >world/good
+expect_exit 0 "replayed when the cause is gone" "$SHOAL" dead replay --bus "$bus" --job two
+expect_exit 0 "the job gets well" "$SHOAL" watch --bus "$bus" -q two
+expect_same "no letter is left" 0 "$("$SHOAL" dead list --bus "$bus" --job two | grep -c ^two)"
 
 # ---- cancel
 "$SHOAL" submit --bus "$bus" "${job[@]}" --id four --results four busybox sh -c "sleep 0.2; $COPY" >/dev/null

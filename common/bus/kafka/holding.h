@@ -33,6 +33,7 @@ struct holding
   int64_t confirmed;         /* … the one that was last read back */
   struct delivery *delivery; /* until it is taken */
   struct receipt receipt;
+  bool retry_sent; /* PUBLISHING: the event was acknowledged before */
   TAILQ_ENTRY (holding) links;
 };
 

@@ -17,6 +17,7 @@ enum
   LEASE_MS = 30000,
   PATIENCE_MS = 10000, /* for a first answer of the brokers */
   COMPLAIN_MS = 5000,  /* between two lines about brokers that don't answer */
+  REGISTRY_MS = 3000,  /* a schema registry may take to answer, while work waits */
   ASK_MS = 1000,       /* for one answer */
   WAKE_MS =
       100, /* a poll ends after this: leases run out and retries fall due without anybody saying so */
@@ -333,6 +334,7 @@ kafka_close (struct bus *base)
   kafka_reader_close (bus->reader);
   close_producer (bus);
   auto_fd_ (&bus->wake_fd);
+  registry_close (bus->registry);
   kafka_names_release (bus);
   free (bus->writer);
   free (bus);
@@ -352,6 +354,8 @@ static const struct bus_ops kafka_ops = {
   .flush = kafka_flush,
   .get_shard = kafka_get_shard,
   .replay = kafka_replay,
+  .list_letters = kafka_list_letters,
+  .replay_letter = kafka_replay_letter,
   .take_due = kafka_take,
   .keep = kafka_keep,
   .settle = kafka_settle,
@@ -390,6 +394,18 @@ await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct 
     }
 }
 
+static int
+open_registry (struct kafka_bus *bus, struct error *err)
+{
+  auto_buffer struct buffer folder = { 0 };
+  struct registry_options options = registry_options_from_environment (&folder);
+  options.patience_ms = REGISTRY_MS;
+  if (options.url == NULL)
+    return 0;
+  bus->registry = registry_open (&options, err);
+  return bus->registry == NULL ? -1 : 0;
+}
+
 /* The first record to a topic that a handle hasn't used waits for a timer of a second unless the topic was asked for. */
 static int
 open_producer (struct kafka_bus *bus, struct error *err)
@@ -421,7 +437,8 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
   int named = kafka_names_init (bus, rest, options, err);
   if (bus->wake_fd < 0)
     (void) error_errno (err, errno, "eventfd");
-  else if (named == 0 && open_producer (bus, err) == 0 && await_brokers (bus, options, err) == 0)
+  else if (named == 0 && open_registry (bus, err) == 0 && open_producer (bus, err) == 0
+           && await_brokers (bus, options, err) == 0)
     bus->reader = kafka_reader_open (bus, NULL, err);
   if (bus->reader != NULL)
     return &bus->bus;

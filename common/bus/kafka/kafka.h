@@ -12,6 +12,7 @@
  *     kafka_leases.c   claims on jobs and on groups' partitions
  *     kafka_follow.c   followers of the events
  *     kafka_plan.c     shards published, found again, replayed
+ *     kafka_dead.c     what nobody can read
  *
  * No consumer groups: what is read and what may be started is decided by the claims alone (docs/claims.md), so there is
  * no rebalance that could disturb anything.
@@ -21,6 +22,7 @@
 
 #include "common/bus/bus_ops.h"
 #include "common/bus/kafka/claims.h"
+#include "schemas/wire.h"
 
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
@@ -53,8 +55,11 @@ struct cursor
   enum topic topic;
   int32_t partition;
   rd_kafka_queue_t *queue;
-  int64_t next; /* offset of what is read next, as far as known */
-  int64_t end;  /* what was the end when it was looked for */
+  int64_t next;         /* offset of what is read next, as far as known */
+  int64_t end;          /* what was the end when it was looked for */
+  struct bytes payload; /* of the record read last, in single-object encoding; until the next one */
+  struct buffer unpacked;
+  int64_t stuck_until; /* boot ms: a record can't be read before the schema registry is back */
 };
 
 /* A consumer handle: a partition is read once by each. */
@@ -129,6 +134,7 @@ struct kafka_bus
 
   char *names[TOPICS];
   int32_t partitions[TOPICS];
+  struct registry *registry; /* of schemas; NULL: none */
   rd_kafka_t *producer;
   rd_kafka_queue_t *receipts; /* the producer's main queue */
   rd_kafka_topic_t *outgoing[TOPICS];
@@ -187,6 +193,10 @@ int32_t kafka_partition_of_job (const struct kafka_bus *bus, enum topic topic, c
 int kafka_send (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
                 const struct buffer *payload, struct receipt *receipt, struct error *err);
 
+/* The same without a frame; PAYLOAD without data is a tombstone. */
+int kafka_send_as_is (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+                      struct bytes payload, struct receipt *receipt, struct error *err);
+
 /* Waits for RECEIPT and resets it: 0, or -1. */
 int kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what,
                  struct error *err);
@@ -219,7 +229,7 @@ int cursor_open (struct cursor *cursor, struct kafka_reader *reader, enum topic 
 void cursor_close (struct cursor *cursor);
 bool cursor_is_open (const struct cursor *cursor);
 
-/* The next record: 1, the caller destroys it; 0 when there is none now. */
+/* The next record: 1, the caller destroys it; 0 when there is none now. What it holds is the cursor's `payload`. */
 int cursor_next (struct cursor *cursor, rd_kafka_message_t **message);
 
 /* As cursor_next, but waits until the end that was last looked for is reached: 0 means that nothing is left before it. */
@@ -242,14 +252,11 @@ int64_t cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t
 rd_kafka_resp_err_t kafka_committed (struct kafka_reader *reader,
                                      rd_kafka_topic_partition_list_t *list);
 
+/* Whether records of TOPIC travel in a schema registry's frame, where there is one: claims are ours alone, what is dead stays as it was. */
+bool kafka_is_packed (enum topic topic);
+
 /* Whether CODE is of those that pass by themselves: a leader or a coordinator that is just changing. */
 bool kafka_may_pass (rd_kafka_resp_err_t code);
-
-static inline struct bytes
-message_payload (const rd_kafka_message_t *message)
-{
-  return (struct bytes){ message->payload, message->len };
-}
 
 /* The record's key as a string, "" when there is none. The caller frees. */
 char *message_key (const rd_kafka_message_t *message);
@@ -317,6 +324,15 @@ void leases_pump (struct kafka_bus *bus);
 
 struct follower *kafka_follow (struct bus *bus, const char *group, const char *job_id,
                                struct error *err);
+
+/* ---- kafka_dead.c */
+
+/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and WHY as headers. */
+void kafka_bury (struct kafka_bus *bus, const struct cursor *cursor,
+                 const rd_kafka_message_t *message, const struct error *why);
+int kafka_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
+                        void *context, struct error *err);
+int kafka_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);
 
 /* ---- kafka_plan.c */
 

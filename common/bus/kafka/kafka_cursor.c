@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 
+#include <poll.h>
 #include <string.h>
 
 enum
@@ -13,6 +14,7 @@ enum
   STALL_MS = 30000, /* without a record on the way to a known end */
   STEP_MS = 100,
   AGAIN_MS = 20,
+  REGISTRY_MS = 1000, /* until a schema registry that was away is asked again */
 };
 
 struct kafka_reader *
@@ -132,6 +134,7 @@ cursor_close (struct cursor *cursor)
     return;
   (void) rd_kafka_consume_stop (cursor->reader->topics[cursor->topic], cursor->partition);
   rd_kafka_queue_destroy (cursor->queue);
+  buffer_release (&cursor->unpacked);
   *cursor = (struct cursor){ 0 };
 }
 
@@ -158,15 +161,65 @@ restart (struct cursor *cursor)
     log_error ("cursor_stuck", "reason=\"%s\"", err.message);
 }
 
+bool
+kafka_is_packed (enum topic topic)
+{
+  return topic != TOPIC_CLAIMS && topic != TOPIC_LEASES && topic != TOPIC_DEAD;
+}
+
+/* Takes MESSAGE out of the frame that it came in. What can't be is left for its decoder to refuse; false when it has to be read once
+ * more, because the schema registry is away or refuses us. */
+static bool
+unpack (struct cursor *cursor, const rd_kafka_message_t *message)
+{
+  struct error err = ERROR_INIT;
+  const struct bytes raw = { message->payload, message->len };
+  cursor->payload = raw;
+  if (!kafka_is_packed (cursor->topic)
+      || wire_unpack (cursor->reader->bus->registry, &cursor->payload, &cursor->unpacked, &err)
+             == 0)
+    return true;
+  cursor->payload = raw;
+  auto_free char *reason = log_quote (err.message);
+  log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_away",
+            "topic=%s partition=%d offset=%lld reason=%s",
+            cursor->reader->bus->names[cursor->topic], cursor->partition,
+            (long long) message->offset, reason);
+  return err.class == ERROR_USER;
+}
+
+/* Reads MESSAGE again, a little later. */
+static void
+step_back (struct cursor *cursor, const rd_kafka_message_t *message)
+{
+  struct error err = ERROR_INIT;
+  (void) rd_kafka_consume_stop (cursor->reader->topics[cursor->topic], cursor->partition);
+  cursor->next = message->offset;
+  cursor->stuck_until = clock_boot_ms () + REGISTRY_MS;
+  if (start (cursor, cursor->next, &err) != 0)
+    log_error ("cursor_stuck", "reason=\"%s\"", err.message);
+}
+
 /* As cursor_next, waiting for up to TIMEOUT_MS. */
 static int
 next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message)
 {
+  if (cursor->stuck_until > clock_boot_ms ())
+    {
+      (void) poll (NULL, 0, timeout_ms);
+      return 0;
+    }
   for (;;)
     {
       rd_kafka_message_t *got = rd_kafka_consume_queue (cursor->queue, timeout_ms);
       if (got == NULL)
         return 0;
+      if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR && !unpack (cursor, got))
+        {
+          step_back (cursor, got);
+          rd_kafka_message_destroy (got);
+          return 0;
+        }
       if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         {
           cursor->next = got->offset + 1;

@@ -248,7 +248,7 @@ read_event (struct kafka_follower *follower, struct slice *slice, const rd_kafka
       if (message->key_len != length || memcmp (message->key, follower->job_id, length) != 0)
         return 0;
     }
-  if (codec_decode_event (message_payload (message), event, &bad) != 0)
+  if (codec_decode_event (slice->cursor.payload, event, &bad) != 0)
     {
       log_error ("event_skipped", "partition=%d offset=%lld reason=\"%s\"", message->partition,
                  (long long) message->offset, bad.message);

@@ -123,22 +123,27 @@ send_retry (struct kafka_bus *bus, struct holding *holding, struct error *err)
                      err);
 }
 
-/* The event and the retry that the claims log has for HOLDING. The log owns them, so that anybody can do this over. */
+static int
+send_event (struct kafka_bus *bus, struct holding *holding, struct error *err)
+{
+  int32_t partition = kafka_partition_of_job (bus, TOPIC_EVENTS, holding->job_id);
+  return kafka_send (bus, TOPIC_EVENTS, partition, holding->job_id, &holding->entry->event,
+                     &holding->receipt, err);
+}
+
+/* The event, or the retry, that the claims log has for HOLDING. The log owns them, so that anybody can do this over. The retry
+ * waits for the event's acknowledgement: the next attempt's event mustn't come before this one's. */
 static void
-publish_end (struct kafka_bus *bus, struct holding *holding)
+publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
 {
   struct error err = ERROR_INIT;
   const struct claims_entry *entry = holding->entry;
-  int outcome = 0;
+  const struct buffer *payload = retry ? &entry->retry : &entry->event;
   holding->phase = HOLDING_PUBLISHING;
+  holding->retry_sent = retry;
   holding->receipt = (struct receipt){ 0 };
-  if (entry->event.size > 0)
-    outcome =
-        kafka_send (bus, TOPIC_EVENTS, kafka_partition_of_job (bus, TOPIC_EVENTS, holding->job_id),
-                    holding->job_id, &entry->event, &holding->receipt, &err);
-  if (outcome == 0 && entry->retry.size > 0)
-    outcome = send_retry (bus, holding, &err);
-  if (outcome == 0)
+  if (payload->size == 0
+      || (retry ? send_retry (bus, holding, &err) : send_event (bus, holding, &err)) == 0)
     return;
   holding->receipt.failed++;
   log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
@@ -156,7 +161,12 @@ holdings_look (struct kafka_bus *bus)
         continue;
       if (holding->receipt.failed > 0)
         {
-          publish_end (bus, holding);
+          publish_end (bus, holding, holding->retry_sent);
+          continue;
+        }
+      if (!holding->retry_sent && holding->entry->retry.size > 0)
+        {
+          publish_end (bus, holding, true);
           continue;
         }
       work_note (holding->lot, holding->entry, CLAIM_DONE);
@@ -235,7 +245,7 @@ on_own_settle (struct kafka_bus *bus, struct holding *holding, const struct clai
   if (holding == NULL || holding->phase != HOLDING_SETTLING)
     return;
   if (entry->phase == CLAIMS_SETTLING && is_ours (bus, entry))
-    publish_end (bus, holding);
+    publish_end (bus, holding, false);
   else
     lose (bus, holding);
 }

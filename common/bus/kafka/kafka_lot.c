@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
+#include "schemas/job_check.h"
 
 #include <string.h>
 
@@ -231,28 +232,11 @@ due_time (const struct shard *shard, const rd_kafka_message_t *message)
   return left <= 0 ? 0 : clock_boot_ms () + left;
 }
 
-/* A letter: what can't be read goes to where people look, and the partition goes on. */
-static void
-send_dead (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
-           const struct error *why)
-{
-  struct error err = ERROR_INIT;
-  auto_buffer struct buffer payload = { 0 };
-  auto_free char *key = xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
-                                   (long long) message->offset);
-  auto_free char *reason = log_quote (why->message);
-  log_error ("message_dead", "at=%s reason=%s", key, reason);
-  if (message->len > 0)
-    buffer_append (&payload, message->payload, message->len);
-  if (kafka_send (bus, TOPIC_DEAD, 0, key, &payload, &bus->quiet, &err) != 0)
-    log_error ("dead_letter_lost", "at=%s reason=\"%s\"", key, err.message);
-}
-
 static int
-read_job (const rd_kafka_message_t *message, struct parcel *parcel, char **key, struct error *err)
+read_job (struct bytes payload, struct parcel *parcel, char **key, struct error *err)
 {
   auto_job struct job job = { 0 };
-  if (codec_decode_job (message_payload (message), &job, err) != 0)
+  if (codec_decode_job (payload, &job, err) != 0 || job_check_id (job.id, err) != 0)
     return -1;
   *key = xasprintf ("job/%s", job.id);
   parcel->job_id = take (&job.id);
@@ -261,7 +245,8 @@ read_job (const rd_kafka_message_t *message, struct parcel *parcel, char **key, 
 
 /* A first attempt's key says all there is to know before it is taken. */
 static int
-read_shard (const rd_kafka_message_t *message, struct parcel *parcel, char **key, struct error *err)
+read_shard (struct bytes payload, const rd_kafka_message_t *message, struct parcel *parcel,
+            char **key, struct error *err)
 {
   auto_free char *given = message_key (message);
   uint32_t attempt = 0;
@@ -273,7 +258,7 @@ read_shard (const rd_kafka_message_t *message, struct parcel *parcel, char **key
       return 0;
     }
   auto_shard struct shard shard = { 0 };
-  if (codec_decode_shard (message_payload (message), &shard, err) != 0)
+  if (codec_decode_shard (payload, &shard, err) != 0)
     return -1;
   *key = shard_key (&shard);
   parcel->generation = shard.generation;
@@ -288,11 +273,12 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   auto_free char *key = NULL;
   struct error err = ERROR_INIT;
   struct parcel *parcel = xcalloc (1, sizeof *parcel);
-  int read = lot->work->queue == BUS_JOBS ? read_job (message, parcel, &key, &err)
-                                          : read_shard (message, parcel, &key, &err);
+  struct bytes payload = lot->messages.payload;
+  int read = lot->work->queue == BUS_JOBS ? read_job (payload, parcel, &key, &err)
+                                          : read_shard (payload, message, parcel, &key, &err);
   if (read != 0)
     {
-      send_dead (lot->work->bus, &lot->messages, message, &err);
+      kafka_bury (lot->work->bus, &lot->messages, message, &err);
       free (parcel);
       return;
     }
@@ -301,7 +287,7 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   parcel->entry = claims_need (lot->claims, key);
   parcel->twin = parcel->entry->parcels;
   parcel->entry->parcels = parcel;
-  buffer_append (&parcel->payload, message->payload, message->len);
+  buffer_append (&parcel->payload, payload.data, payload.size);
   parcel->state = PARCEL_OPEN;
   TAILQ_INSERT_TAIL (&lot->order, parcel, order);
   TAILQ_INSERT_TAIL (&lot->open, parcel, links);
@@ -321,7 +307,7 @@ claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claim
   struct error err = ERROR_INIT;
   if (message->payload == NULL) /* a tombstone */
     return;
-  if (codec_decode_claim (message_payload (message), &claim, &err) != 0)
+  if (codec_decode_claim (cursor->payload, &claim, &err) != 0)
     {
       log_error ("claim_skipped", "topic=%s partition=%d offset=%lld reason=\"%s\"",
                  bus->names[cursor->topic], cursor->partition, (long long) message->offset,

@@ -163,24 +163,24 @@ need_found (struct scan *scan, uint32_t index)
 }
 
 static void
-note_shard (struct scan *scan, const rd_kafka_message_t *message)
+note_shard (struct scan *scan, const struct cursor *cursor, const rd_kafka_message_t *message)
 {
   auto_shard struct shard shard = { 0 };
   size_t length = strlen (scan->job_id);
   if (message->key_len <= length || memcmp (message->key, scan->job_id, length) != 0
       || ((const char *) message->key)[length] != '/'
-      || codec_decode_shard (message_payload (message), &shard, NULL) != 0
-      || shard.kind != SHARD_MAP || shard.generation != 1 || shard.attempt != 1)
+      || codec_decode_shard (cursor->payload, &shard, NULL) != 0 || shard.kind != SHARD_MAP
+      || shard.generation != 1 || shard.attempt != 1)
     return;
   struct found *found = need_found (scan, shard.index);
   if (found->partition >= 0)
     return;
   found->partition = message->partition;
   found->offset = message->offset;
-  if (scan->bytes + message->len > KEPT_BYTES)
+  if (scan->bytes + cursor->payload.size > KEPT_BYTES)
     return;
-  buffer_append (&found->payload, message->payload, message->len);
-  scan->bytes += message->len;
+  buffer_append (&found->payload, cursor->payload.data, cursor->payload.size);
+  scan->bytes += cursor->payload.size;
 }
 
 /* Reads on to where the partitions end now. */
@@ -200,7 +200,7 @@ read_on (struct kafka_bus *bus, struct error *err)
             return -1;
           if (got == 0)
             break;
-          note_shard (scan, message);
+          note_shard (scan, &scan->cursors[i], message);
         }
     }
   return 0;
@@ -219,7 +219,7 @@ read_again (struct kafka_bus *bus, const struct found *found, struct shard *shar
     return -1;
   int got = cursor_next_before_end (&cursor, &message, err);
   if (got == 1)
-    got = codec_decode_shard (message_payload (message), shard, err) == 0 ? 1 : -1;
+    got = codec_decode_shard (cursor.payload, shard, err) == 0 ? 1 : -1;
   auto_message_ (&message);
   message = NULL;
   cursor_close (&cursor);

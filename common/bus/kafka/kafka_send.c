@@ -2,6 +2,7 @@
 #include "common/bus/kafka/kafka.h"
 
 #include "common/clock.h"
+#include "common/memory.h"
 
 #include <string.h>
 
@@ -17,14 +18,38 @@ kafka_serve (struct kafka_bus *bus, int timeout_ms)
   (void) rd_kafka_poll (bus->producer, timeout_ms);
 }
 
+/* PAYLOAD as it travels: in the schema registry's frame, where there is one. OWN is the caller's. */
+static int
+pack (struct kafka_bus *bus, enum topic topic, const struct buffer **payload, struct buffer *own,
+      struct error *err)
+{
+  if (bus->registry == NULL || !kafka_is_packed (topic))
+    return 0;
+  auto_free char *subject = xasprintf ("%s-value", bus->names[topic]);
+  buffer_append (own, (*payload)->data, (*payload)->size);
+  *payload = own;
+  return wire_pack (bus->registry, subject, own, err);
+}
+
 int
 kafka_send (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
             const struct buffer *payload, struct receipt *receipt, struct error *err)
 {
+  auto_buffer struct buffer own = { 0 };
+  if (pack (bus, topic, &payload, &own, err) != 0)
+    return -1;
+  return kafka_send_as_is (bus, topic, partition, key, buffer_bytes (payload), receipt, err);
+}
+
+int
+kafka_send_as_is (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+                  struct bytes payload, struct receipt *receipt, struct error *err)
+{
   for (;;)
     {
-      if (rd_kafka_produce (bus->outgoing[topic], partition, RD_KAFKA_MSG_F_COPY, payload->data,
-                            payload->size, key, key == NULL ? 0 : strlen (key), receipt)
+      if (rd_kafka_produce (bus->outgoing[topic], partition, RD_KAFKA_MSG_F_COPY,
+                            (void *) (uintptr_t) payload.data, payload.size, key,
+                            key == NULL ? 0 : strlen (key), receipt)
           == 0)
         {
           receipt->pending++;

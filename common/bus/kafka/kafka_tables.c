@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
+#include "schemas/job_check.h"
 
 #include <search.h>
 #include <string.h>
@@ -92,13 +93,34 @@ need_status (struct kafka_bus *bus, const char *id)
   return status;
 }
 
+/* Whoever takes jobs makes a dead letter of it; all others just pass by. */
 static void
 log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
              const struct error *why)
 {
-  log_error ("record_skipped", "topic=%s partition=%d offset=%lld reason=\"%s\"",
-             cursor->reader->bus->names[cursor->topic], cursor->partition,
-             (long long) message->offset, why->message);
+  auto_free char *reason = log_quote (why->message);
+  log_info ("record_skipped", "topic=%s partition=%d offset=%lld reason=%s",
+            cursor->reader->bus->names[cursor->topic], cursor->partition,
+            (long long) message->offset, reason);
+}
+
+/* The trace that a job's sender gave as a header (W3C) goes where containers get it from. */
+static void
+take_in_trace (const rd_kafka_message_t *message, struct job *job)
+{
+  static const char variable[] = "TRACEPARENT=";
+  rd_kafka_headers_t *headers = NULL;
+  const void *value = NULL;
+  size_t size = 0;
+  if (rd_kafka_message_headers (message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR
+      || rd_kafka_header_get_last (headers, "traceparent", &value, &size)
+             != RD_KAFKA_RESP_ERR_NO_ERROR
+      || size == 0 || memchr (value, '\0', size) != NULL)
+    return;
+  for (size_t i = 0; i < job->env.count; i++)
+    if (strncmp (job->env.items[i], variable, strlen (variable)) == 0)
+      return;
+  strlist_addf (&job->env, "%s%.*s", variable, (int) size, (const char *) value);
 }
 
 /* The first record of an id is the job. */
@@ -107,7 +129,8 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
 {
   auto_job struct job job = { 0 };
   struct error err = ERROR_INIT;
-  if (codec_decode_job (message_payload (message), &job, &err) != 0)
+  if (codec_decode_job (bus->tables.jobs.payload, &job, &err) != 0
+      || job_check_id (job.id, &err) != 0)
     {
       log_skipped (&bus->tables.jobs, message, &err);
       return;
@@ -115,10 +138,15 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
   if (find_job (bus, job.id) != NULL)
     return;
   struct kafka_job *entry = xcalloc (1, sizeof *entry);
-  entry->id = take (&job.id);
+  entry->id = xstrdup (job.id);
   entry->offset = message->offset;
   entry->time = message_time (message);
-  buffer_append (&entry->payload, message->payload, message->len);
+  take_in_trace (message, &job);
+  if (codec_encode_job (&job, &entry->payload, NULL) != 0) /* beyond the limit with its trace */
+    {
+      buffer_clear (&entry->payload);
+      buffer_append (&entry->payload, bus->tables.jobs.payload.data, bus->tables.jobs.payload.size);
+    }
   TAILQ_INSERT_TAIL (&bus->tables.job_list, entry, links);
   if (tsearch (entry, &bus->tables.job_tree, jobs_by_id) == NULL)
     abort ();
@@ -131,7 +159,7 @@ take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
 {
   auto_job_status struct job_status status = { 0 };
   struct error err = ERROR_INIT;
-  if (codec_decode_status (message_payload (message), &status, &err) != 0)
+  if (codec_decode_status (cursor->payload, &status, &err) != 0)
     {
       log_skipped (cursor, message, &err);
       return;
@@ -142,7 +170,7 @@ take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
   entry->generation = status.generation;
   entry->closed = status.closed > entry->closed ? status.closed : entry->closed;
   buffer_clear (&entry->payload);
-  buffer_append (&entry->payload, message->payload, message->len);
+  buffer_append (&entry->payload, cursor->payload.data, cursor->payload.size);
 }
 
 static void
@@ -151,7 +179,7 @@ take_in_control (struct kafka_bus *bus, const rd_kafka_message_t *message)
   struct kafka_tables *tables = &bus->tables;
   struct control control = { 0 };
   struct error err = ERROR_INIT;
-  if (codec_decode_control (message_payload (message), &control, &err) != 0)
+  if (codec_decode_control (tables->control.payload, &control, &err) != 0)
     {
       log_skipped (&tables->control, message, &err);
       control_release (&control);

@@ -1,0 +1,202 @@
+/* Dead letters: records that nobody can read, as they came, with where they were and why as headers. */
+#include "common/bus/kafka/kafka.h"
+
+#include "common/log.h"
+#include "common/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEADER "shoal-"
+
+/* ---- burying ---------------------------------------------------------------------------- */
+
+static void
+add_header (rd_kafka_headers_t *headers, const char *name, const char *value)
+{
+  (void) rd_kafka_header_add (headers, name, -1, value, -1);
+}
+
+static void
+add_number (rd_kafka_headers_t *headers, const char *name, int64_t number)
+{
+  char text[24];
+  (void) snprintf (text, sizeof text, "%" PRId64, number);
+  add_header (headers, name, text);
+}
+
+/* The record's own headers, and ours. */
+static rd_kafka_headers_t *
+make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
+              const rd_kafka_message_t *message, const struct error *why)
+{
+  rd_kafka_headers_t *given = NULL;
+  rd_kafka_headers_t *headers =
+      rd_kafka_message_headers (message, &given) == RD_KAFKA_RESP_ERR_NO_ERROR
+          ? rd_kafka_headers_copy (given)
+          : rd_kafka_headers_new (8);
+  add_header (headers, HEADER "topic", bus->names[cursor->topic]);
+  add_number (headers, HEADER "partition", cursor->partition);
+  add_number (headers, HEADER "offset", message->offset);
+  add_number (headers, HEADER "time", message_time (message));
+  if (message->key != NULL)
+    (void) rd_kafka_header_add (headers, HEADER "key", -1, message->key,
+                                (ssize_t) message->key_len);
+  add_header (headers, HEADER "error", why->message);
+  return headers;
+}
+
+void
+kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
+            const struct error *why)
+{
+  auto_free char *name = xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
+                                    (long long) message->offset);
+  auto_free char *reason = log_quote (why->message);
+  log_error ("message_dead", "at=%s reason=%s", name, reason);
+  rd_kafka_headers_t *headers = make_headers (bus, cursor, message, why);
+  bus->quiet.pending++;
+  rd_kafka_resp_err_t code = rd_kafka_producev (
+      bus->producer, RD_KAFKA_V_RKT (bus->outgoing[TOPIC_DEAD]), RD_KAFKA_V_PARTITION (0),
+      RD_KAFKA_V_MSGFLAGS (RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY (name, strlen (name)),
+      RD_KAFKA_V_VALUE (message->payload == NULL ? "" : message->payload, message->len),
+      RD_KAFKA_V_HEADERS (headers), RD_KAFKA_V_OPAQUE (&bus->quiet), RD_KAFKA_V_END);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    return;
+  bus->quiet.pending--;
+  rd_kafka_headers_destroy (headers);
+  log_error ("dead_letter_lost", "at=%s reason=%s", name, rd_kafka_err2name (code));
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+struct letters
+{
+  struct letter *items;
+  size_t count;
+};
+
+static void
+letters_release (struct letters *letters)
+{
+  for (size_t i = 0; i < letters->count; i++)
+    letter_release (&letters->items[i]);
+  free (letters->items);
+}
+
+/* The header NAME as text, "" when there is none. The caller frees. */
+static char *
+header_text (const rd_kafka_message_t *message, const char *name)
+{
+  rd_kafka_headers_t *headers = NULL;
+  const void *value = NULL;
+  size_t size = 0;
+  if (rd_kafka_message_headers (message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR
+      || rd_kafka_header_get_last (headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return xstrdup ("");
+  return xstrndup (value, size);
+}
+
+static struct letter *
+find (const struct letters *letters, const char *name)
+{
+  for (size_t i = 0; i < letters->count; i++)
+    if (strcmp (letters->items[i].name, name) == 0)
+      return &letters->items[i];
+  return NULL;
+}
+
+/* The first record of a name is the letter; one without a value says that it was sent again. */
+static void
+take_in (struct letters *letters, const rd_kafka_message_t *message)
+{
+  auto_free char *name = message_key (message);
+  struct letter *known = find (letters, name);
+  if (message->payload == NULL)
+    {
+      if (known == NULL)
+        return;
+      letter_release (known);
+      *known = letters->items[--letters->count];
+      return;
+    }
+  if (known != NULL)
+    return;
+  auto_free char *partition = header_text (message, HEADER "partition");
+  auto_free char *time = header_text (message, HEADER "time");
+  struct letter letter = { .name = take (&name),
+                           .topic = header_text (message, HEADER "topic"),
+                           .partition = (int32_t) strtol (partition, NULL, 10),
+                           .time = strtoll (time, NULL, 10),
+                           .key = header_text (message, HEADER "key"),
+                           .error = header_text (message, HEADER "error") };
+  buffer_append (&letter.payload, message->payload, message->len);
+  letters->items = xrealloc (letters->items, letters->count + 1, sizeof *letters->items);
+  letters->items[letters->count++] = letter;
+}
+
+static int
+by_time (const void *a, const void *b)
+{
+  const struct letter *first = a;
+  const struct letter *second = b;
+  return (first->time > second->time) - (first->time < second->time);
+}
+
+static int
+read_all (struct kafka_bus *bus, struct letters *letters, struct error *err)
+{
+  struct cursor cursor = { 0 };
+  if (cursor_open (&cursor, bus->reader, TOPIC_DEAD, 0, FROM_START, err) != 0)
+    return -1;
+  int got = 0;
+  do
+    {
+      auto_message rd_kafka_message_t *message = NULL;
+      got = cursor_next_before_end (&cursor, &message, err);
+      if (got == 1)
+        take_in (letters, message);
+    }
+  while (got == 1);
+  cursor_close (&cursor);
+  if (letters->count > 0)
+    qsort (letters->items, letters->count, sizeof *letters->items, by_time);
+  return got;
+}
+
+int
+kafka_list_letters (struct bus *base, int (*each) (void *context, const struct letter *letter),
+                    void *context, struct error *err)
+{
+  struct letters letters = { 0 };
+  int result = read_all ((struct kafka_bus *) base, &letters, err);
+  for (size_t i = 0; result == 0 && i < letters.count; i++)
+    result = each (context, &letters.items[i]);
+  letters_release (&letters);
+  return result;
+}
+
+/* ---- sending again ---------------------------------------------------------------------- */
+
+int
+kafka_replay_letter (struct bus *base, const struct letter *letter, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  int topic = 0;
+  while (topic < TOPICS && strcmp (bus->names[topic], letter->topic) != 0)
+    topic++;
+  if (topic == TOPICS)
+    return error_set (err, ERROR_USER, "%s: %s is no topic of this bus", letter->name,
+                      letter->topic);
+  struct receipt receipt = { 0 };
+  const struct bytes nothing = { 0 };
+  const char *key = letter->key[0] == '\0' ? NULL : letter->key;
+  if (kafka_send_as_is (bus, (enum topic) topic, letter->partition, key,
+                        buffer_bytes (&letter->payload), &receipt, err)
+          != 0
+      || kafka_await (bus, &receipt, "sending a letter again", err) != 0
+      || kafka_send_as_is (bus, TOPIC_DEAD, 0, letter->name, nothing, &receipt, err) != 0)
+    return -1;
+  return kafka_await (bus, &receipt, "taking a letter back", err);
+}

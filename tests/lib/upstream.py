@@ -1,0 +1,118 @@
+"""An upstream service: somebody else's Kafka client and Avro, knowing shoal by its schemas alone.
+
+    upstream.py submit BROKER/PREFIX JSON [REGISTRY]    a job: the fields of Job.avsc; TRACEPARENT goes along as a header
+    upstream.py follow BROKER/PREFIX JOB [REGISTRY]     prints each status until the job has ended, the last one as JSON
+    upstream.py garbage BROKER/PREFIX TOPIC TEXT
+    upstream.py letters BROKER/PREFIX COUNT             prints the first COUNT records of the dead topic: key, headers, value
+"""
+import io
+import json
+import os
+import pathlib
+import struct
+import sys
+import time
+
+import fastavro
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+SCHEMAS = pathlib.Path(__file__).parent.parent.parent / "schemas"
+SECONDS = 60
+ENDED = {"SUCCEEDED", "PARTIAL", "FAILED", "CANCELLED"}
+
+
+def schema(record):
+    return json.loads((SCHEMAS / f"{record}.avsc").read_text())
+
+
+def fingerprint(record):
+    form = fastavro.schema.to_parsing_canonical_form(schema(record))
+    return bytes.fromhex(fastavro.schema.fingerprint(form, "CRC-64-AVRO"))
+
+
+def pack(record, value, topic, registry):
+    if registry:
+        serializer = AvroSerializer(SchemaRegistryClient({"url": registry}), json.dumps(schema(record)))
+        return serializer(value, SerializationContext(topic, MessageField.VALUE))
+    out = io.BytesIO()
+    out.write(b"\xc3\x01" + fingerprint(record))
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema(record)), value)
+    return out.getvalue()
+
+
+def unpack(record, message, topic, registry):
+    if registry:
+        return AvroDeserializer(SchemaRegistryClient({"url": registry}))(message, SerializationContext(topic, MessageField.VALUE))
+    if message[:10] != b"\xc3\x01" + fingerprint(record):
+        raise SystemExit(f"not single-object encoding of {record}: {message[:10]}")
+    return fastavro.schemaless_reader(io.BytesIO(message[10:]), fastavro.parse_schema(schema(record)))
+
+
+def send(broker, topic, key, value, headers=None):
+    failed = []
+    producer = Producer({"bootstrap.servers": broker, "acks": "all"})
+    producer.produce(topic, value=value, key=key, headers=headers, on_delivery=lambda err, _: err and failed.append(err))
+    producer.flush(SECONDS)
+    if failed:
+        raise SystemExit(f"not delivered: {failed}")
+
+
+def read(broker, topic):
+    """All records of TOPIC, from the start, for ever; gives up after SECONDS without one."""
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "upstream", "enable.auto.commit": False})
+    partitions = consumer.list_topics(topic, SECONDS).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        message = consumer.poll(0.5)
+        if message is not None and not message.error():
+            end = time.monotonic() + SECONDS
+            yield message
+    raise SystemExit(f"nothing more in {topic} for {SECONDS} s")
+
+
+def submit(broker, prefix, text, registry=None):
+    job = {"submitted": int(time.time() * 1000), **json.loads(text)}
+    trace = os.environ.get("TRACEPARENT")
+    topic = f"{prefix}.jobs"
+    send(broker, topic, job["id"], pack("Job", job, topic, registry), [("traceparent", trace.encode())] if trace else None)
+
+
+def follow(broker, prefix, job, registry=None):
+    topic = f"{prefix}.status"
+    for message in read(broker, topic):
+        if message.key() != job.encode():
+            continue
+        status = unpack("JobStatus", message.value(), topic, registry)
+        if status["state"] in ENDED:
+            print(json.dumps(status))
+            return
+        print(status["state"], file=sys.stderr)
+
+
+def garbage(broker, prefix, topic, text):
+    send(broker, f"{prefix}.{topic}", "garbage", text.encode())
+
+
+def letters(broker, prefix, count):
+    for message in read(broker, f"{prefix}.dead"):
+        headers = {name: value.decode() for name, value in message.headers() or []}
+        print(json.dumps({"key": message.key().decode(), "headers": headers, "value": message.value().hex()}))
+        count = int(count) - 1
+        if count == 0:
+            return
+
+
+def main():
+    actions = {"submit": submit, "follow": follow, "garbage": garbage, "letters": letters}
+    if len(sys.argv) < 4 or sys.argv[1] not in actions:
+        raise SystemExit(__doc__)
+    broker, prefix = sys.argv[2].split("/")
+    actions[sys.argv[1]](broker, prefix, *sys.argv[3:])
+
+
+if __name__ == "__main__":
+    main()
