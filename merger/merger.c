@@ -249,6 +249,13 @@ static int
 step (struct merger *merger, struct error *err)
 {
   vitals_turn (merger->options->vitals);
+  /* A member that was away for too long isn't told so by the events that it doesn't get. */
+  if (clock_boot_ms () - merger->beaten >= BEAT_MS && confirm (merger, NULL) != 0)
+    {
+      merger->beaten = clock_boot_ms ();
+      if (start_over (merger, err) != 0)
+        return -1;
+    }
   int drained = read_events (merger, err);
   if (drained < 0 || (drained == 1 && read_control (merger, err) != 0)
       || tick (merger, drained == 1, err) != 0)
@@ -259,13 +266,6 @@ step (struct merger *merger, struct error *err)
   int over = is_over (merger, err);
   if (over != 0)
     return over;
-  /* A member that was away for too long isn't told so by the events that it doesn't get. */
-  if (clock_boot_ms () - merger->beaten >= BEAT_MS && confirm (merger, NULL) != 0)
-    {
-      merger->beaten = clock_boot_ms ();
-      if (start_over (merger, err) != 0)
-        return -1;
-    }
   (void) bus_poll (merger->bus, NULL, 0, WAIT_MS);
   return 0;
 }

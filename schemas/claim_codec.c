@@ -109,7 +109,7 @@ codec_decode_claim (struct bytes message, struct claim *claim, struct error *err
   int64_t kind = get_number (&reader);
   struct bytes writer = get_bytes (&reader);
   int64_t starts = get_number (&reader);
-  claim->kind = kind < 0 || kind > CLAIM_DONE ? CLAIM_UNKNOWN : (enum claim_kind) kind;
+  claim->kind = kind < 0 || kind > CLAIM_RENEW ? CLAIM_UNKNOWN : (enum claim_kind) kind;
   claim->writer = xstrndup (writer.size == 0 ? "" : writer.data, writer.size);
   claim->lease_ms = get_number (&reader);
   claim->position = get_number (&reader);

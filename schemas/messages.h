@@ -294,10 +294,11 @@ void job_status_release (struct job_status *status);
 enum claim_kind
 {
   CLAIM_UNKNOWN,
-  CLAIM_CLAIM, /* I run it, or go on running it */
+  CLAIM_CLAIM, /* I run it */
   CLAIM_RELEASE,
   CLAIM_SETTLE, /* this is how it ended */
   CLAIM_DONE,   /* and everybody knows */
+  CLAIM_RENEW,  /* I go on running it */
 };
 
 /* Who runs what, on a bus that is a log: docs/claims.md. */

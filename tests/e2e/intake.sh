@@ -10,9 +10,10 @@ bus=sqlite:$PWD/bus.db
 
 part () { # NAME OPTION… : starts it; $address is where it listens, by its own log
   local name=$1
+  rm -f "$name.err"
   SHOAL_LOG=info "$SHOAL" "$@" --listen 127.0.0.1:0 >"$name.out" 2>"$name.err" &
   pids+=($!)
-  wait_for "$name listens" grep -q event=listening "$name.err"
+  wait_for "$name listens" grep -qs event=listening "$name.err"
   address=$(sed -n 's/.*event=listening address=//p' "$name.err")
 }
 # ask CODE WHAT CURL-ARGUMENT…: the answer's body in out, its headers in headers.

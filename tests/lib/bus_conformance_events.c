@@ -55,6 +55,26 @@ the_last_status_stays (void **state)
     }
 }
 
+/* A merger that stood still and comes back must not open what another one has ended. */
+static void
+a_late_status_opens_nothing_that_ended (void **state)
+{
+  struct stage *stage = *state;
+  if (!stage->place->is_log) /* there shoal merge opens it on purpose */
+    return;
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_RUNNING, 1, &stage->err));
+  expect (stage, 0, fixture_status (other, "j", JOB_SUCCEEDED, 1, &stage->err));
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_RUNNING, 1, &stage->err));
+  auto_job_status struct job_status status = { 0 };
+  expect (stage, 1, bus_get_status (other, "j", &status, &stage->err));
+  assert_int_equal (status.state, JOB_SUCCEEDED);
+  job_status_release (&status);
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_RUNNING, 2, &stage->err));
+  expect (stage, 1, bus_get_status (other, "j", &status, &stage->err));
+  assert_int_equal (status.state, JOB_RUNNING);
+}
+
 static void
 a_cancelled_job_is_not_delivered (void **state)
 {
@@ -371,6 +391,7 @@ bus_conformance_run_events (const struct bus_place *place)
   const struct CMUnitTest tests[] = {
     TEST (everybody_reads_all_control_records),
     TEST (the_last_status_stays),
+    TEST (a_late_status_opens_nothing_that_ended),
     TEST (a_cancelled_job_is_not_delivered),
     TEST (a_job_that_ended_is_not_delivered),
     TEST (replay_runs_the_chosen_shards_again),

@@ -137,20 +137,30 @@ is_holder (const struct claims_entry *entry, const struct claim *claim)
 static void
 become_holder (struct claims_entry *entry, const struct claim *claim)
 {
-  uint32_t next = entry->starts + 1;
+  uint32_t next = entry->starts + (claim->kind == CLAIM_CLAIM ? 1 : 0);
   entry->starts = claim->starts > next ? claim->starts : next;
   free (entry->holder);
   entry->holder = xstrdup (claim->writer);
 }
 
+/* Whether CLAIM by somebody else takes over what is held and has expired. Who takes over says so by the number of starts: a claim on what was
+ * free, that came late, doesn't. A renewal counts with the number that is known: of two who claimed at once only the holder goes on renewing,
+ * so that a reader who began in the middle, and took the other one for him, learns better. */
+static bool
+takes_over (const struct claims_entry *entry, const struct claim *claim)
+{
+  return claim->kind == CLAIM_RENEW ? claim->starts >= entry->starts
+                                    : claim->starts > entry->starts;
+}
+
+/* CLAIM and RENEW. */
 static bool
 apply_claim (const struct claims *claims, struct claims_entry *entry, const struct claim *claim)
 {
   bool ours = is_holder (entry, claim);
   if (!ours && (entry->phase == CLAIMS_SETTLING || !claims_is_open (entry, claims->now)))
     return false;
-  /* Who takes over says so by the number of starts: a claim on what was free, that came late, doesn't. */
-  if (!ours && entry->phase == CLAIMS_HELD && claim->starts <= entry->starts)
+  if (!ours && entry->phase == CLAIMS_HELD && !takes_over (entry, claim))
     return false;
   if (!ours)
     {
@@ -222,6 +232,7 @@ apply (struct claims *claims, struct claims_entry *entry, struct claim *claim)
   switch (claim->kind)
     {
     case CLAIM_CLAIM:
+    case CLAIM_RENEW:
       return apply_claim (claims, entry, claim);
     case CLAIM_RELEASE:
       return apply_release (entry, claim);

@@ -84,6 +84,8 @@ struct kafka_status
   const char *id;
   uint32_t generation;
   uint32_t closed; /* shards up to this generation are not delivered */
+  bool ended;      /* a generation that has ended stays so … */
+  bool hidden;     /* … but the last word in the log is of somebody who was late */
   struct buffer payload;
 };
 

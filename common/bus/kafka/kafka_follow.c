@@ -110,9 +110,10 @@ send_lease (struct kafka_follower *follower, const struct slice *slice, enum cla
   struct kafka_bus *bus = follower->bus;
   auto_buffer struct buffer payload = { 0 };
   const struct claims_entry *entry = lease_of (follower, slice);
+  const uint32_t known = entry == NULL ? 0 : entry->starts;
   const struct claim claim = { .kind = kind,
                                .writer = follower->writer,
-                               .starts = entry == NULL ? 1 : entry->starts + 1,
+                               .starts = kind == CLAIM_CLAIM ? known + 1 : known,
                                .lease_ms = bus->lease_ms };
   if (codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
@@ -128,7 +129,7 @@ renew (struct kafka_follower *follower, struct error *err)
   follower->renewed = now;
   for (int32_t i = 0; i < follower->count; i++)
     if (follower->slices[i].held
-        && send_lease (follower, &follower->slices[i], CLAIM_CLAIM, &follower->bus->quiet, err)
+        && send_lease (follower, &follower->slices[i], CLAIM_RENEW, &follower->bus->quiet, err)
                != 0)
       return -1;
   return 0;

@@ -228,7 +228,7 @@ on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
   if (clock_boot_ms () - holding->renewed > bus->lease_ms / 3 && !bus->resting)
     {
       holding->renewed = clock_boot_ms ();
-      work_note (lot, entry, CLAIM_CLAIM);
+      work_note (lot, entry, CLAIM_RENEW);
       return;
     }
   holding->phase = HOLDING_READY;
@@ -274,7 +274,7 @@ work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim
   struct holding *holding = entry->holding;
   if (own && verdict == CLAIMS_TOO_LATE)
     work_note (lot, entry, CLAIM_DONE); /* our record may hide the one that says so */
-  if (own && claim->kind == CLAIM_CLAIM)
+  if (own && (claim->kind == CLAIM_CLAIM || claim->kind == CLAIM_RENEW))
     on_own_claim (bus, lot, holding, entry);
   else if (own && claim->kind == CLAIM_SETTLE)
     on_own_settle (bus, holding, entry);

@@ -152,7 +152,8 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
     abort ();
 }
 
-/* A status of an older generation than the last one is outdated, wherever it stands. */
+/* A status of an older generation than the last one is outdated, wherever it stands; so is one that says that a generation goes on which
+ * has ended: its writer stood still and came back. */
 static void
 take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
                 const rd_kafka_message_t *message)
@@ -165,8 +166,13 @@ take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
       return;
     }
   struct kafka_status *entry = need_status (bus, status.job_id);
+  bool ends = job_state_is_terminal (status.state);
   if (status.generation < entry->generation)
     return;
+  entry->hidden = entry->ended && !ends && status.generation == entry->generation;
+  if (entry->hidden)
+    return;
+  entry->ended = ends;
   entry->generation = status.generation;
   entry->closed = status.closed > entry->closed ? status.closed : entry->closed;
   buffer_clear (&entry->payload);
@@ -421,15 +427,25 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
   struct job_status record = *status;
   if (last != NULL && last->generation > status->generation)
     return 0; /* a replay has reopened the job since the writer looked */
+  if (last != NULL && last->ended && last->generation == status->generation
+      && !job_state_is_terminal (status->state))
+    return 0; /* another merger has ended it */
   if (last != NULL && last->closed > record.closed)
     record.closed = last->closed;
   if (job_state_is_terminal (record.state))
     record.closed = record.generation > record.closed ? record.generation : record.closed;
   if (codec_encode_status (&record, &payload, err) != 0
       || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &payload, &receipt, err) != 0
-      || kafka_await (bus, &receipt, "publishing a status", err) != 0)
+      || kafka_await (bus, &receipt, "publishing a status", err) != 0
+      || sync_status (bus, partition, err) != 0)
     return -1;
-  return sync_status (bus, partition, err);
+  /* We were late ourselves: the last word is said again. */
+  const struct kafka_status *now = find_status (bus, status->job_id);
+  if (now == NULL || !now->hidden)
+    return 0;
+  if (kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &now->payload, &receipt, err) != 0)
+    return -1;
+  return kafka_await (bus, &receipt, "publishing a status", err);
 }
 
 int

@@ -153,7 +153,7 @@ renew (struct holding *holding)
   if (now - holding->renewed < holding->lot->work->bus->lease_ms / 4)
     return;
   holding->renewed = now;
-  work_note (holding->lot, holding->entry, CLAIM_CLAIM);
+  work_note (holding->lot, holding->entry, CLAIM_RENEW);
 }
 
 static void
@@ -365,7 +365,7 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
     }
   holding->renewed = clock_boot_ms ();
   if (holding->phase == HOLDING_TAKEN)
-    work_note (holding->lot, holding->entry, CLAIM_CLAIM);
+    work_note (holding->lot, holding->entry, CLAIM_RENEW);
   return 1;
 }
 
@@ -475,7 +475,7 @@ let_go (struct kafka_bus *bus)
   struct holding *holding = NULL;
   while ((holding = TAILQ_FIRST (&bus->holdings)) != NULL)
     {
-      struct claim claim = { .kind = holding->phase == HOLDING_TAKEN ? CLAIM_CLAIM : CLAIM_RELEASE,
+      struct claim claim = { .kind = holding->phase == HOLDING_TAKEN ? CLAIM_RENEW : CLAIM_RELEASE,
                              .starts = holding->starts,
                              .position = holding->position,
                              .lease_ms = -1 };

@@ -220,7 +220,7 @@ test_a_bad_job_from_another_client_fails (void **state)
   scene->job.batch_size = -3;
   submit (scene);
   run_producer (scene);
-  expect_failed (scene, "user", "batch size -3");
+  expect_failed (scene, "user", "batch_size: -3");
 }
 
 static void

@@ -79,6 +79,28 @@ a_claim_that_comes_late_takes_nothing_over (void **state)
   claims_free (claims);
 }
 
+/* A reader who began behind the holder's claim and took the loser for him: the holder's renewal tells him. */
+static void
+a_renewal_corrects_who_began_in_the_middle (void **state)
+{
+  (void) state;
+  struct claims *claims = claims_new (LEASE);
+  struct claims_entry *entry = NULL;
+  (void) put_start (claims, "k", CLAIM_CLAIM, "loser", 1, 1, &entry);
+  assert_int_equal (put_start (claims, "k", CLAIM_RENEW, "holder", 1, LEASE, &entry),
+                    CLAIMS_IGNORED);
+  assert_int_equal (put_start (claims, "k", CLAIM_RENEW, "holder", 1, LEASE + 1, &entry),
+                    CLAIMS_COUNTED);
+  assert_string_equal (entry->holder, "holder");
+  assert_int_equal (entry->starts, 1);
+  /* … but one who was taken over from gets nothing back. */
+  assert_int_equal (put_start (claims, "k", CLAIM_CLAIM, "next", 2, 5 * LEASE, &entry),
+                    CLAIMS_COUNTED);
+  assert_int_equal (put_start (claims, "k", CLAIM_RENEW, "holder", 1, 9 * LEASE, &entry),
+                    CLAIMS_IGNORED);
+  claims_free (claims);
+}
+
 static void
 a_release_frees_and_counts_no_start (void **state)
 {
@@ -152,10 +174,10 @@ settled_keys_are_remembered_for_ten_leases (void **state)
 enum
 {
   KEYS = 64,
-  WINDOW = 6, /* keys that are worked on at a time */
-  TICKS_A_KEY = 6,
+  WINDOW = 6,       /* keys that are worked on at a time */
+  TICKS_A_KEY = 40, /* a key is held for many leases */
   WORKERS = 4,
-  RECORDS_MAX = 4000,
+  RECORDS_MAX = 8000,
   ROUNDS = 150,
 };
 
@@ -206,11 +228,15 @@ append (struct history *history, int key, enum claim_kind kind, int writer)
   char name[16];
   (void) snprintf (name, sizeof name, "k%d", key);
   const struct claims_entry *known = claims_find (history->whole, name);
+  uint32_t starts = known == NULL ? 0 : known->starts;
+  /* Who claims what somebody lives on was late: it was free when he looked. */
+  bool lost = known != NULL && known->phase == CLAIMS_HELD && known->expires > history->now;
+  bool names_own = kind == CLAIM_RENEW || (kind == CLAIM_CLAIM && lost);
   *record = (struct record){ .time = history->now,
                              .key = key,
                              .kind = kind,
                              .writer = writer,
-                             .starts = known == NULL ? 1 : known->starts + 1 };
+                             .starts = names_own ? starts : starts + 1 };
   apply_record (history->whole, record, history->count, &entry);
   claims_retire (history->whole, history->ticks / TICKS_A_KEY,
                  0); /* nobody claims those any more */
@@ -254,7 +280,7 @@ tick (struct history *history, unsigned int *seed)
       {
         int writer = writer_of (history, worker);
         if (is_holder (history->whole, key, writer) && rand_r (seed) % 2 == 0)
-          append (history, key, CLAIM_CLAIM, writer);
+          append (history, key, CLAIM_RENEW, writer);
       }
   int worker = rand_r (seed) % WORKERS;
   int oldest = history->ticks++ / TICKS_A_KEY;
@@ -374,6 +400,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (the_first_claim_counts_and_the_second_waits_for_the_lease),
     cmocka_unit_test (a_claim_that_comes_late_takes_nothing_over),
+    cmocka_unit_test (a_renewal_corrects_who_began_in_the_middle),
     cmocka_unit_test (a_release_frees_and_counts_no_start),
     cmocka_unit_test (one_settle_counts_and_its_words_stay),
     cmocka_unit_test (the_clock_never_goes_back),

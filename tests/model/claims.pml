@@ -1,0 +1,331 @@
+/* The claims protocol (docs/claims.md) for spin: WORKERS workers, one shard of two attempts, a log that is late.
+ *
+ * Any process may be arbitrarily slow, which is what a pause or a cut is. Workers crash CRASHES times at any step, and come back as
+ * another writer; what they had sent arrives later, or never. The fold is that of common/bus/kafka/claims.c. A mutant (-DMUTANT=N) breaks one
+ * rule, and must be found.
+ */
+#ifndef WORKERS
+#define WORKERS 2
+#endif
+#ifndef CRASHES
+#define CRASHES 2
+#endif
+#ifndef RENEWALS
+#define RENEWALS 1
+#endif
+#ifndef MUTANT
+#define MUTANT 0
+#endif
+#ifndef TICKS
+#define TICKS 4     /* of the log's clock, in all */
+#endif
+#define LEASE 1     /* ticks */
+#define NOBODY 255
+
+/* mutants */
+#define COUNTS_THOUGH_HELD (MUTANT == 1)     /* a claim counts although another's lease runs */
+#define STARTS_UNREAD (MUTANT == 2)          /* a worker starts before it has read that its claim counted */
+#define STARTS_LATE (MUTANT == 3)            /* … or long after */
+#define PUBLISHES_UNDECIDED (MUTANT == 4)    /* a worker publishes an end before it has read that it counted */
+#define RETRY_WITH_EVENT (MUTANT == 5)       /* the retry doesn't wait for the event */
+#define COMMITS_SETTLING (MUTANT == 6)       /* an offset is committed over what is only decided */
+#define NO_REDO (MUTANT == 7)                /* nobody publishes for the dead */
+#define DONE_FIRST (MUTANT == 8)             /* DONE is said before the brokers have acknowledged the event */
+
+mtype = { FREE, HELD, SETTLING, DONE };      /* phases of a key */
+mtype = { CLAIM, SETTLE, FINISH };           /* kinds of records; FINISH is the one that says DONE */
+
+typedef key_state {
+  mtype phase = FREE;
+  byte holder = NOBODY;
+  byte count;    /* of starts */
+  byte left;     /* ticks of the lease */
+  byte end;      /* SETTLING: the start whose end was decided */
+  bool follows;  /* … and whether another attempt does */
+}
+key_state key[2]; /* attempts of the shard; the second one's message exists when `message` says so */
+bool message[2];
+byte ticks = TICKS;
+byte committed;   /* the offset: messages below it are not looked at any more */
+
+byte published[2]; /* events in their log: 0 none, else the starts of the attempt + 1 */
+
+/* A record on its way: key, kind, writer, starts, event, retry. One producer's records stay in order. */
+chan sent[WORKERS] = [2] of { byte, mtype, byte, byte, byte, bool };
+bool answered[WORKERS]; /* the last record of the living writer is in the log */
+bool counted[WORKERS];
+byte told_end[WORKERS];    /* of a SETTLE that counted: what is to be published */
+bool told_follows[WORKERS];
+byte valid[WORKERS]; /* ticks left of its last claim that counted */
+bool running[WORKERS];
+byte life[WORKERS];
+byte crashes;
+
+#define writer(w) (w * (CRASHES + 1) + life[w])
+#define claimable(k) (message[k] && k >= committed && (key[k].phase == FREE || (key[k].phase == HELD && expired (k))))
+#define redoable(k) (message[k] && k >= committed && key[k].phase == SETTLING && expired (k) && !NO_REDO)
+#define settled (key[0].phase == DONE && (!key[0].follows || key[1].phase == DONE))
+#define expired(k) (key[k].left == 0)
+
+inline apply_claim (k, by, starts) {
+  if
+  :: key[k].phase == FREE ->
+       key[k].phase = HELD; key[k].holder = by;
+       key[k].count = (starts > key[k].count + 1 -> starts : key[k].count + 1);
+       ok = true
+  :: key[k].phase != FREE && key[k].phase != DONE && key[k].holder == by -> ok = true
+  :: key[k].phase == HELD && key[k].holder != by &&
+         ((expired (k) && starts > key[k].count) || COUNTS_THOUGH_HELD) ->
+       key[k].holder = by;
+       key[k].count = (starts > key[k].count + 1 -> starts : key[k].count + 1);
+       ok = true
+  :: else -> ok = false
+  fi;
+  if
+  :: ok -> key[k].left = LEASE
+  :: else
+  fi
+}
+
+inline apply_settle (k, by, starts, what, again) {
+  if
+  :: key[k].phase == DONE -> ok = false
+  :: key[k].phase == SETTLING && key[k].holder != by && expired (k) -> ok = true /* his words stay */
+  :: (key[k].phase == FREE || key[k].phase == HELD) && (key[k].holder == by || key[k].phase == FREE || expired (k)) ->
+       key[k].end = what; key[k].follows = again; ok = true
+  :: else -> ok = false
+  fi;
+  if
+  :: ok -> key[k].phase = SETTLING; key[k].holder = by; key[k].left = LEASE
+  :: else
+  fi
+}
+
+inline append (w) {
+  sent[w] ? k, kind, by, starts, what, again;
+  ok = false;
+  if
+  :: kind == CLAIM -> apply_claim (k, by, starts)
+  :: kind == SETTLE -> apply_settle (k, by, starts, what, again)
+  :: kind == FINISH -> key[k].phase = DONE; key[k].holder = NOBODY; key[k].left = 0; key[k].count = 0; key[k].end = 0
+  fi;
+  if
+  :: by == writer (w) && kind != FINISH -> answered[w] = true; counted[w] = ok
+  :: else
+  fi;
+  if
+  :: by == writer (w) && kind == CLAIM && ok -> valid[w] = key[k].left
+  :: else
+  fi;
+  if
+  :: by == writer (w) && kind == SETTLE && ok -> told_end[w] = key[k].end; told_follows[w] = key[k].follows
+  :: else
+  fi;
+  k = 0; by = 0; starts = 0; what = 0; again = false; ok = false; kind = CLAIM
+}
+
+/* The broker: takes one producer's next record into the log. */
+proctype log () {
+  byte k; mtype kind = CLAIM; byte by; byte starts; byte what; bool again; bool ok;
+end:
+  do
+  :: atomic { nempty (sent[0]) -> append (0) }
+  :: atomic { nempty (sent[1]) -> append (1) }
+#if WORKERS > 2
+  :: atomic { nempty (sent[2]) -> append (2) }
+#endif
+  od
+}
+
+/* The log's clock, moved by ticks while somebody waits for a lease. */
+inline tick_worker (w) {
+  valid[w] = (valid[w] > 0 -> valid[w] - 1 : 0)
+}
+
+proctype time () {
+end:
+  do
+  :: atomic {
+       ticks > 0 && (key[0].left > 0 || key[1].left > 0) ->
+       ticks--;
+       key[0].left = (key[0].left > 0 -> key[0].left - 1 : 0);
+       key[1].left = (key[1].left > 0 -> key[1].left - 1 : 0);
+       tick_worker (0);
+       tick_worker (1)
+#if WORKERS > 2
+       ; tick_worker (2)
+#endif
+     }
+  od
+}
+
+inline send (k, kind, starts, what, again) {
+  atomic { answered[w] = false; sent[w] ! k, kind, writer (w), starts, what, again }
+}
+
+/* Two distinct ends of one attempt, or the second attempt's before the first's, must not be in the log of events. */
+inline publish_event (k, what) {
+  atomic {
+    assert (published[k] == 0 || published[k] == what + 1);
+    assert (k == 0 || published[0] != 0);
+    published[k] = what + 1
+  }
+}
+
+inline publish_retry (k) { message[1] = true }
+
+/* A shard whose claim lives is started by nobody else. */
+inline check_starts () {
+  do
+  :: v < WORKERS ->
+       assert (v == w || !running[v] || valid[v] == 0);
+       v++
+  :: else -> break
+  od;
+  v = 0
+}
+
+/* A crash may come before any step. */
+#define MAY_CRASH :: atomic { crashes < CRASHES -> crashes++; goto crashed }
+
+proctype worker (byte w) {
+  byte k; byte starts; byte what; bool again; byte renewals; bool redo; byte v;
+
+idle:
+  atomic { k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false }
+  do
+  /* commit what is settled */
+  :: atomic { committed < 2 && message[committed] &&
+         (key[committed].phase == DONE || (COMMITS_SETTLING && key[committed].phase == SETTLING)) -> committed++ }
+  /* choose: what is free, or whose holder fell silent; what is read now may be old when the record arrives */
+  :: atomic { claimable (0) -> k = 0; starts = key[0].count + 1; break }
+  :: atomic { claimable (1) -> k = 1; starts = key[1].count + 1; break }
+  :: atomic { redoable (0) -> k = 0; redo = true; goto settle }
+  :: atomic { redoable (1) -> k = 1; redo = true; goto settle }
+  MAY_CRASH
+  :: atomic { settled -> goto end_done }
+  od;
+
+  if
+  :: send (k, CLAIM, starts, 0, false)
+  MAY_CRASH
+  fi;
+  if
+  :: atomic { (answered[w] || STARTS_UNREAD) ->
+       if
+       :: counted[w] || STARTS_UNREAD -> skip
+       :: else -> goto idle /* a loser writes nothing more */
+       fi }
+  MAY_CRASH
+  fi;
+
+  /* Only while the lease surely runs: a claim that was long on its way is renewed first. Looking and starting are one step: who stands still
+   * between them is beyond any log. */
+start:
+  if
+  :: atomic { valid[w] > 0 || STARTS_LATE || STARTS_UNREAD ->
+       running[w] = true;
+       check_starts ();
+       starts = key[k].count
+     }
+  :: atomic { valid[w] == 0 && !STARTS_LATE && !STARTS_UNREAD -> goto idle }
+  MAY_CRASH
+  fi;
+  do
+  :: atomic { renewals < RENEWALS -> renewals++ };
+     send (k, CLAIM, starts, 0, false);
+     if
+     :: atomic { answered[w] ->
+          if
+          :: counted[w] -> skip
+          :: else -> running[w] = false; goto idle /* lost: its container is killed */
+          fi }
+     MAY_CRASH
+     fi
+  :: break
+  MAY_CRASH
+  od;
+  what = starts;
+  if
+  :: k == 0 -> again = true
+  :: again = false
+  fi;
+
+settle:
+  if
+  :: send (k, SETTLE, starts, what, again)
+  MAY_CRASH
+  fi;
+  if
+  :: atomic { answered[w] || PUBLISHES_UNDECIDED ->
+       running[w] = false;
+       if
+       :: PUBLISHES_UNDECIDED && !redo -> skip
+       :: counted[w] && !(PUBLISHES_UNDECIDED && !redo) -> what = told_end[w]; again = told_follows[w]; told_end[w] = 0; told_follows[w] = false
+       :: else -> goto idle
+       fi }
+  MAY_CRASH
+  fi;
+
+  /* Decided: the event, then the retry, then DONE. */
+  if
+  :: RETRY_WITH_EVENT && again -> publish_retry (k)
+  :: DONE_FIRST -> send (k, FINISH, 0, 0, false)
+  :: !(RETRY_WITH_EVENT && again) && !DONE_FIRST -> skip
+  fi;
+  if
+  :: publish_event (k, what)
+  MAY_CRASH
+  fi;
+  if
+  :: atomic { again -> publish_retry (k) }
+  :: !again
+  MAY_CRASH
+  fi;
+  if
+  :: send (k, FINISH, 0, 0, false)
+  MAY_CRASH
+  fi;
+  goto idle;
+
+crashed:
+  atomic {
+    running[w] = false;
+    valid[w] = 0;
+    answered[w] = false;
+    counted[w] = false;
+    told_end[w] = 0;
+    told_follows[w] = false;
+    life[w]++
+  };
+  /* what was on its way arrives, or the last of it doesn't */
+  do
+  :: atomic { nempty (sent[w]) -> sent[w] ? _, _, _, _, _, _ }
+  :: break
+  od;
+  goto idle;
+
+end_done:
+  skip
+}
+
+init {
+  byte i = 0;
+  atomic {
+    message[0] = true;
+    run log ();
+    run time ();
+    do
+    :: i < WORKERS -> run worker (i); i++
+    :: else -> break
+    od
+  };
+  /* When nothing moves any more, everything has come to its end. */
+  timeout ->
+    if
+    :: ticks > 0 ->
+         assert (published[0] != 0 && key[0].phase == DONE);
+         assert (!key[0].follows || (message[1] && published[1] != 0 && key[1].phase == DONE))
+    :: else /* the time of the model is over */
+    fi
+}
