@@ -272,9 +272,9 @@ claims_apply (struct claims *claims, const char *key, struct claim *claim, int64
 /* ---- forgetting ------------------------------------------------------------------------- */
 
 void
-claims_retire (struct claims *claims, int64_t read, size_t max)
+claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max)
 {
-  int64_t old = claims->now - REMEMBERED_LEASES * claims->lease;
+  int64_t old = caught_up - REMEMBERED_LEASES * claims->lease;
   for (;;)
     {
       struct claims_entry *entry = TAILQ_FIRST (&claims->entries);

@@ -191,7 +191,7 @@ forget_settled (struct lot *lot)
 {
   while (!TAILQ_EMPTY (&lot->order) && TAILQ_FIRST (&lot->order)->state == PARCEL_SETTLED)
     free_parcel (TAILQ_FIRST (&lot->order));
-  claims_retire (lot->claims, lot->messages.next, REMEMBERED_MAX);
+  claims_retire (lot->claims, lot->messages.next, lot->caught_up, REMEMBERED_MAX);
 }
 
 struct parcel *
@@ -376,7 +376,11 @@ lot_pump (struct lot *lot)
     {
       auto_message rd_kafka_message_t *message = NULL;
       if (cursor_next (&lot->messages, &message) == 0)
-        break;
+        {
+          if (cursor_is_at_end (&lot->messages))
+            lot->caught_up = claims_now (lot->claims);
+          break;
+        }
       take_in_message (lot, message);
     }
   forget_settled (lot);

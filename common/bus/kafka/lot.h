@@ -47,6 +47,8 @@ struct lot
   struct cursor claims_cursor; /* not for jobs: theirs is the bus's */
   struct claims *claims;
   bool loaded; /* the claims are read to what was the end at opening */
+  int64_t
+      caught_up; /* the log\'s clock when the messages were last read to their end; 0: not yet */
   struct parcels order;
   struct parcels open;
   struct parcels waiting;

@@ -158,12 +158,12 @@ settled_keys_are_remembered_for_ten_leases (void **state)
   struct claims_entry *entry = NULL;
   (void) put (claims, "old", CLAIM_DONE, "a", 1, &entry);
   (void) put (claims, "new", CLAIM_CLAIM, "a", 9 * LEASE, &entry);
-  claims_retire (claims, 8, 100);
+  claims_retire (claims, 8, claims_now (claims), 100);
   assert_non_null (claims_find (claims, "old"));
   (void) put (claims, "new", CLAIM_CLAIM, "a", 10 * LEASE + 1, &entry);
-  claims_retire (claims, 7, 100); /* its message wasn't read yet */
+  claims_retire (claims, 7, claims_now (claims), 100); /* its message wasn't read yet */
   assert_non_null (claims_find (claims, "old"));
-  claims_retire (claims, 8, 100);
+  claims_retire (claims, 8, claims_now (claims), 100);
   assert_null (claims_find (claims, "old"));
   assert_non_null (claims_find (claims, "new"));
   claims_free (claims);
@@ -238,7 +238,7 @@ append (struct history *history, int key, enum claim_kind kind, int writer)
                              .writer = writer,
                              .starts = names_own ? starts : starts + 1 };
   apply_record (history->whole, record, history->count, &entry);
-  claims_retire (history->whole, history->ticks / TICKS_A_KEY,
+  claims_retire (history->whole, history->ticks / TICKS_A_KEY, claims_now (history->whole),
                  0); /* nobody claims those any more */
   history->bases[history->count] = claims_base (history->whole, history->count + 1);
   history->count++;
