@@ -16,7 +16,7 @@ packages_for () {
     kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev ;;
     photos) echo python3 python3-pil ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
-               python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux ;;
+               spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux ;;
     registry) echo openjdk-17-jre-headless maven curl openssl util-linux ;;
     python) echo python3-venv ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;

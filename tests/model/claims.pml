@@ -193,6 +193,7 @@ proctype worker (byte w) {
 
 idle:
   atomic { k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false }
+end_idle:
   do
   /* commit what is settled */
   :: atomic { committed < 2 && message[committed] &&
