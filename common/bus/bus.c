@@ -2,35 +2,9 @@
 #include "common/bus/bus.h"
 
 #include "common/bus/bus_ops.h"
-#include "common/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum
-{
-  PATIENCE_MS = 10000,
-  AGAIN_MS = 200,
-};
-
-/* A database may be locked by a process that stands still: it is tried as long as a server would be. */
-static struct bus *
-open_database (const char *path, const struct bus_options *options, struct error *err)
-{
-  struct error why = ERROR_INIT;
-  int64_t patience = options->patience_ms == 0 ? PATIENCE_MS : options->patience_ms;
-  int64_t end = patience < 0 ? INT64_MAX : clock_boot_ms () + patience;
-  struct bus *bus = NULL;
-  while ((bus = sqlite_bus_open (path, options, &why)) == NULL && why.class == ERROR_TRANSIENT
-         && clock_boot_ms () < end && (options->stop == NULL || *options->stop == 0))
-    {
-      error_clear (&why);
-      (void) poll (NULL, 0, AGAIN_MS);
-    }
-  if (bus == NULL && err != NULL)
-    *err = why;
-  return bus;
-}
 
 struct bus *
 bus_open (const char *url, const struct bus_options *options, struct error *err)
@@ -38,7 +12,7 @@ bus_open (const char *url, const struct bus_options *options, struct error *err)
   static const char sqlite[] = "sqlite:";
   static const char kafka[] = "kafka://";
   if (strncmp (url, sqlite, sizeof sqlite - 1) == 0 && url[sizeof sqlite - 1] != '\0')
-    return open_database (url + sizeof sqlite - 1, options, err);
+    return sqlite_bus_open (url + sizeof sqlite - 1, options, err);
   if (strncmp (url, kafka, sizeof kafka - 1) == 0)
     return kafka_bus_open (url + sizeof kafka - 1, options, err);
   (void) error_set (err, ERROR_USER,

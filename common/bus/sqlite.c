@@ -13,7 +13,7 @@
 enum
 {
   FORMAT_VERSION = 1, /* PRAGMA user_version */
-  BUSY_MS = 30000,
+  BUSY_MS = 60000,    /* longer than a lease: who was stopped may hold the lock */
   LEASE_MS = 30000,
   POLL_FIRST_MS = 1,   /* how often another process's write is looked for: at first … */
   POLL_LAST_MS = 20,   /* … and after a while of nothing */
