@@ -234,6 +234,8 @@ job_difference (const struct job *a, const struct job *b)
     { "--fail-on", same_codes (&a->fail_on, &b->fail_on) },
     { "--success-codes", same_codes (&a->success_codes, &b->success_codes) },
     { "--min-success", a->min_success == b->min_success },
+    { "--queue", same_text (a->queue, b->queue) },
+    { "--webhook", same_text (a->webhook, b->webhook) },
     { "--max-failures",
       a->max_failures == b->max_failures && a->max_failures_bp == b->max_failures_bp },
   };

@@ -313,6 +313,22 @@ SETTER (id)
   return 0;
 }
 
+SETTER (queue)
+{
+  if (job_check_queue (value, err) != 0)
+    return -1;
+  replace (&JOB (context)->queue, value);
+  return 0;
+}
+
+SETTER (webhook)
+{
+  if (job_check_webhook (value, err) != 0)
+    return -1;
+  replace (&JOB (context)->webhook, value);
+  return 0;
+}
+
 /* ---- the table -------------------------------------------------------------------------- */
 
 const struct option_spec job_options[] = {
@@ -348,6 +364,9 @@ const struct option_spec job_options[] = {
   { 0, "results", NULL, "DIR", "where the result stands, default ./ID", GROUP_OUTPUT, false,
     set_results },
   { 0, "id", NULL, "ID", "the job's id, default made from the time", GROUP_OUTPUT, true, set_id },
+  { 0, "queue", NULL, "NAME", "of a fleet: which workers take its shards", GROUP_OUTPUT, true,
+    set_queue },
+  { 0, "webhook", NULL, "URL", "is told how the job ended", GROUP_OUTPUT, true, set_webhook },
 
   { 'e', "env", NULL, "NAME[=VALUE]", "environment; repeatable", GROUP_CONTAINER, false, set_env },
   { 0, "env-file", NULL, "FILE", "environment, a line each", GROUP_CONTAINER, true, set_env_file },

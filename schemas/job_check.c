@@ -7,6 +7,7 @@
 enum
 {
   ID_LENGTH_MAX = 128,
+  QUEUE_LENGTH_MAX = 64, /* it is part of topics' names */
   NAME_LENGTH_MAX = 255,
   RETRIES_MAX = 1000,
   WHOLE = 10000, /* hundredths of a percent */
@@ -150,6 +151,48 @@ check_image (const struct job *job, struct error *err)
   return job->image[0] != '\0' ? 0 : error_set (err, ERROR_USER, "the image is missing");
 }
 
+int
+job_check_queue (const char *queue, struct error *err)
+{
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+  size_t length = strlen (queue);
+  if (length > 0 && length <= QUEUE_LENGTH_MAX && strspn (queue, allowed) == length)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "\"%.100s\": expected 1 to %d small letters, digits, '_' or '-'", queue,
+                    QUEUE_LENGTH_MAX);
+}
+
+static int
+check_queue (const struct job *job, struct error *err)
+{
+  return job_check_queue (job->queue, err);
+}
+
+int
+job_check_webhook (const char *url, struct error *err)
+{
+  bool web = strncmp (url, "https://", 8) == 0 || strncmp (url, "http://", 7) == 0;
+  const char *host = web ? strstr (url, "://") + 3 : "";
+  size_t length = strcspn (host, "/?#");
+  for (const char *at = url; web && *at != '\0'; at++)
+    web = *at > ' ' && *at < 0x7f;
+  if (!web || length == 0)
+    return error_set (err, ERROR_USER, "\"%.300s\": expected http://HOST/… or https://HOST/…",
+                      url);
+  if (memchr (host, '@', length) != NULL)
+    return error_set (err, ERROR_USER,
+                      "a webhook's URL can't have a password in it, everybody reads jobs: the "
+                      "merger signs what it sends (SHOAL_WEBHOOK_SECRET)");
+  return 0;
+}
+
+static int
+check_webhook (const struct job *job, struct error *err)
+{
+  return job->webhook == NULL ? 0 : job_check_webhook (job->webhook, err);
+}
+
 static int
 check_job_id (const struct job *job, struct error *err)
 {
@@ -208,7 +251,8 @@ job_check (const struct job *job, const char **field, struct error *err)
   } checks[] = {
     { "id", check_job_id },       { "image", check_image },     { "runtime", check_runtime },
     { "results", check_results }, { "volumes", check_volumes }, { "outputs", check_outputs },
-    { "env", check_env },         { "tmpfs", check_tmpfs },
+    { "env", check_env },         { "tmpfs", check_tmpfs },     { "queue", check_queue },
+    { "webhook", check_webhook },
   };
   const char *ignored = NULL;
   field = field == NULL ? &ignored : field;

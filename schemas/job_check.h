@@ -11,6 +11,12 @@ int job_check_id (const char *id, struct error *err);
 /* The name of an output is a folder's. ERROR_USER. */
 int job_check_output_name (const char *name, struct error *err);
 
+/* A queue is part of topics' names: 1 to 64 of a-z, 0-9, '_', '-'. ERROR_USER. */
+int job_check_queue (const char *queue, struct error *err);
+
+/* http:// or https://, without a user's name or password. ERROR_USER. */
+int job_check_webhook (const char *url, struct error *err);
+
 /* Whether JOB can be run as it is, as far as can be said without looking at its inputs: 0, or -1 with ERROR_USER and *FIELD (may be NULL), the
  * member of Job.avsc that is wrong. Paths in it needn't be normal. */
 int job_check (const struct job *job, const char **field, struct error *err);

@@ -109,6 +109,8 @@ fill_job (struct record *record, const void *message)
   record_set_enum (record, "on_conflict", on_conflict_name (job->on_conflict));
   record_set_string (record, "reduce_image", job->reduce_image);
   record_set_strings (record, "reduce_command", &job->reduce_command);
+  record_set_string (record, "queue", job->queue);
+  record_set_string (record, "webhook", job->webhook);
 }
 
 int
@@ -171,6 +173,17 @@ read_mounts (const struct record *record, struct job *job, struct error *err)
   return 0;
 }
 
+/* What an older writer doesn't know keeps its default. */
+static void
+read_string_or_default (const struct record *record, const char *name, char **value)
+{
+  char *given = record_string (record, name);
+  if (given == NULL)
+    return;
+  free (*value);
+  *value = given;
+}
+
 static void
 read_container (const struct record *record, struct job *job)
 {
@@ -185,12 +198,7 @@ read_container (const struct record *record, struct job *job)
   job->network = (enum network) known (network_from_name (record_enum (record, "network")));
   job->read_only = record_bool (record, "read_only", false);
   record_strings (record, "tmpfs", &job->tmpfs);
-  char *runtime = record_string (record, "runtime");
-  if (runtime != NULL)
-    {
-      free (job->runtime);
-      job->runtime = runtime;
-    }
+  read_string_or_default (record, "runtime", &job->runtime);
 }
 
 static void
@@ -240,6 +248,8 @@ job_read (const struct record *record, void *into, struct error *err)
   job->on_conflict = (enum on_conflict) known (policy);
   job->reduce_image = record_string (record, "reduce_image");
   record_strings (record, "reduce_command", &job->reduce_command);
+  read_string_or_default (record, "queue", &job->queue);
+  job->webhook = record_string (record, "webhook");
   return read_mounts (record, job, err);
 }
 

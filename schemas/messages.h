@@ -110,6 +110,9 @@ struct job
 
   char *reduce_image; /* NULL: no reduce */
   struct strlist reduce_command;
+
+  char *queue;   /* which workers take its shards; "default" unless said otherwise */
+  char *webhook; /* URL that is told how the job ended; NULL: none */
 };
 
 void job_init (struct job *job); /* the defaults */

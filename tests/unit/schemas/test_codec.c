@@ -77,6 +77,9 @@ full_job (struct job *job)
   job->on_conflict = CONFLICT_CONCAT;
   job->reduce_image = xstrdup ("reducer");
   strlist_add (&job->reduce_command, "cat");
+  free (job->queue);
+  job->queue = xstrdup ("gpu");
+  job->webhook = xstrdup ("https://h/x");
 }
 
 static void
@@ -104,6 +107,8 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_int_equal (a->read_only, b->read_only);
   assert_same_list (&a->tmpfs, &b->tmpfs);
   assert_string_equal (a->runtime, b->runtime);
+  assert_string_equal (a->queue, b->queue);
+  assert_string_equal (a->webhook, b->webhook);
   assert_int_equal (a->volume_count, b->volume_count);
   for (size_t i = 0; i < a->volume_count; i++)
     {

@@ -112,6 +112,8 @@ a_golden_job_is_read_and_written (void **state)
   assert_int_equal (it.max_failures, 3);
   assert_int_equal (it.max_failures_bp, -1);
   assert_int_equal (it.on_conflict, CONFLICT_CONCAT);
+  assert_string_equal (it.queue, "gpu");
+  assert_string_equal (it.webhook, "https://h/x");
 }
 
 static void
@@ -186,8 +188,14 @@ golden_messages_of_older_versions_are_read (void **state)
   (void) state;
   auto_buffer struct buffer old_control = golden ("Control.1", "avro");
   auto_buffer struct buffer old_status = golden ("JobStatus.1", "avro");
+  auto_buffer struct buffer old_job = golden ("Job.1", "avro");
   auto_control struct control control = { 0 };
   auto_job_status struct job_status status = { 0 };
+  auto_job struct job job = { 0 };
+  assert_int_equal (codec_decode_job (buffer_bytes (&old_job), &job, NULL), 0);
+  assert_int_equal (job.submitted, 1700000000123);
+  assert_string_equal (job.queue, "default");
+  assert_null (job.webhook);
   assert_int_equal (codec_decode_control (buffer_bytes (&old_control), &control, NULL), 0);
   assert_string_equal (control.reason, "not needed");
   assert_int_equal (control.generation, 0);
