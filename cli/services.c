@@ -8,6 +8,7 @@
 #include "common/units.h"
 #include "merger/merger.h"
 #include "producer/producer.h"
+#include "schemas/job_check.h"
 #include "worker/worker.h"
 
 #include <signal.h>
@@ -45,6 +46,7 @@ struct service_args
 {
   struct bus_args bus;
   struct listening_args listening;
+  struct strlist queues;
   const char *job;
   int64_t parent; /* 0: nobody supervises us */
   bool probe;
@@ -55,6 +57,7 @@ static void
 service_args_release (struct service_args *args)
 {
   bus_args_release (&args->bus);
+  strlist_release (&args->queues);
 }
 
 #define auto_service_args AUTO (service_args_release)
@@ -78,6 +81,12 @@ SETTER (jobs)
   int result = units_parse_number (value, 1, 4096, &number, err);
   ARGS (context)->worker.slots = (int) number;
   return result;
+}
+
+SETTER (queue)
+{
+  strlist_add (&ARGS (context)->queues, value);
+  return job_check_queue (value, err);
 }
 
 SETTER (images)
@@ -144,6 +153,8 @@ static const struct option_spec service_options[] = {
 static const struct option_spec worker_options[] = {
   { 'j', "jobs", "slots", "N", "shards at a time, default: number of cores", GROUP_OTHER, false,
     set_jobs },
+  { 0, "queue", NULL, "NAME", "whose shards are run, the preferred first; repeatable", GROUP_OTHER,
+    false, set_queue },
   { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_OTHER, false,
     set_images },
   { 0, "oci-runtime", NULL, "crun|runc", "default: crun, else runc", GROUP_OTHER, false,
@@ -246,6 +257,7 @@ run_worker (int argc, char **argv, struct error *err)
     return parsed;
   args.worker.bus_url = args.bus.url;
   args.worker.bus_properties = &args.bus.properties;
+  args.worker.queues = &args.queues;
   args.worker.job_id = args.job;
   args.worker.stop = &stop_flag;
   if (args.probe)

@@ -4,16 +4,31 @@
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "common/units.h"
+#include "schemas/job_check.h"
 
 #include <stdio.h>
 #include <string.h>
+
+struct topics_args
+{
+  struct topics_options options;
+  struct strlist queues;
+};
+
+static void
+topics_args_release (struct topics_args *args)
+{
+  strlist_release (&args->queues);
+}
+
+#define auto_topics_args AUTO (topics_args_release)
 
 static int
 set_partitions (void *context, const char *value, struct error *err)
 {
   int64_t number = 0;
   int result = units_parse_number (value, 1, 4096, &number, err);
-  ((struct topics_options *) context)->shard_partitions = (int) number;
+  ((struct topics_args *) context)->options.shard_partitions = (int) number;
   return result;
 }
 
@@ -22,7 +37,7 @@ set_event_partitions (void *context, const char *value, struct error *err)
 {
   int64_t number = 0;
   int result = units_parse_number (value, 1, 4096, &number, err);
-  ((struct topics_options *) context)->event_partitions = (int) number;
+  ((struct topics_args *) context)->options.event_partitions = (int) number;
   return result;
 }
 
@@ -31,25 +46,35 @@ set_replication (void *context, const char *value, struct error *err)
 {
   int64_t number = 0;
   int result = units_parse_number (value, 1, 15, &number, err);
-  ((struct topics_options *) context)->replication = (int) number;
+  ((struct topics_args *) context)->options.replication = (int) number;
   return result;
 }
 
 static int
 set_retention (void *context, const char *value, struct error *err)
 {
-  return units_parse_duration (value, &((struct topics_options *) context)->retention_ms, err);
+  return units_parse_duration (value, &((struct topics_args *) context)->options.retention_ms, err);
 }
 
 static int
 set_lease (void *context, const char *value, struct error *err)
 {
-  return units_parse_duration (value, &((struct topics_options *) context)->lease_ms, err);
+  return units_parse_duration (value, &((struct topics_args *) context)->options.lease_ms, err);
+}
+
+static int
+set_queue (void *context, const char *value, struct error *err)
+{
+  struct topics_args *args = context;
+  strlist_add (&args->queues, value);
+  return job_check_queue (value, err);
 }
 
 static const struct option_spec topics_options[] = {
   { 0, "partitions", NULL, "N", "of shards; more may be added under running jobs; default 24",
     GROUP_OTHER, false, set_partitions },
+  { 0, "queue", NULL, "NAME", "a queue of its own, beside the default one; repeatable", GROUP_OTHER,
+    false, set_queue },
   { 0, "event-partitions", NULL, "N", "of events, for good; default 8", GROUP_OTHER, false,
     set_event_partitions },
   { 0, "replication", NULL, "N", "default 3, or all brokers when there are fewer", GROUP_OTHER,
@@ -85,10 +110,10 @@ check (const char *url, const struct bus_options *bus, const struct topics_optio
 static int
 run (int argc, char **argv, struct error *err)
 {
-  struct topics_options options = { 0 };
+  auto_topics_args struct topics_args args = { 0 };
   auto_bus_args struct bus_args bus;
   bus_args_init (&bus);
-  const struct option_set sets[] = { { topics_options, &options }, { bus_options, &bus } };
+  const struct option_set sets[] = { { topics_options, &args }, { bus_options, &bus } };
   int first = options_operands (sets, 2, argc, argv, 1, 1, command_topics.synopsis, err);
   if (first < 0)
     return first;
@@ -96,14 +121,16 @@ run (int argc, char **argv, struct error *err)
     return -1;
   if (bus.url == NULL)
     return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
+  const struct topics_options *options = &args.options;
+  args.options.queues = &args.queues;
   const struct bus_options how = bus_args_options (&bus, "topics");
   const char *what = argv[first];
   if (strcmp (what, "create") == 0)
-    return topics_create (bus.url, &how, &options, print, NULL, err) != 0
+    return topics_create (bus.url, &how, options, print, NULL, err) != 0
                ? -1
-               : check (bus.url, &how, &options, false, err);
+               : check (bus.url, &how, options, false, err);
   if (strcmp (what, "check") == 0 || strcmp (what, "describe") == 0)
-    return check (bus.url, &how, &options, what[0] == 'd', err);
+    return check (bus.url, &how, options, what[0] == 'd', err);
   return error_set (err, ERROR_USER, "topics %s: it is create, check or describe", what);
 }
 

@@ -368,7 +368,8 @@ worker_run (const struct worker_options *options, struct error *err)
                                            .slots = slot_count (options),
                                            .patience_ms = -1,
                                            .stop = options->stop,
-                                           .properties = options->bus_properties };
+                                           .properties = options->bus_properties,
+                                           .queues = options->queues };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");

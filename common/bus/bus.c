@@ -119,6 +119,13 @@ bus_replay_letter (struct bus *bus, const struct letter *letter, struct error *e
 }
 
 int
+bus_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err)
+{
+  *since = 0;
+  return bus->ops->queue_served == NULL ? 1 : bus->ops->queue_served (bus, queue, since, err);
+}
+
+int
 bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct delivery **delivery,
           struct error *err)
 {

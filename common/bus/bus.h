@@ -34,7 +34,9 @@ struct bus_options
   const char
       *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
   int64_t lease_ms; /* 0: 30 s */
-  int slots;        /* deliveries that the caller can hold at once; 0: 1 */
+  const struct strlist
+      *queues; /* whose shards are taken, in order of preference; NULL: "default" */
+  int slots;   /* deliveries that the caller can hold at once; 0: 1 */
   int64_t
       patience_ms; /* how long a server that doesn't answer is tried at opening; 0: 10 s, -1: for ever */
   const volatile sig_atomic_t *stop; /* opening is given up when it becomes non-zero; NULL: never */
@@ -92,6 +94,9 @@ int bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const 
                 size_t count, struct error *err);
 
 /* ---- work */
+
+/* Whether a worker serves QUEUE: 1; or 0, and *SINCE is when one was last heard of, UTC ms, 0: never. */
+int bus_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
 
 enum bus_queue
 {

@@ -28,6 +28,8 @@ struct bus_ops
                        void *context, struct error *err);
   int (*replay_letter) (struct bus *bus, const struct letter *letter, struct error *err);
 
+  /* NULL: they always are */
+  int (*queue_served) (struct bus *bus, const char *queue, int64_t *since, struct error *err);
   int (*take_due) (struct bus *bus, enum bus_queue queue, const char *job_id,
                    struct delivery **delivery, struct error *err);
   int (*keep) (struct bus *bus, struct delivery *delivery, struct error *err);

@@ -12,7 +12,7 @@
 
 enum
 {
-  FORMAT_VERSION = 1, /* PRAGMA user_version */
+  FORMAT_VERSION = 2, /* PRAGMA user_version */
   BUSY_MS = 60000,    /* longer than a lease: who was stopped may hold the lock */
   LEASE_MS = 30000,
   POLL_FIRST_MS = 1,   /* how often another process's write is looked for: at first … */
@@ -27,6 +27,7 @@ static const char schema[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE owners (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL);"
     "CREATE TABLE jobs (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload BLOB NOT NULL,"
+    "  queue TEXT NOT NULL,"
     "  live INTEGER NOT NULL DEFAULT 1, plan BLOB,"
     "  state INTEGER NOT NULL DEFAULT 0, owner INTEGER, lease INTEGER, starts INTEGER NOT NULL "
     "DEFAULT 0);"
@@ -61,7 +62,7 @@ static const char *const sql[SQL_STATEMENTS] = {
   [SQL_REAP_SHARDS] =
       "UPDATE shards SET state = 0, owner = NULL WHERE state = 1 AND owner = ?1 AND lease <= ?2",
   [SQL_NEXT_DUE] = "SELECT min(due) FROM shards WHERE state = 0 AND due > 0 AND due > ?1",
-  [SQL_ADD_JOB] = "INSERT OR IGNORE INTO jobs (id, payload) VALUES (?1, ?2)",
+  [SQL_ADD_JOB] = "INSERT OR IGNORE INTO jobs (id, payload, queue) VALUES (?1, ?2, ?3)",
   [SQL_GET_JOB] = "SELECT row, payload, live FROM jobs WHERE id = ?1",
   [SQL_LIST_JOBS] = "SELECT row, payload FROM jobs WHERE row > ?1 ORDER BY row LIMIT 1",
   [SQL_ADD_PLAN] = "UPDATE jobs SET plan = ?2 WHERE id = ?1 AND plan IS NULL",
@@ -78,11 +79,13 @@ static const char *const sql[SQL_STATEMENTS] = {
   [SQL_DUE_SHARD] = "SELECT s.row, s.payload, s.starts, j.row, j.payload"
                     " FROM jobs j CROSS JOIN shards s ON s.job = j.row"
                     " WHERE j.live = 1 AND (?1 IS NULL OR j.id = ?1) AND s.state = 0 AND s.due = 0"
+                    " AND (?3 IS NULL OR j.queue = ?3)"
                     " ORDER BY j.row, s.idx LIMIT 1",
   [SQL_DUE_RETRY] = "SELECT s.row, s.payload, s.starts, j.row, j.payload"
                     " FROM shards s CROSS JOIN jobs j ON s.job = j.row"
                     " WHERE s.state = 0 AND s.due > 0 AND s.due <= ?2 AND j.live = 1"
-                    " AND (?1 IS NULL OR j.id = ?1) ORDER BY s.due LIMIT 1",
+                    " AND (?1 IS NULL OR j.id = ?1) AND (?3 IS NULL OR j.queue = ?3)"
+                    " ORDER BY s.due LIMIT 1",
   [SQL_CLAIM_JOB] =
       "UPDATE jobs SET state = 1, owner = ?2, lease = ?3, starts = starts + 1 WHERE row = ?1",
   [SQL_CLAIM_SHARD] =
@@ -423,6 +426,7 @@ sqlite_close (struct bus *base)
     (void) sqlite3_finalize (bus->statements[i]);
   (void) sqlite3_close (bus->db);
   auto_fd_ (&bus->owners_fd);
+  strlist_release (&bus->queues);
   if (bus->job != NULL)
     job_release (bus->job);
   free (bus->job);
@@ -528,6 +532,10 @@ sqlite_bus_open (const char *path, const struct bus_options *options, struct err
   bus->bus.ops = &sqlite_ops;
   bus->path = xstrdup (path);
   bus->writer = xasprintf ("%s-%s-%d", options->client, host, (int) getpid ());
+  if (options->queues != NULL)
+    strlist_extend (&bus->queues, options->queues);
+  if (bus->queues.count == 0)
+    strlist_add (&bus->queues, "default");
   bus->lease_ms = options->lease_ms > 0 ? options->lease_ms : LEASE_MS;
   bus->owners_fd = -1;
   bus->version = -1;

@@ -100,12 +100,14 @@ struct sqlite_bus
   char *path;
   char *writer;
   int64_t lease_ms;
-  int64_t owner;      /* our row in owners */
-  int owners_fd;      /* FILE-owners, our byte locked */
-  int64_t version;    /* PRAGMA data_version as last seen */
-  int64_t reaped;     /* boot ms of the last look for void claims */
-  int64_t due_told;   /* boot ms up to which bus_poll has told of retries */
-  int64_t busy_since; /* boot ms at which the wait for the write lock began */
+  struct strlist queues; /* whose shards are taken, the preferred first */
+  size_t turns;          /* shards that were looked for */
+  int64_t owner;         /* our row in owners */
+  int owners_fd;         /* FILE-owners, our byte locked */
+  int64_t version;       /* PRAGMA data_version as last seen */
+  int64_t reaped;        /* boot ms of the last look for void claims */
+  int64_t due_told;      /* boot ms up to which bus_poll has told of retries */
+  int64_t busy_since;    /* boot ms at which the wait for the write lock began */
 
   struct pending *pending;
   size_t pending_count;

@@ -13,6 +13,7 @@ enum
   PENDING_MAX = 256, /* messages held back before they are written */
   PENDING_BYTES_MAX = 1 << 20,
   PENDING_MS_MAX = 20,
+  FAIR_TURNS = 8, /* one in so many begins with another queue than the preferred one */
   NOT_BEFORE_MAX_MS = 86400000, /* a wall clock that jumped can't hold a retry for longer */
 };
 
@@ -28,6 +29,7 @@ sqlite_submit (struct bus *base, const struct job *job, struct error *err)
     return -1;
   sqlite_bind_text (statement, 1, job->id);
   sqlite_bind_payload (statement, 2, &payload);
+  sqlite_bind_text (statement, 3, job->queue);
   return sqlite_run (bus, statement, err);
 }
 
@@ -433,10 +435,10 @@ read_delivery (struct sqlite_bus *bus, enum bus_queue queue, sqlite3_stmt *state
   return NULL;
 }
 
-/* Reads what STATEMENT finds due into *DELIVERY: 1, 0 or -1. */
+/* Reads what STATEMENT finds due into *DELIVERY: 1, 0 or -1. NAME: the queue that a shard must be in, NULL: any. */
 static int
 find_due (struct sqlite_bus *bus, enum bus_queue queue, enum statement which, const char *job_id,
-          struct delivery **delivery, struct error *err)
+          const char *name, struct delivery **delivery, struct error *err)
 {
   sqlite3_stmt *statement = sqlite_statement (bus, which, err);
   if (statement == NULL)
@@ -445,6 +447,8 @@ find_due (struct sqlite_bus *bus, enum bus_queue queue, enum statement which, co
     sqlite_bind_text (statement, 1, job_id);
   if (which == SQL_DUE_RETRY)
     (void) sqlite3_bind_int64 (statement, 2, clock_boot_ms ());
+  if (name != NULL)
+    sqlite_bind_text (statement, 3, name);
   int outcome = sqlite_row (bus, statement, err);
   if (outcome == 1)
     {
@@ -469,18 +473,37 @@ claim (struct sqlite_bus *bus, const struct delivery *delivery, struct error *er
 }
 
 static int
+find_shard (struct sqlite_bus *bus, const char *job_id, const char *name,
+            struct delivery **delivery, struct error *err)
+{
+  int found = find_due (bus, BUS_SHARDS, SQL_DUE_RETRY, job_id, name, delivery, err);
+  return found != 0 ? found
+                    : find_due (bus, BUS_SHARDS, SQL_DUE_SHARD, job_id, name, delivery, err);
+}
+
+/* The queues in order of preference; now and then another one comes first, so that none starves. Who wants one job wants it
+ * whatever its queue. */
+static int
+find_in_queues (struct sqlite_bus *bus, const char *job_id, struct delivery **delivery,
+                struct error *err)
+{
+  if (job_id != NULL)
+    return find_shard (bus, job_id, NULL, delivery, err);
+  size_t turn = bus->turns++;
+  size_t count = bus->queues.count;
+  size_t first = turn % FAIR_TURNS == 0 ? turn / FAIR_TURNS % count : 0;
+  int found = 0;
+  for (size_t i = 0; found == 0 && i < count; i++)
+    found = find_shard (bus, NULL, bus->queues.items[(first + i) % count], delivery, err);
+  return found;
+}
+
+static int
 find_and_claim (struct sqlite_bus *bus, enum bus_queue queue, const char *job_id,
                 struct delivery **delivery, struct error *err)
 {
-  int found = 0;
-  if (queue == BUS_JOBS)
-    found = find_due (bus, queue, SQL_DUE_JOB, job_id, delivery, err);
-  else
-    {
-      found = find_due (bus, queue, SQL_DUE_RETRY, job_id, delivery, err);
-      if (found == 0)
-        found = find_due (bus, queue, SQL_DUE_SHARD, job_id, delivery, err);
-    }
+  int found = queue == BUS_JOBS ? find_due (bus, queue, SQL_DUE_JOB, job_id, NULL, delivery, err)
+                                : find_in_queues (bus, job_id, delivery, err);
   if (found == 1 && claim (bus, *delivery, err) < 0)
     found = -1;
   return found;

@@ -278,6 +278,114 @@ a_retry_waits_until_it_is_due (void **state)
   assert_int_equal (again->shard.attempt, 2);
 }
 
+/* ---- queues ----------------------------------------------------------------------------- */
+
+static struct bus *
+open_serving (struct stage *stage, const char *first, const char *second)
+{
+  auto_strlist struct strlist queues = { 0 };
+  strlist_add (&queues, first);
+  if (second != NULL)
+    strlist_add (&queues, second);
+  return stage_open_for (stage->url, LONG_LEASE_MS, &queues);
+}
+
+static void
+fill_two_queues (struct stage *stage, uint32_t shards)
+{
+  expect (stage, 1, fixture_submit (stage->bus, "plain", &stage->err));
+  expect (stage, 1, fixture_submit_to (stage->bus, "drawn", "gpu", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "plain", 0, shards, &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "drawn", 0, shards, &stage->err));
+  expect (stage, 0, fixture_plan_end (stage->bus, "plain", shards, &stage->err));
+  expect (stage, 0, fixture_plan_end (stage->bus, "drawn", shards, &stage->err));
+}
+
+/* Settles COUNT shards: how many of them were the job ID's. */
+static int
+settle_and_count (struct stage *stage, struct bus *bus, int count, const char *id)
+{
+  int of_job = 0;
+  for (int i = 0; i < count; i++)
+    {
+      auto_delivery struct delivery *delivery = NULL;
+      assert_true (stage_take (stage, bus, &delivery) >= 0);
+      of_job += strcmp (delivery->job->id, id) == 0;
+      expect (stage, 1, fixture_settle (bus, delivery, -1, &stage->err));
+    }
+  return of_job;
+}
+
+static void
+a_queue_is_for_those_who_serve_it (void **state)
+{
+  struct stage *stage = *state;
+  auto_delivery struct delivery *failed = NULL;
+  auto_delivery struct delivery *none = NULL;
+  fill_two_queues (stage, 3);
+  auto_bus struct bus *gpu = open_serving (stage, "gpu", NULL);
+  assert_true (stage_take (stage, gpu, &failed) >= 0);
+  assert_string_equal (failed->job->id, "drawn");
+  expect (stage, 1,
+          fixture_settle (gpu, failed, 0, &stage->err)); /* its retry stays in its queue */
+  assert_int_equal (settle_and_count (stage, gpu, 3, "drawn"), 3);
+  stage_take_none (stage, gpu, BUS_SHARDS, NULL);
+  assert_int_equal (settle_and_count (stage, stage->bus, 3, "plain"), 3);
+  stage_take_none (stage, stage->bus, BUS_SHARDS, NULL);
+}
+
+static void
+what_is_in_a_queue_is_found_and_run_again (void **state)
+{
+  struct stage *stage = *state;
+  auto_shard struct shard shard = { 0 };
+  const uint32_t index = 1;
+  fill_two_queues (stage, 3);
+  auto_bus struct bus *gpu = open_serving (stage, "gpu", NULL);
+  assert_int_equal (settle_and_count (stage, gpu, 3, "drawn"), 3);
+  expect (stage, 1, bus_get_shard (stage->bus, "drawn", 2, &shard, &stage->err));
+  expect (stage, 0, bus_replay (stage->bus, "drawn", 2, &index, 1, &stage->err));
+  auto_delivery struct delivery *again = NULL;
+  assert_int_equal (stage_take (stage, gpu, &again), 1);
+  assert_int_equal (again->shard.generation, 2);
+}
+
+static void
+the_preferred_queue_comes_first_and_no_queue_starves (void **state)
+{
+  enum
+  {
+    SHARDS = 40,
+    TAKEN = 32
+  };
+  struct stage *stage = *state;
+  fill_two_queues (stage, SHARDS);
+  auto_bus struct bus *both = open_serving (stage, "gpu", "default");
+  int preferred = settle_and_count (stage, both, TAKEN, "drawn");
+  assert_in_range (preferred, TAKEN / 2 + 1, TAKEN - 1);
+  assert_int_equal (settle_and_count (stage, both, 2 * SHARDS - TAKEN, "drawn"),
+                    SHARDS - preferred);
+}
+
+static void
+it_is_known_who_serves_a_queue (void **state)
+{
+  struct stage *stage = *state;
+  int64_t since = -1;
+  auto_delivery struct delivery *none = NULL;
+  if (stage->place->is_log)
+    expect (stage, 0, bus_queue_served (stage->bus, "gpu", &since, &stage->err));
+  auto_bus struct bus *gpu = open_serving (stage, "gpu", NULL);
+  int served = 0;
+  for (int64_t end = clock_boot_ms () + COMING_MS; served == 0 && clock_boot_ms () < end;)
+    {
+      expect (stage, 0, bus_take (gpu, BUS_SHARDS, NULL, &none, &stage->err));
+      (void) bus_poll (gpu, NULL, 0, 10);
+      served = bus_queue_served (stage->bus, "gpu", &since, &stage->err);
+    }
+  assert_int_equal (served, 1);
+}
+
 /* ---- all -------------------------------------------------------------------------------- */
 
 #define TEST(name)                                                                                 \
@@ -301,6 +409,10 @@ bus_conformance_run_work (const struct bus_place *place)
     TEST (a_closed_handle_holds_nothing),
     TEST (settling_writes_events_and_retry_together),
     TEST (a_retry_waits_until_it_is_due),
+    TEST (a_queue_is_for_those_who_serve_it),
+    TEST (what_is_in_a_queue_is_found_and_run_again),
+    TEST (the_preferred_queue_comes_first_and_no_queue_starves),
+    TEST (it_is_known_who_serves_a_queue),
   };
   return cmocka_run_group_tests_name ("bus_work", tests, NULL, NULL);
 }

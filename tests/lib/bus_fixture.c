@@ -8,8 +8,16 @@
 int
 fixture_submit (struct bus *bus, const char *id, struct error *err)
 {
+  return fixture_submit_to (bus, id, "default", err);
+}
+
+int
+fixture_submit_to (struct bus *bus, const char *id, const char *queue, struct error *err)
+{
   auto_job struct job job;
   job_init (&job);
+  free (job.queue);
+  job.queue = xstrdup (queue);
   job.id = xstrdup (id);
   job.submitted = clock_wall_ms ();
   job.results = xstrdup ("/nowhere");

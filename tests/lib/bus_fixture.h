@@ -7,6 +7,8 @@
 /* Submits a job ID with all that a job must have; what bus_submit gave. */
 int fixture_submit (struct bus *bus, const char *id, struct error *err);
 
+int fixture_submit_to (struct bus *bus, const char *id, const char *queue, struct error *err);
+
 /* Shard INDEX of the job, attempt 1 of generation 1; the caller releases. */
 void fixture_shard (struct shard *shard, const char *job_id, uint32_t index);
 

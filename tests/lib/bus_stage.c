@@ -9,8 +9,14 @@
 struct bus *
 stage_open (const char *url, int64_t lease_ms)
 {
+  return stage_open_for (url, lease_ms, NULL);
+}
+
+struct bus *
+stage_open_for (const char *url, int64_t lease_ms, const struct strlist *queues)
+{
   struct error err = ERROR_INIT;
-  struct bus_options options = { .client = "test", .lease_ms = lease_ms };
+  const struct bus_options options = { .client = "test", .lease_ms = lease_ms, .queues = queues };
   struct bus *bus = bus_open (url, &options, &err);
   if (bus == NULL)
     fail_msg ("%s", err.message);

@@ -34,6 +34,9 @@ int stage_tear_down (void **state);
 
 struct bus *stage_open (const char *url, int64_t lease_ms);
 
+/* One that takes shards of QUEUES; there is one of the name "gpu" beside the default. */
+struct bus *stage_open_for (const char *url, int64_t lease_ms, const struct strlist *queues);
+
 /* bus_take of what is on its way, however slow the machine is. */
 int stage_take_from (struct stage *stage, struct bus *bus, enum bus_queue queue, const char *job_id,
                      struct delivery **delivery);

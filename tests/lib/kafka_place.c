@@ -28,7 +28,10 @@ make (int shard_partitions, int event_partitions)
     }
   (void) getrandom (&salt, sizeof salt, 0);
   char *url = xasprintf ("kafka://%s/t%016llx", broker, (unsigned long long) salt);
-  const struct topics_options topics = { .shard_partitions = shard_partitions,
+  char *names[] = { (char[]){ "gpu" } };
+  const struct strlist queues = { .items = names, .count = 1 };
+  const struct topics_options topics = { .queues = &queues,
+                                         .shard_partitions = shard_partitions,
                                          .event_partitions = event_partitions };
   const struct bus_options options = { .client = "test" };
   if (topics_create (url, &options, &topics, ignore, NULL, &err) != 0)

@@ -235,14 +235,21 @@ kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_opti
     return -1;
   for (int i = 0; i < TOPICS; i++)
     bus->names[i] = kafka_topic_name (bus->prefix, (enum topic) i);
+  bus->topic_count = TOPICS;
+  bus->queue_count = 1;
+  bus->queues[0] = (struct kafka_queue){ .name = xstrdup ("default"),
+                                         .shards = TOPIC_SHARDS,
+                                         .claims = TOPIC_CLAIMS };
   return 0;
 }
 
 void
 kafka_names_release (struct kafka_bus *bus)
 {
-  for (int i = 0; i < TOPICS; i++)
+  for (int i = 0; i < bus->topic_count; i++)
     free (bus->names[i]);
+  for (int i = 0; i < bus->queue_count; i++)
+    free (bus->queues[i].name);
   strlist_release (&bus->properties);
   (void) pthread_mutex_destroy (&bus->lock);
   free (bus->brokers);
@@ -310,7 +317,7 @@ close_producer (struct kafka_bus *bus)
   (void) rd_kafka_flush (bus->producer, CLOSE_MS);
   (void) rd_kafka_purge (bus->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   (void) rd_kafka_flush (bus->producer, 100);
-  for (int i = 0; i < TOPICS; i++)
+  for (int i = 0; i < bus->topic_count; i++)
     if (bus->outgoing[i] != NULL)
       rd_kafka_topic_destroy (bus->outgoing[i]);
   if (bus->receipts != NULL)
@@ -337,6 +344,7 @@ kafka_close (struct bus *base)
   registry_close (bus->registry);
   kafka_names_release (bus);
   free (bus->writer);
+  free (bus->placed_job);
   free (bus);
 }
 
@@ -356,6 +364,7 @@ static const struct bus_ops kafka_ops = {
   .replay = kafka_replay,
   .list_letters = kafka_list_letters,
   .replay_letter = kafka_replay_letter,
+  .queue_served = kafka_queue_served,
   .take_due = kafka_take,
   .keep = kafka_keep,
   .settle = kafka_settle,
@@ -438,7 +447,7 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
   if (bus->wake_fd < 0)
     (void) error_errno (err, errno, "eventfd");
   else if (named == 0 && open_registry (bus, err) == 0 && open_producer (bus, err) == 0
-           && await_brokers (bus, options, err) == 0)
+           && await_brokers (bus, options, err) == 0 && work_serve (bus, options->queues, err) == 0)
     bus->reader = kafka_reader_open (bus, NULL, err);
   if (bus->reader != NULL)
     return &bus->bus;

@@ -2,6 +2,7 @@
  *
  *     kafka.c          opening, closing, waiting, errors
  *     kafka_topics.c   the topics: names, creating, checking
+ *     kafka_queues.c   the queues: their topics, who serves them
  *     kafka_send.c     the producer: records and their receipts
  *     kafka_cursor.c   reading one partition
  *     kafka_tables.c   what every handle knows by heart: jobs, statuses, control records
@@ -40,6 +41,24 @@ enum topic
   TOPICS,
 };
 
+enum
+{
+  QUEUES_MAX = 32,
+  TOPICS_MAX = TOPICS + 2 * QUEUES_MAX, /* TOPICS, then two for each further queue */
+};
+
+/* Shards are in queues, each with topics of its own: TOPIC_SHARDS and TOPIC_CLAIMS are those of "default". */
+struct kafka_queue
+{
+  char *name;
+  int shards; /* the topics, as indexes of names and partitions */
+  int claims;
+  int64_t
+      served; /* UTC ms by the broker's clock when a worker last said that it serves it; 0: never */
+  int64_t lease_ms; /* that worker's */
+  int64_t say_at;   /* boot ms when it is on us to say so */
+};
+
 /* What became of a record. Filled while the producer is polled. */
 struct receipt
 {
@@ -52,7 +71,7 @@ struct receipt
 struct cursor
 {
   struct kafka_reader *reader;
-  enum topic topic;
+  int topic;
   int32_t partition;
   rd_kafka_queue_t *queue;
   int64_t next;         /* offset of what is read next, as far as known */
@@ -67,7 +86,7 @@ struct kafka_reader
 {
   struct kafka_bus *bus;
   rd_kafka_t *handle;
-  rd_kafka_topic_t *topics[TOPICS];
+  rd_kafka_topic_t *topics[TOPICS_MAX];
 };
 
 struct kafka_job
@@ -107,11 +126,12 @@ struct kafka_work
 {
   struct kafka_bus *bus;
   enum bus_queue queue;
+  int messages; /* the topic of … and that of the claims on them */
+  int claims;
   struct lot **lots;
   int lot_count;
   int turn;       /* the lot that is looked at first */
   int64_t looked; /* boot ms of … */
-  int64_t partitions_at;
   int64_t committed_at;
 };
 
@@ -134,12 +154,15 @@ struct kafka_bus
   bool more;   /* something was left unread: don't wait */
   int wake_fd; /* written by librdkafka when there is something to read */
 
-  char *names[TOPICS];
-  int32_t partitions[TOPICS];
+  int topic_count;
+  char *names[TOPICS_MAX];
+  int32_t partitions[TOPICS_MAX];
+  struct kafka_queue queues[QUEUES_MAX]; /* those that were needed so far; the first is "default" */
+  int queue_count;
   struct registry *registry; /* of schemas; NULL: none */
   rd_kafka_t *producer;
   rd_kafka_queue_t *receipts; /* the producer's main queue */
-  rd_kafka_topic_t *outgoing[TOPICS];
+  rd_kafka_topic_t *outgoing[TOPICS_MAX];
   struct receipt published;         /* shards and events between two flushes */
   struct receipt quiet;             /* records that nobody waits for */
   struct kafka_reader *reader;      /* of the tables and the leases */
@@ -150,7 +173,14 @@ struct kafka_bus
   struct cursor leases_cursor;
   bool leases_open;
   struct kafka_work jobs;
-  struct kafka_work shards;
+  struct kafka_work
+      shards[QUEUES_MAX]; /* of the queues that this handle serves, in order of preference */
+  int served_count;
+  struct kafka_queue *served[QUEUES_MAX];
+  int64_t partitions_at; /* boot ms: new partitions were looked for */
+  unsigned int turns;    /* shards that were looked for */
+  char *placed_job;      /* whose queue was looked up last … */
+  int placed_queue;      /* … and its index */
   struct holdings holdings;
   int64_t next_ticket;
   int64_t pace_ms; /* how long the caller has a delivery, on average; -1: not known */
@@ -183,20 +213,43 @@ rd_kafka_t *kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const cha
 
 char *kafka_topic_name (const char *prefix, enum topic topic);
 
+/* TOPIC itself, or TOPIC_SHARDS or TOPIC_CLAIMS for those of further queues. */
+enum topic kafka_topic_kind (int topic);
+
 /* Reads the numbers of partitions; ERROR_USER when a topic is missing, ERROR_TRANSIENT when nobody answers within TIMEOUT_MS. */
 int kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err);
 
 /* The partition of an event or a status: by its job, always the same. */
-int32_t kafka_partition_of_job (const struct kafka_bus *bus, enum topic topic, const char *job_id);
+int32_t kafka_partition_of_job (const struct kafka_bus *bus, int topic, const char *job_id);
+
+/* ---- kafka_queues.c */
+
+/* Names the topics of a further queue, without looking whether they are there; NULL with ERR when there are too many. */
+struct kafka_queue *queues_add (struct kafka_bus *bus, const char *name, struct error *err);
+struct kafka_queue *queues_find (struct kafka_bus *bus, const char *name);
+
+/* The queue NAME, whose topics are looked up when it wasn't needed before. NULL with ERR: ERROR_USER when it has none. */
+struct kafka_queue *queues_need (struct kafka_bus *bus, const char *name, struct error *err);
+
+/* The queue of the job; "default" when there is no such job. NULL with ERR. */
+struct kafka_queue *queues_of_job (struct kafka_bus *bus, const char *job_id, struct error *err);
+
+/* A record of the leases, which may be word of somebody who serves a queue. */
+void queues_take_in (struct kafka_bus *bus, const char *key, const struct claim *claim,
+                     int64_t time);
+
+/* Says of each queue that this handle serves that it does, when nobody else did so lately. */
+void queues_pump (struct kafka_bus *bus);
+int kafka_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
 
 /* ---- kafka_send.c */
 
 /* Hands a record over; RECEIPT must live until it isn't pending. Waits while the local queue is full. */
-int kafka_send (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+int kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                 const struct buffer *payload, struct receipt *receipt, struct error *err);
 
 /* The same without a frame; PAYLOAD without data is a tombstone. */
-int kafka_send_as_is (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+int kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                       struct bytes payload, struct receipt *receipt, struct error *err);
 
 /* Waits for RECEIPT and resets it: 0, or -1. */
@@ -226,8 +279,8 @@ auto_kafka_reader_ (struct kafka_reader **reader)
 #define auto_kafka_reader AUTO (auto_kafka_reader_)
 
 /* Starts reading PARTITION at offset FROM (at the oldest there is when that is gone). */
-int cursor_open (struct cursor *cursor, struct kafka_reader *reader, enum topic topic,
-                 int32_t partition, int64_t from, struct error *err);
+int cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int32_t partition,
+                 int64_t from, struct error *err);
 void cursor_close (struct cursor *cursor);
 bool cursor_is_open (const struct cursor *cursor);
 
@@ -247,15 +300,15 @@ cursor_is_at_end (const struct cursor *cursor)
 }
 
 /* The first offset at TIME (broker's clock, ms) or later; the end when there is none; -1. */
-int64_t cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partition,
-                          int64_t time, struct error *err);
+int64_t cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
+                          struct error *err);
 
 /* Fills in what the reader's group committed. */
 rd_kafka_resp_err_t kafka_committed (struct kafka_reader *reader,
                                      rd_kafka_topic_partition_list_t *list);
 
 /* Whether records of TOPIC travel in a schema registry's frame, where there is one: claims are ours alone, what is dead stays as it was. */
-bool kafka_is_packed (enum topic topic);
+bool kafka_is_packed (int topic);
 
 /* Whether CODE is of those that pass by themselves: a leader or a coordinator that is just changing. */
 bool kafka_may_pass (rd_kafka_resp_err_t code);
@@ -303,6 +356,9 @@ int kafka_get_status (struct bus *bus, const char *job_id, struct job_status *st
 /* ---- kafka_work.c */
 
 void work_init (struct kafka_bus *bus);
+
+/* Names the queues that are served, in order of preference; NULL: "default". */
+int work_serve (struct kafka_bus *bus, const struct strlist *queues, struct error *err);
 void work_release (struct kafka_bus *bus); /* gives back what is held */
 void work_pump (struct kafka_bus *bus);
 

@@ -29,9 +29,17 @@ kafka_reader_open (struct kafka_bus *bus, const char *group, struct error *err)
       free (reader);
       return NULL;
     }
-  for (int i = 0; i < TOPICS; i++)
-    reader->topics[i] = rd_kafka_topic_new (reader->handle, bus->names[i], NULL);
   return reader;
+}
+
+static rd_kafka_topic_t *
+topic_of (const struct cursor *cursor)
+{
+  struct kafka_reader *reader = cursor->reader;
+  rd_kafka_topic_t **topic = &reader->topics[cursor->topic];
+  if (*topic == NULL)
+    *topic = rd_kafka_topic_new (reader->handle, reader->bus->names[cursor->topic], NULL);
+  return *topic;
 }
 
 void
@@ -39,8 +47,9 @@ kafka_reader_close (struct kafka_reader *reader)
 {
   if (reader == NULL)
     return;
-  for (int i = 0; i < TOPICS; i++)
-    rd_kafka_topic_destroy (reader->topics[i]);
+  for (int i = 0; i < TOPICS_MAX; i++)
+    if (reader->topics[i] != NULL)
+      rd_kafka_topic_destroy (reader->topics[i]);
   rd_kafka_destroy (reader->handle);
   free (reader);
 }
@@ -97,8 +106,7 @@ cursor_look_for_end (struct cursor *cursor, struct error *err)
 static int
 start (struct cursor *cursor, int64_t offset, struct error *err)
 {
-  if (rd_kafka_consume_start_queue (cursor->reader->topics[cursor->topic], cursor->partition,
-                                    offset, cursor->queue)
+  if (rd_kafka_consume_start_queue (topic_of (cursor), cursor->partition, offset, cursor->queue)
       == 0)
     return 0;
   return kafka_error (cursor->reader->bus, rd_kafka_last_error (),
@@ -106,8 +114,8 @@ start (struct cursor *cursor, int64_t offset, struct error *err)
 }
 
 int
-cursor_open (struct cursor *cursor, struct kafka_reader *reader, enum topic topic,
-             int32_t partition, int64_t from, struct error *err)
+cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int32_t partition,
+             int64_t from, struct error *err)
 {
   int64_t low = 0;
   *cursor = (struct cursor){ .reader = reader, .topic = topic, .partition = partition };
@@ -132,7 +140,7 @@ cursor_close (struct cursor *cursor)
 {
   if (cursor->queue == NULL)
     return;
-  (void) rd_kafka_consume_stop (cursor->reader->topics[cursor->topic], cursor->partition);
+  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
   rd_kafka_queue_destroy (cursor->queue);
   buffer_release (&cursor->unpacked);
   *cursor = (struct cursor){ 0 };
@@ -155,16 +163,16 @@ restart (struct cursor *cursor)
   int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
   log_warn ("records_gone", "topic=%s partition=%d from=%lld to=%lld", bus->names[cursor->topic],
             cursor->partition, (long long) cursor->next, (long long) next);
-  (void) rd_kafka_consume_stop (cursor->reader->topics[cursor->topic], cursor->partition);
+  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
   cursor->next = next;
   if (start (cursor, next, &err) != 0)
     log_error ("cursor_stuck", "reason=\"%s\"", err.message);
 }
 
 bool
-kafka_is_packed (enum topic topic)
+kafka_is_packed (int topic)
 {
-  return topic != TOPIC_CLAIMS && topic != TOPIC_LEASES && topic != TOPIC_DEAD;
+  return kafka_topic_kind (topic) != TOPIC_CLAIMS && topic != TOPIC_LEASES && topic != TOPIC_DEAD;
 }
 
 /* Takes MESSAGE out of the frame that it came in. What can't be is left for its decoder to refuse; false when it has to be read once
@@ -193,7 +201,7 @@ static void
 step_back (struct cursor *cursor, const rd_kafka_message_t *message)
 {
   struct error err = ERROR_INIT;
-  (void) rd_kafka_consume_stop (cursor->reader->topics[cursor->topic], cursor->partition);
+  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
   cursor->next = message->offset;
   cursor->stuck_until = clock_boot_ms () + REGISTRY_MS;
   if (start (cursor, cursor->next, &err) != 0)
@@ -279,7 +287,7 @@ kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *l
 }
 
 int64_t
-cursor_find_time (struct kafka_reader *reader, enum topic topic, int32_t partition, int64_t time,
+cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
                   struct error *err)
 {
   struct kafka_bus *bus = reader->bus;

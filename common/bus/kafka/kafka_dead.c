@@ -183,17 +183,21 @@ int
 kafka_replay_letter (struct bus *base, const struct letter *letter, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
+  static const char shards[] = ".shards.";
+  const char *queue = strstr (letter->topic, shards);
+  if (queue != NULL && queues_need (bus, queue + strlen (shards), err) == NULL)
+    return -1;
   int topic = 0;
-  while (topic < TOPICS && strcmp (bus->names[topic], letter->topic) != 0)
+  while (topic < bus->topic_count && strcmp (bus->names[topic], letter->topic) != 0)
     topic++;
-  if (topic == TOPICS)
+  if (topic == bus->topic_count)
     return error_set (err, ERROR_USER, "%s: %s is no topic of this bus", letter->name,
                       letter->topic);
   struct receipt receipt = { 0 };
   const struct bytes nothing = { 0 };
   const char *key = letter->key[0] == '\0' ? NULL : letter->key;
-  if (kafka_send_as_is (bus, (enum topic) topic, letter->partition, key,
-                        buffer_bytes (&letter->payload), &receipt, err)
+  if (kafka_send_as_is (bus, topic, letter->partition, key, buffer_bytes (&letter->payload),
+                        &receipt, err)
           != 0
       || kafka_await (bus, &receipt, "sending a letter again", err) != 0
       || kafka_send_as_is (bus, TOPIC_DEAD, 0, letter->name, nothing, &receipt, err) != 0)

@@ -24,8 +24,8 @@ holding_send (struct lot *lot, const char *key, struct claim *claim, struct erro
   claim->lease_ms = claim->lease_ms < 0 ? 0 : bus->lease_ms;
   if (codec_encode_claim (claim, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, lot_claims_topic (lot), lot_claims_partition (lot), key, &payload,
-                     &bus->quiet, err);
+  return kafka_send (bus, lot->work->claims, lot_claims_partition (lot), key, &payload, &bus->quiet,
+                     err);
 }
 
 void
@@ -119,8 +119,8 @@ send_retry (struct kafka_bus *bus, struct holding *holding, struct error *err)
   if (codec_decode_shard (buffer_bytes (payload), &retry, err) != 0)
     return -1;
   auto_free char *key = shard_key (&retry);
-  return kafka_send (bus, TOPIC_SHARDS, holding->lot->partition, key, payload, &holding->receipt,
-                     err);
+  return kafka_send (bus, holding->lot->work->messages, holding->lot->partition, key, payload,
+                     &holding->receipt, err);
 }
 
 static int

@@ -24,12 +24,6 @@ enum
 
 static const char metadata_prefix[] = "claims=";
 
-enum topic
-lot_claims_topic (const struct lot *lot)
-{
-  return lot->work->queue == BUS_JOBS ? TOPIC_LEASES : TOPIC_CLAIMS;
-}
-
 int32_t
 lot_claims_partition (const struct lot *lot)
 {
@@ -77,7 +71,7 @@ tick (struct lot *lot)
     return;
   lot->ticked = now;
   if (codec_encode_claim (&claim, &payload, NULL) == 0)
-    (void) kafka_send (bus, lot_claims_topic (lot), lot_claims_partition (lot), "tick", &payload,
+    (void) kafka_send (bus, lot->work->claims, lot_claims_partition (lot), "tick", &payload,
                        &bus->quiet, NULL);
 }
 
@@ -318,6 +312,8 @@ claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claim
   struct claims_entry *entry = NULL;
   enum claims_verdict verdict =
       claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
+  if (cursor->topic == TOPIC_LEASES)
+    queues_take_in (bus, key, &claim, message_time (message));
   if (lot != NULL && strcmp (claim.writer, bus->writer) == 0)
     lot->skew = message_time (message) - clock_wall_ms ();
   work_on_claim (bus, lot, &claim, entry, verdict);
@@ -426,11 +422,11 @@ lot_open (struct kafka_work *work, int32_t partition, int64_t committed, const c
   lot->claims = jobs ? bus->leases : claims_new (bus->lease_ms);
   int outcome = 0;
   if (!jobs)
-    outcome = cursor_open (&lot->claims_cursor, bus->work_reader, TOPIC_CLAIMS, partition,
+    outcome = cursor_open (&lot->claims_cursor, bus->work_reader, work->claims, partition,
                            parse_metadata (metadata), err);
   if (outcome == 0)
-    outcome = cursor_open (&lot->messages, bus->work_reader, jobs ? TOPIC_JOBS : TOPIC_SHARDS,
-                           partition, committed < 0 ? FROM_START : committed, err);
+    outcome = cursor_open (&lot->messages, bus->work_reader, work->messages, partition,
+                           committed < 0 ? FROM_START : committed, err);
   if (outcome == 0)
     return lot;
   lot_close (lot);

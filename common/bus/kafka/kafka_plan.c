@@ -19,9 +19,9 @@ enum
 /* Spread over all partitions, wherever there are most of them now: a shard that was published before isn't published again
  * without having been looked for. */
 static int32_t
-partition_for (const struct kafka_bus *bus, const struct shard *shard)
+partition_for (const struct kafka_bus *bus, int topic, const struct shard *shard)
 {
-  return (int32_t) (shard->index % (uint32_t) bus->partitions[TOPIC_SHARDS]);
+  return (int32_t) (shard->index % (uint32_t) bus->partitions[topic]);
 }
 
 char *
@@ -61,10 +61,11 @@ kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
   auto_free char *key = shard_key (shard);
-  if (codec_encode_shard (shard, &payload, err) != 0)
+  const struct kafka_queue *queue = queues_of_job (bus, shard->job_id, err);
+  if (queue == NULL || codec_encode_shard (shard, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, TOPIC_SHARDS, partition_for (bus, shard), key, &payload, &bus->published,
-                     err);
+  return kafka_send (bus, queue->shards, partition_for (bus, queue->shards, shard), key, &payload,
+                     &bus->published, err);
 }
 
 int
@@ -98,6 +99,7 @@ struct found
 struct scan
 {
   char *job_id;
+  int topic;
   struct kafka_reader *reader;
   struct cursor *cursors;
   int32_t count;
@@ -127,22 +129,26 @@ open_scan (struct kafka_bus *bus, const char *job_id, struct error *err)
 {
   struct error why = ERROR_INIT;
   const struct kafka_job *job = tables_job (bus, job_id, &why);
+  const struct kafka_queue *queue = queues_of_job (bus, job_id, err);
   scan_free (take (&bus->scan));
+  if (queue == NULL)
+    return -1;
   struct scan *scan = xcalloc (1, sizeof *scan);
   bus->scan = scan;
   scan->job_id = xstrdup (job_id);
-  scan->cursors = xcalloc ((size_t) bus->partitions[TOPIC_SHARDS], sizeof *scan->cursors);
+  scan->topic = queue->shards;
+  scan->cursors = xcalloc ((size_t) bus->partitions[scan->topic], sizeof *scan->cursors);
   scan->reader = kafka_reader_open (bus, NULL, err);
   if (scan->reader == NULL)
     return -1;
-  for (; scan->count < bus->partitions[TOPIC_SHARDS]; scan->count++)
+  for (; scan->count < bus->partitions[scan->topic]; scan->count++)
     {
       int64_t from =
           job == NULL ? FROM_START
-                      : cursor_find_time (scan->reader, TOPIC_SHARDS, scan->count, job->time, err);
+                      : cursor_find_time (scan->reader, scan->topic, scan->count, job->time, err);
       if (from < 0
-          || cursor_open (&scan->cursors[scan->count], scan->reader, TOPIC_SHARDS, scan->count,
-                          from, err)
+          || cursor_open (&scan->cursors[scan->count], scan->reader, scan->topic, scan->count, from,
+                          err)
                  != 0)
         return -1;
     }
@@ -215,7 +221,7 @@ read_again (struct kafka_bus *bus, const struct found *found, struct shard *shar
   auto_message rd_kafka_message_t *message = NULL;
   struct cursor cursor = { 0 };
   if (reader == NULL
-      || cursor_open (&cursor, reader, TOPIC_SHARDS, found->partition, found->offset, err) != 0)
+      || cursor_open (&cursor, reader, bus->scan->topic, found->partition, found->offset, err) != 0)
     return -1;
   int got = cursor_next_before_end (&cursor, &message, err);
   if (got == 1)

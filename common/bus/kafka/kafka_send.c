@@ -20,7 +20,7 @@ kafka_serve (struct kafka_bus *bus, int timeout_ms)
 
 /* PAYLOAD as it travels: in the schema registry's frame, where there is one. OWN is the caller's. */
 static int
-pack (struct kafka_bus *bus, enum topic topic, const struct buffer **payload, struct buffer *own,
+pack (struct kafka_bus *bus, int topic, const struct buffer **payload, struct buffer *own,
       struct error *err)
 {
   if (bus->registry == NULL || !kafka_is_packed (topic))
@@ -32,7 +32,7 @@ pack (struct kafka_bus *bus, enum topic topic, const struct buffer **payload, st
 }
 
 int
-kafka_send (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
             const struct buffer *payload, struct receipt *receipt, struct error *err)
 {
   auto_buffer struct buffer own = { 0 };
@@ -42,7 +42,7 @@ kafka_send (struct kafka_bus *bus, enum topic topic, int32_t partition, const ch
 }
 
 int
-kafka_send_as_is (struct kafka_bus *bus, enum topic topic, int32_t partition, const char *key,
+kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                   struct bytes payload, struct receipt *receipt, struct error *err)
 {
   for (;;)

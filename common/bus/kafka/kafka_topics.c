@@ -39,9 +39,17 @@ kafka_topic_name (const char *prefix, enum topic topic)
   return xasprintf ("%s.%s", prefix, layouts[topic].name);
 }
 
+enum topic
+kafka_topic_kind (int topic)
+{
+  if (topic < TOPICS)
+    return (enum topic) topic;
+  return (topic - TOPICS) % 2 == 0 ? TOPIC_SHARDS : TOPIC_CLAIMS;
+}
+
 /* FNV-1a: any hash will do as long as it stays. */
 int32_t
-kafka_partition_of_job (const struct kafka_bus *bus, enum topic topic, const char *job_id)
+kafka_partition_of_job (const struct kafka_bus *bus, int topic, const char *job_id)
 {
   uint32_t hash = 2166136261U;
   for (const char *at = job_id; *at != '\0'; at++)
@@ -72,6 +80,36 @@ ask (struct kafka_bus *bus, int timeout_ms, const struct rd_kafka_metadata **met
   return kafka_timeout (bus, "the brokers", err);
 }
 
+/* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller frees. */
+static char *
+queue_option (const struct kafka_bus *bus, int topic)
+{
+  if (topic < TOPICS)
+    return xstrdup ("");
+  return xasprintf (" --queue %s", bus->queues[1 + (topic - TOPICS) / 2].name);
+}
+
+static int
+complain_of_missing (const struct kafka_bus *bus, int topic, struct error *err)
+{
+  auto_free char *queue = queue_option (bus, topic);
+  return error_set (
+      err, ERROR_USER,
+      "%s: there is no topic %s: make the topics with `shoal topics create --bus %s%s`", bus->url,
+      bus->names[topic], bus->url, queue);
+}
+
+static int
+complain_of_claims (const struct kafka_bus *bus, const struct kafka_queue *queue, struct error *err)
+{
+  auto_free char *option = queue_option (bus, queue->shards);
+  return error_set (
+      err, ERROR_USER,
+      "%s: %s has %d partitions, %s has only %d: `shoal topics create --bus %s%s` adds them",
+      bus->url, bus->names[queue->shards], bus->partitions[queue->shards],
+      bus->names[queue->claims], bus->partitions[queue->claims], bus->url, option);
+}
+
 int
 kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
 {
@@ -79,7 +117,7 @@ kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
   if (ask (bus, timeout_ms, &metadata, err) != 0)
     return -1;
   int missing = -1;
-  for (int i = 0; i < TOPICS; i++)
+  for (int i = 0; i < bus->topic_count; i++)
     {
       bus->partitions[i] = partitions_of (metadata, bus->names[i]);
       if (bus->partitions[i] == 0 && missing < 0)
@@ -87,24 +125,19 @@ kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
     }
   rd_kafka_metadata_destroy (metadata);
   if (missing >= 0)
-    return error_set (
-        err, ERROR_USER,
-        "%s: there is no topic %s: make the topics with `shoal topics create --bus %s`", bus->url,
-        bus->names[missing], bus->url);
-  if (bus->partitions[TOPIC_CLAIMS] < bus->partitions[TOPIC_SHARDS])
-    return error_set (
-        err, ERROR_USER,
-        "%s: %s has %d partitions, %s has only %d: `shoal topics create --bus %s` adds them",
-        bus->url, bus->names[TOPIC_SHARDS], bus->partitions[TOPIC_SHARDS], bus->names[TOPIC_CLAIMS],
-        bus->partitions[TOPIC_CLAIMS], bus->url);
+    return complain_of_missing (bus, missing, err);
+  for (int i = 0; i < bus->queue_count; i++)
+    if (bus->partitions[bus->queues[i].claims] < bus->partitions[bus->queues[i].shards])
+      return complain_of_claims (bus, &bus->queues[i], err);
   return 0;
 }
 
 /* ---- what they should be like ----------------------------------------------------------- */
 
 static int
-wanted_partitions (enum topic topic, const struct topics_options *options)
+wanted_partitions (int which, const struct topics_options *options)
 {
+  enum topic topic = kafka_topic_kind (which);
   if (topic == TOPIC_SHARDS || topic == TOPIC_CLAIMS)
     return options->shard_partitions > 0 ? options->shard_partitions : SHARD_PARTITIONS;
   if (topic == TOPIC_EVENTS)
@@ -125,10 +158,10 @@ enum
 
 /* Fills SETTINGS; gives how many there are. */
 static size_t
-wanted_settings (enum topic topic, const struct topics_options *options, int replication,
+wanted_settings (int topic, const struct topics_options *options, int replication,
                  struct setting settings[static SETTINGS_MAX])
 {
-  const struct layout *layout = &layouts[topic];
+  const struct layout *layout = &layouts[kafka_topic_kind (topic)];
   int64_t lease = options->lease_ms > 0 ? options->lease_ms : LEASE_DEFAULT_MS;
   int64_t retention = options->retention_ms != 0 ? options->retention_ms : retention_default_ms;
   size_t count = 0;
@@ -180,7 +213,32 @@ admin_close (struct admin *admin)
 }
 
 static int
-admin_open (struct admin *admin, const char *url, const struct bus_options *options,
+add_queue (struct admin *admin, const char *name, struct error *err)
+{
+  if (queues_find (&admin->bus, name) != NULL)
+    return 0;
+  return queues_add (&admin->bus, name, err) == NULL ? -1 : 0;
+}
+
+/* Those that are asked for and, with ALL, those whose topics there are. */
+static int
+add_queues (struct admin *admin, const struct rd_kafka_metadata *metadata, bool all,
+            struct error *err)
+{
+  const struct strlist *named = admin->options->queues;
+  for (size_t i = 0; named != NULL && i < named->count; i++)
+    if (add_queue (admin, named->items[i], err) != 0)
+      return -1;
+  auto_free char *shards = xasprintf ("%s.", admin->bus.names[TOPIC_SHARDS]);
+  for (int i = 0; all && i < metadata->topic_cnt; i++)
+    if (strncmp (metadata->topics[i].topic, shards, strlen (shards)) == 0
+        && add_queue (admin, metadata->topics[i].topic + strlen (shards), err) != 0)
+      return -1;
+  return 0;
+}
+
+static int
+admin_open (struct admin *admin, const char *url, const struct bus_options *options, bool all,
             struct error *err)
 {
   static const char scheme[] = "kafka://";
@@ -195,10 +253,11 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
     return -1;
   admin->queue = rd_kafka_queue_new (admin->bus.producer);
   admin->brokers = metadata->broker_cnt;
-  for (int i = 0; i < TOPICS; i++)
+  int outcome = add_queues (admin, metadata, all, err);
+  for (int i = 0; i < admin->bus.topic_count; i++)
     admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
   rd_kafka_metadata_destroy (metadata);
-  return 0;
+  return outcome;
 }
 
 static void
@@ -261,7 +320,7 @@ read_results (struct admin *admin, rd_kafka_event_t *event, bool created, struct
 static bool
 all_are_known (const struct admin *admin, const struct rd_kafka_metadata *metadata)
 {
-  for (int i = 0; i < TOPICS; i++)
+  for (int i = 0; i < admin->bus.topic_count; i++)
     if (partitions_of (metadata, admin->bus.names[i]) == 0)
       return false;
   return true;
@@ -289,19 +348,19 @@ await_topics (struct admin *admin, struct error *err)
 static int
 create_missing (struct admin *admin, struct error *err)
 {
-  rd_kafka_NewTopic_t *topics[TOPICS];
+  rd_kafka_NewTopic_t *topics[TOPICS_MAX];
   size_t count = 0;
   int copies = replication (admin);
   char text[512] = "";
-  for (int i = 0; i < TOPICS; i++)
+  for (int i = 0; i < admin->bus.topic_count; i++)
     {
       struct setting settings[SETTINGS_MAX];
       if (admin->bus.partitions[i] > 0)
         continue;
-      int partitions = wanted_partitions ((enum topic) i, admin->options);
+      int partitions = wanted_partitions (i, admin->options);
       rd_kafka_NewTopic_t *topic =
           rd_kafka_NewTopic_new (admin->bus.names[i], partitions, copies, text, sizeof text);
-      size_t set = wanted_settings ((enum topic) i, admin->options, copies, settings);
+      size_t set = wanted_settings (i, admin->options, copies, settings);
       for (size_t j = 0; topic != NULL && j < set; j++)
         (void) rd_kafka_NewTopic_set_config (topic, settings[j].name, settings[j].value);
       if (topic != NULL)
@@ -323,7 +382,7 @@ create_missing (struct admin *admin, struct error *err)
 
 /* Claims first: a shard's message must find its claims' partition. */
 static int
-add_partitions (struct admin *admin, enum topic topic, struct error *err)
+add_partitions (struct admin *admin, int topic, struct error *err)
 {
   char text[512] = "";
   int wanted = wanted_partitions (topic, admin->options);
@@ -350,13 +409,14 @@ topics_create (const char *url, const struct bus_options *bus, const struct topi
                void (*tell) (void *context, const char *line), void *context, struct error *err)
 {
   struct admin admin = { .options = options, .say = tell, .context = context };
-  int outcome = admin_open (&admin, url, bus, err);
+  int outcome = admin_open (&admin, url, bus, false, err);
   if (outcome == 0)
     outcome = create_missing (&admin, err);
-  if (outcome == 0)
-    outcome = add_partitions (&admin, TOPIC_CLAIMS, err);
-  if (outcome == 0)
-    outcome = add_partitions (&admin, TOPIC_SHARDS, err);
+  for (int i = admin.bus.queue_count > 1 ? 1 : 0; outcome == 0 && i < admin.bus.queue_count; i++)
+    outcome = add_partitions (&admin, admin.bus.queues[i].claims, err) != 0
+                      || add_partitions (&admin, admin.bus.queues[i].shards, err) != 0
+                  ? -1
+                  : 0;
   admin_close (&admin);
   return outcome;
 }
@@ -391,8 +451,8 @@ is_good (const struct setting *setting, const char *value)
 }
 
 static int
-check_settings (const struct admin *admin, enum topic topic,
-                const rd_kafka_ConfigResource_t *resource, bool describe)
+check_settings (const struct admin *admin, int topic, const rd_kafka_ConfigResource_t *resource,
+                bool describe)
 {
   int wrong = 0;
   struct setting settings[SETTINGS_MAX];
@@ -410,18 +470,26 @@ check_settings (const struct admin *admin, enum topic topic,
   return wrong;
 }
 
-static int
-check_partitions (const struct admin *admin, enum topic topic, bool describe)
+/* How many partitions the shards have that the claims in TOPIC are on. */
+static int32_t
+shards_of (const struct admin *admin, int topic)
 {
+  return admin->bus.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
+}
+
+static int
+check_partitions (const struct admin *admin, int topic, bool describe)
+{
+  enum topic kind = kafka_topic_kind (topic);
   int32_t have = admin->bus.partitions[topic];
   bool alone = wanted_partitions (topic, admin->options) == 1;
   bool good = have > 0 && (!alone || have == 1)
-              && (topic != TOPIC_CLAIMS || have >= admin->bus.partitions[TOPIC_SHARDS]);
+              && (kind != TOPIC_CLAIMS || have >= shards_of (admin, topic));
   if (have == 0)
     say (admin, xasprintf ("%s: missing: `shoal topics create`", admin->bus.names[topic]));
   else if (!good)
     say (admin, xasprintf ("%s: %d partitions, should be %d", admin->bus.names[topic], have,
-                           alone ? 1 : admin->bus.partitions[TOPIC_SHARDS]));
+                           alone ? 1 : shards_of (admin, topic)));
   else if (describe)
     say (admin,
          xasprintf ("%s: %d partition%s", admin->bus.names[topic], have, have == 1 ? "" : "s"));
@@ -432,11 +500,11 @@ static int
 check_all (struct admin *admin, bool describe, struct error *err)
 {
   int wrong = 0;
-  rd_kafka_ConfigResource_t *wanted[TOPICS];
+  rd_kafka_ConfigResource_t *wanted[TOPICS_MAX];
   size_t count = 0;
-  for (int i = 0; i < TOPICS; i++)
+  for (int i = 0; i < admin->bus.topic_count; i++)
     {
-      wrong += check_partitions (admin, (enum topic) i, describe);
+      wrong += check_partitions (admin, i, describe);
       if (admin->bus.partitions[i] > 0)
         wanted[count++] =
             rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.names[i]);
@@ -451,9 +519,9 @@ check_all (struct admin *admin, bool describe, struct error *err)
   const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources (
       rd_kafka_event_DescribeConfigs_result (event), &count);
   for (size_t i = 0; i < count; i++)
-    for (int topic = 0; topic < TOPICS; topic++)
+    for (int topic = 0; topic < admin->bus.topic_count; topic++)
       if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->bus.names[topic]) == 0)
-        wrong += check_settings (admin, (enum topic) topic, found[i], describe);
+        wrong += check_settings (admin, topic, found[i], describe);
   rd_kafka_event_destroy (event);
   return wrong;
 }
@@ -464,7 +532,7 @@ topics_check (const char *url, const struct bus_options *bus, const struct topic
               struct error *err)
 {
   struct admin admin = { .options = options, .say = tell, .context = context };
-  int outcome = admin_open (&admin, url, bus, err);
+  int outcome = admin_open (&admin, url, bus, true, err);
   if (outcome == 0)
     outcome = check_all (&admin, describe, err);
   admin_close (&admin);

@@ -20,28 +20,60 @@ enum
   AHEAD_MS = 100, /* shards that take less are claimed ahead */
   PACE_OF = 8,    /* the average is over about so many */
   QUERY_MS = 10000,
+  FAIR_TURNS = 8, /* one in so many begins with another queue than the preferred one */
 };
 void
 work_init (struct kafka_bus *bus)
 {
   TAILQ_INIT (&bus->holdings);
   bus->pace_ms = -1;
+  bus->jobs = (struct kafka_work){
+    .bus = bus, .queue = BUS_JOBS, .messages = TOPIC_JOBS, .claims = TOPIC_LEASES
+  };
+}
+
+static int
+serve (struct kafka_bus *bus, const char *name, struct error *err)
+{
+  struct kafka_queue *queue = queues_need (bus, name, err);
+  if (queue == NULL)
+    return -1;
+  for (int i = 0; i < bus->served_count; i++)
+    if (bus->served[i] == queue)
+      return 0;
   uint16_t turn = 0; /* workers begin at different lots */
   (void) getrandom (&turn, sizeof turn, 0);
-  bus->jobs = (struct kafka_work){ .bus = bus, .queue = BUS_JOBS };
-  bus->shards = (struct kafka_work){ .bus = bus, .queue = BUS_SHARDS, .turn = turn };
+  bus->served[bus->served_count] = queue;
+  bus->shards[bus->served_count++] = (struct kafka_work){ .bus = bus,
+                                                          .queue = BUS_SHARDS,
+                                                          .messages = queue->shards,
+                                                          .claims = queue->claims,
+                                                          .turn = turn };
+  return 0;
+}
+
+int
+work_serve (struct kafka_bus *bus, const struct strlist *queues, struct error *err)
+{
+  if (queues == NULL || queues->count == 0)
+    return serve (bus, "default", err);
+  for (size_t i = 0; i < queues->count; i++)
+    if (serve (bus, queues->items[i], err) != 0)
+      return -1;
+  return 0;
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
 /* Where each partition from FIRST on was committed. */
 static rd_kafka_topic_partition_list_t *
-read_committed (struct kafka_bus *bus, int first, struct error *err)
+read_committed (const struct kafka_work *work, int first, struct error *err)
 {
-  rd_kafka_topic_partition_list_t *list =
-      rd_kafka_topic_partition_list_new (bus->partitions[TOPIC_SHARDS]);
-  for (int32_t i = first; i < bus->partitions[TOPIC_SHARDS]; i++)
-    (void) rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_SHARDS], i);
+  struct kafka_bus *bus = work->bus;
+  int32_t count = bus->partitions[work->messages];
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (count);
+  for (int32_t i = first; i < count; i++)
+    (void) rd_kafka_topic_partition_list_add (list, bus->names[work->messages], i);
   rd_kafka_resp_err_t code = kafka_committed (bus->work_reader, list);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     return list;
@@ -65,10 +97,9 @@ add_lot (struct kafka_work *work, int32_t partition, int64_t committed, const ch
 static int
 open_shards (struct kafka_work *work, struct error *err)
 {
-  struct kafka_bus *bus = work->bus;
-  if (work->lot_count >= bus->partitions[TOPIC_SHARDS])
+  if (work->lot_count >= work->bus->partitions[work->messages])
     return 0;
-  rd_kafka_topic_partition_list_t *list = read_committed (bus, work->lot_count, err);
+  rd_kafka_topic_partition_list_t *list = read_committed (work, work->lot_count, err);
   int outcome = list == NULL ? -1 : 0;
   for (int i = 0; outcome == 0 && i < list->cnt; i++)
     {
@@ -82,12 +113,26 @@ open_shards (struct kafka_work *work, struct error *err)
   return outcome;
 }
 
+static int
+open_queues (struct kafka_bus *bus, struct error *err)
+{
+  int64_t now = clock_boot_ms ();
+  bool opened = bus->shards[0].lot_count > 0;
+  if (opened && now - bus->partitions_at < PARTITIONS_MS)
+    return 0;
+  bus->partitions_at = now;
+  if (opened ? kafka_look_up_topics (bus, QUERY_MS, err) != 0 : leases_sync (bus, err) != 0)
+    return -1;
+  for (int i = 0; i < bus->served_count; i++)
+    if (open_shards (&bus->shards[i], err) != 0)
+      return -1;
+  return 0;
+}
+
 /* All that taking needs is read up to where it ends now. */
 static int
-need_work (struct kafka_work *work, struct error *err)
+need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
 {
-  struct kafka_bus *bus = work->bus;
-  int64_t now = clock_boot_ms ();
   if (bus->work_reader == NULL)
     {
       auto_free char *group = xasprintf ("%s.workers", bus->prefix);
@@ -95,20 +140,11 @@ need_work (struct kafka_work *work, struct error *err)
       if (bus->work_reader == NULL)
         return -1;
     }
-  if (work->queue == BUS_JOBS)
-    {
-      if (work->lot_count > 0)
-        return 0;
-      return leases_sync (bus, err) != 0 ? -1 : add_lot (work, 0, FROM_START, NULL, err);
-    }
-  if (tables_need_liveness (bus, err) != 0)
-    return -1;
-  if (work->lot_count > 0 && now - work->partitions_at < PARTITIONS_MS)
+  if (queue == BUS_SHARDS)
+    return tables_need_liveness (bus, err) != 0 ? -1 : open_queues (bus, err);
+  if (bus->jobs.lot_count > 0)
     return 0;
-  work->partitions_at = now;
-  if (work->lot_count > 0 && kafka_look_up_topics (bus, QUERY_MS, err) != 0)
-    return -1;
-  return open_shards (work, err);
+  return leases_sync (bus, err) != 0 ? -1 : add_lot (&bus->jobs, 0, FROM_START, NULL, err);
 }
 
 /* ---- committing ------------------------------------------------------------------------- */
@@ -133,7 +169,7 @@ commit (struct kafka_work *work, bool wait)
           continue;
         }
       rd_kafka_topic_partition_t *element =
-          rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_SHARDS], lot->partition);
+          rd_kafka_topic_partition_list_add (list, bus->names[work->messages], lot->partition);
       element->offset = offset;
       element->metadata = metadata; /* librdkafka frees it */
       element->metadata_size = strlen (metadata);
@@ -174,7 +210,10 @@ void
 work_pump (struct kafka_bus *bus)
 {
   pump_queue (&bus->jobs);
-  pump_queue (&bus->shards);
+  for (int i = 0; i < bus->served_count; i++)
+    pump_queue (&bus->shards[i]);
+  if (bus->shards[0].lot_count > 0)
+    queues_pump (bus);
   holdings_look (bus);
   struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
@@ -293,12 +332,27 @@ next_candidate (struct kafka_work *work, const char *job_id)
   return NULL;
 }
 
+/* The queues in order of preference; now and then another one comes first, so that none starves. */
+static struct parcel *
+next_of_queue (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
+{
+  if (queue == BUS_JOBS)
+    return next_candidate (&bus->jobs, job_id);
+  unsigned int turn = bus->turns++;
+  unsigned int count = (unsigned int) bus->served_count;
+  unsigned int first = turn % FAIR_TURNS == 0 ? turn / FAIR_TURNS % count : 0;
+  struct parcel *parcel = NULL;
+  for (unsigned int i = 0; parcel == NULL && i < count; i++)
+    parcel = next_candidate (&bus->shards[(first + i) % count], job_id);
+  return parcel;
+}
+
 static struct holding *
-find_ready (struct kafka_work *work, const char *job_id)
+find_ready (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
 {
   struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &work->bus->holdings, links)
-  if (holding->phase == HOLDING_READY && holding->lot->work == work
+  TAILQ_FOREACH (holding, &bus->holdings, links)
+  if (holding->phase == HOLDING_READY && holding->lot->work->queue == queue
       && (job_id == NULL || strcmp (holding->job_id, job_id) == 0))
     return holding;
   return NULL;
@@ -309,23 +363,22 @@ kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct d
             struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  struct kafka_work *work = queue == BUS_JOBS ? &bus->jobs : &bus->shards;
   if (bus->resting)
     return 0;
-  if (need_work (work, err) != 0)
+  if (need_work (bus, queue, err) != 0)
     return -1;
-  struct holding *ready = find_ready (work, job_id);
+  struct holding *ready = find_ready (bus, queue, job_id);
   if (ready == NULL)
     {
       kafka_serve (bus, 0);
       tables_pump (bus);
       leases_pump (bus);
       work_pump (bus);
-      ready = find_ready (work, job_id);
+      ready = find_ready (bus, queue, job_id);
     }
   for (int more = ready != NULL ? wanted (bus) - 1 : wanted (bus); more > 0; more--)
     {
-      struct parcel *parcel = next_candidate (work, job_id);
+      struct parcel *parcel = next_of_queue (bus, queue, job_id);
       if (parcel == NULL)
         break;
       if (start_claim (bus, parcel, err) != 0)
@@ -499,6 +552,14 @@ work_flush (struct kafka_bus *bus, struct error *err)
   return 0;
 }
 
+static void
+close_lots (struct kafka_work *work)
+{
+  for (int i = 0; i < work->lot_count; i++)
+    lot_close (work->lots[i]);
+  free (work->lots);
+}
+
 void
 work_release (struct kafka_bus *bus)
 {
@@ -512,13 +573,11 @@ work_release (struct kafka_bus *bus)
       work_pump (bus);
     }
   let_go (bus);
-  commit (&bus->shards, true);
-  struct kafka_work *works[] = { &bus->jobs, &bus->shards };
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < bus->served_count; i++)
     {
-      for (int j = 0; j < works[i]->lot_count; j++)
-        lot_close (works[i]->lots[j]);
-      free (works[i]->lots);
+      commit (&bus->shards[i], true);
+      close_lots (&bus->shards[i]);
     }
+  close_lots (&bus->jobs);
   kafka_reader_close (bus->work_reader);
 }

@@ -88,7 +88,6 @@ int64_t lot_watermark (const struct lot *lot, char **metadata);
 /* The first open parcel of JOB_ID (NULL: any) whose job is alive; dead ones are dropped on the way. */
 struct parcel *lot_candidate (struct lot *lot, const char *job_id);
 
-enum topic lot_claims_topic (const struct lot *lot);
 int32_t lot_claims_partition (const struct lot *lot);
 
 /* ---- kafka_holding.c, told of each record that was read from the claims of LOT (NULL: of leases that aren't jobs) */
