@@ -150,7 +150,9 @@ post_job (void *context, const struct http_request *request, struct http_answer 
       return;
     }
   int added = submit (intake, &args.job, &difference, &err);
-  if (added < 0)
+  if (added < 0 && err.class == ERROR_USER) /* the bus has no such queue */
+    http_refuse (answer, 422, "queue", err.message);
+  else if (added < 0)
     answer_trouble (intake, &err, answer);
   else if (difference != NULL)
     {

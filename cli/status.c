@@ -127,7 +127,7 @@ failures_json (const struct tally *tally)
 
 static void
 print_json (const struct session *session, const struct tally *tally,
-            const struct job_status *status, pid_t owner, const char *folder)
+            const struct job_status *status, pid_t owner, const char *folder, const char *trouble)
 {
   const struct job_status *counts = &tally->counts;
   bool ended = job_state_is_terminal (status->state);
@@ -135,6 +135,8 @@ print_json (const struct session *session, const struct tally *tally,
   json_set_text (object, "job", session->job.id);
   json_set_text (object, "state", job_state_name (status->state));
   json_set_text (object, "reason", status->reason);
+  json_set_text (object, "queue", session->fleet ? session->job.queue : NULL);
+  json_set_text (object, "trouble", trouble);
   json_set_number (object, "process", owner > 0 ? owner : -1);
   json_set_number (object, "shards", counts->shards);
   json_set_number (object, "succeeded", counts->succeeded);
@@ -153,9 +155,25 @@ print_json (const struct session *session, const struct tally *tally,
   json_put_line (object, stdout);
 }
 
+/* "no worker serves queue gpu since …", NULL when one does. The caller frees. */
+static char *
+unserved (const struct session *session, const struct job_status *status, struct error *err)
+{
+  int64_t since = 0;
+  if (!session->fleet || job_state_is_terminal (status->state))
+    return NULL;
+  int served = bus_queue_served (session->bus, session->job.queue, &since, err);
+  if (served != 0)
+    return NULL;
+  if (since == 0)
+    return xasprintf ("no worker has served queue %s so far", session->job.queue);
+  auto_free char *time = words_time (since);
+  return xasprintf ("no worker serves queue %s since %s", session->job.queue, time);
+}
+
 static void
 print_running (const struct session *session, const struct tally *tally, pid_t owner,
-               const char *folder)
+               const char *folder, const char *trouble)
 {
   auto_free char *line = progress_line (tally);
   if (session->fleet)
@@ -166,6 +184,8 @@ print_running (const struct session *session, const struct tally *tally, pid_t o
   else
     (void) printf ("job %s isn't finished, and no run is working on it\n", session->job.id);
   (void) printf ("  progress  %s\n", line);
+  if (trouble != NULL)
+    (void) printf ("  trouble   %s\n", trouble);
   if (tally->failure_count > 0)
     {
       (void) puts ("  failed");
@@ -196,15 +216,18 @@ run (int argc, char **argv, struct error *err)
       session.folder_fd < 0 ? xstrdup (session.place) : result_folder (session.place, err);
   if (folder == NULL)
     return -1;
+  auto_free char *trouble = unserved (&session, &status, err);
+  if (error_is_set (err))
+    return -1;
   pid_t owner = session_owner (&session);
   if (args.shards)
     print_shards (&tally, session_is_attended (&session), args.json);
   else if (args.json)
-    print_json (&session, &tally, &status, owner, folder);
+    print_json (&session, &tally, &status, owner, folder, trouble);
   else if (job_state_is_terminal (status.state))
     summary_print (stdout, &session, &tally, &status);
   else
-    print_running (&session, &tally, owner, folder);
+    print_running (&session, &tally, owner, folder, trouble);
   return EXIT_DONE;
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum
 {
@@ -166,4 +167,15 @@ words_ranges (const char *text, uint32_t **numbers, size_t *count, struct error 
       if (*at++ == '\0')
         return 0;
     }
+}
+
+char *
+words_time (int64_t time)
+{
+  time_t seconds = (time_t) (time / 1000);
+  struct tm utc = { 0 };
+  char text[32] = "";
+  (void) gmtime_r (&seconds, &utc);
+  (void) strftime (text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
+  return xstrdup (text);
 }

@@ -25,6 +25,9 @@ const char *words_count (int64_t number, char text[static WORDS_COUNT_SIZE]);
 /* "1 shard", "1,000 shards". The caller frees. */
 char *words_plural (int64_t number, const char *noun);
 
+/* TIME, UTC ms, as "2026-11-23 15:06:07 UTC". The caller frees. */
+char *words_time (int64_t time);
+
 /* "3,5-9" added to *NUMBERS (COUNT of them, the caller frees); ERROR_USER. */
 int words_ranges (const char *text, uint32_t **numbers, size_t *count, struct error *err);
 

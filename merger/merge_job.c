@@ -149,6 +149,12 @@ merge_job_id (const struct merge_job *merge)
   return merge->job.id;
 }
 
+const char *
+merge_job_queue (const struct merge_job *merge)
+{
+  return merge->job.queue;
+}
+
 bool
 merge_job_is_done (const struct merge_job *merge)
 {

@@ -26,6 +26,7 @@ auto_merge_job_ (struct merge_job **merge)
 #define auto_merge_job AUTO (auto_merge_job_)
 
 const char *merge_job_id (const struct merge_job *merge);
+const char *merge_job_queue (const struct merge_job *merge);
 
 /* Takes in the next event of the job. */
 int merge_job_apply (struct merge_job *merge, const struct event *event, struct error *err);

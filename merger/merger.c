@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "merger/backlog.h"
 #include "merger/merge_job.h"
 
 #include <string.h>
@@ -28,8 +29,7 @@ struct merger
   struct merge_job **jobs;
   size_t job_count;
   struct metric *jobs_open;
-  struct metric *shards_queued;
-  struct metric *shards_running;
+  struct backlog backlog;
   int64_t control; /* position in the control records */
   int64_t beaten;  /* boot ms at which the membership was last known to be ours */
 };
@@ -184,38 +184,28 @@ tick (struct merger *merger, bool drained, struct error *err)
   return ended ? commit (merger, err) : 0;
 }
 
-/* What there is to do, for autoscalers: all mergers' numbers together are the fleet's. */
 static void
-show_backlog (const struct merger *merger)
+show_backlog (struct merger *merger)
 {
-  int64_t queued = 0;
-  int64_t running = 0;
+  backlog_start (&merger->backlog);
   for (size_t i = 0; i < merger->job_count; i++)
     {
       int64_t open = 0;
-      int64_t at_work = 0;
-      merge_job_backlog (merger->jobs[i], &open, &at_work);
-      running += at_work;
-      queued += open - at_work;
+      int64_t running = 0;
+      merge_job_backlog (merger->jobs[i], &open, &running);
+      backlog_add (&merger->backlog, merge_job_queue (merger->jobs[i]), open, running);
     }
   metric_set (merger->jobs_open, (int64_t) merger->job_count);
-  metric_set (merger->shards_queued, queued);
-  metric_set (merger->shards_running, running);
+  backlog_show (&merger->backlog);
 }
 
 static void
 make_metrics (struct merger *merger)
 {
   struct metrics *metrics = vitals_metrics (merger->options->vitals);
-  static const char name[] = "shoal_shards";
-  static const char help[] =
-      "Shards of this merger's jobs that are still to end; waiting retries are queued.";
   merger->jobs_open =
       metrics_gauge (metrics, "shoal_jobs", "Jobs that this merger has in hand.", NULL);
-  merger->shards_queued =
-      metrics_gauge (metrics, name, help, LABELS ("queue", "default", "state", "queued"));
-  merger->shards_running =
-      metrics_gauge (metrics, name, help, LABELS ("queue", "default", "state", "running"));
+  backlog_init (&merger->backlog, metrics);
 }
 
 /* Whether the one job that is waited for is ended: its status is final, and no event of it is left to be read. 1, 0 or -1. */
@@ -334,5 +324,6 @@ merger_run (const struct merger_options *options, struct error *err)
   merger.pulse = (struct pulse){ .beat = beat, .confirm = confirm, .context = &merger };
   int outcome = run (&merger, err);
   drop_jobs (&merger);
+  backlog_release (&merger.backlog);
   return outcome == 0 ? 0 : error_wrap (err, "merger");
 }

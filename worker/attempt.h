@@ -39,7 +39,9 @@ struct attempt
   struct attempt_control control;
 };
 
-#define ATTEMPT_GRACE_MS 10000 /* between SIGTERM and SIGKILL, at most; of a timeout a tenth */
+/* Between SIGTERM and SIGKILL: after a timeout, at most (a tenth of it), and after a cancel. */
+#define ATTEMPT_GRACE_MS 10000
+#define ATTEMPT_CANCEL_GRACE_MS 1000
 
 /* Runs it and fills zeroed REPORT (`final` is left false). */
 void attempt_run (const struct attempt *attempt, struct attempt_report *report);

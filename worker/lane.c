@@ -147,7 +147,7 @@ lane_end (struct lane *lane, enum lane_ending ending)
     return;
   bool gentle = ending == ENDING_CANCEL;
   lane->ending = ending;
-  lane->give_up_at = clock_boot_ms () + END_PATIENCE_MS + (gentle ? ATTEMPT_GRACE_MS : 0);
+  lane->give_up_at = clock_boot_ms () + END_PATIENCE_MS + (gentle ? ATTEMPT_CANCEL_GRACE_MS : 0);
   static const char *const reasons[] = { "none", "cancel", "release", "lost" };
   auto_free char *rest = xasprintf ("reason=%s", reasons[ending]);
   log_shard (LOG_INFO, "shard_stopping", lane, rest);

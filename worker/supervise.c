@@ -64,7 +64,7 @@ read_order (struct supervision *supervision, struct deadlines *deadlines)
   if (order == ATTEMPT_KILL)
     kill_now (supervision, deadlines);
   else
-    terminate (supervision, deadlines, ATTEMPT_GRACE_MS);
+    terminate (supervision, deadlines, ATTEMPT_CANCEL_GRACE_MS);
 }
 
 static void

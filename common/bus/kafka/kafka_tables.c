@@ -326,6 +326,8 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
     return -1;
   if (find_job (bus, job->id) != NULL)
     return 0;
+  if (queues_need (bus, job->queue, err) == NULL)
+    return error_wrap (err, "queue %s", job->queue);
   if (codec_encode_job (job, &payload, err) != 0
       || kafka_send (bus, TOPIC_JOBS, 0, job->id, &payload, &receipt, err) != 0
       || kafka_await (bus, &receipt, "submitting the job", err) != 0 || sync_jobs (bus, err) != 0)
