@@ -178,8 +178,7 @@ job_check_webhook (const char *url, struct error *err)
   for (const char *at = url; web && *at != '\0'; at++)
     web = *at > ' ' && *at < 0x7f;
   if (!web || length == 0)
-    return error_set (err, ERROR_USER, "\"%.300s\": expected http://HOST/… or https://HOST/…",
-                      url);
+    return error_set (err, ERROR_USER, "\"%.300s\": expected http://HOST/… or https://HOST/…", url);
   if (memchr (host, '@', length) != NULL)
     return error_set (err, ERROR_USER,
                       "a webhook's URL can't have a password in it, everybody reads jobs: the "
