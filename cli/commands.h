@@ -18,6 +18,7 @@ extern const struct command command_topics;
 extern const struct command command_submit;
 extern const struct command command_list;
 extern const struct command command_watch;
+extern const struct command command_get;
 extern const struct command command_dead;
 extern const struct command command_producer;
 extern const struct command command_worker;

@@ -30,7 +30,7 @@ lines_close (struct lines *lines)
   auto_file_ (&lines->file);
   free (lines->raw);
   free (lines->name);
-  buffer_release (&lines->line.path);
+  line_release (&lines->line);
   *lines = (struct lines){ 0 };
 }
 
@@ -54,24 +54,54 @@ append_percent (struct buffer *path, const char *text)
       buffer_putc (path, *at);
 }
 
+/* The member KEY of OBJECT, or KEY_percent, into TEXT; false when there is none, or it has a NUL. */
 static bool
-read_line (struct line *line, const json_t *object)
+read_bytes (const json_t *object, const char *key, struct buffer *text)
+{
+  auto_free char *percent_key = xasprintf ("%s_percent", key);
+  const char *plain = json_string_value (json_object_get (object, key));
+  const char *percent = json_string_value (json_object_get (object, percent_key));
+  buffer_clear (text);
+  if (plain != NULL)
+    buffer_puts (text, plain);
+  else if (percent != NULL)
+    append_percent (text, percent);
+  return text->size > 0 && strlen (text->data) == text->size;
+}
+
+static bool
+read_object (struct line *line, const json_t *object)
 {
   const char *output = json_string_value (json_object_get (object, "output"));
-  const char *path = json_string_value (json_object_get (object, "path"));
-  const char *percent = json_string_value (json_object_get (object, "path_percent"));
-  if (output == NULL || strlen (output) >= sizeof line->output || (path == NULL && percent == NULL))
+  const char *sha256 = json_string_value (json_object_get (object, "sha256"));
+  if (output == NULL || strlen (output) >= sizeof line->output
+      || !read_bytes (object, "path", &line->path)
+      || (sha256 != NULL && strlen (sha256) >= sizeof line->sha256))
     return false;
   (void) strcpy (line->output, output);
-  buffer_clear (&line->path);
-  if (path != NULL)
-    buffer_puts (&line->path, path);
-  else
-    append_percent (&line->path, percent);
+  (void) strcpy (line->sha256, sha256 == NULL ? "" : sha256);
+  line->size = json_integer_value (json_object_get (object, "size"));
   line->folder = json_is_true (json_object_get (object, "folder"));
-  line->link =
-      json_object_get (object, "link") != NULL || json_object_get (object, "link_percent") != NULL;
-  return line->path.size > 0 && strlen (line->path.data) == line->path.size;
+  line->link = read_bytes (object, "link", &line->target);
+  return true;
+}
+
+bool
+line_read (struct line *line, const char *text, size_t size)
+{
+  json_t *object = json_loadb (text, size, 0, NULL);
+  bool good = object != NULL && read_object (line, object);
+  json_decref (object);
+  line->text = text;
+  line->text_size = size;
+  return good;
+}
+
+void
+line_release (struct line *line)
+{
+  buffer_release (&line->path);
+  buffer_release (&line->target);
 }
 
 int
@@ -95,8 +125,6 @@ lines_next (struct lines *lines, struct error *err)
   int found = lines_next_raw (lines, err);
   if (found != 1)
     return found;
-  json_t *object = json_loadb (lines->line.text, lines->line.text_size, 0, NULL);
-  bool good = object != NULL && read_line (&lines->line, object);
-  json_decref (object);
+  bool good = line_read (&lines->line, lines->raw, lines->line.text_size);
   return good ? 1 : error_set (err, ERROR_TRANSIENT, "%s: a damaged line", lines->name);
 }

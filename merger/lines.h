@@ -1,9 +1,11 @@
-/* lines.h — an attempt's outputs.jsonl, a line at a time: what the attempt wrote, in the storage's order. */
+/* lines.h — an attempt's outputs.jsonl, a line at a time: what the attempt wrote, in the storage's order; a line of a manifest's outputs is the
+ * same. */
 #ifndef SHOAL_MERGER_LINES_H
 #define SHOAL_MERGER_LINES_H
 
 #include "common/auto.h"
 #include "common/buffer.h"
+#include "common/digest.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -13,11 +15,18 @@ struct line
 {
   const char *text; /* the JSON object as it stands, without the newline */
   size_t text_size;
-  char output[256];   /* name of the output */
-  struct buffer path; /* below outputs/NAME, NUL-ended bytes */
-  bool folder;        /* an empty folder */
-  bool link;          /* a symbolic link */
+  char output[256];     /* name of the output */
+  struct buffer path;   /* below outputs/NAME, NUL-ended bytes */
+  bool folder;          /* an empty folder */
+  bool link;            /* a symbolic link */
+  struct buffer target; /* what a link says */
+  int64_t size;         /* of a file */
+  char sha256[DIGEST_TEXT_SIZE];
 };
+
+/* Reads TEXT, one JSON object, into LINE, which may have been used before; LINE points to it then. False when it is damaged. */
+bool line_read (struct line *line, const char *text, size_t size);
+void line_release (struct line *line);
 
 struct lines
 {

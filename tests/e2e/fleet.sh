@@ -54,6 +54,8 @@ expect_stdout '^3$'
 expect_exit 2 "without a bus its result says whose it is" "$SHOAL" status one
 expect_stderr 'of job one: --bus or SHOAL_BUS'
 expect_exit 0 "a result on this machine is found with SHOAL_BUS set" env SHOAL_BUS="$bus" "$SHOAL" status reference
+expect_exit 0 "its result is copied" "$SHOAL" get --bus "$bus" one copied
+expect_true "as it is" diff -r one/outputs copied/outputs
 expect_exit 0 "report of a job" "$SHOAL" report --bus "$bus" one
 expect_exit 2 "an unknown job" "$SHOAL" status --bus "$bus" nobody
 expect_stderr 'there is no job nobody'
@@ -82,6 +84,8 @@ expect_same "no letter is left" 0 "$("$SHOAL" dead list --bus "$bus" --job two |
 # ---- cancel
 "$SHOAL" submit --bus "$bus" "${job[@]}" --id four --results four busybox sh -c "sleep 0.2; $COPY" >/dev/null
 wait_for "a shard to be done" has_done four 1
+expect_exit 2 "what isn't ended can't be copied" "$SHOAL" get --bus "$bus" four unfinished
+expect_stderr "job four hasn't ended yet: it is running"
 expect_exit 0 "cancel ends the job" "$SHOAL" cancel --bus "$bus" four
 expect_true "and its state says so" has_state four cancelled
 expect_exit 0 "retry runs the rest" "$SHOAL" retry --bus "$bus" four

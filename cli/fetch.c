@@ -1,0 +1,274 @@
+#include "cli/fetch.h"
+
+#include "common/digest.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/sys.h"
+#include "merger/lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+  CHUNK = 1 << 20,
+};
+
+static const char manifest_name[] = "manifest.json";
+static const char part_name[] = ".fetching"; /* the one file that isn't whole */
+
+struct fetch
+{
+  struct storage *from;
+  int folder; /* DIR.partial */
+  struct digest *digest;
+  char *chunk;
+  struct fetch_counts *counts;
+};
+
+/* ---- one file --------------------------------------------------------------------------- */
+
+/* Copies what is left of SOURCE to TARGET: bytes, or -1; SHA256 is its sum. */
+static int64_t
+copy (struct fetch *fetch, int source, int target, char sha256[static DIGEST_TEXT_SIZE],
+      struct error *err)
+{
+  uint8_t sum[DIGEST_SIZE];
+  int64_t total = 0;
+  for (;;)
+    {
+      ssize_t got = read (source, fetch->chunk, CHUNK);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        return error_errno (err, errno, "reading");
+      if (got == 0)
+        break;
+      digest_add (fetch->digest, fetch->chunk, (size_t) got);
+      if (fs_write_all (target, fetch->chunk, (size_t) got, part_name, err) != 0)
+        return -1;
+      total += got;
+    }
+  digest_finish (fetch->digest, sum);
+  (void) digest_format (sum, sha256);
+  return total;
+}
+
+/* Descriptor of the folder that PATH is in, made when it isn't there; *NAME is what PATH is called in it. */
+static int
+open_parent (struct fetch *fetch, const char *path, const char **name, struct error *err)
+{
+  const char *slash = strrchr (path, '/');
+  auto_free char *parent = slash == NULL ? xstrdup (".") : xstrndup (path, (size_t) (slash - path));
+  *name = slash == NULL ? path : slash + 1;
+  if (fs_make_folders (fetch->folder, parent, 0777, err) != 0)
+    return -1;
+  return fs_open_beneath (fetch->folder, parent, O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+/* Fetches the file PATH whole or not at all. SHA256 is its sum; the size, or -1. */
+static int64_t
+fetch_whole (struct fetch *fetch, const char *path, const char *as,
+             char sha256[static DIGEST_TEXT_SIZE], struct error *err)
+{
+  struct stat stat = { 0 };
+  const char *name = NULL;
+  auto_fd int source = storage_open_file (fetch->from, path, SYMLINKS_BENEATH, err);
+  if (source < 0)
+    return -1;
+  mode_t mode = fstat (source, &stat) == 0 ? (stat.st_mode & 0777) | 0600 : 0644;
+  auto_fd int parent = open_parent (fetch, as, &name, err);
+  if (parent < 0)
+    return -1;
+  (void) unlinkat (fetch->folder, part_name, 0);
+  auto_fd int target =
+      fs_open_beneath (fetch->folder, part_name, O_WRONLY | O_CREAT | O_EXCL, mode, err);
+  if (target < 0)
+    return -1;
+  int64_t size = copy (fetch, source, target, sha256, err);
+  if (size >= 0 && sys_rename (fetch->folder, part_name, parent, name, 0) != 0)
+    return error_errno (err, errno, "%s", as);
+  return size;
+}
+
+/* Whether the file PATH of LINE is there already, as it should be. */
+static bool
+is_there (struct fetch *fetch, const char *path, const struct line *line)
+{
+  struct stat stat = { 0 };
+  uint8_t sum[DIGEST_SIZE];
+  char sha256[DIGEST_TEXT_SIZE];
+  auto_fd int fd = fs_open_beneath (fetch->folder, path, O_RDONLY, 0, NULL);
+  return fd >= 0 && fstat (fd, &stat) == 0 && stat.st_size == line->size
+         && digest_fd (fetch->digest, fd, sum, NULL) == line->size
+         && strcmp (digest_format (sum, sha256), line->sha256) == 0;
+}
+
+/* ---- outputs ---------------------------------------------------------------------------- */
+
+static int
+make_link (struct fetch *fetch, const char *path, const char *target, struct error *err)
+{
+  const char *name = NULL;
+  auto_fd int parent = open_parent (fetch, path, &name, err);
+  if (parent < 0)
+    return -1;
+  (void) unlinkat (parent, name, 0);
+  return symlinkat (target, parent, name) == 0 ? 0 : error_errno (err, errno, "%s", path);
+}
+
+static int
+fetch_file (struct fetch *fetch, const char *path, const struct line *line, struct error *err)
+{
+  char sha256[DIGEST_TEXT_SIZE];
+  fetch->counts->files++;
+  fetch->counts->bytes += line->size;
+  if (is_there (fetch, path, line))
+    {
+      fetch->counts->kept++;
+      return 0;
+    }
+  int64_t size = fetch_whole (fetch, path, path, sha256, err);
+  if (size < 0)
+    return -1;
+  if (size == line->size && strcmp (sha256, line->sha256) == 0)
+    return 0;
+  return error_set (err, ERROR_TRANSIENT,
+                    "%s isn't what the manifest says: %lld bytes, SHA-256 %s; expected %lld, %s: "
+                    "it was changed since, or is damaged",
+                    path, (long long) size, sha256, (long long) line->size, line->sha256);
+}
+
+static int
+fetch_output (struct fetch *fetch, const struct line *line, struct error *err)
+{
+  auto_free char *path = xasprintf ("outputs/%s/%s", line->output, line->path.data);
+  if (line->folder)
+    return fs_make_folders (fetch->folder, path, 0777, err);
+  if (line->link)
+    return make_link (fetch, path, line->target.data, err);
+  return fetch_file (fetch, path, line, err);
+}
+
+/* The manifest has one output a line, behind the line that names them. */
+static int
+fetch_outputs (struct fetch *fetch, struct error *err)
+{
+  auto_fd int fd = fs_open_beneath (fetch->folder, manifest_name, O_RDONLY, 0, err);
+  auto_file FILE *manifest = fd < 0 ? NULL : fdopen (fd, "r");
+  auto_free char *text = NULL;
+  size_t capacity = 0;
+  ssize_t size = 0;
+  bool found = false;
+  int outcome = 0;
+  struct line line = { 0 };
+  if (manifest == NULL)
+    return fd < 0 ? -1 : error_errno (err, errno, "%s", manifest_name);
+  (void) take_fd (&fd);
+  while (!found && (size = getline (&text, &capacity, manifest)) > 0)
+    found = strncmp (text, "\"outputs\": [", strlen ("\"outputs\": [")) == 0;
+  while (found && outcome == 0 && (size = getline (&text, &capacity, manifest)) > 0
+         && text[0] == '{')
+    {
+      size_t length = strcspn (text, "\n");
+      length -= length > 0 && text[length - 1] == ',' ? 1 : 0;
+      outcome = line_read (&line, text, length)
+                    ? fetch_output (fetch, &line, err)
+                    : error_set (err, ERROR_TRANSIENT, "%s: a damaged line", manifest_name);
+    }
+  line_release (&line);
+  if (outcome == 0 && (!found || size <= 0))
+    return error_set (err, ERROR_TRANSIENT, "%s: it is cut off, or no manifest of shoal's",
+                      manifest_name);
+  return outcome;
+}
+
+/* ---- the folder ------------------------------------------------------------------------- */
+
+static int
+same_file (int folder, const char *a, const char *b)
+{
+  struct digest *digest = digest_new ();
+  uint8_t sums[2][DIGEST_SIZE];
+  const char *names[] = { a, b };
+  bool same = true;
+  for (int i = 0; i < 2 && same; i++)
+    {
+      auto_fd int fd = fs_open_beneath (folder, names[i], O_RDONLY, 0, NULL);
+      same = fd >= 0 && digest_fd (digest, fd, sums[i], NULL) >= 0;
+    }
+  digest_free (digest);
+  return same && memcmp (sums[0], sums[1], DIGEST_SIZE) == 0;
+}
+
+/* What stands in DIR.partial must be of this very result. */
+static int
+fetch_manifest (struct fetch *fetch, const char *partial, struct error *err)
+{
+  static const char fresh[] = ".manifest.json";
+  char sha256[DIGEST_TEXT_SIZE];
+  if (fetch_whole (fetch, manifest_name, fresh, sha256, err) < 0)
+    return -1;
+  if (fs_exists (fetch->folder, manifest_name) && !same_file (fetch->folder, manifest_name, fresh))
+    return error_set (err, ERROR_USER,
+                      "%s is begun of another result, or of an older state of this one: remove it, "
+                      "or choose another folder",
+                      partial);
+  return sys_rename (fetch->folder, fresh, fetch->folder, manifest_name, 0) == 0
+             ? 0
+             : error_errno (err, errno, "%s", partial);
+}
+
+static int
+fetch_rest (struct fetch *fetch, struct error *err)
+{
+  static const char *const names[] = { "stdout", "stderr", "report.html" };
+  char sha256[DIGEST_TEXT_SIZE];
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (fetch_whole (fetch, names[i], names[i], sha256, err) < 0)
+      {
+        if (err->code != ENOENT) /* a job without shards has none */
+          return -1;
+        error_clear (err);
+      }
+  return 0;
+}
+
+static int
+fetch_into (struct fetch *fetch, const char *partial, struct error *err)
+{
+  if (fetch_manifest (fetch, partial, err) != 0 || fetch_outputs (fetch, err) != 0
+      || fetch_rest (fetch, err) != 0)
+    return -1;
+  (void) unlinkat (fetch->folder, part_name, 0);
+  return fs_sync_folder (fetch->folder, err);
+}
+
+int
+fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts, struct error *err)
+{
+  auto_free char *partial = xasprintf ("%s.partial", dir);
+  *counts = (struct fetch_counts){ 0 };
+  if (fs_exists (AT_FDCWD, dir))
+    return error_set (err, ERROR_USER, "%s exists already: choose another folder", dir);
+  if (fs_make_path (partial, 0777, err) != 0)
+    return -1;
+  auto_fd int folder = fs_open_folder (AT_FDCWD, partial, err);
+  if (folder < 0)
+    return -1;
+  struct fetch fetch = { .from = from,
+                         .folder = folder,
+                         .digest = digest_new (),
+                         .chunk = xcalloc (1, CHUNK),
+                         .counts = counts };
+  int outcome = fetch_into (&fetch, partial, err);
+  digest_free (fetch.digest);
+  free (fetch.chunk);
+  if (outcome != 0)
+    return -1;
+  if (sys_rename (AT_FDCWD, partial, AT_FDCWD, dir, RENAME_NOREPLACE) == 0)
+    return 0;
+  return error_errno (err, errno, "%s", dir);
+}

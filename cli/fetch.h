@@ -1,0 +1,27 @@
+/* fetch.h — a copy of a result's merged tree, from wherever it stands, checked against its manifest.
+ *
+ *     manifest.json  stdout  stderr  report.html  outputs/NAME/…
+ *
+ * It grows in DIR.partial and becomes DIR by one rename. What is there already and has the right checksum isn't fetched again.
+ */
+#ifndef SHOAL_CLI_FETCH_H
+#define SHOAL_CLI_FETCH_H
+
+#include "common/error.h"
+#include "common/storage/storage.h"
+
+#include <stdint.h>
+
+struct fetch_counts
+{
+  int64_t files;
+  int64_t bytes;
+  int64_t kept; /* of the files, those that were there already */
+};
+
+/* 0, or -1: ERROR_USER when DIR or DIR.partial is something else, ERROR_TRANSIENT when the result can't be read, or isn't what its manifest
+ * says; what was fetched stays in DIR.partial then. */
+int fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts,
+                  struct error *err);
+
+#endif

@@ -1,0 +1,66 @@
+/* shoal get: a result's merged tree, copied to this machine and checked. */
+#include "cli/commands.h"
+#include "cli/fetch.h"
+#include "cli/session.h"
+#include "cli/words.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "common/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int
+check_ended (const struct session *session, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  if (session_status (session, &status, err) != 0)
+    return -1;
+  if (!job_state_is_terminal (status.state))
+    return error_set (err, ERROR_USER, "job %s hasn't ended yet: it is %s", session->job.id,
+                      job_state_name (status.state));
+  if (session->folder_fd < 0)
+    return error_set (err, ERROR_USER,
+                      "the result of job %s stands at %s, which can't be seen from here",
+                      session->job.id, session->place);
+  return 0;
+}
+
+static int
+run (int argc, char **argv, struct error *err)
+{
+  auto_bus_args struct bus_args bus;
+  bus_args_init (&bus);
+  const struct option_set sets[] = { { bus_options, &bus } };
+  int first = options_operands (sets, 1, argc, argv, 2, 2, command_get.synopsis, err);
+  if (first < 0)
+    return first;
+  auto_session struct session session = SESSION_INIT;
+  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
+      || check_ended (&session, err) != 0)
+    return -1;
+  auto_free char *folder = result_folder (session.place, err);
+  auto_storage struct storage *from = folder == NULL ? NULL : storage_open (folder, err);
+  struct fetch_counts counts = { 0 };
+  if (from == NULL || fetch_result (from, argv[first + 1], &counts, err) != 0)
+    return error_wrap (err, "get %s", session.job.id);
+  auto_free char *files = words_plural (counts.files, "file");
+  char bytes[UNITS_TEXT_SIZE];
+  (void) fprintf (stderr, "shoal: %s: %s, %s", argv[first + 1], files,
+                  units_format_size (counts.bytes, bytes));
+  if (counts.kept > 0)
+    (void) fprintf (stderr, "; %lld of them were there already", (long long) counts.kept);
+  (void) fputc ('\n', stderr);
+  return EXIT_DONE;
+}
+
+const struct command command_get = {
+  .name = "get",
+  .synopsis = "get [options] RESULT|JOB DIR",
+  .summary = "copy a result's merged tree to DIR, checked against its manifest",
+  .help = "The same command again goes on with a copy that was interrupted.\n"
+          "\n"
+          "  shoal get --bus kafka://broker:9092 resize-2019 ./resized\n",
+  .options = { bus_options },
+  .run = run,
+};

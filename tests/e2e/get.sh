@@ -1,0 +1,53 @@
+#!/bin/bash
+# A result fetched: whole, checked, gone on with after a kill; what stands in the way is said.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+make_files in 30
+mkdir -p in/deep
+printf 'x\n' >"in/deep/with space
+and a line.txt"
+run () { "$SHOAL" run -q -v "$PWD/in:/in" -o res:/out --glob '**/*.txt' --batch-size 4 --runtime process --results "$1" none sh -c "$2"; }
+work='cp -r in/. out/ 2>/dev/null; chmod 755 out/f001.txt 2>/dev/null; mkdir -p "out/e$SHOAL_SHARD_INDEX"; ln -sf "../x y" "out/l$SHOAL_SHARD_INDEX"; echo $SHOAL_SHARD_INDEX'
+
+expect_exit 0 "a result" run r "$work"
+expect_exit 0 "is fetched" "$SHOAL" get r copy
+expect_stderr 'copy: 31 files'
+expect_true "the same tree" diff -r --no-dereference r/outputs copy/outputs
+for name in manifest.json stdout stderr report.html; do
+  expect_true "the same $name" cmp r/$name copy/$name
+done
+expect_same "nothing else" "manifest.json outputs report.html stderr stdout" "$(ls -A copy | paste -sd ' ')"
+expect_same "modes and links" "$(cd r/outputs; find . -printf '%p %y %m %l\n' | sort)" "$(cd copy/outputs; find . -printf '%p %y %m %l\n' | sort)"
+expect_exit 2 "a folder that is there is left alone" "$SHOAL" get r copy
+expect_stderr 'copy exists already'
+expect_one_line
+
+# ---- cut off in the middle
+for nth in 1 3 9 20; do
+  SHOAL_FAULT=rename:$nth:28 "$SHOAL" get r again >/dev/null 2>err && false
+  expect_same "the disk is full at rename $nth: nothing looks finished" "no" "$([ -e again ] && echo yes || echo no)"
+done
+expect_exit 0 "the same again goes on" "$SHOAL" get r again
+expect_stderr '[1-9][0-9]* of them were there already'
+expect_true "and is the same" diff -r --no-dereference copy again
+
+# ---- what isn't as it should be
+cp -r again begun.partial
+echo rot >begun.partial/outputs/res/f003.txt
+expect_exit 0 "a file that was spoilt here is fetched again" "$SHOAL" get r begun
+expect_true "and is right" cmp copy/outputs/res/f003.txt begun/outputs/res/f003.txt
+chmod u+w r/outputs/res/f005.txt
+printf 'rotten\n' >r/outputs/res/f005.txt
+expect_exit 3 "one that was spoilt there isn't taken for good" "$SHOAL" get r other
+expect_stderr "outputs/res/f005.txt isn't what the manifest says"
+expect_one_line
+expect_same "and nothing looks finished" "no" "$([ -e other ] && echo yes || echo no)"
+expect_exit 0 "another result" run r2 'cp -r in/. out/'
+expect_exit 2 "doesn't go on with it" "$SHOAL" get r2 other
+expect_stderr 'other.partial is begun of another result'
+head -c 900 r2/manifest.json >cut && mv cut r2/manifest.json
+expect_exit 3 "a manifest that is cut off" "$SHOAL" get r2 cutoff
+expect_stderr "manifest.json: it is cut off"
+expect_exit 2 "no result" "$SHOAL" get nowhere there
+expect_exit 1 "a job that failed" run failed 'exit 3'
+expect_exit 0 "can be fetched as well" "$SHOAL" get failed failure
+expect_true "with its manifest" grep -q '"state": "failed"' failure/manifest.json
