@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "merger/status_json.h"
 
 #include <string.h>
 
@@ -81,7 +82,7 @@ answer_job (struct intake *intake, const char *id, unsigned int code, struct htt
   else if (found == 0)
     http_refuse (answer, 404, NULL, "there is no such job");
   else
-    answer_json (answer, code, json_job (&job, &status));
+    answer_json (answer, code, status_json (&job, &status));
 }
 
 /* ---- a new job -------------------------------------------------------------------------- */
@@ -185,7 +186,7 @@ add_job (void *context, const struct job *job)
   if (known == 0)
     status.shards = -1;
   if (known >= 0)
-    (void) json_array_append_new (listing->jobs, json_job (job, &status));
+    (void) json_array_append_new (listing->jobs, status_json (job, &status));
   return known < 0 ? -1 : 0;
 }
 
@@ -240,7 +241,7 @@ cancel_job (void *context, const struct http_request *request, struct http_answe
   if (found < 0 || bus_publish_control (intake->bus, &control, &err) != 0)
     answer_trouble (intake, &err, answer);
   else
-    answer_json (answer, 202, json_job (&job, &status));
+    answer_json (answer, 202, status_json (&job, &status));
 }
 
 /* ---- life ------------------------------------------------------------------------------- */

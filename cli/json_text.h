@@ -14,9 +14,6 @@ void json_set_text (json_t *object, const char *key, const char *text);
 /* Sets KEY to NUMBER; negative leaves it out. */
 void json_set_number (json_t *object, const char *key, int64_t number);
 
-/* How JOB stands; a new object. */
-json_t *json_job (const struct job *job, const struct job_status *status);
-
 /* Writes OBJECT as one line and releases it. */
 void json_put_line (json_t *object, FILE *out);
 

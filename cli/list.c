@@ -4,6 +4,7 @@
 #include "cli/json_text.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "merger/status_json.h"
 
 #include <stdio.h>
 
@@ -40,7 +41,7 @@ print (void *context, const struct job *job)
     status.shards = -1;
   if (args->json)
     {
-      json_put_line (json_job (job, &status), stdout);
+      json_put_line (status_json (job, &status), stdout);
       return 0;
     }
   char time[CLOCK_TEXT_SIZE];

@@ -137,6 +137,7 @@ print_json (const struct session *session, const struct tally *tally,
   json_set_text (object, "reason", status->reason);
   json_set_text (object, "queue", session->fleet ? session->job.queue : NULL);
   json_set_text (object, "trouble", trouble);
+  json_set_text (object, "webhook", status->webhook);
   json_set_number (object, "process", owner > 0 ? owner : -1);
   json_set_number (object, "shards", counts->shards);
   json_set_number (object, "succeeded", counts->succeeded);

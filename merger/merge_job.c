@@ -256,6 +256,9 @@ put_status (struct merge_job *merge, enum job_state state, const char *reason, s
   if (job_state_is_terminal (state))
     result = result_folder (merge->job.results, NULL);
   status.result = result;
+  char pending[] = "pending";
+  if (job_state_is_terminal (state) && merge->job.webhook != NULL)
+    status.webhook = pending;
   merge->told = clock_boot_ms ();
   merge->news = false;
   return bus_put_status (merge->bus, &status, err);

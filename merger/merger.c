@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "merger/backlog.h"
 #include "merger/merge_job.h"
+#include "merger/webhook.h"
 
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum
       2000, /* how often the membership is renewed during long work, and while nothing happens */
   RETRY_MS = 100,       /* after the machine failed us; doubled each time … */
   RETRY_MAX_MS = 10000, /* … up to this */
+  ONE_JOB_MS = 20000,   /* a webhook is tried, where one job is waited for */
   TRIES_MAX = 6,        /* in a row, where one job is waited for */
   EVENTS_MAX = 4096,    /* read before the jobs are looked at again */
 };
@@ -30,6 +32,7 @@ struct merger
   size_t job_count;
   struct metric *jobs_open;
   struct backlog backlog;
+  struct webhooks *webhooks;
   int64_t control; /* position in the control records */
   int64_t beaten;  /* boot ms at which the membership was last known to be ours */
 };
@@ -89,8 +92,10 @@ take_in (struct merger *merger, const struct event *event, struct error *err)
   if (merge != NULL)
     return merge_job_apply (merge, event, err);
   int opened = merge_job_open (merger->bus, event, &merger->pulse, &merge, err);
-  if (opened <= 0)
-    return opened;
+  if (opened == 0)
+    return webhooks_recall (merger->webhooks, event->job_id, event->position, err);
+  if (opened < 0)
+    return -1;
   merger->jobs = xrealloc (merger->jobs, merger->job_count + 1, sizeof (struct merge_job *));
   merger->jobs[merger->job_count++] = merge;
   return 0;
@@ -156,14 +161,17 @@ read_control (struct merger *merger, struct error *err)
     }
 }
 
-/* Tells the group which events the unfinished jobs need. */
+/* Tells the group which events are needed: those of unfinished jobs, and of those whose webhooks are to be told. */
 static int
 commit (struct merger *merger, struct error *err)
 {
-  auto_free int64_t *needed = xcalloc (merger->job_count + 1, sizeof *needed);
+  size_t untold = webhooks_count (merger->webhooks);
+  auto_free int64_t *needed = xcalloc (merger->job_count + untold + 1, sizeof *needed);
   for (size_t i = 0; i < merger->job_count; i++)
     needed[i] = merge_job_first (merger->jobs[i]);
-  return follower_commit (merger->events, needed, merger->job_count, err);
+  for (size_t i = 0; i < untold; i++)
+    needed[merger->job_count + i] = webhooks_position (merger->webhooks, i);
+  return follower_commit (merger->events, needed, merger->job_count + untold, err);
 }
 
 /* Jobs that are done are forgotten: what comes late of them is known by their status. */
@@ -177,11 +185,18 @@ tick (struct merger *merger, bool drained, struct error *err)
         return error_wrap (err, "job %s", merge_job_id (merger->jobs[i]));
       if (!merge_job_is_done (merger->jobs[i]))
         continue;
+      if (webhooks_note (merger->webhooks, merge_job_id (merger->jobs[i]),
+                         merge_job_first (merger->jobs[i]), err)
+          != 0)
+        return -1;
       merge_job_close (merger->jobs[i]);
       merger->jobs[i--] = merger->jobs[--merger->job_count];
       ended = true;
     }
-  return ended ? commit (merger, err) : 0;
+  int told = webhooks_turn (merger->webhooks, err);
+  if (told < 0)
+    return -1;
+  return ended || told > 0 ? commit (merger, err) : 0;
 }
 
 static void
@@ -212,7 +227,8 @@ make_metrics (struct merger *merger)
 static int
 is_over (struct merger *merger, struct error *err)
 {
-  if (merger->options->job_id == NULL || merger->job_count > 0)
+  if (merger->options->job_id == NULL || merger->job_count > 0
+      || webhooks_count (merger->webhooks) > 0)
     return 0;
   auto_job_status struct job_status status = { 0 };
   int found = bus_get_status (merger->bus, merger->options->job_id, &status, err);
@@ -229,6 +245,7 @@ static int
 start_over (struct merger *merger, struct error *err)
 {
   drop_jobs (merger);
+  webhooks_drop (merger->webhooks);
   merger->control = 0;
   merger->beaten = 0;
   return follower_rewind (merger->events, err);
@@ -312,6 +329,9 @@ merger_run (const struct merger_options *options, struct error *err)
                                            .patience_ms = -1,
                                            .stop = options->stop,
                                            .properties = options->bus_properties };
+  auto_buffer struct buffer secret = { 0 };
+  if (webhooks_read_secret (&secret, err) != 0)
+    return -1;
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "merger");
@@ -321,9 +341,12 @@ merger_run (const struct merger_options *options, struct error *err)
   struct merger merger = { .bus = bus, .events = events, .options = options };
   vitals_ready (options->vitals);
   make_metrics (&merger);
+  merger.webhooks = webhooks_new (bus, secret.data, options->job_id == NULL ? 0 : ONE_JOB_MS,
+                                  vitals_metrics (options->vitals));
   merger.pulse = (struct pulse){ .beat = beat, .confirm = confirm, .context = &merger };
   int outcome = run (&merger, err);
   drop_jobs (&merger);
   backlog_release (&merger.backlog);
+  webhooks_free (merger.webhooks);
   return outcome == 0 ? 0 : error_wrap (err, "merger");
 }

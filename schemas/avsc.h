@@ -11,6 +11,7 @@ extern const char avsc_Job[];
 extern const char avsc_Job_1[];
 extern const char avsc_JobStatus[];
 extern const char avsc_JobStatus_1[];
+extern const char avsc_JobStatus_2[];
 extern const char avsc_Shard[];
 
 #endif

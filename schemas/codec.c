@@ -29,6 +29,7 @@ static struct version versions[] = {
   { .kind = MESSAGE_CONTROL, .text = avsc_Control_1 },
   { .kind = MESSAGE_STATUS, .text = avsc_JobStatus },
   { .kind = MESSAGE_STATUS, .text = avsc_JobStatus_1 },
+  { .kind = MESSAGE_STATUS, .text = avsc_JobStatus_2 },
   { .kind = MESSAGE_CLAIM, .text = avsc_Claim },
 };
 

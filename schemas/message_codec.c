@@ -342,6 +342,7 @@ fill_status (struct record *record, const void *message)
   record_set_string (record, "result", status->result);
   record_set_string (record, "reason", status->reason);
   record_set_string (record, "class_name", status->class_name);
+  record_set_string (record, "webhook", status->webhook);
 }
 
 int
@@ -370,6 +371,7 @@ status_read (const struct record *record, void *into, struct error *err)
   status->result = record_string (record, "result");
   status->reason = record_string (record, "reason");
   status->class_name = record_string (record, "class_name");
+  status->webhook = record_string (record, "webhook");
   return 0;
 }
 

@@ -149,6 +149,7 @@ job_status_release (struct job_status *status)
   free (status->result);
   free (status->reason);
   free (status->class_name);
+  free (status->webhook);
   *status = (struct job_status){ 0 };
 }
 

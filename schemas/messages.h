@@ -287,6 +287,8 @@ struct job_status
   char *result;        /* where it stands; NULL before */
   char *reason;        /* why it isn't SUCCEEDED; NULL */
   char *class_name;    /* of a job that failed in planning, else NULL */
+  char *
+      webhook; /* "pending", "delivered" or why it wasn't told; NULL: the job has none, or hasn't ended */
 };
 
 void job_status_release (struct job_status *status);

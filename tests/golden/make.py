@@ -51,7 +51,7 @@ RECORDS = {
     "JobStatus": dict(
         job_id="j-1", state="PARTIAL", updated=1700000003000, shards=100, atoms=100000,
         succeeded=99, failed=1, running=0, atoms_done=99000, generation=2, closed=1, result="/home/me/results",
-        reason="1 shard failed", class_name=None),
+        reason="1 shard failed", class_name=None, webhook="pending"),
     "Claim": dict(
         kind="SETTLE", writer="worker-h-1-abc", starts=2, lease=30000, position=1 << 40,
         event=b"\xc3\x01 an event", retry=None),

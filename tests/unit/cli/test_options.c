@@ -322,7 +322,8 @@ each_option_makes_another_job (void **state)
     { "--job-timeout", "7" },   { "--log-limit", "7k" },
     { "--retries", "7" },       { "--fail-on", "7" },
     { "--success-codes", "7" }, { "--min-success", "7%" },
-    { "--max-failures", "7" },
+    { "--max-failures", "7" },  { "--queue", "x" },
+    { "--webhook", "http://x/" },
   };
   struct parsed plain = PARSE ("image", "x");
   must (&plain);

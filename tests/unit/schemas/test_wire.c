@@ -179,6 +179,7 @@ a_golden_status_is_read_and_written (void **state)
   assert_int_equal (it.atoms_done, 99000);
   assert_int_equal (it.closed, 1);
   assert_null (it.class_name);
+  assert_string_equal (it.webhook, "pending");
 }
 
 /* What a program before this one wrote. */
@@ -188,6 +189,11 @@ golden_messages_of_older_versions_are_read (void **state)
   (void) state;
   auto_buffer struct buffer old_control = golden ("Control.1", "avro");
   auto_buffer struct buffer old_status = golden ("JobStatus.1", "avro");
+  auto_buffer struct buffer status_2 = golden ("JobStatus.2", "avro");
+  auto_job_status struct job_status second = { 0 };
+  assert_int_equal (codec_decode_status (buffer_bytes (&status_2), &second, NULL), 0);
+  assert_int_equal (second.closed, 1);
+  assert_null (second.webhook);
   auto_buffer struct buffer old_job = golden ("Job.1", "avro");
   auto_control struct control control = { 0 };
   auto_job_status struct job_status status = { 0 };

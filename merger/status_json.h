@@ -1,0 +1,12 @@
+/* status_json.h — how a job stands, as programs read it: by HTTP, from `shoal list --json`, in a webhook (docs/intake.md). */
+#ifndef SHOAL_MERGER_STATUS_JSON_H
+#define SHOAL_MERGER_STATUS_JSON_H
+
+#include "schemas/messages.h"
+
+#include <jansson.h>
+
+/* A new object; what isn't known is absent. */
+json_t *status_json (const struct job *job, const struct job_status *status);
+
+#endif

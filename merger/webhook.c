@@ -1,0 +1,401 @@
+#include "merger/webhook.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "merger/status_json.h"
+
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum
+{
+  PATIENCE_MS = 900000,
+  ANSWER_MS = 10000,    /* for one try */
+  PAUSE_MS = 1000,      /* before the second try, doubled each time … */
+  PAUSE_MAX_MS = 60000, /* … up to this */
+  AT_ONCE = 16,         /* tries under way */
+  SECRET_MAX = 4096,
+};
+
+static const char pending[] = "pending";
+
+struct notice
+{
+  char *job_id;
+  uint32_t generation;
+  int64_t position;
+  int64_t began; /* boot ms */
+  int64_t due;
+  int tries;
+  CURL *request; /* NULL: waits for its time */
+  char *url;
+  struct buffer body;
+  struct curl_slist *headers;
+  char problem[CURL_ERROR_SIZE];
+};
+
+struct webhooks
+{
+  struct bus *bus;
+  char *secret;
+  int64_t patience_ms;
+  CURLM *multi;
+  struct notice **notices;
+  size_t count;
+  char *asked; /* the job that was recalled last */
+  struct metric *delivered;
+  struct metric *given_up;
+  struct metric *tried_again;
+};
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static void
+curl_start (void)
+{
+  if (curl_global_init (CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    abort ();
+}
+
+struct webhooks *
+webhooks_new (struct bus *bus, const char *secret, int64_t patience_ms, struct metrics *metrics)
+{
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  static const char name[] = "shoal_webhooks_total";
+  static const char help[] = "Webhooks of jobs: tries that ended so.";
+  struct webhooks *webhooks = xcalloc (1, sizeof *webhooks);
+  (void) pthread_once (&once, curl_start);
+  webhooks->bus = bus;
+  webhooks->secret = xstrdup (secret == NULL ? "" : secret);
+  webhooks->patience_ms = patience_ms > 0 ? patience_ms : PATIENCE_MS;
+  webhooks->multi = curl_multi_init ();
+  webhooks->delivered = metrics_counter (metrics, name, help, LABELS ("outcome", "delivered"));
+  webhooks->tried_again = metrics_counter (metrics, name, help, LABELS ("outcome", "retried"));
+  webhooks->given_up = metrics_counter (metrics, name, help, LABELS ("outcome", "given_up"));
+  return webhooks;
+}
+
+static void
+end_request (struct webhooks *webhooks, struct notice *notice)
+{
+  if (notice->request == NULL)
+    return;
+  (void) curl_multi_remove_handle (webhooks->multi, notice->request);
+  curl_easy_cleanup (notice->request);
+  curl_slist_free_all (notice->headers);
+  notice->request = NULL;
+  notice->headers = NULL;
+}
+
+static void
+notice_free (struct webhooks *webhooks, struct notice *notice)
+{
+  end_request (webhooks, notice);
+  free (notice->job_id);
+  free (notice->url);
+  buffer_release (&notice->body);
+  free (notice);
+}
+
+void
+webhooks_drop (struct webhooks *webhooks)
+{
+  for (size_t i = 0; i < webhooks->count; i++)
+    notice_free (webhooks, webhooks->notices[i]);
+  free (webhooks->notices);
+  free (webhooks->asked);
+  webhooks->notices = NULL;
+  webhooks->count = 0;
+  webhooks->asked = NULL;
+}
+
+void
+webhooks_free (struct webhooks *webhooks)
+{
+  if (webhooks == NULL)
+    return;
+  webhooks_drop (webhooks);
+  (void) curl_multi_cleanup (webhooks->multi);
+  explicit_bzero (webhooks->secret, strlen (webhooks->secret));
+  free (webhooks->secret);
+  free (webhooks);
+}
+
+int
+webhooks_read_secret (struct buffer *secret, struct error *err)
+{
+  const char *path = getenv ("SHOAL_WEBHOOK_SECRET_FILE");
+  const char *text = getenv ("SHOAL_WEBHOOK_SECRET");
+  if (path == NULL || path[0] == '\0')
+    {
+      buffer_puts (secret, text == NULL ? "" : text);
+      return 0;
+    }
+  if (fs_read_file (AT_FDCWD, path, SECRET_MAX, secret, err) != 0)
+    return error_wrap (err, "SHOAL_WEBHOOK_SECRET_FILE");
+  if (secret->size > 0)
+    secret->data[strcspn (secret->data, "\r\n")] = '\0';
+  return 0;
+}
+
+size_t
+webhooks_count (const struct webhooks *webhooks)
+{
+  return webhooks->count;
+}
+
+int64_t
+webhooks_position (const struct webhooks *webhooks, size_t i)
+{
+  return webhooks->notices[i]->position;
+}
+
+/* ---- what is to be told ----------------------------------------------------------------- */
+
+static struct notice *
+find (const struct webhooks *webhooks, const char *job_id)
+{
+  for (size_t i = 0; i < webhooks->count; i++)
+    if (strcmp (webhooks->notices[i]->job_id, job_id) == 0)
+      return webhooks->notices[i];
+  return NULL;
+}
+
+static void
+add (struct webhooks *webhooks, const struct job *job, const struct job_status *status,
+     int64_t position)
+{
+  struct notice *notice = xcalloc (1, sizeof *notice);
+  notice->job_id = xstrdup (job->id);
+  notice->generation = status->generation;
+  notice->position = position;
+  notice->url = xstrdup (job->webhook);
+  notice->began = clock_boot_ms ();
+  json_t *object = status_json (job, status);
+  (void) json_object_del (object, "webhook");
+  char *text = json_dumps (object, JSON_COMPACT);
+  buffer_puts (&notice->body, text);
+  free (text);
+  json_decref (object);
+  webhooks->notices = xrealloc (webhooks->notices, webhooks->count + 1, sizeof (struct notice *));
+  webhooks->notices[webhooks->count++] = notice;
+}
+
+int
+webhooks_note (struct webhooks *webhooks, const char *job_id, int64_t position, struct error *err)
+{
+  auto_job struct job job = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  if (find (webhooks, job_id) != NULL)
+    return 0;
+  int known = bus_get_status (webhooks->bus, job_id, &status, err);
+  if (known < 0)
+    return -1;
+  bool wanted = known == 1 && job_state_is_terminal (status.state) && status.webhook != NULL
+                && strcmp (status.webhook, pending) == 0;
+  int found = wanted ? bus_get_job (webhooks->bus, job_id, &job, err) : 0;
+  if (found < 0)
+    return -1;
+  if (found == 1 && job.webhook != NULL)
+    add (webhooks, &job, &status, position);
+  return 0;
+}
+
+int
+webhooks_recall (struct webhooks *webhooks, const char *job_id, int64_t position, struct error *err)
+{
+  if (webhooks->asked != NULL && strcmp (webhooks->asked, job_id) == 0)
+    return 0;
+  free (webhooks->asked);
+  webhooks->asked = xstrdup (job_id);
+  return webhooks_note (webhooks, job_id, position, err);
+}
+
+/* ---- one try ---------------------------------------------------------------------------- */
+
+static size_t
+ignore (char *bytes, size_t size, size_t count, void *context)
+{
+  (void) bytes;
+  (void) context;
+  return size * count;
+}
+
+static void
+add_header (struct notice *notice, const char *name, const char *value)
+{
+  auto_free char *text = xasprintf ("%s: %s", name, value);
+  notice->headers = curl_slist_append (notice->headers, text);
+}
+
+/* As receivers of other people's webhooks know it: the time is signed too, so that an old delivery can't be played again. */
+static void
+sign (const struct webhooks *webhooks, struct notice *notice)
+{
+  auto_buffer struct buffer text = { 0 };
+  auto_buffer struct buffer hex = { 0 };
+  unsigned char sum[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  auto_free char *time = xasprintf ("%lld", (long long) (clock_wall_ms () / 1000));
+  add_header (notice, "X-Shoal-Timestamp", time);
+  if (webhooks->secret[0] == '\0')
+    return;
+  buffer_printf (&text, "%s.", time);
+  buffer_append (&text, notice->body.data, notice->body.size);
+  (void) HMAC (EVP_sha256 (), webhooks->secret, (int) strlen (webhooks->secret),
+               (const unsigned char *) text.data, text.size, sum, &size);
+  buffer_puts (&hex, "sha256=");
+  for (unsigned int i = 0; i < size; i++)
+    buffer_printf (&hex, "%02x", sum[i]);
+  add_header (notice, "X-Shoal-Signature", hex.data);
+}
+
+static void
+begin (struct webhooks *webhooks, struct notice *notice)
+{
+  CURL *request = curl_easy_init ();
+  auto_free char *delivery = xasprintf ("%s/%u", notice->job_id, notice->generation);
+  notice->request = request;
+  notice->tries++;
+  notice->problem[0] = '\0';
+  add_header (notice, "Content-Type", "application/json");
+  add_header (notice, "X-Shoal-Delivery", delivery);
+  sign (webhooks, notice);
+  (void) curl_easy_setopt (request, CURLOPT_URL, notice->url);
+  (void) curl_easy_setopt (request, CURLOPT_PROTOCOLS_STR, "http,https");
+  (void) curl_easy_setopt (request, CURLOPT_USERAGENT, "shoal");
+  (void) curl_easy_setopt (request, CURLOPT_NOSIGNAL, 1L);
+  (void) curl_easy_setopt (request, CURLOPT_TIMEOUT_MS, (long) ANSWER_MS);
+  (void) curl_easy_setopt (request, CURLOPT_HTTPHEADER, notice->headers);
+  (void) curl_easy_setopt (request, CURLOPT_POSTFIELDS, notice->body.data);
+  (void) curl_easy_setopt (request, CURLOPT_POSTFIELDSIZE, (long) notice->body.size);
+  (void) curl_easy_setopt (request, CURLOPT_WRITEFUNCTION, ignore);
+  (void) curl_easy_setopt (request, CURLOPT_ERRORBUFFER, notice->problem);
+  (void) curl_easy_setopt (request, CURLOPT_PRIVATE, notice);
+  (void) curl_multi_add_handle (webhooks->multi, request);
+}
+
+static void
+begin_due (struct webhooks *webhooks)
+{
+  size_t under_way = 0;
+  for (size_t i = 0; i < webhooks->count; i++)
+    under_way += webhooks->notices[i]->request != NULL;
+  for (size_t i = 0; i < webhooks->count && under_way < AT_ONCE; i++)
+    if (webhooks->notices[i]->request == NULL && webhooks->notices[i]->due <= clock_boot_ms ())
+      {
+        begin (webhooks, webhooks->notices[i]);
+        under_way++;
+      }
+}
+
+/* ---- its end ---------------------------------------------------------------------------- */
+
+/* The status says what became of it, unless the job was opened again meanwhile. */
+static int
+write_down (struct webhooks *webhooks, const struct notice *notice, const char *outcome,
+            struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  int known = bus_get_status (webhooks->bus, notice->job_id, &status, err);
+  if (known < 0)
+    return -1;
+  if (known == 0 || status.generation != notice->generation
+      || !job_state_is_terminal (status.state))
+    return 0;
+  free (status.webhook);
+  status.webhook = xstrdup (outcome);
+  return bus_put_status (webhooks->bus, &status, err);
+}
+
+static int
+conclude (struct webhooks *webhooks, struct notice *notice, const char *outcome, struct error *err)
+{
+  if (write_down (webhooks, notice, outcome, err) != 0)
+    return -1;
+  size_t i = 0;
+  while (webhooks->notices[i] != notice)
+    i++;
+  webhooks->notices[i] = webhooks->notices[--webhooks->count];
+  notice_free (webhooks, notice);
+  return 1;
+}
+
+static int64_t
+pause_before (int tries)
+{
+  uint16_t salt = 0;
+  (void) getrandom (&salt, sizeof salt, 0);
+  int64_t pause = tries > 6 ? PAUSE_MAX_MS : (int64_t) PAUSE_MS << (tries - 1);
+  return pause / 2 + pause / 2 * salt / UINT16_MAX;
+}
+
+/* No URL in what is said: it may hold a token. */
+static int
+on_end (struct webhooks *webhooks, struct notice *notice, CURLcode code, struct error *err)
+{
+  long answer = 0;
+  (void) curl_easy_getinfo (notice->request, CURLINFO_RESPONSE_CODE, &answer);
+  auto_free char *why =
+      code != CURLE_OK ? xasprintf ("%s", notice->problem[0] != '\0' ? notice->problem
+                                                                     : curl_easy_strerror (code))
+                       : xasprintf ("HTTP %ld", answer);
+  end_request (webhooks, notice);
+  if (code == CURLE_OK && answer >= 200 && answer < 300)
+    {
+      metric_add (webhooks->delivered, 1);
+      log_info ("webhook_delivered", "job=%s tries=%d", notice->job_id, notice->tries);
+      return conclude (webhooks, notice, "delivered", err);
+    }
+  bool may_pass =
+      (code != CURLE_OK && code != CURLE_URL_MALFORMAT && code != CURLE_UNSUPPORTED_PROTOCOL)
+      || answer >= 500 || answer == 408 || answer == 425 || answer == 429;
+  int64_t now = clock_boot_ms ();
+  auto_free char *quoted = log_quote (why);
+  if (may_pass && now - notice->began < webhooks->patience_ms)
+    {
+      metric_add (webhooks->tried_again, 1);
+      notice->due = now + pause_before (notice->tries);
+      log_warn ("webhook_retried", "job=%s tries=%d reason=%s", notice->job_id, notice->tries,
+                quoted);
+      return 0;
+    }
+  metric_add (webhooks->given_up, 1);
+  log_error ("webhook_given_up", "job=%s tries=%d reason=%s", notice->job_id, notice->tries,
+             quoted);
+  auto_free char *outcome = xasprintf ("given up: %s", why);
+  return conclude (webhooks, notice, outcome, err);
+}
+
+int
+webhooks_turn (struct webhooks *webhooks, struct error *err)
+{
+  int running = 0;
+  int left = 0;
+  int ended = 0;
+  CURLMsg *message = NULL;
+  if (webhooks->count == 0)
+    return 0;
+  begin_due (webhooks);
+  (void) curl_multi_perform (webhooks->multi, &running);
+  while ((message = curl_multi_info_read (webhooks->multi, &left)) != NULL)
+    {
+      char *notice = NULL;
+      if (message->msg != CURLMSG_DONE)
+        continue;
+      CURLcode code = message->data.result;
+      (void) curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, &notice);
+      int outcome = on_end (webhooks, (struct notice *) (void *) notice, code, err);
+      if (outcome < 0)
+        return -1;
+      ended = outcome > 0 ? 1 : ended;
+    }
+  return ended;
+}
