@@ -44,7 +44,7 @@ confirm (void *context, struct error *err)
 {
   struct merger *merger = context;
   struct error why = ERROR_INIT;
-  if (follower_holds (merger->events, &why))
+  if (follower_holds (merger->events, NULL, &why))
     {
       merger->beaten = clock_boot_ms ();
       return 0;
@@ -127,7 +127,7 @@ cancel_unseen (struct merger *merger, const struct control *control, struct erro
   if (known < 0 || (known == 1 && job_state_is_terminal (status.state)))
     return known < 0 ? -1 : 0;
   int found = bus_get_job (merger->bus, control->job_id, &job, err);
-  if (found <= 0 || !follower_holds (merger->events, NULL))
+  if (found <= 0 || !follower_holds (merger->events, control->job_id, NULL))
     return found < 0 ? -1 : 0;
   const struct event event = { .kind = EVENT_CANCELLED,
                                .job_id = control->job_id,
@@ -235,7 +235,7 @@ is_over (struct merger *merger, struct error *err)
   if (found <= 0 || !job_state_is_terminal (status.state))
     return found < 0 ? -1 : 0;
   /* No event may also mean that another merger has them: what is left is for it then. */
-  return follower_holds (merger->events, NULL) ? 1 : 0;
+  return follower_holds (merger->events, NULL, NULL) ? 1 : 0;
 }
 
 /* ---- the service ------------------------------------------------------------------------ */

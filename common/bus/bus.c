@@ -200,9 +200,9 @@ follower_next (struct follower *follower, struct event *event, struct error *err
 }
 
 bool
-follower_holds (struct follower *follower, struct error *err)
+follower_holds (struct follower *follower, const char *job_id, struct error *err)
 {
-  return follower->ops->holds (follower, err);
+  return follower->ops->holds (follower, job_id, err);
 }
 
 int

@@ -168,9 +168,10 @@ struct follower *bus_follow (struct bus *bus, const char *group, const char *job
  * event that doesn't decode is logged and skipped. Keeps the membership alive. */
 int follower_next (struct follower *follower, struct event *event, struct error *err);
 
-/* Whether this member still holds what it was given; false for a member that was away for longer than the
- * lease, which must then drop what it built and start over (follower_rewind). True without a group. */
-bool follower_holds (struct follower *follower, struct error *err);
+/* Whether this member still holds what it was given, and JOB_ID's events (NULL: any job's) are given to it; false for a member that was away for
+ * longer than the lease, which must then drop what it built and start over (follower_rewind). True without a group. What isn't needed
+ * (follower_commit) may go to other members at any time. */
+bool follower_holds (struct follower *follower, const char *job_id, struct error *err);
 
 /* Back to the committed position, or to the start. */
 int follower_rewind (struct follower *follower, struct error *err);

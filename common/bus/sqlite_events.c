@@ -211,8 +211,9 @@ sqlite_follower_next (struct follower *base, struct event *event, struct error *
 }
 
 static bool
-sqlite_follower_holds (struct follower *base, struct error *err)
+sqlite_follower_holds (struct follower *base, const char *job_id, struct error *err)
 {
+  (void) job_id;
   struct sqlite_follower *follower = (struct sqlite_follower *) base;
   if (follower->group == NULL)
     return true;

@@ -150,7 +150,7 @@ act (struct part *part, char *line, int *exit_code)
   else if (strcmp (verb, "next") == 0)
     act_next (part, first);
   else if (strcmp (verb, "holds") == 0)
-    answer (part, follower_holds (part->follower, &part->err) ? 1 : 0);
+    answer (part, follower_holds (part->follower, NULL, &part->err) ? 1 : 0);
   else if (strcmp (verb, "rewind") == 0)
     answer (part, follower_rewind (part->follower, &part->err));
   else if (strcmp (verb, "commit") == 0)

@@ -60,3 +60,9 @@ kafka_place_spread (void)
 {
   return make (4, 2);
 }
+
+char *
+kafka_place_events (int partitions)
+{
+  return make (1, partitions);
+}

@@ -269,6 +269,17 @@ claims_apply (struct claims *claims, const char *key, struct claim *claim, int64
   return CLAIMS_COUNTED;
 }
 
+size_t
+claims_held (const struct claims *claims, const char *prefix)
+{
+  size_t held = 0;
+  const struct claims_entry *entry = NULL;
+  TAILQ_FOREACH (entry, &claims->entries, links)
+  held += entry->phase == CLAIMS_HELD && entry->expires > claims->now
+          && strncmp (entry->key, prefix, strlen (prefix)) == 0;
+  return held;
+}
+
 /* ---- forgetting ------------------------------------------------------------------------- */
 
 void

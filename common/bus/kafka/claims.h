@@ -70,6 +70,9 @@ void claims_unneed (struct claims *claims, struct claims_entry *entry);
 /* Whether anybody may claim ENTRY when the log's clock says NOW. */
 bool claims_is_open (const struct claims_entry *entry, int64_t now);
 
+/* How many keys that begin with PREFIX are held when the log's clock says what it says. */
+size_t claims_held (const struct claims *claims, const char *prefix);
+
 /* Forgets what is settled, has no parcel, stands before READ in the messages, and was settled ten leases before CAUGHT_UP, the log's clock when
  * the messages were last read to their end: a message that was published twice has come by then. Beyond MAX entries age doesn't count. */
 void claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max);

@@ -1,5 +1,6 @@
 /* Followers of the events. A group's members share the partitions by claims in the topic of leases: who holds a
- * partition's gets its events, as long as he holds it. */
+ * partition's gets its events, as long as he holds it. Each member claims a name of its own as well, so that all know how many they
+ * are: nobody takes more than his share, and who has more gives back what no unfinished job needs. */
 #include "common/bus/kafka/kafka.h"
 
 #include "common/clock.h"
@@ -11,6 +12,7 @@
 
 enum
 {
+  SHARE_MS = 1000,     /* how often the members are counted */
   LOOK_MS = 50,        /* how often the end is asked for while there is nothing */
   CHANCE_MS = 500,     /* for a renewal that was on its way when the lease ran out */
   JOIN_MS = 100,       /* how often a partition that may be free is tried for */
@@ -26,6 +28,7 @@ struct slice
   int64_t free_since; /* boot ms at which its lease was first seen to have run out; 0: not */
   int64_t begun;      /* offset it was opened at */
   int64_t delivered;  /* offset behind the last event that was delivered */
+  int64_t committed;
 };
 
 struct kafka_follower
@@ -43,7 +46,10 @@ struct kafka_follower
   int64_t looked; /* boot ms of … */
   int64_t joined;
   int64_t renewed;
-  bool lost; /* a partition was taken from us: nothing until the rewind */
+  int64_t shared;
+  int32_t share; /* partitions, at most */
+  char *member;  /* the key of our own name */
+  bool lost;     /* a partition was taken from us: nothing until the rewind */
 };
 
 /* ---- positions -------------------------------------------------------------------------- */
@@ -104,12 +110,12 @@ seems_free (struct kafka_follower *follower, struct slice *slice)
 }
 
 static int
-send_lease (struct kafka_follower *follower, const struct slice *slice, enum claim_kind kind,
+send_lease (struct kafka_follower *follower, const char *key, enum claim_kind kind,
             struct receipt *receipt, struct error *err)
 {
   struct kafka_bus *bus = follower->bus;
   auto_buffer struct buffer payload = { 0 };
-  const struct claims_entry *entry = lease_of (follower, slice);
+  const struct claims_entry *entry = claims_find (bus->leases, key);
   const uint32_t known = entry == NULL ? 0 : entry->starts;
   const struct claim claim = { .kind = kind,
                                .writer = follower->writer,
@@ -117,7 +123,7 @@ send_lease (struct kafka_follower *follower, const struct slice *slice, enum cla
                                .lease_ms = bus->lease_ms };
   if (codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, TOPIC_LEASES, 0, slice->key, &payload, receipt, err);
+  return kafka_send (bus, TOPIC_LEASES, 0, key, &payload, receipt, err);
 }
 
 static int
@@ -127,11 +133,63 @@ renew (struct kafka_follower *follower, struct error *err)
   if (now - follower->renewed < follower->bus->lease_ms / 3)
     return 0;
   follower->renewed = now;
+  struct receipt *quiet = &follower->bus->quiet;
   for (int32_t i = 0; i < follower->count; i++)
     if (follower->slices[i].held
-        && send_lease (follower, &follower->slices[i], CLAIM_RENEW, &follower->bus->quiet, err)
-               != 0)
+        && send_lease (follower, follower->slices[i].key, CLAIM_RENEW, quiet, err) != 0)
       return -1;
+  return send_lease (follower, follower->member, CLAIM_RENEW, quiet, err);
+}
+
+/* ---- shares ----------------------------------------------------------------------------- */
+
+static int32_t
+held_count (const struct kafka_follower *follower)
+{
+  int32_t held = 0;
+  for (int32_t i = 0; i < follower->count; i++)
+    held += follower->slices[i].held ? 1 : 0;
+  return held;
+}
+
+static void
+count_members (struct kafka_follower *follower)
+{
+  auto_free char *members = xasprintf ("member/%s/", follower->group);
+  int32_t count = (int32_t) claims_held (follower->bus->leases, members);
+  count = count < 1 ? 1 : count;
+  follower->share = (follower->count + count - 1) / count;
+}
+
+/* Whether no unfinished job needs what SLICE has delivered, and there is nothing more. */
+static bool
+is_idle (const struct slice *slice)
+{
+  return slice->held && slice->delivered == slice->committed && cursor_is_at_end (&slice->cursor);
+}
+
+/* Gives back what is more than our share, as far as it can be given without anybody reading again. */
+static int
+share_out (struct kafka_follower *follower, struct error *err)
+{
+  int64_t now = clock_boot_ms ();
+  if (now - follower->shared < SHARE_MS)
+    return 0;
+  follower->shared = now;
+  count_members (follower);
+  int32_t surplus = held_count (follower) - follower->share;
+  for (int32_t i = 0; i < follower->count && surplus > 0; i++)
+    {
+      struct slice *slice = &follower->slices[i];
+      if (!is_idle (slice))
+        continue;
+      if (send_lease (follower, slice->key, CLAIM_RELEASE, &follower->bus->quiet, err) != 0)
+        return -1;
+      slice->held = false;
+      cursor_close (&slice->cursor);
+      surplus--;
+      log_info ("partition_shared", "group=%s partition=%d", follower->group, follower->first + i);
+    }
   return 0;
 }
 
@@ -164,6 +222,7 @@ open_slice (struct kafka_follower *follower, int32_t i, int64_t from, struct err
     return -1;
   slice->begun = slice->cursor.next;
   slice->delivered = slice->cursor.next;
+  slice->committed = slice->cursor.next;
   return 0;
 }
 
@@ -181,21 +240,23 @@ open_held (struct kafka_follower *follower, int32_t i, struct error *err)
   return 0;
 }
 
-/* Tries for all partitions that nobody has. */
+/* Tries for partitions that nobody has, up to our share. */
 static int
 join (struct kafka_follower *follower, struct error *err)
 {
   struct receipt receipt = { 0 };
   if (leases_sync (follower->bus, err) != 0)
     return -1;
-  int tried = 0;
-  for (int32_t i = 0; i < follower->count; i++)
+  count_members (follower);
+  int32_t room = follower->share - held_count (follower);
+  int32_t tried = 0;
+  for (int32_t i = 0; i < follower->count && tried < room; i++)
     {
       struct slice *slice = &follower->slices[i];
       if (slice->held || !seems_free (follower, slice))
         continue;
       tried++;
-      if (send_lease (follower, slice, CLAIM_CLAIM, &receipt, err) != 0)
+      if (send_lease (follower, slice->key, CLAIM_CLAIM, &receipt, err) != 0)
         return -1;
     }
   if (tried == 0)
@@ -225,7 +286,9 @@ tend (struct kafka_follower *follower, struct error *err)
     }
   if (follower->lost)
     return 0;
-  if (free_ones && now - follower->joined >= JOIN_MS)
+  if (share_out (follower, err) != 0)
+    return -1;
+  if (free_ones && held_count (follower) < follower->share && now - follower->joined >= JOIN_MS)
     {
       follower->joined = now;
       if (join (follower, err) != 0)
@@ -315,17 +378,18 @@ kafka_follower_next (struct follower *base, struct event *event, struct error *e
 /* ---- membership ------------------------------------------------------------------------- */
 
 static bool
-kafka_follower_holds (struct follower *base, struct error *err)
+kafka_follower_holds (struct follower *base, const char *job_id, struct error *err)
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
   if (follower->group == NULL)
     return true;
   if (leases_sync (follower->bus, err) != 0 || tend (follower, err) != 0)
     return false;
-  int32_t held = 0;
-  for (int32_t i = 0; i < follower->count; i++)
-    held += follower->slices[i].held ? 1 : 0;
-  return held > 0 && !follower->lost;
+  if (follower->lost || job_id == NULL)
+    return !follower->lost && held_count (follower) > 0;
+  int32_t partition = kafka_partition_of_job (follower->bus, TOPIC_EVENTS, job_id);
+  return partition >= follower->first && partition < follower->first + follower->count
+         && follower->slices[partition - follower->first].held;
 }
 
 static int
@@ -363,7 +427,7 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (follower->count);
   for (int32_t i = 0; i < follower->count; i++)
     {
-      const struct slice *slice = &follower->slices[i];
+      struct slice *slice = &follower->slices[i];
       if (!slice->held)
         continue;
       int64_t offset = slice->delivered;
@@ -372,6 +436,7 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
           offset = offset_of (positions[j]);
       rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_EVENTS], follower->first + i)
           ->offset = offset;
+      slice->committed = offset;
     }
   rd_kafka_resp_err_t code = list->cnt == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR
                                             : rd_kafka_commit (follower->reader->handle, list, 0);
@@ -390,14 +455,17 @@ kafka_follower_close (struct follower *base)
     {
       struct slice *slice = &follower->slices[i];
       if (follower->group != NULL && slice->held)
-        (void) send_lease (follower, slice, CLAIM_RELEASE, &receipt, NULL);
+        (void) send_lease (follower, slice->key, CLAIM_RELEASE, &receipt, NULL);
       cursor_close (&slice->cursor);
       free (slice->key);
     }
+  if (follower->member != NULL && follower->bus->leases != NULL)
+    (void) send_lease (follower, follower->member, CLAIM_RELEASE, &receipt, NULL);
   (void) kafka_await (follower->bus, &receipt, "leaving a group", NULL);
   kafka_reader_close (follower->reader);
   free (follower->slices);
   free (follower->group);
+  free (follower->member);
   free (follower->job_id);
   free (follower->writer);
   free (follower);
@@ -431,6 +499,17 @@ open_all (struct kafka_follower *follower, struct error *err)
   return 0;
 }
 
+static int
+become_member (struct kafka_follower *follower, struct error *err)
+{
+  struct receipt receipt = { 0 };
+  if (leases_sync (follower->bus, err) != 0
+      || send_lease (follower, follower->member, CLAIM_CLAIM, &receipt, err) != 0
+      || kafka_await (follower->bus, &receipt, "joining a group", err) != 0)
+    return -1;
+  return join (follower, err);
+}
+
 /* A group that follows one job keeps its own position: it must not skip other jobs' events. */
 struct follower *
 kafka_follow (struct bus *base, const char *group, const char *job_id, struct error *err)
@@ -448,12 +527,14 @@ kafka_follow (struct bus *base, const char *group, const char *job_id, struct er
   follower->slices = xcalloc ((size_t) follower->count, sizeof *follower->slices);
   for (int32_t i = 0; group != NULL && i < follower->count; i++)
     follower->slices[i].key = xasprintf ("group/%s/%d", follower->group, follower->first + i);
+  if (group != NULL)
+    follower->member = xasprintf ("member/%s/%s", follower->group, follower->writer);
   auto_free char *consumer_group =
       group == NULL ? NULL : xasprintf ("%s.%s", bus->prefix, follower->group);
   follower->reader = kafka_reader_open (bus, consumer_group, err);
   int outcome = follower->reader == NULL ? -1
                 : group == NULL          ? open_all (follower, err)
-                                         : join (follower, err);
+                                         : become_member (follower, err);
   if (outcome == 0)
     return &follower->follower;
   kafka_follower_close (&follower->follower);
