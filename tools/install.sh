@@ -1,9 +1,9 @@
 #!/bin/bash
 # Installs the Debian packages for what shoal is used for, those that are missing only: a second call is instant and needs no network.
 #
-#   tools/install.sh build|run|image|kafka|test|bench|registry|python …
+#   tools/install.sh build|run|image|kafka|test|bench|peers|registry|python …
 #
-# `python` also makes ~/.cache/shoal/venv: another client of Kafka and Avro, for the tests.
+# `python` also makes ~/.cache/shoal/venv: another client of Kafka and Avro, for the tests. `peers`: what the benchmarks of the fleet compare with.
 # As root, or as a user with sudo.
 set -euo pipefail
 
@@ -20,6 +20,7 @@ packages_for () {
     registry) echo openjdk-17-jre-headless maven curl openssl util-linux ;;
     python) echo python3-venv ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
+    peers) echo redis-server python3-venv ;;
     *) return 1 ;;
   esac
 }
@@ -31,17 +32,18 @@ fi
 wanted=()
 for purpose in "$@"; do
   if ! names=$(packages_for "$purpose"); then
-    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, photos, test, bench, registry, python" >&2
+    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, photos, test, bench, peers, registry, python" >&2
     exit 2
   fi
   read -ra names <<< "$names"
   wanted+=("${names[@]}")
 done
 
-# Another client of Kafka and Avro, from PyPI: versions that the tests were written with.
-make_venv () {
-  local venv=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/venv
-  local wanted=('confluent-kafka[avro,schemaregistry]==2.16.0' 'fastavro==1.13.1')
+# From PyPI, in versions that the tests were written with.
+make_venv () { # NAME PACKAGE…
+  local venv=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/$1
+  shift
+  local wanted=("$@")
   [ "$(cat "$venv/made-of" 2>/dev/null)" != "${wanted[*]}" ] || return 0
   echo "Making $venv"
   mkdir -p "$(dirname "$venv")"
@@ -80,5 +82,8 @@ for package in "${wanted[@]}"; do
 done
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 case " $* " in
-  *" python "*) make_venv ;;
+  *" python "*) make_venv venv 'confluent-kafka[avro,schemaregistry]==2.16.0' 'fastavro==1.13.1' ;;
+esac
+case " $* " in
+  *" peers "*) make_venv peers celery==5.7.0 redis==8.1.0 distributed==2026.8.0 hyperqueue==0.27.0 ;;
 esac

@@ -13,6 +13,9 @@
 #ifndef RENEWALS
 #define RENEWALS 1
 #endif
+#ifndef RELEASES
+#define RELEASES 1  /* shards given back by a drain, in all */
+#endif
 #ifndef MUTANT
 #define MUTANT 0
 #endif
@@ -31,9 +34,10 @@
 #define COMMITS_SETTLING (MUTANT == 6)       /* an offset is committed over what is only decided */
 #define NO_REDO (MUTANT == 7)                /* nobody publishes for the dead */
 #define DONE_FIRST (MUTANT == 8)             /* DONE is said before the brokers have acknowledged the event */
+#define RELEASES_RUNNING (MUTANT == 9)       /* a shard is given back while its container runs */
 
 mtype = { FREE, HELD, SETTLING, DONE };      /* phases of a key */
-mtype = { CLAIM, SETTLE, FINISH };           /* kinds of records; FINISH is the one that says DONE */
+mtype = { CLAIM, RENEW, RELEASE, SETTLE, FINISH }; /* kinds of records; FINISH is the one that says DONE */
 
 typedef key_state {
   mtype phase = FREE;
@@ -60,6 +64,7 @@ byte valid[WORKERS]; /* ticks left of its last claim that counted */
 bool running[WORKERS];
 byte life[WORKERS];
 byte crashes;
+byte releases;
 
 #define writer(w) (w * (CRASHES + 1) + life[w])
 #define claimable(k) (message[k] && k >= committed && (key[k].phase == FREE || (key[k].phase == HELD && expired (k))))
@@ -67,17 +72,18 @@ byte crashes;
 #define settled (key[0].phase == DONE && (!key[0].follows || key[1].phase == DONE))
 #define expired(k) (key[k].left == 0)
 
-inline apply_claim (k, by, starts) {
+/* CLAIM and RENEW. */
+inline apply_claim (k, by, starts, least) {
   if
   :: key[k].phase == FREE ->
        key[k].phase = HELD; key[k].holder = by;
-       key[k].count = (starts > key[k].count + 1 -> starts : key[k].count + 1);
+       key[k].count = (starts > least -> starts : least);
        ok = true
   :: key[k].phase != FREE && key[k].phase != DONE && key[k].holder == by -> ok = true
   :: key[k].phase == HELD && key[k].holder != by &&
-         ((expired (k) && starts > key[k].count) || COUNTS_THOUGH_HELD) ->
+         ((expired (k) && starts >= least) || COUNTS_THOUGH_HELD) ->
        key[k].holder = by;
-       key[k].count = (starts > key[k].count + 1 -> starts : key[k].count + 1);
+       key[k].count = (starts > least -> starts : least);
        ok = true
   :: else -> ok = false
   fi;
@@ -105,16 +111,23 @@ inline append (w) {
   sent[w] ? k, kind, by, starts, what, again;
   ok = false;
   if
-  :: kind == CLAIM -> apply_claim (k, by, starts)
+  :: kind == CLAIM -> apply_claim (k, by, starts, key[k].count + 1)
+  :: kind == RENEW -> apply_claim (k, by, starts, key[k].count)
+  :: kind == RELEASE ->
+       if
+       :: key[k].phase == HELD && key[k].holder == by ->
+            key[k].phase = FREE; key[k].holder = NOBODY; key[k].left = 0; key[k].count--
+       :: else
+       fi
   :: kind == SETTLE -> apply_settle (k, by, starts, what, again)
   :: kind == FINISH -> key[k].phase = DONE; key[k].holder = NOBODY; key[k].left = 0; key[k].count = 0; key[k].end = 0
   fi;
   if
-  :: by == writer (w) && kind != FINISH -> answered[w] = true; counted[w] = ok
+  :: by == writer (w) && kind != FINISH && kind != RELEASE -> answered[w] = true; counted[w] = ok
   :: else
   fi;
   if
-  :: by == writer (w) && kind == CLAIM && ok -> valid[w] = key[k].left
+  :: by == writer (w) && (kind == CLAIM || kind == RENEW) && ok -> valid[w] = key[k].left
   :: else
   fi;
   if
@@ -234,7 +247,7 @@ start:
   fi;
   do
   :: atomic { renewals < RENEWALS -> renewals++ };
-     send (k, CLAIM, starts, 0, false);
+     send (k, RENEW, starts, 0, false);
      if
      :: atomic { answered[w] ->
           if
@@ -243,6 +256,9 @@ start:
           fi }
      MAY_CRASH
      fi
+  :: atomic { releases < RELEASES -> releases++; running[w] = RELEASES_RUNNING };
+     send (k, RELEASE, 0, 0, false);
+     goto idle
   :: break
   MAY_CRASH
   od;

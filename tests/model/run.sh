@@ -18,14 +18,14 @@ search () {
 }
 say () { echo "$*: $(sed -nE 's/^ *([0-9]+) states, stored.*/\1 states/p' out)"; }
 
-check () { # WORKERS CRASHES TICKS
-  search -DWORKERS="$1" -DCRASHES="$2" -DTICKS="$3"
+check () { # WORKERS CRASHES TICKS RELEASES
+  search -DWORKERS="$1" -DCRASHES="$2" -DTICKS="$3" -DRELEASES="$4"
   if ! grep -q 'errors: 0' out || grep -qE 'max search depth too small|memory|Search not completed' <(grep -v 'memory usage\|memory used' out); then
     cat out
-    echo "$1 workers, $2 crashes, $3 ticks: it doesn't hold, or the search wasn't complete"
+    echo "$1 workers, $2 crashes, $3 ticks, $4 releases: it doesn't hold, or the search wasn't complete"
     exit 1
   fi
-  say "holds: $1 workers, $2 crashes, $3 ticks"
+  say "holds: $1 workers, $2 crashes, $3 ticks, $4 releases"
   checks=$((checks + 1))
 }
 
@@ -40,11 +40,12 @@ mutant () { # NUMBER WHAT
   mutants=$((mutants + 1))
 }
 
-check 2 1 3
-check 2 2 2
+check 2 1 3 1
+check 2 2 2 0
 if [ "${1-}" = -l ]; then
-  check 2 2 3
-  check 3 1 1
+  check 2 2 2 1
+  check 2 2 3 0
+  check 3 1 1 1
 fi
 mutant 1 "a claim counts although another's lease runs"
 mutant 2 "a worker starts before it has read that its claim counted"
@@ -54,4 +55,5 @@ mutant 5 "the retry doesn't wait for the event"
 mutant 6 "an offset is committed over what is decided and not done"
 mutant 7 "nobody publishes for the dead"
 mutant 8 "done is said before the event was acknowledged"
+mutant 9 "a shard is given back while its container runs"
 echo "$checks checks, $mutants mutants found"
