@@ -50,3 +50,25 @@ expect_same "… each its own" $count "$(/usr/bin/python3 -c '
 import json, sys
 print(len({output["sha256"] for output in json.load(sys.stdin)["outputs"]}))' <resized/manifest.json)"
 expect_same "ten shards of 1,000" "10 1000" "$(ls resized/shards | wc -l) $(ls resized/shards/00009/outputs/results | wc -l)"
+
+# ---- the same over a real broker by two workers: the same bytes
+: "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
+export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/seed-$$-$RANDOM
+pids=()
+trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; e2e_finish' EXIT
+expect_exit 0 "topics" "$SHOAL" topics create
+for part in producer "worker --slots 1" "worker --slots 1" merger; do
+  # shellcheck disable=SC2086
+  SHOAL_LOG=info "$SHOAL" $part 2>"part.${#pids[@]}.err" &
+  pids+=($!)
+done
+expect_exit 0 "by a fleet" "$SHOAL" run --bus "$SHOAL_BUS" --id seed -v ./photos:/input_images -o results:/output_images \
+  --glob 'image*.jpg' --base-path /input_images/ --batch-size 1000 --results fleet \
+  imagemagick -resize 100x100 -quality 100 -path /output_images '/input_images/*.jpg'
+expect_stderr "shards +10 of 10 succeeded"
+expect_true "the same bytes" diff -r resized/outputs fleet/outputs
+outputs () { sed -n '/^"outputs": \[/,$p' "$1/manifest.json"; }
+expect_true "by the same shards" cmp <(outputs resized) <(outputs fleet)
+expect_true "and the same output" cmp resized/stdout fleet/stdout
+expect_true "both workers had their part" grep -q 'event=shard_done' part.1.err
+expect_true "of it" grep -q 'event=shard_done' part.2.err
