@@ -105,10 +105,9 @@ read_properties (struct bus_args *args, const char *path, struct error *err)
   if (fs_read_file (AT_FDCWD, path, FILE_MAX, &text, err) != 0)
     return error_wrap (err, "SHOAL_KAFKA_CONFIG");
   size_t given = args->properties.count;
-  char *rest = NULL;
+  char *rest = text.data;
   int number = 0;
-  for (char *line = strtok_r (text.data, "\n", &rest); line != NULL;
-       line = strtok_r (NULL, "\n", &rest))
+  for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))
     {
       number++;
       line = trim (line);
@@ -116,7 +115,7 @@ read_properties (struct bus_args *args, const char *path, struct error *err)
         continue;
       char *equals = strchr (line, '=');
       if (equals == NULL || equals == line)
-        return error_set (err, ERROR_USER, "%s: entry %d isn't NAME=VALUE", path, number);
+        return error_set (err, ERROR_USER, "%s: line %d isn't NAME=VALUE", path, number);
       *equals = '\0';
       const char *name = trim (line);
       if (is_given (args, name, given))

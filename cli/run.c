@@ -51,7 +51,7 @@ open_result (struct session *session, const struct job_args *args, struct error 
                         "%s exists and isn't a result of shoal: choose another place by --results",
                         place);
     case RESULT_ABSENT:
-      if (result_create (place, err) != 0 && result_state (place) == RESULT_ABSENT)
+      if (result_create (place, NULL, err) != 0 && result_state (place) == RESULT_ABSENT)
         return -1;
       error_clear (err);
       break;

@@ -244,10 +244,10 @@ fs_read_file (int dirfd, const char *path, size_t limit, struct buffer *buffer, 
         continue;
       if (got < 0)
         return error_errno (err, errno, "reading %s", path);
+      buffer->size += (size_t) got;
+      buffer->data[buffer->size] = '\0'; /* of an empty file, too */
       if (got == 0)
         return 0;
-      buffer->size += (size_t) got;
-      buffer->data[buffer->size] = '\0';
       if (buffer->size - start > limit)
         return error_set (err, ERROR_USER, "%s: larger than %zu bytes", path, limit);
     }

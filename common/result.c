@@ -164,30 +164,6 @@ sweep_makings (const char *partial)
     (void) scratch_sweep (fd, prefix, MAKING_SUFFIX);
 }
 
-int
-result_create (const char *place, struct error *err)
-{
-  if (result_state (place) != RESULT_ABSENT)
-    return error_set (err, ERROR_USER, "%s exists already", place);
-  /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
-  auto_free char *partial = partial_of (place);
-  auto_free char *making = xasprintf ("%s.%d" MAKING_SUFFIX, partial, (int) getpid ());
-  sweep_makings (partial);
-  static const char *const folders[] = { RESULT_STATE, RESULT_TMP, RESULT_ATTEMPTS };
-  auto_fd int fd = scratch_make (AT_FDCWD, making, 0755, err);
-  if (fd < 0)
-    return -1;
-  for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-    if (fs_make_folders (fd, folders[i], 0755, err) != 0)
-      goto failed;
-  if (sys_rename (AT_FDCWD, making, AT_FDCWD, partial, RENAME_NOREPLACE) == 0)
-    return 0;
-  (void) error_errno (err, errno, "making %s", partial);
-failed:
-  scratch_remove (AT_FDCWD, making);
-  return -1;
-}
-
 enum
 {
   JOB_ID_MAX = 4096,
@@ -213,12 +189,39 @@ note_job (int folder_fd, const char *job_id, struct buffer *owner, struct error 
 }
 
 int
+result_create (const char *place, const char *job_id, struct error *err)
+{
+  if (result_state (place) != RESULT_ABSENT)
+    return error_set (err, ERROR_USER, "%s exists already", place);
+  /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
+  auto_free char *partial = partial_of (place);
+  auto_free char *making = xasprintf ("%s.%d" MAKING_SUFFIX, partial, (int) getpid ());
+  sweep_makings (partial);
+  auto_buffer struct buffer owner = { 0 };
+  static const char *const folders[] = { RESULT_STATE, RESULT_TMP, RESULT_ATTEMPTS };
+  auto_fd int fd = scratch_make (AT_FDCWD, making, 0755, err);
+  if (fd < 0)
+    return -1;
+  for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+    if (fs_make_folders (fd, folders[i], 0755, err) != 0)
+      goto failed;
+  if (job_id != NULL && note_job (fd, job_id, &owner, err) != 0)
+    goto failed;
+  if (sys_rename (AT_FDCWD, making, AT_FDCWD, partial, RENAME_NOREPLACE) == 0)
+    return 0;
+  (void) error_errno (err, errno, "making %s", partial);
+failed:
+  scratch_remove (AT_FDCWD, making);
+  return -1;
+}
+
+int
 result_claim (const char *place, const char *job_id, struct error *err)
 {
   enum result_state state = result_state (place);
   if (state == RESULT_FOREIGN)
     return error_set (err, ERROR_USER, "%s exists and isn't a result of shoal", place);
-  if (state == RESULT_ABSENT && result_create (place, err) != 0
+  if (state == RESULT_ABSENT && result_create (place, job_id, err) != 0
       && result_state (place) == RESULT_ABSENT)
     return -1;
   error_clear (err);

@@ -48,8 +48,8 @@ char *result_place (const char *place, struct error *err);
 /* Where PLACE (from result_place) stands. Finishes an exchange (result_publish) that was cut off. */
 enum result_state result_state (const char *place);
 
-/* Makes PLACE.partial with its .shoal; PLACE must be RESULT_ABSENT. */
-int result_create (const char *place, struct error *err);
+/* Makes PLACE.partial with its .shoal, which says from its first moment that it is JOB_ID's (NULL: its bus will say so); PLACE must be RESULT_ABSENT. */
+int result_create (const char *place, const char *job_id, struct error *err);
 
 /* Makes the result's folder where it is absent, and notes that it is JOB_ID's. ERROR_USER when it is another job's, or not a result. Twice is once,
  * by several processes too. */

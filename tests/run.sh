@@ -3,7 +3,7 @@
 #
 #   tests/run.sh             everything; logs in build/logs/
 #
-# One Kafka broker serves all tests that need one; those that hurt brokers start their own.
+# One Kafka broker serves all tests that need one; those that hurt brokers or want a password start their own.
 # Once each: house rules, gcc and clang without a warning, all tests under ASan and UBSan, faults and kills on a plain build,
 # unit tests under Valgrind, tests of what has threads under TSan, fuzzers for a few seconds.
 set -uo pipefail

@@ -13,7 +13,7 @@ packages_for () {
                 libmicrohttpd-dev ;;
     run) echo crun runc umoci skopeo ;;
     image) echo mmdebstrap busybox-static ;;
-    kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev ;;
+    kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev openssl util-linux ;;
     photos) echo python3 python3-pil ;;
     test) echo libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
                spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux ;;

@@ -1,13 +1,17 @@
 # node.sh — the nodes of one cluster below $DIR: their configuration, start, readiness. To be sourced.
 #
 # Each of the $NODES nodes is broker and controller. $DIR/N/ has server.properties, data/, log and pid of node N.
+# $SASL=1: with the listeners of secure.sh. $PROXY_PORT: node N has a listener whose clients are told to come to port PROXY_PORT + N - 1.
 
-load_ports () { # PORTS: of each node plaintext, controller, SASL, mTLS
+PLAINTEXT=0 CONTROLLER=1 SASL_SSL=2 MTLS=3 PROXIED=4 # a node's ports, in this order
+LISTENERS=5
+
+load_ports () {
   read -ra PORTS <"$DIR/ports"
 }
 
-node_address () { # N LISTENER, LISTENER 0 plaintext, 1 controller, 2 SASL, 3 mTLS
-  echo "127.0.0.1:${PORTS[($1 - 1) * 4 + $2]}"
+node_address () { # N LISTENER
+  echo "127.0.0.1:${PORTS[($1 - 1) * LISTENERS + $2]}"
 }
 
 addresses () { # LISTENER: of all nodes, with commas
@@ -18,21 +22,27 @@ addresses () { # LISTENER: of all nodes, with commas
 
 voters () {
   local n list=
-  for ((n = 1; n <= NODES; n++)); do list+=,$n@$(node_address "$n" 1); done
+  for ((n = 1; n <= NODES; n++)); do list+=,$n@$(node_address "$n" $CONTROLLER); done
   echo "${list#,}"
 }
 
 # What a test can't wait for is short (groups, compaction, the fencing of a killed node), what a laptop hasn't got is small.
 node_properties () { # N
-  local n=$1 in_sync=$((NODES > 1 ? NODES - 1 : 1)) listeners
-  listeners=PLAINTEXT://$(node_address "$n" 0)
+  local n=$1 in_sync=$((NODES > 1 ? NODES - 1 : 1)) listeners advertised
+  listeners=PLAINTEXT://$(node_address "$n" $PLAINTEXT)
+  [ "$SASL" = 0 ] || listeners+=,SASL://$(node_address "$n" $SASL_SSL),MTLS://$(node_address "$n" $MTLS)
+  advertised=$listeners
+  if [ "$PROXY_PORT" -gt 0 ]; then
+    listeners+=,PROXIED://$(node_address "$n" $PROXIED)
+    advertised+=,PROXIED://127.0.0.1:$((PROXY_PORT + n - 1))
+  fi
   cat <<END
 process.roles=broker,controller
 node.id=$n
 controller.quorum.voters=$(voters)
-listeners=$listeners,CONTROLLER://$(node_address "$n" 1)
-advertised.listeners=$listeners
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=$listeners,CONTROLLER://$(node_address "$n" $CONTROLLER)
+advertised.listeners=$advertised
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL,PROXIED:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$DIR/$n/data
@@ -57,6 +67,7 @@ num.io.threads=2
 num.network.threads=1
 background.threads=2
 END
+  [ "$SASL" = 0 ] || secure_properties
 }
 
 # 22 characters of base64url, never a '-' in front: the storage tool would take it for an option.
@@ -66,7 +77,7 @@ random_id () {
 
 configure_nodes () {
   local n
-  free_ports $((NODES * 4)) >"$DIR/ports"
+  free_ports $((NODES * LISTENERS)) >"$DIR/ports"
   load_ports
   for ((n = 1; n <= NODES; n++)); do
     mkdir -p "$DIR/$n"
@@ -76,10 +87,15 @@ configure_nodes () {
 
 # Formatting takes a JVM a second: the other nodes get a copy of the first one's, under their own number.
 format_nodes () {
-  local n archive=()
+  local n archive=() users=()
   [ ! -f "$KAFKA_HOME/classes.jsa" ] || archive=("-XX:SharedArchiveFile=$KAFKA_HOME/classes.jsa")
-  "${JAVA[@]}" "${archive[@]}" kafka.tools.StorageTool format -t "$(random_id)" -c "$DIR/1/server.properties" \
+  if [ "$SASL" = 1 ]; then
+    scram_users >"$DIR/1/users"
+    users=("@$DIR/1/users")
+  fi
+  "${JAVA[@]}" "${archive[@]}" kafka.tools.StorageTool format -t "$(random_id)" -c "$DIR/1/server.properties" "${users[@]}" \
     >"$DIR/1/log" 2>&1 8>&- 9>&- || die "the storage of node 1 can't be formatted: $(tail -n 3 "$DIR/1/log")"
+  rm -f "$DIR/1/users"
   for ((n = 2; n <= NODES; n++)); do
     cp -r "$DIR/1/data" "$DIR/$n/data"
     sed -i "s/^node.id=.*/node.id=$n/; s/^directory.id=.*/directory.id=$(random_id)/" "$DIR/$n/data/meta.properties"
@@ -87,6 +103,7 @@ format_nodes () {
 }
 
 create_cluster () {
+  [ "$SASL" = 0 ] || make_secrets
   configure_nodes
   format_nodes
 }
@@ -104,7 +121,7 @@ start_node () { # N; wakes it when it is paused
 
 # The brokers that node N itself knows, their numbers one a line. Others may still list a node that was killed.
 brokers_by_node () { # N
-  kcat -b "$(node_address "$1" 0)" -X log_level=0 -L -m 1 2>/dev/null | sed -n 's/^  broker \([0-9]*\) at .*/\1/p'
+  kcat -b "$(node_address "$1" $PLAINTEXT)" -X log_level=0 -L -m 1 2>/dev/null | sed -n 's/^  broker \([0-9]*\) at .*/\1/p'
 }
 
 running_nodes () {

@@ -6,8 +6,9 @@
 make_files in 4
 pids=()
 registry=$PWD/registry
+registry_sh=$E2E_LIB/../../deploy/kafka/registry.sh
 trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null
-  [ ! -f "$registry/pid" ] || bash "$E2E_LIB/registry.sh" stop "$registry"; e2e_finish' EXIT
+  bash "$registry_sh" stop "$registry"; e2e_finish' EXIT
 python=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/venv/bin/python
 export SHOAL_SCHEMA_CACHE=$PWD/schemas
 trace=0af7651916cd43dd8448eb211c80319c
@@ -92,7 +93,7 @@ expect_stderr 'there is no letter nothing/0/0'
 stop_fleet
 
 # ---- with a schema registry
-eval "$(bash "$E2E_LIB/registry.sh" start "$registry")"
+eval "$(bash "$registry_sh" start "$registry")"
 export SHOAL_SCHEMA_REGISTRY=$REGISTRY
 start_fleet "upr-$$-$RANDOM"
 check_job packed "$REGISTRY"
@@ -105,8 +106,7 @@ ours () { # ID
 expect_exit 0 "a job of our own" ours ours
 expect_exit 0 "is read by theirs" upstream follow ours "$REGISTRY"
 stop_fleet
-bash "$E2E_LIB/registry.sh" stop "$registry"
-rm "$registry/pid"
+bash "$registry_sh" stop "$registry"
 for name in producer worker merger; do
   "$SHOAL" $name >"away.$name.out" 2>"away.$name.err" &
   pids+=($!)

@@ -13,9 +13,14 @@ and, on brokers of its own that deploy/kafka/dev.sh starts, where nothing but th
     restart  the only broker is killed and comes back after more than a lease
     pause    the only broker answers nobody for more than a lease
     three    of three brokers one after the other is killed and comes back
+    slow     half of the fleet reaches the broker through a network that delays everything
+
+or where half of the fleet loses its network for more than a lease:
+
+    cut      connections break and can't be made again, or stay and nothing gets through; then all is well again
 
 The result must equal that of a run on one machine, and of each shard all starts but the last must be accounted for: their workers were killed,
-stopped, or gave the shard back. SHOAL_SEED repeats a round. SHOAL_TEST_KAFKA is HOST:PORT of the broker.
+stopped, cut off, or gave the shard back. SHOAL_SEED repeats a round. SHOAL_TEST_KAFKA is HOST:PORT of the broker.
 """
 import os
 import random
@@ -26,6 +31,7 @@ import sys
 import tempfile
 import time
 
+import proxy
 import rig
 
 SHARDS = 24
@@ -42,13 +48,20 @@ sleep 0.$((SHOAL_SHARD_INDEX * 7 % 4))
 
 
 class Cluster:
-    """Brokers of our own."""
+    """Brokers of our own; `network` is a way to them that can be disturbed, for those who come by it."""
 
     def __init__(self, nodes):
         self.nodes = nodes
         self.folder = tempfile.mkdtemp(prefix="shoal-kafka-")
-        said = self.call("start", "--nodes", str(nodes))
+        options = []
+        self.network = None
+        if nodes == 1:
+            self.network = proxy.Proxy()
+            options = ["--proxy-port", str(self.network.port)]
+        said = self.call("start", "--nodes", str(nodes), *options)
         self.address = re.search(r"SHOAL_BUS=kafka://(\S+)", said)[1]
+        if self.network is not None:
+            self.network.target = re.search(r"SHOAL_PROXIED=(\S+)", said)[1]
 
     def call(self, *argv):
         done = subprocess.run(["bash", DEV, *argv, "--dir", self.folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -57,19 +70,25 @@ class Cluster:
             raise rig.Failure(f"dev.sh {argv}: exit code {done.returncode}\n{done.stdout.decode(errors='replace')}")
         return done.stdout.decode()
 
-    def close(self):
-        self.call("clean")
+    def close(self, keep):
+        if self.network is not None:
+            self.network.close()
+        self.call("stop" if keep else "clean")
+        if keep:
+            print(f"kept: {self.folder}, the broker's data", flush=True)
 
 
 class Part:
     """A service, its log, and whether it may have lost what it ran."""
 
-    def __init__(self, fleet, name, options):
+    def __init__(self, fleet, name, options, far):
         self.name = name
         self.log = os.path.join(fleet.folder, f"{name}-{len(fleet.parts)}.log")
         self.excused = False
+        self.far = far # behind the network that is disturbed
+        bus = f"kafka://127.0.0.1:{fleet.cluster.network.port}/{fleet.prefix}" if far else fleet.bus
         with open(self.log, "wb") as log:
-            self.popen = subprocess.Popen([fleet.program, name, "--bus", fleet.bus, *options], stdin=subprocess.DEVNULL,
+            self.popen = subprocess.Popen([fleet.program, name, "--bus", bus, *options], stdin=subprocess.DEVNULL,
                                           stdout=log, stderr=log, env=dict(os.environ, SHOAL_LOG="info"))
 
     def alive(self):
@@ -84,10 +103,10 @@ class Part:
 
 
 class Fleet:
-    def __init__(self, program, broker, folder, seed):
+    def __init__(self, program, broker, folder, seed, cluster):
         self.program, self.folder = program, folder
         self.random = random.Random(seed)
-        self.broker = broker
+        self.broker, self.cluster = broker, cluster
         self.prefix = "f%016x" % random.getrandbits(64)
         self.bus = f"kafka://{broker}/{self.prefix}"
         self.parts = []
@@ -101,13 +120,13 @@ class Fleet:
             raise rig.Failure(f"{argv}: exit code {done.returncode}\n{done.stdout.decode(errors='replace')}")
         return done.stdout.decode()
 
-    def start(self, name, *options):
-        part = Part(self, name, ("--lease", f"{int(LEASE * 1000)}ms", *options))
+    def start(self, name, *options, far=False):
+        part = Part(self, name, ("--lease", f"{int(LEASE * 1000)}ms", *options), far)
         self.parts.append(part)
         return part
 
-    def worker(self):
-        return self.start("worker", "--slots", "2", "--backoff", "10ms", "--max-lost", "100")
+    def worker(self, far=False):
+        return self.start("worker", "--slots", "2", "--backoff", "10ms", "--max-lost", "100", far=far)
 
     def alive(self, name):
         return [part for part in self.parts if part.name == name and part.alive()]
@@ -255,15 +274,44 @@ def three(fleet):
         yield 1
 
 
-BROKER_MODES = {"restart": 1, "pause": 1, "three": 3} # how many brokers each needs
-MODES = {"restart": restart, "pause": pause, "three": three, "kill": kill, "stop": stop, "scale": scale, "roll": roll}
+def start_near_and_far(fleet):
+    for name, count in (("producer", 1), ("merger", 1), ("worker", 2)):
+        for _ in range(count):
+            for far in (False, True):
+                fleet.worker(far) if name == "worker" else fleet.start(name, far=far)
+
+
+def cut(fleet):
+    start_near_and_far(fleet)
+    network = fleet.cluster.network
+    for _ in range(2):
+        yield fleet.random.random()
+        for part in fleet.parts:
+            part.excused |= part.far
+        fleet.random.choice((network.cut, network.swallow))()
+        fleet.actions += 1
+        yield LEASE * (1 + fleet.random.random())
+        network.heal()
+
+
+def slow(fleet):
+    start_near_and_far(fleet)
+    yield fleet.random.random()
+    fleet.cluster.network.slow(0.02 + 0.1 * fleet.random.random())
+    fleet.actions += 1
+    yield 5
+    fleet.cluster.network.heal()
+
+
+BROKER_MODES = {"restart": 1, "pause": 1, "three": 3, "slow": 1, "cut": 1} # how many brokers each needs
+MODES = {"restart": restart, "pause": pause, "three": three, "slow": slow, "cut": cut, "kill": kill, "stop": stop, "scale": scale, "roll": roll}
 
 
 def play(program, broker, inputs, reference, mode, seed, cluster=None):
     folder = tempfile.mkdtemp(prefix="shoal-fleet-")
     result = os.path.join(folder, "result")
-    fleet = Fleet(program, broker, folder, seed)
-    fleet.cluster = cluster
+    fleet = Fleet(program, broker, folder, seed, cluster)
+    carried = cluster.network.carried if mode in ("slow", "cut") else 0
     try:
         fleet.submit(inputs, result)
         for pause in MODES[mode](fleet):
@@ -276,6 +324,8 @@ def play(program, broker, inputs, reference, mode, seed, cluster=None):
         if rig.read_bytes(result + "/stdout") != rig.read_bytes(reference + "/stdout"):
             raise rig.Failure("stdout differs from that of one machine")
         again = fleet.check_starts()
+        if mode in ("slow", "cut") and cluster.network.carried == carried:
+            raise rig.Failure("nobody came by the network that was disturbed")
         for part in fleet.parts:
             part.signal(signal.SIGTERM)
         for part in fleet.parts:
@@ -287,6 +337,8 @@ def play(program, broker, inputs, reference, mode, seed, cluster=None):
         print(f"kept: {folder}, bus {fleet.bus}", flush=True)
         raise
     finally:
+        if cluster is not None and cluster.network is not None:
+            cluster.network.heal()
         fleet.close()
     subprocess.run(["rm", "-rf", folder], check=True)
     return fleet.actions, again
@@ -313,18 +365,20 @@ def main():
                 file.write(f"text of file {number}\n" * (number + 1))
         subprocess.run([program, "run", "--progress", "none", "-q", "--results", reference, "--runtime", "process", "-v", inputs + ":/in",
                         "-o", "out:/out", "--glob", "*.txt", "--batch-size", "2", "none", "sh", "-c", WORK], check=True)
-        for number in range(rounds):
-            for mode in modes:
-                start = time.monotonic()
-                cluster = None
-                nodes = BROKER_MODES.get(mode)
-                if nodes is not None:
-                    cluster = clusters[nodes] = clusters.get(nodes) or Cluster(nodes)
-                actions, repeated = play(program, cluster.address if cluster else broker, inputs, reference, mode, seed + number, cluster)
-                print(f"round {number} {mode}: {actions} blows, {repeated} shards started again, {time.monotonic() - start:.1f} s", flush=True)
-                total, again, played = total + actions, again + repeated, played + 1
-    for cluster in clusters.values():
-        cluster.close()
+        try:
+            for number in range(rounds):
+                for mode in modes:
+                    start = time.monotonic()
+                    nodes = BROKER_MODES.get(mode)
+                    if nodes is not None and nodes not in clusters:
+                        clusters[nodes] = Cluster(nodes)
+                    cluster = clusters.get(nodes)
+                    actions, repeated = play(program, cluster.address if cluster else broker, inputs, reference, mode, seed + number, cluster)
+                    print(f"round {number} {mode}: {actions} blows, {repeated} shards started again, {time.monotonic() - start:.1f} s", flush=True)
+                    total, again, played = total + actions, again + repeated, played + 1
+        finally:
+            for cluster in clusters.values():
+                cluster.close(keep=sys.exc_info()[0] is not None)
     print(f"{played} rounds, {total} blows, {again} shards started again, all accounted for; {played} passed, 0 failed")
 
 

@@ -5,7 +5,7 @@
 /* URL of a new bus with topics of its own; the caller frees. Ends the program with a word of help when there is no broker. */
 char *kafka_place_ordered (void); /* one partition of shards, one of events */
 char *kafka_place_spread (void);
-char *kafka_place_events (int partitions); /* of events */  /* four and two */
+char *kafka_place_events (int partitions); /* of events */ /* four and two */
 void kafka_place_discard (char *url);
 
 #endif

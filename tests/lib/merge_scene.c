@@ -25,7 +25,7 @@ merge_scene_set_up (struct merge_scene *scene)
 {
   *scene = (struct merge_scene){ .tree = file_tree_new () };
   scene->place = file_tree_path (scene->tree, "out");
-  assert_int_equal (result_create (scene->place, NULL), 0);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
   /* Beside the result, so that its file doesn't move. */
   auto_free char *database = file_tree_path (scene->tree, "bus.db");
   scene->url = xasprintf ("sqlite:%s", database);

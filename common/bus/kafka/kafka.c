@@ -1,4 +1,4 @@
-/* Opening, closing, waiting, errors. */
+/* Opening, closing, waiting; librdkafka's settings. */
 #include "common/bus/kafka/kafka.h"
 
 #include "common/auto.h"
@@ -18,83 +18,14 @@ enum
   PATIENCE_MS = 10000, /* for a first answer of the brokers */
   COMPLAIN_MS = 5000,  /* between two lines about brokers that don't answer */
   REGISTRY_MS = 3000,  /* a schema registry may take to answer, while work waits */
-  ASK_MS = 1000,       /* for one answer */
+  REFRESH_MAX_MS = 10000,
+  ASK_MS = 1000, /* for one answer */
   WAKE_MS =
       100, /* a poll ends after this: leases run out and retries fall due without anybody saying so */
   CLOSE_MS = 5000, /* for the last records */
 };
 
 static const char default_prefix[] = "shoal";
-
-/* ---- errors ----------------------------------------------------------------------------- */
-
-static void
-note_trouble (struct kafka_bus *bus, const char *text)
-{
-  (void) pthread_mutex_lock (&bus->lock);
-  (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
-  bus->trouble_at = clock_boot_ms ();
-  (void) pthread_mutex_unlock (&bus->lock);
-}
-
-int64_t
-kafka_trouble_at (struct kafka_bus *bus)
-{
-  (void) pthread_mutex_lock (&bus->lock);
-  int64_t at = bus->trouble_at;
-  (void) pthread_mutex_unlock (&bus->lock);
-  return at;
-}
-
-int
-kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err)
-{
-  (void) pthread_mutex_lock (&bus->lock);
-  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: no answer in time%s%s", bus->url, what,
-                    bus->trouble[0] == '\0' ? "" : "; last trouble: ", bus->trouble);
-  (void) pthread_mutex_unlock (&bus->lock);
-  return -1;
-}
-
-int
-kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *what, struct error *err)
-{
-  return error_set (err, ERROR_TRANSIENT, "%s: %s: %s", bus->url, what, rd_kafka_err2str (code));
-}
-
-/* A hint for what people run into, "" for all else. */
-static const char *
-hint (const char *reason)
-{
-  if (strstr (reason, "SCRAM") != NULL && rd_kafka_version () < 0x020601ff)
-    return " (this librdkafka can't do SCRAM with Kafka 4: use SASL/PLAIN over TLS, mTLS, or "
-           "librdkafka 2.6.1)";
-  return "";
-}
-
-static void
-on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
-{
-  struct kafka_bus *bus = opaque;
-  (void) handle;
-  auto_free char *text = xasprintf ("%s%s", reason, hint (reason));
-  if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
-    note_trouble (bus, text);
-  auto_free char *quoted = log_quote (text);
-  log_info ("kafka_trouble", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
-            quoted);
-}
-
-static void
-on_log (const rd_kafka_t *handle, int level, const char *facility, const char *text)
-{
-  (void) handle;
-  (void) level;
-  if (!log_enabled (LOG_DEBUG))
-    return;
-  auto_free char *quoted = log_quote (text);
-  log_debug ("librdkafka", "facility=%s text=%s", facility, quoted);
-}
 
 /* ---- handles ---------------------------------------------------------------------------- */
 
@@ -104,7 +35,21 @@ set (rd_kafka_conf_t *conf, const char *name, const char *value, struct error *e
   char text[512];
   if (rd_kafka_conf_set (conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
     return 0;
-  return error_set (err, ERROR_USER, "Kafka property %s: %s", name, text);
+  return error_set (err, ERROR_USER, "Kafka property %s (-X, SHOAL_KAFKA_CONFIG): %s", name, text);
+}
+
+/* A file that a property names and that can't be read: librdkafka doesn't say which or why. */
+static int
+check_file (const char *name, const char *value, struct error *err)
+{
+  static const char *const names[] = { "ssl.ca.location", "ssl.certificate.location",
+                                       "ssl.key.location", "ssl.keystore.location",
+                                       "ssl.crl.location" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp (names[i], name) == 0 && strcmp (value, "probe") != 0 && access (value, R_OK) != 0)
+      return error_errno (err, errno, "Kafka property %s (-X, SHOAL_KAFKA_CONFIG): %s", name,
+                          value);
+  return 0;
 }
 
 static void
@@ -123,14 +68,21 @@ on_receipt (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
     receipt->offset = message->offset;
 }
 
+/* How often new leaders are asked for. While there is none librdkafka doubles its pauses up to this: who holds a lease must find the new one before
+ * others may take it over. */
+static int64_t
+refresh_ms (const struct kafka_bus *bus)
+{
+  int64_t quarter = bus->lease_ms / 4;
+  return quarter == 0 || quarter > REFRESH_MAX_MS ? REFRESH_MAX_MS : quarter;
+}
+
 static int
 configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
            const char *const *extra, struct error *err)
 {
-  static const char *const all[] = {
-    "client.id", "shoal", "topic.metadata.refresh.interval.ms", "10000", "reconnect.backoff.max.ms",
-    "1000",      NULL
-  };
+  static const char *const all[] = { "client.id", "shoal", "reconnect.backoff.max.ms", "1000",
+                                     NULL };
   static const char *const producer[] = { "enable.idempotence",
                                           "true",
                                           "linger.ms",
@@ -162,18 +114,22 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
                                           "false",
                                           NULL };
   const char *const *lists[] = { all, type == RD_KAFKA_PRODUCER ? producer : consumer, extra };
-  if (set (conf, "bootstrap.servers", bus->brokers, err) != 0)
+  char refresh[32];
+  (void) snprintf (refresh, sizeof refresh, "%lld", (long long) refresh_ms (bus));
+  if (set (conf, "bootstrap.servers", bus->brokers, err) != 0
+      || set (conf, "topic.metadata.refresh.interval.ms", refresh, err) != 0)
     return -1;
   for (size_t list = 0; list < 3; list++)
     for (size_t i = 0; lists[list] != NULL && lists[list][i] != NULL; i += 2)
       if (set (conf, lists[list][i], lists[list][i + 1], err) != 0)
         return -1;
   for (size_t i = 0; i + 1 < bus->properties.count; i += 2)
-    if (set (conf, bus->properties.items[i], bus->properties.items[i + 1], err) != 0)
+    if (set (conf, bus->properties.items[i], bus->properties.items[i + 1], err) != 0
+        || check_file (bus->properties.items[i], bus->properties.items[i + 1], err) != 0)
       return -1;
   rd_kafka_conf_set_opaque (conf, bus);
-  rd_kafka_conf_set_error_cb (conf, on_error);
-  rd_kafka_conf_set_log_cb (conf, on_log);
+  rd_kafka_conf_set_error_cb (conf, kafka_on_error);
+  rd_kafka_conf_set_log_cb (conf, kafka_on_log);
   if (type == RD_KAFKA_PRODUCER)
     rd_kafka_conf_set_dr_msg_cb (conf, on_receipt);
   return 0;
@@ -377,7 +333,7 @@ static const struct bus_ops kafka_ops = {
   .get_status = kafka_get_status,
 };
 
-/* The topics, once the brokers answer. */
+/* The topics, once the brokers answer. A service goes on asking those that refuse it: users and certificates are made while it waits. */
 static int
 await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct error *err)
 {
@@ -391,7 +347,8 @@ await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct 
       if (kafka_look_up_topics (bus, step, err) == 0)
         return 0;
       bool stopped = options->stop != NULL && *options->stop != 0;
-      if (err->class != ERROR_TRANSIENT || stopped || clock_boot_ms () >= end)
+      if (err->class != ERROR_TRANSIENT || stopped || clock_boot_ms () >= end
+          || (patience_ms >= 0 && kafka_is_refused (bus)))
         return -1;
       if (clock_boot_ms () >= complain)
         {

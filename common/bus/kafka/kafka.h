@@ -187,17 +187,30 @@ struct kafka_bus
   struct scan *scan;
 
   pthread_mutex_t lock; /* of what librdkafka's threads write: */
-  char trouble[512];    /* the last error, "" when all is well */
+  char trouble[1024];   /* the last error, "" when all is well */
   int64_t trouble_at;   /* boot ms of it; 0: never */
+  bool refused;         /* it is one that waiting doesn't mend */
 };
 
-/* ---- kafka.c */
+/* ---- kafka_trouble.c */
 
 /* ERROR_TRANSIENT: WHAT took too long; says what the brokers' last trouble was. */
 int kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err);
 int kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *what,
                  struct error *err);
 int64_t kafka_trouble_at (struct kafka_bus *bus);
+
+/* Whether the last trouble was a password, a certificate or the like: somebody must do something about it. */
+bool kafka_is_refused (struct kafka_bus *bus);
+
+/* An answer came: a refusal before it is over. */
+void kafka_answered (struct kafka_bus *bus);
+
+/* librdkafka's callbacks; OPAQUE is the bus. Any thread. */
+void kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque);
+void kafka_on_log (const rd_kafka_t *handle, int level, const char *facility, const char *text);
+
+/* ---- kafka.c */
 
 /* What a handle needs that only talks to the brokers: URL, properties, topics' names, the lock. REST is what stands behind the scheme. */
 int kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_options *options,

@@ -70,9 +70,27 @@ tick (struct lot *lot)
   if (now - lot->ticked < TICK_MS)
     return;
   lot->ticked = now;
-  if (codec_encode_claim (&claim, &payload, NULL) == 0)
-    (void) kafka_send (bus, lot->work->claims, lot_claims_partition (lot), "tick", &payload,
-                       &bus->quiet, NULL);
+  if (codec_encode_claim (&claim, &payload, NULL) == 0
+      && kafka_send (bus, lot->work->claims, lot_claims_partition (lot), "tick", &payload,
+                     &bus->quiet, NULL)
+             == 0
+      && lot->asked == 0)
+    lot->asked = now;
+}
+
+/* Whether a tick has been on its way for so long that this partition has no leader now, whatever other brokers do. */
+static bool
+is_slow (const struct lot *lot)
+{
+  return lot->asked != 0 && clock_boot_ms () - lot->asked > lot->work->bus->lease_ms / 4;
+}
+
+static void
+note_tick (struct lot *lot)
+{
+  if (is_slow (lot))
+    lot->slow_at = clock_boot_ms ();
+  lot->asked = 0;
 }
 
 /* When another's claim on PARCEL is void, on the boot clock; INT64_MAX: not known, to be looked at again. By our clock it is only guessed when to ask;
@@ -96,7 +114,11 @@ end_of_lease (struct parcel *parcel)
       parcel->expired = entry->expires;
       parcel->expired_at = now;
     }
+  if (is_slow (lot))
+    return INT64_MAX;
   int64_t trouble = kafka_trouble_at (lot->work->bus);
+  if (trouble < lot->slow_at)
+    trouble = lot->slow_at;
   int64_t settled = trouble == 0 ? 0 : trouble + lot->work->bus->lease_ms / 2;
   int64_t chance = parcel->expired_at + CHANCE_MS;
   return settled > chance ? settled : chance;
@@ -315,7 +337,11 @@ claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claim
   if (cursor->topic == TOPIC_LEASES)
     queues_take_in (bus, key, &claim, message_time (message));
   if (lot != NULL && strcmp (claim.writer, bus->writer) == 0)
-    lot->skew = message_time (message) - clock_wall_ms ();
+    {
+      lot->skew = message_time (message) - clock_wall_ms ();
+      if (claim.kind == CLAIM_UNKNOWN)
+        note_tick (lot);
+    }
   work_on_claim (bus, lot, &claim, entry, verdict);
   if (verdict == CLAIMS_COUNTED)
     lot_entry_changed (entry);

@@ -252,7 +252,7 @@ sync_cursor (struct kafka_bus *bus, struct cursor *cursor, enum topic topic, int
 {
   int outcome = cursor_is_open (cursor)
                     ? cursor_look_for_end (cursor, err)
-                    : cursor_open (cursor, bus->reader, topic, partition, FROM_START, err);
+                    : cursor_open (cursor, bus->reader, (int) topic, partition, FROM_START, err);
   while (outcome >= 0)
     {
       auto_message rd_kafka_message_t *message = NULL;

@@ -13,6 +13,7 @@ enum
   EVENT_PARTITIONS = 8,
   REPLICATION = 3,
   ADMIN_MS = 30000,
+  STEP_MS = 500, /* a look at what went wrong while an answer is waited for */
   LEASE_DEFAULT_MS = 30000,
   LAG_LEASES = 10, /* docs/claims.md says why */
 };
@@ -69,14 +70,24 @@ partitions_of (const struct rd_kafka_metadata *metadata, const char *name)
   return 0;
 }
 
+/* Waits TIMEOUT_MS (-1: for ever), less where we are refused. */
 static int
-ask (struct kafka_bus *bus, int timeout_ms, const struct rd_kafka_metadata **metadata,
+ask (struct kafka_bus *bus, int64_t timeout_ms, const struct rd_kafka_metadata **metadata,
      struct error *err)
 {
-  rd_kafka_resp_err_t code = rd_kafka_metadata (bus->producer, 1, NULL, metadata, timeout_ms);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-    return 0;
-  kafka_serve (bus, 0); /* for the trouble's text */
+  int64_t end = timeout_ms < 0 ? INT64_MAX : clock_boot_ms () + timeout_ms;
+  do
+    {
+      int64_t left = end - clock_boot_ms ();
+      int step = left > STEP_MS ? STEP_MS : left > 1 ? (int) left : 1;
+      if (rd_kafka_metadata (bus->producer, 1, NULL, metadata, step) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        {
+          kafka_answered (bus);
+          return 0;
+        }
+      kafka_serve (bus, 0); /* for the trouble's text */
+    }
+  while (clock_boot_ms () < end && !kafka_is_refused (bus));
   return kafka_timeout (bus, "the brokers", err);
 }
 
@@ -249,7 +260,7 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
     return -1;
   admin->bus.producer = kafka_handle (&admin->bus, RD_KAFKA_PRODUCER, NULL, err);
   if (admin->bus.producer == NULL
-      || ask (&admin->bus, (int) kafka_patience (options), &metadata, err) != 0)
+      || ask (&admin->bus, kafka_patience (options), &metadata, err) != 0)
     return -1;
   admin->queue = rd_kafka_queue_new (admin->bus.producer);
   admin->brokers = metadata->broker_cnt;

@@ -56,6 +56,8 @@ struct lot
   size_t unsettled;
   size_t bytes;
   int64_t ticked;    /* boot ms */
+  int64_t asked;     /* boot ms of the oldest tick that we haven't read yet; 0: none */
+  int64_t slow_at;   /* boot ms at which a tick was read that had been long on its way; 0: never */
   int64_t contested; /* boot ms at which another was faster than we; 0: never */
   int64_t skew;      /* the broker's clock minus ours, by our own records, ms */
   int64_t committed;

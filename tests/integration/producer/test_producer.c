@@ -50,7 +50,7 @@ set_up (void **state)
   scene->tree = file_tree_new ();
   file_tree_make_folder (scene->tree, "in");
   scene->place = file_tree_path (scene->tree, "out");
-  assert_int_equal (result_create (scene->place, NULL), 0);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
   scene->url = xasprintf ("sqlite:%s.partial/%s", scene->place, RESULT_BUS);
   struct job *job = &scene->job;
   job_init (job);

@@ -69,7 +69,7 @@ new_scene (void)
   assert_non_null (mkdtemp (scene->root));
   auto_free char *result = xasprintf ("%s/result", scene->root);
   scene->place = result_place (result, &err);
-  assert_int_equal (result_create (scene->place, &err), 0);
+  assert_int_equal (result_create (scene->place, NULL, &err), 0);
   auto_free char *folder = result_folder (scene->place, &err);
   scene->url = xasprintf ("sqlite:%s/" RESULT_BUS, folder);
   const struct bus_options options = { .client = "test", .lease_ms = LEASE_MS };

@@ -126,6 +126,17 @@ reading_is_bounded (void **state)
   assert_int_equal (content.size, 10);
 }
 
+static void
+an_empty_file_reads_as_an_empty_string (void **state)
+{
+  const struct scene *scene = *state;
+  put (scene->fd, "file", "");
+  auto_buffer struct buffer content = { 0 };
+  assert_int_equal (fs_read_file (scene->fd, "file", 9, &content, NULL), 0);
+  assert_int_equal (content.size, 0);
+  assert_string_equal (content.data, "");
+}
+
 /* A link that is refused (another file system, too many links …) becomes a copy with the same bytes, mode and time. */
 static void
 where_links_do_not_go_files_are_copied (void **state)
@@ -166,6 +177,7 @@ main (void)
     cmocka_unit_test_setup_teardown (trees_are_removed_without_following_links, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_failed_write_leaves_the_old_file, set_up, tear_down),
     cmocka_unit_test_setup_teardown (reading_is_bounded, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (an_empty_file_reads_as_an_empty_string, set_up, tear_down),
     cmocka_unit_test_setup_teardown (where_links_do_not_go_files_are_copied, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

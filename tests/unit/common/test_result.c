@@ -110,15 +110,30 @@ places_have_one_form (void **state)
   assert_int_equal (err.class, ERROR_USER);
 }
 
+/* `shoal status JOB` must never meet a fleet's folder that doesn't say whose it is: it took it for one machine's, and made a bus in it. */
+static void
+a_result_says_whose_it_is_from_the_start (void **state)
+{
+  const struct scene *scene = *state;
+  assert_int_equal (result_create (scene->place, "job-1", NULL), 0);
+  auto_fd int folder = result_open (scene->place, NULL);
+  auto_free char *job = result_job (folder);
+  assert_string_equal (job, "job-1");
+  assert_int_equal (result_claim (scene->place, "job-1", NULL), 0);
+  struct error err = ERROR_INIT;
+  assert_int_equal (result_claim (scene->place, "job-2", &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+}
+
 static void
 a_result_goes_from_partial_to_complete (void **state)
 {
   const struct scene *scene = *state;
   assert_int_equal (result_state (scene->place), RESULT_ABSENT);
-  assert_int_equal (result_create (scene->place, NULL), 0);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
   assert_int_equal (result_state (scene->place), RESULT_PARTIAL);
   struct error err = ERROR_INIT;
-  assert_int_equal (result_create (scene->place, &err), -1);
+  assert_int_equal (result_create (scene->place, NULL, &err), -1);
   assert_int_equal (err.class, ERROR_USER);
 
   auto_free char *partial = xasprintf ("%s.partial", scene->place);
@@ -151,7 +166,7 @@ folders_of_others_are_left_alone (void **state)
   assert_int_equal (fs_make_path (scene->place, 0755, NULL), 0);
   assert_int_equal (result_state (scene->place), RESULT_FOREIGN);
   struct error err = ERROR_INIT;
-  assert_int_equal (result_create (scene->place, &err), -1);
+  assert_int_equal (result_create (scene->place, NULL, &err), -1);
   assert_int_equal (result_open (scene->place, &err), -1);
   assert_int_equal (err.class, ERROR_USER);
 }
@@ -166,7 +181,7 @@ what_the_dead_were_making_is_swept (void **state)
   assert_int_equal (fs_make_path (dead, 0755, NULL), 0);
   auto_fd int lock = scratch_make (AT_FDCWD, living, 0755, NULL);
   assert_true (lock >= 0);
-  assert_int_equal (result_create (scene->place, NULL), 0);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
   assert_false (fs_exists (AT_FDCWD, dead));
   assert_true (fs_exists (AT_FDCWD, living));
 }
@@ -177,7 +192,7 @@ static void
 a_publish_that_fails_anywhere_can_be_repeated (void **state)
 {
   const struct scene *scene = *state;
-  assert_int_equal (result_create (scene->place, NULL), 0);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
   make_build (scene->place, "0");
   assert_int_equal (result_publish (scene->place, BUILD, true, NULL), 0);
   static const enum sys_call calls[] = { SYS_RENAME, SYS_FSYNC };
@@ -208,7 +223,7 @@ static void
 one_process_holds_the_lock (void **state)
 {
   const struct scene *scene = *state;
-  assert_int_equal (result_create (scene->place, NULL), 0);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
   auto_fd int folder = result_open (scene->place, NULL);
   auto_fd int lock = result_lock (folder, NULL);
   assert_true (lock >= 0);
@@ -231,6 +246,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown (places_have_one_form, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (a_result_says_whose_it_is_from_the_start, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_result_goes_from_partial_to_complete, set_up, tear_down),
     cmocka_unit_test_setup_teardown (folders_of_others_are_left_alone, set_up, tear_down),
     cmocka_unit_test_setup_teardown (what_the_dead_were_making_is_swept, set_up, tear_down),

@@ -146,7 +146,7 @@ set_up (void **state)
   assert_int_equal (fs_write_file (AT_FDCWD, file, (struct bytes){ "hello\n", 6 }, &err), 0);
   auto_free char *result = xasprintf ("%s/result", scene->root);
   scene->place = result_place (result, &err);
-  assert_int_equal (result_create (scene->place, &err), 0);
+  assert_int_equal (result_create (scene->place, NULL, &err), 0);
   scene->result_fd = result_open (scene->place, &err);
   job_init (&scene->job);
   scene->job.id = xstrdup ("j");
