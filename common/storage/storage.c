@@ -50,7 +50,63 @@ int
 storage_open_file (struct storage *storage, const char *path, enum symlinks symlinks,
                    struct error *err)
 {
+  if (storage->ops->open_file == NULL)
+    return error_set (err, ERROR_USER, "%s: isn't on this machine", path);
   return storage->ops->open_file (storage, path, symlinks, err);
+}
+
+int
+storage_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err)
+{
+  if (storage->ops->fetch == NULL)
+    return error_set (err, ERROR_FATAL, "this storage is opened, not fetched");
+  return storage->ops->fetch (storage, batch, err);
+}
+
+bool
+storage_is_writable (const struct storage *storage)
+{
+  return storage->ops->send != NULL;
+}
+
+static int
+not_writable (struct error *err)
+{
+  return error_set (err, ERROR_USER, "this kind of storage can be read only");
+}
+
+int
+storage_send (struct storage *storage, const struct storage_batch *batch, struct error *err)
+{
+  if (storage->ops->send == NULL)
+    return not_writable (err);
+  return storage->ops->send (storage, batch, err);
+}
+
+int
+storage_put (struct storage *storage, const char *path, struct bytes content, bool absent,
+             struct error *err)
+{
+  if (storage->ops->put == NULL)
+    return not_writable (err);
+  return storage->ops->put (storage, path, content, absent, err);
+}
+
+int
+storage_get (struct storage *storage, const char *path, int64_t offset, int64_t length,
+             size_t limit, struct buffer *buffer, struct error *err)
+{
+  if (storage->ops->get == NULL)
+    return error_set (err, ERROR_FATAL, "this storage is opened, not fetched");
+  return storage->ops->get (storage, path, offset, length, limit, buffer, err);
+}
+
+int
+storage_remove (struct storage *storage, const char *prefix, struct error *err)
+{
+  if (storage->ops->remove == NULL)
+    return not_writable (err);
+  return storage->ops->remove (storage, prefix, err);
 }
 
 const char *

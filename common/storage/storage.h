@@ -7,16 +7,20 @@
  * Order: bytewise by the whole path, a folder's name compared as if it ended in "/" (git's order of
  * trees). A folder comes before what is in it.
  *
- * One storage may be used by several threads at once for storage_open_file; a listing belongs to
+ * One storage may be used by several threads at once for storage_open_file and storage_fetch; a listing belongs to
  * one thread.
+ *
+ * Where a storage's servers are and who we are to them is read from the environment when it is opened (README.md has the table).
  */
 #ifndef SHOAL_COMMON_STORAGE_STORAGE_H
 #define SHOAL_COMMON_STORAGE_STORAGE_H
 
 #include "common/auto.h"
+#include "common/buffer.h"
 #include "common/error.h"
 #include "schemas/messages.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,7 +43,12 @@ struct storage_entry
   const char *path; /* valid during the call, NUL behind it */
   size_t path_size;
   bool folder;
-  int64_t size; /* bytes of a file when the visitor wants sizes, else -1 */
+  int64_t
+      size; /* bytes of a file when the visitor wants sizes or they came with the listing, else -1 */
+  /* What the file was when it was listed, in its storage's own words (an ETag, a checksum, a CID); a fetch holds the file against
+   * it. NULL: this storage doesn't say, or it is a folder. */
+  const char *version;
+  const char *source; /* URL of a file that isn't at PATH below the root; NULL: it is */
 };
 
 struct storage_visitor
@@ -67,7 +76,57 @@ struct storage_visitor
 int storage_list (struct storage *storage, const struct storage_visitor *visitor,
                   struct error *err);
 
-/* Descriptor for reading the file PATH; links are treated as SYMLINKS says, again and race-free. */
+/* A file that is wanted here, or one of this machine that is to go there. */
+struct storage_item
+{
+  const char *path;
+  const char *version; /* as listed; NULL: whatever is there */
+  const char *source;  /* as listed; NULL */
+  int64_t size;        /* bytes as listed; -1: not known */
+};
+
+struct storage_totals
+{
+  int64_t files;
+  int64_t bytes;  /* over the network, what was tried again included */
+  int64_t cached; /* files that weren't fetched because they were here already */
+};
+
+/* Many files at once, asked for one after the other so that no list of them is ever in memory. */
+struct storage_batch
+{
+  void *context;
+  /* The next item, whose strings live until the next call: 1, 0 behind the last, or -1 with ERR. */
+  int (*next) (void *context, struct storage_item *item, struct error *err);
+  int folder_fd;                 /* files are made, or read, beneath it at the items' paths */
+  volatile sig_atomic_t *stop;   /* non-zero: give up; NULL */
+  struct storage_totals *totals; /* grows meanwhile, may be read by other threads (atomically) */
+};
+
+/* Brings the batch's files here: regular files, mode 0644, folders made on the way, none of them links. When it fails, for whatever
+ * file, what was made stays; no file is there under its name with other bytes than its version's. ERROR_USER names a file that is gone, or
+ * isn't what was listed any more. Belongs to the calling thread; several may fetch at once. */
+int storage_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err);
+
+/* Takes the batch's files there: whole objects, over older ones of their names. When it returns 0 all are acknowledged; else some
+ * may be there, and no unfinished upload is. Storages that can't be written: ERROR_USER. */
+int storage_send (struct storage *storage, const struct storage_batch *batch, struct error *err);
+
+/* A small object, over what is there; with ABSENT only where nothing is: 1 when there was something already. */
+int storage_put (struct storage *storage, const char *path, struct bytes content, bool absent,
+                 struct error *err);
+
+/* All of an object of at most LIMIT bytes, or from OFFSET on LENGTH bytes of it (-1: to its end), appended to BUFFER: 1, 0 when there is none, or -1. */
+int storage_get (struct storage *storage, const char *path, int64_t offset, int64_t length,
+                 size_t limit, struct buffer *buffer, struct error *err);
+
+/* Removes all beneath the folder PREFIX ("" all), unfinished uploads as well. Nothing there is fine. */
+int storage_remove (struct storage *storage, const char *prefix, struct error *err);
+
+/* Whether storage_send, storage_put and storage_remove work. */
+bool storage_is_writable (const struct storage *storage);
+
+/* Descriptor for reading the file PATH; links are treated as SYMLINKS says, again and race-free. Remote storages: ERROR_USER. */
 int storage_open_file (struct storage *storage, const char *path, enum symlinks symlinks,
                        struct error *err);
 

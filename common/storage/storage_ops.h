@@ -8,7 +8,7 @@
 
 #include "common/storage/storage.h"
 
-/* Each as its namesake in storage.h. `local_path` may be NULL: never on this file system. */
+/* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system), `open_file` and the last five. */
 struct storage_ops
 {
   int (*list) (struct storage *storage, const struct storage_visitor *visitor, struct error *err);
@@ -16,6 +16,13 @@ struct storage_ops
                     struct error *err);
   const char *(*local_path) (const struct storage *storage);
   void (*close) (struct storage *storage);
+  int (*fetch) (struct storage *storage, const struct storage_batch *batch, struct error *err);
+  int (*send) (struct storage *storage, const struct storage_batch *batch, struct error *err);
+  int (*put) (struct storage *storage, const char *path, struct bytes content, bool absent,
+              struct error *err);
+  int (*get) (struct storage *storage, const char *path, int64_t offset, int64_t length,
+              size_t limit, struct buffer *buffer, struct error *err);
+  int (*remove) (struct storage *storage, const char *prefix, struct error *err);
 };
 
 struct storage
