@@ -65,14 +65,14 @@ config () { # SED-SCRIPT [FILE]: a changed copy of a client's file
   export SHOAL_KAFKA_CONFIG=$PWD/changed
 }
 refused () { # WHAT CODE ADDRESS REGEX
-  expect_exit "$2" "$1" "$SHOAL" list --bus "$3" --connect-timeout 2s
+  expect_exit "$2" "$1" "$SHOAL" list --bus "$3" --connect-timeout 5s
   expect_one_line
   expect_stderr "$4"
   cat "$E2E_WORK/out" "$E2E_WORK/err" >>said
 }
 config 's/^(sasl.password)=.*/\1=not-the-pass-word/'
 refused "a wrong password" 3 "$plain_bus" "^shoal: $plain_bus: .*SASL.*sasl.username or sasl.password is wrong"
-expect_exit 3 "for topics as well" "$SHOAL" topics create --connect-timeout 2s
+expect_exit 3 "for topics as well" "$SHOAL" topics create --connect-timeout 5s
 expect_stderr "$plain_bus: .*sasl.username or sasl.password is wrong"
 cat "$E2E_WORK/out" "$E2E_WORK/err" >>said
 SHOAL_LOG=debug "$SHOAL" worker -X debug=security,conf >wrong.out 2>wrong.err &

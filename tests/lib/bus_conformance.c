@@ -321,7 +321,6 @@ a_queue_is_for_those_who_serve_it (void **state)
 {
   struct stage *stage = *state;
   auto_delivery struct delivery *failed = NULL;
-  auto_delivery struct delivery *none = NULL;
   fill_two_queues (stage, 3);
   auto_bus struct bus *gpu = open_serving (stage, "gpu", NULL);
   assert_true (stage_take (stage, gpu, &failed) >= 0);

@@ -189,6 +189,7 @@ struct kafka_bus
   pthread_mutex_t lock; /* of what librdkafka's threads write: */
   char trouble[1024];   /* the last error, "" when all is well */
   int64_t trouble_at;   /* boot ms of it; 0: never */
+  int told;             /* how much it tells; 0: it is no known one */
   bool refused;         /* it is one that waiting doesn't mend */
 };
 

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* What librdkafka says, and what its user can do. FINAL: time alone doesn't mend it; others are what a broker that goes down may cause as well. */
+/* What librdkafka says, and what its user can do, from what tells most to what tells least: one trouble comes in several words, one after the other.
+ * FINAL: time alone doesn't mend it; others are what a broker that goes down may cause as well. */
 struct known
 {
   const char *says;
@@ -16,6 +17,9 @@ struct known
   bool final;
   const char *advice;
 };
+
+/* Words that come later than this are another trouble's. */
+#define SAME_TROUBLE_MS (30 * 1000)
 
 static const struct known known[] = {
   { "SASL authentication error", NULL, true,
@@ -37,6 +41,11 @@ static const struct known known[] = {
     "sasl.password" },
   { "SSL handshake failed", NULL, false,
     "if this port doesn't expect TLS: security.protocol=PLAINTEXT or SASL_PLAINTEXT" },
+  { "unexpected eof while reading", NULL, false,
+    "if this port doesn't expect TLS: security.protocol=PLAINTEXT or SASL_PLAINTEXT" },
+  { "SSL transport error", NULL, false,
+    "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
+    "sasl.password" },
 };
 
 static const struct known scram = {
@@ -56,6 +65,16 @@ find_known (const char *reason)
         && (known[i].also == NULL || strstr (reason, known[i].also) != NULL))
       return &known[i];
   return NULL;
+}
+
+/* How much FOUND tells; 0 for NULL. */
+static int
+told_by (const struct known *found)
+{
+  int count = (int) (sizeof known / sizeof *known);
+  if (found == NULL)
+    return 0;
+  return found == &scram ? count + 1 : count - (int) (found - known);
 }
 
 /* REASON with our advice in place of librdkafka's own and of what it says about its states. The caller frees. */
@@ -84,9 +103,15 @@ kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
   if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
     {
       (void) pthread_mutex_lock (&bus->lock);
-      (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
-      bus->trouble_at = clock_boot_ms ();
-      bus->refused = found != NULL && found->final;
+      int64_t now = clock_boot_ms ();
+      int told = told_by (found);
+      if (told >= bus->told || now - bus->trouble_at > SAME_TROUBLE_MS)
+        {
+          (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
+          bus->told = told;
+          bus->refused = found != NULL && found->final;
+        }
+      bus->trouble_at = now;
       (void) pthread_mutex_unlock (&bus->lock);
     }
   auto_free char *quoted = log_quote (text);
@@ -128,6 +153,7 @@ kafka_answered (struct kafka_bus *bus)
 {
   (void) pthread_mutex_lock (&bus->lock);
   bus->refused = false;
+  bus->told = 0;
   (void) pthread_mutex_unlock (&bus->lock);
 }
 
