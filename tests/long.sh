@@ -30,7 +30,7 @@ on_newer_librdkafka () {
     LD_LIBRARY_PATH=$folder ctest --test-dir build/plain --output-on-failure --no-tests=error -R '^fault\.fleet$'
 }
 campaign () {
-  bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" all
+  bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" kill stop scale roll restart pause three slow cut
 }
 
 [ $# -gt 0 ] || set -- librdkafka campaign model
