@@ -412,3 +412,48 @@ glob_may_match_below (const struct glob *glob, const char *path, size_t size)
       return true;
   return false;
 }
+
+/* ---- the prefix ------------------------------------------------------------------------- */
+
+static void
+add_prefix (const struct alternative *alternative, struct buffer *prefix)
+{
+  for (size_t i = 0; i < alternative->count; i++)
+    {
+      const struct component *component = &alternative->components[i];
+      if (component->shape == SHAPE_DEEP)
+        return; /* no "/" before it: it may stand for nothing */
+      if (i > 0)
+        buffer_putc (prefix, '/');
+      if (component->shape == SHAPE_TEXT)
+        buffer_append (prefix, component->tokens[0].text, component->tokens[0].size);
+      else
+        {
+          if (component->head != NULL)
+            buffer_append (prefix, component->head->text, component->head->size);
+          return;
+        }
+    }
+}
+
+void
+glob_prefix (const struct glob *glob, struct buffer *prefix)
+{
+  size_t start = prefix->size;
+  for (size_t i = 0; i < glob->count; i++)
+    {
+      auto_buffer struct buffer other = { 0 };
+      if (i == 0)
+        {
+          add_prefix (&glob->alternatives[0], prefix);
+          continue;
+        }
+      add_prefix (&glob->alternatives[i], &other);
+      size_t same = 0;
+      while (same < other.size && start + same < prefix->size
+             && other.data[same] == prefix->data[start + same])
+        same++;
+      prefix->size = start + same;
+    }
+  buffer_append (prefix, "", 0);
+}

@@ -14,6 +14,7 @@
 #define SHOAL_PRODUCER_GLOB_H
 
 #include "common/auto.h"
+#include "common/buffer.h"
 #include "common/error.h"
 
 #include <stdbool.h>
@@ -43,5 +44,8 @@ bool glob_match_folder (const struct glob *glob, const char *path, size_t size);
 /* Whether something below the folder PATH ("" for the base itself) can match: a folder for which
  * this is false needs no listing. Never false for a folder that holds a match. */
 bool glob_may_match_below (const struct glob *glob, const char *path, size_t size);
+
+/* Appends to PREFIX what every path that matches begins with, as far as that can be told from the pattern. */
+void glob_prefix (const struct glob *glob, struct buffer *prefix);
 
 #endif

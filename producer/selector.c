@@ -259,6 +259,8 @@ see_file (struct selector *selector, const struct storage_entry *entry, struct p
     .size = entry->size,
     .path = entry->path,
     .path_size = entry->path_size,
+    .source = entry->source,
+    .version = entry->version,
   };
   return selector->sink->atom (selector->sink->context, &atom, entry->size, err);
 }
@@ -346,16 +348,32 @@ lay_out (struct selector *selector, const struct job *job, struct error *err)
   return 0;
 }
 
+/* What the volume's paths that matter begin with: the glob's own words, seen from the volume's root. The caller frees. */
+static char *
+prefix_of (const struct selector *selector)
+{
+  auto_buffer struct buffer glob = { 0 };
+  glob_prefix (selector->selection->glob, &glob);
+  const char *text = glob.size == 0 ? "" : glob.data;
+  if (selector->inner[0] != '\0')
+    return text[0] == '\0' ? xstrdup (selector->inner) : path_join (selector->inner, text);
+  bool beyond = glob.size >= selector->root_size
+                && memcmp (text, selector->place.data, selector->root_size) == 0;
+  return xstrdup (selector->root_size == 0 || beyond ? text + selector->root_size : "");
+}
+
 static int
 select_all (struct selector *selector, const struct job *job, struct storage *storage,
             struct error *err)
 {
   if (lay_out (selector, job, err) != 0)
     return -1;
+  auto_free char *prefix = prefix_of (selector);
   const struct storage_visitor visitor = {
     .context = selector,
     .want_sizes = selector->sizes,
     .symlinks = job->symlinks,
+    .prefix = prefix,
     .enter = on_enter,
     .entry = on_entry,
     .wanted = on_wanted,

@@ -25,11 +25,18 @@ void
 atom_append (struct buffer *list, const struct atom *atom)
 {
   size_t source_size = atom->source == NULL ? 0 : strlen (atom->source);
-  char *start = buffer_reserve (list, (size_t) 5 * VARINT_MAX + 1 + atom->path_size + source_size);
+  size_t version_size = atom->version == NULL ? 0 : strlen (atom->version);
+  char *start = buffer_reserve (list, (size_t) 7 * VARINT_MAX + 1 + atom->path_size + source_size
+                                          + version_size);
   char *at = varint_put (start, atom->volume);
   *at++ = atom->folder ? 1 : 0;
   at = varint_put (at, atom->size);
   at = put_bytes (at, atom->path, atom->path_size);
+  if (atom->version != NULL)
+    {
+      at = varint_put (at, 2);
+      at = put_bytes (at, atom->version, version_size);
+    }
   at = varint_put (at, atom->source == NULL ? 0 : 1);
   if (atom->source != NULL)
     at = put_bytes (at, atom->source, source_size);
@@ -49,6 +56,7 @@ atom_cursor_release (struct atom_cursor *cursor)
 {
   buffer_release (&cursor->path);
   buffer_release (&cursor->source);
+  buffer_release (&cursor->version);
 }
 
 static bool
@@ -75,24 +83,44 @@ get_path (struct atom_cursor *cursor, struct buffer *path)
   return true;
 }
 
+/* The union of null, a source and a pin. */
+static bool
+get_source (struct atom_cursor *cursor, struct atom *atom)
+{
+  int64_t branch = 0;
+  atom->source = atom->version = NULL;
+  if (!get_long (cursor, &branch) || branch < 0 || branch > 2)
+    return false;
+  if (branch == 2)
+    {
+      if (!get_path (cursor, &cursor->version) || !get_long (cursor, &branch) || branch < 0
+          || branch > 1)
+        return false;
+      atom->version = cursor->version.data;
+    }
+  if (branch == 1)
+    {
+      if (!get_path (cursor, &cursor->source))
+        return false;
+      atom->source = cursor->source.data;
+    }
+  return true;
+}
+
 static bool
 get_atom (struct atom_cursor *cursor, struct atom *atom)
 {
   int64_t volume = 0;
-  int64_t branch = 0;
   if (!get_long (cursor, &volume) || volume < 0 || volume > INT_MAX || cursor->at == cursor->end
       || (unsigned char) *cursor->at > 1)
     return false;
   atom->volume = (uint32_t) volume;
   atom->folder = *cursor->at++ == 1;
   if (!get_long (cursor, &atom->size) || atom->size < -1 || !get_path (cursor, &cursor->path)
-      || !get_long (cursor, &branch) || branch < 0 || branch > 1)
-    return false;
-  if (branch == 1 && !get_path (cursor, &cursor->source))
+      || !get_source (cursor, atom))
     return false;
   atom->path = cursor->path.data;
   atom->path_size = cursor->path.size;
-  atom->source = branch == 1 ? cursor->source.data : NULL;
   return true;
 }
 

@@ -41,6 +41,7 @@ struct atom_cursor
   const char *end;
   struct buffer path; /* NUL-ended copies of the current atom's strings */
   struct buffer source;
+  struct buffer version;
 };
 
 struct atom_cursor atom_cursor_start (struct bytes list);

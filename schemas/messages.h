@@ -130,7 +130,8 @@ struct atom
   int64_t size;     /* bytes of a file where known, else -1 */
   const char *path; /* relative to the volume's root, NUL-ended, any bytes; "" is the root itself */
   size_t path_size;
-  const char *source; /* NULL: path below the volume's source; else an absolute path or URL */
+  const char *source;  /* NULL: path below the volume's source; else an absolute path or URL */
+  const char *version; /* what the file was when it was listed; NULL: its storage doesn't say */
 };
 
 enum shard_kind

@@ -10,7 +10,7 @@ set -euo pipefail
 packages_for () {
   case $1 in
     build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libssl-dev libseccomp-dev librdkafka-dev \
-                libmicrohttpd-dev ;;
+                libmicrohttpd-dev libexpat1-dev ;;
     run) echo crun runc umoci skopeo ;;
     image) echo mmdebstrap busybox-static ;;
     kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev openssl util-linux ;;

@@ -4,7 +4,7 @@
  *     struct http_call   one request, its answer and what becomes of it; lives from http_start to its `done`
  *
  * What is tried again, with growing pauses (Retry-After is obeyed): timeouts, resets, a body that is cut off, 408, 429, 5xx but 501, and what `again` says.
- * Redirects are followed for GET and HEAD, at most ten, to http and https only, and no header of ours goes to another host.
+ * Redirects are followed for GET and HEAD, at most ten, from https to https only, and no header of ours but what is wanted (Range, If-Match …) goes to another host.
  * Answers are believed in nothing: headers, redirects and bodies are bounded. No message holds a query string, user information or a header of a request.
  */
 #ifndef SHOAL_COMMON_HTTP_HTTP_H
@@ -26,7 +26,7 @@ struct http_options
   int connections;             /* calls under way at once, further ones wait; 0: 32 */
   int64_t connect_ms;          /* 0: 10 s */
   int64_t stall_ms;            /* nothing came or went for so long; 0: 30 s */
-  int tries;                   /* the first included; 0: 6 */
+  int tries;                   /* the first included; 0: 8 */
   const char *ca_file;         /* PEM; NULL: the system's, or SHOAL_CA_FILE */
   volatile sig_atomic_t *stop; /* non-zero: all calls end with ERROR_TRANSIENT; NULL */
 };
@@ -54,7 +54,8 @@ struct http_call
   int64_t body_offset;
   int64_t body_size;
   int64_t limit; /* bytes of answer that `data` is ready for, more is an error; -1: any */
-  void *context; /* the caller's */
+  void *context; /* of `data`, `restart` and `done` */
+  void *server;  /* of `prepare` and `again`: who is asked */
 
   /* Before each try (may be NULL): adds headers that are of now, a signature, into HEADERS (a copy of the above), and may change `url`. */
   int (*prepare) (struct http_call *call, struct strlist *headers, struct error *err);

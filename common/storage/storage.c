@@ -27,8 +27,10 @@ storage_open (const char *source, struct error *err)
     return storage_open_local (source, err);
   if (length == 4 && strncmp (source, "file", 4) == 0)
     return storage_open_local (source + strlen ("file://"), err);
+  if (length == 2 && strncmp (source, "s3", 2) == 0)
+    return storage_open_s3 (source, err);
   (void) error_set (err, ERROR_USER,
-                    "%s: no storage is known for '%.*s:' (a folder or file://… is)", source,
+                    "%s: no storage is known for '%.*s:' (a folder, file://… or s3://… is)", source,
                     (int) length, source);
   return NULL;
 }

@@ -48,7 +48,8 @@ struct storage_entry
   /* What the file was when it was listed, in its storage's own words (an ETag, a checksum, a CID); a fetch holds the file against
    * it. NULL: this storage doesn't say, or it is a folder. */
   const char *version;
-  const char *source; /* URL of a file that isn't at PATH below the root; NULL: it is */
+  /* Where a file is that isn't at PATH below the root, in its storage's own words (a URL, a key, a CID); NULL: it is there. */
+  const char *source;
 };
 
 struct storage_visitor
@@ -57,6 +58,9 @@ struct storage_visitor
   bool want_sizes; /* costs a stat per file on a file system: only when bytes matter */
   enum symlinks
       symlinks; /* which links are files; one to a folder is left out, wherever that lies */
+
+  /* What the paths of all entries that matter begin with, "2019/a"; a storage that can leaves others out. NULL: nothing. */
+  const char *prefix;
 
   /* Whether the folder PATH ("" the root) is worth listing; one for which this is false isn't
    * opened. Asked once for each folder, before what is in it and after its entry. */
@@ -90,6 +94,8 @@ struct storage_totals
   int64_t files;
   int64_t bytes;  /* over the network, what was tried again included */
   int64_t cached; /* files that weren't fetched because they were here already */
+  int64_t requests;
+  int64_t retries; /* of those, the ones beyond the first for the same thing */
 };
 
 /* Many files at once, asked for one after the other so that no list of them is ever in memory. */

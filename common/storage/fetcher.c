@@ -1,0 +1,352 @@
+#include "common/storage/fetcher.h"
+
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/storage/cache.h"
+#include "common/storage/fetched_file.h"
+#include "common/sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum
+{
+  CONNECTIONS = 32,
+  CONNECTIONS_MAX = 1024,
+  PART_SIZE = 16 << 20,
+  NAME_MAX_BYTES = 255,
+  PATH_MAX_BYTES = 4095,
+  TURN_MS = 1000,
+};
+
+struct fetch
+{
+  const struct fetch_source *source;
+  const struct storage_batch *batch;
+  struct http *http;
+  struct cache *cache;          /* NULL: none */
+  size_t at_once;               /* requests that are started and not done, at most */
+  bool exhausted;               /* `next` has given its last item */
+  struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
+  struct part *parts;           /* all that are asked for */
+};
+
+/* One request for bytes FROM up to END of a file. */
+struct part
+{
+  struct http_call call;
+  struct fetch *fetch;
+  struct part *next, **here;
+  struct fetched_file *file;
+  int64_t from;
+  int64_t end;  /* -1: to the file's end, wherever that is */
+  int64_t at;   /* where the next byte goes */
+  bool ranged;  /* the request has a Range */
+  bool checked; /* this answer's headers are the right ones */
+};
+
+int
+fetcher_check_path (const char *path, struct error *err)
+{
+  size_t length = strlen (path);
+  if (length == 0 || length > PATH_MAX_BYTES)
+    return error_set (err, ERROR_USER, "%s: a name of %zu bytes can't be a file's path", path,
+                      length);
+  for (const char *at = path;; at++)
+    {
+      size_t size = strcspn (at, "/");
+      if (size == 0 || (size == 1 && at[0] == '.') || (size == 2 && memcmp (at, "..", 2) == 0)
+          || size > NAME_MAX_BYTES)
+        return error_set (err, ERROR_USER, "%s: %s, so it can't be a file's path", path,
+                          size == 0               ? "it has an empty component"
+                          : size > NAME_MAX_BYTES ? "it has a component of more than 255 bytes"
+                                                  : "it has a component \".\" or \"..\"");
+      at += size;
+      if (*at == '\0')
+        return 0;
+    }
+}
+
+static void
+count (int64_t *counter, int64_t more)
+{
+  __atomic_fetch_add (counter, more, __ATOMIC_RELAXED);
+}
+
+/* ---- parts ------------------------------------------------------------------------------ */
+
+static void
+free_part (struct part *part)
+{
+  *part->here = part->next;
+  if (part->next != NULL)
+    part->next->here = part->here;
+  fetched_file_unref (part->file);
+  http_call_release (&part->call);
+  free (part);
+}
+
+static void
+ask_for_range (struct part *part)
+{
+  if (part->ranged)
+    free (part->call.headers.items[--part->call.headers.count]);
+  part->ranged = true;
+  if (part->end < 0)
+    strlist_addf (&part->call.headers, "Range: bytes=%lld-", (long long) part->at);
+  else
+    strlist_addf (&part->call.headers, "Range: bytes=%lld-%lld", (long long) part->at,
+                  (long long) part->end - 1);
+}
+
+/* An answer begins: is it what was asked for? */
+static int
+check_answer (struct part *part, struct error *err)
+{
+  const struct fetch_source *source = part->fetch->source;
+  struct fetched_file *file = part->file;
+  const struct http_call *call = &part->call;
+  if (part->ranged)
+    {
+      const char *range = http_header (call, "content-range");
+      long long start = -1;
+      if (call->status != 206 || range == NULL || sscanf (range, "bytes %lld-", &start) != 1
+          || start != part->at)
+        return error_set (err, ERROR_TRANSIENT, "a part was asked for and something else came");
+      if (file->item.size >= 0 && call->whole >= 0 && call->whole != file->item.size)
+        return fetched_file_changed (file, call->whole, err);
+    }
+  else if (file->item.size >= 0 && call->length >= 0 && call->length != file->item.size)
+    return fetched_file_changed (file, call->length, err);
+  part->checked = true;
+  if (source->check == NULL)
+    return 0;
+  return source->check (source->context, &file->item, call, &file->sum, err);
+}
+
+static int
+receive (struct http_call *call, const char *data, size_t size, struct error *err)
+{
+  struct part *part = call->context;
+  if (!part->checked && check_answer (part, err) != 0)
+    return -1;
+  if (part->end >= 0 && (int64_t) size > part->end - part->at)
+    return error_set (err, ERROR_USER, "more bytes came than were listed");
+  if (fetched_file_write (part->file, data, size, part->at, err) != 0)
+    return -1;
+  part->at += (int64_t) size;
+  count (&part->fetch->batch->totals->bytes, (int64_t) size);
+  return 0;
+}
+
+/* A part that broke off: the rest of it where the server gives parts, else all again. */
+static int
+receive_again (struct http_call *call, struct error *err)
+{
+  struct part *part = call->context;
+  (void) err;
+  part->checked = false;
+  if (part->fetch->source->ranges && (part->end < 0 || part->at < part->end))
+    ask_for_range (part);
+  else
+    part->at = part->from;
+  return 0;
+}
+
+static int
+explain (struct part *part, struct error *err)
+{
+  const struct fetch_source *source = part->fetch->source;
+  const struct http_call *call = &part->call;
+  switch (call->status)
+    {
+    case 404:
+    case 410:
+      return error_set (err, ERROR_USER, "isn't there any more (HTTP %d)", call->status);
+    case 412:
+    case 416:
+      return error_set (err, ERROR_USER, "has changed since it was listed (HTTP %d)", call->status);
+    default:
+      if (source->explain != NULL && call->status >= 300)
+        source->explain (source->context, call, err);
+      return -1;
+    }
+}
+
+static int
+finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  if (fetched_file_finish (file, err) != 0)
+    return -1;
+  if (fetch->cache != NULL && file->item.version != NULL)
+    cache_keep (fetch->cache, fetch->source->name, &file->item, fetch->batch->folder_fd);
+  count (&fetch->batch->totals->files, 1);
+  return 0;
+}
+
+static int
+end_part (struct http_call *call, struct error *err)
+{
+  struct part *part = call->context;
+  struct fetch *fetch = part->fetch;
+  struct fetched_file *file = part->file;
+  struct storage_totals *totals = fetch->batch->totals;
+  count (&totals->requests, call->tried);
+  count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
+  int result = error_is_set (err) ? explain (part, err) : 0;
+  if (result == 0 && !part->checked)
+    result = check_answer (part, err); /* of an empty file */
+  if (result == 0 && part->end >= 0 && part->at != part->end)
+    result = fetched_file_changed (file, part->at, err);
+  if (result == 0)
+    {
+      if (part->end < 0)
+        file->item.size = part->at;
+      if (--file->parts == 0 && fetch->cutting != file)
+        result = finish_file (fetch, file, err);
+    }
+  if (result != 0)
+    (void) error_wrap (err, "%s", file->item.path);
+  free_part (part);
+  return result;
+}
+
+static int
+start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_t end, bool ranged,
+            struct error *err)
+{
+  struct part *part = xcalloc (1, sizeof *part);
+  http_call_init (&part->call, NULL);
+  part->fetch = fetch;
+  part->next = fetch->parts;
+  part->here = &fetch->parts;
+  if (part->next != NULL)
+    part->next->here = &part->next;
+  fetch->parts = part;
+  part->file = fetched_file_ref (file);
+  part->from = part->at = from;
+  part->end = end;
+  const struct fetch_source *source = fetch->source;
+  if (source->request (source->context, &file->item, &part->call, err) != 0)
+    return error_wrap (err, "%s", file->item.path);
+  part->call.context = part;
+  part->call.data = receive;
+  part->call.restart = receive_again;
+  part->call.done = end_part;
+  if (ranged)
+    ask_for_range (part);
+  file->parts++;
+  http_start (fetch->http, &part->call);
+  return 0;
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+/* The next part of the file that is being cut. */
+static int
+cut (struct fetch *fetch, struct error *err)
+{
+  struct fetched_file *file = fetch->cutting;
+  int64_t from = file->cut;
+  int64_t end =
+      file->item.size - from < 2 * (int64_t) PART_SIZE ? file->item.size : from + PART_SIZE;
+  file->cut = end;
+  int result = start_part (fetch, file, from, end, true, err);
+  if (end == file->item.size)
+    {
+      fetch->cutting = NULL;
+      fetched_file_unref (file);
+    }
+  return result;
+}
+
+static int
+start_file (struct fetch *fetch, const struct storage_item *item, struct error *err)
+{
+  if (fetcher_check_path (item->path, err) != 0)
+    return -1;
+  if (fetch->cache != NULL && item->version != NULL)
+    {
+      int hit = cache_take (fetch->cache, fetch->source->name, item, fetch->batch->folder_fd, err);
+      if (hit < 0)
+        return error_wrap (err, "%s", item->path);
+      if (hit > 0)
+        {
+          count (&fetch->batch->totals->cached, 1);
+          return 0;
+        }
+    }
+  auto_fetched_file struct fetched_file *file =
+      fetched_file_new (fetch->batch->folder_fd, item, err);
+  if (file == NULL)
+    return error_wrap (err, "%s", item->path);
+  if (fetch->source->ranges && item->size >= 2 * (int64_t) PART_SIZE)
+    {
+      fetch->cutting = take (&file);
+      return 0;
+    }
+  return start_part (fetch, file, 0, item->size, false, err);
+}
+
+/* Asks for more as long as there is room. */
+static int
+start_more (struct fetch *fetch, struct error *err)
+{
+  while (http_pending (fetch->http) < fetch->at_once)
+    {
+      if (fetch->cutting != NULL)
+        {
+          if (cut (fetch, err) != 0)
+            return -1;
+          continue;
+        }
+      if (fetch->exhausted)
+        return 0;
+      struct storage_item item = { 0 };
+      int more = fetch->batch->next (fetch->batch->context, &item, err);
+      if (more < 0 || (more > 0 && start_file (fetch, &item, err) != 0))
+        return -1;
+      fetch->exhausted = more == 0;
+    }
+  return 0;
+}
+
+static size_t
+connections (void)
+{
+  const char *text = getenv ("SHOAL_FETCH_CONNECTIONS");
+  int wanted = text == NULL ? 0 : atoi (text);
+  return wanted <= 0 ? CONNECTIONS : wanted > CONNECTIONS_MAX ? CONNECTIONS_MAX : (size_t) wanted;
+}
+
+int
+fetcher_run (const struct fetch_source *source, const struct storage_batch *batch,
+             struct error *err)
+{
+  struct storage_totals own = { 0 };
+  struct storage_batch counted = *batch;
+  if (counted.totals == NULL)
+    counted.totals = &own;
+  struct fetch fetch = { .source = source, .batch = &counted };
+  size_t wanted = connections ();
+  const struct http_options options = { .connections = (int) wanted, .stop = batch->stop };
+  fetch.http = http_new (&options);
+  fetch.at_once = wanted + wanted / 2;
+  if (source->name != NULL)
+    fetch.cache = cache_open ();
+  int result = 0;
+  do
+    {
+      result = start_more (&fetch, err);
+      if (result == 0 && http_pending (fetch.http) > 0)
+        result = http_turn (fetch.http, TURN_MS, err);
+    }
+  while (result == 0
+         && (!fetch.exhausted || fetch.cutting != NULL || http_pending (fetch.http) > 0));
+  http_free (fetch.http);
+  while (fetch.parts != NULL)
+    free_part (fetch.parts);
+  fetched_file_unref (fetch.cutting);
+  cache_close (fetch.cache);
+  return result;
+}

@@ -1,0 +1,270 @@
+/* A bucket's listing as a tree in one fixed order.
+ *
+ * Keys come sorted bytewise, which is the order that storage.h wants: "a.txt" is before "a/b". Folders are what keys have in common; they are
+ * noticed when the first key in them comes. While a page is looked at the next one is on its way. A folder that isn't entered is jumped over
+ * when it goes on behind the page.
+ */
+#include "common/storage/s3/page.h"
+
+#include "common/memory.h"
+#include "common/storage/fetcher.h"
+
+#include <string.h>
+
+enum
+{
+  TURN_MS = 1000,
+};
+
+/* Sorts behind every key that continues with valid UTF-8: the last code point. */
+#define BEHIND_ALL "\xf4\x8f\xbf\xbf"
+
+struct walk
+{
+  struct s3 *s3;
+  const struct storage_visitor *visitor;
+  struct http *http;
+  struct http_call call; /* of the next page, while ASKED */
+  bool asked;
+  char *prefix;          /* that all keys wanted have in common, the root's included */
+  size_t root;           /* bytes of the root's prefix */
+  struct buffer folder;  /* the folder that the last key was in, "" or "a/b/" */
+  struct buffer skipped; /* the folder that isn't entered, "a/b/"; "" none */
+  struct buffer last;    /* the last key, to see that they come in order */
+};
+
+/* ---- a page that is on its way ---------------------------------------------------------- */
+
+struct arrival
+{
+  bool here;
+  struct error err;
+};
+
+static int
+arrive (struct http_call *call, struct error *err)
+{
+  struct arrival *arrival = call->context;
+  arrival->here = true;
+  arrival->err = *err;
+  return 0;
+}
+
+static void
+ask (struct walk *walk, struct arrival *arrival, const char *start, const char *token)
+{
+  if (walk->asked)
+    http_call_release (&walk->call);
+  s3_page_request (walk->s3, &walk->call, walk->prefix, start, token);
+  walk->call.context = arrival;
+  walk->call.done = arrive;
+  *arrival = (struct arrival){ 0 };
+  http_start (walk->http, &walk->call);
+  walk->asked = true;
+}
+
+static int
+wait_for_page (struct walk *walk, struct arrival *arrival, struct s3_page *page, struct error *err)
+{
+  while (!arrival->here)
+    if (http_turn (walk->http, TURN_MS, err) != 0)
+      return -1;
+  walk->asked = false;
+  int result = error_is_set (&arrival->err) ? -1 : 0;
+  if (result != 0)
+    {
+      *err = arrival->err;
+      if (walk->call.status >= 300)
+        s3_explain (walk->s3, &walk->call, err);
+      else if (walk->call.status == 0)
+        {
+          auto_free char *shown = http_url_shown (walk->call.url);
+          (void) error_wrap (err, "%s", shown);
+        }
+    }
+  else
+    result = s3_page_read (page, &walk->call, err);
+  http_call_release (&walk->call);
+  *arrival = (struct arrival){ 0 };
+  return result;
+}
+
+/* ---- keys ------------------------------------------------------------------------------- */
+
+static bool
+is_beneath (const struct buffer *folder, const char *path)
+{
+  return folder->size > 0 && strncmp (path, folder->data, folder->size) == 0;
+}
+
+/* Tells of the folders that PATH's file is in and the last one's wasn't. 1: one of them isn't entered; else as `entry`. */
+static int
+enter_folders (struct walk *walk, const char *path, size_t folder_size, struct error *err)
+{
+  const struct storage_visitor *visitor = walk->visitor;
+  size_t same = 0; /* what both have in common, up to and with a "/" */
+  for (size_t i = 0; i < walk->folder.size && i < folder_size; i++)
+    {
+      if (path[i] != walk->folder.data[i])
+        break;
+      if (path[i] == '/')
+        same = i + 1;
+    }
+  walk->folder.size = same;
+  if (walk->folder.data != NULL)
+    walk->folder.data[same] = '\0';
+  while (walk->folder.size < folder_size)
+    {
+      const char *slash = strchr (path + walk->folder.size, '/');
+      size_t size = (size_t) (slash - path);
+      auto_free char *name = xstrndup (path, size);
+      const struct storage_entry entry = {
+        .path = name, .path_size = size, .folder = true, .size = -1
+      };
+      int result = visitor->entry (visitor->context, &entry, err);
+      if (result != 0)
+        return result < 0 ? -1 : result + 1;
+      buffer_append (&walk->folder, path + walk->folder.size, size + 1 - walk->folder.size);
+      if (!visitor->enter (visitor->context, name, size))
+        {
+          buffer_clear (&walk->skipped);
+          buffer_append (&walk->skipped, walk->folder.data, walk->folder.size);
+          return 1;
+        }
+    }
+  return 0;
+}
+
+static bool
+is_wanted (const struct walk *walk, const char *path)
+{
+  const struct storage_visitor *visitor = walk->visitor;
+  return visitor->wanted == NULL || visitor->wanted (visitor->context, path, strlen (path));
+}
+
+/* One object. 0, or -1; what the visitor returns comes back one higher, 1 is never returned. */
+static int
+visit (struct walk *walk, const struct s3_object *object, struct error *err)
+{
+  const struct storage_visitor *visitor = walk->visitor;
+  const char *path = object->key + walk->root;
+  if (is_beneath (&walk->skipped, path) || *path == '\0')
+    return 0;
+  size_t length = strlen (path);
+  bool marker = path[length - 1] == '/' && object->size == 0; /* how consoles make a folder */
+  auto_free char *checked = xstrndup (path, marker ? length - 1 : length);
+  struct error why = ERROR_INIT;
+  if (fetcher_check_path (checked, &why) != 0)
+    {
+      if (!is_wanted (walk, path))
+        return 0;
+      *err = why;
+      return -1;
+    }
+  const char *slash = strrchr (path, '/');
+  int entered = enter_folders (walk, path, slash == NULL ? 0 : (size_t) (slash + 1 - path), err);
+  if (entered != 0 || marker)
+    return entered == 1 ? 0 : entered;
+  const struct storage_entry entry = {
+    .path = path, .path_size = length, .size = object->size, .version = object->etag
+  };
+  int result = visitor->entry (visitor->context, &entry, err);
+  return result <= 0 ? result : result + 1;
+}
+
+/* All of a page. As visit. */
+static int
+visit_page (struct walk *walk, const struct s3_page *page, struct error *err)
+{
+  size_t prefix = strlen (walk->prefix);
+  for (size_t i = 0; i < page->count; i++)
+    {
+      const struct s3_object *object = &page->objects[i];
+      if (strncmp (object->key, walk->prefix, prefix) != 0)
+        return error_set (err, ERROR_TRANSIENT,
+                          "a listing with a key that wasn't asked for: %.200s", object->key);
+      if (walk->last.size > 0 && strcmp (walk->last.data, object->key) >= 0)
+        return error_set (err, ERROR_TRANSIENT,
+                          "a listing that isn't in order: %.200s behind %.200s (directory buckets "
+                          "can't be listed)",
+                          object->key, walk->last.data);
+      buffer_clear (&walk->last);
+      buffer_puts (&walk->last, object->key);
+      int result = visit (walk, object, err);
+      if (result != 0)
+        return result;
+    }
+  return 0;
+}
+
+static bool
+ends_inside_skipped (const struct walk *walk, const struct s3_page *page)
+{
+  return page->count > 0
+         && is_beneath (&walk->skipped, page->objects[page->count - 1].key + walk->root);
+}
+
+/* Asks for what is behind the folder that isn't entered. The page that may be on its way isn't wanted any more. */
+static int
+jump (struct walk *walk, struct arrival *arrival, struct error *err)
+{
+  while (walk->asked && !arrival->here)
+    if (http_turn (walk->http, TURN_MS, err) != 0)
+      return -1;
+  auto_free char *start =
+      xasprintf ("%.*s%s" BEHIND_ALL, (int) walk->root, walk->prefix, walk->skipped.data);
+  ask (walk, arrival, start, NULL);
+  return 0;
+}
+
+static int
+walk_pages (struct walk *walk, struct error *err)
+{
+  auto_s3_page struct s3_page page = { 0 };
+  struct arrival arrival = { 0 };
+  ask (walk, &arrival, NULL, NULL);
+  for (;;)
+    {
+      if (wait_for_page (walk, &arrival, &page, err) != 0)
+        return -1;
+      if (page.token != NULL && !ends_inside_skipped (walk, &page))
+        {
+          ask (walk, &arrival, NULL, page.token); /* it is made while this one is looked at */
+          if (http_turn (walk->http, 0, err) != 0)
+            return -1;
+        }
+      int result = visit_page (walk, &page, err);
+      if (result != 0 || page.token == NULL)
+        return result;
+      if (ends_inside_skipped (walk, &page) && jump (walk, &arrival, err) != 0)
+        return -1;
+    }
+}
+
+int
+s3_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
+{
+  struct s3 *s3 = (struct s3 *) storage;
+  struct error own = ERROR_INIT;
+  if (err == NULL)
+    err = &own;
+  if (!visitor->enter (visitor->context, "", 0))
+    return 0;
+  const struct http_options options = { .connections = 1 };
+  struct walk walk = { .s3 = s3,
+                       .visitor = visitor,
+                       .http = http_new (&options),
+                       .root = strlen (s3->prefix),
+                       .prefix = s3_key (s3, visitor->prefix == NULL ? "" : visitor->prefix) };
+  int result = walk_pages (&walk, err);
+  http_free (walk.http);
+  if (walk.asked)
+    http_call_release (&walk.call);
+  free (walk.prefix);
+  buffer_release (&walk.folder);
+  buffer_release (&walk.skipped);
+  buffer_release (&walk.last);
+  if (result < 0)
+    return error_wrap (err, "%s", s3->shown);
+  return result == 0 ? 0 : result - 1;
+}
