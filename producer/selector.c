@@ -357,9 +357,11 @@ prefix_of (const struct selector *selector)
   const char *text = glob.size == 0 ? "" : glob.data;
   if (selector->inner[0] != '\0')
     return text[0] == '\0' ? xstrdup (selector->inner) : path_join (selector->inner, text);
-  bool beyond = glob.size >= selector->root_size
-                && memcmp (text, selector->place.data, selector->root_size) == 0;
-  return xstrdup (selector->root_size == 0 || beyond ? text + selector->root_size : "");
+  size_t root = selector->root_size;
+  if (root == 0)
+    return xstrdup (text);
+  bool beyond = glob.size >= root && memcmp (text, selector->place.data, root) == 0;
+  return xstrdup (beyond ? text + root : "");
 }
 
 static int

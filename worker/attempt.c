@@ -28,6 +28,8 @@ struct run
   struct workplace workplace;
   struct capture captures[2]; /* stdout, stderr */
   struct mounts mounts;
+  enum attempt_order order; /* that came while inputs were fetched */
+  struct storage_totals totals;
 };
 
 /* ---- outcomes --------------------------------------------------------------------------- */
@@ -167,6 +169,16 @@ open_workplace (struct run *run, struct error *err)
   return make_outputs (run, err);
 }
 
+static bool
+is_stopped (void *context)
+{
+  struct run *run = context;
+  const struct attempt_control *control = &run->attempt->control;
+  if (control->fd >= 0 && run->order == ATTEMPT_GO_ON)
+    run->order = control->read (control->context);
+  return run->order != ATTEMPT_GO_ON;
+}
+
 static int
 make_mounts (struct run *run, struct error *err)
 {
@@ -174,7 +186,10 @@ make_mounts (struct run *run, struct error *err)
   const struct stage stage = { .job = attempt->job,
                                .shard = attempt->shard,
                                .result_fd = run->workplace.result_fd,
-                               .scratch = run->workplace.scratch };
+                               .scratch = run->workplace.scratch,
+                               .totals = &run->totals,
+                               .stopped = is_stopped,
+                               .context = run };
   if (stage_in (&stage, &run->mounts, &run->report->bytes_in, err) != 0)
     return -1;
   return mounts_arrange (&run->mounts, err);
@@ -303,10 +318,13 @@ attempt_run (const struct attempt *attempt, struct attempt_report *report)
   bool kept = false;
   if (open_workplace (&run, &err) != 0)
     set_failure (report, &err);
-  else if (make_mounts (&run, &err) != 0)
+  else if (make_mounts (&run, &err) != 0 || run.order != ATTEMPT_GO_ON)
     {
-      set_failure (report, &err);
-      kept = keep (&run, &err) == 0;
+      if (run.order != ATTEMPT_GO_ON)
+        set_outcome (report, OUTCOME_CANCELLED, "cancelled");
+      else
+        set_failure (report, &err);
+      kept = run.order != ATTEMPT_KILL && keep (&run, &err) == 0;
     }
   else if (run_container (&run, &err) == 0)
     kept = keep (&run, &err) == 0;

@@ -3,56 +3,15 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
-#include "common/storage/storage.h"
 #include "schemas/codec.h"
 #include "worker/atoms.h"
-#include "worker/place.h"
+#include "worker/stage_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum
-{
-  COPY_THREADS = 4,
-  COPY_RUN = 32, /* neighbouring atoms that one thread copies: they mostly share a folder */
-};
-
-enum method
-{
-  METHOD_LINK,
-  METHOD_CLONE,
-  METHOD_BIND,
-  METHOD_COPY, /* not at once: all of them afterwards, in parallel */
-};
-
-/* One volume of the shard. */
-struct source
-{
-  const char *path; /* in the container */
-  struct storage *storage;
-  const char *local; /* the storage's folder here, NULL: remote */
-  char *folder;      /* its staging folder, NULL until it is needed */
-  bool root_bound;   /* the volume itself is the atom */
-  struct place place;
-  enum method method;
-  int64_t copy_from; /* number of the first atom that is left for copying */
-};
-
-struct staging
-{
-  const struct stage *stage;
-  struct mounts *mounts;
-  struct bytes atoms;
-  struct source *sources; /* one per volume, then one for /shards */
-  size_t source_count;
-  struct buffer paths; /* what becomes the atoms file */
-  int64_t bytes;
-};
 
 /* ---- volumes ---------------------------------------------------------------------------- */
 
@@ -84,16 +43,17 @@ open_source (struct source *source, const struct volume *volume, const struct jo
   if (source->storage == NULL)
     return error_wrap (err, "volume %s", volume->path);
   source->local = storage_local_path (source->storage);
-  source->method = source->local == NULL ? METHOD_COPY : first[job->stage];
+  source->method = source->local == NULL ? METHOD_FETCH : first[job->stage];
   return 0;
 }
 
 static int
-mount_whole (struct staging *staging, const struct source *source, struct error *err)
+mount_whole (struct staging *staging, struct source *source, struct error *err)
 {
   if (source->local == NULL)
-    return error_set (err, ERROR_USER, "volume %s: only a local folder can be given whole",
-                      source->path);
+    return stage_need_folder (staging, source, err) != 0
+               ? -1
+               : stage_list_folder (staging, source, "", err);
   mounts_add (staging->mounts, xstrdup (source->local), xstrdup (source->path), false, false);
   return 0;
 }
@@ -127,15 +87,15 @@ release (struct staging *staging)
       auto_fd_ (&source->place.target_fd);
       place_release (&source->place);
       storage_close (source->storage);
+      buffer_release (&source->listed);
       free (source->folder);
     }
   free (staging->sources);
   buffer_release (&staging->paths);
 }
 
-/* Makes SOURCE's staging folder and has it mounted, once. Trouble in the scratch folder is the machine's. */
-static int
-need_folder (struct staging *staging, struct source *source, struct error *err)
+int
+stage_need_folder (struct staging *staging, struct source *source, struct error *err)
 {
   if (source->folder != NULL)
     return 0;
@@ -209,7 +169,7 @@ static int
 stage_file (struct staging *staging, struct source *source, const struct atom *atom, int64_t number,
             struct error *err)
 {
-  if (need_folder (staging, source, err) != 0)
+  if (stage_need_folder (staging, source, err) != 0)
     return -1;
   const struct stage *stage = staging->stage;
   for (;;)
@@ -240,6 +200,9 @@ stage_file (struct staging *staging, struct source *source, const struct atom *a
         case METHOD_COPY:
           if (source->copy_from < 0)
             source->copy_from = number;
+          return 0;
+        case METHOD_FETCH:
+          source->fetching = true;
           return 0;
         }
     }
@@ -278,10 +241,10 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
   const struct stage *stage = staging->stage;
   bool root = atom->path[0] == '\0';
   if (source->local == NULL)
-    return error_set (err, ERROR_USER,
-                      "%s/%s: a folder that isn't on this machine can't be an atom", source->path,
-                      atom->path);
-  if (!root && need_folder (staging, source, err) != 0)
+    return stage_need_folder (staging, source, err) != 0
+               ? -1
+               : stage_list_folder (staging, source, atom->path, err);
+  if (!root && stage_need_folder (staging, source, err) != 0)
     return -1;
   if (!root && !binds_folders (stage))
     return place_whole (&source->place, atom->path, stage->job->stage, &staging->bytes, err);
@@ -303,7 +266,7 @@ static int
 stage_outputs (struct staging *staging, const struct atom *atom, struct error *err)
 {
   struct source *shards = &staging->sources[staging->source_count - 1];
-  if (need_folder (staging, shards, err) != 0)
+  if (stage_need_folder (staging, shards, err) != 0)
     return -1;
   if (atom->source[0] != '/' || atom->path[0] == '\0')
     return error_set (err, ERROR_USER, "%s: not a folder on this machine", atom->source);
@@ -328,98 +291,6 @@ stage_outputs (struct staging *staging, const struct atom *atom, struct error *e
   return place_whole (&place, "", staging->stage->job->stage, &staging->bytes, err);
 }
 
-/* ---- the copies ------------------------------------------------------------------------- */
-
-struct copier
-{
-  const struct staging *staging;
-  struct place *places; /* this thread's own, one per source */
-  unsigned int turn;    /* which of COPY_THREADS this is */
-  atomic_bool *failed;
-  int64_t bytes;
-  struct error err;
-};
-
-static bool
-is_left_to_copy (const struct staging *staging, const struct atom *atom, int64_t number)
-{
-  if (atom->folder || atom->source != NULL)
-    return false;
-  const struct source *source = &staging->sources[atom->volume];
-  return source->copy_from >= 0 && number >= source->copy_from;
-}
-
-static int
-copy_share (struct copier *copier)
-{
-  const struct staging *staging = copier->staging;
-  auto_atom_cursor struct atom_cursor cursor = atom_cursor_start (staging->atoms);
-  struct atom atom;
-  for (int64_t number = 0;; number++)
-    {
-      int got = atom_cursor_next (&cursor, &atom, &copier->err);
-      if (got <= 0)
-        return got;
-      if ((number / COPY_RUN) % COPY_THREADS != copier->turn
-          || !is_left_to_copy (staging, &atom, number))
-        continue;
-      if (atomic_load (copier->failed))
-        return 0;
-      struct place *place = &copier->places[atom.volume];
-      const struct place *shared = &staging->sources[atom.volume].place;
-      place->storage = shared->storage;
-      place->symlinks = shared->symlinks;
-      place->source_fd = shared->source_fd;
-      place->target_fd = shared->target_fd;
-      if (place_file (place, atom.path, PLACE_COPY, &copier->bytes, &copier->err) != 0)
-        return error_wrap (&copier->err, "%s", staging->sources[atom.volume].path);
-    }
-}
-
-static void *
-copier_main (void *context)
-{
-  struct copier *copier = context;
-  if (copy_share (copier) != 0)
-    atomic_store (copier->failed, true);
-  return NULL;
-}
-
-static int
-copy_all (struct staging *staging, struct error *err)
-{
-  struct copier copiers[COPY_THREADS] = { 0 };
-  pthread_t threads[COPY_THREADS];
-  bool started[COPY_THREADS] = { false };
-  atomic_bool failed = false;
-  for (unsigned int i = 0; i < COPY_THREADS; i++)
-    {
-      copiers[i] = (struct copier){ .staging = staging, .turn = i, .failed = &failed };
-      copiers[i].places = xcalloc (staging->source_count, sizeof *copiers[i].places);
-      for (size_t k = 0; k < staging->source_count; k++)
-        copiers[i].places[k] = (struct place) PLACE_INIT;
-      started[i] = pthread_create (&threads[i], NULL, copier_main, &copiers[i]) == 0;
-    }
-  for (unsigned int i = 0; i < COPY_THREADS; i++)
-    {
-      if (started[i])
-        (void) pthread_join (threads[i], NULL);
-      else
-        (void) copier_main (&copiers[i]); /* no more threads to be had: do its share here */
-      staging->bytes += copiers[i].bytes;
-      for (size_t k = 0; k < staging->source_count; k++)
-        place_release (&copiers[i].places[k]);
-      free (copiers[i].places);
-    }
-  for (unsigned int i = 0; i < COPY_THREADS; i++)
-    if (error_is_set (&copiers[i].err))
-      {
-        *err = copiers[i].err;
-        return -1;
-      }
-  return 0;
-}
-
 /* ---- all of it -------------------------------------------------------------------------- */
 
 static int
@@ -430,7 +301,7 @@ stage_atom (struct staging *staging, const struct atom *atom, int64_t number, st
     return -1;
   if (strlen (atom->path) != atom->path_size)
     return error_set (err, ERROR_USER, "%s: an atom's path holds a NUL", atom->path);
-  if (atom->source != NULL)
+  if (atom->volume == job->volume_count && atom->source != NULL)
     {
       auto_free char *path = path_join (STAGE_SHARDS_FOLDER, atom->path);
       buffer_append (&staging->paths, path, strlen (path) + 1);
@@ -466,7 +337,7 @@ stage_atoms (struct staging *staging, struct error *err)
     }
   for (size_t i = 0; i < staging->source_count; i++)
     if (staging->sources[i].copy_from >= 0)
-      return copy_all (staging, err);
+      return stage_copy (staging, err);
   return 0;
 }
 
@@ -479,7 +350,7 @@ stage_empty (struct staging *staging, struct error *err)
     {
       struct source *source = &staging->sources[i];
       if (source->storage != NULL && !is_whole (stage, &stage->job->volumes[i])
-          && !source->root_bound && need_folder (staging, source, err) != 0)
+          && !source->root_bound && stage_need_folder (staging, source, err) != 0)
         return -1;
     }
   return 0;
@@ -541,6 +412,8 @@ stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, s
       if (result == 0)
         result = add_atoms_file (&staging, reason);
     }
+  if (result == 0)
+    result = stage_fetch (&staging, reason);
   *bytes_in = stage->shard->bytes >= 0 ? stage->shard->bytes : staging.bytes;
   release (&staging);
   return result == 0 ? 0 : error_wrap (reason, "stage in");

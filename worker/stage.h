@@ -5,12 +5,13 @@
  *     SCRATCH/shoal/atoms   their container paths, each ended by a NUL; the folder is mounted at /.shoal
  *
  * Files are hard-linked. Where the file system doesn't allow that (`auto`): cloned, else mounted one by one up to
- * STAGE_BINDS_MAX atoms, else copied by a few threads. Folders are mounted whole, and linked or copied beyond that number.
+ * STAGE_BINDS_MAX atoms, else copied by a few threads. From servers they are fetched, many at once, as the plan pins them. Folders are mounted whole, and linked or copied beyond that number.
  */
 #ifndef SHOAL_WORKER_STAGE_H
 #define SHOAL_WORKER_STAGE_H
 
 #include "common/error.h"
+#include "common/storage/storage.h"
 #include "schemas/messages.h"
 #include "worker/mounts.h"
 
@@ -28,6 +29,9 @@ struct stage
   int result_fd; /* the result folder: it has the plan file */
   const char
       *scratch; /* absolute path of a folder of this run, on the volumes' file system at best */
+  struct storage_totals *totals;   /* of what comes from servers; NULL */
+  bool (*stopped) (void *context); /* asked now and then while files come from servers; NULL */
+  void *context;
 };
 
 /* Whether SHARD has a list of atoms at all; a job without a glob sees its volumes whole and nothing of sharding. */

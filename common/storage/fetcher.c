@@ -16,7 +16,7 @@ enum
   PART_SIZE = 16 << 20,
   NAME_MAX_BYTES = 255,
   PATH_MAX_BYTES = 4095,
-  TURN_MS = 1000,
+  TURN_MS = 250,
 };
 
 struct fetch
@@ -311,6 +311,12 @@ start_more (struct fetch *fetch, struct error *err)
   return 0;
 }
 
+static bool
+is_stopped (const struct storage_batch *batch)
+{
+  return batch->stopped != NULL && batch->stopped (batch->context);
+}
+
 static size_t
 connections (void)
 {
@@ -329,7 +335,7 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
     counted.totals = &own;
   struct fetch fetch = { .source = source, .batch = &counted };
   size_t wanted = connections ();
-  const struct http_options options = { .connections = (int) wanted, .stop = batch->stop };
+  const struct http_options options = { .connections = (int) wanted };
   fetch.http = http_new (&options);
   fetch.at_once = wanted + wanted / 2;
   if (source->name != NULL)
@@ -337,7 +343,8 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   int result = 0;
   do
     {
-      result = start_more (&fetch, err);
+      result = is_stopped (batch) ? error_set (err, ERROR_TRANSIENT, "stopped")
+                                  : start_more (&fetch, err);
       if (result == 0 && http_pending (fetch.http) > 0)
         result = http_turn (fetch.http, TURN_MS, err);
     }

@@ -20,7 +20,6 @@
 #include "common/error.h"
 #include "schemas/messages.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -104,9 +103,9 @@ struct storage_batch
   void *context;
   /* The next item, whose strings live until the next call: 1, 0 behind the last, or -1 with ERR. */
   int (*next) (void *context, struct storage_item *item, struct error *err);
-  int folder_fd;                 /* files are made, or read, beneath it at the items' paths */
-  volatile sig_atomic_t *stop;   /* non-zero: give up; NULL */
-  struct storage_totals *totals; /* grows meanwhile, may be read by other threads (atomically) */
+  bool (*stopped) (void *context); /* asked at least once a second: true: give up; NULL */
+  int folder_fd;                   /* files are made, or read, beneath it at the items' paths */
+  struct storage_totals *totals;   /* grows meanwhile, may be read by other threads (atomically) */
 };
 
 /* Brings the batch's files here: regular files, mode 0644, folders made on the way, none of them links. When it fails, for whatever

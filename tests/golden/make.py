@@ -60,6 +60,8 @@ ATOMS = [
     dict(volume=0, folder=False, size=12345, path=b"2019/a.jpg", source=None),
     dict(volume=1, folder=True, size=-1, path=b"", source=None),
     dict(volume=70000, folder=False, size=1 << 40, path=b"new\nline \xff\xfe", source=b"s3://b/k"),
+    dict(volume=0, folder=False, size=3, path=b"a", source=("shoal.Pin", dict(version=b'"d41d8c"', source=None))),
+    dict(volume=0, folder=False, size=-1, path=b"b", source=("shoal.Pin", dict(version=b"v", source=b"https://h/x"))),
 ]
 
 

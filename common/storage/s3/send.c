@@ -14,7 +14,7 @@
 enum
 {
   CONNECTIONS = 16,
-  TURN_MS = 1000,
+  TURN_MS = 250,
   PARTS_MAX = 10 * 1000, /* S3's limit */
   COMPLETES =
       5, /* tries of the request that ends an upload and was answered with 200 and an error */
@@ -364,12 +364,13 @@ s3_send (struct storage *storage, const struct storage_batch *batch, struct erro
   if (counted.totals == NULL)
     counted.totals = &own;
   struct sending sending = { .s3 = s3, .batch = &counted };
-  const struct http_options options = { .connections = CONNECTIONS, .stop = batch->stop };
+  const struct http_options options = { .connections = CONNECTIONS };
   sending.http = http_new (&options);
   int result = 0;
   do
     {
-      result = start_more (&sending, err);
+      bool stopped = batch->stopped != NULL && batch->stopped (batch->context);
+      result = stopped ? error_set (err, ERROR_TRANSIENT, "stopped") : start_more (&sending, err);
       if (result == 0 && http_pending (sending.http) > 0)
         result = http_turn (sending.http, TURN_MS, err);
     }

@@ -388,15 +388,18 @@ atoms_are_avro (void **state)
     { .volume = 0, .size = -1, .path = "a.jpg", .path_size = 5 },
     { .volume = 300, .folder = true, .size = 0, .path = "", .path_size = 0 },
     { .volume = 1, .size = INT64_MAX, .path = "new\nline\xff", .path_size = 9, .source = "/s p" },
+    { .volume = 2, .size = 7, .path = "b", .path_size = 1, .version = "\"an ETag\"" },
+    { .size = 1, .path = "c", .path_size = 1, .version = "v", .source = "https://h/c?d" },
   };
+  const size_t count = sizeof atoms / sizeof *atoms;
   auto_buffer struct buffer list = { 0 };
-  for (size_t i = 0; i < 3; i++)
+  for (size_t i = 0; i < count; i++)
     atom_append (&list, &atoms[i]);
 
   avro_reader_t reader = avro_reader_memory (list.data, (int64_t) list.size);
   char again[256];
   avro_writer_t writer = avro_writer_memory (again, sizeof again);
-  for (size_t i = 0; i < 3; i++)
+  for (size_t i = 0; i < count; i++)
     {
       struct record record = { 0 };
       assert_int_equal (avro_generic_value_new (iface, &record.value), 0);
@@ -414,7 +417,7 @@ atoms_are_avro (void **state)
 
   auto_atom_cursor struct atom_cursor cursor =
       atom_cursor_start ((struct bytes){ again, list.size });
-  for (size_t i = 0; i < 3; i++)
+  for (size_t i = 0; i < count; i++)
     {
       struct atom atom = { 0 };
       assert_int_equal (atom_cursor_next (&cursor, &atom, NULL), 1);
@@ -424,6 +427,9 @@ atoms_are_avro (void **state)
       assert_int_equal (atom.path_size, atoms[i].path_size);
       assert_memory_equal (atom.path, atoms[i].path, atom.path_size);
       assert_int_equal (atom.source != NULL, atoms[i].source != NULL);
+      assert_int_equal (atom.version != NULL, atoms[i].version != NULL);
+      if (atom.version != NULL)
+        assert_string_equal (atom.version, atoms[i].version);
     }
   struct atom atom = { 0 };
   assert_int_equal (atom_cursor_next (&cursor, &atom, NULL), 0);

@@ -628,7 +628,7 @@ test_reduce_sees_the_shards_outputs (void **state)
     {
       auto_free char *source = xasprintf ("%s/photos/made/by/%d", scene->root, i);
       auto_free char *name = xasprintf ("%05d", i);
-      add_atom_of (scene, 0, name, true, source);
+      add_atom_of (scene, (uint32_t) scene->job.volume_count, name, true, source);
     }
   assert_staged (scene);
   assert_true (is_seen (&scene->mounts, "/shards/00000/out/x"));

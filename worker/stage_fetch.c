@@ -1,0 +1,158 @@
+/* Files of storages that aren't on this machine: those that the plan names, as they were when it was made, and what is in its folders. */
+#include "worker/stage_internal.h"
+
+#include "common/fs.h"
+#include "common/memory.h"
+#include "schemas/codec.h"
+
+#include <string.h>
+
+/* ---- folders ---------------------------------------------------------------------------- */
+
+struct listing
+{
+  struct source *source;
+  uint32_t volume;
+  const char *folder;
+  size_t folder_size;
+  int64_t found;
+};
+
+/* Whether PATH is in the folder that is wanted. */
+static bool
+is_inside (const struct listing *listing, const char *path, size_t size)
+{
+  size_t folder = listing->folder_size;
+  return folder == 0
+         || (size > folder && memcmp (path, listing->folder, folder) == 0 && path[folder] == '/');
+}
+
+/* On the way to it, it, or in it. */
+static bool
+on_enter (void *context, const char *path, size_t size)
+{
+  const struct listing *listing = context;
+  size_t folder = listing->folder_size;
+  return size == 0 || is_inside (listing, path, size)
+         || (size <= folder && memcmp (path, listing->folder, size) == 0
+             && (size == folder || listing->folder[size] == '/'));
+}
+
+static bool
+on_wanted (void *context, const char *path, size_t size)
+{
+  return is_inside (context, path, size);
+}
+
+static int
+on_entry (void *context, const struct storage_entry *entry, struct error *err)
+{
+  struct listing *listing = context;
+  if (entry->folder && entry->path_size == listing->folder_size
+      && memcmp (entry->path, listing->folder, listing->folder_size) == 0)
+    listing->found++;
+  if (!is_inside (listing, entry->path, entry->path_size))
+    return 0;
+  listing->found++;
+  if (entry->folder)
+    return fs_make_folders (listing->source->place.target_fd, entry->path, 0755, err);
+  const struct atom atom = { .volume = listing->volume,
+                             .size = entry->size,
+                             .path = entry->path,
+                             .path_size = entry->path_size,
+                             .source = entry->source,
+                             .version = entry->version };
+  atom_append (&listing->source->listed, &atom);
+  return 0;
+}
+
+int
+stage_list_folder (struct staging *staging, struct source *source, const char *path,
+                   struct error *err)
+{
+  struct listing listing = { .source = source,
+                             .volume = (uint32_t) (source - staging->sources),
+                             .folder = path,
+                             .folder_size = strlen (path) };
+  const struct storage_visitor visitor = { .context = &listing,
+                                           .symlinks = staging->stage->job->symlinks,
+                                           .prefix = path,
+                                           .enter = on_enter,
+                                           .entry = on_entry,
+                                           .wanted = on_wanted };
+  if (storage_list (source->storage, &visitor, err) != 0)
+    return error_wrap (err, "volume %s", source->path);
+  if (listing.found == 0 && path[0] != '\0')
+    return error_set (err, ERROR_USER, "%s: isn't there any more", path);
+  return 0;
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+/* One volume's batch: its files among ATOMS, one after the other. */
+struct fetching
+{
+  struct staging *staging;
+  uint32_t volume;
+  struct atom_cursor cursor;
+  struct atom atom;
+};
+
+static int
+next_item (void *context, struct storage_item *item, struct error *err)
+{
+  struct fetching *fetching = context;
+  for (;;)
+    {
+      int got = atom_cursor_next (&fetching->cursor, &fetching->atom, err);
+      if (got <= 0)
+        return got;
+      if (fetching->atom.volume != fetching->volume || fetching->atom.folder)
+        continue;
+      if (fetching->atom.size > 0)
+        fetching->staging->bytes += fetching->atom.size;
+      *item = (struct storage_item){ .path = fetching->atom.path,
+                                     .version = fetching->atom.version,
+                                     .source = fetching->atom.source,
+                                     .size = fetching->atom.size };
+      return 1;
+    }
+}
+
+static bool
+is_stopped (void *context)
+{
+  const struct stage *stage = ((const struct fetching *) context)->staging->stage;
+  return stage->stopped != NULL && stage->stopped (stage->context);
+}
+
+static int
+fetch (struct staging *staging, const struct source *source, struct bytes atoms, struct error *err)
+{
+  struct fetching fetching = { .staging = staging,
+                               .volume = (uint32_t) (source - staging->sources),
+                               .cursor = atom_cursor_start (atoms) };
+  const struct storage_batch batch = { .context = &fetching,
+                                       .next = next_item,
+                                       .stopped = is_stopped,
+                                       .folder_fd = source->place.target_fd,
+                                       .totals = staging->stage->totals };
+  int result = storage_fetch (source->storage, &batch, err);
+  atom_cursor_release (&fetching.cursor);
+  return result == 0 ? 0 : error_wrap (err, "%s", source->path);
+}
+
+int
+stage_fetch (struct staging *staging, struct error *err)
+{
+  for (size_t i = 0; i < staging->source_count; i++)
+    {
+      const struct source *source = &staging->sources[i];
+      if (source->fetching && fetch (staging, source, staging->atoms, err) != 0)
+        return -1;
+      if (source->listed.size > 0
+          && fetch (staging, source, buffer_bytes (&source->listed), err) != 0)
+        return -1;
+    }
+  return 0;
+}

@@ -1,0 +1,59 @@
+/* stage_internal.h — one staging while it goes on: what its steps share. */
+#ifndef SHOAL_WORKER_STAGE_INTERNAL_H
+#define SHOAL_WORKER_STAGE_INTERNAL_H
+
+#include "common/storage/storage.h"
+#include "worker/place.h"
+#include "worker/stage.h"
+
+enum method
+{
+  METHOD_LINK,
+  METHOD_CLONE,
+  METHOD_BIND,
+  METHOD_COPY,  /* not at once: all of them afterwards, in parallel */
+  METHOD_FETCH, /* the same, from servers */
+};
+
+/* One volume of the shard. */
+struct source
+{
+  const char *path; /* in the container */
+  struct storage *storage;
+  const char *local; /* the storage's folder here, NULL: remote */
+  char *folder;      /* its staging folder, NULL until it is needed */
+  bool root_bound;   /* the volume itself is the atom */
+  struct place place;
+  enum method method;
+  int64_t copy_from;    /* number of the first atom that is left for copying; -1: none */
+  bool fetching;        /* files of it are left for fetching */
+  struct buffer listed; /* atoms of the folders of a remote storage, found by listing */
+};
+
+struct staging
+{
+  const struct stage *stage;
+  struct mounts *mounts;
+  struct bytes atoms;
+  struct source *sources; /* one per volume, then one for /shards */
+  size_t source_count;
+  struct buffer paths; /* what becomes the atoms file */
+  int64_t bytes;
+};
+
+/* Makes SOURCE's staging folder and has it mounted, once. Trouble in the scratch folder is the machine's. */
+int stage_need_folder (struct staging *staging, struct source *source, struct error *err);
+
+/* ---- stage_copy.c: the atoms that are left for copying, by a few threads. */
+int stage_copy (struct staging *staging, struct error *err);
+
+/* ---- stage_fetch.c: storages that aren't on this machine */
+
+/* Lists all files in the folder PATH ("": the root) of SOURCE into its `listed`, and makes its folders. */
+int stage_list_folder (struct staging *staging, struct source *source, const char *path,
+                       struct error *err);
+
+/* Brings what is left for fetching, volume by volume. */
+int stage_fetch (struct staging *staging, struct error *err);
+
+#endif
