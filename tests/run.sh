@@ -3,7 +3,7 @@
 #
 #   tests/run.sh             everything; logs in build/logs/
 #
-# One Kafka broker serves all tests that need one; those that hurt brokers or want a password start their own.
+# One Kafka broker and one S3, HTTP and IPFS server each serve all tests that need one; those that hurt servers or want a password start their own.
 # Once each: house rules, gcc and clang without a warning, all tests under ASan and UBSan, faults and kills on a plain build,
 # unit tests under Valgrind, tests of what has threads under TSan, fuzzers for a few seconds.
 set -uo pipefail
@@ -74,17 +74,37 @@ finish () {
   exit
 }
 
+servers=$(mktemp -d)
+stop_servers () {
+  deploy/kafka/dev.sh clean --dir "$servers/kafka" >/dev/null 2>&1
+  for server in minio nginx ipfs; do
+    deploy/storage/server.sh stop $server "$servers/$server"
+  done
+  rm -rf "$servers"
+}
+trap stop_servers EXIT
+
 # SHOAL_TEST_KAFKA: where the tests' broker listens.
 start_broker () {
   local said
-  kafka=$(mktemp -d)
-  trap 'deploy/kafka/dev.sh clean --dir "$kafka" >/dev/null 2>&1' EXIT
-  said=$(deploy/kafka/dev.sh start --dir "$kafka") || return
+  said=$(deploy/kafka/dev.sh start --dir "$servers/kafka") || return
   export SHOAL_TEST_KAFKA=${said##*kafka://}
 }
 
-if ! step packages tools/install.sh build run image test kafka registry python; then finish; fi
+# SHOAL_TEST_S3, …_IPFS_API, …_IPFS_GATEWAY, …_HTTP, …_HTTP_ROOT: the storage servers. Their programs are built by the first run on a machine.
+start_storage () {
+  local said server
+  for server in minio nginx ipfs; do
+    said=$(deploy/storage/server.sh start $server "$servers/$server") || return
+    said=${said//AWS_ENDPOINT_URL/SHOAL_TEST_S3}
+    said=${said//SHOAL_IPFS_/SHOAL_TEST_IPFS_}
+    eval "${said%% AWS_ACCESS_KEY_ID*}"
+  done
+}
+
+if ! step packages tools/install.sh build run image test kafka storage registry python; then finish; fi
 step broker start_broker
+step storage start_storage
 step house tests/house.sh
 for preset in dev plain clang tsan fuzz; do
   step "build-$preset" build $preset

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages for what shoal is used for, those that are missing only: a second call is instant and needs no network.
 #
-#   tools/install.sh build|run|image|kafka|test|bench|peers|registry|python …
+#   tools/install.sh build|run|image|kafka|storage|test|bench|peers|registry|python …
 #
 # `python` also makes ~/.cache/shoal/venv: another client of Kafka and Avro, for the tests. `peers`: what the benchmarks of the fleet compare with.
 # As root, or as a user with sudo.
@@ -18,6 +18,7 @@ packages_for () {
     test) echo libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
                spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux ;;
     registry) echo openjdk-17-jre-headless maven curl openssl util-linux ;;
+    storage) echo nginx-light python3-venv curl util-linux ;;
     python) echo python3-venv ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
     peers) echo redis-server python3-venv ;;
@@ -32,7 +33,7 @@ fi
 wanted=()
 for purpose in "$@"; do
   if ! names=$(packages_for "$purpose"); then
-    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, photos, test, bench, peers, registry, python" >&2
+    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, storage, photos, test, bench, peers, registry, python" >&2
     exit 2
   fi
   read -ra names <<< "$names"

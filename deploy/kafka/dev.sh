@@ -16,7 +16,7 @@
 #   --proxy-port P                for tests: a listener that is reached through somebody who listens on port P (node 2: P+1, …)
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-. "$HERE/process.sh"
+. "$HERE/../process.sh"
 . "$HERE/fetch.sh"
 . "$HERE/certificates.sh"
 . "$HERE/secure.sh"

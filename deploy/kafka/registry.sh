@@ -7,7 +7,7 @@
 # The program is fetched by maven once and kept in ~/.cache/shoal, with a class archive that makes a start three times faster.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-. "$HERE/process.sh"
+. "$HERE/../process.sh"
 . "$HERE/certificates.sh"
 version=3.0.9
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/shoal
