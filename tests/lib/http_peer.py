@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""An HTTP server that misbehaves as its caller wants, for what a real one can't be made to do: http_peer.py LOG
+
+Prints its port when it listens, writes a line per request to LOG ("GET /path?query authorization range") and ends with its parent. What a path
+answers is said by its query:
+
+    size=N       a body of N bytes, byte I is I * 31 % 251; ranges work, the ETag is "v1"
+    cut=K        the connection is reset behind K bytes of the body
+    short=K      it ends in order behind K bytes of the body
+    status=S     S instead of 200, with `text` as its body
+    after=N      Retry-After: N
+    to=URL       302 to URL; `self`: to where we are
+    headers=N    N bytes of headers
+    stall=S      nothing for S seconds
+    etag=E       another ETag
+    times=N      all of the above for the first N requests of this path only, afterwards as if only `size` were said
+"""
+import ctypes
+import http.server
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import urllib.parse
+
+seen = {}
+lock = threading.Lock()
+
+
+def body(size):
+    return bytes(i * 31 % 251 for i in range(size))
+
+
+class Peer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def reset(self):
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def do_any(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        sent = self.rfile.read(length)
+        address = urllib.parse.urlsplit(self.path)
+        said = dict(urllib.parse.parse_qsl(address.query, keep_blank_values=True))
+        with lock:
+            seen[self.path] = turn = seen.get(self.path, 0) + 1
+            with open(sys.argv[1], "a") as log:
+                log.write(f"{self.command} {self.path} {self.headers.get('Authorization', '-')} {self.headers.get('Range', '-')}\n")
+        if turn > int(said.get("times", 1 << 30)):
+            said = {"size": said.get("size", "0")}
+        if "stall" in said:
+            time.sleep(float(said["stall"]))
+        if "to" in said:
+            self.send_response(302)
+            self.send_header("Location", self.path if said["to"] == "self" else said["to"])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        content = sent if address.path == "/echo" else body(int(said.get("size", 0)))
+        status, etag = int(said.get("status", 200)), said.get("etag", '"v1"')
+        if status != 200:
+            content = said.get("text", "").encode()
+        wanted = self.headers.get("If-Match")
+        if status == 200 and wanted is not None and wanted != etag:
+            status, content = 412, b""
+        ranged = self.headers.get("Range")
+        whole = len(content)
+        if status == 200 and ranged is not None and "noranges" not in said:
+            first, last = ranged.removeprefix("bytes=").split("-")
+            start, end = int(first), min(int(last) + 1 if last else whole, whole)
+            status, content = 206, content[start:end]
+        self.send_response(status)
+        self.send_header("ETag", etag)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{whole}")
+        if "after" in said:
+            self.send_header("Retry-After", said["after"])
+        for number in range(int(said.get("headers", 0)) // 1000):
+            self.send_header(f"X-{number}", "x" * 990)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if "cut" in said and int(said["cut"]) < len(content):
+            self.wfile.write(content[:int(said["cut"])])
+            self.reset()
+        elif "short" in said:
+            self.wfile.write(content[:int(said["short"])])
+            self.close_connection = True
+        else:
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
+
+    def log_message(self, *_):
+        pass
+
+    def handle(self):
+        try:
+            super().handle()
+        except (ConnectionError, ValueError):
+            pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 256
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+server = Server(("127.0.0.1", 0), Peer)
+print(server.server_address[1], flush=True)
+server.serve_forever()
