@@ -90,7 +90,15 @@ check (void *context, const struct storage_item *item, const struct http_call *c
        struct fetch_sum *sum, struct error *err)
 {
   (void) context;
-  return item->version == NULL ? 0 : pin_check (item->version, call, sum, err);
+  if (item->version == NULL)
+    return 0;
+  if (pin_check (item->version, call, sum, err) != 0)
+    return -1;
+  int64_t size = call->status == 206 ? call->whole : call->length;
+  if (sum->algorithm != NULL && item->size >= 0 && size >= 0 && size != item->size)
+    return error_set (err, ERROR_USER, "has %lld bytes, and %lld were listed", (long long) size,
+                      (long long) item->size);
+  return 0;
 }
 
 static int
