@@ -52,6 +52,12 @@ sys_write (int fd, const void *bytes, size_t n)
 }
 
 ssize_t
+sys_pwrite (int fd, const void *bytes, size_t n, off_t offset)
+{
+  return fails (SYS_WRITE) ? -1 : pwrite (fd, bytes, n, offset);
+}
+
+ssize_t
 sys_splice (int source, int target, size_t n, unsigned int flags)
 {
   return fails (SYS_WRITE) ? -1 : splice (source, NULL, target, NULL, n, flags);

@@ -25,6 +25,7 @@ enum sys_call
 };
 
 ssize_t sys_write (int fd, const void *bytes, size_t n);
+ssize_t sys_pwrite (int fd, const void *bytes, size_t n, off_t offset);    /* counts as SYS_WRITE */
 ssize_t sys_splice (int source, int target, size_t n, unsigned int flags); /* counts as SYS_WRITE */
 int sys_fsync (int fd);
 int sys_rename (int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,

@@ -5,6 +5,7 @@
 #include "common/http/http_internal.h"
 #include "common/memory.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
@@ -207,6 +208,18 @@ is_worth_asking (struct http_call *call)
          || (call->again != NULL && call->again (call));
 }
 
+/* Ms that a Retry-After of seconds, or of a date, asks for. */
+static int64_t
+wait_of (const char *after)
+{
+  int64_t now = clock_wall_ms () / 1000;
+  int64_t seconds = isdigit ((unsigned char) after[0]) ? strtoll (after, NULL, 10)
+                                                       : (int64_t) curl_getdate (after, NULL) - now;
+  return seconds <= 0                          ? 0
+         : seconds > RETRY_AFTER_MAX_MS / 1000 ? RETRY_AFTER_MAX_MS
+                                               : seconds * 1000;
+}
+
 /* A pause of PAUSE_MS and up for the next try, by half at random, and no shorter than the server wants it. */
 static int64_t
 pause_of (const struct http_call *call)
@@ -218,9 +231,7 @@ pause_of (const struct http_call *call)
     pause = PAUSE_MAX_MS;
   pause = pause / 2 + clock_boot_us () % (pause / 2 + 1);
   const char *after = http_header (call, "retry-after");
-  int64_t wanted = after == NULL ? 0 : (int64_t) atoi (after) * 1000;
-  if (wanted > RETRY_AFTER_MAX_MS)
-    wanted = RETRY_AFTER_MAX_MS;
+  int64_t wanted = after == NULL ? 0 : wait_of (after);
   return wanted > pause ? wanted : pause;
 }
 

@@ -33,17 +33,22 @@ begin_answer (struct http_call *call)
   call->length = call->whole = -1;
 }
 
+/* A number of bytes and nothing else, -1. */
+static int64_t
+number_of (const char *text)
+{
+  errno = 0;
+  char *end = NULL;
+  long long number = isdigit ((unsigned char) *text) ? strtoll (text, &end, 10) : -1;
+  return number < 0 || errno != 0 || *end != '\0' ? -1 : number;
+}
+
 /* The total of "bytes 0-99/1234", -1 where there is none. */
 static int64_t
 whole_of (const char *range)
 {
   const char *slash = strchr (range, '/');
-  if (slash == NULL || !isdigit ((unsigned char) slash[1]))
-    return -1;
-  errno = 0;
-  char *end = NULL;
-  long long whole = strtoll (slash + 1, &end, 10);
-  return errno != 0 || *end != '\0' ? -1 : whole;
+  return slash == NULL ? -1 : number_of (slash + 1);
 }
 
 static void
@@ -60,6 +65,11 @@ keep_header (struct http_call *call, const char *line, size_t size)
   strlist_take (&call->answered, copy);
   if (strncmp (copy, "content-range:", strlen ("content-range:")) == 0)
     call->whole = whole_of (copy);
+  else if (strncmp (copy, "content-length:", strlen ("content-length:")) == 0)
+    {
+      const char *value = copy + strlen ("content-length:");
+      call->length = number_of (value + strspn (value, " \t"));
+    }
 }
 
 static size_t
@@ -92,12 +102,6 @@ static size_t
 receive_good (struct http_try *try, const char *data, size_t n)
 {
   struct http_call *call = try->call;
-  if (try->got == 0)
-    {
-      curl_off_t length = -1;
-      (void) curl_easy_getinfo (try->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-      call->length = length;
-    }
   try->got += (int64_t) n;
   if (call->limit >= 0 && try->got > call->limit)
     {

@@ -1,5 +1,6 @@
 #include "common/storage/cache.h"
 
+#include "common/clock.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -14,6 +15,11 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+
+enum
+{
+  LEFT_OVER_S = 24 * 3600,
+};
 
 #define SIZE_DEFAULT ((int64_t) 10 << 30)
 
@@ -149,6 +155,16 @@ struct kept_list
   int64_t size;
 };
 
+/* Whether NAME is a copy that nobody makes any more. */
+static bool
+is_left_over (int fd, const char *name)
+{
+  struct stat status;
+  return name[0] == '.' && fstatat (fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0
+         && S_ISREG (status.st_mode)
+         && status.st_mtim.tv_sec < clock_wall_ms () / 1000 - LEFT_OVER_S;
+}
+
 static void
 list_folder (struct cache *cache, const char *name, struct kept_list *list)
 {
@@ -160,6 +176,8 @@ list_folder (struct cache *cache, const char *name, struct kept_list *list)
     {
       struct stat status;
       struct kept kept;
+      if (is_left_over (fd, entry->d_name))
+        (void) unlinkat (fd, entry->d_name, 0);
       if (entry->d_name[0] == '.' || fstatat (fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0
           || !S_ISREG (status.st_mode)
           || snprintf (kept.place, sizeof kept.place, "%s/%s", name, entry->d_name)

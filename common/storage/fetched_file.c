@@ -16,6 +16,20 @@ enum
   READ_CHUNK = 256 << 10,
 };
 
+/* ERR of errno CODE, with the folder that we write to. */
+static int
+say_where (const struct fetched_file *file, int code, struct error *err)
+{
+  char self[64];
+  char folder[1024];
+  (void) snprintf (self, sizeof self, "/proc/self/fd/%d", file->folder_fd);
+  ssize_t size = readlink (self, folder, sizeof folder - 1);
+  folder[size < 0 ? 0 : size] = '\0';
+  (void) error_errno (err, code, "writing to %s", size < 0 ? "its folder" : folder);
+  err->class = ERROR_TRANSIENT; /* it is our folder */
+  return -1;
+}
+
 struct fetched_file *
 fetched_file_new (int folder_fd, const struct storage_item *item, struct error *err)
 {
@@ -34,8 +48,7 @@ fetched_file_new (int folder_fd, const struct storage_item *item, struct error *
   file->fd = openat (folder_fd, file->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (file->fd >= 0)
     return file;
-  (void) error_errno (err, errno, "making a file");
-  err->class = ERROR_TRANSIENT; /* it is our folder */
+  (void) say_where (file, errno, err);
   file->name[0] = '\0';
   fetched_file_unref (file);
   return NULL;
@@ -59,7 +72,48 @@ fetched_file_unref (struct fetched_file *file)
   free ((char *) file->item.path);
   free ((char *) file->item.version);
   free ((char *) file->item.source);
+  free (file->etag);
+  free (file->modified);
   free (file);
+}
+
+static bool
+is_same (const char *before, const char *now)
+{
+  return before == NULL ? now == NULL : now != NULL && strcmp (before, now) == 0;
+}
+
+int
+fetched_file_same (struct fetched_file *file, const struct http_call *call, struct error *err)
+{
+  const char *etag = http_header (call, "etag");
+  const char *modified = http_header (call, "last-modified");
+  if (!file->answered)
+    {
+      file->answered = true;
+      file->etag = xstrdup (etag);
+      file->modified = xstrdup (modified);
+      return 0;
+    }
+  bool tagged = file->etag != NULL && etag != NULL;
+  if (tagged ? strcmp (file->etag, etag) == 0
+             : is_same (file->etag, etag) && is_same (file->modified, modified))
+    return 0;
+  return error_set (err, ERROR_TRANSIENT, "has changed while it was fetched");
+}
+
+bool
+fetched_file_is_pinned (const struct fetched_file *file)
+{
+  return file->item.version != NULL || file->etag != NULL || file->modified != NULL;
+}
+
+int
+fetched_file_empty (struct fetched_file *file, struct error *err)
+{
+  if (ftruncate (file->fd, 0) != 0)
+    return error_errno (err, errno, "emptying it");
+  return 0;
 }
 
 int
@@ -69,11 +123,11 @@ fetched_file_write (struct fetched_file *file, const void *data, size_t size, in
   const char *at = data;
   while (size > 0)
     {
-      ssize_t written = pwrite (file->fd, at, size, offset);
+      ssize_t written = sys_pwrite (file->fd, at, size, offset);
       if (written < 0 && errno == EINTR)
         continue;
       if (written <= 0)
-        return error_errno (err, written == 0 ? ENOSPC : errno, "writing");
+        return say_where (file, written == 0 ? ENOSPC : errno, err);
       at += written;
       offset += written;
       size -= (size_t) written;
@@ -84,7 +138,9 @@ fetched_file_write (struct fetched_file *file, const void *data, size_t size, in
 int
 fetched_file_changed (const struct fetched_file *file, int64_t size, struct error *err)
 {
-  return error_set (err, ERROR_USER, "has changed since it was listed: %lld bytes, there were %lld",
+  /* Of a version that the server has just confirmed this isn't the file's fault. */
+  return error_set (err, file->item.version == NULL ? ERROR_USER : ERROR_TRANSIENT,
+                    "has changed since it was listed: %lld bytes, there were %lld",
                     (long long) size, (long long) file->item.size);
 }
 

@@ -14,6 +14,10 @@ struct fetched_file
   int references;
   int parts;            /* asked for and not there */
   int64_t cut;          /* bytes that parts were asked for so far */
+  bool parted;          /* the server has given a part: more may be asked for */
+  bool answered;        /* an answer with its bytes has begun, which said: */
+  char *etag;           /* NULL: nothing */
+  char *modified;       /* NULL: nothing */
   struct fetch_sum sum; /* of all of it */
 };
 
@@ -32,13 +36,22 @@ auto_fetched_file_ (struct fetched_file **file)
 }
 #define auto_fetched_file AUTO (auto_fetched_file_)
 
+/* Notes what the first answer says that it is of, and holds later ones against that: parts of two versions never become one file. */
+int fetched_file_same (struct fetched_file *file, const struct http_call *call, struct error *err);
+
+/* Whether a later answer that is of another version would be noticed. */
+bool fetched_file_is_pinned (const struct fetched_file *file);
+
 int fetched_file_write (struct fetched_file *file, const void *data, size_t size, int64_t offset,
                         struct error *err);
+
+/* Forgets all bytes. */
+int fetched_file_empty (struct fetched_file *file, struct error *err);
 
 /* Holds length and sum against what they must be and gives the file its name, folders made on the way. */
 int fetched_file_finish (struct fetched_file *file, struct error *err);
 
-/* ERROR_USER: it has SIZE bytes, and was listed with others. */
+/* It has SIZE bytes, and was listed with others: ERROR_USER, or of a pinned version ERROR_TRANSIENT. -1. */
 int fetched_file_changed (const struct fetched_file *file, int64_t size, struct error *err);
 
 /* Gives the file NAME of the folder the path PATH beneath it, folders made on the way. */

@@ -99,6 +99,41 @@ ask_for_range (struct part *part)
                   (long long) part->end - 1);
 }
 
+static int cut_all (struct fetch *fetch, struct error *err);
+
+/* All of the file came where a part of it was asked for: this server gives none. */
+static int
+take_whole (struct part *part, struct error *err)
+{
+  struct fetched_file *file = part->file;
+  if (part->from != 0 || file->parts != 1 || file->parted)
+    return error_set (err, ERROR_TRANSIENT, "a part was asked for and something else came");
+  if (part->fetch->cutting == file)
+    {
+      part->fetch->cutting = NULL;
+      fetched_file_unref (file);
+    }
+  part->at = 0;
+  part->end = file->item.size;
+  return fetched_file_empty (file, err);
+}
+
+static int
+check_range (struct part *part, struct error *err)
+{
+  const struct http_call *call = &part->call;
+  struct fetched_file *file = part->file;
+  const char *range = http_header (call, "content-range");
+  long long start = -1;
+  if (call->status == 200)
+    return take_whole (part, err);
+  if (call->status != 206 || range == NULL || sscanf (range, "bytes %lld-", &start) != 1
+      || start != part->at)
+    return error_set (err, ERROR_TRANSIENT, "a part was asked for and something else came");
+  file->parted = true;
+  return 0;
+}
+
 /* An answer begins: is it what was asked for? */
 static int
 check_answer (struct part *part, struct error *err)
@@ -106,22 +141,20 @@ check_answer (struct part *part, struct error *err)
   const struct fetch_source *source = part->fetch->source;
   struct fetched_file *file = part->file;
   const struct http_call *call = &part->call;
-  if (part->ranged)
-    {
-      const char *range = http_header (call, "content-range");
-      long long start = -1;
-      if (call->status != 206 || range == NULL || sscanf (range, "bytes %lld-", &start) != 1
-          || start != part->at)
-        return error_set (err, ERROR_TRANSIENT, "a part was asked for and something else came");
-      if (file->item.size >= 0 && call->whole >= 0 && call->whole != file->item.size)
-        return fetched_file_changed (file, call->whole, err);
-    }
-  else if (file->item.size >= 0 && call->length >= 0 && call->length != file->item.size)
-    return fetched_file_changed (file, call->length, err);
+  if (part->ranged && check_range (part, err) != 0)
+    return -1;
+  if (!part->ranged && call->status != 200)
+    return error_set (err, ERROR_TRANSIENT, "an answer with HTTP %d", call->status);
   part->checked = true;
-  if (source->check == NULL)
-    return 0;
-  return source->check (source->context, &file->item, call, &file->sum, err);
+  if (source->check != NULL
+      && source->check (source->context, &file->item, call, &file->sum, err) != 0)
+    return -1;
+  int64_t size = call->status == 206 ? call->whole : call->length;
+  if (file->item.size >= 0 && size >= 0 && size != file->item.size)
+    return fetched_file_changed (file, size, err);
+  if (fetched_file_same (file, call, err) != 0)
+    return -1;
+  return part->fetch->cutting == file ? cut_all (part->fetch, err) : 0;
 }
 
 static int
@@ -144,13 +177,17 @@ static int
 receive_again (struct http_call *call, struct error *err)
 {
   struct part *part = call->context;
-  (void) err;
   part->checked = false;
-  if (part->fetch->source->ranges && (part->end < 0 || part->at < part->end))
+  if (part->fetch->source->ranges && fetched_file_is_pinned (part->file)
+      && (part->end < 0 || part->at < part->end))
+    {
+      ask_for_range (part);
+      return 0;
+    }
+  part->at = part->from;
+  if (part->ranged)
     ask_for_range (part);
-  else
-    part->at = part->from;
-  return 0;
+  return part->file->parted ? 0 : fetched_file_empty (part->file, err);
 }
 
 static int
@@ -164,8 +201,10 @@ explain (struct part *part, struct error *err)
     case 410:
       return error_set (err, ERROR_USER, "isn't there any more (HTTP %d)", call->status);
     case 412:
+      return error_set (err, ERROR_USER, "has changed since it was listed (HTTP 412)");
     case 416:
-      return error_set (err, ERROR_USER, "has changed since it was listed (HTTP %d)", call->status);
+      return error_set (err, part->file->item.version == NULL ? ERROR_TRANSIENT : ERROR_USER,
+                        "has changed: the part that was asked for isn't there (HTTP 416)");
     default:
       if (source->explain != NULL && call->status >= 300)
         source->explain (source->context, call, err);
@@ -197,7 +236,8 @@ end_part (struct http_call *call, struct error *err)
   if (result == 0 && !part->checked)
     result = check_answer (part, err); /* of an empty file */
   if (result == 0 && part->end >= 0 && part->at != part->end)
-    result = fetched_file_changed (file, part->at, err);
+    result = error_set (err, ERROR_TRANSIENT, "%lld bytes came where %lld were asked for",
+                        (long long) (part->at - part->from), (long long) (part->end - part->from));
   if (result == 0)
     {
       if (part->end < 0)
@@ -260,6 +300,17 @@ cut (struct fetch *fetch, struct error *err)
   return result;
 }
 
+/* Asks for the parts that there is room for, as soon as the first answer shows that the server gives parts. */
+static int
+cut_all (struct fetch *fetch, struct error *err)
+{
+  while (fetch->cutting != NULL && (fetch->cutting->cut == 0 || fetch->cutting->parted)
+         && http_pending (fetch->http) < fetch->at_once)
+    if (cut (fetch, err) != 0)
+      return -1;
+  return 0;
+}
+
 static int
 start_file (struct fetch *fetch, const struct storage_item *item, struct error *err)
 {
@@ -280,7 +331,8 @@ start_file (struct fetch *fetch, const struct storage_item *item, struct error *
       fetched_file_new (fetch->batch->folder_fd, item, err);
   if (file == NULL)
     return error_wrap (err, "%s", item->path);
-  if (fetch->source->ranges && item->size >= 2 * (int64_t) PART_SIZE)
+  /* Parts that come without a version could be of two. */
+  if (fetch->source->ranges && item->version != NULL && item->size >= 2 * (int64_t) PART_SIZE)
     {
       fetch->cutting = take (&file);
       return 0;
@@ -294,13 +346,9 @@ start_more (struct fetch *fetch, struct error *err)
 {
   while (http_pending (fetch->http) < fetch->at_once)
     {
-      if (fetch->cutting != NULL)
-        {
-          if (cut (fetch, err) != 0)
-            return -1;
-          continue;
-        }
-      if (fetch->exhausted)
+      if (cut_all (fetch, err) != 0)
+        return -1;
+      if (fetch->cutting != NULL || fetch->exhausted)
         return 0;
       struct storage_item item = { 0 };
       int more = fetch->batch->next (fetch->batch->context, &item, err);
@@ -330,6 +378,9 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
              struct error *err)
 {
   struct storage_totals own = { 0 };
+  struct error unwanted = ERROR_INIT;
+  if (err == NULL)
+    err = &unwanted;
   struct storage_batch counted = *batch;
   if (counted.totals == NULL)
     counted.totals = &own;

@@ -1,9 +1,11 @@
 #include "common/storage/storage.h"
 
+#include "common/http/http.h"
 #include "common/storage/storage_ops.h"
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 /* Length of "scheme" when SOURCE is "scheme://…", else 0. */
 static size_t
@@ -29,9 +31,15 @@ storage_open (const char *source, struct error *err)
     return storage_open_local (source + strlen ("file://"), err);
   if (length == 2 && strncmp (source, "s3", 2) == 0)
     return storage_open_s3 (source, err);
-  (void) error_set (err, ERROR_USER,
-                    "%s: no storage is known for '%.*s:' (a folder, file://… or s3://… is)", source,
-                    (int) length, source);
+  if ((length == 4 && strncasecmp (source, "http", 4) == 0)
+      || (length == 5 && strncasecmp (source, "https", 5) == 0))
+    return storage_open_web (source, err);
+  auto_free char *shown = http_url_shown (source);
+  (void) error_set (
+      err, ERROR_USER,
+      "%s: no storage is known for '%.*s:' (a folder, file://…, s3://… or http(s)://… "
+      "is)",
+      shown, (int) length, source);
   return NULL;
 }
 

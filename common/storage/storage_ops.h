@@ -33,5 +33,6 @@ struct storage
 /* The implementations. */
 struct storage *storage_open_local (const char *folder, struct error *err);
 struct storage *storage_open_s3 (const char *source, struct error *err);
+struct storage *storage_open_web (const char *source, struct error *err);
 
 #endif

@@ -9,8 +9,13 @@
 struct storage_fixture
 {
   void *context;
-  void (*put) (void *context, const char *path, const char *content); /* makes the folders above */
+  void (*put) (void *context, const char *path,
+               struct bytes content); /* over what is there; makes the folders above */
+  void (*remove) (void *context, const char *path);
   struct storage *(*open) (void *context, struct error *err);
+  bool remote;     /* files are fetched, not opened; their sizes come with every listing */
+  bool hides_dots; /* names that begin with "." aren't listed there */
+  bool text_names; /* names there are UTF-8 without control characters */
 };
 
 /* Runs one named part on a fresh fixture; failures fail the cmocka test that calls it. */
@@ -21,6 +26,26 @@ void storage_conformance_pruning (const struct storage_fixture *fixture);
 void storage_conformance_ending (const struct storage_fixture *fixture);
 void storage_conformance_files (const struct storage_fixture *fixture);
 void storage_conformance_many (const struct storage_fixture *fixture);
+
+/* Of remote ones: a random tree comes byte by byte, large files too; files that were changed or removed since they were listed don't; bad paths are refused. */
+void storage_conformance_fetch (const struct storage_fixture *fixture);
+void storage_conformance_pins (const struct storage_fixture *fixture);
+void storage_conformance_paths (const struct storage_fixture *fixture);
+
+/* What a listing told of files, for fetching them. */
+struct listed
+{
+  struct storage_item *items; /* own their strings */
+  size_t count;
+  size_t next; /* of the batch */
+};
+
+void listed_fill (struct listed *listed, struct storage *storage);
+void listed_release (struct listed *listed);
+
+/* Fetches all of LISTED into the folder; what storage_fetch returns. TOTALS may be NULL. */
+int listed_fetch (struct listed *listed, struct storage *storage, int folder_fd,
+                  struct storage_totals *totals, struct error *err);
 
 /* A visitor's notebook, for the suite and for tests of one implementation: "path\n", folders with
  * "/". */
@@ -34,6 +59,7 @@ struct notebook
   int count;
   int64_t bytes;
   bool sizes;
+  bool told; /* sizes come unasked */
   enum symlinks symlinks;
 };
 

@@ -21,12 +21,12 @@
 /* ---- the suite ------------------------------------------------------------------------- */
 
 static void
-put (void *context, const char *path, const char *content)
+put (void *context, const char *path, struct bytes content)
 {
   struct file_tree *tree = context;
   file_tree_put (tree, path, 0);
   auto_fd int fd = openat (tree->fd, path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-  assert_int_equal (write (fd, content, strlen (content)), strlen (content));
+  assert_int_equal (write (fd, content.data, content.size), content.size);
 }
 
 static struct storage *

@@ -1,0 +1,55 @@
+/* web.h — files behind http and https as a storage: what its parts share. */
+#ifndef SHOAL_COMMON_STORAGE_WEB_WEB_H
+#define SHOAL_COMMON_STORAGE_WEB_WEB_H
+
+#include "common/http/http.h"
+#include "common/storage/storage_ops.h"
+#include "common/storage/web/url.h"
+
+enum web_kind
+{
+  WEB_FOLDER,  /* the URL ends in "/": listings */
+  WEB_LIST,    /* a document that lists URLs */
+  WEB_FILE,    /* one file */
+  WEB_UNKNOWN, /* one file or a list: its media type tells */
+};
+
+struct web
+{
+  struct storage base;
+  struct url url;
+  char *shown; /* the URL without secrets */
+  char *file;  /* name of the one file; NULL: it can't be one */
+  enum web_kind kind;
+};
+
+/* Makes CALL a GET of URL (clean of user information), with what its server must know of us. */
+void web_call_init (const struct web *web, struct http_call *call, const char *url);
+
+/* URL of PATH below the folder; the caller frees. */
+char *web_url (const struct web *web, const char *path, bool folder);
+
+/* ERR of a refusal, with what to do. */
+void web_explain (void *context, const struct http_call *call, struct error *err);
+
+/* Whether TYPE is a media type of lists. */
+bool web_is_list_type (const char *type);
+
+/* ---- list.c */
+int web_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err);
+
+/* ---- peek.c — what a file is, without its bytes */
+struct web_peek
+{
+  int64_t size;     /* -1: not told */
+  int64_t modified; /* seconds, -1: not told */
+  char *version;    /* NULL: none is told */
+  char *type;       /* media type, NULL */
+};
+
+int web_look (const struct web *web, struct http *http, const char *url, struct web_peek *peek,
+              struct error *err);
+void web_peek_release (struct web_peek *peek);
+#define auto_web_peek AUTO (web_peek_release)
+
+#endif
