@@ -1,10 +1,10 @@
 #include "cli/fetch.h"
 
+#include "cli/manifest_lines.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/sys.h"
-#include "merger/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@ static const char part_name[] = ".fetching"; /* the one file that isn't whole */
 struct fetch
 {
   struct storage *from;
+  bool kept;  /* it isn't a folder of this machine, but objects */
   int folder; /* DIR.partial */
   struct digest *digest;
   char *chunk;
@@ -152,37 +153,116 @@ fetch_output (struct fetch *fetch, const struct line *line, struct error *err)
   return fetch_file (fetch, path, line, err);
 }
 
-/* The manifest has one output a line, behind the line that names them. */
 static int
 fetch_outputs (struct fetch *fetch, struct error *err)
 {
-  auto_fd int fd = fs_open_beneath (fetch->folder, manifest_name, O_RDONLY, 0, err);
-  auto_file FILE *manifest = fd < 0 ? NULL : fdopen (fd, "r");
-  auto_free char *text = NULL;
-  size_t capacity = 0;
-  ssize_t size = 0;
-  bool found = false;
-  int outcome = 0;
-  struct line line = { 0 };
-  if (manifest == NULL)
-    return fd < 0 ? -1 : error_errno (err, errno, "%s", manifest_name);
-  (void) take_fd (&fd);
-  while (!found && (size = getline (&text, &capacity, manifest)) > 0)
-    found = strncmp (text, "\"outputs\": [", strlen ("\"outputs\": [")) == 0;
-  while (found && outcome == 0 && (size = getline (&text, &capacity, manifest)) > 0
-         && text[0] == '{')
+  auto_manifest_lines struct manifest_lines lines = { 0 };
+  if (manifest_lines_open (&lines, fetch->folder, manifest_name, err) != 0)
+    return -1;
+  for (;;)
     {
-      size_t length = strcspn (text, "\n");
-      length -= length > 0 && text[length - 1] == ',' ? 1 : 0;
-      outcome = line_read (&line, text, length)
-                    ? fetch_output (fetch, &line, err)
-                    : error_set (err, ERROR_TRANSIENT, "%s: a damaged line", manifest_name);
+      int got = manifest_lines_next (&lines, err);
+      if (got <= 0)
+        return got;
+      if (fetch_output (fetch, &lines.line, err) != 0)
+        return -1;
     }
-  line_release (&line);
-  if (outcome == 0 && (!found || size <= 0))
-    return error_set (err, ERROR_TRANSIENT, "%s: it is cut off, or no manifest of shoal's",
-                      manifest_name);
-  return outcome;
+}
+
+/* ---- from where a storage keeps it ------------------------------------------------------ */
+
+struct batch
+{
+  struct fetch *fetch;
+  struct manifest_lines lines;
+  char *path, *object; /* of the last item */
+};
+
+/* The next file that isn't here; folders and links are made on the way. */
+static int
+next_item (void *context, struct storage_item *item, struct error *err)
+{
+  struct batch *batch = context;
+  struct fetch *fetch = batch->fetch;
+  for (;;)
+    {
+      int got = manifest_lines_next (&batch->lines, err);
+      const struct line *line = &batch->lines.line;
+      if (got <= 0)
+        return got;
+      free (batch->path);
+      free (batch->object);
+      batch->path = xasprintf ("outputs/%s/%s", line->output, line->path.data);
+      batch->object = manifest_lines_object (&batch->lines);
+      if (line->folder || line->link)
+        {
+          if (fetch_output (fetch, line, err) != 0)
+            return -1;
+          continue;
+        }
+      if (batch->object == NULL)
+        return error_set (err, ERROR_TRANSIENT, "%s: the manifest doesn't say where it is",
+                          batch->path);
+      fetch->counts->files++;
+      fetch->counts->bytes += line->size;
+      if (is_there (fetch, batch->path, line))
+        {
+          fetch->counts->kept++;
+          continue;
+        }
+      *item = (struct storage_item){
+        .path = batch->path, .source = batch->object, .size = line->size, .sha256 = line->sha256
+      };
+      return 1;
+    }
+}
+
+static int
+fetch_kept_outputs (struct fetch *fetch, struct error *err)
+{
+  struct batch batch = { .fetch = fetch };
+  const struct storage_batch wanted = { .context = &batch,
+                                        .next = next_item,
+                                        .folder_fd = fetch->folder };
+  int result = manifest_lines_open (&batch.lines, fetch->folder, manifest_name, err);
+  if (result == 0)
+    result = storage_fetch (fetch->from, &wanted, err);
+  manifest_lines_close (&batch.lines);
+  free (batch.path);
+  free (batch.object);
+  return result;
+}
+
+struct single
+{
+  struct storage_item item;
+  bool given;
+};
+
+static int
+next_single (void *context, struct storage_item *item, struct error *err)
+{
+  struct single *single = context;
+  (void) err;
+  *item = single->item;
+  int got = single->given ? 0 : 1;
+  single->given = true;
+  return got;
+}
+
+/* The object NAME as the file AS; 0 when there is none. */
+static int
+fetch_kept (struct fetch *fetch, const char *name, const char *as, struct error *err)
+{
+  auto_buffer struct buffer first = { 0 };
+  int there = storage_get (fetch->from, name, 0, 1, 1, &first, err);
+  if (there <= 0)
+    return there;
+  struct single single = { .item = { .path = as, .source = name, .size = -1 } };
+  const struct storage_batch batch = { .context = &single,
+                                       .next = next_single,
+                                       .folder_fd = fetch->folder };
+  return storage_fetch (fetch->from, &batch, err) == 0 ? 1 : -1;
 }
 
 /* ---- the folder ------------------------------------------------------------------------- */
@@ -209,7 +289,15 @@ fetch_manifest (struct fetch *fetch, const char *partial, struct error *err)
 {
   static const char fresh[] = ".manifest.json";
   char sha256[DIGEST_TEXT_SIZE];
-  if (fetch_whole (fetch, manifest_name, fresh, sha256, err) < 0)
+  if (fetch->kept)
+    {
+      int there = fetch_kept (fetch, manifest_name, fresh, err);
+      if (there <= 0)
+        return there < 0
+                   ? -1
+                   : error_set (err, ERROR_USER, "there is no complete result: no manifest.json");
+    }
+  else if (fetch_whole (fetch, manifest_name, fresh, sha256, err) < 0)
     return -1;
   if (fs_exists (fetch->folder, manifest_name) && !same_file (fetch->folder, manifest_name, fresh))
     return error_set (err, ERROR_USER,
@@ -227,7 +315,12 @@ fetch_rest (struct fetch *fetch, struct error *err)
   static const char *const names[] = { "stdout", "stderr", "report.html" };
   char sha256[DIGEST_TEXT_SIZE];
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-    if (fetch_whole (fetch, names[i], names[i], sha256, err) < 0)
+    if (fetch->kept)
+      {
+        if (fetch_kept (fetch, names[i], names[i], err) < 0)
+          return -1;
+      }
+    else if (fetch_whole (fetch, names[i], names[i], sha256, err) < 0)
       {
         if (err->code != ENOENT) /* a job without shards has none */
           return -1;
@@ -239,7 +332,8 @@ fetch_rest (struct fetch *fetch, struct error *err)
 static int
 fetch_into (struct fetch *fetch, const char *partial, struct error *err)
 {
-  if (fetch_manifest (fetch, partial, err) != 0 || fetch_outputs (fetch, err) != 0
+  if (fetch_manifest (fetch, partial, err) != 0
+      || (fetch->kept ? fetch_kept_outputs (fetch, err) : fetch_outputs (fetch, err)) != 0
       || fetch_rest (fetch, err) != 0)
     return -1;
   (void) unlinkat (fetch->folder, part_name, 0);
@@ -259,6 +353,7 @@ fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts
   if (folder < 0)
     return -1;
   struct fetch fetch = { .from = from,
+                         .kept = storage_local_path (from) == NULL,
                          .folder = folder,
                          .digest = digest_new (),
                          .chunk = xcalloc (1, CHUNK),

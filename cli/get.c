@@ -5,6 +5,7 @@
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "common/units.h"
 
 #include <stdio.h>
@@ -19,11 +20,23 @@ check_ended (const struct session *session, struct error *err)
   if (!job_state_is_terminal (status.state))
     return error_set (err, ERROR_USER, "job %s hasn't ended yet: it is %s", session->job.id,
                       job_state_name (status.state));
-  if (session->folder_fd < 0)
+  if (session->folder_fd < 0 && !result_is_remote (session->place))
     return error_set (err, ERROR_USER,
                       "the result of job %s stands at %s, which can't be seen from here",
                       session->job.id, session->place);
   return 0;
+}
+
+/* Where the result NAME stands: a folder, or the URL it is kept at. A URL needs no bus: the manifest says that it is complete. The caller frees. */
+static char *
+find_place (const char *name, const struct bus_args *bus, struct error *err)
+{
+  if (result_is_remote (name))
+    return result_place (name, err);
+  auto_session struct session session = SESSION_INIT;
+  if (session_open (&session, name, bus, err) != 0 || check_ended (&session, err) != 0)
+    return NULL;
+  return result_shown (session.place, err);
 }
 
 static int
@@ -35,15 +48,13 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 1, argc, argv, 2, 2, command_get.synopsis, err);
   if (first < 0)
     return first;
-  auto_session struct session session = SESSION_INIT;
-  if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
-      || check_ended (&session, err) != 0)
+  auto_free char *place = NULL;
+  if (bus_args_finish (&bus, err) != 0 || (place = find_place (argv[first], &bus, err)) == NULL)
     return -1;
-  auto_free char *folder = result_folder (session.place, err);
-  auto_storage struct storage *from = folder == NULL ? NULL : storage_open (folder, err);
+  auto_storage struct storage *from = storage_open (place, err);
   struct fetch_counts counts = { 0 };
   if (from == NULL || fetch_result (from, argv[first + 1], &counts, err) != 0)
-    return error_wrap (err, "get %s", session.job.id);
+    return error_wrap (err, "get %s", argv[first]);
   auto_free char *files = words_plural (counts.files, "file");
   char bytes[UNITS_TEXT_SIZE];
   (void) fprintf (stderr, "shoal: %s: %s, %s", argv[first + 1], files,
@@ -56,11 +67,12 @@ run (int argc, char **argv, struct error *err)
 
 const struct command command_get = {
   .name = "get",
-  .synopsis = "get [options] RESULT|JOB DIR",
+  .synopsis = "get [options] RESULT|JOB|URL DIR",
   .summary = "copy a result's merged tree to DIR, checked against its manifest",
   .help = "The same command again goes on with a copy that was interrupted.\n"
           "\n"
-          "  shoal get --bus kafka://broker:9092 resize-2019 ./resized\n",
+          "  shoal get --bus kafka://broker:9092 resize-2019 ./resized\n"
+          "  shoal get s3://out/run1 ./run1\n",
   .options = { bus_options },
   .run = run,
 };

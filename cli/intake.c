@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/result_store.h"
 #include "merger/status_json.h"
 
 #include <string.h>
@@ -108,7 +109,7 @@ read_job (const struct intake *intake, const struct http_request *request, struc
     strlist_addf (&args->job.env, "TRACEPARENT=%s", trace);
   if (args->results == NULL && args->has_id)
     args->results = xasprintf ("%s/%s", intake->results, args->job.id);
-  else if (args->results != NULL && args->results[0] != '/')
+  else if (args->results != NULL && args->results[0] != '/' && !result_is_remote (args->results))
     {
       auto_free char *below = take (&args->results);
       args->results = xasprintf ("%s/%s", intake->results, below);

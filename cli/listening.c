@@ -4,6 +4,8 @@
 #include "common/httpd/probes.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/result.h"
+#include "common/result_store.h"
 
 enum
 {
@@ -58,7 +60,11 @@ listening_start (struct listening *listening, const struct listening_args *args,
     return 0;
   struct error why = ERROR_INIT;
   auto_free char *token = httpd_read_token (args->token_file, &why);
-  auto_free char *here = realpath (args->results == NULL ? "." : args->results, NULL);
+  const char *results = args->results == NULL ? "." : args->results;
+  auto_free char *here =
+      result_is_remote (results) ? result_place (results, err) : realpath (results, NULL);
+  if (here == NULL && error_is_set (err))
+    return error_wrap (err, "--results");
   if (error_is_set (&why))
     return error_set (err, ERROR_USER, "--token-file: %s", why.message);
   if (here == NULL)

@@ -2,8 +2,10 @@
 
 #include "cli/words.h"
 #include "common/fs.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +92,20 @@ find_source (struct log_reader *reader, const struct event *event)
 
 /* ---- files ------------------------------------------------------------------------------ */
 
+/* Brings the logs of an attempt that is kept elsewhere. When that fails they come the next time, or not at all. */
+static void
+receive (const char *place, int root, const char *attempt)
+{
+  if (!result_is_remote (place))
+    return;
+  struct error err = ERROR_INIT;
+  auto_result_store struct result_store *store = result_store_open (place, &err);
+  if (store != NULL && result_store_receive (store, root, attempt, &err) == 0)
+    return;
+  auto_free char *reason = log_quote (err.message);
+  log_warn ("logs_away", "attempt=%s reason=%s", attempt, reason);
+}
+
 /* Opens what is there by now. */
 static void
 open_files (struct log_reader *reader, struct log_source *source)
@@ -100,6 +116,8 @@ open_files (struct log_reader *reader, struct log_source *source)
     return;
   /* The tree may have been exchanged meanwhile: the state's folder is found anew. */
   auto_fd int root = result_open (reader->session->place, NULL);
+  if (root >= 0 && source->ended && source->fds[0] < 0 && source->fds[1] < 0)
+    receive (reader->session->place, root, source->attempt);
   for (int stream = 0; root >= 0 && stream < 2; stream++)
     for (int i = 0; i < 2 && source->fds[stream] < 0; i++)
       {
@@ -205,8 +223,10 @@ prefer_winner (struct log_source *source, const struct fold *fold)
 {
   char *winner =
       source->reduce ? fold_reduce_folder_name (fold) : fold_folder_name (fold, source->index);
-  if (winner != NULL)
-    use_attempt (source, winner);
+  if (winner == NULL)
+    return;
+  use_attempt (source, winner);
+  source->ended = true;
 }
 
 int

@@ -214,7 +214,7 @@ run (int argc, char **argv, struct error *err)
       || summary_read (&session, &tally, err) != 0 || session_status (&session, &status, err) != 0)
     return -1;
   auto_free char *folder =
-      session.folder_fd < 0 ? xstrdup (session.place) : result_folder (session.place, err);
+      session.folder_fd < 0 ? xstrdup (session.place) : result_shown (session.place, err);
   if (folder == NULL)
     return -1;
   auto_free char *trouble = unserved (&session, &status, err);

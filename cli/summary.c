@@ -173,7 +173,7 @@ void
 summary_print (FILE *out, const struct session *session, const struct tally *tally,
                const struct job_status *status)
 {
-  auto_free char *folder = result_folder (session->place, NULL);
+  auto_free char *folder = result_shown (session->place, NULL);
   char text[UNITS_TEXT_SIZE];
   (void) fprintf (out, "shoal: job %s %s", session->job.id, job_state_name (status->state));
   if (tally->first_start > 0 && tally->last_end >= tally->first_start)

@@ -3,6 +3,7 @@
 #include "common/auto.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/result_store.h"
 #include "common/scratch.h"
 #include "common/sys.h"
 
@@ -41,6 +42,8 @@ result_place (const char *place, struct error *err)
       (void) error_set (err, ERROR_USER, "the result folder's name is empty");
       return NULL;
     }
+  if (result_is_remote (place))
+    return result_store_place (place, err);
   auto_free char *path = xstrdup (place);
   cut_suffixes (path);
   char *slash = strrchr (path, '/');
@@ -60,6 +63,13 @@ result_place (const char *place, struct error *err)
       return NULL;
     }
   return xasprintf ("%s/%s", strcmp (absolute, "/") == 0 ? "" : absolute, base);
+}
+
+/* Where PLACE's folders are on this machine: PLACE itself, or the mirror of a URL. The caller frees; NULL with ERR. */
+static char *
+home_of (const char *place, struct error *err)
+{
+  return result_is_remote (place) ? result_store_mirror (place, err) : xstrdup (place);
 }
 
 static char *
@@ -95,8 +105,8 @@ finish_exchange (const char *place, const char *exchange, struct error *err)
   return error_errno (err, errno, "renaming %s to %s", from, to);
 }
 
-enum result_state
-result_state (const char *place)
+static enum result_state
+state_of (const char *place)
 {
   if (has_state (place))
     return RESULT_COMPLETE;
@@ -113,15 +123,25 @@ result_state (const char *place)
   return taken ? RESULT_FOREIGN : RESULT_ABSENT;
 }
 
+enum result_state
+result_state (const char *place)
+{
+  auto_free char *home = home_of (place, NULL);
+  return home == NULL ? RESULT_ABSENT : state_of (home);
+}
+
 char *
 result_folder (const char *place, struct error *err)
 {
-  switch (result_state (place))
+  auto_free char *home = home_of (place, err);
+  if (home == NULL)
+    return NULL;
+  switch (state_of (home))
     {
     case RESULT_COMPLETE:
-      return xstrdup (place);
+      return take (&home);
     case RESULT_PARTIAL:
-      return partial_of (place);
+      return partial_of (home);
     case RESULT_FOREIGN:
       (void) error_set (err, ERROR_USER, "%s: this folder isn't a result of shoal", place);
       return NULL;
@@ -135,6 +155,8 @@ result_folder (const char *place, struct error *err)
 int
 result_open (const char *place, struct error *err)
 {
+  if (result_is_remote (place) && result_state (place) == RESULT_ABSENT)
+    (void) result_create (place, NULL, NULL); /* another process may be quicker */
   /* The folder may be renamed between finding and opening it: look again then. */
   for (int tries = 0;; tries++)
     {
@@ -191,10 +213,13 @@ note_job (int folder_fd, const char *job_id, struct buffer *owner, struct error 
 int
 result_create (const char *place, const char *job_id, struct error *err)
 {
-  if (result_state (place) != RESULT_ABSENT)
+  auto_free char *home = home_of (place, err);
+  if (home == NULL)
+    return -1;
+  if (state_of (home) != RESULT_ABSENT)
     return error_set (err, ERROR_USER, "%s exists already", place);
   /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
-  auto_free char *partial = partial_of (place);
+  auto_free char *partial = partial_of (home);
   auto_free char *making = xasprintf ("%s.%d" MAKING_SUFFIX, partial, (int) getpid ());
   sweep_makings (partial);
   auto_buffer struct buffer owner = { 0 };
@@ -215,8 +240,8 @@ failed:
   return -1;
 }
 
-int
-result_claim (const char *place, const char *job_id, struct error *err)
+static int
+claim_folder (const char *place, const char *job_id, struct error *err)
 {
   enum result_state state = result_state (place);
   if (state == RESULT_FOREIGN)
@@ -233,6 +258,22 @@ result_claim (const char *place, const char *job_id, struct error *err)
     return 0;
   return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", place,
                     (int) owner.size, owner.data);
+}
+
+/* Where the result is behind a URL, that says whose it is. */
+static int
+claim_store (const char *place, const char *job_id, struct error *err)
+{
+  auto_result_store struct result_store *store = result_store_open (place, err);
+  return store == NULL ? -1 : result_store_claim (store, job_id, err);
+}
+
+int
+result_claim (const char *place, const char *job_id, struct error *err)
+{
+  if (result_is_remote (place) && claim_store (place, job_id, err) != 0)
+    return -1;
+  return claim_folder (place, job_id, err);
 }
 
 char *
@@ -379,22 +420,31 @@ publish_exchange (const char *place, const char *build, struct error *err)
 int
 result_publish (const char *place, const char *build, bool complete, struct error *err)
 {
-  switch (result_state (place))
+  auto_free char *home = home_of (place, err);
+  if (home == NULL)
+    return -1;
+  switch (state_of (home))
     {
     case RESULT_COMPLETE:
-      return complete ? publish_exchange (place, build, err) : 0;
+      return complete ? publish_exchange (home, build, err) : 0;
     case RESULT_PARTIAL:
       break;
     case RESULT_ABSENT:
     case RESULT_FOREIGN:
       return error_set (err, ERROR_FATAL, "%s: the result's folder is gone", place);
     }
-  auto_free char *partial = partial_of (place);
+  auto_free char *partial = partial_of (home);
   if (publish_partial (partial, build, err) != 0)
     return error_wrap (err, "%s", partial);
   if (!complete)
     return 0;
-  if (sys_rename (AT_FDCWD, partial, AT_FDCWD, place, RENAME_NOREPLACE) != 0)
-    return error_errno (err, errno, "renaming %s to %s", partial, place);
-  return sync_above (place, err);
+  if (sys_rename (AT_FDCWD, partial, AT_FDCWD, home, RENAME_NOREPLACE) != 0)
+    return error_errno (err, errno, "renaming %s to %s", partial, home);
+  return sync_above (home, err);
+}
+
+char *
+result_shown (const char *place, struct error *err)
+{
+  return result_is_remote (place) ? xstrdup (place) : result_folder (place, err);
 }

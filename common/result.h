@@ -16,6 +16,8 @@
  *
  * Everything is reached relative to one descriptor of the folder, so that the rename of the folder
  * under a running process doesn't matter.
+ *
+ * A PLACE may also be a URL (result_store.h): then the folders are this machine's own, made when they are first opened.
  */
 #ifndef SHOAL_COMMON_RESULT_H
 #define SHOAL_COMMON_RESULT_H
@@ -41,7 +43,7 @@ enum result_state
   RESULT_FOREIGN,  /* PLACE or PLACE.partial exists and isn't ours */
 };
 
-/* Absolute form of PLACE (the folder above it must exist), without a trailing slash or ".partial". The
+/* Absolute form of PLACE (the folder above it must exist), without a trailing slash or ".partial"; a URL stays one. The
  * caller frees; NULL with ERR. */
 char *result_place (const char *place, struct error *err);
 
@@ -63,6 +65,9 @@ int result_open (const char *place, struct error *err);
 
 /* The same as a path; the caller frees. */
 char *result_folder (const char *place, struct error *err);
+
+/* Where people find the result: its folder, or its URL. The caller frees. */
+char *result_shown (const char *place, struct error *err);
 
 /* Takes .shoal/lock for this process; the caller keeps the descriptor open as long as it works. If another
  * process holds it: ERROR_USER with that process's id. */

@@ -448,7 +448,7 @@ result_store_publish (struct result_store *store, int build_fd, const char *buil
   auto_buffer struct buffer first = { 0 };
   int stands = complete ? 0 : storage_get (store->storage, MANIFEST, 0, 1, 16, &first, err);
   if (stands != 0)
-    return stands < 0 ? -1 : 0;
+    return stands;
   if (send_merged (store, build_fd, build, err) != 0)
     return -1;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)

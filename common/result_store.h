@@ -81,7 +81,7 @@ int result_store_sweep (struct result_store *store,
 #define RESULT_STORE_MERGED ".shoal/merged"
 
 /* Puts what the tree BUILD (open as BUILD_FD) has at its top there, and the regular files of its outputs/ by their content; the manifest last. A result that
- * isn't COMPLETE has manifest.partial.json, and doesn't replace one that is. */
+ * isn't COMPLETE has manifest.partial.json, and doesn't replace one that is: 1 then, and nothing was done. */
 int result_store_publish (struct result_store *store, int build_fd, const char *build,
                           bool complete, struct error *err);
 

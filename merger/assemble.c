@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "common/sys.h"
 #include "merger/lines.h"
 #include "merger/linker.h"
@@ -27,6 +28,7 @@ enum
 
 struct assembly
 {
+  struct result_store *store; /* where attempts are kept, when not in the folder */
   int folder_fd;
   int build_fd; /* locked */
   int stdout_fd;
@@ -109,10 +111,14 @@ assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse, 
                                  .job = job,
                                  .pulse = pulse };
   assembly->conflicts = conflicts_new ();
-  if (sweep_builds (folder_fd, err) == 0 && make_build (assembly, err) == 0
-      && make_parts (assembly, err) == 0)
+  bool remote = job->results != NULL && result_is_remote (job->results);
+  if (remote)
+    assembly->store = result_store_open (job->results, err);
+  if ((!remote || assembly->store != NULL) && sweep_builds (folder_fd, err) == 0
+      && make_build (assembly, err) == 0 && make_parts (assembly, err) == 0)
     {
       assembly->linker = (struct linker) LINKER_INIT (assembly->build_fd);
+      assembly->linker.pointers = assembly->store != NULL;
       return assembly;
     }
   assembly_close (assembly);
@@ -133,6 +139,7 @@ assembly_close (struct assembly *assembly)
   auto_fd_ (&assembly->lines_fd);
   auto_fd_ (&assembly->build_fd);
   conflicts_free (assembly->conflicts);
+  result_store_close (assembly->store);
   buffer_release (&assembly->settled);
   free (assembly->name);
   free (assembly);
@@ -177,9 +184,22 @@ add_line (struct assembly *assembly, const char *folder, const struct line *line
   return outcome == LINK_FAILED ? -1 : 0;
 }
 
+/* Brings what is to be read of an attempt that is kept elsewhere. */
+static int
+receive (struct assembly *assembly, const char *folder, struct error *err)
+{
+  if (assembly->store == NULL)
+    return 0;
+  if (pulse_beat (assembly->pulse, err) != 0)
+    return -1;
+  return result_store_receive (assembly->store, assembly->folder_fd, folder, err);
+}
+
 static int
 add_folder (struct assembly *assembly, const char *folder, struct error *err)
 {
+  if (receive (assembly, folder, err) != 0)
+    return -1;
   auto_free char *attempt = xasprintf (RESULT_ATTEMPTS "/%s", folder);
   auto_lines struct lines lines = { 0 };
   if (lines_open (&lines, assembly->folder_fd, attempt, err) != 0)
@@ -268,6 +288,8 @@ append_settled (struct assembly *assembly, const struct shard_record *record, co
                 struct error *err)
 {
   bool succeeded = record->state == SHARD_SUCCEEDED;
+  if (receive (assembly, folder, err) != 0) /* a failed one's attempt.json is for the manifest */
+    return -1;
   if (!succeeded && assembly->job->glob != NULL)
     return 0;
   return append_shard (assembly, folder, succeeded && assembly->job->reduce_image == NULL, err);
@@ -394,6 +416,7 @@ assembly_finish (struct assembly *assembly, const struct fold *fold, enum on_con
                                          .build_fd = assembly->build_fd,
                                          .fold = fold,
                                          .policy = policy,
+                                         .store = assembly->store,
                                          .pulse = assembly->pulse,
                                          .lines = &assembly->settled };
   int settled = settle (&settlement, assembly->conflicts, reason, err);

@@ -81,6 +81,9 @@ read_object (struct line *line, const json_t *object)
   (void) strcpy (line->output, output);
   (void) strcpy (line->sha256, sha256 == NULL ? "" : sha256);
   line->size = json_integer_value (json_object_get (object, "size"));
+  const json_t *shard = json_object_get (object, "shard");
+  line->shard = json_is_integer (shard) ? json_integer_value (shard) : -1;
+  (void) read_bytes (object, "object", &line->object);
   line->folder = json_is_true (json_object_get (object, "folder"));
   line->link = read_bytes (object, "link", &line->target);
   return true;
@@ -102,6 +105,7 @@ line_release (struct line *line)
 {
   buffer_release (&line->path);
   buffer_release (&line->target);
+  buffer_release (&line->object);
 }
 
 int

@@ -22,6 +22,8 @@ struct line
   struct buffer target; /* what a link says */
   int64_t size;         /* of a file */
   char sha256[DIGEST_TEXT_SIZE];
+  int64_t shard;        /* who wrote it; -1: not said (the reduce container) */
+  struct buffer object; /* where it is kept, when not in the attempt of that shard; empty */
 };
 
 /* Reads TEXT, one JSON object, into LINE, which may have been used before; LINE points to it then. False when it is damaged. */

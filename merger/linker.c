@@ -14,7 +14,9 @@ linker_release (struct linker *linker)
   auto_fd_ (&linker->folder_fd);
   free (linker->source);
   free (linker->target);
+  bool pointers = linker->pointers;
   *linker = (struct linker) LINKER_INIT (linker->target_fd);
+  linker->pointers = pointers;
 }
 
 static enum link_outcome
@@ -42,9 +44,11 @@ open_folders (struct linker *linker, int from_fd, char *source, char *target, st
   if (made != LINK_DONE)
     return made;
   linker->folder_fd = fs_open_beneath (linker->target_fd, target, O_PATH | O_DIRECTORY, 0, err);
-  linker->source_fd =
-      linker->folder_fd < 0 ? -1 : fs_open_beneath (from_fd, source, O_PATH | O_DIRECTORY, 0, err);
-  if (linker->source_fd < 0)
+  if (linker->folder_fd < 0)
+    return LINK_FAILED;
+  if (!linker->pointers)
+    linker->source_fd = fs_open_beneath (from_fd, source, O_PATH | O_DIRECTORY, 0, err);
+  if (!linker->pointers && linker->source_fd < 0)
     return LINK_FAILED;
   linker->source = xstrdup (source);
   linker->target = xstrdup (target);
@@ -61,6 +65,16 @@ in_the_way (const struct linker *linker, const char *name)
   return folder ? LINK_COLLIDES : LINK_TAKEN;
 }
 
+/* A link that says where the file is, from the tree's root. */
+static int
+point (const struct linker *linker, const char *name, struct error *err)
+{
+  auto_free char *target = xasprintf ("%s/%s", linker->source, name);
+  if (symlinkat (target, linker->folder_fd, name) == 0)
+    return 0;
+  return error_errno (err, errno, "pointing to %s", target);
+}
+
 enum link_outcome
 linker_link (struct linker *linker, int from_fd, const char *from, const char *to, const char *path,
              struct error *err)
@@ -74,7 +88,10 @@ linker_link (struct linker *linker, int from_fd, const char *from, const char *t
   if (opened != LINK_DONE)
     return opened;
   struct error problem = ERROR_INIT;
-  if (fs_link_or_copy (linker->source_fd, name, linker->folder_fd, name, &problem) == 0)
+  if ((linker->pointers
+           ? point (linker, name, &problem)
+           : fs_link_or_copy (linker->source_fd, name, linker->folder_fd, name, &problem))
+      == 0)
     return LINK_DONE;
   if (problem.code == EEXIST)
     return in_the_way (linker, name);

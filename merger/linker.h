@@ -8,6 +8,8 @@
 #include "common/auto.h"
 #include "common/error.h"
 
+#include <stdbool.h>
+
 enum link_outcome
 {
   LINK_FAILED = -1,
@@ -19,6 +21,7 @@ enum link_outcome
 struct linker
 {
   int target_fd; /* the tree's root; not owned */
+  bool pointers; /* the files aren't on this machine: symbolic links say where they are */
   char *source;  /* the open source folder's path, NULL: none */
   char *target;
   int source_fd;

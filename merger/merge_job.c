@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "merger/assemble.h"
 #include "merger/manifest.h"
 #include "merger/reduce.h"
@@ -43,6 +44,7 @@ struct merge_job
   bool news;                 /* something changed since */
   bool reduce_published;     /* in this generation, by this process */
   bool workers_told;         /* likewise, that the job was given up */
+  bool older_stands;         /* where the result is kept, an older one that is complete */
   bool done;
 };
 
@@ -254,7 +256,7 @@ put_status (struct merge_job *merge, enum job_state state, const char *reason, s
   fold_fill_status (merge->fold, &status);
   auto_free char *result = NULL;
   if (job_state_is_terminal (state))
-    result = result_folder (merge->job.results, NULL);
+    result = result_shown (merge->job.results, NULL);
   status.result = result;
   char pending[] = "pending";
   if (job_state_is_terminal (state) && merge->job.webhook != NULL)
@@ -339,6 +341,40 @@ assemble (struct merge_job *merge, struct verdict *verdict, struct error *err)
   return syncfs (merge->folder_fd) == 0 ? 0 : error_errno (err, errno, "syncfs");
 }
 
+/* Puts the tree to where the result is kept, when that isn't its folder. */
+static int
+publish_away (struct merge_job *merge, const struct verdict *verdict, struct error *err)
+{
+  if (!result_is_remote (merge->job.results))
+    return 0;
+  auto_result_store struct result_store *store = result_store_open (merge->job.results, err);
+  auto_free char *folder = store == NULL ? NULL : result_folder (merge->job.results, err);
+  if (folder == NULL)
+    return -1;
+  auto_free char *build = xasprintf ("%s/%s", folder, assembly_name (merge->assembly));
+  int published = result_store_publish (store, assembly_fd (merge->assembly), build,
+                                        verdict_is_done (verdict->state), err);
+  merge->older_stands = published == 1;
+  return published < 0 ? -1 : 0;
+}
+
+static bool
+counts (void *context, const char *name)
+{
+  return sweep_counts (context, name);
+}
+
+/* SHOAL_KEEP_ATTEMPTS: somebody wants to look at those that lost. What an older manifest counts stays as long as that stands. */
+static int
+sweep_away (struct merge_job *merge, struct error *err)
+{
+  if (!result_is_remote (merge->job.results) || merge->older_stands
+      || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL)
+    return 0;
+  auto_result_store struct result_store *store = result_store_open (merge->job.results, err);
+  return store == NULL ? -1 : result_store_sweep (store, counts, merge->fold, err);
+}
+
 /* Two mergers may come here at once (a service and `shoal merge`): one after the other then. */
 static int
 publish (struct merge_job *merge, const struct verdict *verdict, struct error *err)
@@ -348,7 +384,7 @@ publish (struct merge_job *merge, const struct verdict *verdict, struct error *e
     return -1;
   if (flock (lock, LOCK_EX) != 0)
     return error_errno (err, errno, PUBLISH_LOCK);
-  if (pulse_confirm (merge->pulse, err) != 0)
+  if (pulse_confirm (merge->pulse, err) != 0 || publish_away (merge, verdict, err) != 0)
     return -1;
   if (result_publish (merge->job.results, assembly_name (merge->assembly),
                       verdict_is_done (verdict->state), err)
@@ -358,7 +394,9 @@ publish (struct merge_job *merge, const struct verdict *verdict, struct error *e
   /* After an exchange the descriptor is that of the old tree. */
   auto_fd_ (&merge->folder_fd);
   merge->folder_fd = result_open (merge->job.results, err);
-  return merge->folder_fd < 0 ? -1 : sweep_attempts (merge->folder_fd, merge->fold, err);
+  if (merge->folder_fd < 0 || sweep_attempts (merge->folder_fd, merge->fold, err) != 0)
+    return -1;
+  return sweep_away (merge, err);
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "common/sys.h"
 #include "merger/verdict.h"
 #include "schemas/codec.h"
@@ -50,6 +51,13 @@ append_atom (struct buffer *atoms, const struct job *job, const char *folder, ui
   atom_append (atoms, &atom);
 }
 
+static int
+put_plan (const struct job *job, int64_t offset, const struct buffer *atoms, struct error *err)
+{
+  auto_result_store struct result_store *store = result_store_open (job->results, err);
+  return store == NULL ? -1 : result_store_put_plan (store, offset, buffer_bytes (atoms), err);
+}
+
 /* Puts a list that is too large for a message behind what the plan file holds. A second merger that does the same only wastes
  * the space: the shard that was published first stays. */
 static int
@@ -69,6 +77,8 @@ move_to_plan (struct shard *shard, const struct job *job, struct error *err)
     return -1;
   if (sys_fsync (plan) != 0)
     return error_errno (err, errno, RESULT_PLAN);
+  if (result_is_remote (job->results) && put_plan (job, end, &shard->atoms, err) != 0)
+    return -1;
   shard->plan_offset = end;
   shard->plan_length = (int64_t) shard->atoms.size;
   buffer_release (&shard->atoms);
@@ -78,7 +88,7 @@ move_to_plan (struct shard *shard, const struct job *job, struct error *err)
 int
 reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold, struct error *err)
 {
-  auto_free char *folder = result_folder (job->results, err);
+  auto_free char *folder = result_shown (job->results, err);
   if (folder == NULL)
     return -1;
   auto_shard struct shard shard = { .job_id = xstrdup (job->id),

@@ -50,6 +50,11 @@ set_file (const struct settlement *settlement, json_t *object, const char *full,
     return -1;
   (void) json_object_set_new (object, "size", json_integer (size));
   (void) json_object_set_new (object, "sha256", json_string (digest_format (sum, hex)));
+  if (settlement->store != NULL)
+    {
+      auto_free char *key = xasprintf (RESULT_STORE_MERGED "/%s", hex);
+      (void) json_object_set_new (object, "object", json_string (key));
+    }
   return 0;
 }
 
@@ -207,6 +212,8 @@ objection (const struct settlement *settlement, const struct conflict *conflict,
     }
   if (settlement->policy == CONFLICT_CONCAT && conflict->has_link)
     return "symbolic links can't be concatenated";
+  if (settlement->store != NULL && conflict->has_link)
+    return "one of them is a symbolic link, which can't be kept where the result is";
   return NULL;
 }
 
@@ -241,6 +248,23 @@ find_objection (const struct settlement *settlement, const struct conflicts *con
                     first->output, path, (long long) shards[0], (long long) shards[1], others, why);
 }
 
+/* Brings the files that it is about here, where they are kept elsewhere. */
+static int
+receive (const struct settlement *settlement, const struct conflict *conflict, struct error *err)
+{
+  auto_free char *path = xasprintf ("%s/%s", conflict->output, conflict->path);
+  for (size_t i = 0; settlement->store != NULL && i < conflict->owner_count; i++)
+    {
+      auto_free char *folder = fold_folder_name (settlement->fold, conflict->owners[i]);
+      if (pulse_beat (settlement->pulse, err) != 0
+          || result_store_receive_output (settlement->store, settlement->folder_fd, folder, path,
+                                          err)
+                 != 0)
+        return -1;
+    }
+  return 0;
+}
+
 static int
 settle_one (const struct settlement *settlement, const struct conflict *conflict, struct error *err)
 {
@@ -270,7 +294,8 @@ settle (const struct settlement *settlement, const struct conflicts *conflicts, 
     return 0;
   const struct conflict *conflict = conflicts_get (conflicts, 0);
   for (size_t i = 0; conflict != NULL; conflict = conflicts_get (conflicts, ++i))
-    if (pulse_beat (settlement->pulse, err) != 0 || settle_one (settlement, conflict, err) != 0)
+    if (pulse_beat (settlement->pulse, err) != 0 || receive (settlement, conflict, err) != 0
+        || settle_one (settlement, conflict, err) != 0)
       return -1;
   return 1;
 }

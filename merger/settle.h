@@ -3,6 +3,7 @@
 #define SHOAL_MERGER_SETTLE_H
 
 #include "common/buffer.h"
+#include "common/result_store.h"
 #include "merger/conflict.h"
 #include "merger/pulse.h"
 
@@ -12,6 +13,7 @@ struct settlement
   int build_fd;  /* the tree: outputs/NAME/PATH */
   const struct fold *fold;
   enum on_conflict policy;
+  struct result_store *store; /* where attempts are kept, when not in the folder; NULL */
   const struct pulse *pulse;
   struct buffer
       *lines; /* gets the manifest's line of each file that came of it, with ",\n" behind */

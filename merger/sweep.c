@@ -46,16 +46,22 @@ sweep_builds (int folder_fd, struct error *err)
   return sweep (folder_fd, RESULT_STATE, is_dead_build, NULL, err);
 }
 
+bool
+sweep_counts (const struct fold *fold, const char *name)
+{
+  unsigned int index = 0;
+  if (sscanf (name, "%u.g", &index) != 1)
+    return true;
+  auto_free char *winner = (int64_t) index == fold_shards (fold) ? fold_reduce_folder_name (fold)
+                                                                 : fold_folder_name (fold, index);
+  return winner != NULL && strcmp (winner, name) == 0;
+}
+
 static bool
 is_loser (int dirfd, const char *name, const struct fold *fold)
 {
   (void) dirfd;
-  unsigned int index = 0;
-  if (sscanf (name, "%u.g", &index) != 1)
-    return false;
-  auto_free char *winner = (int64_t) index == fold_shards (fold) ? fold_reduce_folder_name (fold)
-                                                                 : fold_folder_name (fold, index);
-  return winner == NULL || strcmp (winner, name) != 0;
+  return !sweep_counts (fold, name);
 }
 
 int

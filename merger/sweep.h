@@ -10,4 +10,7 @@ int sweep_builds (int folder_fd, struct error *err);
 /* Removes the attempts that FOLD doesn't count. */
 int sweep_attempts (int folder_fd, const struct fold *fold, struct error *err);
 
+/* Whether FOLD counts the attempt NAME; what isn't an attempt's name counts. */
+bool sweep_counts (const struct fold *fold, const char *name);
+
 #endif

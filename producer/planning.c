@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "common/sys.h"
 #include "producer/slicer.h"
 #include "schemas/job_check.h"
@@ -131,11 +132,35 @@ compare_published (struct planning *planning, const struct shard *shard, struct 
   return 1;
 }
 
+/* Workers don't see our plan file: the shard's list goes to where the result will be. */
+static int
+put_plan (const struct planning *planning, const struct shard *shard, struct error *err)
+{
+  auto_buffer struct buffer list = { 0 };
+  auto_result_store struct result_store *store = result_store_open (planning->job->results, err);
+  if (store == NULL)
+    return -1;
+  size_t left = (size_t) shard->plan_length;
+  char *at = buffer_reserve (&list, left);
+  while (left > 0)
+    {
+      ssize_t got =
+          pread (planning->plan_fd, at + list.size, left, shard->plan_offset + (off_t) list.size);
+      if (got <= 0)
+        return error_errno (err, got == 0 ? EIO : errno, "the plan file");
+      list.size += (size_t) got;
+      left -= (size_t) got;
+    }
+  return result_store_put_plan (store, shard->plan_offset, buffer_bytes (&list), err);
+}
+
 static int
 on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
   int published = planning->again ? compare_published (planning, shard, err) : 0;
+  if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
+    published = put_plan (planning, shard, err);
   if (published == 0)
     published = bus_publish_shard (planning->bus, shard, err);
   if (published < 0)

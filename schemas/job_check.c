@@ -2,6 +2,7 @@
 
 #include "common/path.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum
@@ -48,8 +49,23 @@ check_path (const char *path, const char *what, struct error *err)
 }
 
 static int
+check_url (const char *url, struct error *err)
+{
+  size_t length = strlen (url);
+  if (strncmp (url, "s3://", 5) != 0 || length > PATH_MAX || url[length - 1] == '/'
+      || strpbrk (url, " \t\n?#") != NULL)
+    return error_set (err, ERROR_USER,
+                      "%s: the result's place is an absolute path or s3://BUCKET/PREFIX without a "
+                      "\"/\" behind it",
+                      url);
+  return 0;
+}
+
+static int
 check_results (const struct job *job, struct error *err)
 {
+  if (job->results != NULL && strstr (job->results, "://") != NULL)
+    return check_url (job->results, err);
   if (check_path (job->results, "the result's place", err) != 0)
     return -1;
   auto_free char *normal = path_normal (job->results, err);

@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "worker/capture.h"
 #include "worker/collect.h"
 #include "worker/environment.h"
@@ -268,6 +269,34 @@ collect (struct run *run, struct error *err)
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
+static bool
+is_killed (void *context)
+{
+  struct run *run = context;
+  const struct attempt_control *control = &run->attempt->control;
+  enum attempt_order order = control->fd < 0 ? ATTEMPT_GO_ON : control->read (control->context);
+  if (order > run->order)
+    run->order = order;
+  return run->order == ATTEMPT_KILL;
+}
+
+/* Takes the attempt to where the result is kept. Its outputs aren't needed here any more. */
+static int
+send_away (struct run *run, struct error *err)
+{
+  const char *place = run->attempt->job->results;
+  const struct workplace *workplace = &run->workplace;
+  if (!result_is_remote (place))
+    return 0;
+  auto_result_store struct result_store *store = result_store_open (place, err);
+  if (store == NULL
+      || result_store_send (store, workplace->folder_fd, workplace->folder, workplace->name,
+                            is_killed, run, err)
+             != 0)
+    return -1;
+  return fs_remove_tree (workplace->folder_fd, "outputs", err);
+}
+
 static int
 complete (struct run *run, struct error *err)
 {
@@ -276,7 +305,8 @@ complete (struct run *run, struct error *err)
     return -1;
   report->ended = clock_wall_ms ();
   report->folder = xstrdup (run->workplace.name);
-  if (record_write (run->workplace.folder_fd, run->attempt, report, err) != 0)
+  if (record_write (run->workplace.folder_fd, run->attempt, report, err) != 0
+      || send_away (run, err) != 0)
     return -1;
   return workplace_keep (&run->workplace, err);
 }

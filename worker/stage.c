@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
+#include "common/result_store.h"
 #include "schemas/codec.h"
 #include "worker/atoms.h"
 #include "worker/stage_internal.h"
@@ -47,13 +48,22 @@ open_source (struct source *source, const struct volume *volume, const struct jo
   return 0;
 }
 
+/* The folder PATH of a volume that isn't on this machine. */
+static int
+fetch_folder (struct staging *staging, struct source *source, const char *path, struct error *err)
+{
+  if (stage_need_folder (staging, source, err) != 0)
+    return -1;
+  if (stage_fetch_folder (staging, source->storage, source->place.target_fd, path, err) != 0)
+    return error_wrap (err, "volume %s", source->path);
+  return 0;
+}
+
 static int
 mount_whole (struct staging *staging, struct source *source, struct error *err)
 {
   if (source->local == NULL)
-    return stage_need_folder (staging, source, err) != 0
-               ? -1
-               : stage_list_folder (staging, source, "", err);
+    return fetch_folder (staging, source, "", err);
   mounts_add (staging->mounts, xstrdup (source->local), xstrdup (source->path), false, false);
   return 0;
 }
@@ -87,7 +97,6 @@ release (struct staging *staging)
       auto_fd_ (&source->place.target_fd);
       place_release (&source->place);
       storage_close (source->storage);
-      buffer_release (&source->listed);
       free (source->folder);
     }
   free (staging->sources);
@@ -241,9 +250,7 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
   const struct stage *stage = staging->stage;
   bool root = atom->path[0] == '\0';
   if (source->local == NULL)
-    return stage_need_folder (staging, source, err) != 0
-               ? -1
-               : stage_list_folder (staging, source, atom->path, err);
+    return fetch_folder (staging, source, atom->path, err);
   if (!root && stage_need_folder (staging, source, err) != 0)
     return -1;
   if (!root && !binds_folders (stage))
@@ -261,6 +268,19 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
   return 0;
 }
 
+/* The same from where results are kept. A shard that made nothing has nothing there. */
+static int
+fetch_outputs (struct staging *staging, struct source *shards, const struct atom *atom,
+               struct error *err)
+{
+  if (fs_make_folders (shards->place.target_fd, atom->path, 0755, err) != 0)
+    return -1;
+  auto_fd int target =
+      fs_open_beneath (shards->place.target_fd, atom->path, O_RDONLY | O_DIRECTORY, 0, err);
+  auto_storage struct storage *storage = target < 0 ? NULL : storage_open (atom->source, err);
+  return storage == NULL ? -1 : stage_fetch_folder (staging, storage, target, "", err);
+}
+
 /* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. */
 static int
 stage_outputs (struct staging *staging, const struct atom *atom, struct error *err)
@@ -268,6 +288,8 @@ stage_outputs (struct staging *staging, const struct atom *atom, struct error *e
   struct source *shards = &staging->sources[staging->source_count - 1];
   if (stage_need_folder (staging, shards, err) != 0)
     return -1;
+  if (atom->path[0] != '\0' && result_is_remote (atom->source))
+    return fetch_outputs (staging, shards, atom, err);
   if (atom->source[0] != '/' || atom->path[0] == '\0')
     return error_set (err, ERROR_USER, "%s: not a folder on this machine", atom->source);
   if (binds_folders (staging->stage))
@@ -404,7 +426,8 @@ stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, s
   int result = open_sources (&staging, reason);
   if (result == 0 && stage_has_atoms (stage->job, stage->shard))
     {
-      result = atoms_load (stage->shard, stage->result_fd, &plan, &staging.atoms, reason);
+      result = atoms_load (stage->shard, stage->job->results, stage->result_fd, &plan,
+                           &staging.atoms, reason);
       if (result == 0)
         result = stage_atoms (&staging, reason);
       if (result == 0)

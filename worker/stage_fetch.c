@@ -11,11 +11,11 @@
 
 struct listing
 {
-  struct source *source;
-  uint32_t volume;
+  int target_fd;
   const char *folder;
   size_t folder_size;
   int64_t found;
+  struct buffer files; /* as atoms */
 };
 
 /* Whether PATH is in the folder that is wanted. */
@@ -55,41 +55,19 @@ on_entry (void *context, const struct storage_entry *entry, struct error *err)
     return 0;
   listing->found++;
   if (entry->folder)
-    return fs_make_folders (listing->source->place.target_fd, entry->path, 0755, err);
-  const struct atom atom = { .volume = listing->volume,
-                             .size = entry->size,
+    return fs_make_folders (listing->target_fd, entry->path, 0755, err);
+  const struct atom atom = { .size = entry->size,
                              .path = entry->path,
                              .path_size = entry->path_size,
                              .source = entry->source,
                              .version = entry->version };
-  atom_append (&listing->source->listed, &atom);
-  return 0;
-}
-
-int
-stage_list_folder (struct staging *staging, struct source *source, const char *path,
-                   struct error *err)
-{
-  struct listing listing = { .source = source,
-                             .volume = (uint32_t) (source - staging->sources),
-                             .folder = path,
-                             .folder_size = strlen (path) };
-  const struct storage_visitor visitor = { .context = &listing,
-                                           .symlinks = staging->stage->job->symlinks,
-                                           .prefix = path,
-                                           .enter = on_enter,
-                                           .entry = on_entry,
-                                           .wanted = on_wanted };
-  if (storage_list (source->storage, &visitor, err) != 0)
-    return error_wrap (err, "volume %s", source->path);
-  if (listing.found == 0 && path[0] != '\0')
-    return error_set (err, ERROR_USER, "%s: isn't there any more", path);
+  atom_append (&listing->files, &atom);
   return 0;
 }
 
 /* ---- files ------------------------------------------------------------------------------ */
 
-/* One volume's batch: its files among ATOMS, one after the other. */
+/* A batch: the files of one volume among atoms, one after the other. */
 struct fetching
 {
   struct staging *staging;
@@ -127,19 +105,20 @@ is_stopped (void *context)
 }
 
 static int
-fetch (struct staging *staging, const struct source *source, struct bytes atoms, struct error *err)
+fetch (struct staging *staging, struct storage *storage, int target_fd, struct bytes atoms,
+       uint32_t volume, struct error *err)
 {
   struct fetching fetching = { .staging = staging,
-                               .volume = (uint32_t) (source - staging->sources),
+                               .volume = volume,
                                .cursor = atom_cursor_start (atoms) };
   const struct storage_batch batch = { .context = &fetching,
                                        .next = next_item,
                                        .stopped = is_stopped,
-                                       .folder_fd = source->place.target_fd,
+                                       .folder_fd = target_fd,
                                        .totals = staging->stage->totals };
-  int result = storage_fetch (source->storage, &batch, err);
+  int result = storage_fetch (storage, &batch, err);
   atom_cursor_release (&fetching.cursor);
-  return result == 0 ? 0 : error_wrap (err, "%s", source->path);
+  return result;
 }
 
 int
@@ -148,11 +127,31 @@ stage_fetch (struct staging *staging, struct error *err)
   for (size_t i = 0; i < staging->source_count; i++)
     {
       const struct source *source = &staging->sources[i];
-      if (source->fetching && fetch (staging, source, staging->atoms, err) != 0)
-        return -1;
-      if (source->listed.size > 0
-          && fetch (staging, source, buffer_bytes (&source->listed), err) != 0)
-        return -1;
+      if (source->fetching
+          && fetch (staging, source->storage, source->place.target_fd, staging->atoms, (uint32_t) i,
+                    err)
+                 != 0)
+        return error_wrap (err, "%s", source->path);
     }
   return 0;
+}
+
+int
+stage_fetch_folder (struct staging *staging, struct storage *storage, int target_fd,
+                    const char *path, struct error *err)
+{
+  struct listing listing = { .target_fd = target_fd, .folder = path, .folder_size = strlen (path) };
+  const struct storage_visitor visitor = { .context = &listing,
+                                           .symlinks = staging->stage->job->symlinks,
+                                           .prefix = path,
+                                           .enter = on_enter,
+                                           .entry = on_entry,
+                                           .wanted = on_wanted };
+  int result = storage_list (storage, &visitor, err);
+  if (result == 0 && listing.found == 0 && path[0] != '\0')
+    result = error_set (err, ERROR_USER, "%s: isn't there any more", path);
+  if (result == 0)
+    result = fetch (staging, storage, target_fd, buffer_bytes (&listing.files), 0, err);
+  buffer_release (&listing.files);
+  return result;
 }

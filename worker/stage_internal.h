@@ -25,9 +25,8 @@ struct source
   bool root_bound;   /* the volume itself is the atom */
   struct place place;
   enum method method;
-  int64_t copy_from;    /* number of the first atom that is left for copying; -1: none */
-  bool fetching;        /* files of it are left for fetching */
-  struct buffer listed; /* atoms of the folders of a remote storage, found by listing */
+  int64_t copy_from; /* number of the first atom that is left for copying; -1: none */
+  bool fetching;     /* files of it are left for fetching */
 };
 
 struct staging
@@ -49,9 +48,9 @@ int stage_copy (struct staging *staging, struct error *err);
 
 /* ---- stage_fetch.c: storages that aren't on this machine */
 
-/* Lists all files in the folder PATH ("": the root) of SOURCE into its `listed`, and makes its folders. */
-int stage_list_folder (struct staging *staging, struct source *source, const char *path,
-                       struct error *err);
+/* Brings all that is in the folder PATH ("": the root) of STORAGE to the same path beneath TARGET_FD. */
+int stage_fetch_folder (struct staging *staging, struct storage *storage, int target_fd,
+                        const char *path, struct error *err);
 
 /* Brings what is left for fetching, volume by volume. */
 int stage_fetch (struct staging *staging, struct error *err);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "common/scratch.h"
 #include "common/sys.h"
 
@@ -153,4 +154,12 @@ workplace_forget (const char *place, const char *name)
   auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s", name);
   if (result >= 0)
     remove_quietly (result, path);
+  if (!result_is_remote (place))
+    return;
+  struct error err = ERROR_INIT;
+  auto_result_store struct result_store *store = result_store_open (place, &err);
+  if (store != NULL && result_store_forget (store, name, &err) == 0)
+    return;
+  auto_free char *reason = log_quote (err.message);
+  log_warn ("attempt_left", "place=%s attempt=%s reason=%s", place, name, reason);
 }
