@@ -12,7 +12,8 @@ answers is said by its query:
     to=URL       302 to URL; `self`: to where we are
     headers=N    N bytes of headers
     stall=S      nothing for S seconds
-    etag=E       another ETag
+    etag=E       another ETag; empty: none
+    noranges     all of it, whatever part is asked for
     times=N      all of the above for the first N requests of this path only, afterwards as if only `size` were said
 """
 import ctypes
@@ -30,7 +31,8 @@ lock = threading.Lock()
 
 
 def body(size):
-    return bytes(i * 31 % 251 for i in range(size))
+    period = bytes(i * 31 % 251 for i in range(251))
+    return (period * (size // 251 + 1))[:size]
 
 
 class Peer(http.server.BaseHTTPRequestHandler):
@@ -75,7 +77,8 @@ class Peer(http.server.BaseHTTPRequestHandler):
             start, end = int(first), min(int(last) + 1 if last else whole, whole)
             status, content = 206, content[start:end]
         self.send_response(status)
-        self.send_header("ETag", etag)
+        if etag:
+            self.send_header("ETag", etag)
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{whole}")
         if "after" in said:
