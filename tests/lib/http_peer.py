@@ -2,7 +2,7 @@
 """An HTTP server that misbehaves as its caller wants, for what a real one can't be made to do: http_peer.py LOG
 
 Prints its port when it listens, writes a line per request to LOG ("GET /path?query authorization range") and ends with its parent. What a path
-answers is said by its query:
+answers is said by its query; what is PUT below /said/ is what its path answers from then on:
 
     size=N       a body of N bytes, byte I is I * 31 % 251; ranges work, the ETag is "v1"
     cut=K        the connection is reset behind K bytes of the body
@@ -27,6 +27,7 @@ import time
 import urllib.parse
 
 seen = {}
+told = {}
 lock = threading.Lock()
 
 
@@ -64,6 +65,10 @@ class Peer(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             return
         content = sent if address.path == "/echo" else body(int(said.get("size", 0)))
+        if address.path.startswith("/said"):
+            if self.command == "PUT":
+                told[address.path] = sent
+            content = told.get(address.path, b"")
         status, etag = int(said.get("status", 200)), said.get("etag", '"v1"')
         if status != 200:
             content = said.get("text", "").encode()

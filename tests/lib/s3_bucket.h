@@ -1,0 +1,29 @@
+/* s3_bucket.h — a new bucket at the tests' S3 server (SHOAL_TEST_S3), removed after the test. Failures fail it. */
+#ifndef SHOAL_TESTS_LIB_S3_BUCKET_H
+#define SHOAL_TESTS_LIB_S3_BUCKET_H
+
+#include "common/storage/storage.h"
+
+struct s3_bucket
+{
+  char *url; /* "s3://shoal-test-…" */
+  struct storage *storage;
+};
+
+/* Sets the environment to the server and its user, too. */
+struct s3_bucket *s3_bucket_new (void);
+void s3_bucket_free (struct s3_bucket *bucket);
+
+static inline void
+auto_s3_bucket_ (struct s3_bucket **bucket)
+{
+  s3_bucket_free (*bucket);
+}
+#define auto_s3_bucket AUTO (auto_s3_bucket_)
+
+void s3_bucket_put (struct s3_bucket *bucket, const char *path, const char *content);
+
+/* Unfinished uploads of exactly the key PATH. */
+int s3_bucket_uploads (struct s3_bucket *bucket, const char *path);
+
+#endif
