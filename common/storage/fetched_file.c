@@ -38,6 +38,11 @@ fetched_file_new (int folder_fd, const struct storage_item *item, struct error *
                                       .version = xstrdup (item->version),
                                       .source = xstrdup (item->source),
                                       .size = item->size };
+  if (item->sha256 != NULL)
+    {
+      file->sum.algorithm = "SHA256";
+      (void) snprintf (file->sum.hex, sizeof file->sum.hex, "%s", item->sha256);
+    }
   file->folder_fd = folder_fd;
   file->references = 1;
   uint64_t word = 0;

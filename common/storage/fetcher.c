@@ -146,9 +146,11 @@ check_answer (struct part *part, struct error *err)
   if (!part->ranged && call->status != 200)
     return error_set (err, ERROR_TRANSIENT, "an answer with HTTP %d", call->status);
   part->checked = true;
-  if (source->check != NULL
-      && source->check (source->context, &file->item, call, &file->sum, err) != 0)
+  struct fetch_sum sum = { 0 };
+  if (source->check != NULL && source->check (source->context, &file->item, call, &sum, err) != 0)
     return -1;
+  if (file->sum.algorithm == NULL) /* what we were told goes before what the server says */
+    file->sum = sum;
   int64_t size = call->status == 206 ? call->whole : call->length;
   if (file->item.size >= 0 && size >= 0 && size != file->item.size)
     return fetched_file_changed (file, size, err);

@@ -61,6 +61,9 @@ struct storage_visitor
   /* What the paths of all entries that matter begin with, "2019/a"; a storage that can leaves others out. NULL: nothing. */
   const char *prefix;
 
+  /* Only what lies in the root itself: no folder is entered, and a storage that can doesn't look into them. */
+  bool shallow;
+
   /* Whether the folder PATH ("" the root) is worth listing; one for which this is false isn't
    * opened. Asked once for each folder, before what is in it and after its entry. */
   bool (*enter) (void *context, const char *path, size_t path_size);
@@ -86,6 +89,7 @@ struct storage_item
   const char *version; /* as listed; NULL: whatever is there */
   const char *source;  /* as listed; NULL */
   int64_t size;        /* bytes as listed; -1: not known */
+  const char *sha256;  /* what a fetched file's must be, in hex; NULL: not known */
 };
 
 struct storage_totals
@@ -125,8 +129,8 @@ int storage_put (struct storage *storage, const char *path, struct bytes content
 int storage_get (struct storage *storage, const char *path, int64_t offset, int64_t length,
                  size_t limit, struct buffer *buffer, struct error *err);
 
-/* Removes all beneath the folder PREFIX ("" all), unfinished uploads as well. Nothing there is fine. */
-int storage_remove (struct storage *storage, const char *prefix, struct error *err);
+/* Removes the object PATH and all beneath the folder PATH ("" all), unfinished uploads as well. Nothing there is fine. */
+int storage_remove (struct storage *storage, const char *path, struct error *err);
 
 /* Whether storage_send, storage_put and storage_remove work. */
 bool storage_is_writable (const struct storage *storage);

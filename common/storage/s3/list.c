@@ -55,7 +55,7 @@ ask (struct walk *walk, struct arrival *arrival, const char *start, const char *
 {
   if (walk->asked)
     http_call_release (&walk->call);
-  s3_page_request (walk->s3, &walk->call, walk->prefix, start, token);
+  s3_page_request (walk->s3, &walk->call, walk->prefix, start, token, walk->visitor->shallow);
   walk->call.context = arrival;
   walk->call.done = arrive;
   *arrival = (struct arrival){ 0 };

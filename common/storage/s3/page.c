@@ -15,7 +15,7 @@ enum
 
 void
 s3_page_request (struct s3 *s3, struct http_call *call, const char *prefix, const char *start,
-                 const char *token)
+                 const char *token, bool shallow)
 {
   auto_buffer struct buffer query = { 0 };
   if (token != NULL)
@@ -24,6 +24,8 @@ s3_page_request (struct s3 *s3, struct http_call *call, const char *prefix, cons
       sign_encode (&query, token, false);
       buffer_putc (&query, '&');
     }
+  if (shallow)
+    buffer_puts (&query, "delimiter=%2F&");
   buffer_puts (&query, "encoding-type=url&list-type=2&prefix=");
   sign_encode (&query, prefix, false);
   if (start != NULL && token == NULL)
@@ -52,6 +54,7 @@ struct page_reading
   bool inside; /* of Contents: there is an object being read */
   bool truncated;
   bool listing;
+  bool folders; /* they come behind the objects, not among them */
 };
 
 static int
@@ -121,6 +124,24 @@ current (struct page_reading *reading)
 }
 
 static int
+end_object (struct page_reading *reading, struct error *err)
+{
+  struct s3_page *page = reading->page;
+  if (!reading->inside || page->objects[page->count].key == NULL
+      || page->objects[page->count].size < 0 || page->count == OBJECTS_MAX)
+    return error_set (err, ERROR_TRANSIENT, "a listing with an object without key or size");
+  reading->inside = false;
+  page->count++;
+  return 0;
+}
+
+static int
+by_key (const void *left, const void *right)
+{
+  return strcmp (((const struct s3_object *) left)->key, ((const struct s3_object *) right)->key);
+}
+
+static int
 element (void *context, const char *path, const char *text, struct error *err)
 {
   struct page_reading *reading = context;
@@ -147,13 +168,19 @@ element (void *context, const char *path, const char *text, struct error *err)
   else if (strcmp (path, "/Contents/Size") == 0)
     return read_size (text, &current (reading)->size, err);
   else if (strcmp (path, "/Contents") == 0)
+    return end_object (reading, err);
+  else if (strcmp (path, "/CommonPrefixes/Prefix") == 0)
     {
-      if (!reading->inside || page->objects[page->count].key == NULL
-          || page->objects[page->count].size < 0 || page->count == OBJECTS_MAX)
-        return error_set (err, ERROR_TRANSIENT, "a listing with an object without key or size");
-      reading->inside = false;
-      page->count++;
+      struct s3_object *object = current (reading);
+      object->key = offset_of (page->text.size);
+      object->size = 0;
+      if (decode (&page->text, text) != 0)
+        return error_set (err, ERROR_USER, "a key with a NUL in it (%.200s)", text);
+      buffer_putc (&page->text, '\0');
+      reading->folders = true;
     }
+  else if (strcmp (path, "/CommonPrefixes") == 0)
+    return end_object (reading, err);
   else if (strcmp (path, "/IsTruncated") == 0)
     reading->truncated = strcmp (text, "true") == 0;
   else if (strcmp (path, "/NextContinuationToken") == 0)
@@ -188,5 +215,7 @@ s3_page_read (struct s3_page *page, const struct http_call *call, struct error *
       if (object->etag != NULL)
         object->etag = page->text.data + ((uintptr_t) object->etag - 1);
     }
+  if (reading.folders)
+    qsort (page->objects, page->count, sizeof *page->objects, by_key);
   return 0;
 }

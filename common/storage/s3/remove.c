@@ -100,7 +100,7 @@ remove_objects (struct s3 *s3, struct http *http, const char *prefix, struct err
   do
     {
       auto_http_call struct http_call call;
-      s3_page_request (s3, &call, prefix, NULL, token);
+      s3_page_request (s3, &call, prefix, NULL, token, false);
       if (s3_perform (s3, http, &call, err) != 0 || s3_page_read (&page, &call, err) != 0
           || remove_page (s3, http, &page, err) != 0)
         return -1;
@@ -179,15 +179,16 @@ remove_uploads (struct s3 *s3, struct http *http, const char *prefix, struct err
 }
 
 int
-s3_remove (struct storage *storage, const char *prefix, struct error *err)
+s3_remove (struct storage *storage, const char *path, struct error *err)
 {
   struct s3 *s3 = (struct s3 *) storage;
   const struct http_options options = { .connections = 4 };
   auto_http struct http *http = http_new (&options);
-  auto_free char *key =
-      xasprintf ("%s%s%s", s3->prefix, prefix,
-                 prefix[0] == '\0' || prefix[strlen (prefix) - 1] == '/' ? "" : "/");
-  if (remove_objects (s3, http, key, err) == 0 && remove_uploads (s3, http, key, err) == 0)
+  auto_free char *key = s3_key (s3, path);
+  bool folder = path[0] == '\0' || path[strlen (path) - 1] == '/';
+  auto_free char *prefix = xasprintf ("%s%s", key, folder ? "" : "/");
+  if ((folder || remove_one (s3, http, key, NULL, err) == 0)
+      && remove_objects (s3, http, prefix, err) == 0 && remove_uploads (s3, http, prefix, err) == 0)
     return 0;
-  return error_wrap (err, "%s%s", s3->shown, prefix);
+  return error_wrap (err, "%s%s", s3->shown, path);
 }
