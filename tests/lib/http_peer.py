@@ -8,6 +8,7 @@ answers is said by its query; what is PUT below /said/ is what its path answers 
     cut=K        the connection is reset behind K bytes of the body
     short=K      it ends in order behind K bytes of the body
     status=S     S instead of 200, with `text` as its body
+    text=T       T as the body
     after=N      Retry-After: N
     to=URL       302 to URL; `self`: to where we are
     headers=N    N bytes of headers
@@ -70,7 +71,7 @@ class Peer(http.server.BaseHTTPRequestHandler):
                 told[address.path] = sent
             content = told.get(address.path, b"")
         status, etag = int(said.get("status", 200)), said.get("etag", '"v1"')
-        if status != 200:
+        if status != 200 or "text" in said:
             content = said.get("text", "").encode()
         wanted = self.headers.get("If-Match")
         if status == 200 and wanted is not None and wanted != etag:
