@@ -230,6 +230,41 @@ make_room (struct cache *cache)
   free (list.items);
 }
 
+/* Copies FILE to PLACE, under another name first. */
+static int
+copy_to (struct cache *cache, int file, const char *place, struct error *err)
+{
+  auto_free char *temporary = xasprintf ("%.2s/.%s.%d", place, place + 3, (int) getpid ());
+  (void) unlinkat (cache->fd, temporary, 0);
+  auto_fd int target = openat (cache->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (target < 0)
+    return error_errno (err, errno, "%s", temporary);
+  if (fs_copy (file, target, err) >= 0)
+    {
+      if (renameat (cache->fd, temporary, cache->fd, place) == 0)
+        return 0;
+      (void) error_errno (err, errno, "%s", place);
+    }
+  (void) unlinkat (cache->fd, temporary, 0);
+  return -1;
+}
+
+/* Puts what lies beneath FOLDER_FD at PATH to PLACE, by a link if that works: 1, 0 when it is there already, or -1. */
+static int
+keep (struct cache *cache, const char *path, int folder_fd, const char *place, struct error *err)
+{
+  char folder[3] = { place[0], place[1], '\0' };
+  auto_fd int file = fs_open_beneath (folder_fd, path, O_RDONLY, 0, err);
+  if (file < 0 || fs_make_folders (cache->fd, folder, 0755, err) != 0)
+    return -1;
+  auto_free char *self = xasprintf ("/proc/self/fd/%d", file);
+  if (linkat (AT_FDCWD, self, cache->fd, place, AT_SYMLINK_FOLLOW) == 0)
+    return 1;
+  if (errno == EEXIST)
+    return 0;
+  return copy_to (cache, file, place, err) == 0 ? 1 : -1;
+}
+
 void
 cache_keep (struct cache *cache, const char *name, const struct storage_item *item, int folder_fd)
 {
@@ -237,36 +272,12 @@ cache_keep (struct cache *cache, const char *name, const struct storage_item *it
   if (item->size > cache->limit)
     return;
   auto_free char *place = place_of (name, item);
-  auto_free char *temporary = xasprintf ("%.2s/.%s.%d", place, place + 3, (int) getpid ());
-  char folder[3] = { place[0], place[1], '\0' };
-  auto_fd int source = fs_open_beneath (folder_fd, item->path, O_RDONLY, 0, &err);
-  if (source < 0 || fs_make_folders (cache->fd, folder, 0755, &err) != 0)
-    goto failed;
-  /* A link if that works; a copy is made under another name first. */
-  auto_free char *self = xasprintf ("/proc/self/fd/%d", source);
-  if (linkat (AT_FDCWD, self, cache->fd, place, AT_SYMLINK_FOLLOW) != 0)
-    {
-      if (errno == EEXIST)
-        return;
-      (void) unlinkat (cache->fd, temporary, 0);
-      auto_fd int target =
-          openat (cache->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-      if (target < 0)
-        (void) error_errno (&err, errno, "%s", temporary);
-      else if (fs_copy (source, target, &err) >= 0)
-        {
-          if (renameat (cache->fd, temporary, cache->fd, place) == 0)
-            goto kept;
-          (void) error_errno (&err, errno, "%s", place);
-        }
-      (void) unlinkat (cache->fd, temporary, 0);
-      goto failed;
-    }
-kept:;
+  int kept = keep (cache, item->path, folder_fd, place, &err);
+  if (kept < 0)
+    complain ("cache_trouble", &err);
+  if (kept <= 0)
+    return;
   int64_t before = __atomic_fetch_add (cache->used, item->size, __ATOMIC_RELAXED);
   if (before == 0 || before + item->size > cache->limit)
     make_room (cache);
-  return;
-failed:
-  complain ("cache_trouble", &err);
 }

@@ -334,7 +334,8 @@ start_file (struct fetch *fetch, const struct storage_item *item, struct error *
   if (file == NULL)
     return error_wrap (err, "%s", item->path);
   /* Parts that come without a version could be of two. */
-  if (fetch->source->ranges && item->version != NULL && item->size >= 2 * (int64_t) PART_SIZE)
+  if (fetch->source->ranges && (item->version != NULL || item->sha256 != NULL)
+      && item->size >= 2 * (int64_t) PART_SIZE)
     {
       fetch->cutting = take (&file);
       return 0;

@@ -8,11 +8,13 @@ answers is said by its query; what is PUT below /said/ is what its path answers 
     cut=K        the connection is reset behind K bytes of the body
     short=K      it ends in order behind K bytes of the body
     status=S     S instead of 200, with `text` as its body
+    text=T       T as the body
     after=N      Retry-After: N
     to=URL       302 to URL; `self`: to where we are
     headers=N    N bytes of headers
     stall=S      nothing for S seconds
-    etag=E       another ETag
+    etag=E       another ETag; empty: none
+    noranges     all of it, whatever part is asked for
     times=N      all of the above for the first N requests of this path only, afterwards as if only `size` were said
 """
 import ctypes
@@ -31,7 +33,8 @@ lock = threading.Lock()
 
 
 def body(size):
-    return bytes(i * 31 % 251 for i in range(size))
+    period = bytes(i * 31 % 251 for i in range(251))
+    return (period * (size // 251 + 1))[:size]
 
 
 class Peer(http.server.BaseHTTPRequestHandler):
@@ -68,7 +71,7 @@ class Peer(http.server.BaseHTTPRequestHandler):
                 told[address.path] = sent
             content = told.get(address.path, b"")
         status, etag = int(said.get("status", 200)), said.get("etag", '"v1"')
-        if status != 200:
+        if status != 200 or "text" in said:
             content = said.get("text", "").encode()
         wanted = self.headers.get("If-Match")
         if status == 200 and wanted is not None and wanted != etag:
@@ -80,7 +83,8 @@ class Peer(http.server.BaseHTTPRequestHandler):
             start, end = int(first), min(int(last) + 1 if last else whole, whole)
             status, content = 206, content[start:end]
         self.send_response(status)
-        self.send_header("ETag", etag)
+        if etag:
+            self.send_header("ETag", etag)
         if status == 206:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{whole}")
         if "after" in said:

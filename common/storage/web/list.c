@@ -125,7 +125,7 @@ visit_folder (struct walk *walk, int depth, struct error *err)
     .path = walk->path.data, .path_size = walk->path.size, .folder = true, .size = -1
   };
   int result = visit (walk, &entry, err);
-  if (result != 0
+  if (result != 0 || walk->visitor->shallow
       || !walk->visitor->enter (walk->visitor->context, walk->path.data, walk->path.size))
     return result;
   return list_folder (walk, depth + 1, err);
@@ -209,7 +209,7 @@ enter_folders (struct walk *walk, const char *path, bool *skipped, struct error 
       if (result != 0)
         return result;
       buffer_append (&walk->path, path + walk->path.size, size + 1 - walk->path.size);
-      if (!visitor->enter (visitor->context, name, size))
+      if (visitor->shallow || !visitor->enter (visitor->context, name, size))
         {
           *skipped = true;
           return 0;

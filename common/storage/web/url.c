@@ -69,7 +69,7 @@ read_with (CURLU *handle, struct url *url, const char *base, const char *text)
     return false;
   auto_free char *scheme = part (handle, CURLUPART_SCHEME, 0);
   auto_free char *host = part (handle, CURLUPART_HOST, 0);
-  if (!is_web (scheme) || host == NULL || host[0] == '\0')
+  if (!is_web (scheme) || host == NULL || host[0] == '\0' || strpbrk (host, "@ /\\?#<>\"") != NULL)
     return false;
   url->authorization = basic_authorization (handle);
   url->fragment = part (handle, CURLUPART_FRAGMENT, 0);
@@ -78,7 +78,8 @@ read_with (CURLU *handle, struct url *url, const char *base, const char *text)
   (void) curl_url_set (handle, CURLUPART_OPTIONS, NULL, 0);
   (void) curl_url_set (handle, CURLUPART_FRAGMENT, NULL, 0);
   url->text = part (handle, CURLUPART_URL, 0);
-  return url->text != NULL;
+  const char *server = url->text == NULL ? NULL : strstr (url->text, "://");
+  return server != NULL && memchr (server + 3, '@', strcspn (server + 3, "/?#")) == NULL;
 }
 
 int

@@ -328,6 +328,63 @@ what_isnt_a_listing_is_said (void **state)
     }
 }
 
+/* Who we are is said to the server that it was given for, and to nobody else. */
+static void
+passwords_go_to_their_server_only (void **state)
+{
+  (void) state;
+  auto_peer struct peer *here = peer_start ("http_peer.py", "LOG", NULL);
+  auto_peer struct peer *there = peer_start ("http_peer.py", "LOG", NULL);
+  auto_free char *source = xasprintf (
+      "http://us%%65r:secret@127.0.0.1:%d/list?text=near%%3fsize=7%%0a"
+      "http://127.0.0.1:%d/far%%3fsize=8%%0ahttp://other:word@127.0.0.1:%d/own%%3fsize=9#list",
+      here->port, there->port, there->port);
+  struct error err = ERROR_INIT;
+  auto_storage struct storage *storage = storage_open (source, &err);
+  assert_non_null (storage);
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  struct listed listed = { 0 };
+  listed_fill (&listed, storage);
+  assert_int_equal (listed.count, 3);
+  for (size_t i = 0; i < listed.count; i++)
+    assert_null (strstr (listed.items[i].source, "secret"));
+  if (listed_fetch (&listed, storage, tree->fd, NULL, &err) != 0)
+    fail_msg ("%s", err.message);
+  assert_true (fs_exists (tree->fd, "near"));
+  assert_int_equal (peer_logged (here, "GET /list?"), 1);
+  assert_int_equal (peer_logged (here, "GET /near?size=7 Basic dXNlcjpzZWNyZXQ= "), 1);
+  assert_int_equal (peer_logged (there, "GET /far?size=8 - "), 1);
+  assert_int_equal (peer_logged (there, "GET /own?size=9 Basic b3RoZXI6d29yZA== "), 1);
+  listed_release (&listed);
+}
+
+static void
+no_message_tells_a_secret (void **state)
+{
+  (void) state;
+  auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
+  static const char *const paths[] = { "/file?status=401",        "/file?status=403",
+                                       "/folder/?status=404",     "/folder/?status=200&size=5",
+                                       "/list?cut=1&size=9#list", "/file?to=gopher://hidden" };
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+    {
+      char *fragment = strchr (paths[i], '#');
+      int length = fragment == NULL ? (int) strlen (paths[i]) : (int) (fragment - paths[i]);
+      auto_free char *source =
+          xasprintf ("http://user:secret@127.0.0.1:%d%.*s&token=hidden%s", peer->port, length,
+                     paths[i], fragment == NULL ? "" : fragment);
+      struct error err = ERROR_INIT;
+      struct notebook notebook = { 0 };
+      auto_storage struct storage *storage = storage_open (source, &err);
+      assert_non_null (storage);
+      assert_int_equal (notebook_list (&notebook, storage, &err), -1);
+      assert_non_null (strstr (err.message, "127.0.0.1"));
+      if (strstr (err.message, "secret") != NULL || strstr (err.message, "hidden") != NULL)
+        fail_msg ("%s", err.message);
+      notebook_release (&notebook);
+    }
+}
+
 int
 main (void)
 {
@@ -347,6 +404,8 @@ main (void)
     cmocka_unit_test (a_wrong_sum_or_size_is_no_file),
     cmocka_unit_test (wrong_lists_are_explained),
     cmocka_unit_test (what_isnt_a_listing_is_said),
+    cmocka_unit_test (passwords_go_to_their_server_only),
+    cmocka_unit_test (no_message_tells_a_secret),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
