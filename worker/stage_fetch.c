@@ -111,11 +111,13 @@ fetch (struct staging *staging, struct storage *storage, int target_fd, struct b
   struct fetching fetching = { .staging = staging,
                                .volume = volume,
                                .cursor = atom_cursor_start (atoms) };
+  struct storage_totals *totals = staging->stage->totals;
   const struct storage_batch batch = { .context = &fetching,
                                        .next = next_item,
                                        .stopped = is_stopped,
                                        .folder_fd = target_fd,
-                                       .totals = staging->stage->totals };
+                                       .totals = totals == NULL ? NULL
+                                                                : &totals[storage_kind (storage)] };
   int result = storage_fetch (storage, &batch, err);
   atom_cursor_release (&fetching.cursor);
   return result;
