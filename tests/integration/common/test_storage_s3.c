@@ -340,12 +340,11 @@ what_changed_or_went_is_not_given (void **state)
   struct items items = list (bucket->storage);
   s3_bucket_put (bucket, "changes", "new");
   s3_bucket_put (bucket, "grows", "longer than before");
-  assert_int_equal (storage_remove (bucket->storage, "goes", &err), 0); /* a folder of that name */
-  auto_buffer struct buffer text = { 0 };
-  assert_int_equal (storage_get (bucket->storage, "goes", 0, -1, 100, &text, &err), 1);
+  assert_int_equal (storage_remove (bucket->storage, "goes", &err), 0);
   static const char *const reasons[][2] = { { "changes", "has changed since it was listed" },
-                                            { "grows", "has changed since it was listed" } };
-  for (size_t i = 0; i < 2; i++)
+                                            { "grows", "has changed since it was listed" },
+                                            { "goes", "isn't there any more" } };
+  for (size_t i = 0; i < 3; i++)
     {
       auto_file_tree struct file_tree *tree = file_tree_new ();
       struct items one = { .count = 1 };
@@ -532,7 +531,8 @@ no_fault_gives_a_wrong_file (void **state)
   for (unsigned int i = 0; i < 20; i++)
     {
       (void) snprintf (names[i], sizeof names[i], "n%u", i);
-      make_file (tree, names[i], i == 0 ? (size_t) 40 << 20 : 1000 * (size_t) i, i);
+      /* The large one comes in parts, and has an MD5 as it went in one. */
+      make_file (tree, names[i], i == 0 ? (size_t) 32 << 20 : 1000 * (size_t) i, i);
       items.items[items.count++] = (struct storage_item){ .path = names[i], .size = -1 };
     }
   static const char target[] = "http://";
