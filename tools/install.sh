@@ -83,7 +83,7 @@ for package in "${wanted[@]}"; do
 done
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 case " $* " in
-  *" python "*) make_venv venv 'confluent-kafka[avro,schemaregistry]==2.16.0' 'fastavro==1.13.1' ;;
+  *" python "*) make_venv venv 'confluent-kafka[avro,schemaregistry]==2.16.0' 'fastavro==1.13.1' 'boto3==1.40.0' ;;
 esac
 case " $* " in
   *" peers "*) make_venv peers celery==5.7.0 redis==8.1.0 distributed==2026.8.0 hyperqueue==0.27.0 ;;

@@ -2,7 +2,7 @@
 # A bus that doesn't answer: services wait and say so, live, aren't ready, and end when they are told to; commands give up in time.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 pids=()
-trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; e2e_finish' EXIT
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null'
 bus=kafka://127.0.0.1:1/x
 token=correct-horse-battery-staple
 export SHOAL_TOKEN=$token

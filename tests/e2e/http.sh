@@ -4,7 +4,7 @@
 use_images busybox
 : "${SHOAL_TEST_HTTP:?is not set: tests/run.sh sets it, deploy/storage/server.sh start nginx brings such a server up}"
 there=$(mktemp -d "$SHOAL_TEST_HTTP_ROOT/e2e-XXXXXX")
-trap 'rm -rf "$there"; e2e_finish' EXIT
+at_end 'rm -rf "$there"'
 chmod 755 "$there"
 name=$(basename "$there")
 make_files "$there/a" 30

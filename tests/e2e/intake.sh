@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 make_files in 6
 pids=()
-trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; e2e_finish' EXIT
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null'
 token=correct-horse-battery-staple
 echo $token >token
 bus=sqlite:$PWD/bus.db

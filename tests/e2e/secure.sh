@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 dev=$E2E_LIB/../../deploy/kafka/dev.sh
 pids=()
-trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null
-  for folder in "$E2E_WORK"/kafka-*; do bash "$dev" clean --dir "$folder" >/dev/null 2>&1 || true; done; e2e_finish' EXIT
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null
+  for folder in "$E2E_WORK"/kafka-*; do bash "$dev" clean --dir "$folder" >/dev/null 2>&1 || true; done'
 make_files in 12
 library=$(python3 -c 'import ctypes; print("%08x" % ctypes.CDLL("librdkafka.so.1").rd_kafka_version())')
 

@@ -55,7 +55,7 @@ expect_same "ten shards of 1,000" "10 1000" "$(ls resized/shards | wc -l) $(ls r
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
 export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/seed-$$-$RANDOM
 pids=()
-trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; e2e_finish' EXIT
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null'
 expect_exit 0 "topics" "$SHOAL" topics create
 for part in producer "worker --slots 1" "worker --slots 1" merger; do
   # shellcheck disable=SC2086

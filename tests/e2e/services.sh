@@ -4,7 +4,7 @@
 use_images busybox
 make_files in 40
 pids=()
-trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; e2e_finish' EXIT
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true'
 
 # A job on a bus that nobody serves: `run` whose own parts are stopped with it before they begin.
 submit () { # RESULT

@@ -7,8 +7,8 @@ make_files in 4
 pids=()
 registry=$PWD/registry
 registry_sh=$E2E_LIB/../../deploy/kafka/registry.sh
-trap '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null
-  bash "$registry_sh" stop "$registry"; e2e_finish' EXIT
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null
+  bash "$registry_sh" stop "$registry"'
 python=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/venv/bin/python
 export SHOAL_SCHEMA_CACHE=$PWD/schemas
 trace=0af7651916cd43dd8448eb211c80319c

@@ -13,9 +13,17 @@ E2E_SECONDS=60 # how long a condition is waited for
 passed=0
 failed=0
 
+# at_end COMMAND: run when the script ends, however it does; the last one first.
+e2e_cleanups=()
+at_end () {
+  e2e_cleanups=("$1" "${e2e_cleanups[@]}")
+}
+
 e2e_finish () {
-  local code=$?
+  local code=$? cleanup
   trap - EXIT
+  set +e
+  for cleanup in "${e2e_cleanups[@]}"; do eval "$cleanup"; done
   if [ "$code" -ne 0 ]; then
     echo "FAIL the script ended early, exit $code"
     failed=$((failed + 1))
