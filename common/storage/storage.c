@@ -21,12 +21,22 @@ scheme_length (const char *source)
   return strncmp (source + length, "://", 3) == 0 ? length : 0;
 }
 
+bool
+storage_is_elsewhere (const char *source)
+{
+  size_t length = scheme_length (source);
+  if (length > 0)
+    return length != 4 || strncmp (source, "file", 4) != 0;
+  return storage_is_cid (source) && access (source, F_OK) != 0;
+}
+
 struct storage *
 storage_open (const char *source, struct error *err)
 {
   size_t length = scheme_length (source);
   if (length == 0)
-    return storage_open_local (source, err);
+    return storage_is_elsewhere (source) ? storage_open_ipfs (source, err)
+                                         : storage_open_local (source, err);
   if (length == 4 && strncmp (source, "file", 4) == 0)
     return storage_open_local (source + strlen ("file://"), err);
   if (length == 2 && strncmp (source, "s3", 2) == 0)
@@ -34,11 +44,13 @@ storage_open (const char *source, struct error *err)
   if ((length == 4 && strncasecmp (source, "http", 4) == 0)
       || (length == 5 && strncasecmp (source, "https", 5) == 0))
     return storage_open_web (source, err);
+  if (length == 4 && strncasecmp (source, "ipfs", 4) == 0)
+    return storage_open_ipfs (source, err);
   auto_free char *shown = http_url_shown (source);
   (void) error_set (
       err, ERROR_USER,
-      "%s: no storage is known for '%.*s:' (a folder, file://…, s3://… or http(s)://… "
-      "is)",
+      "%s: no storage is known for '%.*s:' (a folder, file://…, s3://…, http(s)://… or "
+      "ipfs://… is)",
       shown, (int) length, source);
   return NULL;
 }

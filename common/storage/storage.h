@@ -30,6 +30,9 @@ struct storage;
 struct storage *storage_open (const char *source, struct error *err);
 void storage_close (struct storage *storage);
 
+/* Whether SOURCE isn't a folder of this machine: a URL, or a CID where no folder has that name. */
+bool storage_is_elsewhere (const char *source);
+
 static inline void
 auto_storage_ (struct storage **storage)
 {
