@@ -30,6 +30,9 @@ struct storage;
 struct storage *storage_open (const char *source, struct error *err);
 void storage_close (struct storage *storage);
 
+/* SOURCE as people may see it: without user information and signatures. The caller frees. */
+char *storage_shown (const char *source);
+
 static inline void
 auto_storage_ (struct storage **storage)
 {
