@@ -22,7 +22,6 @@ scheme_length (const char *source)
   return strncmp (source + length, "://", 3) == 0 ? length : 0;
 }
 
-<<<<<<< HEAD
 bool
 storage_is_elsewhere (const char *source)
 {
@@ -30,7 +29,8 @@ storage_is_elsewhere (const char *source)
   if (length > 0)
     return length != 4 || strncmp (source, "file", 4) != 0;
   return storage_is_cid (source) && access (source, F_OK) != 0;
-=======
+}
+
 static bool
 is_web (const char *source, size_t length)
 {
@@ -42,7 +42,6 @@ char *
 storage_shown (const char *source)
 {
   return is_web (source, scheme_length (source)) ? http_url_shown (source) : xstrdup (source);
->>>>>>> h-http
 }
 
 struct storage *
