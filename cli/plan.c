@@ -6,6 +6,7 @@
 #include "cli/storage_options.h"
 #include "cli/words.h"
 #include "common/memory.h"
+#include "common/storage/storage.h"
 #include "common/units.h"
 #include "producer/slicer.h"
 #include "schemas/codec.h"
@@ -203,8 +204,11 @@ print_summary (const struct printer *printer, const struct plan *plan, const cha
     (void) printf ("image     %s isn't in the image store: shoal image import SOURCE --as %s\n",
                    job->image, job->image);
   for (size_t i = 0; i < job->volume_count; i++)
-    (void) printf ("input     %s:%s%s\n", job->volumes[i].source, job->volumes[i].path,
-                   job->volumes[i].shared ? " (whole, for each shard)" : "");
+    {
+      auto_free char *source = storage_shown (job->volumes[i].source);
+      (void) printf ("input     %s:%s%s\n", source, job->volumes[i].path,
+                     job->volumes[i].shared ? " (whole, for each shard)" : "");
+    }
   for (size_t i = 0; i < job->output_count; i++)
     (void) printf ("output    outputs/%s ← %s\n", job->outputs[i].name, job->outputs[i].path);
   print_slicing (job, plan);

@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/storage/storage.h"
 #include "common/sys.h"
 #include "merger/report.h"
 #include "merger/text.h"
@@ -74,7 +75,8 @@ mounts_json (const struct job *job)
   for (size_t i = 0; i < job->volume_count; i++)
     {
       json_t *volume = json_object ();
-      set_text (volume, "source", job->volumes[i].source);
+      auto_free char *source = storage_shown (job->volumes[i].source);
+      set_text (volume, "source", source);
       set_text (volume, "path", job->volumes[i].path);
       (void) json_object_set_new (volume, "shared", json_boolean (job->volumes[i].shared));
       (void) json_array_append_new (array, volume);

@@ -31,8 +31,12 @@ check_volumes (struct job *job, struct error *err)
         return -1;
       for (size_t j = 0; j < i; j++)
         if (strcmp (job->volumes[j].path, volume->path) == 0)
-          return error_set (err, ERROR_USER, "two volumes on one path %s: %s and %s", volume->path,
-                            job->volumes[j].source, volume->source);
+          {
+            auto_free char *one = storage_shown (job->volumes[j].source);
+            auto_free char *other = storage_shown (volume->source);
+            return error_set (err, ERROR_USER, "two volumes on one path %s: %s and %s",
+                              volume->path, one, other);
+          }
       auto_storage struct storage *storage = storage_open (volume->source, err);
       if (storage == NULL)
         return error_wrap (err, "volume %s", volume->path);

@@ -88,7 +88,7 @@ say_minio () {
 launch_nginx () { # FOLDER PORT PORT
   command -v nginx >/dev/null || die "nginx isn't there: tools/install.sh storage installs it"
   mkdir -p "$1/data" "$1/run"
-  # The folder is served three times: as it is, listed as HTML and listed as JSON.
+  # The folder is served as it is, listed as HTML and listed as JSON; below /local/ as HTML with another zone's times and sizes in K and M.
   cat >"$1/nginx.conf" <<CONF
 daemon off;
 master_process off;
@@ -105,6 +105,7 @@ http {
     location = /ready { return 204; }
     location /html/ { alias $1/data/; autoindex on; }
     location /json/ { alias $1/data/; autoindex on; autoindex_format json; }
+    location /local/ { alias $1/data/; autoindex on; autoindex_localtime on; autoindex_exact_size off; }
     location /files/ { alias $1/data/; }
     location /moved/ { rewrite ^/moved/(.*)\$ /html/\$1 redirect; }
     location /private/ { alias $1/data/; autoindex on; auth_basic files; auth_basic_user_file $1/users; }
@@ -112,7 +113,7 @@ http {
 }
 CONF
   echo 'me:{PLAIN}secret' >"$1/users"
-  process_spawn "$1/pid" "$1/log" nginx -p "$1/run" -c "$1/nginx.conf"
+  TZ='<+0545>-5:45' process_spawn "$1/pid" "$1/log" nginx -p "$1/run" -c "$1/nginx.conf"
 }
 url_nginx () { echo "http://127.0.0.1:$2/ready"; }
 say_nginx () {

@@ -50,3 +50,9 @@ expect_exit 2 "a folder that isn't there" deep -v "$SHOAL_TEST_HTTP/json/no-such
 expect_stderr 'no-such/: HTTP 404'
 expect_exit 2 "a URL with secrets" deep -v "${SHOAL_TEST_HTTP/:\/\//://me:geheim@}/files/$name/none?token=verborgen:/in" -o res:/out --glob '*' --results no
 expect_true "… that stay so" bash -c "! grep -E 'geheim|verborgen' '$E2E_WORK/err'"
+secret="${SHOAL_TEST_HTTP/:\/\//://me:secret@}/private/$name/a/?token=verborgen:/in"
+expect_exit 0 "a plan with secrets" "$SHOAL" plan -v "$secret" -o res:/out --glob 'f*' busybox true
+expect_true "… shows none" bash -c "! grep -E 'secret|verborgen' '$E2E_WORK/out' '$E2E_WORK/err'"
+SHOAL_LOG=debug expect_exit 0 "a job behind a password" deep -v "$secret" -o res:/out --glob 'f*' --results private
+expect_same "… has its inputs" 30 "$(find private/outputs/res -type f | wc -l)"
+expect_true "… and shows no password" bash -c "! grep -rE 'secret|verborgen' '$E2E_WORK/out' '$E2E_WORK/err' private --exclude-dir=.shoal"

@@ -6,9 +6,7 @@ use_images busybox
 : "${SHOAL_TEST_HTTP:?is not set: tests/run.sh sets it, deploy/storage/server.sh start nginx brings such a server up}"
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
 export AWS_ENDPOINT_URL=$SHOAL_TEST_S3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_EC2_METADATA_DISABLED=true HOME=$PWD
-python=${XDG_CACHE_HOME:-/root/.cache}/shoal/venv/bin/python
-[ -x "$python" ] || python=$(getent passwd "$(id -u)" | cut -d: -f6)/.cache/shoal/venv/bin/python
-s3 () { "$python" "$E2E_LIB/s3.py" "$@"; }
+s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
 bucket=e2e-$$-$RANDOM
 pids=()
 at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; s3 remove "$bucket" || true'

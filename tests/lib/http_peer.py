@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""An HTTP server that misbehaves as its caller wants, for what a real one can't be made to do: http_peer.py LOG
+"""An HTTP server that misbehaves as its caller wants, for what a real one can't be made to do: http_peer.py LOG [PEM]
 
-Prints its port when it listens, writes a line per request to LOG ("GET /path?query authorization range") and ends with its parent. What a path
+Prints its port when it listens, writes a line per request to LOG ("GET /path?query authorization range") and ends with its parent. With PEM, a certificate and its key, it speaks https. What a path
 answers is said by its query; what is PUT below /said/ is what its path answers from then on:
 
     size=N       a body of N bytes, byte I is I * 31 % 251; ranges work, the ETag is "v1"
@@ -21,6 +21,7 @@ import ctypes
 import http.server
 import signal
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -126,5 +127,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 server = Server(("127.0.0.1", 0), Peer)
+if len(sys.argv) > 2:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[2])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 print(server.server_address[1], flush=True)
 server.serve_forever()

@@ -100,15 +100,14 @@ static int
 visit_file (struct walk *walk, const struct index *index, const struct index_entry *found,
             struct error *err)
 {
-  if (!is_wanted (walk, walk_path (walk)))
-    return 0;
-  auto_free char *url = web_url (walk->web, walk->path.data, false);
-  auto_free char *version = version_of (walk, index, found, url);
+  bool wanted = is_wanted (walk, walk_path (walk));
+  auto_free char *url = wanted ? web_url (walk->web, walk->path.data, false) : NULL;
+  auto_free char *version = wanted ? version_of (walk, index, found, url) : NULL;
   struct storage_entry entry = {
     .path = walk->path.data, .path_size = walk->path.size, .size = found->size, .version = version
   };
   auto_web_peek struct web_peek peek = { 0 };
-  if (entry.size < 0 && walk->visitor->want_sizes)
+  if (wanted && entry.size < 0 && walk->visitor->want_sizes)
     {
       if (web_look (walk->web, walk->http, url, &peek, err) != 0)
         return error_wrap (err, "%s", walk_path (walk));
@@ -177,8 +176,6 @@ list_file (struct walk *walk, const struct web_peek *peek, struct error *err)
   const char *name = walk->web->file;
   if (name == NULL)
     return error_set (err, ERROR_USER, "it doesn't end in a file's name");
-  if (!is_wanted (walk, name))
-    return 0;
   const struct storage_entry entry = {
     .path = name, .path_size = strlen (name), .size = peek->size, .version = peek->version
   };
@@ -221,25 +218,19 @@ enter_folders (struct walk *walk, const char *path, bool *skipped, struct error 
 static int
 visit_url (struct walk *walk, const struct urls_entry *found, struct error *err)
 {
-  if (!is_wanted (walk, found->path))
-    return 0;
-  struct storage_entry entry = { .path = found->path,
-                                 .path_size = strlen (found->path),
-                                 .size = found->size,
-                                 .version = found->version,
-                                 .source = found->url };
-  auto_web_peek struct web_peek peek = { 0 };
-  if (entry.size < 0 && walk->visitor->want_sizes)
-    {
-      auto_url struct url url = { 0 };
-      if (url_read (&url, walk->web->url.text, found->url, err) != 0)
-        return -1;
-      if (web_look (walk->web, walk->http, url.text, &peek, err) != 0)
-        return error_wrap (err, "%s", found->path);
-      entry.size = peek.size;
-      entry.version = found->version == NULL ? peek.version : found->version;
-    }
+  const struct storage_entry entry = { .path = found->path,
+                                       .path_size = strlen (found->path),
+                                       .size = found->size,
+                                       .version = found->version,
+                                       .source = found->url };
   return visit (walk, &entry, err);
+}
+
+/* Whether PATH of a list will be told of, as far as can be said before its folders are entered. */
+static bool
+may_be_wanted (void *context, const char *path)
+{
+  return is_wanted (context, path);
 }
 
 static int
@@ -251,6 +242,8 @@ list_urls (struct walk *walk, struct error *err)
       || urls_read (&urls, buffer_bytes (&call.answer), walk->web->url.text, err) != 0)
     return -1;
   buffer_release (&call.answer);
+  if (walk->visitor->want_sizes && web_look_all (walk->web, &urls, may_be_wanted, walk, err) != 0)
+    return -1;
   bool skipped = false;
   for (size_t i = 0; i < urls.count; i++)
     {

@@ -15,6 +15,21 @@ web_call_init (const struct web *web, struct http_call *call, const char *url)
     strlist_add (&call->headers, web->url.authorization);
 }
 
+void
+web_authorize (struct http_call *call, const struct url *url)
+{
+  if (url->authorization == NULL)
+    return;
+  for (size_t i = 0; i < call->headers.count; i++)
+    if (strncmp (call->headers.items[i], "Authorization:", strlen ("Authorization:")) == 0)
+      {
+        free (call->headers.items[i]);
+        call->headers.items[i] = xstrdup (url->authorization);
+        return;
+      }
+  strlist_add (&call->headers, url->authorization);
+}
+
 char *
 web_url (const struct web *web, const char *path, bool folder)
 {
@@ -65,11 +80,7 @@ request (void *context, const struct storage_item *item, struct http_call *call,
       if (url_read (&url, web->url.text, item->source, err) != 0)
         return -1;
       web_call_init (web, call, url.text);
-      if (url.authorization != NULL)
-        {
-          strlist_release (&call->headers);
-          strlist_add (&call->headers, url.authorization);
-        }
+      web_authorize (call, &url);
     }
   else if (web->kind == WEB_FOLDER)
     {

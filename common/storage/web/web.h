@@ -5,6 +5,7 @@
 #include "common/http/http.h"
 #include "common/storage/storage_ops.h"
 #include "common/storage/web/url.h"
+#include "common/storage/web/urls.h"
 
 enum web_kind
 {
@@ -25,6 +26,9 @@ struct web
 
 /* Makes CALL a GET of URL (clean of user information), with what its server must know of us. */
 void web_call_init (const struct web *web, struct http_call *call, const char *url);
+
+/* Gives CALL the user information that URL has of its own, instead of ours. */
+void web_authorize (struct http_call *call, const struct url *url);
 
 /* URL of PATH below the folder; the caller frees. */
 char *web_url (const struct web *web, const char *path, bool folder);
@@ -49,6 +53,10 @@ struct web_peek
 
 int web_look (const struct web *web, struct http *http, const char *url, struct web_peek *peek,
               struct error *err);
+/* The same for all of URLS that are WANTED and whose size isn't told: fills size, and version where there is none. */
+int web_look_all (const struct web *web, struct urls *urls,
+                  bool (*wanted) (void *context, const char *path), void *context,
+                  struct error *err);
 void web_peek_release (struct web_peek *peek);
 #define auto_web_peek AUTO (web_peek_release)
 

@@ -18,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -376,6 +377,63 @@ stop_ends_it (void **state)
   assert_true (totals.files > 0);
 }
 
+struct fetcher
+{
+  pthread_t thread;
+  struct storage *storage;
+  struct listed listed;
+  struct file_tree *tree;
+  struct error err;
+  int result;
+};
+
+static void *
+fetch_in_thread (void *context)
+{
+  struct fetcher *fetcher = context;
+  fetcher->result =
+      listed_fetch (&fetcher->listed, fetcher->storage, fetcher->tree->fd, NULL, &fetcher->err);
+  return NULL;
+}
+
+/* Several threads fetch from one storage, with a cache that they share. */
+static void
+several_fetch_at_once (void **state)
+{
+  (void) state;
+  enum
+  {
+    THREADS = 4
+  };
+  unsigned int seed = fixture_seed ();
+  auto_scene struct scene scene = { 0 };
+  scene_set (&scene);
+  put_tree (&scene, FILES, &seed);
+  auto_file_tree struct file_tree *cache = file_tree_new ();
+  assert_int_equal (setenv ("SHOAL_CACHE_DIR", cache->folder, 1), 0);
+  auto_storage struct storage *storage =
+      open_at (peer_server ("SHOAL_TEST_HTTP"), "json", &scene, "");
+  struct fetcher fetchers[THREADS] = { 0 };
+  for (int i = 0; i < THREADS; i++)
+    {
+      fetchers[i].storage = storage;
+      fetchers[i].tree = file_tree_new ();
+      listed_fill (&fetchers[i].listed, storage);
+      assert_int_equal (pthread_create (&fetchers[i].thread, NULL, fetch_in_thread, &fetchers[i]),
+                        0);
+    }
+  for (int i = 0; i < THREADS; i++)
+    {
+      assert_int_equal (pthread_join (fetchers[i].thread, NULL), 0);
+      if (fetchers[i].result != 0)
+        fail_msg ("%s", fetchers[i].err.message);
+      assert_int_equal (expect_right (&scene, fetchers[i].tree->fd), FILES);
+      file_tree_free (fetchers[i].tree);
+      listed_release (&fetchers[i].listed);
+    }
+  (void) unsetenv ("SHOAL_CACHE_DIR");
+}
+
 int
 main (void)
 {
@@ -386,6 +444,7 @@ main (void)
     cmocka_unit_test (ranges_are_used_where_they_are_given),
     cmocka_unit_test (our_own_disk_fails_at_each_point),
     cmocka_unit_test (stop_ends_it),
+    cmocka_unit_test (several_fetch_at_once),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -120,6 +120,11 @@ run_part (void (*part) (const struct storage_fixture *fixture), const char *form
   {                                                                                                \
     (void) state;                                                                                  \
     run_part (storage_conformance_##name, "json");                                                 \
+  }                                                                                                \
+  static void local_##name (void **state)                                                          \
+  {                                                                                                \
+    (void) state;                                                                                  \
+    run_part (storage_conformance_##name, "local");                                                \
   }
 
 PART (order)
@@ -133,7 +138,8 @@ PART (fetch)
 PART (pins)
 PART (paths)
 
-#define TESTS(name) cmocka_unit_test (html_##name), cmocka_unit_test (json_##name)
+#define TESTS(name)                                                                                \
+  cmocka_unit_test (html_##name), cmocka_unit_test (json_##name), cmocka_unit_test (local_##name)
 
 /* ---- single files and lists ------------------------------------------------------------- */
 
@@ -328,6 +334,86 @@ what_isnt_a_listing_is_said (void **state)
     }
 }
 
+/* Listings that say "98K" and another zone's time: the size is asked for, the minute is the right one. */
+static void
+what_a_listing_rounds_is_asked_for (void **state)
+{
+  (void) state;
+  auto_free char *content = xcalloc (1, 100001);
+  auto_served struct served served = { 0 };
+  serve (&served, "local");
+  put (&served, "large", (struct bytes){ content, 100001 });
+  auto_storage struct storage *storage = open_url (&served, "");
+  struct notebook notebook = { .sizes = true };
+  struct listed listed = { 0 };
+  struct error err = ERROR_INIT;
+  if (notebook_list (&notebook, storage, &err) != 0)
+    fail_msg ("%s", err.message);
+  assert_int_equal (notebook.bytes, 100001);
+  listed_fill (&listed, storage);
+  assert_int_equal (listed.items[0].size, -1);
+  auto_free char *version = xasprintf ("minute %d", (1700000000 + 60) / 60);
+  assert_string_equal (listed.items[0].version, version);
+  listed_release (&listed);
+  notebook_release (&notebook);
+}
+
+/* nginx shows a folder's index.html instead of listing it. */
+static void
+a_page_is_no_listing (void **state)
+{
+  (void) state;
+  auto_served struct served served = { 0 };
+  serve (&served, "html");
+  put_text (&served, "d/index.html", "<html><title>Welcome</title><a href=\"x\">x</a></html>");
+  auto_storage struct storage *storage = open_url (&served, "");
+  struct notebook notebook = { 0 };
+  struct error err = ERROR_INIT;
+  assert_int_equal (notebook_list (&notebook, storage, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_non_null (strstr (err.message, "d/: the page isn't a folder's listing"));
+  notebook_release (&notebook);
+}
+
+static void
+redirects_and_passwords_work (void **state)
+{
+  (void) state;
+  auto_served struct served served = { 0 };
+  serve (&served, "moved");
+  put_text (&served, "a/b", "text");
+  const char *address = strstr (peer_server ("SHOAL_TEST_HTTP"), "://") + 3;
+  auto_free char *moved = url_of (&served, "");
+  auto_free char *private = xasprintf ("http://me:secret@%s/private/%s/", address, served.name);
+  const char *const sources[] = { moved, private };
+  for (size_t i = 0; i < 2; i++)
+    {
+      struct error err = ERROR_INIT;
+      auto_storage struct storage *storage = storage_open (sources[i], &err);
+      auto_file_tree struct file_tree *tree = file_tree_new ();
+      struct listed listed = { 0 };
+      listed_fill (&listed, storage);
+      if (listed_fetch (&listed, storage, tree->fd, NULL, &err) != 0)
+        fail_msg ("%s", err.message);
+      expect_text (tree->fd, "a/b", "text");
+      listed_release (&listed);
+    }
+  static const char *const wrong[][2] = { { "me:guess@", "the user or the password is wrong" },
+                                          { "", "it wants a user and a password" } };
+  for (size_t i = 0; i < 2; i++)
+    {
+      auto_free char *source =
+          xasprintf ("http://%s%s/private/%s/", wrong[i][0], address, served.name);
+      auto_storage struct storage *storage = storage_open (source, NULL);
+      struct notebook notebook = { 0 };
+      struct error err = ERROR_INIT;
+      assert_int_equal (notebook_list (&notebook, storage, &err), -1);
+      assert_int_equal (err.class, ERROR_USER);
+      if (strstr (err.message, wrong[i][1]) == NULL || strstr (err.message, "guess") != NULL)
+        fail_msg ("%s", err.message);
+    }
+}
+
 /* Who we are is said to the server that it was given for, and to nobody else. */
 static void
 passwords_go_to_their_server_only (void **state)
@@ -404,6 +490,9 @@ main (void)
     cmocka_unit_test (a_wrong_sum_or_size_is_no_file),
     cmocka_unit_test (wrong_lists_are_explained),
     cmocka_unit_test (what_isnt_a_listing_is_said),
+    cmocka_unit_test (what_a_listing_rounds_is_asked_for),
+    cmocka_unit_test (a_page_is_no_listing),
+    cmocka_unit_test (redirects_and_passwords_work),
     cmocka_unit_test (passwords_go_to_their_server_only),
     cmocka_unit_test (no_message_tells_a_secret),
   };

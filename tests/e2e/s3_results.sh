@@ -1,0 +1,141 @@
+#!/bin/bash
+# Results in S3: one machine, then a fleet whose parts share no folder at all; kills, retries, conflicts, two jobs at one place, what get does.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+use_images busybox
+: "${SHOAL_TEST_S3:?is not set: tests/run.sh sets it, deploy/storage/server.sh start minio brings such a server up}"
+: "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
+export AWS_ENDPOINT_URL=$SHOAL_TEST_S3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_EC2_METADATA_DISABLED=true
+s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
+bucket=e2e-$$-$RANDOM
+pids=()
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; s3 remove "$bucket"'
+s3 make "$bucket"
+make_files in 40
+s3 put in "s3://$bucket/in"
+export HOME=$PWD/home SHOAL_STATE_DIR=$PWD/state
+WORK='mkdir -p /out/deep/er /out/empty; for f in /in/*; do cp "$f" /out/; cp "$f" "/out/deep/er/again-$(basename "$f")"; done; ln -s deep "/out/link$SHOAL_SHARD_INDEX"; echo "shard $SHOAL_SHARD_INDEX"; echo err >&2'
+job=(-v "s3://$bucket/in:/in" -o res:/out --glob '*.txt' --batch-size 2)
+same_as () { # WHAT REFERENCE RESULT
+  expect_true "$1: outputs" diff -r --no-dereference "$2/outputs" "$3/outputs"
+  expect_true "$1: stdout" cmp "$2/stdout" "$3/stdout"
+  expect_true "$1: stderr" cmp "$2/stderr" "$3/stderr"
+}
+
+# ---- on one machine
+expect_exit 0 "a result in a folder" "$SHOAL" run "${job[@]}" --results here busybox sh -c "$WORK"
+expect_exit 0 "a result in S3" "$SHOAL" run "${job[@]}" --results "s3://$bucket/one/" busybox sh -c "$WORK"
+expect_stderr "result +s3://$bucket/one$"
+expect_exit 0 "get brings it" "$SHOAL" get "s3://$bucket/one" got
+expect_stderr "shoal: got: 80 files"
+same_as "as it would be here" here got
+expect_exit 2 "not over what is there" "$SHOAL" get "s3://$bucket/one" got
+expect_exit 0 "status by its URL" "$SHOAL" status "s3://$bucket/one"
+expect_stdout "20 of 20 succeeded"
+expect_exit 0 "logs, which aren't here any more" env SHOAL_STATE_DIR="$PWD/state" "$SHOAL" logs "s3://$bucket/one" --shard 7
+expect_stdout "^shard 7$"
+expect_exit 0 "the same command again changes nothing" "$SHOAL" run "${job[@]}" --results "s3://$bucket/one/" busybox sh -c "$WORK"
+expect_exit 2 "another job there is refused" "$SHOAL" run "${job[@]}" --batch-size 3 --results "s3://$bucket/one" busybox sh -c "$WORK"
+expect_exit 2 "from another machine, too" env SHOAL_STATE_DIR="$PWD/other" "$SHOAL" run "${job[@]}" --results "s3://$bucket/one" busybox sh -c "$WORK"
+expect_stderr "s3://$bucket/one holds the result of another job"
+expect_exit 2 "a place that can't be written" "$SHOAL" run "${job[@]}" --results http://127.0.0.1:9/x busybox true
+expect_stderr "results can be kept in a folder or in s3://"
+expect_exit 2 "get from where nothing is" "$SHOAL" get "s3://$bucket/nothing" nothing
+expect_stderr "no complete result"
+expect_exit 2 "a bucket that isn't there" "$SHOAL" run "${job[@]}" --results s3://no-such-bucket-here/x busybox true
+expect_stderr "NoSuchBucket"
+
+# ---- get goes on where it was, and checks
+cp -r got half.partial
+rm half.partial/outputs/res/f00*.txt
+echo changed >half.partial/outputs/res/f010.txt
+expect_exit 0 "a copy that was interrupted" "$SHOAL" get "s3://$bucket/one" half
+expect_stderr "80 files.*70 of them were there already"
+same_as "is completed" here half
+echo 9 | s3 write "s3://$bucket/one/$(s3 list "s3://$bucket/one" | grep 'outputs/res/f003.txt')"
+expect_exit 3 "an object that isn't what the manifest says" "$SHOAL" get "s3://$bucket/one" damaged
+expect_stderr "f003.txt: what came has SHA256"
+expect_true "is never there under its name" test ! -e damaged.partial/outputs/res/f003.txt
+
+# ---- failing, and again
+mkdir world
+FAIL="[ \$SHOAL_SHARD_INDEX != 5 ] || [ -e /world/good ] || exit 3; $WORK"
+expect_exit 1 "a shard fails" "$SHOAL" run "${job[@]}" --results "s3://$bucket/two" --retries 1 --volume-shared "$PWD/world:/world" busybox sh -c "$FAIL"
+expect_true "no manifest says that it is whole" bash -c "! \"\$0\" \"\$1\" list s3://$bucket/two | grep -qx manifest.json" "$E2E_PYTHON" "$E2E_LIB/s3.py"
+expect_exit 2 "there is no result to get" "$SHOAL" get "s3://$bucket/two" two
+: >world/good
+expect_exit 0 "the failed one again" "$SHOAL" retry "s3://$bucket/two" --failed
+expect_exit 0 "makes it whole" "$SHOAL" get "s3://$bucket/two" two
+same_as "in the end" here two
+expect_same "attempts that lost are gone" 20 "$(s3 list "s3://$bucket/two/.shoal/attempts" | cut -d/ -f1 | sort -u | wc -l)"
+expect_true "and so is the unfinished manifest" bash -c "! \"\$0\" \"\$1\" list s3://$bucket/two | grep -qx manifest.partial.json" "$E2E_PYTHON" "$E2E_LIB/s3.py"
+
+# ---- paths that several shards wrote
+CLASH='for f in /in/*; do cat "$f" >>/out/all.txt; done; echo "$SHOAL_SHARD_INDEX" >/out/mine.txt; echo x >"/out/own$SHOAL_SHARD_INDEX.txt"'
+for policy in first last rename concat; do
+  "$SHOAL" run "${job[@]}" --results "clash-$policy" --on-conflict $policy busybox sh -c "$CLASH" 2>/dev/null
+  expect_exit 0 "conflicts: $policy" "$SHOAL" run "${job[@]}" --results "s3://$bucket/clash-$policy" --on-conflict $policy busybox sh -c "$CLASH"
+  expect_exit 0 "… got" "$SHOAL" get "s3://$bucket/clash-$policy" "got-$policy"
+  expect_true "… the same" diff -r "clash-$policy/outputs" "got-$policy/outputs"
+done
+expect_exit 4 "conflicts: fail" "$SHOAL" run "${job[@]}" --results "s3://$bucket/clash" busybox sh -c "$CLASH"
+expect_exit 2 "… has no result" "$SHOAL" get "s3://$bucket/clash" got-clash
+expect_exit 0 "until it is merged again" "$SHOAL" merge "s3://$bucket/clash" --on-conflict last
+expect_exit 0 "… got" "$SHOAL" get "s3://$bucket/clash" got-clash
+expect_true "… the same" diff -r clash-last/outputs got-clash/outputs
+
+# ---- a reduce container gets what the shards made
+REDUCE='for s in /shards/*; do cat "$s"/res/*.txt; done >/out/sum.txt'
+"$SHOAL" run "${job[@]}" --results reduced --reduce busybox --reduce-command "sh -c '$REDUCE'" busybox sh -c "$WORK" 2>/dev/null
+expect_exit 0 "with a reduce container" "$SHOAL" run "${job[@]}" --results "s3://$bucket/reduced" --reduce busybox --reduce-command "sh -c '$REDUCE'" busybox sh -c "$WORK"
+expect_exit 0 "… got" "$SHOAL" get "s3://$bucket/reduced" got-reduced
+expect_true "… the same" diff -r reduced/outputs got-reduced/outputs
+
+# ---- a fleet whose parts see nothing of each other: each has a file system of its own mounted over its place, and nobody else's
+export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/results-$$-$RANDOM
+expect_exit 0 "topics" "$SHOAL" topics create
+mkdir apart
+number=0
+apart () { # NAME OPTION…
+  local folder=$PWD/apart/$1.$((number += 1))
+  mkdir "$folder"
+  SHOAL_LOG=info unshare --mount bash -c 'mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir home state && HOME=$1/home SHOAL_STATE_DIR=$1/state exec "${@:2}"' \
+    - "$folder" "$SHOAL" "$@" >"$folder.out" 2>"$folder.err" &
+  pids+=($!)
+}
+apart producer
+apart worker --slots 1 --lease 3s
+apart worker --slots 1 --lease 3s
+apart merger
+submit () { "$SHOAL" submit --id "$1" "${job[@]}" --results "s3://$bucket/$1" "${@:3}" busybox sh -c "$2" >/dev/null; }
+has_done () { [ "$("$SHOAL" status --json "$1" | json succeeded)" -ge "$2" ]; }
+submit fleet "$WORK"
+expect_exit 0 "a job by parts that share nothing" "$SHOAL" watch fleet
+expect_exit 0 "its result, by its id" "$SHOAL" get fleet fleet
+same_as "as on one machine" here fleet
+expect_exit 0 "logs from where they are kept" "$SHOAL" logs fleet --shard 3
+expect_stdout "^shard 3$"
+expect_true "both workers had their part" bash -c 'grep -q event=shard_done apart/worker.2.err && grep -q event=shard_done apart/worker.3.err'
+expect_same "the status says where" "s3://$bucket/fleet" "$("$SHOAL" status --json fleet | json result)"
+
+# ---- killed again and again
+seed=${SHOAL_SEED:-$RANDOM}
+echo "SHOAL_SEED=$seed"
+RANDOM=$seed
+for round in $(seq "${SHOAL_ROUNDS:-4}"); do
+  submit "round$round" "sleep 0.1; $WORK"
+  for blow in 1 2; do
+    wait_for "shards to be done" has_done "round$round" $((blow * (1 + RANDOM % 6)))
+    victim=$((RANDOM % 2 == 0 ? 1 : RANDOM % 2 == 0 ? 2 : 3))
+    name=$([ $victim = 3 ] && echo merger || echo worker)
+    kill -9 "${pids[$victim]}"
+    wait "${pids[$victim]}" 2>/dev/null || true
+    # shellcheck disable=SC2046
+    apart $name $([ $name = merger ] || echo --slots 1 --lease 3s)
+    pids[victim]=${pids[-1]}
+    unset 'pids[-1]'
+  done
+  expect_exit 0 "round $round ends" "$SHOAL" watch "round$round"
+  expect_exit 0 "… its result" "$SHOAL" get "round$round" "round$round"
+  same_as "… the same" here "round$round"
+  expect_same "… and nothing is left of what lost" 20 "$(s3 list "s3://$bucket/round$round/.shoal/attempts" | cut -d/ -f1 | sort -u | wc -l)"
+done
