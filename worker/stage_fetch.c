@@ -48,10 +48,9 @@ static int
 on_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
   struct listing *listing = context;
-  if (entry->folder && entry->path_size == listing->folder_size
-      && memcmp (entry->path, listing->folder, listing->folder_size) == 0)
-    listing->found++;
-  if (!is_inside (listing, entry->path, entry->path_size))
+  bool itself = entry->folder && entry->path_size == listing->folder_size
+                && memcmp (entry->path, listing->folder, listing->folder_size) == 0;
+  if (!itself && !is_inside (listing, entry->path, entry->path_size))
     return 0;
   listing->found++;
   if (entry->folder)
