@@ -102,8 +102,13 @@ job_args_finish (struct job_args *args, struct error *err)
       args->wrong = "results";
       return error_wrap (err, "--results");
     }
+  args->by_path = xcalloc (job->volume_count + 1, sizeof *args->by_path);
   for (size_t i = 0; i < job->volume_count; i++)
-    make_absolute (&job->volumes[i].source);
+    {
+      const char *source = job->volumes[i].source;
+      args->by_path[i] = strncmp (source, "file://", 7) != 0 && !storage_is_elsewhere (source);
+      make_absolute (&job->volumes[i].source);
+    }
   if (check_sense (job, err) != 0 || slicer_check (job, err) != 0
       || job_check (job, &args->wrong, err) != 0)
     return -1;

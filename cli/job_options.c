@@ -418,7 +418,9 @@ job_args_release (struct job_args *args)
 {
   job_release (&args->job);
   free (args->results);
+  free (args->by_path);
   args->results = NULL;
+  args->by_path = NULL;
 }
 
 int

@@ -14,6 +14,8 @@ struct job_args
   struct job job;
   bool has_id; /* --id was given */
   char *results;
+  bool upload;       /* --upload (upload.h) */
+  bool *by_path;     /* of each volume: it was named by a plain path; from job_args_finish */
   const char *wrong; /* the field that job_args_finish says is wrong; NULL: not a single one */
 };
 

@@ -90,6 +90,15 @@ put_speed (struct buffer *out, const struct tally *tally)
                                          tally->counts.atoms == 0 ? "shards" : "atoms");
       put_part (out, speed);
     }
+  if (tally->fetches && tally->bytes_in > 0)
+    {
+      char bytes[UNITS_TEXT_SIZE];
+      char each[UNITS_TEXT_SIZE];
+      auto_free char *inputs =
+          xasprintf ("%s in at %s/s", units_format_size (tally->bytes_in, bytes),
+                     units_format_size ((int64_t) tally_bytes_rate (tally), each));
+      put_part (out, inputs);
+    }
   if (left >= 0)
     {
       char text[UNITS_TEXT_SIZE];
@@ -227,6 +236,7 @@ set_counts (json_t *object, const struct tally *tally)
   json_set_number (object, "running", counts->running);
   json_set_number (object, "atoms", counts->atoms);
   json_set_number (object, "atoms_done", counts->atoms_done);
+  json_set_number (object, "bytes_in", tally->bytes_in);
   json_set_number (object, "left_ms", tally_left (tally));
 }
 

@@ -8,6 +8,7 @@
 #include "cli/submit.h"
 #include "cli/summary.h"
 #include "cli/supervise.h"
+#include "cli/upload.h"
 #include "cli/watch.h"
 #include "common/memory.h"
 #include "common/result.h"
@@ -103,14 +104,15 @@ run_session (struct session *session, const struct run_options *options, struct 
 }
 
 static int
-run_on_fleet (const struct job_args *args, struct bus_args *bus, const struct run_options *options,
+run_on_fleet (struct job_args *args, struct bus_args *bus, const struct run_options *options,
               struct error *err)
 {
   auto_session struct session session = SESSION_INIT;
   if (!bus_args_is_fleet (bus))
     return error_set (err, ERROR_USER, "%s: run makes its own bus: --bus is for a fleet's",
                       bus->url);
-  if (bus_args_finish (bus, err) != 0 || submit_job (&session, args, bus, err) != 0)
+  if (bus_args_finish (bus, err) != 0
+      || submit_job (&session, args, bus, !options->quiet, err) != 0)
     return -1;
   return watch_job (&session, options->progress, options->quiet, err);
 }
@@ -127,8 +129,9 @@ run (int argc, char **argv, struct error *err)
   const struct option_set sets[] = { { job_options, &args },
                                      { run_options, &options },
                                      { bus_options, &bus },
-                                     { storage_options, NULL } };
-  int first = options_parse (sets, 4, argc, argv, err);
+                                     { storage_options, NULL },
+                                     { upload_options, &args } };
+  int first = options_parse (sets, 5, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
@@ -136,6 +139,8 @@ run (int argc, char **argv, struct error *err)
     return -1;
   if (bus.url != NULL)
     return run_on_fleet (&args, &bus, &options, err);
+  if (args.upload)
+    return error_set (err, ERROR_USER, "--upload is for a fleet, which --bus names");
   if (job_check_images (&args.job, options.images, err) != 0)
     return -1;
   /* A job log that can't be opened is told before anything is made. */
@@ -158,6 +163,6 @@ const struct command command_run = {
           "\n"
           "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
           "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, run_options, bus_options, storage_options },
+  .options = { job_options, run_options, bus_options, storage_options, upload_options },
   .run = run,
 };

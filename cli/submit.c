@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/job_options.h"
 #include "cli/storage_options.h"
+#include "cli/upload.h"
 #include "cli/watch.h"
 #include "common/memory.h"
 
@@ -11,13 +12,15 @@
 #include <string.h>
 
 int
-submit_job (struct session *session, const struct job_args *args, const struct bus_args *bus,
+submit_job (struct session *session, struct job_args *args, const struct bus_args *bus, bool say,
             struct error *err)
 {
   const struct bus_options options = bus_args_options (bus, "cli");
   session->fleet = true;
   session->bus = bus_open (bus->url, &options, err);
   if (session->bus == NULL)
+    return -1;
+  if (bus_args_is_fleet (bus) && upload_inputs (args, say, err) != 0)
     return -1;
   int added = bus_submit (session->bus, &args->job, err);
   if (added < 0)
@@ -46,8 +49,9 @@ run (int argc, char **argv, struct error *err)
   const struct option_set sets[] = { { job_options, &args },
                                      { bus_options, &bus },
                                      { wait_options, &watch },
-                                     { storage_options, NULL } };
-  int first = options_parse (sets, 4, argc, argv, err);
+                                     { storage_options, NULL },
+                                     { upload_options, &args } };
+  int first = options_parse (sets, 5, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_submit.synopsis, err) != 0
@@ -56,7 +60,7 @@ run (int argc, char **argv, struct error *err)
   if (bus.url == NULL)
     return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
   auto_session struct session session = SESSION_INIT;
-  if (submit_job (&session, &args, &bus, err) != 0)
+  if (submit_job (&session, &args, &bus, !watch.quiet, err) != 0)
     return -1;
   (void) puts (session.job.id);
   (void) fflush (stdout);
@@ -72,6 +76,6 @@ const struct command command_submit = {
           "  shoal submit --bus kafka://broker:9092 --id resize-2019 -v /data/photos:/in \\\n"
           "    -o results:/out --glob '*.jpg' --batch-size 1000 --results /data/resized \\\n"
           "    imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, bus_options, wait_options, storage_options },
+  .options = { job_options, bus_options, wait_options, storage_options, upload_options },
   .run = run,
 };

@@ -5,9 +5,9 @@
 #include "cli/job_options.h"
 #include "cli/session.h"
 
-/* Submits the job of ARGS and opens it in SESSION (SESSION_INIT, the caller releases). A job of that id that is there already is opened; ERROR_USER
+/* Makes the inputs of ARGS ones that workers see (upload.h; SAY: tells of it), submits its job and opens it in SESSION (SESSION_INIT, the caller releases). A job of that id that is there already is opened; ERROR_USER
  * when it is another one. */
-int submit_job (struct session *session, const struct job_args *args, const struct bus_args *bus,
-                struct error *err);
+int submit_job (struct session *session, struct job_args *args, const struct bus_args *bus,
+                bool say, struct error *err);
 
 #endif

@@ -41,7 +41,7 @@ summary_exit_code (const struct tally *tally, const struct job_status *status)
 int
 summary_read (const struct session *session, struct tally *tally, struct error *err)
 {
-  tally_init (tally);
+  tally_init (tally, &session->job);
   auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
   if (events == NULL)
     return -1;

@@ -346,7 +346,7 @@ supervise_job (struct session *session, const struct run_options *options, bool 
     (void) sigaddset (&ours, signals[i]);
   (void) sigprocmask (SIG_BLOCK, &ours, &before);
 
-  tally_init (tally);
+  tally_init (tally, &session->job);
   struct supervisor supervisor = {
     .session = session,
     .options = options,

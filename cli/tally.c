@@ -6,9 +6,11 @@
 #include <string.h>
 
 void
-tally_init (struct tally *tally)
+tally_init (struct tally *tally, const struct job *job)
 {
   *tally = (struct tally){ .fold = fold_new () };
+  for (size_t i = 0; job != NULL && i < job->volume_count; i++)
+    tally->fetches |= job->volumes[i].source[0] != '/';
   fold_fill_status (tally->fold, &tally->counts);
 }
 
@@ -89,6 +91,7 @@ note_end (struct tally *tally, const struct event *event)
 {
   const struct attempt_report *report = &event->report;
   tally->attempts++;
+  tally->bytes_in += report->bytes_in > 0 ? report->bytes_in : 0;
   if (!report->final && report->outcome != OUTCOME_SUCCEEDED)
     tally->retries++;
   if (report->ended > tally->last_end)
@@ -99,6 +102,7 @@ note_end (struct tally *tally, const struct event *event)
       tally->window[at].started = report->started;
       tally->window[at].ended = report->ended;
       tally->window[at].atoms = event->atoms;
+      tally->window[at].bytes = report->bytes_in > 0 ? report->bytes_in : 0;
     }
   if (report->outcome == OUTCOME_SUCCEEDED || report->outcome == OUTCOME_CANCELLED)
     return;
@@ -146,13 +150,20 @@ tally_restart_clock (struct tally *tally)
 
 /* Atoms of what ended, or shards where there are no atoms. */
 static int64_t
-worth (const struct tally *tally, int64_t atoms)
+worth (const struct tally *tally, size_t at)
 {
-  return tally->counts.atoms == 0 ? 1 : atoms;
+  return tally->counts.atoms == 0 ? 1 : tally->window[at].atoms;
 }
 
-double
-tally_rate (const struct tally *tally)
+static int64_t
+bytes_of (const struct tally *tally, size_t at)
+{
+  return tally->window[at].bytes;
+}
+
+/* How much of what ended, by WORTH of each, came a second. */
+static double
+rate_of (const struct tally *tally, int64_t (*worth_of) (const struct tally *tally, size_t at))
 {
   size_t count = tally->window_count < TALLY_WINDOW ? tally->window_count : TALLY_WINDOW;
   int64_t begin = INT64_MAX;
@@ -162,9 +173,21 @@ tally_rate (const struct tally *tally)
     {
       begin = tally->window[i].started < begin ? tally->window[i].started : begin;
       end = tally->window[i].ended > end ? tally->window[i].ended : end;
-      done += worth (tally, tally->window[i].atoms);
+      done += worth_of (tally, i);
     }
   return count == 0 || end <= begin ? 0 : (double) done * 1000.0 / (double) (end - begin);
+}
+
+double
+tally_rate (const struct tally *tally)
+{
+  return rate_of (tally, worth);
+}
+
+double
+tally_bytes_rate (const struct tally *tally)
+{
+  return rate_of (tally, bytes_of);
 }
 
 /* While the plan is open: what is known of it is worth as much a shard as what was done. */

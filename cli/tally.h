@@ -36,8 +36,12 @@ struct tally
     int64_t started;
     int64_t ended;
     int64_t atoms;
+    int64_t bytes; /* of its inputs */
   } window[TALLY_WINDOW];
   size_t window_count; /* ever added */
+
+  bool fetches;     /* inputs come from servers: their bytes are worth telling */
+  int64_t bytes_in; /* of the inputs of all attempts that ended */
 
   int64_t first_start; /* UTC ms, 0: none */
   int64_t last_end;
@@ -45,7 +49,8 @@ struct tally
   int64_t retries;  /* … and were followed by another */
 };
 
-void tally_init (struct tally *tally);
+/* JOB: whose events will come; NULL: nothing is known of it. */
+void tally_init (struct tally *tally, const struct job *job);
 void tally_release (struct tally *tally);
 #define auto_tally AUTO (tally_release)
 
@@ -56,6 +61,9 @@ void tally_restart_clock (struct tally *tally);
 
 /* Atoms (shards where a job has no atoms) a second; 0: not known. */
 double tally_rate (const struct tally *tally);
+
+/* Bytes of inputs a second, likewise. */
+double tally_bytes_rate (const struct tally *tally);
 
 /* Milliseconds left by that rate, of what is planned so far; -1: not known. */
 int64_t tally_left (const struct tally *tally);

@@ -91,7 +91,7 @@ watch_job (struct session *session, enum progress_kind kind, bool quiet, struct 
   auto_tally struct tally tally = { 0 };
   auto_job_status struct job_status status = { 0 };
   (void) sigaction (SIGINT, &action, NULL);
-  tally_init (&tally);
+  tally_init (&tally, &session->job);
   auto_progress struct progress *progress =
       progress_new (quiet && kind != PROGRESS_JSON ? PROGRESS_NONE : kind);
   auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);

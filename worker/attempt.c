@@ -30,7 +30,6 @@ struct run
   struct capture captures[2]; /* stdout, stderr */
   struct mounts mounts;
   enum attempt_order order; /* that came while inputs were fetched */
-  struct storage_totals totals;
 };
 
 /* ---- outcomes --------------------------------------------------------------------------- */
@@ -188,7 +187,7 @@ make_mounts (struct run *run, struct error *err)
                                .shard = attempt->shard,
                                .result_fd = run->workplace.result_fd,
                                .scratch = run->workplace.scratch,
-                               .totals = &run->totals,
+                               .totals = attempt->totals,
                                .stopped = is_stopped,
                                .context = run };
   if (stage_in (&stage, &run->mounts, &run->report->bytes_in, err) != 0)

@@ -8,6 +8,7 @@
 #define SHOAL_WORKER_ATTEMPT_H
 
 #include "common/error.h"
+#include "common/storage/storage.h"
 #include "schemas/messages.h"
 #include "worker/container.h"
 
@@ -37,6 +38,7 @@ struct attempt
   const char *scratch; /* NULL: beside the result */
   struct container_runtime *runtime;
   struct attempt_control control;
+  struct storage_totals *totals; /* grow by what inputs took, by STORAGE_KINDS; NULL */
 };
 
 /* Between SIGTERM and SIGKILL: after a timeout, at most (a tenth of it), and after a cancel. */

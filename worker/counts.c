@@ -6,6 +6,7 @@ counts_init (struct counts *counts, struct metrics *metrics)
   *counts = (struct counts){ 0 };
   if (metrics == NULL)
     return;
+  counts->metrics = metrics;
   for (int outcome = 0; outcome <= OUTCOME_INFRA; outcome++)
     counts->attempts[outcome] =
         metrics_counter (metrics, "shoal_attempts_total", "Attempts that were settled.",
@@ -39,6 +40,34 @@ void
 counts_lose (const struct counts *counts)
 {
   metric_add (counts->lost, 1);
+}
+
+void
+counts_fetch (const struct counts *counts,
+              const struct storage_totals fetched[static STORAGE_KINDS])
+{
+  for (int kind = 0; kind < STORAGE_KINDS; kind++)
+    {
+      const struct storage_totals *totals = &fetched[kind];
+      const char *const *scheme = LABELS ("scheme", storage_kind_name ((enum storage_kind) kind));
+      const struct
+      {
+        const char *name;
+        const char *help;
+        int64_t more;
+      } series[] = {
+        { "shoal_storage_files_total", "Inputs that were fetched.", totals->files },
+        { "shoal_storage_bytes_total", "Bytes of inputs that came from servers.", totals->bytes },
+        { "shoal_storage_requests_total", "Requests for inputs.", totals->requests },
+        { "shoal_storage_retries_total", "Requests that had to be made again.", totals->retries },
+        { "shoal_storage_cached_total", "Inputs that were in the cache.", totals->cached },
+      };
+      if (totals->requests == 0 && totals->cached == 0)
+        continue;
+      for (size_t i = 0; i < sizeof series / sizeof series[0]; i++)
+        metric_add (metrics_counter (counts->metrics, series[i].name, series[i].help, scheme),
+                    series[i].more);
+    }
 }
 
 void

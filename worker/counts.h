@@ -3,6 +3,7 @@
 #define SHOAL_WORKER_COUNTS_H
 
 #include "common/metrics.h"
+#include "common/storage/storage.h"
 #include "schemas/messages.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@ struct counts
   struct metric *busy;
   struct metric *free;
   struct metric *oldest;
+  struct metrics *metrics; /* for what is made when it is first counted */
 };
 
 /* METRICS outlives COUNTS; NULL: nobody counts. */
@@ -26,6 +28,10 @@ void counts_settle (const struct counts *counts, const struct attempt_report *re
 
 /* A delivery was taken over by another worker. */
 void counts_lose (const struct counts *counts);
+
+/* What an attempt took from servers. */
+void counts_fetch (const struct counts *counts,
+                   const struct storage_totals fetched[static STORAGE_KINDS]);
 
 /* BUSY of SLOTS slots have a shard, the first of them since OLDEST (boot ms, 0: none has). */
 void counts_slots (const struct counts *counts, int busy, int slots, int64_t oldest);

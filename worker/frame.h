@@ -8,7 +8,7 @@
  *     RUN     worker → slot: starts, writer, Job (empty: as before), Shard
  *     STOP    worker → slot: SIGTERM, SIGKILL after a grace
  *     KILL    worker → slot: SIGKILL, and nothing is kept
- *     REPORT  slot → worker: Event FINISHED
+ *     REPORT  slot → worker: what inputs took from servers, by their kind; Event FINISHED
  */
 #ifndef SHOAL_WORKER_FRAME_H
 #define SHOAL_WORKER_FRAME_H

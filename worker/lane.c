@@ -193,6 +193,7 @@ lane_look (struct lane *lane, struct crew *crew)
     {
       lane->state = LANE_ENDED;
       lane->deaths = 0;
+      counts_fetch (&crew->counts, lane->slot.fetched);
     }
   else if (got < 0)
     {

@@ -99,6 +99,12 @@ slot_report (struct slot *slot, struct event *event, struct error *err)
     return got;
   if (kind != FRAME_REPORT)
     return error_set (err, ERROR_FATAL, "a slot sent a frame of kind %d", (int) kind);
+  struct bytes fetched;
+  if (frame_get_bytes (&payload, &fetched, err) != 0)
+    return -1;
+  if (fetched.size != sizeof slot->fetched)
+    return error_set (err, ERROR_FATAL, "a slot sent totals of %zu bytes", fetched.size);
+  memcpy (slot->fetched, fetched.data, sizeof slot->fetched);
   return codec_decode_event (payload, event, err) == 0 ? 1 : -1;
 }
 

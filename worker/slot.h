@@ -7,6 +7,7 @@
 #define SHOAL_WORKER_SLOT_H
 
 #include "common/error.h"
+#include "common/storage/storage.h"
 #include "schemas/messages.h"
 #include "worker/frame.h"
 #include "worker/worker.h"
@@ -20,7 +21,8 @@ struct slot
   char *name; /* unique on this machine */
   pid_t pid;  /* -1: no process */
   struct frame_reader reader;
-  char *job_id; /* of the job that the process knows */
+  char *job_id;                                 /* of the job that the process knows */
+  struct storage_totals fetched[STORAGE_KINDS]; /* by the attempt of the last report */
 };
 
 /* Starts the process of SLOT (zeroed, or stopped before). NAME is copied. */

@@ -100,15 +100,19 @@ read_request (struct self *self, struct bytes payload, struct request *request, 
 }
 
 static int
-send_report (struct self *self, const struct request *request, struct attempt_report *report,
-             struct error *err)
+send_report (struct self *self, const struct request *request,
+             const struct storage_totals fetched[static STORAGE_KINDS],
+             struct attempt_report *report, struct error *err)
 {
   auto_event struct event event = { 0 };
   auto_buffer struct buffer message = { 0 };
+  auto_buffer struct buffer payload = { 0 };
   attempt_event (&request->shard, request->starts, request->writer, report, &event);
   if (codec_encode_event (&event, &message, err) != 0)
     return -1;
-  return frame_send (self->reader.fd, FRAME_REPORT, buffer_bytes (&message), err);
+  frame_put_bytes (&payload, (struct bytes){ fetched, STORAGE_KINDS * sizeof *fetched });
+  buffer_append (&payload, message.data, message.size);
+  return frame_send (self->reader.fd, FRAME_REPORT, buffer_bytes (&payload), err);
 }
 
 static int
@@ -116,6 +120,7 @@ run (struct self *self, struct bytes payload, struct error *err)
 {
   struct request request = { 0 };
   struct attempt_report report = { 0 };
+  struct storage_totals fetched[STORAGE_KINDS] = { 0 };
   struct error trouble = ERROR_INIT;
   int result = read_request (self, payload, &request, err);
   if (result == 0)
@@ -132,10 +137,11 @@ run (struct self *self, struct bytes payload, struct error *err)
             .scratch = self->scratch,
             .runtime = self->runtime,
             .control = { .fd = self->reader.fd, .read = read_order, .context = self },
+            .totals = fetched,
           };
           attempt_run (&attempt, &report);
         }
-      result = send_report (self, &request, &report, err);
+      result = send_report (self, &request, fetched, &report, err);
     }
   attempt_report_release (&report);
   release_request (&request);

@@ -29,7 +29,7 @@ struct stage
   int result_fd; /* the result folder: it has the plan file */
   const char
       *scratch; /* absolute path of a folder of this run, on the volumes' file system at best */
-  struct storage_totals *totals;   /* of what comes from servers; NULL */
+  struct storage_totals *totals;   /* of what comes from servers, by STORAGE_KINDS; NULL */
   bool (*stopped) (void *context); /* asked now and then while files come from servers; NULL */
   void *context;
 };

@@ -48,10 +48,9 @@ static int
 on_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
   struct listing *listing = context;
-  if (entry->folder && entry->path_size == listing->folder_size
-      && memcmp (entry->path, listing->folder, listing->folder_size) == 0)
-    listing->found++;
-  if (!is_inside (listing, entry->path, entry->path_size))
+  bool itself = entry->folder && entry->path_size == listing->folder_size
+                && memcmp (entry->path, listing->folder, listing->folder_size) == 0;
+  if (!itself && !is_inside (listing, entry->path, entry->path_size))
     return 0;
   listing->found++;
   if (entry->folder)
@@ -111,11 +110,13 @@ fetch (struct staging *staging, struct storage *storage, int target_fd, struct b
   struct fetching fetching = { .staging = staging,
                                .volume = volume,
                                .cursor = atom_cursor_start (atoms) };
+  struct storage_totals *totals = staging->stage->totals;
   const struct storage_batch batch = { .context = &fetching,
                                        .next = next_item,
                                        .stopped = is_stopped,
                                        .folder_fd = target_fd,
-                                       .totals = staging->stage->totals };
+                                       .totals = totals == NULL ? NULL
+                                                                : &totals[storage_kind (storage)] };
   int result = storage_fetch (storage, &batch, err);
   atom_cursor_release (&fetching.cursor);
   return result;

@@ -75,6 +75,19 @@ storage_close (struct storage *storage)
     storage->ops->close (storage);
 }
 
+enum storage_kind
+storage_kind (const struct storage *storage)
+{
+  return storage->ops->kind;
+}
+
+const char *
+storage_kind_name (enum storage_kind kind)
+{
+  static const char *const names[STORAGE_KINDS] = { "file", "s3", "http", "ipfs" };
+  return names[kind];
+}
+
 int
 storage_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
 {

@@ -43,6 +43,19 @@ auto_storage_ (struct storage **storage)
 }
 #define auto_storage AUTO (auto_storage_)
 
+/* How a storage is reached, for those who count by it. */
+enum storage_kind
+{
+  STORAGE_LOCAL,
+  STORAGE_S3,
+  STORAGE_HTTP,
+  STORAGE_IPFS,
+  STORAGE_KINDS, /* how many */
+};
+
+enum storage_kind storage_kind (const struct storage *storage);
+const char *storage_kind_name (enum storage_kind kind); /* its scheme */
+
 struct storage_entry
 {
   const char *path; /* valid during the call, NUL behind it */

@@ -11,6 +11,7 @@
 /* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system), `open_file` and the last five. */
 struct storage_ops
 {
+  enum storage_kind kind;
   int (*list) (struct storage *storage, const struct storage_visitor *visitor, struct error *err);
   int (*open_file) (struct storage *storage, const char *path, enum symlinks symlinks,
                     struct error *err);

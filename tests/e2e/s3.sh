@@ -28,8 +28,9 @@ expect_exit 0 "… and of the bucket" "$SHOAL" plan -v "s3://$bucket/photos/:/in
 atoms () { python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["shards"]))' <"$1" | sed 's/"bytes": [0-9]*//g; s/"digest": "[0-9a-f]*"//g'; }
 expect_same "… have the same shards" "$(atoms plan-here)" "$(atoms "$E2E_WORK/out")"
 deep -v ./photos:/in -o res:/out --glob '**/*.txt' --batch-size 7 --results here 2>/dev/null
-expect_exit 0 "a bucket" deep -v "s3://$bucket/photos/:/in" -o res:/out --glob '**/*.txt' --batch-size 7 --results there
+expect_exit 0 "a bucket" deep --progress plain -v "s3://$bucket/photos/:/in" -o res:/out --glob '**/*.txt' --batch-size 7 --results there
 expect_true "… gives the same" diff -r here/outputs there/outputs
+expect_stderr 'in at .*/s'
 expect_exit 0 "a prefix and a glob" deep -v "s3://$bucket/photos:/in" -o res:/out --glob '2019/b/**/g00*.txt' --batch-size 4 --results part
 expect_same "… give what matches" 9 "$(find part/outputs/res -type f | wc -l)"
 expect_exit 0 "folders as atoms" deep -v "s3://$bucket/photos:/in" -o res:/out --glob '*' --batch-size 1 --results folders
@@ -73,13 +74,20 @@ printf 'stays' | s3 write "s3://$bucket/change/b.txt"
 # ---- the same by a fleet: two workers that share no input
 export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/s3-$$-$RANDOM
 expect_exit 0 "topics" "$SHOAL" topics create
-for part in producer "worker --slots 1" "worker --slots 1" merger; do
+for part in producer "worker --slots 1 --listen unix:first" "worker --slots 1 --listen unix:second" merger; do
   # shellcheck disable=SC2086
   SHOAL_LOG=info "$SHOAL" $part 2>"part.${#pids[@]}.err" &
   pids+=($!)
 done
-expect_exit 0 "by a fleet" "$SHOAL" run --id s3 -v "s3://$bucket/photos/:/in" -o res:/out --glob '**/*.txt' --batch-size 7 --results fleet busybox sh -c "$TREE"
+expect_exit 0 "by a fleet" "$SHOAL" run --bus "$SHOAL_BUS" --id s3 -v "s3://$bucket/photos/:/in" -o res:/out --glob '**/*.txt' --batch-size 7 --results fleet busybox sh -c "$TREE"
 expect_true "… the same bytes" diff -r here/outputs fleet/outputs
+counted () { # METRIC: of both workers together
+  { curl -sf --unix-socket first http://worker/metrics; curl -sf --unix-socket second http://worker/metrics; } \
+    | awk -v name="$1{scheme=\"s3\"}" '$1 == name { sum += $2 } END { printf "%d", sum }'
+}
+expect_same "each file was fetched once" "$(find photos -name '*.txt' | wc -l)" "$(counted shoal_storage_files_total)"
+expect_same "… with its bytes, and no more" "$(find photos -name '*.txt' -printf '%s\n' | awk '{ sum += $1 } END { print sum }')" "$(counted shoal_storage_bytes_total)"
+expect_true "… by at least as many requests" test "$(counted shoal_storage_requests_total)" -ge "$(counted shoal_storage_files_total)"
 # an object that changes behind the plan: its shard fails and says so
 "$SHOAL" submit --id change -v "s3://$bucket/change:/in" -o res:/out --glob '*.txt' --batch-size 1 --retries 0 --results fleet-change \
   busybox sh -c 'cat /in/*' >/dev/null

@@ -118,7 +118,9 @@ ipfs_close (struct storage *storage)
   free (ipfs);
 }
 
-static const struct storage_ops ops = { .list = ipfs_list, .close = ipfs_close, .fetch = fetch };
+static const struct storage_ops ops = {
+  .kind = STORAGE_IPFS, .list = ipfs_list, .close = ipfs_close, .fetch = fetch
+};
 
 /* "/ip4/127.0.0.1/tcp/5001" as a URL; NULL when it is something else. */
 static char *

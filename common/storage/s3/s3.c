@@ -332,7 +332,8 @@ s3_close (struct storage *storage)
   free (s3);
 }
 
-static const struct storage_ops ops = { .list = s3_list,
+static const struct storage_ops ops = { .kind = STORAGE_S3,
+                                        .list = s3_list,
                                         .close = s3_close,
                                         .fetch = s3_fetch,
                                         .send = s3_send,

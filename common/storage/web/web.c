@@ -167,9 +167,9 @@ web_close (struct storage *storage)
 struct storage *
 storage_open_web (const char *source, struct error *err)
 {
-  static const struct storage_ops ops = { .list = web_list,
-                                          .close = web_close,
-                                          .fetch = web_fetch };
+  static const struct storage_ops ops = {
+    .kind = STORAGE_HTTP, .list = web_list, .close = web_close, .fetch = web_fetch
+  };
   struct url url;
   if (url_read (&url, NULL, source, err) != 0)
     return NULL;

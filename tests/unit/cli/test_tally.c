@@ -5,6 +5,7 @@
 #include "cli/tally.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/units.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,7 +74,7 @@ counts_and_rate (void **state)
 {
   (void) state;
   auto_tally struct tally tally = { 0 };
-  tally_init (&tally);
+  tally_init (&tally, NULL);
   assert_true (tally_rate (&tally) == 0);
   assert_int_equal (tally_left (&tally), -1);
   planned (&tally, 4, 40);
@@ -94,11 +95,37 @@ counts_and_rate (void **state)
 }
 
 static void
+inputs_from_servers_have_a_rate (void **state)
+{
+  (void) state;
+  auto_job struct job job = { 0 };
+  job.volumes = xcalloc (2, sizeof *job.volumes);
+  job.volume_count = 2;
+  for (size_t i = 0; i < 2; i++)
+    {
+      job.volumes[i].source = xstrdup (i == 0 ? "/photos" : "s3://photos/2019");
+      job.volumes[i].path = xstrdup ("/in");
+    }
+  auto_tally struct tally tally = { 0 };
+  tally_init (&tally, &job);
+  planned (&tally, 2, 20);
+  struct event event = make_finished (0, 1, OUTCOME_SUCCEEDED, true, NULL);
+  event.report.bytes_in = (int64_t) 3 << 20;
+  tally_apply (&tally, &event);
+  /* One second took all of it. */
+  auto_free char *line = progress_line (&tally);
+  char size[UNITS_TEXT_SIZE];
+  auto_free char *expected =
+      xasprintf ("%s in at %s/s", units_format_size ((int64_t) 3 << 20, size), size);
+  assert_non_null (strstr (line, expected));
+}
+
+static void
 an_open_plan_has_no_end (void **state)
 {
   (void) state;
   auto_tally struct tally tally = { 0 };
-  tally_init (&tally);
+  tally_init (&tally, NULL);
   started (&tally, 0, 1000);
   finished (&tally, 0, OUTCOME_SUCCEEDED, true, NULL);
   started (&tally, 1, 2000);
@@ -111,7 +138,7 @@ failures_are_kept_while_they_last (void **state)
 {
   (void) state;
   auto_tally struct tally tally = { 0 };
-  tally_init (&tally);
+  tally_init (&tally, NULL);
   planned (&tally, 3, 30);
   finished (&tally, 0, OUTCOME_FAILED, false, "exit code 3");
   assert_int_equal (tally.failure_count, 0); /* it is tried again */
@@ -146,7 +173,7 @@ exit_codes_follow_the_state (void **state)
 {
   (void) state;
   auto_tally struct tally tally = { 0 };
-  tally_init (&tally);
+  tally_init (&tally, NULL);
   assert_int_equal (code (&tally, JOB_SUCCEEDED, NULL), 0);
   assert_int_equal (code (&tally, JOB_PARTIAL, NULL), 0);
   assert_int_equal (code (&tally, JOB_FAILED, NULL), 1);
@@ -165,7 +192,7 @@ the_bar_fits_every_width (void **state)
 {
   (void) state;
   auto_tally struct tally tally = { 0 };
-  tally_init (&tally);
+  tally_init (&tally, NULL);
   planned (&tally, 1000000, 123456789);
   finished (&tally, 7, OUTCOME_FAILED, true, "ü: ein längerer Grund, der nicht überall hinpaßt");
   for (size_t width = 10; width < 200; width++)
@@ -226,6 +253,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (counts_and_rate),
+    cmocka_unit_test (inputs_from_servers_have_a_rate),
     cmocka_unit_test (an_open_plan_has_no_end),
     cmocka_unit_test (failures_are_kept_while_they_last),
     cmocka_unit_test (exit_codes_follow_the_state),
