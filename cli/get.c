@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/fetch.h"
 #include "cli/session.h"
+#include "cli/storage_options.h"
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/result.h"
@@ -44,8 +45,8 @@ run (int argc, char **argv, struct error *err)
 {
   auto_bus_args struct bus_args bus;
   bus_args_init (&bus);
-  const struct option_set sets[] = { { bus_options, &bus } };
-  int first = options_operands (sets, 1, argc, argv, 2, 2, command_get.synopsis, err);
+  const struct option_set sets[] = { { bus_options, &bus }, { storage_options, NULL } };
+  int first = options_operands (sets, 2, argc, argv, 2, 2, command_get.synopsis, err);
   if (first < 0)
     return first;
   auto_free char *place = NULL;
@@ -73,6 +74,6 @@ const struct command command_get = {
           "\n"
           "  shoal get --bus kafka://broker:9092 resize-2019 ./resized\n"
           "  shoal get s3://out/run1 ./run1\n",
-  .options = { bus_options },
+  .options = { bus_options, storage_options },
   .run = run,
 };

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/job_options.h"
 #include "cli/run_options.h"
+#include "cli/storage_options.h"
 #include "common/auto.h"
 
 #include <stdio.h>
@@ -39,6 +40,8 @@ static const char environment[] =
     "  SHOAL_IMAGES   the image store's folder\n"
     "  SHOAL_BUS      the bus of producer, worker and merger, when --bus isn't given\n"
     "  SHOAL_LOG      debug, info, warn or error: what the parts log\n"
+    "  SHOAL_CACHE_DIR  SHOAL_CACHE_SIZE  SHOAL_CA_FILE  SHOAL_IPFS_API  SHOAL_IPFS_GATEWAY\n"
+    "  AWS_…          who we are to S3, as AWS's own tools read it\n"
     "\n"
     "Environment of a container\n"
     "\n"
@@ -49,9 +52,9 @@ static const char environment[] =
 static void
 print_options (void)
 {
-  static const struct option_spec *const tables[] = { job_options, run_options };
+  static const struct option_spec *const tables[] = { job_options, run_options, storage_options };
   auto_buffer struct buffer text = { 0 };
-  options_help (&text, tables, 2, false);
+  options_help (&text, tables, 3, false);
   (void) fputs (text.data, stdout);
 }
 

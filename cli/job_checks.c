@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/result.h"
+#include "common/storage/storage.h"
 #include "producer/slicer.h"
 #include "schemas/job_check.h"
 #include "worker/image_store.h"
@@ -36,8 +37,17 @@ static void
 make_absolute (char **source)
 {
   const char *path = strncmp (*source, "file://", 7) == 0 ? *source + 7 : *source;
-  if (strstr (path, "://") != NULL)
-    return;
+  if (storage_is_elsewhere (*source))
+    {
+      char *url =
+          strstr (path, "://") != NULL ? NULL : xasprintf ("ipfs://%s", path); /* a bare CID */
+      if (url != NULL)
+        {
+          free (*source);
+          *source = url;
+        }
+      return;
+    }
   char *absolute = realpath (path, NULL);
   if (absolute == NULL)
     return;

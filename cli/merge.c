@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
+#include "cli/storage_options.h"
 #include "cli/supervise.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -62,8 +63,10 @@ run (int argc, char **argv, struct error *err)
 {
   struct merge_args args = { .on_conflict = -1 };
   struct run_options options = { 0 };
-  const struct option_set sets[] = { { merge_options, &args }, { run_options, &options } };
-  int first = options_operands (sets, 2, argc, argv, 1, 1, command_merge.synopsis, err);
+  const struct option_set sets[] = { { merge_options, &args },
+                                     { run_options, &options },
+                                     { storage_options, NULL } };
+  int first = options_operands (sets, 3, argc, argv, 1, 1, command_merge.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
@@ -90,6 +93,6 @@ const struct command command_merge = {
           "puts them behind each other.\n"
           "\n"
           "  shoal merge resized --on-conflict last\n",
-  .options = { merge_options, run_options },
+  .options = { merge_options, run_options, storage_options },
   .run = run,
 };

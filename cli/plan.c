@@ -3,6 +3,7 @@
 #include "cli/job_options.h"
 #include "cli/json_text.h"
 #include "cli/run_options.h"
+#include "cli/storage_options.h"
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/storage/storage.h"
@@ -267,8 +268,9 @@ run (int argc, char **argv, struct error *err)
   struct plan_args plan_args = { .job_args = &args };
   const struct option_set sets[] = { { plan_options, &plan_args }, /* its --shards comes first */
                                      { job_options, &args },
-                                     { run_options, &options } };
-  int first = options_parse (sets, 3, argc, argv, err);
+                                     { run_options, &options },
+                                     { storage_options, NULL } };
+  int first = options_parse (sets, 4, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_plan.synopsis, err) != 0

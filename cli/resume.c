@@ -2,13 +2,14 @@
 #include "cli/commands.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
+#include "cli/storage_options.h"
 
 static int
 run (int argc, char **argv, struct error *err)
 {
   struct run_options options = { 0 };
-  const struct option_set sets[] = { { run_options, &options } };
-  int first = options_operands (sets, 1, argc, argv, 1, 1, command_resume.synopsis, err);
+  const struct option_set sets[] = { { run_options, &options }, { storage_options, NULL } };
+  int first = options_operands (sets, 2, argc, argv, 1, 1, command_resume.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
@@ -24,6 +25,6 @@ const struct command command_resume = {
   .help = "Shards that are finished aren't run again.\n"
           "\n"
           "  shoal resume resized\n",
-  .options = { run_options },
+  .options = { run_options, storage_options },
   .run = run,
 };

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
+#include "cli/storage_options.h"
 #include "cli/summary.h"
 #include "cli/supervise.h"
 #include "cli/watch.h"
@@ -123,8 +124,9 @@ run_with (struct retry_args *args, int argc, char **argv, struct error *err)
   bus_args_init (&bus);
   const struct option_set sets[] = { { retry_options, args },
                                      { run_options, &options },
-                                     { bus_options, &bus } };
-  int first = options_operands (sets, 3, argc, argv, 1, 1, command_retry.synopsis, err);
+                                     { bus_options, &bus },
+                                     { storage_options, NULL } };
+  int first = options_operands (sets, 4, argc, argv, 1, 1, command_retry.synopsis, err);
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
@@ -162,6 +164,6 @@ const struct command command_retry = {
       "never ran because the job was cancelled or gave up run as well.\n"
       "\n"
       "  shoal retry resized --shard 3,7-9\n",
-  .options = { retry_options, run_options, bus_options },
+  .options = { retry_options, run_options, bus_options, storage_options },
   .run = run,
 };

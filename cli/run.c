@@ -4,6 +4,7 @@
 #include "cli/joblog.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
+#include "cli/storage_options.h"
 #include "cli/submit.h"
 #include "cli/summary.h"
 #include "cli/supervise.h"
@@ -125,8 +126,9 @@ run (int argc, char **argv, struct error *err)
   struct run_options options = { 0 };
   const struct option_set sets[] = { { job_options, &args },
                                      { run_options, &options },
-                                     { bus_options, &bus } };
-  int first = options_parse (sets, 3, argc, argv, err);
+                                     { bus_options, &bus },
+                                     { storage_options, NULL } };
+  int first = options_parse (sets, 4, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
@@ -156,6 +158,6 @@ const struct command command_run = {
           "\n"
           "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
           "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, run_options, bus_options },
+  .options = { job_options, run_options, bus_options, storage_options },
   .run = run,
 };

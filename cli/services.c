@@ -2,6 +2,7 @@
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/listening.h"
+#include "cli/storage_options.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/spawn.h"
@@ -184,9 +185,10 @@ parse (struct service_args *args, const struct command *command, int argc, char 
     { bus_options, &args->bus },
     { command->options[1], args },
     { command->options[2], &args->listening },
-    { command->options[3], command == &command_worker ? (void *) args : (void *) &args->listening }
+    { command->options[3], NULL },
+    { command->options[4], command == &command_worker ? (void *) args : (void *) &args->listening }
   };
-  int first = options_operands (sets, 4, argc, argv, 0, 0, command->synopsis, err);
+  int first = options_operands (sets, 5, argc, argv, 0, 0, command->synopsis, err);
   if (first < 0)
     return first;
   if (args->probe)
@@ -286,7 +288,7 @@ const struct command command_producer = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal producer --bus sqlite:work.db\n",
-  .options = { bus_options, service_options, listen_options, intake_options },
+  .options = { bus_options, service_options, listen_options, storage_options, intake_options },
   .run = run_producer,
 };
 
@@ -299,7 +301,7 @@ const struct command command_worker = {
       "containers and gives them back.\n"
       "\n"
       "  shoal worker --bus sqlite:work.db --jobs 4\n",
-  .options = { bus_options, service_options, listen_options, worker_options },
+  .options = { bus_options, service_options, listen_options, storage_options, worker_options },
   .run = run_worker,
 };
 
@@ -310,7 +312,7 @@ const struct command command_merger = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
-  .options = { bus_options, service_options, listen_options },
+  .options = { bus_options, service_options, listen_options, storage_options },
   .run = run_merger,
 };
 

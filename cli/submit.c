@@ -3,6 +3,7 @@
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/job_options.h"
+#include "cli/storage_options.h"
 #include "cli/watch.h"
 #include "common/memory.h"
 
@@ -44,8 +45,9 @@ run (int argc, char **argv, struct error *err)
   bus_args_init (&bus);
   const struct option_set sets[] = { { job_options, &args },
                                      { bus_options, &bus },
-                                     { wait_options, &watch } };
-  int first = options_parse (sets, 3, argc, argv, err);
+                                     { wait_options, &watch },
+                                     { storage_options, NULL } };
+  int first = options_parse (sets, 4, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_submit.synopsis, err) != 0
@@ -70,6 +72,6 @@ const struct command command_submit = {
           "  shoal submit --bus kafka://broker:9092 --id resize-2019 -v /data/photos:/in \\\n"
           "    -o results:/out --glob '*.jpg' --batch-size 1000 --results /data/resized \\\n"
           "    imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, bus_options, wait_options },
+  .options = { job_options, bus_options, wait_options, storage_options },
   .run = run,
 };

@@ -22,6 +22,15 @@ scheme_length (const char *source)
   return strncmp (source + length, "://", 3) == 0 ? length : 0;
 }
 
+bool
+storage_is_elsewhere (const char *source)
+{
+  size_t length = scheme_length (source);
+  if (length > 0)
+    return length != 4 || strncmp (source, "file", 4) != 0;
+  return storage_is_cid (source) && access (source, F_OK) != 0;
+}
+
 static bool
 is_web (const char *source, size_t length)
 {
@@ -40,18 +49,21 @@ storage_open (const char *source, struct error *err)
 {
   size_t length = scheme_length (source);
   if (length == 0)
-    return storage_open_local (source, err);
+    return storage_is_elsewhere (source) ? storage_open_ipfs (source, err)
+                                         : storage_open_local (source, err);
   if (length == 4 && strncmp (source, "file", 4) == 0)
     return storage_open_local (source + strlen ("file://"), err);
   if (length == 2 && strncmp (source, "s3", 2) == 0)
     return storage_open_s3 (source, err);
   if (is_web (source, length))
     return storage_open_web (source, err);
+  if (length == 4 && strncasecmp (source, "ipfs", 4) == 0)
+    return storage_open_ipfs (source, err);
   auto_free char *shown = http_url_shown (source);
   (void) error_set (
       err, ERROR_USER,
-      "%s: no storage is known for '%.*s:' (a folder, file://…, s3://… or http(s)://… "
-      "is)",
+      "%s: no storage is known for '%.*s:' (a folder, file://…, s3://…, http(s)://… or "
+      "ipfs://… is)",
       shown, (int) length, source);
   return NULL;
 }

@@ -30,6 +30,9 @@ struct storage;
 struct storage *storage_open (const char *source, struct error *err);
 void storage_close (struct storage *storage);
 
+/* Whether SOURCE isn't a folder of this machine: a URL, or a CID where no folder has that name. */
+bool storage_is_elsewhere (const char *source);
+
 /* SOURCE as people may see it: without user information and signatures. The caller frees. */
 char *storage_shown (const char *source);
 

@@ -30,8 +30,12 @@ struct storage
   const struct storage_ops *ops;
 };
 
+/* Whether SOURCE begins with a CID. */
+bool storage_is_cid (const char *source);
+
 /* The implementations. */
 struct storage *storage_open_local (const char *folder, struct error *err);
+struct storage *storage_open_ipfs (const char *source, struct error *err);
 struct storage *storage_open_s3 (const char *source, struct error *err);
 struct storage *storage_open_web (const char *source, struct error *err);
 

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/job_options.h"
 #include "cli/run_options.h"
+#include "cli/storage_options.h"
 #include "common/memory.h"
 
 #include <setjmp.h>
@@ -36,8 +37,10 @@ parse (const char *const *words)
   parsed.words[parsed.count++] = xstrdup ("run");
   for (; *words != NULL; words++)
     parsed.words[parsed.count++] = xstrdup (*words);
-  const struct option_set sets[] = { { job_options, &parsed.args }, { run_options, &parsed.run } };
-  parsed.result = options_parse (sets, 2, parsed.count, parsed.words, &parsed.err);
+  const struct option_set sets[] = { { job_options, &parsed.args },
+                                     { run_options, &parsed.run },
+                                     { storage_options, NULL } };
+  parsed.result = options_parse (sets, 3, parsed.count, parsed.words, &parsed.err);
   if (parsed.result >= 0
       && job_args_operands (&parsed.args, parsed.count - parsed.result,
                             parsed.words + parsed.result, "run", &parsed.err)
@@ -163,6 +166,44 @@ sources_may_hold_colons (void **state)
   expect_volume ("/abs:/in", "/abs", "/in");
   expect_volume ("s3://bucket/key:/in/x", "s3://bucket/key", "/in/x");
   expect_volume ("a:/in:ro", "a", "/in");
+  expect_volume ("s3://photos/2019/:/input_images", "s3://photos/2019/", "/input_images");
+  expect_volume ("s3://photos:/in:ro", "s3://photos", "/in");
+  expect_volume ("https://host:8080/data/index.json:/in", "https://host:8080/data/index.json",
+                 "/in");
+  expect_volume ("http://[::1]:80/a:/b:/in", "http://[::1]:80/a:/b", "/in");
+  expect_volume ("ipfs://bafybeig/2019:/in", "ipfs://bafybeig/2019", "/in");
+  expect_volume ("QmPZ9gcCEpqKTo6aq61g2nXGUhM4iCL3ewB6LDXZCtioEB:/in",
+                 "QmPZ9gcCEpqKTo6aq61g2nXGUhM4iCL3ewB6LDXZCtioEB", "/in");
+  struct parsed parsed = PARSE ("-v", "s3://photos", "image"); /* not "s3" at "//photos" */
+  assert_int_equal (parsed.result, -1);
+  forget (&parsed);
+}
+
+static void
+storage_options_are_the_environment (void **state)
+{
+  (void) state;
+  struct parsed parsed = PARSE ("--s3-endpoint", "http://127.0.0.1:9000", "--ipfs-api",
+                                "http://127.0.0.1:5001", "--ipfs-gateway", "https://gateway",
+                                "--cache-dir", "/var/cache", "--cache-size", "3g", "image");
+  must (&parsed);
+  assert_string_equal (getenv ("AWS_ENDPOINT_URL_S3"), "http://127.0.0.1:9000");
+  assert_string_equal (getenv ("SHOAL_IPFS_API"), "http://127.0.0.1:5001");
+  assert_string_equal (getenv ("SHOAL_IPFS_GATEWAY"), "https://gateway");
+  assert_string_equal (getenv ("SHOAL_CACHE_DIR"), "/var/cache");
+  assert_string_equal (getenv ("SHOAL_CACHE_SIZE"), "3g");
+  forget (&parsed);
+  parsed = PARSE ("--cache-dir", "here", "image");
+  must (&parsed);
+  assert_int_equal (getenv ("SHOAL_CACHE_DIR")[0], '/');
+  forget (&parsed);
+  parsed = PARSE ("--s3-endpoint", "me:hush-hush@127.0.0.1", "image");
+  assert_int_equal (parsed.result, -1);
+  assert_null (strstr (parsed.err.message, "hush"));
+  forget (&parsed);
+  parsed = PARSE ("--cache-size", "much", "image");
+  assert_int_equal (parsed.result, -1);
+  forget (&parsed);
 }
 
 static void
@@ -382,6 +423,7 @@ main (void)
     cmocka_unit_test (bacalhaus_names_are_known),
     cmocka_unit_test (every_option_reaches_its_field),
     cmocka_unit_test (sources_may_hold_colons),
+    cmocka_unit_test (storage_options_are_the_environment),
     cmocka_unit_test (environment_by_name_is_ours),
     cmocka_unit_test (entrypoint_may_be_cleared),
     cmocka_unit_test (help_is_seen_before_the_image_only),
