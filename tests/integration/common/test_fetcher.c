@@ -266,6 +266,10 @@ ranges_are_used_where_they_are_given (void **state)
     { "&cut=60000&times=1&etag=", 100000, false, "has changed while it was fetched" },
     { "&cut=60000&times=1&etag=%22old%22", 100000, false, "has changed while it was fetched" },
     { "&cut=60000&times=1&etag=%22old%22", 100000, true, "has changed while it was fetched" },
+    { "&chunked", 100000, false, NULL },
+    { "&chunked&cut=60000&times=1", 100000, false, NULL },
+    { "&chunked&short=60000&times=1&noranges", 100000, false, NULL },
+    { "&chunked&etag=", 0, false, NULL },
     { "&status=404", 10, false, "isn't there any more" },
     { "&status=403", 10, false, "HTTP 403" },
   };
