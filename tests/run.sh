@@ -115,7 +115,7 @@ run_ctest dev build/dev -LE fault
 [ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
 printf '\n'
 step valgrind tests/valgrind/run.sh build/plain
-[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.schemas|unit\.producer|unit\.common\.metrics|e2e\.intake)'
+[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.common\.fetcher|e2e\.intake)'
 step model tests/model/run.sh
 step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"
 finish
