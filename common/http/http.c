@@ -20,7 +20,8 @@ enum
   PAUSE_MAX_MS = 10 * 1000,
   RETRY_AFTER_MAX_MS = 60 * 1000,
   REDIRECTS = 10,
-  LOOK_MS = 200, /* at most so long before `stop` is looked at again */
+  PROGRESS = 1 << 20, /* bytes that make up for a try that broke off */
+  LOOK_MS = 200,      /* at most so long before `stop` is looked at again */
 };
 
 static void
@@ -222,10 +223,11 @@ wait_of (const char *after)
 
 /* A pause of PAUSE_MS and up for the next try, by half at random, and no shorter than the server wants it. */
 static int64_t
-pause_of (const struct http_call *call)
+pause_of (const struct http_try *try)
 {
+  const struct http_call *call = try->call;
   int64_t pause = PAUSE_MS;
-  for (int i = 1; i < call->tried && pause < PAUSE_MAX_MS; i++)
+  for (int i = 1; i < call->tried - try->forgiven && pause < PAUSE_MAX_MS; i++)
     pause *= 2;
   if (pause > PAUSE_MAX_MS)
     pause = PAUSE_MAX_MS;
@@ -240,16 +242,18 @@ static bool
 try_again (struct http_try *try, struct error *why)
 {
   struct http_call *call = try->call;
-  if (call->tried >= try->http->options.tries)
+  if (try->gave && (call->restart == NULL || call->restart (call, why) != 0))
+    return false;
+  if (try->gave && call->goes_on && try->got >= PROGRESS)
+    try->forgiven = call->tried;
+  if (call->tried - try->forgiven >= try->http->options.tries)
     {
       auto_free char *text = xstrdup (why->message);
       if (call->tried > 1)
         (void) error_set (why, why->class, "%s (tried %d times)", text, call->tried);
       return false;
     }
-  if (try->gave && (call->restart == NULL || call->restart (call, why) != 0))
-    return false;
-  try->not_before = clock_boot_ms () + pause_of (call);
+  try->not_before = clock_boot_ms () + pause_of (try);
   free (take (&try->location));
   try->hops = 0;
   try->strange = false;

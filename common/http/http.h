@@ -67,6 +67,9 @@ struct http_call
    * isn't tried again. */
   int (*restart) (struct http_call *call, struct error *err);
 
+  /* Set by `restart`: what came is kept. A try that brought a megabyte doesn't count then. */
+  bool goes_on;
+
   /* Whether an answer that isn't 2xx is worth another try beyond the usual ones. May be NULL. */
   bool (*again) (struct http_call *call);
 

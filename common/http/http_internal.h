@@ -18,6 +18,7 @@ struct http_try
   char *location;       /* where redirects have led; NULL: still the call's own URL */
   int hops;             /* redirects of this try */
   bool strange;         /* LOCATION is another server: it gets none of our headers */
+  int forgiven;         /* tries that don't count, since they brought us further */
   bool gave;            /* this try has called `data` */
   int64_t got;          /* bytes of the body in this try */
   size_t header_size;   /* bytes of headers so far */

@@ -51,7 +51,7 @@ fetched_file_new (int folder_fd, const struct storage_item *item, struct error *
   (void) snprintf (file->name, sizeof file->name, ".shoal-fetch-%016llx",
                    (unsigned long long) word);
   file->fd = openat (folder_fd, file->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (file->fd >= 0)
+  if (file->fd >= 0 && fchmod (file->fd, 0644) == 0) /* whatever the umask is: containers read it */
     return file;
   (void) say_where (file, errno, err);
   file->name[0] = '\0';

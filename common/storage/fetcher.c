@@ -39,10 +39,11 @@ struct part
   struct part *next, **here;
   struct fetched_file *file;
   int64_t from;
-  int64_t end;  /* -1: to the file's end, wherever that is */
-  int64_t at;   /* where the next byte goes */
-  bool ranged;  /* the request has a Range */
-  bool checked; /* this answer's headers are the right ones */
+  int64_t end;    /* -1: to the file's end, wherever that is */
+  int64_t at;     /* where the next byte goes */
+  bool ranged;    /* the request has a Range */
+  bool no_ranges; /* the server ignored that */
+  bool checked;   /* this answer's headers are the right ones */
 };
 
 int
@@ -115,6 +116,7 @@ take_whole (struct part *part, struct error *err)
     }
   part->at = 0;
   part->end = file->item.size;
+  part->no_ranges = true;
   return fetched_file_empty (file, err);
 }
 
@@ -180,8 +182,9 @@ receive_again (struct http_call *call, struct error *err)
 {
   struct part *part = call->context;
   part->checked = false;
-  if (part->fetch->source->ranges && fetched_file_is_pinned (part->file)
-      && (part->end < 0 || part->at < part->end))
+  call->goes_on = part->fetch->source->ranges && fetched_file_is_pinned (part->file)
+                  && !part->no_ranges && (part->end < 0 || part->at < part->end);
+  if (call->goes_on)
     {
       ask_for_range (part);
       return 0;

@@ -2,11 +2,10 @@
 # Inputs in S3, on a real server: by prefix and glob, next to local and HTTP ones, over Kafka by two workers; what changes or is wrong.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 use_images busybox
-: "${SHOAL_TEST_S3:?is not set: tests/run.sh sets it, deploy/storage/server.sh start minio brings such a server up}"
+use_s3
 : "${SHOAL_TEST_HTTP:?is not set: tests/run.sh sets it, deploy/storage/server.sh start nginx brings such a server up}"
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
-export AWS_ENDPOINT_URL=$SHOAL_TEST_S3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_EC2_METADATA_DISABLED=true HOME=$PWD
-s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
+export HOME=$PWD
 bucket=e2e-$$-$RANDOM
 pids=()
 at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; s3 remove "$bucket" || true'

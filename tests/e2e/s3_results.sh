@@ -2,10 +2,8 @@
 # Results in S3: one machine, then a fleet whose parts share no folder at all; kills, retries, conflicts, two jobs at one place, what get does.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 use_images busybox
-: "${SHOAL_TEST_S3:?is not set: tests/run.sh sets it, deploy/storage/server.sh start minio brings such a server up}"
+use_s3
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
-export AWS_ENDPOINT_URL=$SHOAL_TEST_S3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_EC2_METADATA_DISABLED=true
-s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
 bucket=e2e-$$-$RANDOM
 pids=()
 at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; s3 remove "$bucket"'
@@ -93,19 +91,15 @@ expect_true "… the same" diff -r reduced/outputs got-reduced/outputs
 # ---- a fleet whose parts see nothing of each other: each has a file system of its own mounted over its place, and nobody else's
 export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/results-$$-$RANDOM
 expect_exit 0 "topics" "$SHOAL" topics create
-mkdir apart
 number=0
-apart () { # NAME OPTION…
-  local folder=$PWD/apart/$1.$((number += 1))
-  mkdir "$folder"
-  SHOAL_LOG=info unshare --mount bash -c 'mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir home state && HOME=$1/home SHOAL_STATE_DIR=$1/state exec "${@:2}"' \
-    - "$folder" "$SHOAL" "$@" >"$folder.out" 2>"$folder.err" &
+part () { # NAME OPTION…
+  apart "$1.$((number += 1))" "$SHOAL" "$@"
   pids+=($!)
 }
-apart producer
-apart worker --slots 1 --lease 3s
-apart worker --slots 1 --lease 3s
-apart merger
+part producer
+part worker --slots 1 --lease 3s
+part worker --slots 1 --lease 3s
+part merger
 submit () { "$SHOAL" submit --id "$1" "${job[@]}" --results "s3://$bucket/$1" "${@:3}" busybox sh -c "$2" >/dev/null; }
 has_done () { [ "$("$SHOAL" status --json "$1" | json succeeded)" -ge "$2" ]; }
 submit fleet "$WORK"
@@ -130,7 +124,7 @@ for round in $(seq "${SHOAL_ROUNDS:-4}"); do
     kill -9 "${pids[$victim]}"
     wait "${pids[$victim]}" 2>/dev/null || true
     # shellcheck disable=SC2046
-    apart $name $([ $name = merger ] || echo --slots 1 --lease 3s)
+    part $name $([ $name = merger ] || echo --slots 1 --lease 3s)
     pids[victim]=${pids[-1]}
     unset 'pids[-1]'
   done

@@ -72,3 +72,35 @@ expect_true "by the same shards" cmp <(outputs resized) <(outputs fleet)
 expect_true "and the same output" cmp resized/stdout fleet/stdout
 expect_true "both workers had their part" grep -q 'event=shard_done' part.1.err
 expect_true "of it" grep -q 'event=shard_done' part.2.err
+
+# ---- the same with inputs and result in S3, by workers that share no folder
+use_s3
+bucket=seed-$$-$RANDOM
+at_end 's3 remove "$bucket"'
+s3 make "$bucket"
+s3 put photos "s3://$bucket/2019"
+kill "${pids[@]}"
+for pid in "${pids[@]}"; do expect_end 0 "SIGTERM ends a part" "$pid"; done
+pids=()
+for part in producer "worker --slots 1" "worker --slots 1" merger; do
+  # shellcheck disable=SC2086
+  apart "part${#pids[@]}" "$SHOAL" $part
+  pids+=($!)
+done
+export SHOAL_STATE_DIR=$PWD/state
+expect_exit 0 "from S3 to S3" "$SHOAL" run --bus "$SHOAL_BUS" --id seed-s3 -v "s3://$bucket/2019/:/input_images" -o results:/output_images \
+  --glob 'image*.jpg' --base-path /input_images/ --batch-size 1000 --results "s3://$bucket/out" \
+  imagemagick -resize 100x100 -quality 100 -path /output_images '/input_images/*.jpg'
+expect_stderr "shards +10 of 10 succeeded"
+expect_true "both workers had their part" bash -c 'grep -q event=shard_done apart/part1.err && grep -q event=shard_done apart/part2.err'
+expect_exit 0 "its result, fetched" "$SHOAL" get "s3://$bucket/out" from-s3
+expect_true "the same bytes again" diff -r resized/outputs from-s3/outputs
+expect_true "by the same shards again" cmp <(outputs resized) <(outputs from-s3)
+
+# ---- and from a real IPFS node, by CID
+: "${SHOAL_TEST_IPFS_API:?is not set: tests/run.sh sets it, deploy/storage/server.sh start ipfs brings such a server up}"
+cid=$(python3 "$E2E_LIB/ipfs_add.py" "$SHOAL_TEST_IPFS_API" photos)
+expect_exit 0 "from IPFS" "$SHOAL" docker run --ipfs-api "$SHOAL_TEST_IPFS_API" -v "$cid:/input_images" -o results:/output_images \
+  --sharding-glob-pattern 'image*.jpg' --sharding-base-path /input_images/ --sharding-batch-size 1000 --results from-ipfs \
+  imagemagick -resize 100x100 -quality 100 -path /output_images '/input_images/*.jpg'
+expect_true "the same bytes, too" diff -r resized/outputs from-ipfs/outputs

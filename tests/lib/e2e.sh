@@ -128,6 +128,23 @@ make_files () { # FOLDER COUNT [NAME [SUFFIX]]
   done
 }
 
+# s3 COMMAND …: somebody else's client, with its server and user in the environment (use_s3).
+use_s3 () {
+  : "${SHOAL_TEST_S3:?is not set: tests/run.sh sets it, deploy/storage/server.sh start minio brings such a server up}"
+  export AWS_ENDPOINT_URL=$SHOAL_TEST_S3 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret AWS_EC2_METADATA_DISABLED=true
+}
+s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
+
+# apart NAME COMMAND…: in the background, with a file system of its own mounted over apart/NAME, its home; nobody else sees what is in it. Output in
+# apart/NAME.out and .err. Sets $!.
+apart () {
+  local folder=$PWD/apart/$1
+  shift
+  mkdir -p "$folder"
+  SHOAL_LOG=info unshare --mount bash -c 'mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir home state && HOME=$1/home SHOAL_STATE_DIR=$1/state exec "${@:2}"' \
+    - "$folder" "$@" >"$folder.out" 2>"$folder.err" &
+}
+
 # The member NAME of the JSON object on standard input.
 json () { # NAME
   python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"

@@ -14,6 +14,7 @@ answers is said by its query; what is PUT below /said/ is what its path answers 
     headers=N    N bytes of headers
     stall=S      nothing for S seconds
     etag=E       another ETag; empty: none
+    chunked      the length isn't told (of parts it is)
     noranges     all of it, whatever part is asked for
     times=N      all of the above for the first N requests of this path only, afterwards as if only `size` were said
 """
@@ -92,10 +93,16 @@ class Peer(http.server.BaseHTTPRequestHandler):
             self.send_header("Retry-After", said["after"])
         for number in range(int(said.get("headers", 0)) // 1000):
             self.send_header(f"X-{number}", "x" * 990)
-        self.send_header("Content-Length", str(len(content)))
+        chunked = "chunked" in said and status == 200
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "HEAD":
             return
+        if chunked:
+            self.wfile.write(b"%x\r\n" % len(content) if content else b"")
         if "cut" in said and int(said["cut"]) < len(content):
             self.wfile.write(content[:int(said["cut"])])
             self.reset()
@@ -103,7 +110,7 @@ class Peer(http.server.BaseHTTPRequestHandler):
             self.wfile.write(content[:int(said["short"])])
             self.close_connection = True
         else:
-            self.wfile.write(content)
+            self.wfile.write(content + (b"\r\n0\r\n\r\n" if chunked and content else b"0\r\n\r\n" if chunked else b""))
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
 

@@ -68,12 +68,46 @@ kafka_may_pass (rd_kafka_resp_err_t code)
 {
   return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
          || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
          || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__TRANSPORT
          || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
          || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__WAIT_COORD
          || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
          || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
          || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
+/* The offset at TIME, which may be one of the protocol's own: the first and the last. */
+static rd_kafka_resp_err_t
+ask_for_one (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time,
+             int timeout_ms, int64_t *offset)
+{
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
+  rd_kafka_topic_partition_t *wanted = rd_kafka_topic_partition_list_add (list, topic, partition);
+  wanted->offset = time;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (bus->producer, list, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    code = wanted->err;
+  *offset = wanted->offset;
+  rd_kafka_topic_partition_list_destroy (list);
+  return code;
+}
+
+/* The partition's first and last offset. librdkafka 2.0.2 asks for both at once and forgets that one was refused when the other's answer comes in the
+ * same moment: then they are equal, and a partition whose leader just started (which refuses the last one only, KIP-207) looks empty. What
+ * looks empty is asked for each by itself. */
+static rd_kafka_resp_err_t
+ask_for_both (struct kafka_bus *bus, const char *topic, int32_t partition, int timeout_ms,
+              int64_t *low, int64_t *high)
+{
+  rd_kafka_resp_err_t code =
+      rd_kafka_query_watermark_offsets (bus->producer, topic, partition, low, high, timeout_ms);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR || *low != *high)
+    return code;
+  code = ask_for_one (bus, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, low);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    code = ask_for_one (bus, topic, partition, RD_KAFKA_OFFSET_END, timeout_ms, high);
+  return code;
 }
 
 static int
@@ -84,8 +118,8 @@ look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *er
   for (int64_t end = clock_boot_ms () + QUERY_MS;;)
     {
       int64_t left = end - clock_boot_ms ();
-      rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets (
-          bus->producer, name, cursor->partition, low, high, left > 1 ? (int) left : 1);
+      rd_kafka_resp_err_t code =
+          ask_for_both (bus, name, cursor->partition, left > 1 ? (int) left : 1, low, high);
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
       if (!kafka_may_pass (code))

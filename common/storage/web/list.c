@@ -111,6 +111,8 @@ visit_file (struct walk *walk, const struct index *index, const struct index_ent
     {
       if (web_look (walk->web, walk->http, url, &peek, err) != 0)
         return error_wrap (err, "%s", walk_path (walk));
+      if (web_need_size (peek.size, err) != 0)
+        return error_wrap (err, "%s", walk_path (walk));
       entry.size = peek.size;
       entry.version = peek.version;
     }
@@ -176,6 +178,8 @@ list_file (struct walk *walk, const struct web_peek *peek, struct error *err)
   const char *name = walk->web->file;
   if (name == NULL)
     return error_set (err, ERROR_USER, "it doesn't end in a file's name");
+  if (walk->visitor->want_sizes && web_need_size (peek->size, err) != 0)
+    return -1;
   const struct storage_entry entry = {
     .path = name, .path_size = strlen (name), .size = peek->size, .version = peek->version
   };

@@ -64,6 +64,15 @@ end (const struct web *web, const struct http_call *call, bool cut, struct error
 }
 
 int
+web_need_size (int64_t size, struct error *err)
+{
+  return size >= 0 ? 0
+                   : error_set (err, ERROR_USER,
+                                "the server doesn't tell its size, which --batch-bytes needs "
+                                "(--batch-size doesn't)");
+}
+
+int
 web_look (const struct web *web, struct http *http, const char *url, struct web_peek *peek,
           struct error *err)
 {
@@ -96,6 +105,8 @@ look_done (struct http_call *call, struct error *err)
   struct look *look = (struct look *) call; /* its first member */
   struct web_peek peek = { .size = -1, .modified = -1 };
   int result = end (look->web, call, look->cut, err, &peek);
+  if (result == 0)
+    result = web_need_size (peek.size, err);
   if (result != 0)
     (void) error_wrap (err, "%s", look->entry->path);
   else

@@ -57,6 +57,9 @@ int web_look (const struct web *web, struct http *http, const char *url, struct 
 int web_look_all (const struct web *web, struct urls *urls,
                   bool (*wanted) (void *context, const char *path), void *context,
                   struct error *err);
+/* ERROR_USER when SIZE, which is needed, isn't told (-1). */
+int web_need_size (int64_t size, struct error *err);
+
 void web_peek_release (struct web_peek *peek);
 #define auto_web_peek AUTO (web_peek_release)
 

@@ -266,6 +266,13 @@ ranges_are_used_where_they_are_given (void **state)
     { "&cut=60000&times=1&etag=", 100000, false, "has changed while it was fetched" },
     { "&cut=60000&times=1&etag=%22old%22", 100000, false, "has changed while it was fetched" },
     { "&cut=60000&times=1&etag=%22old%22", 100000, true, "has changed while it was fetched" },
+    { "&cut=2500000", 30 << 20, false,
+      NULL }, /* it breaks off more often than it is tried, and gets on */
+    { "&cut=2500000&noranges", 30 << 20, false, "tried 9 times" },
+    { "&chunked", 100000, false, NULL },
+    { "&chunked&cut=60000&times=1", 100000, false, NULL },
+    { "&chunked&short=60000&times=1&noranges", 100000, false, NULL },
+    { "&chunked&etag=", 0, false, NULL },
     { "&status=404", 10, false, "isn't there any more" },
     { "&status=403", 10, false, "HTTP 403" },
   };

@@ -471,6 +471,32 @@ no_message_tells_a_secret (void **state)
     }
 }
 
+static void
+a_size_that_isnt_told_is_said_when_it_is_needed (void **state)
+{
+  (void) state;
+  auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
+  static const char *const paths[] = { "file?chunked&noranges&size=9",
+                                       "list?text=file%3fsize=9%26chunked%26noranges#list" };
+  for (size_t i = 0; i < 2; i++)
+    {
+      auto_free char *source = xasprintf ("http://127.0.0.1:%d/%s", peer->port, paths[i]);
+      auto_storage struct storage *storage = storage_open (source, NULL);
+      struct notebook notebook = { .sizes = true };
+      struct error err = ERROR_INIT;
+      assert_int_equal (notebook_list (&notebook, storage, &err), -1);
+      assert_int_equal (err.class, ERROR_USER);
+      if (strstr (err.message, "doesn't tell its size") == NULL)
+        fail_msg ("%s", err.message);
+      notebook_release (&notebook);
+      struct listed listed = { 0 };
+      listed_fill (&listed, storage);
+      assert_int_equal (listed.count, 1);
+      assert_int_equal (listed.items[0].size, -1);
+      listed_release (&listed);
+    }
+}
+
 int
 main (void)
 {
@@ -495,6 +521,7 @@ main (void)
     cmocka_unit_test (redirects_and_passwords_work),
     cmocka_unit_test (passwords_go_to_their_server_only),
     cmocka_unit_test (no_message_tells_a_secret),
+    cmocka_unit_test (a_size_that_isnt_told_is_said_when_it_is_needed),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
