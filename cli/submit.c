@@ -15,12 +15,16 @@ int
 submit_job (struct session *session, struct job_args *args, const struct bus_args *bus, bool say,
             struct error *err)
 {
+  bool fleet = bus_args_is_fleet (bus);
+  if (args->upload && !fleet)
+    return error_set (err, ERROR_USER, "--upload is for a fleet: the workers of %s are here",
+                      bus->url);
   const struct bus_options options = bus_args_options (bus, "cli");
   session->fleet = true;
   session->bus = bus_open (bus->url, &options, err);
   if (session->bus == NULL)
     return -1;
-  if (bus_args_is_fleet (bus) && upload_inputs (args, say, err) != 0)
+  if (fleet && upload_inputs (args, say, err) != 0)
     return -1;
   int added = bus_submit (session->bus, &args->job, err);
   if (added < 0)

@@ -34,6 +34,8 @@ expect_exit 2 "--upload to a folder" submit --upload --results folder
 expect_stderr "--upload copies inputs to where the result is kept: --results s3://"
 expect_exit 2 "--upload without a fleet" "$SHOAL" run "${job[@]}" --upload --results alone busybox true
 expect_stderr "--upload is for a fleet"
+expect_exit 2 "--upload to workers of this machine" submit --bus sqlite:bus.db --upload --results "s3://$bucket/one"
+expect_stderr "--upload is for a fleet: the workers of sqlite:bus.db are here"
 expect_exit 2 "no such bucket" submit --upload --results s3://no-such-bucket-here/one
 expect_stderr "NoSuchBucket"
 mkdir astray
