@@ -22,6 +22,12 @@ bad "\-\-batch-size: 0 is out of range: expected 1" "${sliced[@]}" --batch-size 
 bad "\-\-batch-size: -3 is out of range" "${sliced[@]}" --batch-size=-3 busybox true
 bad "\-\-batch-size: \"many\" isn't a whole number" "${sliced[@]}" --sharding-batch-size many busybox true
 bad "nosuch: No such file" -v nosuch:/in --glob '*' busybox true
+bad "no storage is known for 'gs:'" -v gs://bucket/x:/in --glob '*' busybox true
+bad "'x' isn't a bucket's name; it is s3://BUCKET/PREFIX" -v s3://x/y:/in --glob '*' busybox true
+bad "\"s3://photos\": expected SRC:PATH" -v s3://photos --glob '*' busybox true
+bad "\-\-s3-endpoint: expected http" "${sliced[@]}" --s3-endpoint localhost:9000 busybox true
+bad "\-\-cache-size: \"much\" isn't a size" "${sliced[@]}" --cache-size much busybox true
+bad "\-\-upload is for a fleet" "${sliced[@]}" --upload busybox true
 bad "two volumes on one path /in" -v in:/in -v other:/in --glob '*' busybox true
 bad "inside the input" "${sliced[@]}" -o out:/in/out busybox true
 bad "lies inside the output" -v in:/all/in --glob '*' -o out:/all busybox true

@@ -4,6 +4,7 @@
     make BUCKET              remove BUCKET (with all that is in it)
     put FOLDER s3://B/P      every file of it
     write s3://B/KEY         standard input as one object
+    delete s3://B/KEY        that object
     list s3://B/P            the keys, relative, in S3's order
     role                     prints credentials for fifteen minutes, for eval
 """
@@ -60,6 +61,9 @@ def main():
     elif command == "write":
         bucket, key = split(words[0])
         client().put_object(Bucket=bucket, Key=key, Body=sys.stdin.buffer.read())
+    elif command == "delete":
+        bucket, key = split(words[0])
+        client().delete_object(Bucket=bucket, Key=key)
     elif command == "list":
         bucket, prefix = split(words[0])
         for key in keys(bucket, prefix):
