@@ -272,7 +272,7 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
       if (result != -1 || err->class != ERROR_TRANSIENT || try == TRIES)
         return result;
       auto_free char *reason = log_quote (err->message);
-      log_warn ("plan_retry", "job=%s try=%d reason=%s", planning->job->id, try, reason);
+      log_error ("plan_retry", "job=%s try=%d reason=%s", planning->job->id, try, reason);
       struct error ignored = ERROR_INIT;
       result = wait_alive (planning, (int64_t) 250 << try, &ignored);
       if (result != 0)
