@@ -4,6 +4,7 @@
 use_images busybox
 use_s3
 : "${SHOAL_TEST_HTTP:?is not set: tests/run.sh sets it, deploy/storage/server.sh start nginx brings such a server up}"
+: "${SHOAL_TEST_HTTP_ROOT:?is the folder that SHOAL_TEST_HTTP serves}"
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
 export HOME=$PWD
 bucket=e2e-$$-$RANDOM
@@ -11,6 +12,9 @@ pids=()
 at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null; s3 remove "$bucket" || true'
 s3 make "$bucket"
 
+web=s3-$$-$RANDOM
+at_end 'rm -rf "$SHOAL_TEST_HTTP_ROOT/$web"'
+make_files "$SHOAL_TEST_HTTP_ROOT/$web/deep" 12 w
 make_files photos/2019/a 30
 make_files photos/2019/b/c 25 g
 make_files photos/2018 20 h
@@ -38,10 +42,11 @@ expect_true "… come whole" diff -r here/outputs folders/outputs
 expect_exit 0 "a volume that isn't sliced" "$SHOAL" run -v ./photos/2018:/in --volume-shared "s3://$bucket/photos/2019:/model" -o res:/out --glob '*' --batch-size 10 --results shared \
   busybox sh -c 'find /model -type f | wc -l'
 expect_same "… is there for each shard" "$(printf '57\n57')" "$(cat shared/stdout)"
-expect_exit 0 "three storages in one glob space" deep -v "s3://$bucket/photos/2019/:/in/volume1" -v ./photos/2018:/in/volume2 -v "$SHOAL_TEST_HTTP/json/:/in/volume3" \
-  -o res:/out --glob '{volume1,volume2}/**/*.txt' --batch-size 9 --results mixed
+expect_exit 0 "three storages in one glob space" deep -v "s3://$bucket/photos/2019/:/in/volume1" -v ./photos/2018:/in/volume2 -v "$SHOAL_TEST_HTTP/json/$web/:/in/volume3" \
+  -o res:/out --glob 'volume*/**/*.txt' --batch-size 9 --results mixed
 expect_true "… have all of each" diff -r photos/2019 mixed/outputs/res/volume1
 expect_true "… and of the next" diff -r photos/2018 mixed/outputs/res/volume2
+expect_true "… and of the last" diff -r "$SHOAL_TEST_HTTP_ROOT/$web" mixed/outputs/res/volume3
 
 # ---- who we are
 (
