@@ -82,12 +82,14 @@ expect_exit 0 "the job gets well" "$SHOAL" watch --bus "$bus" -q two
 expect_same "no letter is left" 0 "$("$SHOAL" dead list --bus "$bus" --job two | grep -c ^two)"
 
 # ---- cancel
-"$SHOAL" submit --bus "$bus" "${job[@]}" --id four --results four busybox sh -c "sleep 0.2; $COPY" >/dev/null
+"$SHOAL" submit --bus "$bus" "${job[@]}" --id four --results four --volume-shared "$PWD/world:/world" \
+  busybox sh -c "[ \$SHOAL_SHARD_INDEX -lt 2 ] || [ -e /world/go ] || sleep 60; $COPY" >/dev/null
 wait_for "a shard to be done" has_done four 1
 expect_exit 2 "what isn't ended can't be copied" "$SHOAL" get --bus "$bus" four unfinished
 expect_stderr "job four hasn't ended yet: it is running"
 expect_exit 0 "cancel ends the job" "$SHOAL" cancel --bus "$bus" four
 expect_true "and its state says so" has_state four cancelled
+: >world/go
 expect_exit 0 "retry runs the rest" "$SHOAL" retry --bus "$bus" four
 expect_true "whole in the end" diff -r reference/outputs four/outputs
 

@@ -68,6 +68,15 @@ on_receipt (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
     receipt->offset = message->offset;
 }
 
+int64_t
+kafka_at_most (const struct kafka_bus *bus, int64_t most)
+{
+  int64_t quarter = bus->lease_ms / 4;
+  if (quarter < ASK_MS)
+    quarter = ASK_MS;
+  return quarter < most ? quarter : most;
+}
+
 /* How often new leaders are asked for. While there is none librdkafka doubles its pauses up to this: who holds a lease must find the new one before
  * others may take it over. */
 static int64_t

@@ -193,6 +193,9 @@ struct kafka_bus
   bool refused;         /* it is one that waiting doesn't mend */
 };
 
+/* How long a question may take at most: MOST, but whoever holds leases must get back to renewing them. */
+int64_t kafka_at_most (const struct kafka_bus *bus, int64_t most);
+
 /* ---- kafka_trouble.c */
 
 /* ERROR_TRANSIENT: WHAT took too long; says what the brokers' last trouble was. */

@@ -115,7 +115,7 @@ look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *er
 {
   struct kafka_bus *bus = cursor->reader->bus;
   const char *name = bus->names[cursor->topic];
-  for (int64_t end = clock_boot_ms () + QUERY_MS;;)
+  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, QUERY_MS);;)
     {
       int64_t left = end - clock_boot_ms ();
       rd_kafka_resp_err_t code =
@@ -297,7 +297,7 @@ int
 cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, struct error *err)
 {
   struct kafka_bus *bus = cursor->reader->bus;
-  int64_t give_up = clock_boot_ms () + STALL_MS;
+  int64_t give_up = clock_boot_ms () + kafka_at_most (bus, STALL_MS);
   while (!cursor_is_at_end (cursor))
     {
       if (next_within (cursor, STEP_MS, message) == 1)
@@ -312,9 +312,10 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
 rd_kafka_resp_err_t
 kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list)
 {
-  for (int64_t end = clock_boot_ms () + QUERY_MS;; kafka_serve (reader->bus, AGAIN_MS))
+  int64_t patience = kafka_at_most (reader->bus, QUERY_MS);
+  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (reader->bus, AGAIN_MS))
     {
-      rd_kafka_resp_err_t code = rd_kafka_committed (reader->handle, list, QUERY_MS);
+      rd_kafka_resp_err_t code = rd_kafka_committed (reader->handle, list, (int) patience);
       if (!kafka_may_pass (code) || clock_boot_ms () >= end)
         return code;
     }
@@ -329,10 +330,11 @@ cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int
   rd_kafka_topic_partition_t *wanted =
       rd_kafka_topic_partition_list_add (list, bus->names[topic], partition);
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-  for (int64_t end = clock_boot_ms () + QUERY_MS;; kafka_serve (bus, AGAIN_MS))
+  int64_t patience = kafka_at_most (bus, QUERY_MS);
+  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (bus, AGAIN_MS))
     {
       wanted->offset = time;
-      code = rd_kafka_offsets_for_times (bus->producer, list, QUERY_MS);
+      code = rd_kafka_offsets_for_times (bus->producer, list, (int) patience);
       code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? wanted->err : code;
       if (!kafka_may_pass (code) || clock_boot_ms () >= end)
         break;

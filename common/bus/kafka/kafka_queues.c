@@ -64,7 +64,7 @@ queues_need (struct kafka_bus *bus, const char *name, struct error *err)
   queue = queues_add (bus, name, err);
   if (queue == NULL)
     return NULL;
-  if (kafka_look_up_topics (bus, LOOK_UP_MS, err) != 0)
+  if (kafka_look_up_topics (bus, (int) kafka_at_most (bus, LOOK_UP_MS), err) != 0)
     {
       forget_last (bus);
       return NULL;

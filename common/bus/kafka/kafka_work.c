@@ -121,7 +121,8 @@ open_queues (struct kafka_bus *bus, struct error *err)
   if (opened && now - bus->partitions_at < PARTITIONS_MS)
     return 0;
   bus->partitions_at = now;
-  if (opened ? kafka_look_up_topics (bus, QUERY_MS, err) != 0 : leases_sync (bus, err) != 0)
+  if (opened ? kafka_look_up_topics (bus, (int) kafka_at_most (bus, QUERY_MS), err) != 0
+             : leases_sync (bus, err) != 0)
     return -1;
   for (int i = 0; i < bus->served_count; i++)
     if (open_shards (&bus->shards[i], err) != 0)
