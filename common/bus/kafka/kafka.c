@@ -92,12 +92,8 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
 {
   static const char *const all[] = { "client.id", "shoal", "reconnect.backoff.max.ms", "1000",
                                      NULL };
-  /* Not idempotent: 2.0.2 loses count of its sequence numbers when leaders change twice in short time, and a producer that has is lost. All
-   * of our readers bear a record that is sent again; one request at a time keeps them in order. */
-  static const char *const producer[] = { "acks",
-                                          "all",
-                                          "max.in.flight.requests.per.connection",
-                                          "1",
+  static const char *const producer[] = { "enable.idempotence",
+                                          "true",
                                           "linger.ms",
                                           "0.5",
                                           "compression.type",
@@ -236,11 +232,62 @@ make_writer (const char *client)
   return xasprintf ("%s-%s-%d-%08x", client, host, (int) getpid (), salt);
 }
 
+/* ---- the producer ------------------------------------------------------------------------ */
+
+/* WAIT_MS: for the last records to be acknowledged. */
+static void
+close_producer (struct kafka_bus *bus, int wait_ms)
+{
+  if (bus->producer == NULL)
+    return;
+  (void) rd_kafka_flush (bus->producer, wait_ms);
+  (void) rd_kafka_purge (bus->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  (void) rd_kafka_flush (bus->producer, 100);
+  for (int i = 0; i < bus->topic_count; i++)
+    if (bus->outgoing[i] != NULL)
+      rd_kafka_topic_destroy (bus->outgoing[i]);
+  if (bus->receipts != NULL)
+    rd_kafka_queue_destroy (bus->receipts);
+  rd_kafka_destroy (bus->producer);
+}
+
+/* The first record to a topic that a handle hasn't used waits for a timer of a second unless the topic was asked for. */
+static int
+open_producer (struct kafka_bus *bus, struct error *err)
+{
+  bus->producer = kafka_handle (bus, RD_KAFKA_PRODUCER, NULL, err);
+  if (bus->producer == NULL)
+    return -1;
+  for (int i = 0; i < bus->topic_count; i++)
+    bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->names[i], NULL);
+  uint64_t one = 1;
+  bus->receipts = rd_kafka_queue_get_main (bus->producer);
+  rd_kafka_queue_io_event_enable (bus->receipts, bus->wake_fd, &one, sizeof one);
+  return 0;
+}
+
+/* An idempotent producer that has lost count of its sequence numbers (2.0.2 does when leaders change twice in short time) sends nothing any more. Another one
+ * takes its place; what was on its way counts as not sent and goes again. */
+static void
+renew_producer (struct kafka_bus *bus)
+{
+  struct error err = ERROR_INIT;
+  char text[512] = "";
+  if (rd_kafka_fatal_error (bus->producer, text, sizeof text) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    return;
+  auto_free char *reason = log_quote (text);
+  log_warn ("producer_renewed", "reason=%s", reason);
+  close_producer (bus, 0);
+  if (open_producer (bus, &err) != 0) /* it could be made once: this is about memory */
+    abort ();
+}
+
 /* ---- waiting ---------------------------------------------------------------------------- */
 
 static void
 pump (struct kafka_bus *bus)
 {
+  renew_producer (bus);
   kafka_serve (bus, 0);
   tables_pump (bus);
   leases_pump (bus);
@@ -279,22 +326,6 @@ kafka_writer (const struct bus *base)
 /* ---- closing ---------------------------------------------------------------------------- */
 
 static void
-close_producer (struct kafka_bus *bus)
-{
-  if (bus->producer == NULL)
-    return;
-  (void) rd_kafka_flush (bus->producer, CLOSE_MS);
-  (void) rd_kafka_purge (bus->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-  (void) rd_kafka_flush (bus->producer, 100);
-  for (int i = 0; i < bus->topic_count; i++)
-    if (bus->outgoing[i] != NULL)
-      rd_kafka_topic_destroy (bus->outgoing[i]);
-  if (bus->receipts != NULL)
-    rd_kafka_queue_destroy (bus->receipts);
-  rd_kafka_destroy (bus->producer);
-}
-
-static void
 kafka_close (struct bus *base)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
@@ -308,7 +339,7 @@ kafka_close (struct bus *base)
   claims_free (bus->leases);
   tables_release (bus);
   kafka_reader_close (bus->reader);
-  close_producer (bus);
+  close_producer (bus, CLOSE_MS);
   auto_fd_ (&bus->wake_fd);
   registry_close (bus->registry);
   kafka_names_release (bus);
@@ -383,21 +414,6 @@ open_registry (struct kafka_bus *bus, struct error *err)
     return 0;
   bus->registry = registry_open (&options, err);
   return bus->registry == NULL ? -1 : 0;
-}
-
-/* The first record to a topic that a handle hasn't used waits for a timer of a second unless the topic was asked for. */
-static int
-open_producer (struct kafka_bus *bus, struct error *err)
-{
-  bus->producer = kafka_handle (bus, RD_KAFKA_PRODUCER, NULL, err);
-  if (bus->producer == NULL)
-    return -1;
-  for (int i = 0; i < TOPICS; i++)
-    bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->names[i], NULL);
-  uint64_t one = 1;
-  bus->receipts = rd_kafka_queue_get_main (bus->producer);
-  rd_kafka_queue_io_event_enable (bus->receipts, bus->wake_fd, &one, sizeof one);
-  return 0;
 }
 
 struct bus *

@@ -76,8 +76,5 @@ kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what, s
     return 0;
   rd_kafka_resp_err_t why = receipt->why;
   receipt->failed = 0;
-  char text[512] = "";
-  if (rd_kafka_fatal_error (bus->producer, text, sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return error_set (err, ERROR_FATAL, "%s: %s: %s", bus->url, what, text);
   return kafka_error (bus, why, what, err);
 }

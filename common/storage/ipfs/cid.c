@@ -107,11 +107,11 @@ get_number (const uint8_t **at, const uint8_t *end, uint64_t *number)
 bool
 cid_read (struct cid *cid, struct bytes bytes)
 {
-  const uint8_t *at = bytes.data, *end = at + bytes.size;
   uint64_t version = 0, size = 0;
   *cid = (struct cid){ .codec = CID_DAG_PB };
   if (bytes.size == 0)
     return false;
+  const uint8_t *at = bytes.data, *end = at + bytes.size;
   bool old = bytes.size == 34 && at[0] == HASH_SHA256 && at[1] == DIGEST_SIZE;
   if (!old
       && (!get_number (&at, end, &version) || version != 1 || !get_number (&at, end, &cid->codec)))

@@ -66,7 +66,7 @@ next_field (const uint8_t **at, const uint8_t *end, struct field *field)
 static bool
 read_link (struct dag_link *link, struct bytes bytes)
 {
-  const uint8_t *at = bytes.data, *end = at + bytes.size;
+  const uint8_t *at = bytes.data, *end = bytes.size == 0 ? at : at + bytes.size;
   struct field field;
   bool hash = false;
   int got = 0;
@@ -84,7 +84,7 @@ read_link (struct dag_link *link, struct bytes bytes)
 static bool
 read_unixfs (struct dag_node *node, struct bytes bytes)
 {
-  const uint8_t *at = bytes.data, *end = at + bytes.size;
+  const uint8_t *at = bytes.data, *end = bytes.size == 0 ? at : at + bytes.size;
   struct field field;
   bool type = false;
   size_t inside = 0;

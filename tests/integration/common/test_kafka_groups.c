@@ -1,4 +1,5 @@
 /* Members of a group on a real Kafka broker: who gets which jobs' events, and when that changes. */
+#include "common/bus/kafka/kafka.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"
@@ -179,6 +180,23 @@ make_place (void)
   return kafka_place_events (8);
 }
 
+/* What librdkafka 2.0.2 does to itself when two leaders are lost shortly one after the other (docs/decisions.md). */
+static void
+a_lost_producer_is_replaced (void **state)
+{
+  struct stage *stage = *state;
+  const struct kafka_bus *bus = (const struct kafka_bus *) stage->bus;
+  auto_job struct job job = { 0 };
+  (void) fixture_submit (stage->bus, "before", &stage->err);
+  assert_int_equal (rd_kafka_test_fatal_error (
+                        bus->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "by a test"),
+                    RD_KAFKA_RESP_ERR_NO_ERROR);
+  (void) bus_poll (stage->bus, NULL, 0, 0);
+  (void) fixture_submit (stage->bus, "after", &stage->err);
+  expect (stage, 0, fixture_plan_end (stage->bus, "after", 1, &stage->err));
+  expect (stage, 1, bus_get_job (stage->bus, "after", &job, &stage->err));
+}
+
 int
 main (void)
 {
@@ -187,6 +205,8 @@ main (void)
   };
   void *state = (void *) (uintptr_t) &place;
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_prestate_setup_teardown (a_lost_producer_is_replaced, stage_set_up,
+                                              stage_tear_down, state),
     cmocka_unit_test_prestate_setup_teardown (members_share_the_jobs, stage_set_up, stage_tear_down,
                                               state),
     cmocka_unit_test_prestate_setup_teardown (what_an_unfinished_job_needs_stays, stage_set_up,
