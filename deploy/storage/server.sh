@@ -162,6 +162,8 @@ case ${1:-} in
     [ -n "${3:-}" ] || die "$1 $2: a folder is wanted"
     if [ "$1" = start ]; then start "$2" "$3"; else process_kill "$(realpath -m "$3")/pid"; fi
     ;;
-  build) program "$2" >/dev/null ;;
+  build)
+    case ${2:-} in minio | ipfs) program "$2" >/dev/null ;; *) die "build ${2:-nothing}: it is minio or ipfs" ;; esac
+    ;;
   *) sed -n '2,8s/^# \?//p' "$0" >&2; exit 2 ;;
 esac
