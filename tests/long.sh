@@ -4,14 +4,22 @@
 #   librdkafka   what talks to Kafka, on a newer librdkafka than Debian's: the same binaries
 #   campaign     fleets under fire: SHOAL_FLEET_ROUNDS (100) rounds of each mode
 #   model        the larger models of the claims
+#   results      fleets with results in S3, workers and mergers killed: SHOAL_ROUNDS (100) rounds
+#   judges       what talks to S3, to another server than MinIO: versitygw
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 [ -x build/dev/shoal ] && [ -x build/plain/shoal ] || { echo "long.sh: build/dev and build/plain are needed: tests/run.sh builds them" >&2; exit 2; }
-tools/install.sh kafka test registry python || exit
+tools/install.sh kafka storage test registry python || exit
 kafka=$(mktemp -d)
-trap 'deploy/kafka/dev.sh clean --dir "$kafka" >/dev/null 2>&1' EXIT
+storage=$(mktemp -d)
+stop_servers () {
+  deploy/kafka/dev.sh clean --dir "$kafka" >/dev/null 2>&1
+  for server in minio versitygw; do deploy/storage/server.sh stop $server "$storage/$server"; done
+  rm -rf "$storage"
+}
+trap stop_servers EXIT
 said=$(deploy/kafka/dev.sh start --dir "$kafka") || exit
 export SHOAL_TEST_KAFKA=${said##*kafka://}
 unset SHOAL_BUS
@@ -33,13 +41,30 @@ campaign () {
   bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" kill stop scale roll restart pause three slow cut
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model
+# Runs a command with the S3 server NAME.
+with_s3 () { # NAME COMMAND…
+  local said
+  said=$(deploy/storage/server.sh start "$1" "$storage/$1") || return
+  said=${said//AWS_ENDPOINT_URL/SHOAL_TEST_S3}
+  eval "${said%% AWS_ACCESS_KEY_ID*}"
+  "${@:2}"
+}
+results () {
+  SHOAL_ROUNDS=${SHOAL_ROUNDS:-100} bash tests/e2e/s3_results.sh build/plain/shoal
+}
+judges () {
+  (cd tests && ../build/dev/tests/test_integration_common_storage_s3 && ../build/dev/tests/test_integration_common_storage_s3_suite)
+}
+
+[ $# -gt 0 ] || set -- librdkafka campaign model results judges
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
     campaign) part campaign campaign ;;
     model) part model tests/model/run.sh -l ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model" >&2; exit 2 ;;
+    results) part results with_s3 minio results ;;
+    judges) part judges with_s3 versitygw judges ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, judges" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

