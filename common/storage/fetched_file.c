@@ -116,6 +116,9 @@ fetched_file_is_pinned (const struct fetched_file *file)
 int
 fetched_file_empty (struct fetched_file *file, struct error *err)
 {
+  file->answered = false;
+  free (take (&file->etag));
+  free (take (&file->modified));
   if (ftruncate (file->fd, 0) != 0)
     return error_errno (err, errno, "emptying it");
   return 0;

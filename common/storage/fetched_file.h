@@ -45,7 +45,7 @@ bool fetched_file_is_pinned (const struct fetched_file *file);
 int fetched_file_write (struct fetched_file *file, const void *data, size_t size, int64_t offset,
                         struct error *err);
 
-/* Forgets all bytes. */
+/* Forgets all bytes, and what they were of. */
 int fetched_file_empty (struct fetched_file *file, struct error *err);
 
 /* Holds length and sum against what they must be and gives the file its name, folders made on the way. */
