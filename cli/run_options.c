@@ -1,5 +1,6 @@
 #include "cli/run_options.h"
 
+#include "cli/storage_options.h"
 #include "common/units.h"
 
 #include <string.h>
@@ -86,6 +87,8 @@ const struct option_spec run_options[] = {
     set_progress },
   { 'q', "quiet", NULL, NULL, "say nothing but errors", GROUP_RUN, true, set_quiet },
   { 0, "verbose", NULL, NULL, "show the parts' logs", GROUP_RUN, true, set_verbose },
+  { 0, "keep-attempts", NULL, NULL, "of a result in S3 those that lost stay, too", GROUP_RUN, true,
+    set_keep_attempts },
   { 0, "oci-runtime", NULL, "crun|runc", "default: crun, else runc", GROUP_RUN, true,
     set_oci_runtime },
   { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_RUN, true, set_images },

@@ -312,7 +312,7 @@ const struct command command_merger = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
-  .options = { bus_options, service_options, listen_options, storage_options },
+  .options = { bus_options, service_options, listen_options, storage_options, keep_options },
   .run = run_merger,
 };
 

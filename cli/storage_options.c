@@ -69,6 +69,14 @@ set_cache_size (void *context, const char *value, struct error *err)
                                                    : set_variable ("SHOAL_CACHE_SIZE", value, err);
 }
 
+int
+set_keep_attempts (void *context, const char *value, struct error *err)
+{
+  (void) context;
+  (void) value;
+  return set_variable ("SHOAL_KEEP_ATTEMPTS", "1", err);
+}
+
 const struct option_spec storage_options[] = {
   { 0, "s3-endpoint", NULL, "URL", "of S3; default: AWS_ENDPOINT_URL_S3, else Amazon's", GROUP_RUN,
     true, set_s3_endpoint },
@@ -80,5 +88,11 @@ const struct option_spec storage_options[] = {
     GROUP_RUN, true, set_cache_dir },
   { 0, "cache-size", NULL, "SIZE", "of --cache-dir, the oldest go; default 10g", GROUP_RUN, true,
     set_cache_size },
+  { 0 },
+};
+
+const struct option_spec keep_options[] = {
+  { 0, "keep-attempts", NULL, NULL, "of a result in S3 those that lost stay, too", GROUP_RUN, true,
+    set_keep_attempts },
   { 0 },
 };

@@ -7,5 +7,9 @@
 #include "cli/options.h"
 
 extern const struct option_spec storage_options[]; /* their setters take no context */
+extern const struct option_spec keep_options[];    /* --keep-attempts alone, likewise */
+
+/* Setter of --keep-attempts, for tables that have it among others. */
+int set_keep_attempts (void *context, const char *value, struct error *err);
 
 #endif

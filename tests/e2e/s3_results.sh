@@ -60,6 +60,9 @@ FAIL="[ \$SHOAL_SHARD_INDEX != 5 ] || [ -e /world/good ] || exit 3; $WORK"
 expect_exit 1 "a shard fails" "$SHOAL" run "${job[@]}" --results "s3://$bucket/two" --retries 1 --volume-shared "$PWD/world:/world" busybox sh -c "$FAIL"
 expect_true "no manifest says that it is whole" bash -c "! \"\$0\" \"\$1\" list s3://$bucket/two | grep -qx manifest.json" "$E2E_PYTHON" "$E2E_LIB/s3.py"
 expect_exit 2 "there is no result to get" "$SHOAL" get "s3://$bucket/two" two
+expect_true "of 20 shards, one with two attempts" bash -c "[ \$(\"\$0\" \"\$1\" list s3://$bucket/two/.shoal/attempts | cut -d/ -f1 | sort -u | wc -l) = 20 ]" "$E2E_PYTHON" "$E2E_LIB/s3.py"
+expect_exit 1 "with --keep-attempts those that lost stay" "$SHOAL" retry "s3://$bucket/two" --failed --keep-attempts
+expect_same "… all three" 22 "$(s3 list "s3://$bucket/two/.shoal/attempts" | cut -d/ -f1 | sort -u | wc -l)"
 : >world/good
 expect_exit 0 "the failed one again" "$SHOAL" retry "s3://$bucket/two" --failed
 expect_exit 0 "makes it whole" "$SHOAL" get "s3://$bucket/two" two
