@@ -266,6 +266,27 @@ by_order (const void *left, const void *right)
   return (x > y) - (x < y);
 }
 
+static int
+by_name (const void *left, const void *right)
+{
+  return strcmp (((const struct entry *) left)->name, ((const struct entry *) right)->name);
+}
+
+/* Sorted as they are listed; a file and a folder of one name needn't stand side by side there. */
+static int
+sort_entries (struct entries *entries, struct error *err)
+{
+  if (entries->count == 0)
+    return 0;
+  qsort (entries->items, entries->count, sizeof *entries->items, by_name);
+  for (size_t i = 1; i < entries->count; i++)
+    if (by_name (&entries->items[i - 1], &entries->items[i]) == 0)
+      return error_set (err, ERROR_USER, "%s: there is more than one of this name",
+                        entries->items[i].name);
+  qsort (entries->items, entries->count, sizeof *entries->items, by_order);
+  return 0;
+}
+
 static bool
 is_wanted (const struct walk *walk)
 {
@@ -323,9 +344,7 @@ read_folder (struct walk *walk, const struct cid *cid, struct entries *entries, 
 {
   if (gather (walk, cid, entries, 0, err) != 0 || look_at_all (walk, entries, err) != 0)
     return -1;
-  if (entries->count > 0)
-    qsort (entries->items, entries->count, sizeof *entries->items, by_order);
-  return 0;
+  return sort_entries (entries, err);
 }
 
 static int
@@ -341,9 +360,6 @@ visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error 
   int result = 0;
   for (size_t i = 0; i < entries.count && result == 0; i++)
     {
-      if (i > 0 && strcmp (entries.items[i].name, entries.items[i - 1].name) == 0)
-        return error_set (err, ERROR_USER, "%s: there is more than one of this name",
-                          entries.items[i].name);
       walk->path.size = base;
       if (base > 0)
         buffer_putc (&walk->path, '/');

@@ -281,6 +281,21 @@ a_node_that_lies_is_found_out (void **state)
                   "isn't what the CID says");
 }
 
+/* A block that stands in its own CID, so no node is asked: a file a, a file a! and an empty folder a. In a listing the three stand in this order. */
+static void
+a_name_that_is_there_twice_is_refused (void **state)
+{
+  (void) state;
+  (void) unsetenv ("SHOAL_IPFS_API");
+  (void) setenv ("SHOAL_IPFS_GATEWAY", "http://127.0.0.1:1", 1);
+  expect_refusal ("ipfs://f0170002a"
+                  "12090a0401550000120161"
+                  "120a0a040155000012026121"
+                  "120d0a08017000040a020801120161"
+                  "0a020801",
+                  "more than one of this name");
+}
+
 int
 main (void)
 {
@@ -301,6 +316,7 @@ main (void)
     cmocka_unit_test (paths_lead_below_a_cid),
     cmocka_unit_test (refusals_say_what_to_do),
     cmocka_unit_test (a_node_that_lies_is_found_out),
+    cmocka_unit_test (a_name_that_is_there_twice_is_refused),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
