@@ -18,6 +18,9 @@ enum
   TRIES = 3, /* an offline node says 500 to what it hasn't got */
   DEPTH_MAX = 256,
   HAMT_DEPTH_MAX = 64,
+  HAMT_BLOCKS_MAX =
+      200
+      * 1000, /* of one folder: tens of millions of names; one that links to its parts again and again has no end */
   TURN_MS = 1000,
 };
 
@@ -42,6 +45,7 @@ struct walk
   const struct storage_visitor *visitor;
   struct http *http;
   struct buffer path; /* of the current entry */
+  int64_t blocks;     /* of the current folder */
 };
 
 static void
@@ -221,8 +225,9 @@ gather (struct walk *walk, const struct cid *cid, struct entries *entries, int d
 {
   auto_buffer struct buffer block = { 0 };
   auto_dag_node struct dag_node node = { 0 };
-  if (depth > HAMT_DEPTH_MAX)
-    return error_set (err, ERROR_USER, "a folder that is sharded too deep");
+  walk->blocks = depth == 0 ? 1 : walk->blocks + 1;
+  if (depth > HAMT_DEPTH_MAX || walk->blocks > HAMT_BLOCKS_MAX)
+    return error_set (err, ERROR_USER, "a folder that is sharded into too many parts");
   if (get_block (walk, cid, &block, err) != 0 || dag_read (&node, buffer_bytes (&block), err) != 0)
     return -1;
   if (node.type != DAG_FOLDER && node.type != DAG_HAMT)
