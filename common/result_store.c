@@ -169,6 +169,7 @@ struct listed
   bool outgoing;
   const char *pruned; /* the folder that isn't entered, or NULL */
   const char *left;   /* the file that isn't taken, or NULL */
+  bool whole;         /* attempt.json was listed */
   struct atom_cursor cursor;
   bool (*stopped) (void *context);
   void *context;
@@ -187,6 +188,8 @@ on_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
   struct listed *listed = context;
   (void) err;
+  if (!entry->folder && strcmp (entry->path, "attempt.json") == 0)
+    listed->whole = true;
   if (entry->folder || (listed->left != NULL && strcmp (entry->path, listed->left) == 0))
     return 0;
   auto_free char *here = xasprintf ("%s%s", listed->local, entry->path);
@@ -296,14 +299,17 @@ result_store_receive (struct result_store *store, int result_fd, const char *nam
   if (there == NULL)
     return -1;
   int result = list_into (&listed, there, err);
+  if (result == 0 && !listed.whole)
+    result = error_set (err, ERROR_TRANSIENT, "it isn't there whole: attempt.json is missing");
   if (result == 0)
     result = fs_make_folders (result_fd, folder, 0755, err);
   if (result == 0)
     result = carry (store, &listed, result_fd, err);
   buffer_release (&listed.atoms);
   /* Into its place at once; somebody else on this machine may have been quicker. */
-  if (result == 0)
-    (void) renameat2 (result_fd, folder, result_fd, to, RENAME_NOREPLACE);
+  if (result == 0 && renameat2 (result_fd, folder, result_fd, to, RENAME_NOREPLACE) != 0
+      && errno != EEXIST && errno != ENOTEMPTY)
+    result = error_errno (err, errno, "%s", to);
   (void) fs_remove_tree (result_fd, folder, NULL);
   return result == 0 ? 0 : error_wrap (err, "attempt %s", name);
 }

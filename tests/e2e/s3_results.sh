@@ -54,6 +54,12 @@ expect_exit 3 "an object that isn't what the manifest says" "$SHOAL" get "s3://$
 expect_stderr "f003.txt: what came has SHA256"
 expect_true "is never there under its name" test ! -e damaged.partial/outputs/res/f003.txt
 
+# ---- an attempt that isn't there any more isn't an empty one
+expect_exit 0 "a result" "$SHOAL" run "${job[@]}" --results "s3://$bucket/gone" busybox sh -c "$WORK"
+"$E2E_PYTHON" -c 'import boto3, sys; boto3.client("s3").delete_object(Bucket=sys.argv[1], Key=sys.argv[2])' "$bucket" "gone/.shoal/attempts/00004.g1.a1.s1/outputs/res/f009.txt"
+expect_exit 2 "of which an object was removed" "$SHOAL" get "s3://$bucket/gone" gone
+expect_stderr "f009.txt: isn't there any more"
+
 # ---- failing, and again
 mkdir world
 FAIL="[ \$SHOAL_SHARD_INDEX != 5 ] || [ -e /world/good ] || exit 3; $WORK"
