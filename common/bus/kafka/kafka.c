@@ -72,6 +72,8 @@ int64_t
 kafka_at_most (const struct kafka_bus *bus, int64_t most)
 {
   int64_t quarter = bus->lease_ms / 4;
+  if (TAILQ_EMPTY (&bus->holdings))
+    return most;
   if (quarter < ASK_MS)
     quarter = ASK_MS;
   return quarter < most ? quarter : most;
