@@ -1,6 +1,6 @@
 /* result_store.h — a result that is kept where a URL says, not in a folder: what goes there and what comes back.
  *
- *     URL/manifest.json  stdout  stderr  report.html     put in this order reversed: the manifest comes last
+ *     URL/stdout  stderr  report.html  manifest.json     the manifest comes last
  *     URL/.shoal/job                                     the id of the job whose result this is
  *                plan/OFFSET                             the atom list that begins there in the producer's plan file
  *                attempts/00042.g1.a1.s1/…               one whole attempt each; attempt.json comes last
