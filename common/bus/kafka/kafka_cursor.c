@@ -14,6 +14,7 @@ enum
   STALL_MS = 30000, /* without a record on the way to a known end */
   STEP_MS = 100,
   AGAIN_MS = 20,
+  NO_OFFSET = -1000,
   REGISTRY_MS = 1000, /* until a schema registry that was away is asked again */
 };
 
@@ -321,29 +322,40 @@ kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *l
     }
 }
 
+/* The offset at TIME or, for times of the protocol's own, the first or last one; RD_KAFKA_OFFSET_END: there is none; -1000 with ERR. */
+static int64_t
+find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, struct error *err)
+{
+  int64_t patience = kafka_at_most (bus, QUERY_MS);
+  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (bus, AGAIN_MS))
+    {
+      int64_t offset = 0;
+      rd_kafka_resp_err_t code =
+          ask_for_one (bus, bus->names[topic], partition, time, (int) patience, &offset);
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return offset;
+      if (!kafka_may_pass (code) || clock_boot_ms () >= end)
+        {
+          (void) kafka_error (bus, code, bus->names[topic], err);
+          return NO_OFFSET;
+        }
+    }
+}
+
+/* Where nothing is that new yet, it is the end as it was before that was known: what comes meanwhile is behind it. */
 int64_t
 cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
                   struct error *err)
 {
   struct kafka_bus *bus = reader->bus;
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
-  rd_kafka_topic_partition_t *wanted =
-      rd_kafka_topic_partition_list_add (list, bus->names[topic], partition);
-  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-  int64_t patience = kafka_at_most (bus, QUERY_MS);
-  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (bus, AGAIN_MS))
-    {
-      wanted->offset = time;
-      code = rd_kafka_offsets_for_times (bus->producer, list, (int) patience);
-      code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? wanted->err : code;
-      if (!kafka_may_pass (code) || clock_boot_ms () >= end)
-        break;
-    }
-  int64_t offset = wanted->offset == RD_KAFKA_OFFSET_END ? INT64_MAX : wanted->offset;
-  rd_kafka_topic_partition_list_destroy (list);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return kafka_error (bus, code, bus->names[topic], err);
-  return offset;
+  int64_t offset = find_offset (bus, topic, partition, time, err);
+  if (offset != RD_KAFKA_OFFSET_END)
+    return offset == NO_OFFSET ? -1 : offset;
+  int64_t end = find_offset (bus, topic, partition, RD_KAFKA_OFFSET_END, err);
+  offset = end == NO_OFFSET ? NO_OFFSET : find_offset (bus, topic, partition, time, err);
+  if (offset == NO_OFFSET)
+    return -1;
+  return offset == RD_KAFKA_OFFSET_END ? end : offset;
 }
 
 char *

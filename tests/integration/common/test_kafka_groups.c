@@ -197,6 +197,36 @@ a_lost_producer_is_replaced (void **state)
   expect (stage, 1, bus_get_job (stage->bus, "after", &job, &stage->err));
 }
 
+/* Where no record is that new, the offset is the end as it stood when that was asked: not "wherever the end is later", or who follows a job that has no events yet
+ * misses those that come before he opens the partition. */
+static void
+where_nothing_is_that_new_the_end_is_told (void **state)
+{
+  struct stage *stage = *state;
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  const int64_t later = clock_wall_ms () + 3600 * 1000;
+  int64_t ends = 0;
+  struct kafka_reader *reader = kafka_reader_open (bus, NULL, &stage->err);
+  assert_non_null (reader);
+  for (int round = 0; round < 2; round++)
+    {
+      ends = 0;
+      for (int32_t i = 0; i < bus->partitions[TOPIC_EVENTS]; i++)
+        {
+          int64_t end = cursor_find_time (reader, TOPIC_EVENTS, i, later, &stage->err);
+          assert_in_range (end, 0, JOBS * 2);
+          ends += end;
+        }
+      if (round == 0)
+        {
+          assert_int_equal (ends, 0);
+          publish_events (stage);
+        }
+    }
+  assert_int_equal (ends, JOBS);
+  kafka_reader_close (reader);
+}
+
 int
 main (void)
 {
@@ -205,6 +235,8 @@ main (void)
   };
   void *state = (void *) (uintptr_t) &place;
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_prestate_setup_teardown (where_nothing_is_that_new_the_end_is_told,
+                                              stage_set_up, stage_tear_down, state),
     cmocka_unit_test_prestate_setup_teardown (a_lost_producer_is_replaced, stage_set_up,
                                               stage_tear_down, state),
     cmocka_unit_test_prestate_setup_teardown (members_share_the_jobs, stage_set_up, stage_tear_down,
