@@ -2,6 +2,7 @@
 
 #include "common/digest.h"
 #include "common/fs.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
 #include "schemas/codec.h"
@@ -462,5 +463,11 @@ result_store_publish (struct result_store *store, int build_fd, const char *buil
       return -1;
   if (send_file (store, build_fd, MANIFEST, complete ? MANIFEST : MANIFEST_PARTIAL, err) != 0)
     return -1;
-  return complete ? storage_remove (store->storage, MANIFEST_PARTIAL, err) : 0;
+  struct error left = ERROR_INIT;
+  if (complete && storage_remove (store->storage, MANIFEST_PARTIAL, &left) != 0)
+    {
+      auto_free char *reason = log_quote (left.message); /* the result stands all the same */
+      log_warn ("attempt_left", "place=%s reason=%s", store->place, reason);
+    }
+  return 0;
 }

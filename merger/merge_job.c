@@ -365,14 +365,19 @@ counts (void *context, const char *name)
 }
 
 /* SHOAL_KEEP_ATTEMPTS: somebody wants to look at those that lost. What an older manifest counts stays as long as that stands. */
-static int
-sweep_away (struct merge_job *merge, struct error *err)
+static void
+sweep_away (struct merge_job *merge)
 {
+  struct error err = ERROR_INIT;
   if (!result_is_remote (merge->job.results) || merge->older_stands
       || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL)
-    return 0;
-  auto_result_store struct result_store *store = result_store_open (merge->job.results, err);
-  return store == NULL ? -1 : result_store_sweep (store, counts, merge->fold, err);
+    return;
+  auto_result_store struct result_store *store = result_store_open (merge->job.results, &err);
+  if (store != NULL && result_store_sweep (store, counts, merge->fold, &err) == 0)
+    return;
+  /* The result stands; who may not remove there has to do with what lies beside it. */
+  auto_free char *reason = log_quote (err.message);
+  log_warn ("attempt_left", "job=%s place=%s reason=%s", merge->job.id, merge->job.results, reason);
 }
 
 /* Two mergers may come here at once (a service and `shoal merge`): one after the other then. */
@@ -396,7 +401,8 @@ publish (struct merge_job *merge, const struct verdict *verdict, struct error *e
   merge->folder_fd = result_open (merge->job.results, err);
   if (merge->folder_fd < 0 || sweep_attempts (merge->folder_fd, merge->fold, err) != 0)
     return -1;
-  return sweep_away (merge, err);
+  sweep_away (merge);
+  return 0;
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */

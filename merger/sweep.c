@@ -49,8 +49,9 @@ sweep_builds (int folder_fd, struct error *err)
 bool
 sweep_counts (const struct fold *fold, const char *name)
 {
-  unsigned int index = 0;
-  if (sscanf (name, "%u.g", &index) != 1)
+  unsigned int index = 0, generation = 0;
+  /* One of a later generation than we know: we stood still, and another merger has it in hand. */
+  if (sscanf (name, "%u.g%u", &index, &generation) != 2 || generation > fold_generation (fold))
     return true;
   auto_free char *winner = (int64_t) index == fold_shards (fold) ? fold_reduce_folder_name (fold)
                                                                  : fold_folder_name (fold, index);

@@ -264,12 +264,14 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
   if (planning->delivery->starts > STARTS_MAX)
     return error_set (err, ERROR_TRANSIENT, "planning was begun %u times and never ended",
                       planning->delivery->starts);
-  for (int try = 1;; try++)
+  for (int try = 1;;)
     {
+      error_clear (err);
       int result = on_alive (planning, err);
       if (result == 0)
         result = slice (planning, plan, err);
-      if (result != -1 || err->class != ERROR_TRANSIENT || try == TRIES)
+      bool away = err->code == BUS_AWAY; /* that is waited for */
+      if (result != -1 || err->class != ERROR_TRANSIENT || (try == TRIES && !away))
         return result;
       auto_free char *reason = log_quote (err->message);
       log_error ("plan_retry", "job=%s try=%d reason=%s", planning->job->id, try, reason);
@@ -277,7 +279,7 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
       result = wait_alive (planning, (int64_t) 250 << try, &ignored);
       if (result != 0)
         return result;
-      error_clear (err);
+      try += away ? 0 : 1;
     }
 }
 

@@ -38,7 +38,8 @@ on_newer_librdkafka () {
     LD_LIBRARY_PATH=$folder ctest --test-dir build/plain --output-on-failure --no-tests=error -R '^fault\.fleet$'
 }
 campaign () {
-  bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" kill stop scale roll restart pause three slow cut
+  bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" kill stop scale roll &&
+    SHOAL_FLEET_LEASE=8 bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" restart pause three slow cut
 }
 
 # Runs a command with the S3 server NAME.

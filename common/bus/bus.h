@@ -24,8 +24,12 @@
 
 #include "schemas/messages.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
+
+/* The `code` of an error (ERROR_TRANSIENT) whose cause is the bus itself: its servers don't answer. */
+#define BUS_AWAY EHOSTDOWN
 
 struct bus;
 

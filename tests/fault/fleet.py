@@ -35,7 +35,7 @@ import proxy
 import rig
 
 SHARDS = 24
-LEASE = 2.0
+LEASE = float(os.environ.get("SHOAL_FLEET_LEASE", "2"))
 DEADLINE = 90
 DEV = os.path.join(rig.TESTS, "../deploy/kafka/dev.sh")
 WORK = r"""

@@ -70,6 +70,7 @@ kafka_may_pass (rd_kafka_resp_err_t code)
   return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
          || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
          || code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
          || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__TRANSPORT
          || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
          || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__WAIT_COORD

@@ -157,6 +157,15 @@ kafka_answered (struct kafka_bus *bus)
   (void) pthread_mutex_unlock (&bus->lock);
 }
 
+/* So that who does something else as well can tell its errors from the bus's (bus.h). */
+static int
+away (struct error *err)
+{
+  if (err != NULL)
+    err->code = BUS_AWAY;
+  return -1;
+}
+
 int
 kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err)
 {
@@ -167,11 +176,12 @@ kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err)
     (void) error_set (err, ERROR_TRANSIENT, "%s: %s: no answer in time%s%s", bus->url, what,
                       bus->trouble[0] == '\0' ? "" : "; last trouble: ", bus->trouble);
   (void) pthread_mutex_unlock (&bus->lock);
-  return -1;
+  return away (err);
 }
 
 int
 kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *what, struct error *err)
 {
-  return error_set (err, ERROR_TRANSIENT, "%s: %s: %s", bus->url, what, rd_kafka_err2str (code));
+  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", bus->url, what, rd_kafka_err2str (code));
+  return away (err);
 }
