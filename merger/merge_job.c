@@ -28,6 +28,8 @@ enum
   STATUS_MS = 250, /* between two statuses of a running job */
   CANCEL_GRACE_MS =
       45000, /* a cancelled job's attempts are waited for so long: a lease and the time to stop */
+  SET_BACK_MS = 250,       /* doubled each time … */
+  SET_BACK_MAX_MS = 30000, /* … up to this */
 };
 
 struct merge_job
@@ -45,7 +47,11 @@ struct merge_job
   bool reduce_published;     /* in this generation, by this process */
   bool workers_told;         /* likewise, that the job was given up */
   bool older_stands;         /* where the result is kept, an older one that is complete */
+  bool merging;              /* all of its shards have ended */
   bool done;
+  int set_backs;      /* in a row */
+  char *trouble;      /* why it was last set back; NULL: nothing is wrong */
+  int64_t not_before; /* boot ms at which it goes on */
 };
 
 /* ---- taking up -------------------------------------------------------------------------- */
@@ -57,6 +63,7 @@ apply (struct merge_job *merge, const struct event *event, struct error *err)
   merge->news = merge->news || change != FOLD_NOTHING;
   if (change == FOLD_REOPENED)
     {
+      merge->merging = false;
       merge->done = false;
       merge->reduce_published = false;
       merge->workers_told = false;
@@ -142,6 +149,7 @@ merge_job_close (struct merge_job *merge)
   auto_fd_ (&merge->folder_fd);
   fold_free (merge->fold);
   job_release (&merge->job);
+  free (merge->trouble);
   free (merge);
 }
 
@@ -267,11 +275,11 @@ put_status (struct merge_job *merge, enum job_state state, const char *reason, s
 }
 
 static int
-tell (struct merge_job *merge, enum job_state state, struct error *err)
+tell (struct merge_job *merge, struct error *err)
 {
   if (!merge->news || clock_boot_ms () - merge->told < STATUS_MS)
     return 0;
-  return put_status (merge, state, NULL, err);
+  return put_status (merge, merge->merging ? JOB_MERGING : JOB_RUNNING, merge->trouble, err);
 }
 
 /* ---- assembling ------------------------------------------------------------------------- */
@@ -405,6 +413,36 @@ publish (struct merge_job *merge, const struct verdict *verdict, struct error *e
   return 0;
 }
 
+/* ---- setbacks --------------------------------------------------------------------------- */
+
+static void
+clear_trouble (struct merge_job *merge)
+{
+  merge->set_backs = 0;
+  free (merge->trouble);
+  merge->trouble = NULL;
+}
+
+void
+merge_job_set_back (struct merge_job *merge, const struct error *why)
+{
+  int64_t wait = merge->set_backs < 8 ? (int64_t) SET_BACK_MS << merge->set_backs : SET_BACK_MAX_MS;
+  merge->set_backs++;
+  merge->not_before = clock_boot_ms () + wait;
+  free (merge->trouble);
+  merge->trouble = xasprintf ("merging is tried again: %s", why->message);
+  assembly_close (take (&merge->assembly));
+  auto_fd_ (&merge->folder_fd);
+  merge->folder_fd = -1;
+  /* What was on its way when it failed is said again: all of it may be said twice. */
+  merge->news = true;
+  merge->reduce_published = false;
+  merge->workers_told = false;
+  auto_free char *reason = log_quote (why->message);
+  log_warn ("job_set_back", "job=%s times=%d wait_ms=%lld reason=%s", merge->job.id,
+            merge->set_backs, (long long) wait, reason);
+}
+
 /* ---- the end ---------------------------------------------------------------------------- */
 
 static int
@@ -412,13 +450,15 @@ finish (struct merge_job *merge, struct error *err)
 {
   auto_verdict struct verdict verdict = verdict_final (&merge->job, merge->fold);
   bool has_result = fold_failure (merge->fold, NULL) == NULL;
-  if (has_result && put_status (merge, JOB_MERGING, NULL, err) != 0)
+  merge->merging = has_result;
+  if (has_result && put_status (merge, JOB_MERGING, merge->trouble, err) != 0)
     return -1;
   if (has_result && (assemble (merge, &verdict, err) != 0 || publish (merge, &verdict, err) != 0))
     return -1;
   if (put_status (merge, verdict.state, verdict.reason, err) != 0)
     return -1;
   merge->done = true;
+  clear_trouble (merge);
   log_info ("job_done", "job=%s state=%s", merge->job.id, job_state_name (verdict.state));
   return 0;
 }
@@ -450,8 +490,8 @@ merge_job_tick (struct merge_job *merge, bool drained, struct error *err)
 {
   if (merge->done)
     return 0;
-  if (!drained)
-    return tell (merge, JOB_RUNNING, err);
+  if (!drained || clock_boot_ms () < merge->not_before)
+    return tell (merge, err);
   if (check_limits (merge, err) != 0 || stop_workers (merge, err) != 0)
     return -1;
   if (!fold_settled (merge->fold, is_impatient (merge)))
@@ -460,10 +500,11 @@ merge_job_tick (struct merge_job *merge, bool drained, struct error *err)
           && (need_assembly (merge, err) != 0
               || assembly_advance (merge->assembly, merge->fold, err) != 0))
         return -1;
-      return tell (merge, JOB_RUNNING, err);
+      clear_trouble (merge);
+      return tell (merge, err);
     }
   int waiting = await_reduce (merge, err);
   if (waiting != 0)
-    return waiting < 0 ? -1 : tell (merge, JOB_RUNNING, err);
+    return waiting < 0 ? -1 : tell (merge, err);
   return finish (merge, err);
 }

@@ -37,6 +37,10 @@ int merge_job_cancel (struct merge_job *merge, const struct control *control, st
 /* Does what is due: gives up, puts the status; and when the events are read up to their end (DRAINED), assembles, and ends the job. */
 int merge_job_tick (struct merge_job *merge, bool drained, struct error *err);
 
+/* WHY is what ends the job's assembling for now, its store mostly: it is begun anew, a little later each time that this comes after the last. The
+ * job's status says so. */
+void merge_job_set_back (struct merge_job *merge, const struct error *why);
+
 /* Whether the job's final status is on the bus. */
 bool merge_job_is_done (const struct merge_job *merge);
 

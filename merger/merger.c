@@ -31,6 +31,7 @@ struct merger
   struct merge_job **jobs;
   size_t job_count;
   struct metric *jobs_open;
+  struct metric *set_backs;
   struct backlog backlog;
   struct webhooks *webhooks;
   int64_t control; /* position in the control records */
@@ -85,12 +86,25 @@ find_job (const struct merger *merger, const char *id)
   return NULL;
 }
 
+/* ERR came of the work for MERGE. Where the bus is well and its events are still ours, it is this job's own trouble, its store's mostly: it is set
+ * back, the others go on. Who waits for it alone is told. */
+static int
+set_back (struct merger *merger, struct merge_job *merge, struct error *err)
+{
+  if (err->class == ERROR_FATAL || merger->options->job_id != NULL || confirm (merger, NULL) != 0)
+    return error_wrap (err, "job %s", merge_job_id (merge));
+  merge_job_set_back (merge, err);
+  metric_add (merger->set_backs, 1);
+  error_clear (err);
+  return 0;
+}
+
 static int
 take_in (struct merger *merger, const struct event *event, struct error *err)
 {
   struct merge_job *merge = find_job (merger, event->job_id);
   if (merge != NULL)
-    return merge_job_apply (merge, event, err);
+    return merge_job_apply (merge, event, err) == 0 ? 0 : set_back (merger, merge, err);
   int opened = merge_job_open (merger->bus, event, &merger->pulse, &merge, err);
   if (opened == 0)
     return webhooks_recall (merger->webhooks, event->job_id, event->position, err);
@@ -181,8 +195,9 @@ tick (struct merger *merger, bool drained, struct error *err)
   bool ended = false;
   for (size_t i = 0; i < merger->job_count; i++)
     {
-      if (merge_job_tick (merger->jobs[i], drained, err) != 0)
-        return error_wrap (err, "job %s", merge_job_id (merger->jobs[i]));
+      if (merge_job_tick (merger->jobs[i], drained, err) != 0
+          && set_back (merger, merger->jobs[i], err) != 0)
+        return -1;
       if (!merge_job_is_done (merger->jobs[i]))
         continue;
       if (webhooks_note (merger->webhooks, merge_job_id (merger->jobs[i]),
@@ -220,6 +235,8 @@ make_metrics (struct merger *merger)
   struct metrics *metrics = vitals_metrics (merger->options->vitals);
   merger->jobs_open =
       metrics_gauge (metrics, "shoal_jobs", "Jobs that this merger has in hand.", NULL);
+  merger->set_backs = metrics_counter (metrics, "shoal_merges_set_back_total",
+                                       "Merges that failed and are tried again.", NULL);
   backlog_init (&merger->backlog, metrics);
 }
 
@@ -241,14 +258,25 @@ is_over (struct merger *merger, struct error *err)
 /* ---- the service ------------------------------------------------------------------------ */
 
 /* What was built is dropped, the events are read again. */
-static int
-start_over (struct merger *merger, struct error *err)
+static void
+start_over (struct merger *merger)
 {
   drop_jobs (merger);
   webhooks_drop (merger->webhooks);
   merger->control = 0;
   merger->beaten = 0;
-  return follower_rewind (merger->events, err);
+  if (merger->events != NULL)
+    follower_rewind (merger->events);
+}
+
+static int
+join (struct merger *merger, struct error *err)
+{
+  merger->events = bus_follow (merger->bus, "merger", merger->options->job_id, err);
+  if (merger->events == NULL)
+    return -1;
+  vitals_ready (merger->options->vitals);
+  return 0;
 }
 
 /* 1 when there is nothing left to do, 0, or -1. */
@@ -256,12 +284,13 @@ static int
 step (struct merger *merger, struct error *err)
 {
   vitals_turn (merger->options->vitals);
+  if (merger->events == NULL && join (merger, err) != 0)
+    return -1;
   /* A member that was away for too long isn't told so by the events that it doesn't get. */
   if (clock_boot_ms () - merger->beaten >= BEAT_MS && confirm (merger, NULL) != 0)
     {
+      start_over (merger);
       merger->beaten = clock_boot_ms ();
-      if (start_over (merger, err) != 0)
-        return -1;
     }
   int drained = read_events (merger, err);
   if (drained < 0 || (drained == 1 && read_control (merger, err) != 0)
@@ -293,8 +322,7 @@ recover (struct merger *merger, int failures, struct error *err)
   auto_free char *reason = log_quote (err->message);
   log_warn ("merger_retries", "failures=%d reason=%s", failures, reason);
   error_clear (err);
-  if (start_over (merger, err) != 0)
-    return -1;
+  start_over (merger);
   int64_t wait = failures < 8 ? (int64_t) RETRY_MS << (failures - 1) : RETRY_MAX_MS;
   int64_t until = clock_boot_ms () + wait;
   for (int64_t left = wait; left > 0 && !is_stopped (merger); left = until - clock_boot_ms ())
@@ -335,11 +363,7 @@ merger_run (const struct merger_options *options, struct error *err)
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "merger");
-  auto_follower struct follower *events = bus_follow (bus, "merger", options->job_id, err);
-  if (events == NULL)
-    return error_wrap (err, "merger");
-  struct merger merger = { .bus = bus, .events = events, .options = options };
-  vitals_ready (options->vitals);
+  struct merger merger = { .bus = bus, .options = options };
   make_metrics (&merger);
   merger.webhooks = webhooks_new (bus, secret.data, options->job_id == NULL ? 0 : ONE_JOB_MS,
                                   vitals_metrics (options->vitals));
@@ -348,5 +372,6 @@ merger_run (const struct merger_options *options, struct error *err)
   drop_jobs (&merger);
   backlog_release (&merger.backlog);
   webhooks_free (merger.webhooks);
+  follower_close (merger.events);
   return outcome == 0 ? 0 : error_wrap (err, "merger");
 }

@@ -350,6 +350,8 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
     result = bus_release (bus, delivery, err) < 0 ? -1 : 0;
   else
     result = settle (&planning, result, &plan, &why, err);
+  if (result < 0) /* it is planned again: the same shards */
+    (void) bus_release (bus, delivery, NULL);
   free (planning.cancel_reason);
   return result;
 }

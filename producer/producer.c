@@ -2,11 +2,13 @@
 
 #include "common/bus/bus.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "producer/planning.h"
 
 enum
 {
   WAIT_MS = 1000, /* at most this long until the stop flag is looked at; the bus wakes us earlier */
+  TROUBLE_MS = 500, /* pause after an error of the bus */
 };
 
 /* Whether an event says that the followed job's planning is over: 1, 0 or -1. */
@@ -44,6 +46,35 @@ is_stopped (const struct producer_options *options)
   return options->stop != NULL && *options->stop != 0;
 }
 
+/* Takes and plans what there is: 1 when nothing is left for this producer, 0, or -1. */
+static int
+step (struct bus *bus, struct follower *follower, const struct producer_options *options,
+      struct error *err)
+{
+  vitals_turn (options->vitals);
+  int settled = take_one (bus, options, err);
+  if (settled < 0)
+    return -1;
+  int over = follower == NULL ? 0 : settled == 1 ? 1 : is_over (follower, err);
+  if (over == 0 && settled == 0 && !is_stopped (options))
+    (void) bus_poll (bus, NULL, 0, WAIT_MS);
+  return over;
+}
+
+/* A service outlives the bus's troubles; who plans one job is waited for, and says so. */
+static int
+bear (struct bus *bus, const struct producer_options *options, struct error *err)
+{
+  if (err->class == ERROR_FATAL || options->job_id != NULL)
+    return error_wrap (err, "producer");
+  vitals_bus_error (options->vitals);
+  auto_free char *text = log_quote (err->message);
+  log_warn ("bus_trouble", "error=%s", text);
+  error_clear (err);
+  (void) bus_poll (bus, NULL, 0, TROUBLE_MS);
+  return 0;
+}
+
 int
 producer_run (const struct producer_options *options, struct error *err)
 {
@@ -63,19 +94,15 @@ producer_run (const struct producer_options *options, struct error *err)
       if (follower == NULL)
         return -1;
     }
-  while (!is_stopped (options))
+  struct error why = ERROR_INIT;
+  int outcome = 0;
+  while (outcome == 0 && !is_stopped (options))
     {
-      vitals_turn (options->vitals);
-      int settled = take_one (bus, options, err);
-      if (settled < 0)
-        return error_wrap (err, "producer");
-      int over = follower == NULL ? 0 : settled == 1 ? 1 : is_over (follower, err);
-      if (over < 0)
-        return error_wrap (err, "producer");
-      if (over == 1)
-        return 0;
-      if (settled == 0 && !is_stopped (options))
-        (void) bus_poll (bus, NULL, 0, WAIT_MS);
+      outcome = step (bus, follower, options, &why);
+      if (outcome < 0)
+        outcome = bear (bus, options, &why);
     }
-  return 0;
+  if (outcome < 0 && err != NULL)
+    *err = why;
+  return outcome < 0 ? -1 : 0;
 }

@@ -205,10 +205,10 @@ follower_holds (struct follower *follower, const char *job_id, struct error *err
   return follower->ops->holds (follower, job_id, err);
 }
 
-int
-follower_rewind (struct follower *follower, struct error *err)
+void
+follower_rewind (struct follower *follower)
 {
-  return follower->ops->rewind (follower, err);
+  follower->ops->rewind (follower);
 }
 
 int

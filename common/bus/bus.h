@@ -178,7 +178,7 @@ int follower_next (struct follower *follower, struct event *event, struct error 
 bool follower_holds (struct follower *follower, const char *job_id, struct error *err);
 
 /* Back to the committed position, or to the start. */
-int follower_rewind (struct follower *follower, struct error *err);
+void follower_rewind (struct follower *follower);
 
 /* Of what was delivered the group still needs, of each job in hand, the events from one of the COUNT POSITIONS on;
  * all others are of no more use to it. */

@@ -58,7 +58,7 @@ struct follower_ops
 {
   int (*next) (struct follower *follower, struct event *event, struct error *err);
   bool (*holds) (struct follower *follower, const char *job_id, struct error *err);
-  int (*rewind) (struct follower *follower, struct error *err);
+  void (*rewind) (struct follower *follower);
   int (*commit) (struct follower *follower, const int64_t *positions, size_t count,
                  struct error *err);
   void (*close) (struct follower *follower);

@@ -220,15 +220,13 @@ sqlite_follower_holds (struct follower *base, const char *job_id, struct error *
   return follower->member && membership (follower, err) == 1;
 }
 
-static int
-sqlite_follower_rewind (struct follower *base, struct error *err)
+static void
+sqlite_follower_rewind (struct follower *base)
 {
   struct sqlite_follower *follower = (struct sqlite_follower *) base;
-  (void) err;
   follower->position = 0;
   follower->lost = false;
   follower->member = false; /* joining again reads the committed position */
-  return 0;
 }
 
 static int

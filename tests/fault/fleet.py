@@ -19,8 +19,8 @@ or where half of the fleet loses its network for more than a lease:
 
     cut      connections break and can't be made again, or stay and nothing gets through; then all is well again
 
-The result must equal that of a run on one machine, and of each shard all starts but the last must be accounted for: their workers were killed,
-stopped, cut off, or gave the shard back. SHOAL_SEED repeats a round. SHOAL_TEST_KAFKA is HOST:PORT of the broker.
+The result must equal that of a run on one machine, no service may end by itself, and of each shard all starts but the last must be accounted for: their
+workers were killed, stopped, cut off, or gave the shard back. SHOAL_SEED repeats a round. SHOAL_TEST_KAFKA is HOST:PORT of the broker.
 """
 import os
 import random
@@ -85,6 +85,7 @@ class Part:
         self.name = name
         self.log = os.path.join(fleet.folder, f"{name}-{len(fleet.parts)}.log")
         self.excused = False
+        self.told_to_end = False
         self.far = far # behind the network that is disturbed
         bus = f"kafka://127.0.0.1:{fleet.cluster.network.port}/{fleet.prefix}" if far else fleet.bus
         with open(self.log, "wb") as log:
@@ -95,6 +96,7 @@ class Part:
         return self.popen.poll() is None
 
     def signal(self, number):
+        self.told_to_end |= number in (signal.SIGTERM, signal.SIGKILL)
         if self.alive():
             self.popen.send_signal(number)
 
@@ -147,6 +149,12 @@ class Fleet:
                 part.popen.kill()
             part.popen.wait()
 
+    def check_services(self):
+        """A service ends when it is told to, and whatever happens to it not before."""
+        for part in self.parts:
+            if not part.alive() and not part.told_to_end:
+                raise rig.Failure(f"{part.log} ended by itself, with {part.popen.returncode}: {part.text().splitlines()[-1:]}")
+
     def check_starts(self):
         """All starts of a shard's attempt but the last belong to those who were excused, or were given back."""
         starts = {}
@@ -186,7 +194,7 @@ def kill(fleet):
         name = fleet.random.choice(("worker", "worker", "worker", "merger", "producer"))
         victim = fleet.random.choice(fleet.alive(name))
         victim.excused = True
-        victim.popen.kill()
+        victim.signal(signal.SIGKILL)
         victim.popen.wait()
         fleet.actions += 1
         fleet.worker() if name == "worker" else fleet.start(name)
@@ -324,6 +332,7 @@ def play(program, broker, inputs, reference, mode, seed, cluster=None):
         if rig.read_bytes(result + "/stdout") != rig.read_bytes(reference + "/stdout"):
             raise rig.Failure("stdout differs from that of one machine")
         again = fleet.check_starts()
+        fleet.check_services()
         if mode in ("slow", "cut") and cluster.network.carried == carried:
             raise rig.Failure("nobody came by the network that was disturbed")
         for part in fleet.parts:

@@ -237,7 +237,7 @@ followers_see_one_order (void **state)
   auto_event struct event none = { 0 };
   expect (stage, 0, follower_next (all, &none, &stage->err));
   expect (stage, 0, follower_next (one, &none, &stage->err));
-  expect (stage, 0, follower_rewind (one, &stage->err));
+  follower_rewind (one);
   expect (stage, 1, follower_next (one, &none, &stage->err));
   assert_int_equal (none.index, 0);
 }
@@ -294,7 +294,7 @@ of_a_group_one_member_gets_the_events (void **state)
       expect (stage, 1, next_event (stage, second, &event));
       assert_int_equal (event.index, i);
     }
-  expect (stage, 0, follower_rewind (second, &stage->err));
+  follower_rewind (second);
   auto_event struct event event = { 0 };
   expect (stage, 1, follower_next (second, &event, &stage->err));
   assert_int_equal (event.index, 3);

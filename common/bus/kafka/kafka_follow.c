@@ -24,7 +24,7 @@ struct slice
 {
   struct cursor cursor;
   char *key;          /* of its lease; NULL without a group */
-  bool held;          /* … and ours, or there is no group */
+  bool held;          /* … and ours, or there is no group; opened when it is read */
   int64_t free_since; /* boot ms at which its lease was first seen to have run out; 0: not */
   int64_t begun;      /* offset it was opened at */
   int64_t delivered;  /* offset behind the last event that was delivered */
@@ -165,7 +165,8 @@ count_members (struct kafka_follower *follower)
 static bool
 is_idle (const struct slice *slice)
 {
-  return slice->held && slice->delivered == slice->committed && cursor_is_at_end (&slice->cursor);
+  return slice->held && cursor_is_open (&slice->cursor) && slice->delivered == slice->committed
+         && cursor_is_at_end (&slice->cursor);
 }
 
 /* Gives back what is more than our share, as far as it can be given without anybody reading again. */
@@ -234,9 +235,24 @@ open_held (struct kafka_follower *follower, int32_t i, struct error *err)
   if (read_committed (follower, follower->first + i, &offset, err) != 0
       || open_slice (follower, i, offset, err) != 0)
     return -1;
-  follower->slices[i].held = true;
   log_info ("partition_taken", "group=%s partition=%d offset=%lld", follower->group,
             follower->first + i, (long long) offset);
+  return 0;
+}
+
+static int
+open_slices (struct kafka_follower *follower, struct error *err)
+{
+  for (int32_t i = 0; i < follower->count; i++)
+    {
+      const struct slice *slice = &follower->slices[i];
+      if (!slice->held || cursor_is_open (&slice->cursor))
+        continue;
+      int opened = follower->group != NULL ? open_held (follower, i, err)
+                                           : open_slice (follower, i, slice->begun, err);
+      if (opened != 0)
+        return -1;
+    }
   return 0;
 }
 
@@ -265,9 +281,7 @@ join (struct kafka_follower *follower, struct error *err)
       || leases_sync (follower->bus, err) != 0)
     return -1;
   for (int32_t i = 0; i < follower->count; i++)
-    if (!follower->slices[i].held && is_ours (follower, &follower->slices[i])
-        && open_held (follower, i, err) != 0)
-      return -1;
+    follower->slices[i].held |= is_ours (follower, &follower->slices[i]);
   return 0;
 }
 
@@ -369,6 +383,8 @@ kafka_follower_next (struct follower *base, struct event *event, struct error *e
     return -1;
   if (follower->lost)
     return 0;
+  if (open_slices (follower, err) != 0)
+    return -1;
   int got = next_before_ends (follower, event, err);
   if (got != 0 || clock_boot_ms () - follower->looked < LOOK_MS)
     return got;
@@ -392,28 +408,19 @@ kafka_follower_holds (struct follower *base, const char *job_id, struct error *e
          && follower->slices[partition - follower->first].held;
 }
 
-static int
-kafka_follower_rewind (struct follower *base, struct error *err)
+static void
+kafka_follower_rewind (struct follower *base)
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
   for (int32_t i = 0; i < follower->count; i++)
     {
       struct slice *slice = &follower->slices[i];
-      if (follower->group == NULL)
-        {
-          if (open_slice (follower, i, slice->begun, err) != 0)
-            return -1;
-          continue;
-        }
-      bool ours = slice->held && is_ours (follower, slice);
-      slice->held = false;
       cursor_close (&slice->cursor);
-      if (ours && open_held (follower, i, err) != 0)
-        return -1;
+      if (follower->group != NULL)
+        slice->held = slice->held && is_ours (follower, slice);
     }
   follower->lost = false;
   follower->looked = 0;
-  return 0;
 }
 
 static int
@@ -428,7 +435,7 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
   for (int32_t i = 0; i < follower->count; i++)
     {
       struct slice *slice = &follower->slices[i];
-      if (!slice->held)
+      if (!slice->held || !cursor_is_open (&slice->cursor))
         continue;
       int64_t offset = slice->delivered;
       for (size_t j = 0; j < count; j++)

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -678,6 +679,86 @@ test_two_mergers_at_once (void **state)
   expect_valid_manifest (scene);
 }
 
+static volatile sig_atomic_t stop_service;
+
+static void *
+serve (void *context)
+{
+  const struct merge_scene *scene = context;
+  const struct merger_options options = { .bus_url = scene->url, .stop = &stop_service };
+  assert_int_equal (merger_run (&options, NULL), 0);
+  return NULL;
+}
+
+static void
+complete_one_shard (struct merge_scene *scene)
+{
+  merge_scene_submit (scene);
+  auto_bus struct bus *bus = merge_scene_bus (scene);
+  merge_scene_planned (bus, scene, 1);
+  merge_scene_succeed (bus, scene, 0, one_file);
+}
+
+static void
+wait_for_reason (const struct merge_scene *scene, const char *part)
+{
+  auto_bus struct bus *bus = merge_scene_bus (scene);
+  for (bool there = false; !there; (void) usleep (20 * 1000))
+    {
+      auto_job_status struct job_status status = { 0 };
+      int found = bus_get_status (bus, scene->job.id, &status, NULL);
+      there = found == 1 && status.reason != NULL && strstr (status.reason, part) != NULL;
+      assert_false (found == 1 && job_state_is_terminal (status.state));
+    }
+}
+
+static void
+wait_for_success (const struct merge_scene *scene)
+{
+  auto_bus struct bus *bus = merge_scene_bus (scene);
+  for (bool over = false; !over; (void) usleep (20 * 1000))
+    {
+      auto_job_status struct job_status status = { 0 };
+      over = bus_get_status (bus, scene->job.id, &status, NULL) == 1
+             && job_state_is_terminal (status.state);
+      if (over && status.state != JOB_SUCCEEDED)
+        fail_msg ("%s: %s", job_state_name (status.state), status.reason);
+    }
+}
+
+/* A job whose result can't be made says so, holds up nobody, and goes on when it can. */
+static void
+test_a_job_that_is_stuck_holds_up_no_other (void **state)
+{
+  struct merge_scene *stuck = *state;
+  struct merge_scene other = { 0 };
+  merge_scene_set_up (&other);
+  free (other.url);
+  other.url = xstrdup (stuck->url);
+  free (other.job.id);
+  other.job.id = xstrdup ("job-2");
+  complete_one_shard (stuck);
+  auto_free char *folder = file_tree_path (stuck->tree, "out.partial");
+  auto_free char *away = file_tree_path (stuck->tree, "away");
+  assert_int_equal (rename (folder, away), 0);
+  file_tree_put (stuck->tree, "out.partial", 1);
+  pthread_t service;
+  stop_service = 0;
+  assert_int_equal (pthread_create (&service, NULL, serve, stuck), 0);
+  wait_for_reason (stuck, "merging is tried again");
+  complete_one_shard (&other);
+  wait_for_success (&other);
+  wait_for_reason (stuck, "merging is tried again");
+  assert_int_equal (unlink (folder), 0);
+  assert_int_equal (rename (away, folder), 0);
+  wait_for_success (stuck);
+  stop_service = 1;
+  assert_int_equal (pthread_join (service, NULL), 0);
+  expect_file (stuck, "outputs/o/a", "A");
+  expect_file (&other, "outputs/o/a", "A");
+  merge_scene_tear_down (&other);
+}
+
 int
 main (void)
 {
@@ -701,6 +782,7 @@ main (void)
     TEST (test_kills_while_a_result_is_exchanged),
     TEST (test_every_call_fails_once),
     TEST (test_two_mergers_at_once),
+    TEST (test_a_job_that_is_stuck_holds_up_no_other),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
