@@ -16,6 +16,13 @@ enum
 
 SETTER (jobs) { return units_parse_number (value, 1, SLOTS_MAX, &RUN (context)->slots, err); }
 
+SETTER (prefetch)
+{
+  int64_t bytes = 0;
+  RUN (context)->prefetch = value;
+  return units_parse_size (value, &bytes, err);
+}
+
 SETTER (joblog)
 {
   (void) err;
@@ -81,6 +88,9 @@ SETTER (backoff) { return units_parse_duration (value, &RUN (context)->backoff_m
 const struct option_spec run_options[] = {
   { 'j', "jobs", NULL, "N", "shards at a time, default: number of cores", GROUP_RUN, false,
     set_jobs },
+  { 0, "prefetch-bytes", NULL, "SIZE",
+    "of next shards' inputs from servers, fetched while others run; default " PREFETCH_DEFAULT,
+    GROUP_RUN, true, set_prefetch },
   { 0, "joblog", NULL, "FILE", "a line for each attempt, GNU parallel's columns", GROUP_RUN, true,
     set_joblog },
   { 0, "progress", NULL, "KIND", "auto, bar, plain, json (on stdout), none", GROUP_RUN, false,

@@ -84,6 +84,8 @@ SETTER (jobs)
   return result;
 }
 
+SETTER (prefetch) { return units_parse_size (value, &ARGS (context)->worker.prefetch_bytes, err); }
+
 SETTER (queue)
 {
   strlist_add (&ARGS (context)->queues, value);
@@ -154,6 +156,8 @@ static const struct option_spec service_options[] = {
 static const struct option_spec worker_options[] = {
   { 'j', "jobs", "slots", "N", "shards at a time, default: number of cores", GROUP_OTHER, false,
     set_jobs },
+  { 0, "prefetch-bytes", NULL, "SIZE", "of next shards' inputs, fetched while others run; 0",
+    GROUP_OTHER, false, set_prefetch },
   { 0, "queue", NULL, "NAME", "whose shards are run, the preferred first; repeatable", GROUP_OTHER,
     false, set_queue },
   { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_OTHER, false,

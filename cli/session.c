@@ -92,14 +92,16 @@ int
 session_open (struct session *session, const char *name, const struct bus_args *bus,
               struct error *err)
 {
-  bool fleet = bus != NULL && bus_args_is_fleet (bus);
+  bool known = bus != NULL && bus->url != NULL;
+  bool named = known && bus->named;
+  bool fleet = named || (known && bus_args_is_fleet (bus));
   bool here = false;
-  auto_free char *job = fleet && bus->named ? NULL : job_of_fleet (name, &here);
+  auto_free char *job = named ? NULL : job_of_fleet (name, &here);
   if (!here && fleet)
     return open_job (session, name, bus, err);
   if (job == NULL)
     return open_result (session, name, err);
-  return fleet ? open_job (session, job, bus, err)
+  return known ? open_job (session, job, bus, err)
                : error_set (err, ERROR_USER,
                             "%s: a fleet's result, of job %s: --bus or SHOAL_BUS must name its bus",
                             name, job);

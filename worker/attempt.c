@@ -29,7 +29,7 @@ struct run
   struct workplace workplace;
   struct capture captures[2]; /* stdout, stderr */
   struct mounts mounts;
-  enum attempt_order order; /* that came while inputs were fetched */
+  enum attempt_order order; /* that came before its container started */
 };
 
 /* ---- outcomes --------------------------------------------------------------------------- */
@@ -195,6 +195,18 @@ make_mounts (struct run *run, struct error *err)
   return mounts_arrange (&run->mounts, err);
 }
 
+/* Waiting for a place to run isn't time that the attempt took. */
+static bool
+may_go (struct run *run)
+{
+  const struct attempt_control *control = &run->attempt->control;
+  int64_t since = clock_wall_ms ();
+  if (run->order == ATTEMPT_GO_ON && control->await != NULL)
+    run->order = control->await (control->context);
+  run->report->started += clock_wall_ms () - since;
+  return run->order == ATTEMPT_GO_ON;
+}
+
 /* The reduce container is another image: what was said about the first one's entrypoint and folder isn't meant for it. */
 static struct job
 job_of_container (const struct attempt *attempt)
@@ -347,7 +359,7 @@ attempt_run (const struct attempt *attempt, struct attempt_report *report)
   bool kept = false;
   if (open_workplace (&run, &err) != 0)
     set_failure (report, &err);
-  else if (make_mounts (&run, &err) != 0 || run.order != ATTEMPT_GO_ON)
+  else if (make_mounts (&run, &err) != 0 || !may_go (&run))
     {
       if (run.order != ATTEMPT_GO_ON)
         set_outcome (report, OUTCOME_CANCELLED, "cancelled");

@@ -1,6 +1,6 @@
 /* attempt.h — one run of one shard, from its staging to its folder in the result.
  *
- *     stage in ─► container ─► collect ─► exit_code, attempt.json ─► rename into .shoal/attempts/
+ *     stage in ─► (await) ─► container ─► collect ─► exit_code, attempt.json ─► rename into .shoal/attempts/
  *
  * Whatever happens there is a report; an attempt that came to its rename has all of its files, one that didn't left nothing.
  */
@@ -26,6 +26,8 @@ struct attempt_control
 {
   int fd;                                     /* readable when there may be one; -1: never */
   enum attempt_order (*read) (void *context); /* doesn't block */
+  /* Called once the inputs are there; returns when the container may start, or isn't to. NULL: at once. */
+  enum attempt_order (*await) (void *context);
   void *context;
 };
 

@@ -5,7 +5,8 @@
  * Both ends are the same program on the same machine: numbers are the machine's own. Sizes are checked all the same.
  *
  *     HELLO   worker → slot, once: parent pid, slot name, image store, runtime program, scratch
- *     RUN     worker → slot: starts, writer, Job (empty: as before), Shard
+ *     RUN     worker → slot: starts, whether its container may start at once, writer, Job (empty: as before), Shard
+ *     GO      worker → slot: now it may
  *     STOP    worker → slot: SIGTERM, SIGKILL after a grace
  *     KILL    worker → slot: SIGKILL, and nothing is kept
  *     REPORT  slot → worker: what inputs took from servers, by their kind; Event FINISHED
@@ -26,6 +27,7 @@ enum frame_kind
 {
   FRAME_HELLO = 1,
   FRAME_RUN,
+  FRAME_GO,
   FRAME_STOP,
   FRAME_KILL,
   FRAME_REPORT,

@@ -43,6 +43,7 @@ become_idle (struct lane *lane)
   lane->give_up_at = 0;
   lane->settle_failed = false;
   lane->settling = false;
+  lane->ahead = false;
 }
 
 /* Ends the attempt with a report that its slot didn't make. */
@@ -94,6 +95,16 @@ publish_started (const struct lane *lane, const struct crew *crew, struct error 
   return bus_publish_event (crew->bus, &event, err);
 }
 
+/* For people only: the attempt doesn't depend on it. */
+static void
+tell_started (const struct lane *lane, const struct crew *crew)
+{
+  struct error err = ERROR_INIT;
+  if (publish_started (lane, crew, &err) != 0)
+    log_trouble ("publish_failed", lane, &err);
+  log_shard (LOG_INFO, "shard_started", lane, "");
+}
+
 static void
 start (struct lane *lane, const struct crew *crew)
 {
@@ -109,12 +120,10 @@ start (struct lane *lane, const struct crew *crew)
       lane->event.report.final = true;
       return;
     }
-  if (publish_started (lane, crew, &err) != 0)
-    log_trouble ("publish_failed", lane,
-                 &err); /* for people only: the attempt doesn't depend on it */
-  log_shard (LOG_INFO, "shard_started", lane, "");
+  if (!lane->ahead)
+    tell_started (lane, crew);
   if (slot_run (&lane->slot, delivery->job, &delivery->shard, delivery->starts,
-                bus_writer (crew->bus), &err)
+                bus_writer (crew->bus), !lane->ahead, &err)
       == 0)
     return;
   log_trouble ("slot_lost", lane, &err);
@@ -124,7 +133,7 @@ start (struct lane *lane, const struct crew *crew)
 }
 
 int
-lane_take (struct lane *lane, struct crew *crew, struct error *err)
+lane_take (struct lane *lane, struct crew *crew, bool ahead, struct error *err)
 {
   if (need_slot (lane, crew, err) != 0)
     return -1;
@@ -134,8 +143,17 @@ lane_take (struct lane *lane, struct crew *crew, struct error *err)
   if (lane->delivery->shard.generation > crew->generation)
     crew->generation = lane->delivery->shard.generation;
   lane->since = clock_boot_ms ();
+  lane->ahead = ahead;
   start (lane, crew);
   return 1;
+}
+
+void
+lane_go (struct lane *lane, const struct crew *crew)
+{
+  lane->ahead = false;
+  tell_started (lane, crew);
+  slot_order (&lane->slot, FRAME_GO);
 }
 
 /* ---- while it runs ---------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  *     idle ──lane_take──► running ──report──► ended ──lane_settle──► idle
  *                            └── order: stop, kill ──┘
  *
+ * A lane that is ahead only fetches inputs, until lane_go gives its container a place.
  * A lane settles, releases or drops its delivery; which of these depends on why its attempt ended.
  */
 #ifndef SHOAL_WORKER_LANE_H
@@ -52,6 +53,7 @@ struct lane
   int64_t since; /* boot ms when it took its delivery */
   enum lane_state state;
   enum lane_ending ending;
+  bool ahead; /* its container doesn't run yet */
   struct delivery *delivery;
   struct event event; /* FINISHED, when ended */
   int64_t give_up_at; /* boot ms when a slot that was told to end is killed; 0: never */
@@ -61,8 +63,10 @@ struct lane
 };
 
 /* Takes a delivery and starts it: 1; 0 when there is none; -1 with ERR of the bus, or ERROR_FATAL when slots can't be started. The lane
- * must be idle. A shard that lost its worker too often is settled at once (1 as well, the lane stays idle). */
-int lane_take (struct lane *lane, struct crew *crew, struct error *err);
+ * must be idle. AHEAD: its container waits for lane_go. A shard that lost its worker too often is settled at once (1 as well, the lane stays idle). */
+int lane_take (struct lane *lane, struct crew *crew, bool ahead, struct error *err);
+
+void lane_go (struct lane *lane, const struct crew *crew);
 
 /* Renews the lease; a delivery that isn't ours any more has its attempt killed. */
 void lane_keep (struct lane *lane, struct crew *crew);

@@ -59,7 +59,7 @@ slot_start (struct slot *slot, const char *name, const struct worker_options *op
 
 int
 slot_run (struct slot *slot, const struct job *job, const struct shard *shard, uint32_t starts,
-          const char *writer, struct error *err)
+          const char *writer, bool go, struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
   auto_buffer struct buffer job_bytes = { 0 };
@@ -69,6 +69,7 @@ slot_run (struct slot *slot, const struct job *job, const struct shard *shard, u
       || codec_encode_shard (shard, &shard_bytes, err) != 0)
     return -1;
   frame_put_number (&payload, starts);
+  frame_put_number (&payload, go ? 1 : 0);
   frame_put_text (&payload, writer);
   frame_put_bytes (&payload, buffer_bytes (&job_bytes));
   frame_put_bytes (&payload, buffer_bytes (&shard_bytes));

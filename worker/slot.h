@@ -29,11 +29,11 @@ struct slot
 int slot_start (struct slot *slot, const char *name, const struct worker_options *options,
                 struct error *err);
 
-/* Hands it a shard; it must be idle. -1: the process is lost. */
+/* Hands it a shard; it must be idle. Without GO its container waits for a FRAME_GO. -1: the process is lost. */
 int slot_run (struct slot *slot, const struct job *job, const struct shard *shard, uint32_t starts,
-              const char *writer, struct error *err);
+              const char *writer, bool go, struct error *err);
 
-/* Tells it to end its attempt (FRAME_STOP or FRAME_KILL). */
+/* Tells it to go on, or to end its attempt (FRAME_GO, FRAME_STOP or FRAME_KILL). */
 void slot_order (struct slot *slot, enum frame_kind order);
 
 /* Its report, when there is one: 1 and zeroed EVENT filled, 0, or -1: the process is lost. Doesn't block. */

@@ -25,27 +25,46 @@ struct self
   char *runtime_name; /* of the runtime that is open */
   struct container_runtime *runtime;
   struct job job; /* the last one that came */
+  bool go;        /* the attempt's container may start */
 };
 
 /* ---- orders while an attempt runs ------------------------------------------------------- */
 
+/* Takes the next one into ORDER; false when there is none, or it is the last that matters. */
+static bool
+next_order (struct self *self, bool wait, enum attempt_order *order)
+{
+  enum frame_kind kind;
+  struct bytes payload;
+  int got = frame_receive (&self->reader, wait, &kind, &payload, NULL);
+  if (got == 0)
+    return false;
+  if (got < 0 || kind == FRAME_KILL)
+    *order = ATTEMPT_KILL; /* without a worker nobody will ever settle it */
+  else if (kind == FRAME_STOP)
+    *order = ATTEMPT_STOP;
+  else if (kind == FRAME_GO)
+    self->go = true;
+  return *order != ATTEMPT_KILL;
+}
+
 static enum attempt_order
 read_order (void *context)
 {
+  enum attempt_order order = ATTEMPT_GO_ON;
+  while (next_order (context, false, &order))
+    ;
+  return order;
+}
+
+static enum attempt_order
+await_go (void *context)
+{
   struct self *self = context;
   enum attempt_order order = ATTEMPT_GO_ON;
-  for (;;)
-    {
-      enum frame_kind kind;
-      struct bytes payload;
-      int got = frame_receive (&self->reader, false, &kind, &payload, NULL);
-      if (got == 0)
-        return order;
-      if (got < 0 || kind == FRAME_KILL)
-        return ATTEMPT_KILL; /* without a worker nobody will ever settle it */
-      if (kind == FRAME_STOP)
-        order = ATTEMPT_STOP;
-    }
+  while (!self->go && order == ATTEMPT_GO_ON)
+    (void) next_order (self, true, &order);
+  return order;
 }
 
 /* ---- running ---------------------------------------------------------------------------- */
@@ -88,11 +107,14 @@ read_request (struct self *self, struct bytes payload, struct request *request, 
 {
   struct bytes job;
   struct bytes shard;
+  uint32_t go = 0;
   if (frame_get_number (&payload, &request->starts, err) != 0
+      || frame_get_number (&payload, &go, err) != 0
       || frame_get_text (&payload, &request->writer, err) != 0
       || frame_get_bytes (&payload, &job, err) != 0 || frame_get_bytes (&payload, &shard, err) != 0
       || codec_decode_shard (shard, &request->shard, err) != 0)
     return -1;
+  self->go = go != 0;
   if (job.size == 0)
     return 0;
   job_release (&self->job);
@@ -136,7 +158,10 @@ run (struct self *self, struct bytes payload, struct error *err)
             .writer = request.writer,
             .scratch = self->scratch,
             .runtime = self->runtime,
-            .control = { .fd = self->reader.fd, .read = read_order, .context = self },
+            .control = { .fd = self->reader.fd,
+                         .read = read_order,
+                         .await = await_go,
+                         .context = self },
             .totals = fetched,
           };
           attempt_run (&attempt, &report);

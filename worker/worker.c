@@ -30,7 +30,8 @@ struct worker
   struct crew crew;
   struct lane *lanes;
   struct pollfd *fds;
-  int count;
+  int count;       /* of lanes */
+  int slots;       /* containers at a time: fewer, when inputs are fetched ahead */
   int64_t control; /* position in the control records */
   int64_t keep_every;
   int64_t keep_at;
@@ -130,6 +131,9 @@ read_stop (struct worker *worker)
       worker->drain_until = drain < 0 ? INT64_MAX : now + drain;
       log_info ("draining", "drain_ms=%lld", (long long) drain);
     }
+  for (int i = 0; worker->draining && i < worker->count; i++)
+    if (worker->lanes[i].ahead)
+      lane_end (&worker->lanes[i], ENDING_RELEASE);
   if (stop >= 2 || (worker->draining && now >= worker->drain_until))
     end_all (worker, NULL, ENDING_RELEASE);
 }
@@ -211,6 +215,53 @@ settle_ended (struct worker *worker, struct error *err)
   return 0;
 }
 
+/* How many containers run or have just ended; and into *AHEAD the bytes of inputs that were fetched for others. */
+static int
+count_places (const struct worker *worker, int64_t *ahead)
+{
+  int busy = 0;
+  *ahead = 0;
+  for (int i = 0; i < worker->count; i++)
+    {
+      const struct lane *lane = &worker->lanes[i];
+      if (lane->state == LANE_IDLE)
+        continue;
+      busy += lane->ahead ? 0 : 1;
+      int64_t bytes = lane->delivery->shard.bytes;
+      if (lane->ahead)
+        *ahead += bytes < 0 ? worker->options->prefetch_bytes : bytes;
+    }
+  return busy;
+}
+
+static struct lane *
+find_ahead (const struct worker *worker)
+{
+  struct lane *oldest = NULL;
+  for (int i = 0; i < worker->count; i++)
+    {
+      struct lane *lane = &worker->lanes[i];
+      if (lane->ahead && lane->state == LANE_RUNNING && lane->ending == ENDING_NONE
+          && (oldest == NULL || lane->since < oldest->since))
+        oldest = lane;
+    }
+  return oldest;
+}
+
+/* Places that became free go to those whose inputs are fetched first. */
+static void
+give_places (const struct worker *worker)
+{
+  int64_t bytes = 0;
+  for (int busy = count_places (worker, &bytes); busy < worker->slots; busy++)
+    {
+      struct lane *lane = find_ahead (worker);
+      if (lane == NULL)
+        return;
+      lane_go (lane, &worker->crew);
+    }
+}
+
 /* Fills the idle lanes: how many shards were taken, or -1. */
 static int
 take_shards (struct worker *worker, struct error *err)
@@ -218,12 +269,17 @@ take_shards (struct worker *worker, struct error *err)
   if (worker->draining || clock_boot_ms () < worker->trouble_until)
     return 0;
   int taken = 0;
+  give_places (worker);
   for (int i = 0; i < worker->count; i++)
     {
       struct lane *lane = &worker->lanes[i];
       if (lane->state != LANE_IDLE)
         continue;
-      int got = lane_take (lane, &worker->crew, err);
+      int64_t bytes = 0;
+      bool ahead = count_places (worker, &bytes) >= worker->slots;
+      if (ahead && bytes >= worker->options->prefetch_bytes)
+        break;
+      int got = lane_take (lane, &worker->crew, ahead, err);
       if (got < 0)
         return bear (worker, "take", err) == 0 ? taken : -1;
       if (got == 0)
@@ -293,13 +349,13 @@ show_slots (struct worker *worker)
   for (int i = 0; i < worker->count; i++)
     {
       const struct lane *lane = &worker->lanes[i];
-      if (lane->state == LANE_IDLE)
+      if (lane->state == LANE_IDLE || lane->ahead)
         continue;
       busy++;
       if (oldest == 0 || lane->since < oldest)
         oldest = lane->since;
     }
-  counts_slots (&worker->crew.counts, busy, worker->count, oldest);
+  counts_slots (&worker->crew.counts, busy, worker->slots, oldest);
 }
 
 /* 1 when the worker is done, 0, or -1. */
@@ -337,6 +393,13 @@ slot_count (const struct worker_options *options)
   return cores > 0 ? (int) cores : 1;
 }
 
+/* Each slot can have another shard's inputs ready. */
+static int
+lane_count (const struct worker_options *options)
+{
+  return slot_count (options) * (options->prefetch_bytes > 0 ? 2 : 1);
+}
+
 static void
 init (struct worker *worker, const struct worker_options *options)
 {
@@ -352,7 +415,8 @@ init (struct worker *worker, const struct worker_options *options)
   worker->keep_every = lease / 3 > 0 ? lease / 3 : 1;
   worker->keep_at = clock_boot_ms () + worker->keep_every;
   worker->drain_until = INT64_MAX;
-  worker->count = slot_count (options);
+  worker->count = lane_count (options);
+  worker->slots = slot_count (options);
   worker->lanes = xcalloc ((size_t) worker->count, sizeof *worker->lanes);
   worker->fds = xcalloc ((size_t) worker->count, sizeof *worker->fds);
   for (int i = 0; i < worker->count; i++)
@@ -365,7 +429,7 @@ worker_run (const struct worker_options *options, struct error *err)
   struct worker worker = { 0 };
   const struct bus_options bus_options = { .client = "worker",
                                            .lease_ms = options->lease_ms,
-                                           .slots = slot_count (options),
+                                           .slots = lane_count (options),
                                            .patience_ms = -1,
                                            .stop = options->stop,
                                            .properties = options->bus_properties,
@@ -376,7 +440,7 @@ worker_run (const struct worker_options *options, struct error *err)
   init (&worker, options);
   worker.crew.bus = bus;
   vitals_ready (options->vitals);
-  log_info ("worker_ready", "writer=%s slots=%d", bus_writer (bus), worker.count);
+  log_info ("worker_ready", "writer=%s slots=%d", bus_writer (bus), worker.slots);
   int result = 0;
   while (result == 0)
     result = step (&worker, err);
