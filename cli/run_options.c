@@ -20,7 +20,7 @@ SETTER (prefetch)
 {
   int64_t bytes = 0;
   RUN (context)->prefetch = value;
-  return units_parse_size (value, &bytes, err);
+  return prefetch_parse (value, &bytes, err);
 }
 
 SETTER (joblog)

@@ -84,7 +84,7 @@ SETTER (jobs)
   return result;
 }
 
-SETTER (prefetch) { return units_parse_size (value, &ARGS (context)->worker.prefetch_bytes, err); }
+SETTER (prefetch) { return prefetch_parse (value, &ARGS (context)->worker.prefetch_bytes, err); }
 
 SETTER (queue)
 {

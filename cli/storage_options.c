@@ -77,6 +77,13 @@ set_keep_attempts (void *context, const char *value, struct error *err)
   return set_variable ("SHOAL_KEEP_ATTEMPTS", "1", err);
 }
 
+int
+prefetch_parse (const char *value, int64_t *bytes, struct error *err)
+{
+  *bytes = 0;
+  return strcmp (value, "0") == 0 ? 0 : units_parse_size (value, bytes, err);
+}
+
 const struct option_spec storage_options[] = {
   { 0, "s3-endpoint", NULL, "URL", "of S3; default: AWS_ENDPOINT_URL_S3, else Amazon's", GROUP_RUN,
     true, set_s3_endpoint },

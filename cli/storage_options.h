@@ -6,10 +6,15 @@
 
 #include "cli/options.h"
 
+#include <stdint.h>
+
 extern const struct option_spec storage_options[]; /* their setters take no context */
 extern const struct option_spec keep_options[];    /* --keep-attempts alone, likewise */
 
 /* Setter of --keep-attempts, for tables that have it among others. */
 int set_keep_attempts (void *context, const char *value, struct error *err);
+
+/* The value of --prefetch-bytes: a size, or 0. */
+int prefetch_parse (const char *value, int64_t *bytes, struct error *err);
 
 #endif
