@@ -27,10 +27,10 @@ enum frame_kind
 {
   FRAME_HELLO = 1,
   FRAME_RUN,
-  FRAME_GO,
   FRAME_STOP,
   FRAME_KILL,
   FRAME_REPORT,
+  FRAME_GO,
 };
 
 /* Sends one frame, whole; blocks as the socket does. */

@@ -111,7 +111,7 @@ create_cluster () {
 spawn_node () { # N JVM-OPTION…
   local n=$1
   shift
-  process_spawn "$DIR/$n/pid" "$DIR/$n/log" "${JAVA[@]}" -Xms64m "$@" kafka.Kafka "$DIR/$n/server.properties"
+  process_spawn "$DIR/$n/pid" "$DIR/$n/log" "${JAVA[@]}" "-Djava.io.tmpdir=$DIR/$n" -Xms64m "$@" kafka.Kafka "$DIR/$n/server.properties"
 }
 
 start_node () { # N; wakes it when it is paused

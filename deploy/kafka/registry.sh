@@ -42,7 +42,7 @@ launch () { # FOLDER JAVA-OPTION…
     cd "$home"
     process_spawn "$folder/pid" "$folder/log" env QUARKUS_HTTP_HOST=127.0.0.1 QUARKUS_HTTP_PORT="${ports[0]}" QUARKUS_LOG_LEVEL=WARN \
       QUARKUS_HTTP_SSL_CERTIFICATE_FILES="$folder/server.pem" QUARKUS_HTTP_SSL_CERTIFICATE_KEY_FILES="$folder/server.key" \
-      QUARKUS_HTTP_SSL_PORT="${ports[1]}" QUARKUS_HTTP_INSECURE_REQUESTS=enabled "${java[@]}" "$@" -jar ./*-runner.jar
+      QUARKUS_HTTP_SSL_PORT="${ports[1]}" QUARKUS_HTTP_INSECURE_REQUESTS=enabled "${java[@]}" "-Djava.io.tmpdir=$folder" "$@" -jar ./*-runner.jar
   )
   until answers "$folder" "${ports[@]}"; do
     if ! process_pid "$folder/pid" >/dev/null || [ $SECONDS -ge $end ]; then
