@@ -46,6 +46,8 @@ static const struct known known[] = {
   { "SSL transport error", NULL, false,
     "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
     "sasl.password" },
+  { "Disconnected", "in state APIVERSION_QUERY", false,
+    "if this port expects TLS: security.protocol=SSL or SASL_SSL" },
 };
 
 static const struct known scram = {
@@ -93,6 +95,22 @@ describe (const char *reason, const struct known *found)
   return found == NULL ? take (&text) : xasprintf ("%s: %s", text, found->advice);
 }
 
+static void
+note (struct kafka_bus *bus, const char *text, const struct known *found)
+{
+  int64_t now = clock_boot_ms ();
+  int told = told_by (found);
+  (void) pthread_mutex_lock (&bus->lock);
+  if (told >= bus->told || now - bus->trouble_at > SAME_TROUBLE_MS)
+    {
+      (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
+      bus->told = told;
+      bus->refused = found != NULL && found->final;
+    }
+  bus->trouble_at = now;
+  (void) pthread_mutex_unlock (&bus->lock);
+}
+
 void
 kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
 {
@@ -101,29 +119,30 @@ kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
   const struct known *found = find_known (reason);
   auto_free char *text = describe (reason, found);
   if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
-    {
-      (void) pthread_mutex_lock (&bus->lock);
-      int64_t now = clock_boot_ms ();
-      int told = told_by (found);
-      if (told >= bus->told || now - bus->trouble_at > SAME_TROUBLE_MS)
-        {
-          (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
-          bus->told = told;
-          bus->refused = found != NULL && found->final;
-        }
-      bus->trouble_at = now;
-      (void) pthread_mutex_unlock (&bus->lock);
-    }
+    note (bus, text, found);
   auto_free char *quoted = log_quote (text);
   log_info ("kafka_trouble", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
             quoted);
 }
 
+/* librdkafka 2.12 has no error for a connection that is closed at once, only a line in its log: "[thrd:NAME]: REASON". */
+static void
+note_failure (struct kafka_bus *bus, const char *line)
+{
+  const char *reason = strstr (line, "]: ");
+  const struct known *found = find_known (line);
+  if (bus == NULL || found == NULL || reason == NULL)
+    return;
+  auto_free char *text = describe (reason + 3, found);
+  note (bus, text, found);
+}
+
 void
 kafka_on_log (const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
-  (void) handle;
   (void) level;
+  if (strcmp (facility, "FAIL") == 0)
+    note_failure (rd_kafka_opaque (handle), text);
   if (!log_enabled (LOG_DEBUG))
     return;
   auto_free char *quoted = log_quote (text);
