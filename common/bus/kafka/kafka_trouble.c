@@ -46,6 +46,9 @@ static const struct known known[] = {
   { "SSL transport error", NULL, false,
     "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
     "sasl.password" },
+  { "SSL connection closed by peer", NULL, false,
+    "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
+    "sasl.password" },
   { "Disconnected", "in state APIVERSION_QUERY", false,
     "if this port expects TLS: security.protocol=SSL or SASL_SSL" },
 };
