@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -114,11 +115,50 @@ a_bucket_that_is_elsewhere_is_found (void **state)
     }
 }
 
+static int
+one_item (void *context, struct storage_item *item, struct error *err)
+{
+  bool *given = context;
+  (void) err;
+  if (*given)
+    return 0;
+  *given = true;
+  *item = (struct storage_item){ .path = "large", .size = -1 };
+  return 1;
+}
+
+static void
+an_end_whose_answer_is_lost_is_an_end (void **state)
+{
+  struct s3_bucket *bucket = *state;
+  struct error err = ERROR_INIT;
+  const size_t size = (size_t) 40 << 20;
+  auto_peer struct peer *front =
+      peer_start ("s3_front.py", peer_server ("SHOAL_TEST_S3"), "forgets", NULL);
+  auto_storage struct storage *storage = open_behind (bucket, front);
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  auto_free char *bytes = xcalloc (size, 1);
+  for (size_t i = 0; i < size; i++)
+    bytes[i] = (char) (i * 31 % 251);
+  auto_fd int fd = openat (tree->fd, "large", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  assert_int_equal (fs_write_all (fd, bytes, size, "large", NULL), 0);
+  bool given = false;
+  const struct storage_batch batch = { .context = &given, .next = one_item, .folder_fd = tree->fd };
+  if (storage_send (storage, &batch, &err) != 0)
+    fail_msg ("%s", err.message);
+  auto_buffer struct buffer back = { 0 };
+  assert_int_equal (storage_get (bucket->storage, "large", 0, -1, size, &back, &err), 1);
+  assert_int_equal (back.size, size);
+  assert_memory_equal (back.data, bytes, size);
+  assert_int_equal (s3_bucket_uploads (bucket, "large"), 0);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown (a_bucket_that_is_elsewhere_is_found, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (an_end_whose_answer_is_lost_is_an_end, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
