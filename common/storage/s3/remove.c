@@ -91,7 +91,7 @@ remove_page (struct s3 *s3, struct http *http, const struct s3_page *page, struc
   return error_set (err, ERROR_TRANSIENT, "removing %s: %s", key, code);
 }
 
-/* From the start again and again: what was there is gone by then. */
+/* Page by page; what a page had is gone when the next one is asked for. */
 static int
 remove_objects (struct s3 *s3, struct http *http, const char *prefix, struct error *err)
 {

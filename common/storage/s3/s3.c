@@ -224,6 +224,7 @@ s3_explain (void *context, const struct http_call *call, struct error *err)
   } known[] = {
     { "NoSuchBucket", "there is no such bucket at this endpoint" },
     { "InvalidAccessKeyId", "this endpoint doesn't know the key's id" },
+    { "XAdminUserNotFound", "this endpoint doesn't know the key's id" }, /* versitygw */
     { "SignatureDoesNotMatch", "the secret key is wrong" },
     { "ExpiredToken", "the session's token has run out" },
     { "AccessDenied", "these credentials may not do it, or it isn't there" },
@@ -297,8 +298,8 @@ get (struct storage *storage, const char *path, int64_t offset, int64_t length, 
     }
   char code[128];
   s3_error_code (&call, code);
-  if (call.status == 404 && strcmp (code, "NoSuchBucket") != 0)
-    return 0;
+  if (call.status == 404 && (code[0] == '\0' || strcmp (code, "NoSuchKey") == 0))
+    return 0; /* else it is the bucket, or who asks, that isn't known */
   if (call.status == 416)
     return 1;
   return error_wrap (err, "%s%s", s3->shown, path);
