@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- signatures ------------------------------------------------------------------------- */
@@ -319,6 +320,36 @@ credentials_that_run_out_are_got_again (void **state)
   forget_all ();
 }
 
+/* An agent that is away for a moment costs nothing while what it gave is good; afterwards it is missed. */
+static void
+credentials_do_until_they_run_out (void **state)
+{
+  (void) state;
+  auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
+  forget_all ();
+  set_url ("AWS_CONTAINER_CREDENTIALS_FULL_URI", peer, "/said/role");
+  for (int64_t left = -1; left <= 2; left += 3) /* minutes */
+    {
+      char expires[32];
+      const time_t then = time (NULL) + 60 * left;
+      struct tm parts;
+      (void) strftime (expires, sizeof expires, "%Y-%m-%dT%H:%M:%SZ", gmtime_r (&then, &parts));
+      auto_free char *text = xasprintf (
+          "{\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"c\",\"Expiration\":\"%s\"}", expires);
+      say (peer, "/said/role", text);
+      struct credentials *credentials = credentials_new ();
+      auto_credentials struct credentials_now first = { 0 }, second = { 0 };
+      assert_int_equal (credentials_get (credentials, &first, NULL), 0);
+      (void) unsetenv ("AWS_CONTAINER_CREDENTIALS_FULL_URI"); /* as if nobody were there */
+      struct error err = ERROR_INIT;
+      assert_int_equal (credentials_get (credentials, &second, &err), left < 0 ? -1 : 0);
+      assert_int_equal (error_is_set (&err), left < 0);
+      credentials_free (credentials);
+      set_url ("AWS_CONTAINER_CREDENTIALS_FULL_URI", peer, "/said/role");
+    }
+  forget_all ();
+}
+
 /* ---- listings --------------------------------------------------------------------------- */
 
 struct seen
@@ -466,6 +497,7 @@ main (void)
     cmocka_unit_test (credentials_are_found_in_aws_order),
     cmocka_unit_test (an_instance_has_a_role),
     cmocka_unit_test (credentials_that_run_out_are_got_again),
+    cmocka_unit_test (credentials_do_until_they_run_out),
     cmocka_unit_test (keys_that_are_no_paths_are_named),
     cmocka_unit_test (keys_are_decoded_only_where_they_are_encoded),
     cmocka_unit_test (a_listing_that_lies_is_refused),
