@@ -4,6 +4,7 @@
     redirects    the bucket is in us-east-1: requests signed for elsewhere are answered with 301 and a header, as Amazon does
     refuses      the same with 400 and an element, as MinIO with a region does
     forgets      the first answer to the end of an upload is lost
+    doubles      the first answer to the beginning of an upload is lost
 """
 import ctypes
 import http.client
@@ -13,6 +14,7 @@ import sys
 import threading
 
 target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
+losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
 lost = threading.Event()
 
 
@@ -30,7 +32,7 @@ class Front(http.server.BaseHTTPRequestHandler):
 
     def do_any(self):
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if kind != "forgets" and "/us-east-1/" not in self.headers.get("Authorization", ""):
+        if losing is None and "/us-east-1/" not in self.headers.get("Authorization", ""):
             if kind == "redirects":
                 self.answer(301, [("x-amz-bucket-region", "us-east-1")], b"<Error><Code>PermanentRedirect</Code></Error>")
             else:
@@ -43,7 +45,7 @@ class Front(http.server.BaseHTTPRequestHandler):
         there.endheaders(sent)
         answer = there.getresponse()
         content = answer.read()
-        if kind == "forgets" and self.command == "POST" and "uploadId=" in self.path and not lost.is_set():
+        if losing is not None and self.command == "POST" and losing in self.path and not lost.is_set():
             lost.set()
             self.close_connection = True
             return

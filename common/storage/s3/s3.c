@@ -348,7 +348,8 @@ static const struct storage_ops ops = { .kind = STORAGE_S3,
                                         .send = s3_send,
                                         .put = put,
                                         .get = get,
-                                        .remove = s3_remove };
+                                        .remove = s3_remove,
+                                        .end_uploads = s3_end_uploads };
 
 /* Amazon's rules for names, which other servers share: 3 to 63 of a-z, 0-9, "." and "-" (older ones may have more letters). */
 static bool

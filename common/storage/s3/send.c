@@ -1,4 +1,5 @@
 /* Files taken to a bucket: small ones with one request, large ones in parts, many at once. */
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -16,13 +17,13 @@ enum
 {
   CONNECTIONS = 16,
   TURN_MS = 250,
+  ID_MS = 5000, /* a stopped sending waits so long for the id of an upload that is being begun */
   PARTS_MAX = 10 * 1000, /* S3's limit */
   COMPLETES =
       5, /* tries of the request that ends an upload and was answered with 200 and an error */
 };
 
 #define PART_SIZE ((int64_t) 16 << 20)
-#define WHOLE_MAX (2 * PART_SIZE) /* above: in parts */
 
 struct part;
 
@@ -350,7 +351,7 @@ start_upload (struct sending *sending, const struct storage_item *item, struct e
   if (upload == NULL)
     return -1;
   struct part *part = NULL;
-  if (upload->size <= WHOLE_MAX)
+  if (upload->size <= STORAGE_WHOLE_MAX)
     {
       part = new_part (upload, "PUT", NULL, 0, end_whole);
       part->call.body_fd = upload->fd;
@@ -394,7 +395,28 @@ start_more (struct sending *sending, struct error *err)
   return 0;
 }
 
-/* What was begun and won't be completed: nobody else would remove it. */
+static bool
+is_beginning (const struct sending *sending)
+{
+  const struct upload *upload = sending->dividing;
+  if (upload == NULL || upload->id != NULL)
+    return false;
+  for (const struct part *part = sending->parts; part != NULL; part = part->next)
+    if (part->upload == upload)
+      return true;
+  return false;
+}
+
+/* An upload can be ended only by its id. */
+static void
+await_id (struct sending *sending)
+{
+  int64_t end = clock_boot_ms () + ID_MS;
+  while (is_beginning (sending) && clock_boot_ms () < end)
+    (void) http_turn (sending->http, TURN_MS, NULL);
+}
+
+/* What was begun and won't be completed. */
 static void
 abort_uploads (struct sending *sending)
 {
@@ -440,6 +462,7 @@ s3_send (struct storage *storage, const struct storage_batch *batch, struct erro
         result = http_turn (sending.http, TURN_MS, err);
     }
   while (result == 0 && (!sending.exhausted || http_pending (sending.http) > 0));
+  await_id (&sending);
   http_free (sending.http);
   while (sending.parts != NULL)
     free_part (sending.parts);
