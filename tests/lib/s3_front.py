@@ -5,6 +5,7 @@
     refuses      the same with 400 and an element, as MinIO with a region does
     forgets      the first answer to the end of an upload is lost
     doubles      the first answer to the beginning of an upload is lost
+    lingers      the answer to the beginning of an upload takes a second
 """
 import ctypes
 import http.client
@@ -12,6 +13,7 @@ import http.server
 import signal
 import sys
 import threading
+import time
 
 target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
 losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
@@ -32,7 +34,7 @@ class Front(http.server.BaseHTTPRequestHandler):
 
     def do_any(self):
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if losing is None and "/us-east-1/" not in self.headers.get("Authorization", ""):
+        if kind in ("redirects", "refuses") and "/us-east-1/" not in self.headers.get("Authorization", ""):
             if kind == "redirects":
                 self.answer(301, [("x-amz-bucket-region", "us-east-1")], b"<Error><Code>PermanentRedirect</Code></Error>")
             else:
@@ -45,7 +47,9 @@ class Front(http.server.BaseHTTPRequestHandler):
         there.endheaders(sent)
         answer = there.getresponse()
         content = answer.read()
-        if losing is not None and self.command == "POST" and losing in self.path and not lost.is_set():
+        if kind == "lingers" and self.command == "POST" and "?uploads" in self.path:
+            time.sleep(1)
+        elif losing and self.command == "POST" and losing in self.path and not lost.is_set():
             lost.set()
             self.close_connection = True
             return

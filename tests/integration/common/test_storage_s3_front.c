@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum
 {
@@ -115,16 +116,40 @@ a_bucket_that_is_elsewhere_is_found (void **state)
     }
 }
 
-static int
-one_item (void *context, struct storage_item *item, struct error *err)
+/* One file, "large", and how often it is asked whether to stop before it is so; 0: never. */
+struct single
 {
-  bool *given = context;
+  bool given;
+  int turns;
+};
+
+static int
+next_single (void *context, struct storage_item *item, struct error *err)
+{
+  struct single *single = context;
   (void) err;
-  if (*given)
+  if (single->given)
     return 0;
-  *given = true;
+  single->given = true;
   *item = (struct storage_item){ .path = "large", .size = -1 };
   return 1;
+}
+
+static bool
+is_stopped (void *context)
+{
+  struct single *single = context;
+  return single->turns > 0 && --single->turns == 0;
+}
+
+static int
+send_large (struct storage *storage, struct file_tree *tree, int turns, struct error *err)
+{
+  struct single single = { .turns = turns };
+  const struct storage_batch batch = {
+    .context = &single, .next = next_single, .stopped = is_stopped, .folder_fd = tree->fd
+  };
+  return storage_send (storage, &batch, err);
 }
 
 static void
@@ -142,14 +167,29 @@ an_end_whose_answer_is_lost_is_an_end (void **state)
     bytes[i] = (char) (i * 31 % 251);
   auto_fd int fd = openat (tree->fd, "large", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   assert_int_equal (fs_write_all (fd, bytes, size, "large", NULL), 0);
-  bool given = false;
-  const struct storage_batch batch = { .context = &given, .next = one_item, .folder_fd = tree->fd };
-  if (storage_send (storage, &batch, &err) != 0)
+  if (send_large (storage, tree, 0, &err) != 0)
     fail_msg ("%s", err.message);
   auto_buffer struct buffer back = { 0 };
   assert_int_equal (storage_get (bucket->storage, "large", 0, -1, size, &back, &err), 1);
   assert_int_equal (back.size, size);
   assert_memory_equal (back.data, bytes, size);
+  assert_int_equal (s3_bucket_uploads (bucket, "large"), 0);
+}
+
+/* An upload whose id isn't known yet when the sending is stopped. */
+static void
+what_is_just_being_begun_is_ended (void **state)
+{
+  struct s3_bucket *bucket = *state;
+  struct error err = ERROR_INIT;
+  auto_peer struct peer *front =
+      peer_start ("s3_front.py", peer_server ("SHOAL_TEST_S3"), "lingers", NULL);
+  auto_storage struct storage *storage = open_behind (bucket, front);
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  auto_fd int fd = openat (tree->fd, "large", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  assert_int_equal (ftruncate (fd, (off_t) 40 << 20), 0);
+  assert_int_equal (send_large (storage, tree, 2, &err), -1);
+  assert_int_equal (err.class, ERROR_TRANSIENT);
   assert_int_equal (s3_bucket_uploads (bucket, "large"), 0);
 }
 
@@ -159,6 +199,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown (a_bucket_that_is_elsewhere_is_found, set_up, tear_down),
     cmocka_unit_test_setup_teardown (an_end_whose_answer_is_lost_is_an_end, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (what_is_just_being_begun_is_ended, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
