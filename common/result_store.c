@@ -5,11 +5,13 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/upload_note.h"
 #include "schemas/codec.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 enum
@@ -20,6 +22,7 @@ enum
 
 #define JOB_KEY ".shoal/job"
 #define ATTEMPTS_KEY ".shoal/attempts"
+#define MERGER "merger."
 #define MANIFEST "manifest.json"
 #define MANIFEST_PARTIAL "manifest.partial.json"
 
@@ -228,9 +231,11 @@ on_stopped (void *context)
 static int
 list_into (struct listed *listed, struct storage *storage, struct error *err)
 {
-  const struct storage_visitor visitor = {
-    .context = listed, .symlinks = SYMLINKS_SKIP, .enter = on_enter, .entry = on_entry
-  };
+  const struct storage_visitor visitor = { .context = listed,
+                                           .want_sizes = listed->outgoing,
+                                           .symlinks = SYMLINKS_SKIP,
+                                           .enter = on_enter,
+                                           .entry = on_entry };
   return storage_list (storage, &visitor, err);
 }
 
@@ -248,16 +253,34 @@ carry (struct result_store *store, struct listed *listed, int folder_fd, struct 
   return result;
 }
 
+/* Sends all that is LISTED, with a note as NAME meanwhile. An upload whose beginning was asked for twice, as the answer was lost, is two: the second
+ * one is ended as well. */
+static int
+send_noted (struct result_store *store, struct listed *listed, int folder_fd, const char *name,
+            struct error *err)
+{
+  int noted = upload_note_put (store->storage, name, buffer_bytes (&listed->atoms), err);
+  if (noted < 0 || carry (store, listed, folder_fd, err) != 0)
+    return -1;
+  struct error left = ERROR_INIT;
+  if (noted > 0 && upload_note_end (store->storage, name, &left) != 0)
+    {
+      auto_free char *reason = log_quote (left.message); /* what was sent is there all the same */
+      log_warn ("uploads_left", "place=%s note=%s reason=%s", store->place, name, reason);
+    }
+  return 0;
+}
+
 /* ---- attempts --------------------------------------------------------------------------- */
 
 static int
 send_attempt (struct result_store *store, struct listed *listed, int folder_fd, const char *folder,
-              struct error *err)
+              const char *name, struct error *err)
 {
   auto_buffer struct buffer last = { 0 };
   auto_storage struct storage *here = storage_open (folder, err);
   if (here == NULL || list_into (listed, here, err) != 0
-      || carry (store, listed, folder_fd, err) != 0
+      || send_noted (store, listed, folder_fd, name, err) != 0
       || fs_read_file (folder_fd, "attempt.json", ATTEMPT_JSON_MAX, &last, err) != 0)
     return -1;
   auto_free char *key = xasprintf ("%sattempt.json", listed->remote);
@@ -275,7 +298,7 @@ result_store_send (struct result_store *store, int folder_fd, const char *folder
                            .left = "attempt.json",
                            .stopped = stopped,
                            .context = context };
-  int result = send_attempt (store, &listed, folder_fd, folder, err);
+  int result = send_attempt (store, &listed, folder_fd, folder, name, err);
   buffer_release (&listed.atoms);
   if (result == 0)
     return 0;
@@ -357,13 +380,19 @@ result_store_forget (struct result_store *store, const char *name, struct error 
 
 /* ---- sweeping --------------------------------------------------------------------------- */
 
-static int
-gather_folder (void *context, const struct storage_entry *entry, struct error *err)
+struct gathering
 {
-  struct strlist *names = context;
+  struct strlist names;
+  bool folders; /* else files */
+};
+
+static int
+gather (void *context, const struct storage_entry *entry, struct error *err)
+{
+  struct gathering *gathering = context;
   (void) err;
-  if (entry->folder)
-    strlist_add (names, entry->path);
+  if (entry->folder == gathering->folders)
+    strlist_add (&gathering->names, entry->path);
   return 0;
 }
 
@@ -375,17 +404,56 @@ enter_root (void *context, const char *path, size_t size)
   return size == 0;
 }
 
+/* The names in the folder KEY there. */
+static int
+list_names (struct result_store *store, const char *key, bool folders, struct strlist *names,
+            struct error *err)
+{
+  struct gathering gathering = { .folders = folders };
+  auto_free char *url = xasprintf ("%s/%s", store->place, key);
+  auto_storage struct storage *folder = storage_open (url, err);
+  const struct storage_visitor visitor = {
+    .context = &gathering, .shallow = true, .enter = enter_root, .entry = gather
+  };
+  int result = folder == NULL ? -1 : storage_list (folder, &visitor, err);
+  *names = gathering.names;
+  return result;
+}
+
+/* Whether all of the attempt NAME is there, or -1. */
+static int
+is_whole (struct result_store *store, const char *name, struct error *err)
+{
+  auto_buffer struct buffer last = { 0 };
+  auto_free char *key = xasprintf (ATTEMPTS_KEY "/%s/attempt.json", name);
+  return storage_get (store->storage, key, 0, 1, 16, &last, err);
+}
+
+int
+result_store_end_uploads (struct result_store *store,
+                          bool (*counts) (void *context, const char *name), void *context,
+                          struct error *err)
+{
+  auto_strlist struct strlist names = { 0 };
+  if (list_names (store, UPLOAD_NOTES, false, &names, err) != 0)
+    return -1;
+  for (size_t i = 0; i < names.count; i++)
+    {
+      const char *name = names.items[i];
+      bool attempt = strncmp (name, MERGER, strlen (MERGER)) != 0;
+      int over = attempt && counts (context, name) ? is_whole (store, name, err) : 1;
+      if (over < 0 || (over > 0 && upload_note_end (store->storage, name, err) != 0))
+        return -1;
+    }
+  return 0;
+}
+
 int
 result_store_sweep (struct result_store *store, bool (*counts) (void *context, const char *name),
                     void *context, struct error *err)
 {
   auto_strlist struct strlist names = { 0 };
-  auto_free char *url = xasprintf ("%s/" ATTEMPTS_KEY, store->place);
-  auto_storage struct storage *attempts = storage_open (url, err);
-  const struct storage_visitor visitor = {
-    .context = &names, .shallow = true, .enter = enter_root, .entry = gather_folder
-  };
-  if (attempts == NULL || storage_list (attempts, &visitor, err) != 0)
+  if (list_names (store, ATTEMPTS_KEY, true, &names, err) != 0)
     return -1;
   for (size_t i = 0; i < names.count; i++)
     if (!counts (context, names.items[i]) && result_store_forget (store, names.items[i], err) != 0)
@@ -412,56 +480,75 @@ on_merged (void *context, const struct storage_entry *entry, struct error *err)
   auto_free char *there = xasprintf (RESULT_STORE_MERGED "/%s", digest_format (sum, text));
   auto_free char *source = xasprintf ("outputs/%s", entry->path);
   const struct atom atom = {
-    .size = -1, .path = there, .path_size = strlen (there), .source = source
+    .size = entry->size, .path = there, .path_size = strlen (there), .source = source
   };
   atom_append (&listed->atoms, &atom);
   return 0;
 }
 
 static int
-send_merged (struct result_store *store, int build_fd, const char *build, struct error *err)
+add_merged (struct listed *listed, int build_fd, const char *build, struct error *err)
 {
   auto_free char *outputs = xasprintf ("%s/outputs", build);
-  struct listed listed = { .local = outputs, .outgoing = true };
   if (!fs_exists (build_fd, "outputs"))
     return 0;
+  listed->local = outputs;
   auto_storage struct storage *here = storage_open (outputs, err);
-  const struct storage_visitor visitor = {
-    .context = &listed, .symlinks = SYMLINKS_SKIP, .enter = on_enter, .entry = on_merged
-  };
+  const struct storage_visitor visitor = { .context = listed,
+                                           .want_sizes = true,
+                                           .symlinks = SYMLINKS_SKIP,
+                                           .enter = on_enter,
+                                           .entry = on_merged };
   int result = here == NULL ? -1 : storage_list (here, &visitor, err);
-  if (result == 0 && listed.atoms.size > 0)
-    result = carry (store, &listed, build_fd, err);
-  buffer_release (&listed.atoms);
+  listed->local = NULL;
   return result;
 }
 
-static int
-send_file (struct result_store *store, int folder_fd, const char *name, const char *as,
-           struct error *err)
+/* The file NAME, if it is there, which is called AS there. */
+static void
+add_file (struct listed *listed, int folder_fd, const char *name, const char *as)
 {
-  struct single single = { .item = { .path = as, .source = name, .size = -1 } };
-  const struct storage_batch batch = { .context = &single,
-                                       .next = next_single,
-                                       .folder_fd = folder_fd };
-  return fs_exists (folder_fd, name) ? storage_send (store->storage, &batch, err) : 0;
+  struct stat status;
+  if (fstatat (folder_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return;
+  const struct atom atom = {
+    .size = status.st_size, .path = as, .path_size = strlen (as), .source = name
+  };
+  atom_append (&listed->atoms, &atom);
+}
+
+/* Everything, the manifest last. */
+static int
+send_build (struct result_store *store, int build_fd, const char *build, const char *manifest,
+            struct error *err)
+{
+  static const char *const names[] = { "stdout", "stderr", "report.html" };
+  uint64_t random = 0;
+  struct listed listed = { .outgoing = true }, last = { .outgoing = true };
+  (void) getrandom (&random, sizeof random, 0);
+  auto_free char *note = xasprintf (MERGER "%016llx", (unsigned long long) random);
+  int result = add_merged (&listed, build_fd, build, err);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    add_file (&listed, build_fd, names[i], names[i]);
+  add_file (&last, build_fd, MANIFEST, manifest);
+  if (result == 0)
+    result = send_noted (store, &listed, build_fd, note, err);
+  if (result == 0)
+    result = send_noted (store, &last, build_fd, note, err);
+  buffer_release (&listed.atoms);
+  buffer_release (&last.atoms);
+  return result;
 }
 
 int
 result_store_publish (struct result_store *store, int build_fd, const char *build, bool complete,
                       struct error *err)
 {
-  static const char *const names[] = { "stdout", "stderr", "report.html" };
   auto_buffer struct buffer first = { 0 };
   int stands = complete ? 0 : storage_get (store->storage, MANIFEST, 0, 1, 16, &first, err);
   if (stands != 0)
     return stands;
-  if (send_merged (store, build_fd, build, err) != 0)
-    return -1;
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (send_file (store, build_fd, names[i], names[i], err) != 0)
-      return -1;
-  if (send_file (store, build_fd, MANIFEST, complete ? MANIFEST : MANIFEST_PARTIAL, err) != 0)
+  if (send_build (store, build_fd, build, complete ? MANIFEST : MANIFEST_PARTIAL, err) != 0)
     return -1;
   struct error left = ERROR_INIT;
   if (complete && storage_remove (store->storage, MANIFEST_PARTIAL, &left) != 0)

@@ -5,6 +5,7 @@
  *                plan/OFFSET                             the atom list that begins there in the producer's plan file
  *                attempts/00042.g1.a1.s1/…               one whole attempt each; attempt.json comes last
  *                merged/SHA256                           files that merging made (conflicts), by their content
+ *                uploads/NAME                            what somebody sends in parts (upload_note.h): NAME is an attempt, or "merger.…"
  *
  * Each machine that works on the job has a result folder of its own for it (mirror), with the layout of result.h, in which attempts are made, and where
  * the merger assembles. There outputs of attempts that were sent away are gone, and the merged tree has symbolic links to them that lead nowhere.
@@ -55,7 +56,7 @@ int result_store_get_plan (struct result_store *store, int64_t offset, int64_t l
 /* ---- attempts */
 
 /* Takes the attempt NAME, made in the folder FOLDER (open as FOLDER_FD), there: when this returns 0, all of it is acknowledged. Else nothing of it is
- * there, as far as the store let us. STOPPED as in a storage_batch, or NULL. */
+ * there but the note of its uploads, as far as the store let us. STOPPED as in a storage_batch, or NULL. */
 int result_store_send (struct result_store *store, int folder_fd, const char *folder,
                        const char *name, bool (*stopped) (void *context), void *context,
                        struct error *err);
@@ -70,6 +71,11 @@ int result_store_receive_output (struct result_store *store, int result_fd, cons
 
 /* Removes the attempt NAME: it will never count. */
 int result_store_forget (struct result_store *store, const char *name, struct error *err);
+
+/* Ends the uploads that whoever is gone has left; those of attempts for which COUNTS is true and that aren't whole may still go on. */
+int result_store_end_uploads (struct result_store *store,
+                              bool (*counts) (void *context, const char *name), void *context,
+                              struct error *err);
 
 /* Removes the attempts for which COUNTS is false. */
 int result_store_sweep (struct result_store *store,

@@ -377,11 +377,12 @@ static void
 sweep_away (struct merge_job *merge)
 {
   struct error err = ERROR_INIT;
-  if (!result_is_remote (merge->job.results) || merge->older_stands
-      || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL)
+  if (!result_is_remote (merge->job.results))
     return;
+  bool stay = merge->older_stands || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL;
   auto_result_store struct result_store *store = result_store_open (merge->job.results, &err);
-  if (store != NULL && result_store_sweep (store, counts, merge->fold, &err) == 0)
+  if (store != NULL && result_store_end_uploads (store, counts, merge->fold, &err) == 0
+      && (stay || result_store_sweep (store, counts, merge->fold, &err) == 0))
     return;
   /* The result stands; who may not remove there has to do with what lies beside it. */
   auto_free char *reason = log_quote (err.message);

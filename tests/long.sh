@@ -54,7 +54,10 @@ results () {
   SHOAL_ROUNDS=${SHOAL_ROUNDS:-100} bash tests/e2e/s3_results.sh build/plain/shoal
 }
 judges () {
-  (cd tests && ../build/dev/tests/test_integration_common_storage_s3 && ../build/dev/tests/test_integration_common_storage_s3_suite)
+  local name
+  for name in storage_s3 storage_s3_suite storage_s3_front result_store; do
+    (cd tests && "../build/dev/tests/test_integration_common_$name") || return
+  done
 }
 
 [ $# -gt 0 ] || set -- librdkafka campaign model results judges

@@ -277,17 +277,10 @@ origin_length (const char *url)
   return host == NULL ? 0 : (size_t) (host + 3 - url) + strcspn (host + 3, "/?#");
 }
 
-/* Goes where the answer sends us. False: nowhere, WHY says why. */
+/* Goes to TO. False: not any more, WHY says why. */
 static bool
-follow (struct http_try *try, struct error *why)
+follow (struct http_try *try, const char *to, struct error *why)
 {
-  char *to = NULL;
-  (void) curl_easy_getinfo (try->easy, CURLINFO_REDIRECT_URL, &to);
-  if (to == NULL)
-    {
-      (void) http_error (try->call, "it leads nowhere", why);
-      return false;
-    }
   if (++try->hops > REDIRECTS)
     {
       (void) error_set (why, ERROR_USER, "more than %d redirects", (int) REDIRECTS);
@@ -322,9 +315,13 @@ judge (struct http_try *try, CURLcode code, struct error *why)
     }
   if (call->status >= 200 && call->status < 300)
     return true;
+  char *to = NULL;
   if (is_redirect (call))
-    return !follow (try, why);
-  (void) http_error (call, NULL, why);
+    (void) curl_easy_getinfo (try->easy, CURLINFO_REDIRECT_URL, &to);
+  if (to != NULL)
+    return !follow (try, to, why);
+  /* S3's 301 has no place; `again` may know one. */
+  (void) http_error (call, is_redirect (call) ? "it leads nowhere" : NULL, why);
   return !is_worth_asking (call) || !try_again (try, why);
 }
 

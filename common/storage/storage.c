@@ -157,6 +157,14 @@ storage_remove (struct storage *storage, const char *prefix, struct error *err)
   return storage->ops->remove (storage, prefix, err);
 }
 
+int
+storage_end_uploads (struct storage *storage, const char *path, struct error *err)
+{
+  if (storage->ops->end_uploads == NULL)
+    return not_writable (err);
+  return storage->ops->end_uploads (storage, path, err);
+}
+
 const char *
 storage_local_path (const struct storage *storage)
 {

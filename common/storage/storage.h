@@ -136,8 +136,12 @@ struct storage_batch
  * isn't what was listed any more. Belongs to the calling thread; several may fetch at once. */
 int storage_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err);
 
+/* Files of more bytes may be sent in parts: whoever is killed meanwhile leaves an unfinished upload. */
+#define STORAGE_WHOLE_MAX ((int64_t) 32 << 20)
+
 /* Takes the batch's files there: whole objects, over older ones of their names. When it returns 0 all are acknowledged; else some
- * may be there, and no unfinished upload is. Storages that can't be written: ERROR_USER. */
+ * may be there, and no unfinished upload is that we know of: where an answer was lost, storage_end_uploads finds it. Storages that
+ * can't be written: ERROR_USER. */
 int storage_send (struct storage *storage, const struct storage_batch *batch, struct error *err);
 
 /* A small object, over what is there; with ABSENT only where nothing is: 1 when there was something already. */
@@ -151,7 +155,10 @@ int storage_get (struct storage *storage, const char *path, int64_t offset, int6
 /* Removes the object PATH and all beneath the folder PATH ("" all), unfinished uploads as well. Nothing there is fine. */
 int storage_remove (struct storage *storage, const char *path, struct error *err);
 
-/* Whether storage_send, storage_put and storage_remove work. */
+/* Ends all unfinished uploads of exactly PATH, anybody's: one that goes on fails with ERROR_TRANSIENT. The object stays as it is. */
+int storage_end_uploads (struct storage *storage, const char *path, struct error *err);
+
+/* Whether storage_send, storage_put, storage_remove and storage_end_uploads work. */
 bool storage_is_writable (const struct storage *storage);
 
 /* Descriptor for reading the file PATH; links are treated as SYMLINKS says, again and race-free. Remote storages: ERROR_USER. */

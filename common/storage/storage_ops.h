@@ -8,7 +8,7 @@
 
 #include "common/storage/storage.h"
 
-/* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system), `open_file` and the last five. */
+/* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system), `open_file` and the last six. */
 struct storage_ops
 {
   enum storage_kind kind;
@@ -24,6 +24,7 @@ struct storage_ops
   int (*get) (struct storage *storage, const char *path, int64_t offset, int64_t length,
               size_t limit, struct buffer *buffer, struct error *err);
   int (*remove) (struct storage *storage, const char *prefix, struct error *err);
+  int (*end_uploads) (struct storage *storage, const char *path, struct error *err);
 };
 
 struct storage

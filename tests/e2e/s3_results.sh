@@ -120,12 +120,23 @@ expect_stdout "^shard 3$"
 expect_true "both workers had their part" bash -c 'grep -q event=shard_done apart/worker.2.err && grep -q event=shard_done apart/worker.3.err'
 expect_same "the status says where" "s3://$bucket/fleet" "$("$SHOAL" status --json fleet | json result)"
 
-# ---- killed again and again
+# ---- killed again and again. In each other round a fourth of the shards has an output that goes in parts
+LARGE='[ $((SHOAL_SHARD_INDEX % 4)) != 1 ] || dd if=/dev/zero of=/out/large$SHOAL_SHARD_INDEX bs=1M seek=39 count=1 2>/dev/null'
+expect_exit 0 "a result with large outputs" "$SHOAL" run "${job[@]}" --results large busybox sh -c "$WORK; $LARGE"
+uploads_of () { # JOB: what is unfinished of its large outputs, whatever their attempts were called, and the notes
+  local shard
+  for shard in 01 05 09 13 17; do
+    printf '%s\n' .shoal/attempts/000$shard.g1.a{1..4}.s{1..9}/outputs/res/large${shard#0}
+  done | s3 uploads "s3://$bucket/$1"
+  s3 list "s3://$bucket/$1/.shoal/uploads"
+}
 seed=${SHOAL_SEED:-$RANDOM}
 echo "SHOAL_SEED=$seed"
 RANDOM=$seed
 for round in $(seq "${SHOAL_ROUNDS:-4}"); do
-  submit "round$round" "sleep 0.1; $WORK"
+  large=$((round % 2)) reference=here
+  [ $large = 0 ] || reference=large
+  submit "round$round" "sleep 0.1; $WORK$([ $large = 0 ] || echo "; $LARGE")"
   for blow in 1 2; do
     wait_for "shards to be done" has_done "round$round" $((blow * (1 + RANDOM % 6)))
     victim=$((RANDOM % 2 == 0 ? 1 : RANDOM % 2 == 0 ? 2 : 3))
@@ -139,6 +150,8 @@ for round in $(seq "${SHOAL_ROUNDS:-4}"); do
   done
   expect_exit 0 "round $round ends" "$SHOAL" watch "round$round"
   expect_exit 0 "… its result" "$SHOAL" get "round$round" "round$round"
-  same_as "… the same" here "round$round"
+  same_as "… the same" $reference "round$round"
   expect_same "… and nothing is left of what lost" 20 "$(s3 list "s3://$bucket/round$round/.shoal/attempts" | cut -d/ -f1 | sort -u | wc -l)"
+  expect_same "… and no upload" "" "$(uploads_of "round$round")"
+  rm -rf "round$round" "round$round.partial"
 done

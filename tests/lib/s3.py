@@ -6,6 +6,7 @@
     write s3://B/KEY         standard input as one object
     delete s3://B/KEY        that object
     list s3://B/P            the keys, relative, in S3's order
+    uploads s3://B/P         unfinished uploads of exactly the keys below P that standard input has, one a line
     role                     prints credentials for fifteen minutes, for eval
 """
 import os
@@ -43,6 +44,19 @@ def put(folder, url):
         list(pool.map(send, [path for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()]))
 
 
+def uploads(url, names):
+    bucket, prefix = split(url)
+    s3 = client()
+
+    def of_key(key):
+        found = s3.list_multipart_uploads(Bucket=bucket, Prefix=key).get("Uploads", [])
+        return [upload["Key"] for upload in found if upload["Key"] == key]
+    with ThreadPoolExecutor(16) as pool:
+        for found in pool.map(of_key, [prefix + "/" + name for name in names]):
+            for key in found:
+                print(key)
+
+
 def remove(bucket):
     s3, names = client(), list(keys(bucket, ""))
     for begin in range(0, len(names), 1000):
@@ -68,6 +82,8 @@ def main():
         bucket, prefix = split(words[0])
         for key in keys(bucket, prefix):
             print(key.removeprefix(prefix).lstrip("/"))
+    elif command == "uploads":
+        uploads(words[0], sys.stdin.read().splitlines())
     elif command == "role":
         found = client("sts").assume_role(RoleArn="arn:x:ignored:by:minio:", RoleSessionName="test", DurationSeconds=900)["Credentials"]
         print(f"export AWS_ACCESS_KEY_ID={found['AccessKeyId']} AWS_SECRET_ACCESS_KEY={found['SecretAccessKey']} AWS_SESSION_TOKEN={found['SessionToken']}")

@@ -29,19 +29,26 @@ set_environment (void)
 }
 
 static int
-on_bucket (struct storage *storage, const char *method, const char *query, struct buffer *answer)
+ask (struct storage *storage, const char *method, const char *key, const char *query,
+     struct buffer *answer)
 {
   struct s3 *s3 = (struct s3 *) storage;
   struct error err = ERROR_INIT;
   const struct http_options options = { .connections = 1 };
   auto_http struct http *http = http_new (&options);
   auto_http_call struct http_call call;
-  s3_call_init (s3, &call, method, NULL, query);
+  s3_call_init (s3, &call, method, key, query);
   if (s3_perform (s3, http, &call, &err) != 0)
     fail_msg ("%s %s: %s", method, s3->shown, err.message);
   if (answer != NULL)
     buffer_append (answer, call.answer.data, call.answer.size);
   return call.status;
+}
+
+static int
+on_bucket (struct storage *storage, const char *method, const char *query, struct buffer *answer)
+{
+  return ask (storage, method, NULL, query, answer);
 }
 
 struct s3_bucket *
@@ -81,6 +88,12 @@ s3_bucket_put (struct s3_bucket *bucket, const char *path, const char *content)
   if (storage_put (bucket->storage, path, (struct bytes){ content, strlen (content) }, false, &err)
       != 0)
     fail_msg ("%s", err.message);
+}
+
+void
+s3_bucket_begin (struct s3_bucket *bucket, const char *path)
+{
+  (void) ask (bucket->storage, "POST", path, "uploads=", NULL);
 }
 
 int

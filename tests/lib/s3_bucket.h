@@ -23,6 +23,9 @@ auto_s3_bucket_ (struct s3_bucket **bucket)
 
 void s3_bucket_put (struct s3_bucket *bucket, const char *path, const char *content);
 
+/* Begins an upload of the key PATH that nobody will end. */
+void s3_bucket_begin (struct s3_bucket *bucket, const char *path);
+
 /* Unfinished uploads of exactly the key PATH. */
 int s3_bucket_uploads (struct s3_bucket *bucket, const char *path);
 

@@ -205,29 +205,41 @@ is_old (const struct credentials *credentials)
              && clock_wall_ms () > credentials->found.expires - EARLY_MS);
 }
 
+/* Whether the old ones may do a little longer when there are no new ones because of WHY. */
+static bool
+may_go_on (const struct credentials *credentials, const struct error *why)
+{
+  bool run_out = credentials->stale || clock_wall_ms () >= credentials->found.expires;
+  return credentials->known && (why->class == ERROR_TRANSIENT || !run_out);
+}
+
+/* 0 also when there are none and the old ones may do. Holding the lock. */
+static int
+renew (struct credentials *credentials, struct error *err)
+{
+  struct found found = { 0 };
+  struct error why = ERROR_INIT;
+  if (find (&found, &why) == 0)
+    {
+      credentials_release (&credentials->found.keys);
+      credentials->found = found;
+      credentials->known = true;
+      credentials->stale = false;
+      return 0;
+    }
+  credentials_release (&found.keys);
+  if (may_go_on (credentials, &why))
+    return 0;
+  if (err != NULL)
+    *err = why;
+  return -1;
+}
+
 int
 credentials_get (struct credentials *credentials, struct credentials_now *now, struct error *err)
 {
-  int result = 0;
   (void) pthread_mutex_lock (&credentials->lock);
-  if (is_old (credentials))
-    {
-      struct found found = { 0 };
-      result = find (&found, err);
-      if (result == 0)
-        {
-          credentials_release (&credentials->found.keys);
-          credentials->found = found;
-          credentials->known = true;
-          credentials->stale = false;
-        }
-      else
-        {
-          credentials_release (&found.keys);
-          if (credentials->known && err != NULL && err->class == ERROR_TRANSIENT)
-            result = 0; /* the old ones may do a little longer */
-        }
-    }
+  int result = is_old (credentials) ? renew (credentials, err) : 0;
   if (result == 0)
     *now = (struct credentials_now){ .id = xstrdup (credentials->found.keys.id),
                                      .secret = xstrdup (credentials->found.keys.secret),

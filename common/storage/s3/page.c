@@ -55,6 +55,7 @@ struct page_reading
   bool truncated;
   bool listing;
   bool folders; /* they come behind the objects, not among them */
+  bool encoded; /* not all servers do as they were asked */
 };
 
 static int
@@ -66,24 +67,26 @@ hex_digit (char digit)
   return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* Appends TEXT without its encoding, which is a form's: "+" is a space. -1 when a key would hold a NUL. */
+/* Takes the encoding, which is a form's, from TEXT: "+" is a space. -1 when a key would hold a NUL. */
 static int
-decode (struct buffer *buffer, const char *text)
+decode (char *text)
 {
+  char *to = text;
   for (; *text != '\0'; text++)
     {
       int high = *text == '%' ? hex_digit (text[1]) : -1;
       int low = high < 0 ? -1 : hex_digit (text[2]);
       if (low < 0)
         {
-          buffer_putc (buffer, *text == '+' ? ' ' : *text);
+          *to++ = (char) (*text == '+' ? ' ' : *text);
           continue;
         }
       if (high == 0 && low == 0)
         return -1;
-      buffer_putc (buffer, (char) (high << 4 | low));
+      *to++ = (char) (high << 4 | low);
       text += 2;
     }
+  *to = '\0';
   return 0;
 }
 
@@ -155,9 +158,7 @@ element (void *context, const char *path, const char *text, struct error *err)
     {
       struct s3_object *object = current (reading);
       object->key = offset_of (page->text.size);
-      if (decode (&page->text, text) != 0)
-        return error_set (err, ERROR_USER, "a key with a NUL in it (%.200s)", text);
-      buffer_putc (&page->text, '\0');
+      buffer_append (&page->text, text, strlen (text) + 1);
     }
   else if (strcmp (path, "/Contents/ETag") == 0)
     {
@@ -174,13 +175,13 @@ element (void *context, const char *path, const char *text, struct error *err)
       struct s3_object *object = current (reading);
       object->key = offset_of (page->text.size);
       object->size = 0;
-      if (decode (&page->text, text) != 0)
-        return error_set (err, ERROR_USER, "a key with a NUL in it (%.200s)", text);
-      buffer_putc (&page->text, '\0');
+      buffer_append (&page->text, text, strlen (text) + 1);
       reading->folders = true;
     }
   else if (strcmp (path, "/CommonPrefixes") == 0)
     return end_object (reading, err);
+  else if (strcmp (path, "/EncodingType") == 0)
+    reading->encoded = strcmp (text, "url") == 0; /* it may come behind the keys */
   else if (strcmp (path, "/IsTruncated") == 0)
     reading->truncated = strcmp (text, "true") == 0;
   else if (strcmp (path, "/NextContinuationToken") == 0)
@@ -211,7 +212,10 @@ s3_page_read (struct s3_page *page, const struct http_call *call, struct error *
   for (size_t i = 0; i < page->count; i++)
     {
       struct s3_object *object = &page->objects[i];
-      object->key = page->text.data + ((uintptr_t) object->key - 1);
+      char *key = page->text.data + ((uintptr_t) object->key - 1);
+      object->key = key;
+      if (reading.encoded && decode (key) != 0)
+        return error_set (err, ERROR_USER, "a key with a NUL in it (%.200s)", key);
       if (object->etag != NULL)
         object->etag = page->text.data + ((uintptr_t) object->etag - 1);
     }

@@ -91,7 +91,7 @@ remove_page (struct s3 *s3, struct http *http, const struct s3_page *page, struc
   return error_set (err, ERROR_TRANSIENT, "removing %s: %s", key, code);
 }
 
-/* From the start again and again: what was there is gone by then. */
+/* Page by page; what a page had is gone when the next one is asked for. */
 static int
 remove_objects (struct s3 *s3, struct http *http, const char *prefix, struct error *err)
 {
@@ -133,49 +133,59 @@ read_upload (void *context, const char *path, const char *text, struct error *er
   return 0;
 }
 
+/* Aborts those of exactly KEY, or of all keys that begin so. How many it were, or -1. */
 static int
-abort_listed (struct s3 *s3, struct http *http, const struct uploads *uploads, const char *prefix,
-              struct error *err)
+abort_listed (struct s3 *s3, struct http *http, const struct uploads *uploads, const char *key,
+              bool exactly, struct error *err)
 {
+  int aborted = 0;
+  size_t size = strlen (key) + (exactly ? 1 : 0);
   for (size_t i = 0; i < uploads->keys.count && i < uploads->ids.count; i++)
     {
       auto_buffer struct buffer query = { 0 };
-      if (strncmp (uploads->keys.items[i], prefix, strlen (prefix)) != 0)
+      if (strncmp (uploads->keys.items[i], key, size) != 0)
         continue;
       buffer_puts (&query, "uploadId=");
       sign_encode (&query, uploads->ids.items[i], false);
       if (remove_one (s3, http, uploads->keys.items[i], query.data, err) != 0)
         return -1;
+      aborted++;
     }
-  return 0;
+  return aborted;
 }
 
+/* What a page had is gone when the next one is asked for, so each is the first one. KEY itself comes before what begins with it. */
 static int
-remove_uploads (struct s3 *s3, struct http *http, const char *prefix, struct error *err)
+remove_uploads (struct s3 *s3, struct http *http, const char *key, bool exactly, struct error *err)
 {
+  auto_buffer struct buffer query = { 0 };
+  buffer_puts (&query, "prefix=");
+  sign_encode (&query, key, false);
+  buffer_puts (&query, "&uploads=");
   for (int pass = 0; pass < PASSES; pass++)
     {
       struct uploads uploads = { 0 };
       const struct xml_reader reader = { .context = &uploads, .element = read_upload };
-      auto_buffer struct buffer query = { 0 };
-      buffer_puts (&query, "prefix=");
-      sign_encode (&query, prefix, false);
-      buffer_puts (&query, "&uploads=");
       auto_http_call struct http_call call;
       s3_call_init (s3, &call, "GET", NULL, query.data);
       call.limit = ANSWER_MAX;
-      int result = s3_perform (s3, http, &call, err);
-      if (result == 0)
-        result = xml_read (buffer_bytes (&call.answer), &reader, err);
-      if (result == 0)
-        result = abort_listed (s3, http, &uploads, prefix, err);
-      bool more = uploads.truncated && uploads.keys.count > 0;
+      int aborted = -1;
+      if (s3_perform (s3, http, &call, err) == 0
+          && xml_read (buffer_bytes (&call.answer), &reader, err) == 0)
+        aborted = abort_listed (s3, http, &uploads, key, exactly, err);
       strlist_release (&uploads.keys);
       strlist_release (&uploads.ids);
-      if (result != 0 || !more)
-        return result;
+      if (aborted <= 0 || !uploads.truncated)
+        return aborted < 0 ? -1 : 0;
     }
   return 0;
+}
+
+/* A path that is a folder's, "" or "a/", is no object. */
+static bool
+is_folder (const char *path)
+{
+  return path[0] == '\0' || path[strlen (path) - 1] == '/';
 }
 
 int
@@ -185,10 +195,25 @@ s3_remove (struct storage *storage, const char *path, struct error *err)
   const struct http_options options = { .connections = 4 };
   auto_http struct http *http = http_new (&options);
   auto_free char *key = s3_key (s3, path);
-  bool folder = path[0] == '\0' || path[strlen (path) - 1] == '/';
+  bool folder = is_folder (path);
   auto_free char *prefix = xasprintf ("%s%s", key, folder ? "" : "/");
-  if ((folder || remove_one (s3, http, key, NULL, err) == 0)
-      && remove_objects (s3, http, prefix, err) == 0 && remove_uploads (s3, http, prefix, err) == 0)
+  if ((folder
+       || (remove_one (s3, http, key, NULL, err) == 0
+           && remove_uploads (s3, http, key, true, err) == 0))
+      && remove_objects (s3, http, prefix, err) == 0
+      && remove_uploads (s3, http, prefix, false, err) == 0)
+    return 0;
+  return error_wrap (err, "%s%s", s3->shown, path);
+}
+
+int
+s3_end_uploads (struct storage *storage, const char *path, struct error *err)
+{
+  struct s3 *s3 = (struct s3 *) storage;
+  const struct http_options options = { .connections = 1 };
+  auto_http struct http *http = http_new (&options);
+  auto_free char *key = s3_key (s3, path);
+  if (remove_uploads (s3, http, key, true, err) == 0)
     return 0;
   return error_wrap (err, "%s%s", s3->shown, path);
 }

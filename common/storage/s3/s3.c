@@ -14,7 +14,7 @@
 
 enum
 {
-  REFRESHES = 3, /* tries of a request that new credentials are got for */
+  REFRESHES = 3, /* tries of a request that new credentials, or another region, are got for */
 };
 
 static const char *
@@ -157,9 +157,17 @@ s3_error_code (const struct http_call *call, char code[static 128])
     code[0] = '\0';
 }
 
-/* Whether the bucket is elsewhere; notes where. */
+/* Whether CODE or the answer's status say that it was the wrong place that was asked. */
 static bool
-learn_region (struct s3 *s3, const struct http_call *call)
+is_misdirected (const struct http_call *call, const char *code)
+{
+  return call->status == 301 || call->status == 307
+         || strcmp (code, "AuthorizationHeaderMalformed") == 0;
+}
+
+/* Whether the bucket is elsewhere; notes where. Of calls side by side only the first hears news, but all of them must ask again. */
+static bool
+learn_region (struct s3 *s3, const struct http_call *call, const char *code)
 {
   char region[sizeof s3->region] = "";
   const char *header = http_header (call, "x-amz-bucket-region");
@@ -175,7 +183,7 @@ learn_region (struct s3 *s3, const struct http_call *call)
   if (news)
     memcpy (s3->region, region, sizeof region);
   (void) pthread_mutex_unlock (&s3->lock);
-  return news;
+  return news || (region[0] != '\0' && is_misdirected (call, code) && call->tried < REFRESHES);
 }
 
 static bool
@@ -193,7 +201,7 @@ again (struct http_call *call)
   char code[128];
   s3_error_code (call, code);
   if ((call->status == 301 || call->status == 307 || call->status == 400 || call->status == 403)
-      && learn_region (s3, call))
+      && learn_region (s3, call, code))
     return true;
   for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
     if (strcmp (code, passing[i]) == 0)
@@ -216,6 +224,7 @@ s3_explain (void *context, const struct http_call *call, struct error *err)
   } known[] = {
     { "NoSuchBucket", "there is no such bucket at this endpoint" },
     { "InvalidAccessKeyId", "this endpoint doesn't know the key's id" },
+    { "XAdminUserNotFound", "this endpoint doesn't know the key's id" }, /* versitygw */
     { "SignatureDoesNotMatch", "the secret key is wrong" },
     { "ExpiredToken", "the session's token has run out" },
     { "AccessDenied", "these credentials may not do it, or it isn't there" },
@@ -289,8 +298,8 @@ get (struct storage *storage, const char *path, int64_t offset, int64_t length, 
     }
   char code[128];
   s3_error_code (&call, code);
-  if (call.status == 404 && strcmp (code, "NoSuchBucket") != 0)
-    return 0;
+  if (call.status == 404 && (code[0] == '\0' || strcmp (code, "NoSuchKey") == 0))
+    return 0; /* else it is the bucket, or who asks, that isn't known */
   if (call.status == 416)
     return 1;
   return error_wrap (err, "%s%s", s3->shown, path);
@@ -339,7 +348,8 @@ static const struct storage_ops ops = { .kind = STORAGE_S3,
                                         .send = s3_send,
                                         .put = put,
                                         .get = get,
-                                        .remove = s3_remove };
+                                        .remove = s3_remove,
+                                        .end_uploads = s3_end_uploads };
 
 /* Amazon's rules for names, which other servers share: 3 to 63 of a-z, 0-9, "." and "-" (older ones may have more letters). */
 static bool

@@ -45,5 +45,6 @@ int s3_list (struct storage *storage, const struct storage_visitor *visitor, str
 int s3_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err);
 int s3_send (struct storage *storage, const struct storage_batch *batch, struct error *err);
 int s3_remove (struct storage *storage, const char *prefix, struct error *err);
+int s3_end_uploads (struct storage *storage, const char *path, struct error *err);
 
 #endif

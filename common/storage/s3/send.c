@@ -1,4 +1,5 @@
 /* Files taken to a bucket: small ones with one request, large ones in parts, many at once. */
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -8,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -15,13 +17,13 @@ enum
 {
   CONNECTIONS = 16,
   TURN_MS = 250,
+  ID_MS = 5000, /* a stopped sending waits so long for the id of an upload that is being begun */
   PARTS_MAX = 10 * 1000, /* S3's limit */
   COMPLETES =
       5, /* tries of the request that ends an upload and was answered with 200 and an error */
 };
 
 #define PART_SIZE ((int64_t) 16 << 20)
-#define WHOLE_MAX (2 * PART_SIZE) /* above: in parts */
 
 struct part;
 
@@ -84,6 +86,15 @@ count (int64_t *counter, int64_t more)
   __atomic_fetch_add (counter, more, __ATOMIC_RELAXED);
 }
 
+/* Whether the server doesn't know the upload any more: it was completed or aborted. */
+static bool
+is_gone (const struct http_call *call)
+{
+  char code[128];
+  s3_error_code (call, code);
+  return strcmp (code, "NoSuchUpload") == 0;
+}
+
 /* A request of PART's upload ended, with ERR or well: counts it and says what was wrong. */
 static int
 note (struct part *part, struct error *err)
@@ -100,6 +111,8 @@ note (struct part *part, struct error *err)
     }
   if (call->status >= 300)
     s3_explain (part->upload->sending->s3, call, err);
+  if (is_gone (call))
+    err->class = ERROR_TRANSIENT; /* somebody swept it away: it may be begun again */
   return error_wrap (err, "%s", part->upload->path);
 }
 
@@ -135,9 +148,8 @@ new_part (struct upload *upload, const char *method, const char *query, int numb
 /* ---- one request ------------------------------------------------------------------------ */
 
 static int
-end_whole (struct http_call *call, struct error *err)
+end_file (struct part *part, struct error *err)
 {
-  struct part *part = call->context;
   int result = note (part, err);
   if (result == 0)
     {
@@ -148,34 +160,88 @@ end_whole (struct http_call *call, struct error *err)
   return result;
 }
 
+static int
+end_whole (struct http_call *call, struct error *err)
+{
+  return end_file (call->context, err);
+}
+
 /* ---- in parts: create, parts, complete -------------------------------------------------- */
+
+/* The ETag that UPLOAD's parts make, where theirs are MD5s: the MD5 of those, and how many they are. */
+static bool
+sum_tags (const struct upload *upload, char tag[static 64])
+{
+  unsigned char sum[EVP_MAX_MD_SIZE];
+  auto_buffer struct buffer sums = { 0 };
+  for (int i = 0; i < upload->parts; i++)
+    {
+      const char *hex = upload->tags[i] + (upload->tags[i][0] == '"');
+      if (strspn (hex, "0123456789abcdef") != 32)
+        return false;
+      for (size_t k = 0; k < 32; k += 2)
+        {
+          const char byte[] = { hex[k], hex[k + 1], '\0' };
+          buffer_putc (&sums, (char) strtoul (byte, NULL, 16));
+        }
+    }
+  if (EVP_Digest (sums.data, sums.size, sum, NULL, EVP_md5 (), NULL) != 1)
+    abort ();
+  tag[0] = '"';
+  for (size_t i = 0; i < 16; i++)
+    (void) snprintf (tag + 1 + 2 * i, 3, "%02x", sum[i]);
+  (void) snprintf (tag + 33, 31, "-%d\"", upload->parts);
+  return true;
+}
+
+static int
+end_look (struct http_call *call, struct error *err)
+{
+  struct part *part = call->context;
+  char wanted[64];
+  const char *tag = http_header (call, "etag");
+  bool ours = tag != NULL && sum_tags (part->upload, wanted) && strcmp (tag, wanted) == 0;
+  if (call->status == 404 || (!error_is_set (err) && !ours))
+    {
+      error_clear (err);
+      (void) error_set (err, ERROR_TRANSIENT, "its upload is gone, and it isn't there");
+    }
+  return end_file (part, err);
+}
+
+/* The answer to the end of an upload was lost, and asked again the server knows no such upload: the object says whether it is ours. */
+static int
+look (struct part *part, struct error *err)
+{
+  struct upload *upload = part->upload;
+  error_clear (err);
+  (void) note (part, err);
+  free_part (part);
+  http_start (upload->sending->http, &new_part (upload, "HEAD", NULL, -1, end_look)->call);
+  return 0;
+}
 
 static int
 end_complete (struct http_call *call, struct error *err)
 {
   struct part *part = call->context;
   struct upload *upload = part->upload;
-  struct sending *sending = upload->sending;
   char code[128] = "";
+  if (error_is_set (err) && is_gone (call))
+    return look (part, err);
   if (!error_is_set (err))
     {
       s3_error_code (call, code);
       if (code[0] != '\0' && ++upload->completes < COMPLETES)
         {
-          http_start (sending->http, call); /* a 200 that turned into an error: again, S3 says */
+          /* a 200 that turned into an error: again, S3 says */
+          http_start (upload->sending->http, call);
           return 0;
         }
       if (code[0] != '\0')
         (void) http_error (call, code, err);
     }
-  int result = note (part, err);
-  if (result == 0)
-    {
-      count (&sending->batch->totals->files, 1);
-      free_upload (upload);
-    }
-  free_part (part);
-  return result;
+  return end_file (part, err);
 }
 
 static void
@@ -285,7 +351,7 @@ start_upload (struct sending *sending, const struct storage_item *item, struct e
   if (upload == NULL)
     return -1;
   struct part *part = NULL;
-  if (upload->size <= WHOLE_MAX)
+  if (upload->size <= STORAGE_WHOLE_MAX)
     {
       part = new_part (upload, "PUT", NULL, 0, end_whole);
       part->call.body_fd = upload->fd;
@@ -329,7 +395,28 @@ start_more (struct sending *sending, struct error *err)
   return 0;
 }
 
-/* What was begun and won't be completed: nobody else would remove it. */
+static bool
+is_beginning (const struct sending *sending)
+{
+  const struct upload *upload = sending->dividing;
+  if (upload == NULL || upload->id != NULL)
+    return false;
+  for (const struct part *part = sending->parts; part != NULL; part = part->next)
+    if (part->upload == upload)
+      return true;
+  return false;
+}
+
+/* An upload can be ended only by its id. */
+static void
+await_id (struct sending *sending)
+{
+  int64_t end = clock_boot_ms () + ID_MS;
+  while (is_beginning (sending) && clock_boot_ms () < end)
+    (void) http_turn (sending->http, TURN_MS, NULL);
+}
+
+/* What was begun and won't be completed. */
 static void
 abort_uploads (struct sending *sending)
 {
@@ -375,6 +462,7 @@ s3_send (struct storage *storage, const struct storage_batch *batch, struct erro
         result = http_turn (sending.http, TURN_MS, err);
     }
   while (result == 0 && (!sending.exhausted || http_pending (sending.http) > 0));
+  await_id (&sending);
   http_free (sending.http);
   while (sending.parts != NULL)
     free_part (sending.parts);

@@ -84,12 +84,22 @@ by_name (const void *left, const void *right)
   return strcmp (*(char *const *) left, *(char *const *) right);
 }
 
+/* Bytes of HOST, which a URL goes on with, that the Host header has: without the port where it is the scheme's own. */
+static size_t
+host_size (const char *url, const char *host)
+{
+  size_t size = strcspn (host, "/?#");
+  const char *port = strncasecmp (url, "https:", 6) == 0 ? ":443" : ":80";
+  size_t length = strlen (port);
+  return size > length && strncmp (host + size - length, port, length) == 0 ? size - length : size;
+}
+
 /* The headers that are signed, sorted, and "host;x-amz-…" of them. */
 static void
 gather (const char *url, const struct strlist *headers, struct strlist *lines, struct buffer *names)
 {
   const char *host = strstr (url, "://") + 3;
-  strlist_addf (lines, "host:%.*s", (int) strcspn (host, "/?#"), host);
+  strlist_addf (lines, "host:%.*s", (int) host_size (url, host), host);
   for (size_t i = 0; i < headers->count; i++)
     if (is_signed (headers->items[i]))
       strlist_take (lines, canonical_header (headers->items[i]));

@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- signatures ------------------------------------------------------------------------- */
@@ -93,6 +94,30 @@ signatures_are_those_of_the_test_suite (void **state)
       printf ("%s\n", cases[i].name);
       expect_signature (secret, &scope, cases[i].method, cases[i].url, payload, cases[i].header,
                         cases[i].signature);
+    }
+}
+
+/* What is signed is the Host header as it is sent: without the scheme's own port. */
+static void
+a_port_that_says_nothing_is_not_signed (void **state)
+{
+  (void) state;
+  static const char *const urls[][2] = { { "http://h/", "http://h:80/" },
+                                         { "https://h/?a=b", "https://h:443/?a=b" },
+                                         { "http://[::1]/", "http://[::1]:80/" } };
+  static const char *const others[][2] = { { "http://h/", "http://h:443/" },
+                                           { "https://h/", "https://h:80/" },
+                                           { "http://h/", "http://h:8080/" } };
+  const struct sign_keys keys = { "id", "secret", NULL };
+  const struct sign_scope scope = { "us-east-1", "s3", 1440938160000 };
+  for (size_t i = 0; i < 6; i++)
+    {
+      const char *const *pair = i < 3 ? urls[i] : others[i - 3];
+      auto_strlist struct strlist left = { 0 }, right = { 0 };
+      sign_request (&keys, &scope, "GET", pair[0], EMPTY, &left);
+      sign_request (&keys, &scope, "GET", pair[1], EMPTY, &right);
+      bool same = strcmp (left.items[left.count - 1], right.items[right.count - 1]) == 0;
+      assert_int_equal (same, i < 3);
     }
 }
 
@@ -295,6 +320,36 @@ credentials_that_run_out_are_got_again (void **state)
   forget_all ();
 }
 
+/* An agent that is away for a moment costs nothing while what it gave is good; afterwards it is missed. */
+static void
+credentials_do_until_they_run_out (void **state)
+{
+  (void) state;
+  auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
+  forget_all ();
+  set_url ("AWS_CONTAINER_CREDENTIALS_FULL_URI", peer, "/said/role");
+  for (int64_t left = -1; left <= 2; left += 3) /* minutes */
+    {
+      char expires[32];
+      const time_t then = time (NULL) + 60 * left;
+      struct tm parts;
+      (void) strftime (expires, sizeof expires, "%Y-%m-%dT%H:%M:%SZ", gmtime_r (&then, &parts));
+      auto_free char *text = xasprintf (
+          "{\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"c\",\"Expiration\":\"%s\"}", expires);
+      say (peer, "/said/role", text);
+      struct credentials *credentials = credentials_new ();
+      auto_credentials struct credentials_now first = { 0 }, second = { 0 };
+      assert_int_equal (credentials_get (credentials, &first, NULL), 0);
+      (void) unsetenv ("AWS_CONTAINER_CREDENTIALS_FULL_URI"); /* as if nobody were there */
+      struct error err = ERROR_INIT;
+      assert_int_equal (credentials_get (credentials, &second, &err), left < 0 ? -1 : 0);
+      assert_int_equal (error_is_set (&err), left < 0);
+      credentials_free (credentials);
+      set_url ("AWS_CONTAINER_CREDENTIALS_FULL_URI", peer, "/said/role");
+    }
+  forget_all ();
+}
+
 /* ---- listings --------------------------------------------------------------------------- */
 
 struct seen
@@ -351,7 +406,8 @@ list_said (const struct peer *peer, const char *wanted, struct buffer *text, str
 #define OBJECT(key)                                                                                \
   "<Contents><Key>" key "</Key><Size>1</Size><ETag>&quot;e&quot;</ETag></Contents>"
 #define LISTING(objects)                                                                           \
-  "<ListBucketResult><IsTruncated>false</IsTruncated>" objects "</ListBucketResult>"
+  "<ListBucketResult><IsTruncated>false</IsTruncated>" objects                                     \
+  "<EncodingType>url</EncodingType></ListBucketResult>"
 
 static void
 keys_that_are_no_paths_are_named (void **state)
@@ -382,6 +438,21 @@ keys_that_are_no_paths_are_named (void **state)
   say (peer, "/said/", LISTING (OBJECT ("..%2Fx") OBJECT ("a%2B+b") OBJECT ("z%2F%2Fz")));
   assert_int_equal (list_said (peer, "a", &text, &err), 0);
   assert_string_equal (text.data, "a+ b\n");
+}
+
+/* versitygw doesn't encode keys, and doesn't say that it did. */
+static void
+keys_are_decoded_only_where_they_are_encoded (void **state)
+{
+  (void) state;
+  struct error err = ERROR_INIT;
+  auto_buffer struct buffer text = { 0 };
+  auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
+  say (peer, "/said/",
+       "<ListBucketResult><IsTruncated>false</IsTruncated>" OBJECT ("a%41")
+           OBJECT ("a+b") "</ListBucketResult>");
+  assert_int_equal (list_said (peer, NULL, &text, &err), 0);
+  assert_string_equal (text.data, "a%41\na+b\n");
 }
 
 static void
@@ -421,11 +492,14 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (signatures_are_those_of_the_reference),
     cmocka_unit_test (signatures_are_those_of_the_test_suite),
+    cmocka_unit_test (a_port_that_says_nothing_is_not_signed),
     cmocka_unit_test (keys_are_encoded_byte_by_byte),
     cmocka_unit_test (credentials_are_found_in_aws_order),
     cmocka_unit_test (an_instance_has_a_role),
     cmocka_unit_test (credentials_that_run_out_are_got_again),
+    cmocka_unit_test (credentials_do_until_they_run_out),
     cmocka_unit_test (keys_that_are_no_paths_are_named),
+    cmocka_unit_test (keys_are_decoded_only_where_they_are_encoded),
     cmocka_unit_test (a_listing_that_lies_is_refused),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""What a server before S3 does that MinIO can't be made to do: s3_front.py HOST:PORT KIND. Prints its port and ends with its parent.
+
+    redirects    the bucket is in us-east-1: requests signed for elsewhere are answered with 301 and a header, as Amazon does
+    refuses      the same with 400 and an element, as MinIO with a region does
+    forgets      the first answer to the end of an upload is lost
+    doubles      the first answer to the beginning of an upload is lost
+    lingers      the answer to the beginning of an upload takes a second
+"""
+import ctypes
+import http.client
+import http.server
+import signal
+import sys
+import threading
+import time
+
+target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
+losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
+lost = threading.Event()
+
+
+class Front(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status, headers, content):
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        if "content-length" not in [name.lower() for name, _ in headers]:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_any(self):
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if kind in ("redirects", "refuses") and "/us-east-1/" not in self.headers.get("Authorization", ""):
+            if kind == "redirects":
+                self.answer(301, [("x-amz-bucket-region", "us-east-1")], b"<Error><Code>PermanentRedirect</Code></Error>")
+            else:
+                self.answer(400, [], b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-east-1</Region></Error>")
+            return
+        there = http.client.HTTPConnection(target)
+        there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            there.putheader(name, value)
+        there.endheaders(sent)
+        answer = there.getresponse()
+        content = answer.read()
+        if kind == "lingers" and self.command == "POST" and "?uploads" in self.path:
+            time.sleep(1)
+        elif losing and self.command == "POST" and losing in self.path and not lost.is_set():
+            lost.set()
+            self.close_connection = True
+            return
+        kept = [pair for pair in answer.getheaders() if pair[0].lower() not in ("connection", "transfer-encoding", "date", "server")]
+        self.answer(answer.status, kept, content)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 256
+    daemon_threads = True
+
+
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+server = Server(("127.0.0.1", 0), Front)
+print(server.server_address[1], flush=True)
+server.serve_forever()
