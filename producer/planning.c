@@ -241,15 +241,16 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   return result;
 }
 
-/* Waits MS while the delivery is kept: as on_alive. */
+/* Waits MS while the delivery is kept: 0, or an enum ending. A bus that fails meanwhile is waited for, too. */
 static int
-wait_alive (struct planning *planning, int64_t ms, struct error *err)
+wait_alive (struct planning *planning, int64_t ms)
 {
   int64_t until = clock_boot_ms () + ms;
   for (int64_t now = clock_boot_ms (); now < until; now = clock_boot_ms ())
     {
-      int result = on_alive (planning, err);
-      if (result != 0)
+      struct error trouble = ERROR_INIT;
+      int result = on_alive (planning, &trouble);
+      if (result > 0)
         return result;
       int64_t left = until - now < LOOK_EVERY_MS ? until - now : LOOK_EVERY_MS;
       (void) bus_poll (planning->bus, NULL, 0, (int) left);
@@ -275,8 +276,7 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
         return result;
       auto_free char *reason = log_quote (err->message);
       log_error ("plan_retry", "job=%s try=%d reason=%s", planning->job->id, try, reason);
-      struct error ignored = ERROR_INIT;
-      result = wait_alive (planning, (int64_t) 250 << try, &ignored);
+      result = wait_alive (planning, (int64_t) 250 << try);
       if (result != 0)
         return result;
       try += away ? 0 : 1;

@@ -39,7 +39,7 @@ on_newer_librdkafka () {
 }
 campaign () {
   bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" kill stop scale roll &&
-    SHOAL_FLEET_LEASE=8 bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" restart pause three slow cut
+    SHOAL_FLEET_LEASE=8 bash tests/fault/fleet.sh build/plain/shoal "${SHOAL_FLEET_ROUNDS:-100}" restart pause plan three slow cut
 }
 
 # Runs a command with the S3 server NAME.

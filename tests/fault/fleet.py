@@ -12,6 +12,7 @@ and, on brokers of its own that deploy/kafka/dev.sh starts, where nothing but th
 
     restart  the only broker is killed and comes back after more than a lease
     pause    the only broker answers nobody for more than a lease
+    plan     the same, from the moment in which the job is being planned
     three    of three brokers one after the other is killed and comes back
     slow     half of the fleet reaches the broker through a network that delays everything
 
@@ -69,6 +70,9 @@ class Cluster:
         if done.returncode != 0:
             raise rig.Failure(f"dev.sh {argv}: exit code {done.returncode}\n{done.stdout.decode(errors='replace')}")
         return done.stdout.decode()
+
+    def signal(self, node, number): # at once
+        os.kill(int(rig.read_bytes(os.path.join(self.folder, str(node), "pid")).split()[0]), number)
 
     def close(self, keep):
         if self.network is not None:
@@ -271,6 +275,17 @@ def pause(fleet):
     fleet.cluster.call("cont", "1")
 
 
+def plan(fleet):
+    start_all(fleet)
+    producer = fleet.parts[0]
+    rig.wait_until(lambda: "event=job_taken" in producer.text(), "the job is taken", DEADLINE)
+    yield fleet.random.random() * 0.05
+    fleet.cluster.signal(1, signal.SIGSTOP)
+    fleet.actions += 1
+    yield LEASE * (1.5 + fleet.random.random())
+    fleet.cluster.signal(1, signal.SIGCONT)
+
+
 def three(fleet):
     start_all(fleet)
     for node in fleet.random.sample((1, 2, 3), 2):
@@ -311,8 +326,8 @@ def slow(fleet):
     fleet.cluster.network.heal()
 
 
-BROKER_MODES = {"restart": 1, "pause": 1, "three": 3, "slow": 1, "cut": 1} # how many brokers each needs
-MODES = {"restart": restart, "pause": pause, "three": three, "slow": slow, "cut": cut, "kill": kill, "stop": stop, "scale": scale, "roll": roll}
+BROKER_MODES = {"restart": 1, "pause": 1, "plan": 1, "three": 3, "slow": 1, "cut": 1} # how many brokers each needs
+MODES = {"restart": restart, "pause": pause, "plan": plan, "three": three, "slow": slow, "cut": cut, "kill": kill, "stop": stop, "scale": scale, "roll": roll}
 
 
 def play(program, broker, inputs, reference, mode, seed, cluster=None):
