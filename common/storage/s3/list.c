@@ -1,93 +1,28 @@
 /* A bucket's listing as a tree in one fixed order.
  *
  * Keys come sorted bytewise, which is the order that storage.h wants: "a.txt" is before "a/b". Folders are what keys have in common; they are
- * noticed when the first key in them comes. While a page is looked at the next one is on its way. A folder that isn't entered is jumped over
- * when it goes on behind the page.
+ * noticed when the first key in them comes. A folder that isn't entered is jumped over when it goes on behind the page.
  */
-#include "common/storage/s3/page.h"
+#include "common/storage/s3/pages.h"
 
 #include "common/memory.h"
 #include "common/storage/fetcher.h"
 
 #include <string.h>
 
-enum
-{
-  TURN_MS = 1000,
-};
-
 /* Sorts behind every key that continues with valid UTF-8: the last code point. */
 #define BEHIND_ALL "\xf4\x8f\xbf\xbf"
 
 struct walk
 {
-  struct s3 *s3;
   const struct storage_visitor *visitor;
-  struct http *http;
-  struct http_call call; /* of the next page, while ASKED */
-  bool asked;
+  struct s3_pages *pages;
   char *prefix;          /* that all keys wanted have in common, the root's included */
   size_t root;           /* bytes of the root's prefix */
   struct buffer folder;  /* the folder that the last key was in, "" or "a/b/" */
   struct buffer skipped; /* the folder that isn't entered, "a/b/"; "" none */
   struct buffer last;    /* the last key, to see that they come in order */
 };
-
-/* ---- a page that is on its way ---------------------------------------------------------- */
-
-struct arrival
-{
-  bool here;
-  struct error err;
-};
-
-static int
-arrive (struct http_call *call, struct error *err)
-{
-  struct arrival *arrival = call->context;
-  arrival->here = true;
-  arrival->err = *err;
-  return 0;
-}
-
-static void
-ask (struct walk *walk, struct arrival *arrival, const char *start, const char *token)
-{
-  if (walk->asked)
-    http_call_release (&walk->call);
-  s3_page_request (walk->s3, &walk->call, walk->prefix, start, token, walk->visitor->shallow);
-  walk->call.context = arrival;
-  walk->call.done = arrive;
-  *arrival = (struct arrival){ 0 };
-  http_start (walk->http, &walk->call);
-  walk->asked = true;
-}
-
-static int
-wait_for_page (struct walk *walk, struct arrival *arrival, struct s3_page *page, struct error *err)
-{
-  while (!arrival->here)
-    if (http_turn (walk->http, TURN_MS, err) != 0)
-      return -1;
-  walk->asked = false;
-  int result = error_is_set (&arrival->err) ? -1 : 0;
-  if (result != 0)
-    {
-      *err = arrival->err;
-      if (walk->call.status >= 300)
-        s3_explain (walk->s3, &walk->call, err);
-      else if (walk->call.status == 0)
-        {
-          auto_free char *shown = http_url_shown (walk->call.url);
-          (void) error_wrap (err, "%s", shown);
-        }
-    }
-  else
-    result = s3_page_read (page, &walk->call, err);
-  http_call_release (&walk->call);
-  *arrival = (struct arrival){ 0 };
-  return result;
-}
 
 /* ---- keys ------------------------------------------------------------------------------- */
 
@@ -204,40 +139,29 @@ ends_inside_skipped (const struct walk *walk, const struct s3_page *page)
          && is_beneath (&walk->skipped, page->objects[page->count - 1].key + walk->root);
 }
 
-/* Asks for what is behind the folder that isn't entered. The page that may be on its way isn't wanted any more. */
-static int
-jump (struct walk *walk, struct arrival *arrival, struct error *err)
+/* To what is behind the folder that isn't entered. */
+static void
+jump (struct walk *walk)
 {
-  while (walk->asked && !arrival->here)
-    if (http_turn (walk->http, TURN_MS, err) != 0)
-      return -1;
   auto_free char *start =
       xasprintf ("%.*s%s" BEHIND_ALL, (int) walk->root, walk->prefix, walk->skipped.data);
-  ask (walk, arrival, start, NULL);
-  return 0;
+  s3_pages_jump (walk->pages, start);
 }
 
 static int
 walk_pages (struct walk *walk, struct error *err)
 {
-  auto_s3_page struct s3_page page = { 0 };
-  struct arrival arrival = { 0 };
-  ask (walk, &arrival, NULL, NULL);
   for (;;)
     {
-      if (wait_for_page (walk, &arrival, &page, err) != 0)
-        return -1;
-      if (page.token != NULL && !ends_inside_skipped (walk, &page))
-        {
-          ask (walk, &arrival, NULL, page.token); /* it is made while this one is looked at */
-          if (http_turn (walk->http, 0, err) != 0)
-            return -1;
-        }
-      int result = visit_page (walk, &page, err);
-      if (result != 0 || page.token == NULL)
+      const struct s3_page *page = NULL;
+      int got = s3_pages_next (walk->pages, &page, err);
+      if (got <= 0)
+        return got;
+      int result = visit_page (walk, page, err);
+      if (result != 0)
         return result;
-      if (ends_inside_skipped (walk, &page) && jump (walk, &arrival, err) != 0)
-        return -1;
+      if (ends_inside_skipped (walk, page))
+        jump (walk);
     }
 }
 
@@ -250,16 +174,12 @@ s3_list (struct storage *storage, const struct storage_visitor *visitor, struct 
     err = &own;
   if (!visitor->enter (visitor->context, "", 0))
     return 0;
-  const struct http_options options = { .connections = 1 };
-  struct walk walk = { .s3 = s3,
-                       .visitor = visitor,
-                       .http = http_new (&options),
+  struct walk walk = { .visitor = visitor,
                        .root = strlen (s3->prefix),
                        .prefix = s3_key (s3, visitor->prefix == NULL ? "" : visitor->prefix) };
+  walk.pages = s3_pages_new (s3, walk.prefix, visitor->shallow);
   int result = walk_pages (&walk, err);
-  http_free (walk.http);
-  if (walk.asked)
-    http_call_release (&walk.call);
+  s3_pages_free (walk.pages);
   free (walk.prefix);
   buffer_release (&walk.folder);
   buffer_release (&walk.skipped);
