@@ -72,7 +72,8 @@ int result_store_receive_output (struct result_store *store, int result_fd, cons
 /* Removes the attempt NAME: it will never count. */
 int result_store_forget (struct result_store *store, const char *name, struct error *err);
 
-/* Ends the uploads that whoever is gone has left; those of attempts for which COUNTS is true and that aren't whole may still go on. */
+/* Ends the uploads that whoever is gone has left, all mergers' among them, so it is called after publishing. Those of attempts for which COUNTS is
+ * true and that aren't whole may still go on. */
 int result_store_end_uploads (struct result_store *store,
                               bool (*counts) (void *context, const char *name), void *context,
                               struct error *err);
