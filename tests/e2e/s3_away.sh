@@ -44,7 +44,7 @@ server start >/dev/null
 printf 'stays' | s3 write s3://photos/late/a.txt
 printf 'goes' | s3 write s3://photos/late/b.txt
 mkdir world
-"$SHOAL" run -v s3://photos/late:/in --volume-shared ./world:/world -o res:/out --glob '*.txt' --batch-size 1 -j 1 --retries 3 --results late --progress none \
+"$SHOAL" run -v s3://photos/late:/in --volume-shared ./world:/world -o res:/out --glob '*.txt' --batch-size 1 -j 1 --prefetch-bytes 0 --retries 3 --results late --progress none \
   busybox sh -c 'until [ -e /world/go ]; do sleep 0.1; done; cp /in/* /out' 2>late.err &
 run=$!
 planned () { [ "$("$SHOAL" status --json late | json shards)" = 2 ] && [ "$("$SHOAL" status --json late | json running)" = 1 ]; }
