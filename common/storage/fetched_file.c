@@ -6,15 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum
-{
-  READ_CHUNK = 256 << 10,
-};
 
 /* ERR of errno CODE, with the folder that we write to. */
 static int
@@ -71,7 +65,9 @@ fetched_file_unref (struct fetched_file *file)
 {
   if (file == NULL || --file->references > 0)
     return;
+  summing_cancel (file->summing);
   auto_fd_ (&file->fd);
+  free (file->ends);
   if (file->name[0] != '\0')
     (void) unlinkat (file->folder_fd, file->name, 0);
   free ((char *) file->item.path);
@@ -152,48 +148,38 @@ fetched_file_changed (const struct fetched_file *file, int64_t size, struct erro
                     (long long) size, (long long) file->item.size);
 }
 
+/* SIZE bytes are all that came. */
 static int
-add_all (int fd, EVP_MD_CTX *context, struct error *err)
+check_sum (struct fetched_file *file, int64_t size, struct error *err)
 {
-  auto_free char *chunk = xcalloc (1, READ_CHUNK);
-  int64_t offset = 0;
-  for (;;)
-    {
-      ssize_t got = pread (fd, chunk, READ_CHUNK, offset);
-      if (got < 0 && errno == EINTR)
-        continue;
-      if (got < 0)
-        return error_errno (err, errno, "reading for its checksum");
-      if (got == 0)
-        return 0;
-      if (EVP_DigestUpdate (context, chunk, (size_t) got) != 1)
-        abort ();
-      offset += got;
-    }
-}
-
-static int
-check_sum (const struct fetched_file *file, struct error *err)
-{
-  unsigned char sum[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-  EVP_MD_CTX *context = EVP_MD_CTX_new ();
-  const EVP_MD *algorithm = EVP_get_digestbyname (file->sum.algorithm);
-  if (context == NULL || algorithm == NULL || EVP_DigestInit_ex (context, algorithm, NULL) != 1)
-    abort ();
-  int result = add_all (file->fd, context, err);
-  if (EVP_DigestFinal_ex (context, sum, &size) != 1)
-    abort ();
-  EVP_MD_CTX_free (context);
-  if (result != 0)
+  char hex[129];
+  int summed = file->summing != NULL ? summing_finish (take (&file->summing), size, hex, err)
+                                     : summing_of (file->fd, file->sum.algorithm, size, hex, err);
+  if (summed != 0)
     return -1;
-  for (unsigned int i = 0; i < size; i++)
-    (void) snprintf (hex + 2 * (size_t) i, 3, "%02x", sum[i]);
   if (strcmp (hex, file->sum.hex) == 0)
     return 0;
   return error_set (err, ERROR_TRANSIENT, "what came has %s %s, it should be %s",
                     file->sum.algorithm, hex, file->sum.hex);
+}
+
+void
+fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts)
+{
+  if (file->sum.algorithm == NULL)
+    return;
+  if (file->ends == NULL)
+    file->ends = xcalloc (parts + 1, sizeof *file->ends);
+  file->ends[number] = end;
+  if (file->ends[file->whole] == 0)
+    return;
+  int64_t reached = 0;
+  for (; file->ends[file->whole] != 0; file->whole++)
+    reached = file->ends[file->whole];
+  if (file->summing == NULL)
+    file->summing = summing_start (file->fd, file->sum.algorithm);
+  if (file->summing != NULL)
+    summing_reach (file->summing, reached);
 }
 
 int
@@ -225,7 +211,7 @@ fetched_file_finish (struct fetched_file *file, struct error *err)
     return error_errno (err, errno, "fstat");
   if (file->item.size >= 0 && status.st_size != file->item.size)
     return fetched_file_changed (file, status.st_size, err);
-  if (file->sum.algorithm != NULL && check_sum (file, err) != 0)
+  if (file->sum.algorithm != NULL && check_sum (file, status.st_size, err) != 0)
     return -1;
   if (fetched_file_name (file->folder_fd, file->name, file->item.path, err) != 0)
     return -1;

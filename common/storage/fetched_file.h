@@ -4,6 +4,7 @@
 
 #include "common/auto.h"
 #include "common/storage/fetcher.h"
+#include "common/storage/summing.h"
 
 struct fetched_file
 {
@@ -19,6 +20,10 @@ struct fetched_file
   char *etag;           /* NULL: nothing */
   char *modified;       /* NULL: nothing */
   struct fetch_sum sum; /* of all of it */
+  struct summing
+      *summing;  /* of a file in parts, while they come; NULL: not yet, or there is no sum */
+  int64_t *ends; /* of its parts, as far as they are there; 0: not yet */
+  size_t whole;  /* so many parts are there from the beginning */
 };
 
 /* An empty file for ITEM in the folder; NULL with ERR. */
@@ -47,6 +52,9 @@ int fetched_file_write (struct fetched_file *file, const void *data, size_t size
 
 /* Forgets all bytes, and what they were of. */
 int fetched_file_empty (struct fetched_file *file, struct error *err);
+
+/* Its part NUMBER of PARTS is there, which ends at END: what is there from the beginning is summed while the rest comes. */
+void fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts);
 
 /* Holds length and sum against what they must be and gives the file its name, folders made on the way. */
 int fetched_file_finish (struct fetched_file *file, struct error *err);

@@ -17,6 +17,7 @@ enum
   NAME_MAX_BYTES = 255,
   PATH_MAX_BYTES = 4095,
   TURN_MS = 250,
+  HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
 };
 
 struct fetch
@@ -44,6 +45,8 @@ struct part
   bool ranged;    /* the request has a Range */
   bool no_ranges; /* the server ignored that */
   bool checked;   /* this answer's headers are the right ones */
+  char *held;     /* what came and isn't written yet … */
+  size_t held_size;
 };
 
 int
@@ -84,6 +87,7 @@ free_part (struct part *part)
     part->next->here = part->here;
   fetched_file_unref (part->file);
   http_call_release (&part->call);
+  free (part->held);
   free (part);
 }
 
@@ -162,6 +166,32 @@ check_answer (struct part *part, struct error *err)
 }
 
 static int
+write_held (struct part *part, struct error *err)
+{
+  size_t size = part->held_size;
+  part->held_size = 0;
+  return size == 0
+             ? 0
+             : fetched_file_write (part->file, part->held, size, part->at - (int64_t) size, err);
+}
+
+/* Keeps DATA, which belongs where the part is, until there is enough of it. */
+static int
+hold (struct part *part, const char *data, size_t size, struct error *err)
+{
+  if (part->held_size + size > HELD && write_held (part, err) != 0)
+    return -1;
+  if (size > HELD)
+    return fetched_file_write (part->file, data, size, part->at, err);
+  bool small = part->end >= 0 && part->end - part->from < HELD;
+  if (part->held == NULL)
+    part->held = xcalloc (1, small ? (size_t) (part->end - part->from) : HELD);
+  memcpy (part->held + part->held_size, data, size);
+  part->held_size += size;
+  return 0;
+}
+
+static int
 receive (struct http_call *call, const char *data, size_t size, struct error *err)
 {
   struct part *part = call->context;
@@ -169,7 +199,7 @@ receive (struct http_call *call, const char *data, size_t size, struct error *er
     return -1;
   if (part->end >= 0 && (int64_t) size > part->end - part->at)
     return error_set (err, ERROR_USER, "more bytes came than were listed");
-  if (fetched_file_write (part->file, data, size, part->at, err) != 0)
+  if (hold (part, data, size, err) != 0)
     return -1;
   part->at += (int64_t) size;
   count (&part->fetch->batch->totals->bytes, (int64_t) size);
@@ -187,8 +217,9 @@ receive_again (struct http_call *call, struct error *err)
   if (call->goes_on)
     {
       ask_for_range (part);
-      return 0;
+      return write_held (part, err);
     }
+  part->held_size = 0;
   part->at = part->from;
   if (part->ranged)
     ask_for_range (part);
@@ -237,7 +268,7 @@ end_part (struct http_call *call, struct error *err)
   struct storage_totals *totals = fetch->batch->totals;
   count (&totals->requests, call->tried);
   count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
-  int result = error_is_set (err) ? explain (part, err) : 0;
+  int result = error_is_set (err) ? explain (part, err) : write_held (part, err);
   if (result == 0 && !part->checked)
     result = check_answer (part, err); /* of an empty file */
   if (result == 0 && part->end >= 0 && part->at != part->end)
@@ -247,6 +278,9 @@ end_part (struct http_call *call, struct error *err)
     {
       if (part->end < 0)
         file->item.size = part->at;
+      if (part->ranged && file->parted && file->cut > 0)
+        fetched_file_came (file, (size_t) (part->from / PART_SIZE), part->end,
+                           (size_t) (file->item.size / PART_SIZE));
       if (--file->parts == 0 && fetch->cutting != file)
         result = finish_file (fetch, file, err);
     }
