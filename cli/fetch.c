@@ -4,6 +4,7 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/storage/fetched_file.h"
 #include "common/sys.h"
 
 #include <errno.h>
@@ -332,6 +333,7 @@ fetch_rest (struct fetch *fetch, struct error *err)
 static int
 fetch_into (struct fetch *fetch, const char *partial, struct error *err)
 {
+  fetched_file_sweep (fetch->folder);
   if (fetch_manifest (fetch, partial, err) != 0
       || (fetch->kept ? fetch_kept_outputs (fetch, err) : fetch_outputs (fetch, err)) != 0
       || fetch_rest (fetch, err) != 0)

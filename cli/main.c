@@ -3,6 +3,7 @@
 #include "cli/help.h"
 #include "cli/words.h"
 #include "common/auto.h"
+#include "common/memory.h"
 #include "common/sys.h"
 
 #include <stdio.h>
@@ -83,13 +84,38 @@ run (int argc, char **argv, struct error *err)
   return EXIT_DONE;
 }
 
+/* ARGV as it was; what `ps` shows of it has no passwords and signatures of URLs any more. */
+static char **
+hide_secrets (int argc, char **argv)
+{
+  static char **kept; /* as long as the program runs */
+  kept = xcalloc ((size_t) argc + 1, sizeof *kept);
+  for (int i = 0; i < argc; i++)
+    {
+      kept[i] = argv[i];
+      char *host = strstr (argv[i], "://");
+      if (host == NULL)
+        continue;
+      kept[i] = xstrdup (argv[i]);
+      host += strlen ("://");
+      char *path = host + strcspn (host, "/?#");
+      char *at = memrchr (host, '@', (size_t) (path - host));
+      char *query = strchr (path, '?');
+      if (at != NULL)
+        memset (host, '*', (size_t) (at - host));
+      if (query != NULL)
+        memset (query + 1, '*', strcspn (query + 1, ":"));
+    }
+  return kept;
+}
+
 int
 main (int argc, char **argv)
 {
   struct error err = ERROR_INIT;
   int result = sys_fail_from_environment (&err);
   if (result == 0)
-    result = run (argc, argv, &err);
+    result = run (argc, hide_secrets (argc, argv), &err);
   if (result == -1)
     result = complain (&err);
   if (fflush (stdout) != 0 || ferror (stdout))

@@ -195,6 +195,9 @@ say_curl (const struct http_try *try, CURLcode code, struct error *why)
     case CURLE_URL_MALFORMAT:
       (void) error_set (why, ERROR_USER, "not a URL");
       break;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* of a redirect */
+      (void) error_set (why, ERROR_USER, "%s", text);
+      break;
     default:
       (void) error_set (why, ERROR_TRANSIENT, "%s", text);
     }

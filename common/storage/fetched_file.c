@@ -4,11 +4,14 @@
 #include "common/memory.h"
 #include "common/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define NAME_PREFIX ".shoal-fetch-"
 
 /* ERR of errno CODE, with the folder that we write to. */
 static int
@@ -42,8 +45,7 @@ fetched_file_new (int folder_fd, const struct storage_item *item, struct error *
   uint64_t word = 0;
   if (RAND_bytes ((unsigned char *) &word, sizeof word) != 1)
     abort ();
-  (void) snprintf (file->name, sizeof file->name, ".shoal-fetch-%016llx",
-                   (unsigned long long) word);
+  (void) snprintf (file->name, sizeof file->name, NAME_PREFIX "%016llx", (unsigned long long) word);
   file->fd = openat (folder_fd, file->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (file->fd >= 0 && fchmod (file->fd, 0644) == 0) /* whatever the umask is: containers read it */
     return file;
@@ -180,6 +182,18 @@ fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t
     file->summing = summing_start (file->fd, file->sum.algorithm);
   if (file->summing != NULL)
     summing_reach (file->summing, reached);
+}
+
+void
+fetched_file_sweep (int folder_fd)
+{
+  auto_dir DIR *dir = NULL;
+  int fd = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0 && (dir = fdopendir (fd)) == NULL)
+    (void) close (fd);
+  for (const struct dirent *entry = NULL; dir != NULL && (entry = readdir (dir)) != NULL;)
+    if (strncmp (entry->d_name, NAME_PREFIX, strlen (NAME_PREFIX)) == 0)
+      (void) unlinkat (folder_fd, entry->d_name, 0);
 }
 
 int

@@ -62,6 +62,9 @@ int fetched_file_finish (struct fetched_file *file, struct error *err);
 /* It has SIZE bytes, and was listed with others: ERROR_USER, or of a pinned version ERROR_TRANSIENT. -1. */
 int fetched_file_changed (const struct fetched_file *file, int64_t size, struct error *err);
 
+/* Removes from the folder what fetches that were killed have left there. */
+void fetched_file_sweep (int folder_fd);
+
 /* Gives the file NAME of the folder the path PATH beneath it, folders made on the way. */
 int fetched_file_name (int folder_fd, const char *name, const char *path, struct error *err);
 

@@ -53,6 +53,13 @@ expect_true "… that stay so" bash -c "! grep -E 'geheim|verborgen' '$E2E_WORK/
 secret="${SHOAL_TEST_HTTP/:\/\//://me:secret@}/private/$name/a/?token=verborgen:/in"
 expect_exit 0 "a plan with secrets" "$SHOAL" plan -v "$secret" -o res:/out --glob 'f*' busybox true
 expect_true "… shows none" bash -c "! grep -E 'secret|verborgen' '$E2E_WORK/out' '$E2E_WORK/err'"
+"$SHOAL" run -v "$secret" -o res:/out --glob 'f001*' --results shown busybox sleep 2 >/dev/null 2>&1 &
+shown=$!
+wait_for "a job that runs" test -e shown.partial/.shoal/bus.db
+expect_true "its line in the list of processes" grep -qz -- shown "/proc/$shown/cmdline"
+expect_true "… has no password" bash -c '! tr "\0" " " <"/proc/$1/cmdline" | grep -E "secret|verborgen"' - $shown
+wait $shown || true
 SHOAL_LOG=debug expect_exit 0 "a job behind a password" deep -v "$secret" -o res:/out --glob 'f*' --results private
+expect_same "… has a database for its owner only" 600 "$(stat -c %a private/.shoal/bus.db)"
 expect_same "… has its inputs" 30 "$(find private/outputs/res -type f | wc -l)"
 expect_true "… and shows no password" bash -c "! grep -rE 'secret|verborgen' '$E2E_WORK/out' '$E2E_WORK/err' private --exclude-dir=.shoal"

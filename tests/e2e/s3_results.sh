@@ -46,6 +46,7 @@ expect_stderr "NoSuchBucket"
 cp -r got half.partial
 rm half.partial/outputs/res/f00*.txt
 echo changed >half.partial/outputs/res/f010.txt
+echo part >half.partial/.shoal-fetch-0123456789abcdef # of a file that a kill cut off
 expect_exit 0 "a copy that was interrupted" "$SHOAL" get "s3://$bucket/one" half
 expect_stderr "80 files.*70 of them were there already"
 same_as "is completed" here half

@@ -48,6 +48,8 @@ web_explain (void *context, const struct http_call *call, struct error *err)
 {
   const struct web *web = context;
   const char *advice = NULL;
+  if (call->status < 400) /* where a redirect went wrong is said already */
+    return;
   if (call->status == 401)
     advice = web->url.authorization == NULL
                  ? "it wants a user and a password: https://USER:PASSWORD@HOST/…"
