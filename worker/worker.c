@@ -62,6 +62,12 @@ has_idle (const struct worker *worker)
   return false;
 }
 
+static bool
+is_in_trouble (const struct worker *worker)
+{
+  return clock_boot_ms () < worker->trouble_until;
+}
+
 /* An error of the bus that may pass: says so and pauses. One that won't ends the worker. */
 static int
 bear (struct worker *worker, const char *what, const struct error *err)
@@ -170,7 +176,7 @@ check_jobs (struct worker *worker, struct error *err)
   if (clock_boot_ms () < worker->status_at)
     return 0;
   worker->status_at = clock_boot_ms () + STATUS_MS;
-  for (int i = 0; i < worker->count; i++)
+  for (int i = 0; i < worker->count && !is_in_trouble (worker); i++)
     {
       struct lane *lane = &worker->lanes[i];
       if (lane->state != LANE_RUNNING || lane->ending != ENDING_NONE)
@@ -204,7 +210,7 @@ settle_ended (struct worker *worker, struct error *err)
     {
       struct lane *lane = &worker->lanes[i];
       lane_look (lane, &worker->crew);
-      if (clock_boot_ms () < worker->trouble_until)
+      if (is_in_trouble (worker))
         continue;
       if (lane_settle (lane, &worker->crew, err) == 0)
         continue;
@@ -266,7 +272,7 @@ give_places (const struct worker *worker)
 static int
 take_shards (struct worker *worker, struct error *err)
 {
-  if (worker->draining || clock_boot_ms () < worker->trouble_until)
+  if (worker->draining || is_in_trouble (worker))
     return 0;
   int taken = 0;
   give_places (worker);
@@ -331,7 +337,7 @@ wait_for_news (struct worker *worker)
       if (lane->state == LANE_RUNNING)
         worker->fds[count++] = (struct pollfd){ .fd = lane->slot.reader.fd, .events = POLLIN };
     }
-  bool in_trouble = clock_boot_ms () < worker->trouble_until;
+  bool in_trouble = is_in_trouble (worker);
   if (unsettled && !in_trouble)
     return;
   if (in_trouble) /* a bus that fails may claim to have news all the time */
@@ -365,9 +371,16 @@ step (struct worker *worker, struct error *err)
   vitals_turn (worker->options->vitals);
   read_stop (worker);
   keep_leases (worker);
-  if (read_controls (worker, err) != 0 || check_jobs (worker, err) != 0
-      || settle_ended (worker, err) != 0)
+  /* A question to brokers that have no leader may take many seconds; no two are asked without a look at the leases between them. */
+  if (!is_in_trouble (worker) && read_controls (worker, err) != 0)
     return -1;
+  keep_leases (worker);
+  if (check_jobs (worker, err) != 0)
+    return -1;
+  keep_leases (worker);
+  if (settle_ended (worker, err) != 0)
+    return -1;
+  keep_leases (worker);
   int taken = take_shards (worker, err);
   if (taken < 0)
     return -1;

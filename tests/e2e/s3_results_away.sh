@@ -5,10 +5,10 @@
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
 server () { bash "$E2E_LIB/../../deploy/storage/server.sh" "$1" minio "$PWD/minio"; } # one of our own: it is killed
 pids=()
-at_end 'server stop'
+at_end 'server stop; cp minio/log *.err /tmp/dbg/ 2>/dev/null'
 at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null'
 eval "$(server start)"
-export AWS_EC2_METADATA_DISABLED=true HOME=$PWD/home SHOAL_STATE_DIR=$PWD/state SHOAL_LOG=info
+export AWS_EC2_METADATA_DISABLED=true SHOAL_STATE_DIR=$PWD/state SHOAL_LOG=info
 s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
 s3 make results
 make_files in 32
@@ -20,7 +20,8 @@ export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/away-$$-$RANDOM
 expect_exit 0 "topics" "$SHOAL" topics create
 number=0
 part () { # NAME OPTION…; each has a folder of its own for results
-  SHOAL_STATE_DIR=$PWD/state.$((number += 1)) "$SHOAL" "$@" >/dev/null 2>"$1.$number.err" &
+  number=$((number + 1))
+  SHOAL_STATE_DIR=$PWD/state.$number "$SHOAL" "$@" >/dev/null 2>"$1.$number.err" &
   pids+=($!)
 }
 submit () { "$SHOAL" submit --id "$1" "${job[@]}" --results "$2" none sh -c "$WORK" >/dev/null; }
