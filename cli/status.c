@@ -156,15 +156,19 @@ print_json (const struct session *session, const struct tally *tally,
   json_put_line (object, stdout);
 }
 
-/* "no worker serves queue gpu since …", NULL when one does. The caller frees. */
+/* Why a job of a fleet doesn't get on: what its merger says, or "no worker serves queue gpu since …". NULL: nothing is known. The caller frees. */
 static char *
-unserved (const struct session *session, const struct job_status *status, struct error *err)
+trouble_of (const struct session *session, const struct job_status *status, struct error *err)
 {
   int64_t since = 0;
   if (!session->fleet || job_state_is_terminal (status->state))
     return NULL;
   int served = bus_queue_served (session->bus, session->job.queue, &since, err);
-  if (served != 0)
+  if (served < 0)
+    return NULL;
+  if (status->reason != NULL)
+    return words_line (status->reason);
+  if (served > 0)
     return NULL;
   if (since == 0)
     return xasprintf ("no worker has served queue %s so far", session->job.queue);
@@ -217,7 +221,7 @@ run (int argc, char **argv, struct error *err)
       session.folder_fd < 0 ? xstrdup (session.place) : result_shown (session.place, err);
   if (folder == NULL)
     return -1;
-  auto_free char *trouble = unserved (&session, &status, err);
+  auto_free char *trouble = trouble_of (&session, &status, err);
   if (error_is_set (err))
     return -1;
   pid_t owner = session_owner (&session);

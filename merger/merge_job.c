@@ -436,9 +436,10 @@ merge_job_set_back (struct merge_job *merge, const struct error *why)
   auto_fd_ (&merge->folder_fd);
   merge->folder_fd = -1;
   /* What was on its way when it failed is said again: all of it may be said twice. */
-  merge->news = true;
   merge->reduce_published = false;
   merge->workers_told = false;
+  if (put_status (merge, merge->merging ? JOB_MERGING : JOB_RUNNING, merge->trouble, NULL) != 0)
+    merge->news = true;
   auto_free char *reason = log_quote (why->message);
   log_warn ("job_set_back", "job=%s times=%d wait_ms=%lld reason=%s", merge->job.id,
             merge->set_backs, (long long) wait, reason);

@@ -5,13 +5,14 @@
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
 server () { bash "$E2E_LIB/../../deploy/storage/server.sh" "$1" minio "$PWD/minio"; } # one of our own: it is killed
 pids=()
-at_end 'server stop; cp minio/log *.err /tmp/dbg/ 2>/dev/null'
+at_end 'server stop'
 at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null'
 eval "$(server start)"
 export AWS_EC2_METADATA_DISABLED=true SHOAL_STATE_DIR=$PWD/state SHOAL_LOG=info
 s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
 s3 make results
 make_files in 32
+E2E_SECONDS=120 # a request to a server that is away is tried for half a minute
 job=(-v "file://$PWD/in:/in" -o res:/out --glob '*.txt' --batch-size 2 --runtime process)
 WORK='for f in /in/*; do cp "$f" /out/; done; dd if=/dev/urandom of=/out/more$SHOAL_SHARD_INDEX bs=1k count=0 seek=2000 2>/dev/null; echo "shard $SHOAL_SHARD_INDEX"; sleep 0.1'
 expect_exit 0 "on one machine" "$SHOAL" run "${job[@]}" --results here none sh -c "$WORK"
@@ -40,7 +41,7 @@ submit sent s3://results/sent
 for done in 2 8; do
   wait_for "shards to be done" counts sent $done
   server stop
-  wait_for "a worker to miss it" bash -c 'grep -q "event=shard_done .*outcome=infra.*sending the outputs\|event=shard_done .*outcome=infra.*s3://" worker.*.err'
+  sleep 2
   server start >/dev/null
 done
 expect_exit 0 "a job whose store was killed while attempts were sent" "$SHOAL" watch sent
@@ -55,11 +56,10 @@ submit published s3://results/published
 ended () { [ "$(cat worker.*.err | grep -c 'event=shard_done job=published .*outcome=succeeded')" = 16 ]; }
 wait_for "all shards to be done" ended
 server stop
-part merger --lease 3s
-part merger --lease 3s
+part merger
+part merger
 wait_for "a merger to miss it" bash -c 'grep -q "event=job_set_back job=published" merger.*.err'
-expect_exit 0 "status" "$SHOAL" status published
-expect_stdout "merging is tried again: .*s3://results"
+wait_for "status to say so" bash -c '"$1" status published | grep -q "merging is tried again: .*s3://results"' - "$SHOAL"
 submit local "$PWD/local"
 expect_exit 0 "another job isn't held up" "$SHOAL" watch local
 same_as_here "… and is right" local
