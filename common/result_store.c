@@ -55,6 +55,21 @@ result_store_place (const char *url, struct error *err)
   return NULL;
 }
 
+/* The same URL is another place at another server. */
+static void
+add_server (struct digest *digest)
+{
+  static const char *const names[] = { "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    {
+      const char *value = getenv (names[i]);
+      if (value == NULL || value[0] == '\0')
+        continue;
+      digest_add (digest, names[i], strlen (names[i]) + 1);
+      digest_add (digest, value, strlen (value) + 1);
+    }
+}
+
 char *
 result_store_mirror (const char *place, struct error *err)
 {
@@ -79,6 +94,7 @@ result_store_mirror (const char *place, struct error *err)
   char text[DIGEST_TEXT_SIZE];
   auto_digest struct digest *digest = digest_new ();
   digest_add (digest, place, strlen (place));
+  add_server (digest);
   digest_finish (digest, sum);
   auto_free char *above = xasprintf ("%s/results", base);
   if (fs_make_path (above, 0755, err) != 0)

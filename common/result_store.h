@@ -25,7 +25,7 @@ bool result_is_remote (const char *place);
 /* URL in the form that all of us use: no "/" at its end. ERROR_USER where results can't be kept there. The caller frees. */
 char *result_store_place (const char *url, struct error *err);
 
-/* The place of this machine's own folder for the result at the URL PLACE; the folder above it is made. The caller frees.
+/* The place of this machine's own folder for the result at the URL PLACE of the server that the environment names; the folder above it is made. The caller frees.
  * It is in SHOAL_STATE_DIR, else $XDG_STATE_HOME/shoal, else ~/.local/state/shoal. */
 char *result_store_mirror (const char *place, struct error *err);
 

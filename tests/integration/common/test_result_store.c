@@ -175,6 +175,11 @@ a_mirror_is_of_its_place (void **state)
   auto_free char *other = result_store_mirror ("s3://b/other", NULL);
   assert_string_equal (one, again);
   assert_string_not_equal (one, other);
+  auto_free char *server = xstrdup (getenv ("AWS_ENDPOINT_URL"));
+  (void) setenv ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", 1);
+  auto_free char *elsewhere = result_store_mirror ("s3://b/one", NULL);
+  (void) setenv ("AWS_ENDPOINT_URL", server, 1);
+  assert_string_not_equal (one, elsewhere);
   assert_int_equal (strncmp (one, place->state->folder, strlen (place->state->folder)), 0);
   auto_free char *plain = result_store_place ("s3://bucket/a//", NULL);
   assert_string_equal (plain, "s3://bucket/a");
