@@ -3,7 +3,6 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/spawn.h"
-#include "common/storage/storage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,22 +48,10 @@ add_option (struct strlist *words, const char *option, const char *value)
   strlist_add (words, value);
 }
 
-static bool
-has_far_inputs (const struct job *job)
-{
-  for (size_t i = 0; i < job->volume_count; i++)
-    if (storage_is_elsewhere (job->volumes[i].source))
-      return true;
-  return false;
-}
-
 static void
-add_worker_options (struct strlist *words, const struct job *job, const struct run_options *options)
+add_worker_options (struct strlist *words, const struct run_options *options)
 {
-  const char *prefetch = options->prefetch;
-  if (prefetch == NULL && has_far_inputs (job)) /* nobody else is kept from these shards */
-    prefetch = PREFETCH_DEFAULT;
-  add_option (words, "--prefetch-bytes", prefetch);
+  add_option (words, "--prefetch-bytes", options->prefetch);
   if (options->slots > 0)
     strlist_addf (words, "--jobs=%lld", (long long) options->slots);
   if (options->backoff_ms > 0)
@@ -90,7 +77,7 @@ start (struct parts *parts, enum part_name name, struct error *err)
   add_option (&words, "--job", parts->session->job.id);
   strlist_addf (&words, "--parent=%d", (int) getpid ());
   if (name == PART_WORKER)
-    add_worker_options (&words, &parts->session->job, parts->options);
+    add_worker_options (&words, parts->options);
   struct spawn_options spawning = SPAWN_DEFAULT;
   spawning.stderr_fd = parts->pipe_write;
   spawning.stdout_fd = parts->pipe_write;

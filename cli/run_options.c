@@ -88,8 +88,7 @@ SETTER (backoff) { return units_parse_duration (value, &RUN (context)->backoff_m
 const struct option_spec run_options[] = {
   { 'j', "jobs", NULL, "N", "shards at a time, default: number of cores", GROUP_RUN, false,
     set_jobs },
-  { 0, "prefetch-bytes", NULL, "SIZE",
-    "of next shards' inputs from servers, fetched while others run; default " PREFETCH_DEFAULT,
+  { 0, "prefetch-bytes", NULL, "SIZE", "of next shards' inputs, fetched while others run; 0",
     GROUP_RUN, true, set_prefetch },
   { 0, "joblog", NULL, "FILE", "a line for each attempt, GNU parallel's columns", GROUP_RUN, true,
     set_joblog },

@@ -19,7 +19,7 @@ enum progress_kind
 struct run_options
 {
   int64_t slots;        /* 0: number of cores */
-  const char *prefetch; /* a size; NULL: PREFETCH_DEFAULT, where inputs come from servers */
+  const char *prefetch; /* a size; NULL: nothing is fetched ahead */
   const char *joblog;
   enum progress_kind progress;
   bool quiet;
@@ -32,8 +32,6 @@ struct run_options
 
 /* "auto", "bar", "plain", "json" or "none"; ERROR_USER for all else. */
 int progress_kind_parse (const char *value, enum progress_kind *kind, struct error *err);
-
-#define PREFETCH_DEFAULT "256m"
 
 extern const struct option_spec run_options[];
 

@@ -19,8 +19,8 @@ job=(-v s3://photos/in:/in -o res:/out --glob '**/*.bin' --batch-size 4 --scratc
 COPY_TREE='cd /in && find . -type f | while read -r f; do mkdir -p "/out/$(dirname "$f")" && cp "$f" "/out/$f"; done'
 left_of () { find "$1" -mindepth 1 | head -3; }
 
-# ---- killed while inputs come, twice
-"$SHOAL" run "${job[@]}" -j 2 --results killed busybox sh -c "$COPY_TREE" 2>killed.err &
+# ---- killed while inputs come, twice; slow enough for shards to be left both times
+"$SHOAL" run "${job[@]}" -j 2 --prefetch-bytes 0 --results killed busybox sh -c "sleep 1; $COPY_TREE" 2>killed.err &
 run=$!
 has_done () { [ "$("$SHOAL" status --json killed | json succeeded)" -ge "$1" ]; }
 wait_for "the first shard" has_done 1
