@@ -6,6 +6,7 @@
 #include "tests/lib/bus_actor.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/bus_stage.h"
+#include "tests/lib/seed.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -232,7 +233,7 @@ many_workers_run_each_shard_once (void **state)
     SHARDS = 300
   };
   struct stage *stage = *state;
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
   expect (stage, 0, fixture_publish (stage->bus, "j", 0, SHARDS, &stage->err));
   struct actor crowd[CROWD] = { 0 };
@@ -274,7 +275,7 @@ killed_workers_lose_and_double_nothing (void **state)
   struct stage *stage = *state;
   const uint32_t shards = stage->place->shards > 0 ? stage->place->shards : SHARDS;
   const int kills_max = stage->place->kills > 0 ? stage->place->kills : KILLS;
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   publish_under_fire (stage->url, shards, &seed);
   int planned = stage_count_events (stage, EVENT_PLANNED);
   assert_in_range (planned, 1, stage->place->is_log ? 9 : 1);

@@ -113,13 +113,3 @@ fixture_status (struct bus *bus, const char *job_id, enum job_state state, uint3
                                .generation = generation };
   return bus_put_status (bus, &status, err);
 }
-
-unsigned int
-fixture_seed (void)
-{
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed =
-      given != NULL ? (unsigned int) strtoul (given, NULL, 10) : (unsigned int) clock_boot_us ();
-  printf ("SHOAL_SEED=%u\n", seed);
-  return seed;
-}

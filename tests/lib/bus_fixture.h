@@ -27,7 +27,4 @@ int fixture_cancel (struct bus *bus, const char *job_id, struct error *err);
 int fixture_status (struct bus *bus, const char *job_id, enum job_state state, uint32_t generation,
                     struct error *err);
 
-/* SHOAL_SEED, or one from the clock; printed. */
-unsigned int fixture_seed (void);
-
 #endif

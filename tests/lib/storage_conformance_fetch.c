@@ -3,6 +3,7 @@
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/file_tree.h"
+#include "tests/lib/seed.h"
 #include "tests/lib/storage_conformance.h"
 
 #include <setjmp.h>
@@ -137,7 +138,7 @@ storage_conformance_fetch (const struct storage_fixture *fixture)
     FILES = 60
   };
   static const size_t sizes[] = { 0, 1, 4095, 4096, 70000, 1 << 20, (33 << 20) + 5 };
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   struct buffer contents[FILES] = { 0 };
   char *paths[FILES];
   int64_t bytes = 0;

@@ -6,6 +6,7 @@
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/file_tree.h"
 #include "tests/lib/peer.h"
+#include "tests/lib/seed.h"
 #include "tests/lib/storage_conformance.h"
 
 #include <setjmp.h>
@@ -143,7 +144,7 @@ static int
 fetch_through (const char *kinds, const char *rate, const char *format, const char *path,
                int rounds)
 {
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   auto_scene struct scene scene = { 0 };
   scene_set (&scene);
   put_tree (&scene, FILES, &seed);
@@ -414,7 +415,7 @@ several_fetch_at_once (void **state)
   {
     THREADS = 4
   };
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   auto_scene struct scene scene = { 0 };
   scene_set (&scene);
   put_tree (&scene, FILES, &seed);

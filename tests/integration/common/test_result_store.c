@@ -9,6 +9,7 @@
 #include "tests/lib/file_tree.h"
 #include "tests/lib/peer.h"
 #include "tests/lib/s3_bucket.h"
+#include "tests/lib/seed.h"
 #include "tests/lib/storage_conformance.h"
 
 #include <setjmp.h>
@@ -435,16 +436,6 @@ has_ended_well (pid_t pid)
   int status = 0;
   assert_int_equal (waitpid (pid, &status, 0), pid);
   return WIFEXITED (status) && WEXITSTATUS (status) == 0;
-}
-
-static unsigned int
-seed_of_test (void)
-{
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed =
-      given == NULL ? (unsigned int) clock_boot_us () % 1000000 : (unsigned int) atoll (given);
-  printf ("SHOAL_SEED=%u\n", seed);
-  return seed;
 }
 
 static int

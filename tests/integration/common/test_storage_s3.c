@@ -8,6 +8,7 @@
 #include "tests/lib/file_tree.h"
 #include "tests/lib/peer.h"
 #include "tests/lib/s3_bucket.h"
+#include "tests/lib/seed.h"
 #include "tests/lib/storage_conformance.h"
 
 #include <setjmp.h>
@@ -236,10 +237,7 @@ static void
 the_order_is_that_of_folders_here (void **state)
 {
   struct s3_bucket *bucket = *state;
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed =
-      given == NULL ? (unsigned int) clock_boot_us () : (unsigned int) atoll (given);
-  printf ("SHOAL_SEED=%u\n", seed);
+  unsigned int seed = seed_of_test ();
   auto_file_tree struct file_tree *tree = file_tree_new ();
   static const char *const words[] = { "a", "b", "a-", "a0", "a.x", "B", "é", "zz" };
   for (int i = 0; i < 60; i++)

@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "common/storage/storage.h"
 #include "tests/lib/peer.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum
 {
@@ -147,10 +147,6 @@ main (void)
     cmocka_unit_test (a_short_listing_is_asked_for_as_ever),
     cmocka_unit_test (a_folder_that_is_not_entered_is_jumped_over),
   };
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed =
-      given != NULL ? (unsigned int) strtoul (given, NULL, 10) : (unsigned int) time (NULL);
-  print_message ("SHOAL_SEED=%u\n", seed);
-  srand (seed);
+  srand (seed_of_test ());
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

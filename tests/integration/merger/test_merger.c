@@ -7,6 +7,7 @@
 #include "merger/merger.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/merge_scene.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -558,7 +559,7 @@ static void
 test_killed_mergers_leave_the_same_bytes (void **state)
 {
   struct merge_scene *scene = *state;
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   fill_for_kills (scene, CONFLICT_RENAME);
   int64_t begun = clock_boot_us ();
   must_merge (scene);
@@ -595,7 +596,7 @@ static void
 test_kills_while_a_result_is_exchanged (void **state)
 {
   struct merge_scene *scene = *state;
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   fill_for_kills (scene, CONFLICT_FIRST);
   must_merge (scene);
   struct buffer pictures[2] = { { 0 }, { 0 } };

@@ -3,6 +3,7 @@
 #include "common/bus/kafka/claims.h"
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -348,7 +349,7 @@ static void
 readers_of_a_part_agree_with_the_reader_of_all (void **state)
 {
   (void) state;
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   for (int round = 0; round < ROUNDS; round++)
     {
       struct history *history = xcalloc (1, sizeof *history);

@@ -2,6 +2,7 @@
 #include "common/storage/s3/guess.h"
 
 #include "common/memory.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum
 {
@@ -120,10 +120,6 @@ main (void)
     cmocka_unit_test (what_has_no_room_is_not_guessed),
     cmocka_unit_test (a_guess_is_behind_its_base),
   };
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed =
-      given != NULL ? (unsigned int) strtoul (given, NULL, 10) : (unsigned int) time (NULL);
-  print_message ("SHOAL_SEED=%u\n", seed);
-  srand (seed);
+  srand (seed_of_test ());
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

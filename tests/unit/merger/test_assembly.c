@@ -5,6 +5,7 @@
 #include "merger/assemble.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/merge_scene.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -317,7 +318,7 @@ static void
 test_every_order_gives_what_the_model_says (void **state)
 {
   (void) state;
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   for (int round = 0; round < 40; round++)
     {
       struct merge_scene scene;
@@ -371,7 +372,7 @@ test_a_file_where_another_has_a_folder (void **state)
   const struct made_file *const files[] = { zero, one, two, three, four };
   for (uint32_t i = 0; i < 5; i++)
     merge_scene_attempt (scene, i, 1, 1, OUTCOME_SUCCEEDED, files[i]);
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   for (int policy = CONFLICT_FAIL; policy <= CONFLICT_CONCAT; policy++)
     for (int again = 0; again < 12; again++)
       {

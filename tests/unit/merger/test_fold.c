@@ -3,6 +3,7 @@
 #include "common/result.h"
 #include "merger/fold.h"
 #include "tests/lib/bus_fixture.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -324,7 +325,7 @@ static void
 test_every_order_that_the_log_allows_gives_the_same_state (void **state)
 {
   (void) state;
-  unsigned int seed = fixture_seed ();
+  unsigned int seed = seed_of_test ();
   for (int round = 0; round < 300; round++)
     {
       static struct lane lanes[LANES];

@@ -5,6 +5,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/sys.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -235,9 +236,7 @@ static void
 test_random_trees (void **state)
 {
   struct scene *scene = *state;
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed = given != NULL ? (unsigned int) atoi (given) : (unsigned int) time (NULL);
-  printf ("SHOAL_SEED=%u\n", seed);
+  unsigned int seed = seed_of_test ();
   int64_t files = 0;
   int64_t bytes = 0;
   static const char *const parts[] = { "a", "a.", "a-b", "a0", "b", "B", "\n", "\x7f", "é" };

@@ -2,6 +2,7 @@
 #include "worker/retry.h"
 
 #include "common/memory.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -130,9 +131,7 @@ static void
 test_delay_properties (void **state)
 {
   (void) state;
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed = given != NULL ? (unsigned int) atoi (given) : (unsigned int) time (NULL);
-  printf ("SHOAL_SEED=%u\n", seed);
+  unsigned int seed = seed_of_test ();
   int64_t spread_low = INT64_MAX;
   int64_t spread_high = 0;
   for (int i = 0; i < 10000; i++)

@@ -7,6 +7,7 @@
 #include "common/result.h"
 #include "common/sys.h"
 #include "schemas/codec.h"
+#include "tests/lib/seed.h"
 #include "worker/place.h"
 
 #include <setjmp.h>
@@ -283,9 +284,7 @@ static void
 test_random_shards (void **state)
 {
   struct scene *scene = *state;
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed = given != NULL ? (unsigned int) atoi (given) : (unsigned int) time (NULL);
-  printf ("SHOAL_SEED=%u\n", seed);
+  unsigned int seed = seed_of_test ();
   bool mine[300];
   for (int i = 0; i < 300; i++)
     {

@@ -1,0 +1,16 @@
+#include "tests/lib/seed.h"
+
+#include "common/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+unsigned int
+seed_of_test (void)
+{
+  const char *given = getenv ("SHOAL_SEED");
+  unsigned int seed =
+      given != NULL ? (unsigned int) strtoul (given, NULL, 10) : (unsigned int) clock_boot_us ();
+  printf ("SHOAL_SEED=%u\n", seed);
+  return seed;
+}
