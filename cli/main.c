@@ -3,6 +3,7 @@
 #include "cli/help.h"
 #include "cli/words.h"
 #include "common/auto.h"
+#include "common/http/http.h"
 #include "common/memory.h"
 #include "common/sys.h"
 
@@ -93,18 +94,12 @@ hide_secrets (int argc, char **argv)
   for (int i = 0; i < argc; i++)
     {
       kept[i] = argv[i];
-      char *host = strstr (argv[i], "://");
-      if (host == NULL)
+      if (strstr (argv[i], "://") == NULL)
         continue;
       kept[i] = xstrdup (argv[i]);
-      host += strlen ("://");
-      char *path = host + strcspn (host, "/?#");
-      char *at = memrchr (host, '@', (size_t) (path - host));
-      char *query = strchr (path, '?');
-      if (at != NULL)
-        memset (host, '*', (size_t) (at - host));
-      if (query != NULL)
-        memset (query + 1, '*', strcspn (query + 1, ":"));
+      auto_free char *shown = http_url_shown (argv[i]);
+      memset (argv[i], '\0', strlen (argv[i]));
+      memcpy (argv[i], shown, strlen (shown)); /* never longer */
     }
   return kept;
 }

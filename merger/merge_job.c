@@ -274,12 +274,19 @@ put_status (struct merge_job *merge, enum job_state state, const char *reason, s
   return bus_put_status (merge->bus, &status, err);
 }
 
+/* Of a job that isn't done. */
+static int
+put_progress (struct merge_job *merge, struct error *err)
+{
+  return put_status (merge, merge->merging ? JOB_MERGING : JOB_RUNNING, merge->trouble, err);
+}
+
 static int
 tell (struct merge_job *merge, struct error *err)
 {
   if (!merge->news || clock_boot_ms () - merge->told < STATUS_MS)
     return 0;
-  return put_status (merge, merge->merging ? JOB_MERGING : JOB_RUNNING, merge->trouble, err);
+  return put_progress (merge, err);
 }
 
 /* ---- assembling ------------------------------------------------------------------------- */
@@ -438,7 +445,7 @@ merge_job_set_back (struct merge_job *merge, const struct error *why)
   /* What was on its way when it failed is said again: all of it may be said twice. */
   merge->reduce_published = false;
   merge->workers_told = false;
-  if (put_status (merge, merge->merging ? JOB_MERGING : JOB_RUNNING, merge->trouble, NULL) != 0)
+  if (put_progress (merge, NULL) != 0)
     merge->news = true;
   auto_free char *reason = log_quote (why->message);
   log_warn ("job_set_back", "job=%s times=%d wait_ms=%lld reason=%s", merge->job.id,
@@ -453,7 +460,7 @@ finish (struct merge_job *merge, struct error *err)
   auto_verdict struct verdict verdict = verdict_final (&merge->job, merge->fold);
   bool has_result = fold_failure (merge->fold, NULL) == NULL;
   merge->merging = has_result;
-  if (has_result && put_status (merge, JOB_MERGING, merge->trouble, err) != 0)
+  if (has_result && put_progress (merge, err) != 0)
     return -1;
   if (has_result && (assemble (merge, &verdict, err) != 0 || publish (merge, &verdict, err) != 0))
     return -1;

@@ -66,6 +66,7 @@ struct lane
  * must be idle. AHEAD: its container waits for lane_go. A shard that lost its worker too often is settled at once (1 as well, the lane stays idle). */
 int lane_take (struct lane *lane, struct crew *crew, bool ahead, struct error *err);
 
+/* The container of a lane that is ahead may start. */
 void lane_go (struct lane *lane, const struct crew *crew);
 
 /* Renews the lease; a delivery that isn't ours any more has its attempt killed. */

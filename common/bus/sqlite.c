@@ -398,9 +398,9 @@ open_database (struct sqlite_bus *bus, struct error *err)
 {
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   /* Volumes' URLs may have passwords in them. Only a file that wasn't there: to close one that is would drop our other handles' locks. */
-  auto_fd int fresh = open (bus->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  auto_fd_ (&fresh);
-  fresh = -1;
+  int fresh = open (bus->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fresh >= 0)
+    (void) close (fresh);
   if (sqlite3_open_v2 (bus->path, &bus->db, flags, NULL) != SQLITE_OK)
     {
       int code = sqlite3_system_errno (bus->db);

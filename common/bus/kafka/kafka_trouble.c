@@ -21,6 +21,13 @@ struct known
 /* Words that come later than this are another trouble's. */
 #define SAME_TROUBLE_MS (30 * 1000)
 
+static const char wants_password[] =
+    "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
+    "sasl.password";
+static const char wants_tls[] = "if this port expects TLS: security.protocol=SSL or SASL_SSL";
+static const char wants_no_tls[] =
+    "if this port doesn't expect TLS: security.protocol=PLAINTEXT or SASL_PLAINTEXT";
+
 static const struct known known[] = {
   { "SASL authentication error", NULL, true,
     "sasl.username or sasl.password is wrong, or this user isn't there for this sasl.mechanism" },
@@ -34,23 +41,13 @@ static const struct known known[] = {
   { "alert", "unknown ca", true,
     "the brokers don't know the authority that signed the certificate in "
     "ssl.certificate.location" },
-  { "while requesting ApiVersion", NULL, false,
-    "if this port expects TLS: security.protocol=SSL or SASL_SSL" },
-  { "broker might require SASL", NULL, false,
-    "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
-    "sasl.password" },
-  { "SSL handshake failed", NULL, false,
-    "if this port doesn't expect TLS: security.protocol=PLAINTEXT or SASL_PLAINTEXT" },
-  { "unexpected eof while reading", NULL, false,
-    "if this port doesn't expect TLS: security.protocol=PLAINTEXT or SASL_PLAINTEXT" },
-  { "SSL transport error", NULL, false,
-    "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
-    "sasl.password" },
-  { "SSL connection closed by peer", NULL, false,
-    "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
-    "sasl.password" },
-  { "Disconnected", "in state APIVERSION_QUERY", false,
-    "if this port expects TLS: security.protocol=SSL or SASL_SSL" },
+  { "while requesting ApiVersion", NULL, false, wants_tls },
+  { "broker might require SASL", NULL, false, wants_password },
+  { "SSL handshake failed", NULL, false, wants_no_tls },
+  { "unexpected eof while reading", NULL, false, wants_no_tls },
+  { "SSL transport error", NULL, false, wants_password },
+  { "SSL connection closed by peer", NULL, false, wants_password },
+  { "Disconnected", "in state APIVERSION_QUERY", false, wants_tls },
 };
 
 static const struct known scram = {
