@@ -152,13 +152,14 @@ say_ipfs () {
 }
 
 start () { # NAME FOLDER
-  local name=$1 folder ports end=$((SECONDS + deadline))
+  local name=$1 folder ports end
   folder=$(realpath -m "$2")
   mkdir -p "$folder"
   [ -f "$folder/ports" ] || free_ports 2 >"$folder/ports"
   read -ra ports <"$folder/ports"
   if ! process_pid "$folder/pid" >/dev/null; then
-    "launch_$name" "$folder" "${ports[@]}"
+    "launch_$name" "$folder" "${ports[@]}" # may take minutes the first time: it builds
+    end=$((SECONDS + deadline))
     until curl -sf -o /dev/null "$("url_$name" "$folder" "${ports[@]}")"; do
       if ! process_pid "$folder/pid" >/dev/null || [ $SECONDS -ge $end ]; then
         tail -n 20 "$folder/log" >&2
