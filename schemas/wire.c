@@ -111,8 +111,10 @@ wire_unpack (struct registry *registry, struct bytes *message, struct buffer *ow
   int32_t id = (int32_t) ((uint32_t) at[1] << 24 | (uint32_t) at[2] << 16 | (uint32_t) at[3] << 8
                           | (uint32_t) at[4]);
   if (registry == NULL)
-    return error_set (err, ERROR_USER,
-                      "written with schema %d of a registry, and none is configured", id);
+    return error_set (
+        err, ERROR_USER,
+        "written with schema %d of a schema registry, and none is configured: --schema-registry",
+        id);
   const struct writer_schema *schema = registry_schema (registry, id, err);
   if (schema == NULL)
     return -1;

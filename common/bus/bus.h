@@ -204,7 +204,8 @@ int bus_next_control (struct bus *bus, int64_t *position, struct control *contro
 
 struct letter
 {
-  char *name; /* "TOPIC/PARTITION/OFFSET": where it was */
+  char *name;       /* "TOPIC/PARTITION/OFFSET": where it was */
+  int64_t position; /* the bus's own name for it */
   char *topic;
   int32_t partition;
   int64_t time;          /* UTC ms when it was sent */

@@ -2,7 +2,7 @@
 
     upstream.py submit BROKER/PREFIX JSON [REGISTRY]    a job: the fields of Job.avsc; TRACEPARENT goes along as a header
     upstream.py follow BROKER/PREFIX JOB [REGISTRY]     prints each status until the job has ended, the last one as JSON
-    upstream.py garbage BROKER/PREFIX TOPIC TEXT
+    upstream.py garbage BROKER/PREFIX TOPIC TEXT [KEY]  with a header: sender=upstream
     upstream.py letters BROKER/PREFIX COUNT             prints the first COUNT records of the dead topic: key, headers, value
 """
 import io
@@ -93,14 +93,14 @@ def follow(broker, prefix, job, registry=None):
         print(status["state"], file=sys.stderr)
 
 
-def garbage(broker, prefix, topic, text):
-    send(broker, f"{prefix}.{topic}", "garbage", text.encode())
+def garbage(broker, prefix, topic, text, key="garbage"):
+    send(broker, f"{prefix}.{topic}", key, text.encode(), [("sender", b"upstream")])
 
 
 def letters(broker, prefix, count):
     for message in read(broker, f"{prefix}.dead"):
         headers = {name: value.decode() for name, value in message.headers() or []}
-        print(json.dumps({"key": message.key().decode(), "headers": headers, "value": message.value().hex()}))
+        print(json.dumps({"key": message.key().decode(), "headers": headers, "value": (message.value() or b"").hex()}))
         count = int(count) - 1
         if count == 0:
             return

@@ -151,6 +151,8 @@ struct kafka_bus
   int slots;
   struct strlist properties; /* librdkafka's: name, value, … */
   bool resting;
+  bool
+      buries; /* a member of a group makes letters of events, statuses and control records that nobody can read */
   bool more;   /* something was left unread: don't wait */
   int wake_fd; /* written by librdkafka when there is something to read */
 
@@ -288,13 +290,6 @@ struct kafka_reader *kafka_reader_open (struct kafka_bus *bus, const char *group
                                         struct error *err);
 void kafka_reader_close (struct kafka_reader *reader);
 
-static inline void
-auto_kafka_reader_ (struct kafka_reader **reader)
-{
-  kafka_reader_close (*reader);
-}
-#define auto_kafka_reader AUTO (auto_kafka_reader_)
-
 /* Starts reading PARTITION at offset FROM (at the oldest there is when that is gone). */
 int cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int32_t partition,
                  int64_t from, struct error *err);
@@ -315,6 +310,19 @@ cursor_is_at_end (const struct cursor *cursor)
 {
   return cursor->next >= cursor->end;
 }
+
+/* One record, read by itself through the tables' reader, so of a topic that isn't one of theirs. Its payload is `cursor.payload`. */
+struct record
+{
+  struct cursor cursor;
+  rd_kafka_message_t *message;
+};
+
+/* Reads the record at OFFSET into zeroed RECORD: 1, or 0 when it is gone. */
+int record_read (struct record *record, struct kafka_bus *bus, int topic, int32_t partition,
+                 int64_t offset, struct error *err);
+void record_release (struct record *record);
+#define auto_record AUTO (record_release)
 
 /* The first offset at TIME (broker's clock, ms) or later; the end when there is none; -1. */
 int64_t cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
@@ -405,6 +413,18 @@ struct follower *kafka_follow (struct bus *bus, const char *group, const char *j
 /* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and WHY as headers. */
 void kafka_bury (struct kafka_bus *bus, const struct cursor *cursor,
                  const rd_kafka_message_t *message, const struct error *why);
+
+/* Only says so. */
+void kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
+                        const struct error *why);
+
+/* For records that everybody reads: one kind of reader makes letters of them, all others only say so. */
+void kafka_pass_by (struct kafka_bus *bus, const struct cursor *cursor,
+                    const rd_kafka_message_t *message, const struct error *why);
+
+/* kafka_bury for the record at OFFSET: 1, 0 when it is gone, -1. */
+int kafka_bury_at (struct kafka_bus *bus, int topic, int32_t partition, int64_t offset,
+                   const struct error *why, struct error *err);
 int kafka_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                         void *context, struct error *err);
 int kafka_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);

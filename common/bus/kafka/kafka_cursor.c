@@ -79,10 +79,12 @@ kafka_may_pass (rd_kafka_resp_err_t code)
          || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
 }
 
-/* The offset at TIME, which may be one of the protocol's own: the first and the last. */
+/* The offset at TIME, which may be one of the protocol's own: RD_KAFKA_OFFSET_BEGINNING and _END. rd_kafka_query_watermark_offsets would ask for both at once, but
+ * in 2.0.2 it has no end while brokers are away, and where one of its two answers is a refusal (a leader that just started, KIP-207) it may say that the
+ * partition is empty. */
 static rd_kafka_resp_err_t
-ask_for_one (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time,
-             int timeout_ms, int64_t *offset)
+ask (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time, int timeout_ms,
+     int64_t *offset)
 {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
   rd_kafka_topic_partition_t *wanted = rd_kafka_topic_partition_list_add (list, topic, partition);
@@ -95,48 +97,54 @@ ask_for_one (struct kafka_bus *bus, const char *topic, int32_t partition, int64_
   return code;
 }
 
-/* The partition's first and last offset. librdkafka 2.0.2 asks for both at once and forgets that one was refused when the other's answer comes in the
- * same moment: then they are equal, and a partition whose leader just started (which refuses the last one only, KIP-207) looks empty. What
- * looks empty is asked for each by itself. */
-static rd_kafka_resp_err_t
-ask_for_both (struct kafka_bus *bus, const char *topic, int32_t partition, int timeout_ms,
-              int64_t *low, int64_t *high)
+/* The same until there is an answer, but for no longer than a question may take. RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
+static int64_t
+find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, struct error *err)
 {
-  rd_kafka_resp_err_t code =
-      rd_kafka_query_watermark_offsets (bus->producer, topic, partition, low, high, timeout_ms);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR || *low != *high)
-    return code;
-  code = ask_for_one (bus, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, low);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-    code = ask_for_one (bus, topic, partition, RD_KAFKA_OFFSET_END, timeout_ms, high);
-  return code;
+  const char *name = bus->names[topic];
+  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, QUERY_MS);;)
+    {
+      int64_t offset = 0;
+      int64_t left = end - clock_boot_ms ();
+      rd_kafka_resp_err_t code =
+          ask (bus, name, partition, time, left > 1 ? (int) left : 1, &offset);
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return offset;
+      if (!kafka_may_pass (code))
+        {
+          (void) kafka_error (bus, code, name, err);
+          return NO_OFFSET;
+        }
+      if (clock_boot_ms () + AGAIN_MS >= end)
+        {
+          (void) kafka_timeout (bus, name, err);
+          return NO_OFFSET;
+        }
+      kafka_serve (bus, AGAIN_MS);
+    }
 }
 
+/* Where the partition begins and ends. */
 static int
 look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *err)
 {
   struct kafka_bus *bus = cursor->reader->bus;
-  const char *name = bus->names[cursor->topic];
-  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, QUERY_MS);;)
-    {
-      int64_t left = end - clock_boot_ms ();
-      rd_kafka_resp_err_t code =
-          ask_for_both (bus, name, cursor->partition, left > 1 ? (int) left : 1, low, high);
-      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-      if (!kafka_may_pass (code))
-        return kafka_error (bus, code, name, err);
-      if (clock_boot_ms () + AGAIN_MS >= end)
-        return kafka_timeout (bus, name, err);
-      kafka_serve (bus, AGAIN_MS);
-    }
+  *low = find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_BEGINNING, err);
+  if (*low == NO_OFFSET)
+    return -1;
+  *high = find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
+  return *high == NO_OFFSET ? -1 : 0;
 }
 
 int
 cursor_look_for_end (struct cursor *cursor, struct error *err)
 {
-  int64_t low = 0;
-  return look (cursor, &low, &cursor->end, err);
+  int64_t end =
+      find_offset (cursor->reader->bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
+  if (end == NO_OFFSET)
+    return -1;
+  cursor->end = end;
+  return 0;
 }
 
 static int
@@ -311,6 +319,23 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
   return 0;
 }
 
+int
+record_read (struct record *record, struct kafka_bus *bus, int topic, int32_t partition,
+             int64_t offset, struct error *err)
+{
+  if (cursor_open (&record->cursor, bus->reader, topic, partition, offset, err) != 0)
+    return -1;
+  int got = cursor_next_before_end (&record->cursor, &record->message, err);
+  return got == 1 ? record->message->offset == offset : got;
+}
+
+void
+record_release (struct record *record)
+{
+  auto_message_ (&record->message);
+  cursor_close (&record->cursor);
+}
+
 rd_kafka_resp_err_t
 kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list)
 {
@@ -320,26 +345,6 @@ kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *l
       rd_kafka_resp_err_t code = rd_kafka_committed (reader->handle, list, (int) patience);
       if (!kafka_may_pass (code) || clock_boot_ms () >= end)
         return code;
-    }
-}
-
-/* The offset at TIME or, for times of the protocol's own, the first or last one; RD_KAFKA_OFFSET_END: there is none; -1000 with ERR. */
-static int64_t
-find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, struct error *err)
-{
-  int64_t patience = kafka_at_most (bus, QUERY_MS);
-  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (bus, AGAIN_MS))
-    {
-      int64_t offset = 0;
-      rd_kafka_resp_err_t code =
-          ask_for_one (bus, bus->names[topic], partition, time, (int) patience, &offset);
-      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return offset;
-      if (!kafka_may_pass (code) || clock_boot_ms () >= end)
-        {
-          (void) kafka_error (bus, code, bus->names[topic], err);
-          return NO_OFFSET;
-        }
     }
 }
 

@@ -10,6 +10,10 @@
 
 #define HEADER "shoal-"
 
+static const char *const our_headers[] = {
+  HEADER "topic", HEADER "partition", HEADER "offset", HEADER "time", HEADER "key", HEADER "error",
+};
+
 /* ---- burying ---------------------------------------------------------------------------- */
 
 static void
@@ -69,6 +73,37 @@ kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_m
   log_error ("dead_letter_lost", "at=%s reason=%s", name, rd_kafka_err2name (code));
 }
 
+void
+kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
+                   const struct error *why)
+{
+  auto_free char *reason = log_quote (why->message);
+  log_info ("record_skipped", "topic=%s partition=%d offset=%lld reason=%s",
+            cursor->reader->bus->names[cursor->topic], cursor->partition,
+            (long long) message->offset, reason);
+}
+
+void
+kafka_pass_by (struct kafka_bus *bus, const struct cursor *cursor,
+               const rd_kafka_message_t *message, const struct error *why)
+{
+  if (bus->buries)
+    kafka_bury (bus, cursor, message, why);
+  else
+    kafka_log_skipped (cursor, message, why);
+}
+
+int
+kafka_bury_at (struct kafka_bus *bus, int topic, int32_t partition, int64_t offset,
+               const struct error *why, struct error *err)
+{
+  auto_record struct record record = { 0 };
+  int got = record_read (&record, bus, topic, partition, offset, err);
+  if (got == 1)
+    kafka_bury (bus, &record.cursor, record.message, why);
+  return got;
+}
+
 /* ---- reading ---------------------------------------------------------------------------- */
 
 struct letters
@@ -126,6 +161,7 @@ take_in (struct letters *letters, const rd_kafka_message_t *message)
   auto_free char *partition = header_text (message, HEADER "partition");
   auto_free char *time = header_text (message, HEADER "time");
   struct letter letter = { .name = take (&name),
+                           .position = message->offset,
                            .topic = header_text (message, HEADER "topic"),
                            .partition = (int32_t) strtol (partition, NULL, 10),
                            .time = strtoll (time, NULL, 10),
@@ -179,6 +215,46 @@ kafka_list_letters (struct bus *base, int (*each) (void *context, const struct l
 
 /* ---- sending again ---------------------------------------------------------------------- */
 
+/* The headers that the record of LETTER came with, NULL for none; the caller frees. */
+static rd_kafka_headers_t *
+given_headers (const rd_kafka_message_t *letter)
+{
+  rd_kafka_headers_t *all = NULL;
+  if (rd_kafka_message_headers (letter, &all) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return NULL;
+  rd_kafka_headers_t *given = rd_kafka_headers_copy (all);
+  for (size_t i = 0; i < sizeof our_headers / sizeof *our_headers; i++)
+    (void) rd_kafka_header_remove (given, our_headers[i]);
+  return given;
+}
+
+/* Sends LETTER's record to where it was, as it came. */
+static int
+send_again (struct kafka_bus *bus, int topic, const struct letter *letter, struct receipt *receipt,
+            struct error *err)
+{
+  auto_record struct record record = { 0 };
+  int got = record_read (&record, bus, TOPIC_DEAD, 0, letter->position, err);
+  if (got != 1)
+    return got < 0 ? -1 : error_set (err, ERROR_USER, "%s: this letter is gone", letter->name);
+  const char *key = letter->key[0] == '\0' ? NULL : letter->key;
+  rd_kafka_headers_t *headers = given_headers (record.message);
+  rd_kafka_resp_err_t code = rd_kafka_producev (
+      bus->producer, RD_KAFKA_V_RKT (bus->outgoing[topic]),
+      RD_KAFKA_V_PARTITION (letter->partition), RD_KAFKA_V_MSGFLAGS (RD_KAFKA_MSG_F_COPY),
+      RD_KAFKA_V_KEY (key, strlen (letter->key)),
+      RD_KAFKA_V_VALUE (record.message->payload, record.message->len), RD_KAFKA_V_HEADERS (headers),
+      RD_KAFKA_V_OPAQUE (receipt), RD_KAFKA_V_END);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+      receipt->pending++;
+      return kafka_await (bus, receipt, "sending a letter again", err);
+    }
+  if (headers != NULL)
+    rd_kafka_headers_destroy (headers);
+  return kafka_error (bus, code, letter->topic, err);
+}
+
 int
 kafka_replay_letter (struct bus *base, const struct letter *letter, struct error *err)
 {
@@ -195,11 +271,7 @@ kafka_replay_letter (struct bus *base, const struct letter *letter, struct error
                       letter->topic);
   struct receipt receipt = { 0 };
   const struct bytes nothing = { 0 };
-  const char *key = letter->key[0] == '\0' ? NULL : letter->key;
-  if (kafka_send_as_is (bus, topic, letter->partition, key, buffer_bytes (&letter->payload),
-                        &receipt, err)
-          != 0
-      || kafka_await (bus, &receipt, "sending a letter again", err) != 0
+  if (send_again (bus, topic, letter, &receipt, err) != 0
       || kafka_send_as_is (bus, TOPIC_DEAD, 0, letter->name, nothing, &receipt, err) != 0)
     return -1;
   return kafka_await (bus, &receipt, "taking a letter back", err);

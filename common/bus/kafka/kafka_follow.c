@@ -328,8 +328,7 @@ read_event (struct kafka_follower *follower, struct slice *slice, const rd_kafka
     }
   if (codec_decode_event (slice->cursor.payload, event, &bad) != 0)
     {
-      log_error ("event_skipped", "partition=%d offset=%lld reason=\"%s\"", message->partition,
-                 (long long) message->offset, bad.message);
+      kafka_pass_by (follower->bus, &slice->cursor, message, &bad);
       event_release (event);
       return 0;
     }
@@ -525,6 +524,7 @@ kafka_follow (struct bus *base, const char *group, const char *job_id, struct er
   struct kafka_follower *follower = xcalloc (1, sizeof *follower);
   follower->follower.ops = &kafka_follower_ops;
   follower->bus = bus;
+  bus->buries = bus->buries || group != NULL;
   follower->job_id = xstrdup (job_id);
   follower->writer = xasprintf ("%s.%lld", bus->writer, (long long) ++bus->next_ticket);
   if (group != NULL)

@@ -259,17 +259,29 @@ read_job (struct bytes payload, struct parcel *parcel, char **key, struct error 
   return 0;
 }
 
-/* A first attempt's key says all there is to know before it is taken. */
+/* By its key, which says all there is to know of a first attempt before it is taken. What can't be read by us may be by others. */
+static bool
+read_shard_key (char *key, struct bytes payload, const rd_kafka_message_t *message,
+                struct parcel *parcel)
+{
+  auto_shard struct shard shard = { 0 };
+  uint32_t attempt = 0;
+  size_t job_size = 0;
+  if (!shard_key_parse (key, &job_size, &parcel->generation, &attempt))
+    return false;
+  parcel->job_id = xstrndup (key, job_size);
+  if (attempt > 1 && codec_decode_shard (payload, &shard, NULL) == 0)
+    parcel->due = due_time (&shard, message);
+  return true;
+}
+
 static int
 read_shard (struct bytes payload, const rd_kafka_message_t *message, struct parcel *parcel,
             char **key, struct error *err)
 {
   auto_free char *given = message_key (message);
-  uint32_t attempt = 0;
-  size_t job_size = 0;
-  if (shard_key_parse (given, &job_size, &parcel->generation, &attempt) && attempt == 1)
+  if (read_shard_key (given, payload, message, parcel))
     {
-      parcel->job_id = xstrndup (given, job_size);
       *key = take (&given);
       return 0;
     }
@@ -294,7 +306,8 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
                                           : read_shard (payload, message, parcel, &key, &err);
   if (read != 0)
     {
-      kafka_bury (lot->work->bus, &lot->messages, message, &err);
+      if (message->offset >= lot->buried)
+        kafka_bury (lot->work->bus, &lot->messages, message, &err);
       free (parcel);
       return;
     }
@@ -325,9 +338,10 @@ claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claim
     return;
   if (codec_decode_claim (cursor->payload, &claim, &err) != 0)
     {
-      log_error ("claim_skipped", "topic=%s partition=%d offset=%lld reason=\"%s\"",
-                 bus->names[cursor->topic], cursor->partition, (long long) message->offset,
-                 err.message);
+      if (lot != NULL)
+        kafka_bury (bus, cursor, message, &err);
+      else
+        kafka_log_skipped (cursor, message, &err);
       return;
     }
   auto_free char *key = message_key (message);
@@ -414,6 +428,8 @@ int64_t
 lot_watermark (const struct lot *lot, char **metadata)
 {
   const struct parcel *first = TAILQ_FIRST (&lot->order);
+  if (lot->work->queue == BUS_JOBS)
+    return lot->work->bus->quiet.pending == 0 ? lot->messages.next : lot->committed;
   *metadata = xasprintf ("%s%lld", metadata_prefix,
                          (long long) claims_base (lot->claims, lot->claims_cursor.next));
   return first == NULL ? lot->messages.next : first->offset;
@@ -441,6 +457,7 @@ lot_open (struct kafka_work *work, int32_t partition, int64_t committed, const c
   lot->work = work;
   lot->partition = partition;
   lot->committed = committed;
+  lot->buried = committed;
   TAILQ_INIT (&lot->order);
   TAILQ_INIT (&lot->open);
   TAILQ_INIT (&lot->waiting);
@@ -452,7 +469,7 @@ lot_open (struct kafka_work *work, int32_t partition, int64_t committed, const c
                            parse_metadata (metadata), err);
   if (outcome == 0)
     outcome = cursor_open (&lot->messages, bus->work_reader, work->messages, partition,
-                           committed < 0 ? FROM_START : committed, err);
+                           jobs || committed < 0 ? FROM_START : committed, err);
   if (outcome == 0)
     return lot;
   lot_close (lot);

@@ -217,19 +217,11 @@ static int
 read_again (struct kafka_bus *bus, const struct found *found, struct shard *shard,
             struct error *err)
 {
-  auto_kafka_reader struct kafka_reader *reader = kafka_reader_open (bus, NULL, err);
-  auto_message rd_kafka_message_t *message = NULL;
-  struct cursor cursor = { 0 };
-  if (reader == NULL
-      || cursor_open (&cursor, reader, bus->scan->topic, found->partition, found->offset, err) != 0)
-    return -1;
-  int got = cursor_next_before_end (&cursor, &message, err);
-  if (got == 1)
-    got = codec_decode_shard (cursor.payload, shard, err) == 0 ? 1 : -1;
-  auto_message_ (&message);
-  message = NULL;
-  cursor_close (&cursor);
-  return got;
+  auto_record struct record record = { 0 };
+  int got = record_read (&record, bus, bus->scan->topic, found->partition, found->offset, err);
+  if (got != 1)
+    return got;
+  return codec_decode_shard (record.cursor.payload, shard, err) == 0 ? 1 : -1;
 }
 
 int

@@ -93,17 +93,6 @@ need_status (struct kafka_bus *bus, const char *id)
   return status;
 }
 
-/* Whoever takes jobs makes a dead letter of it; all others just pass by. */
-static void
-log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
-             const struct error *why)
-{
-  auto_free char *reason = log_quote (why->message);
-  log_info ("record_skipped", "topic=%s partition=%d offset=%lld reason=%s",
-            cursor->reader->bus->names[cursor->topic], cursor->partition,
-            (long long) message->offset, reason);
-}
-
 /* The trace that a job's sender gave as a header (W3C) goes where containers get it from. */
 static void
 take_in_trace (const rd_kafka_message_t *message, struct job *job)
@@ -132,7 +121,7 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
   if (codec_decode_job (bus->tables.jobs.payload, &job, &err) != 0
       || job_check_id (job.id, &err) != 0)
     {
-      log_skipped (&bus->tables.jobs, message, &err);
+      kafka_log_skipped (&bus->tables.jobs, message, &err); /* whoever takes jobs buries it */
       return;
     }
   if (find_job (bus, job.id) != NULL)
@@ -162,7 +151,7 @@ take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
   struct error err = ERROR_INIT;
   if (codec_decode_status (cursor->payload, &status, &err) != 0)
     {
-      log_skipped (cursor, message, &err);
+      kafka_pass_by (bus, cursor, message, &err);
       return;
     }
   struct kafka_status *entry = need_status (bus, status.job_id);
@@ -187,7 +176,7 @@ take_in_control (struct kafka_bus *bus, const rd_kafka_message_t *message)
   struct error err = ERROR_INIT;
   if (codec_decode_control (tables->control.payload, &control, &err) != 0)
     {
-      log_skipped (&tables->control, message, &err);
+      kafka_pass_by (bus, &tables->control, message, &err);
       control_release (&control);
       return;
     }

@@ -65,12 +65,19 @@ work_serve (struct kafka_bus *bus, const struct strlist *queues, struct error *e
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
+/* Of jobs only the first partition is read: their order decides. */
+static int32_t
+count_lots (const struct kafka_work *work)
+{
+  return work->queue == BUS_JOBS ? 1 : work->bus->partitions[work->messages];
+}
+
 /* Where each partition from FIRST on was committed. */
 static rd_kafka_topic_partition_list_t *
 read_committed (const struct kafka_work *work, int first, struct error *err)
 {
   struct kafka_bus *bus = work->bus;
-  int32_t count = bus->partitions[work->messages];
+  int32_t count = count_lots (work);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (count);
   for (int32_t i = first; i < count; i++)
     (void) rd_kafka_topic_partition_list_add (list, bus->names[work->messages], i);
@@ -95,9 +102,9 @@ add_lot (struct kafka_work *work, int32_t partition, int64_t committed, const ch
 }
 
 static int
-open_shards (struct kafka_work *work, struct error *err)
+open_lots (struct kafka_work *work, struct error *err)
 {
-  if (work->lot_count >= work->bus->partitions[work->messages])
+  if (work->lot_count >= count_lots (work))
     return 0;
   rd_kafka_topic_partition_list_t *list = read_committed (work, work->lot_count, err);
   int outcome = list == NULL ? -1 : 0;
@@ -125,7 +132,7 @@ open_queues (struct kafka_bus *bus, struct error *err)
              : leases_sync (bus, err) != 0)
     return -1;
   for (int i = 0; i < bus->served_count; i++)
-    if (open_shards (&bus->shards[i], err) != 0)
+    if (open_lots (&bus->shards[i], err) != 0)
       return -1;
   return 0;
 }
@@ -145,7 +152,7 @@ need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
     return tables_need_liveness (bus, err) != 0 ? -1 : open_queues (bus, err);
   if (bus->jobs.lot_count > 0)
     return 0;
-  return leases_sync (bus, err) != 0 ? -1 : add_lot (&bus->jobs, 0, FROM_START, NULL, err);
+  return leases_sync (bus, err) != 0 ? -1 : open_lots (&bus->jobs, err);
 }
 
 /* ---- committing ------------------------------------------------------------------------- */
@@ -155,7 +162,7 @@ commit (struct kafka_work *work, bool wait)
 {
   struct kafka_bus *bus = work->bus;
   int64_t now = clock_boot_ms ();
-  if (work->queue != BUS_SHARDS || (!wait && now - work->committed_at < COMMIT_MS))
+  if (!wait && now - work->committed_at < COMMIT_MS)
     return;
   work->committed_at = now;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (work->lot_count);
@@ -173,7 +180,7 @@ commit (struct kafka_work *work, bool wait)
           rd_kafka_topic_partition_list_add (list, bus->names[work->messages], lot->partition);
       element->offset = offset;
       element->metadata = metadata; /* librdkafka frees it */
-      element->metadata_size = strlen (metadata);
+      element->metadata_size = metadata == NULL ? 0 : strlen (metadata);
       lot->committed = offset;
     }
   if (list->cnt > 0)
@@ -280,7 +287,26 @@ make_delivery (struct kafka_bus *bus, struct holding *holding, const struct parc
   return 0;
 }
 
-/* 0, or -1 with ERR of the bus. A parcel that can't become a delivery is dropped. */
+/* PARCEL can't be read by us, but perhaps by others: by those with a schema registry, or with newer schemas. It stays open to them, and no offset behind it is
+ * committed. What nobody has settled a lease later is a letter as well. */
+static void
+leave_to_others (struct parcel *parcel, const struct error *why)
+{
+  struct kafka_bus *bus = parcel->lot->work->bus;
+  auto_free char *reason = log_quote (why->message);
+  parcel->due = clock_boot_ms () + bus->lease_ms;
+  parcel_set (parcel, PARCEL_WAITING, parcel->due);
+  if (parcel->unread == 0)
+    log_error ("shard_unreadable", "key=%s reason=%s", parcel->entry->key, reason);
+  else if (parcel->unread == 1
+           && kafka_bury_at (bus, parcel->lot->work->messages, parcel->lot->partition,
+                             parcel->offset, why, NULL)
+                  < 0)
+    return; /* it is tried again */
+  parcel->unread++;
+}
+
+/* 0, or -1 with ERR of the bus. */
 static int
 start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
 {
@@ -296,8 +322,7 @@ start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
             *err = why;
           return -1;
         }
-      log_error ("shard_dropped", "key=%s reason=\"%s\"", parcel->entry->key, why.message);
-      parcel_set (parcel, PARCEL_SETTLED, 0);
+      leave_to_others (parcel, &why);
       return 0;
     }
   struct claim claim = { .kind = CLAIM_CLAIM,
@@ -579,6 +604,7 @@ work_release (struct kafka_bus *bus)
       commit (&bus->shards[i], true);
       close_lots (&bus->shards[i]);
     }
+  commit (&bus->jobs, true);
   close_lots (&bus->jobs);
   kafka_reader_close (bus->work_reader);
 }

@@ -32,6 +32,7 @@ struct parcel
   int64_t expired_at; /* … and when that was seen, boot ms */
   char *job_id;
   uint32_t generation;
+  int unread; /* how often it couldn't be read when it was to be claimed */
   struct buffer payload;
   TAILQ_ENTRY (parcel) order;
   TAILQ_ENTRY (parcel) links; /* open or waiting */
@@ -61,6 +62,7 @@ struct lot
   int64_t contested; /* boot ms at which another was faster than we; 0: never */
   int64_t skew;      /* the broker's clock minus ours, by our own records, ms */
   int64_t committed;
+  int64_t buried; /* what can't be read below this offset is a letter already */
 };
 
 /* Opens the lot at what was committed of it. NULL with ERR. */
@@ -84,7 +86,8 @@ void parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at
 /* All parcels of ENTRY. */
 void lot_entry_changed (struct claims_entry *entry);
 
-/* The offset to commit, and the text that goes with it (the caller frees). */
+/* The offset to commit, and the text that goes with it (the caller frees). Of jobs all are read again by whoever comes: what is committed is how far
+ * those that can't be read have become letters. */
 int64_t lot_watermark (const struct lot *lot, char **metadata);
 
 /* The first open parcel of JOB_ID (NULL: any) whose job is alive; dead ones are dropped on the way. */
