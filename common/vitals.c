@@ -22,7 +22,7 @@ vitals_new (void)
       metrics_gauge (metrics, "shoal_build_info", "Always 1.", LABELS ("version", SHOAL_VERSION)),
       1);
   vitals->ready =
-      metrics_gauge (metrics, "shoal_ready", "1 when the bus has answered since the start.", NULL);
+      metrics_gauge (metrics, "shoal_ready", "1 while the bus answers.", NULL);
   vitals->draining = metrics_gauge (metrics, "shoal_draining",
                                     "1 when nothing more is taken and the process will end.", NULL);
   vitals->turned = metrics_age (
@@ -57,10 +57,10 @@ vitals_turn (struct vitals *vitals)
 }
 
 void
-vitals_ready (struct vitals *vitals)
+vitals_bus (struct vitals *vitals, bool answers)
 {
   if (vitals != NULL)
-    metric_set (vitals->ready, 1);
+    metric_set (vitals->ready, answers);
 }
 
 void

@@ -35,8 +35,8 @@ struct metrics *vitals_metrics (const struct vitals *vitals);
 /* The service's loop turned, or long work within it went on. */
 void vitals_turn (struct vitals *vitals);
 
-/* The bus answered: from now on the service is ready. It stays so while it is busy or runs out. */
-void vitals_ready (struct vitals *vitals);
+/* Whether the bus answers: the service is ready as long as it does, also while it is busy or runs out. */
+void vitals_bus (struct vitals *vitals, bool answers);
 
 /* A call of the bus failed in a way that may pass. */
 void vitals_bus_error (struct vitals *vitals);
@@ -44,7 +44,7 @@ void vitals_bus_error (struct vitals *vitals);
 /* The service takes nothing more and ends when it has run out. */
 void vitals_draining (struct vitals *vitals);
 
-/* Whether the bus answered. */
+/* Whether the bus answers. */
 bool vitals_are_ready (const struct vitals *vitals);
 
 /* False with ERR when the loop has begun to turn and then hasn't for VITALS_STUCK_MS before NOW (boot ms). A service that waits for its bus to

@@ -273,10 +273,7 @@ static int
 join (struct merger *merger, struct error *err)
 {
   merger->events = bus_follow (merger->bus, "merger", merger->options->job_id, err);
-  if (merger->events == NULL)
-    return -1;
-  vitals_ready (merger->options->vitals);
-  return 0;
+  return merger->events == NULL ? -1 : 0;
 }
 
 /* 1 when there is nothing left to do, 0, or -1. */
@@ -284,6 +281,7 @@ static int
 step (struct merger *merger, struct error *err)
 {
   vitals_turn (merger->options->vitals);
+  vitals_bus (merger->options->vitals, !bus_is_away (merger->bus));
   if (merger->events == NULL && join (merger, err) != 0)
     return -1;
   /* A member that was away for too long isn't told so by the events that it doesn't get. */

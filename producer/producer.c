@@ -52,6 +52,7 @@ step (struct bus *bus, struct follower *follower, const struct producer_options 
       struct error *err)
 {
   vitals_turn (options->vitals);
+  vitals_bus (options->vitals, !bus_is_away (bus));
   int settled = take_one (bus, options, err);
   if (settled < 0)
     return -1;
@@ -86,7 +87,6 @@ producer_run (const struct producer_options *options, struct error *err)
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return is_stopped (options) ? 0 : -1;
-  vitals_ready (options->vitals);
   auto_follower struct follower *follower = NULL;
   if (options->job_id != NULL)
     {

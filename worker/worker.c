@@ -369,6 +369,7 @@ static int
 step (struct worker *worker, struct error *err)
 {
   vitals_turn (worker->options->vitals);
+  vitals_bus (worker->options->vitals, !bus_is_away (worker->crew.bus));
   read_stop (worker);
   keep_leases (worker);
   /* A question to brokers that have no leader may take many seconds; no two are asked without a look at the leases between them. */
@@ -452,7 +453,6 @@ worker_run (const struct worker_options *options, struct error *err)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");
   init (&worker, options);
   worker.crew.bus = bus;
-  vitals_ready (options->vitals);
   log_info ("worker_ready", "writer=%s slots=%d", bus_writer (bus), worker.slots);
   int result = 0;
   while (result == 0)

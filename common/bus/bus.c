@@ -35,6 +35,12 @@ bus_writer (const struct bus *bus)
   return bus->ops->writer (bus);
 }
 
+bool
+bus_is_away (const struct bus *bus)
+{
+  return bus->ops->is_away != NULL && bus->ops->is_away (bus);
+}
+
 int
 bus_poll (struct bus *bus, struct pollfd *fds, nfds_t count, int timeout_ms)
 {

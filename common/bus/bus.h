@@ -62,6 +62,9 @@ auto_bus_ (struct bus **bus)
 /* This handle's name in claims and events, e.g. "worker-host-4711". */
 const char *bus_writer (const struct bus *bus);
 
+/* Whether nobody answers any more; bus_poll finds it out, and says so in the log as long as it lasts. */
+bool bus_is_away (const struct bus *bus);
+
 /* As poll(2) over FDS (may be NULL, 0), but returns as soon as the bus may have something new as well. Returns what
  * poll does. TIMEOUT_MS as there. */
 int bus_poll (struct bus *bus, struct pollfd *fds, nfds_t count, int timeout_ms);

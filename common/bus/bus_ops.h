@@ -8,6 +8,7 @@ struct bus_ops
 {
   void (*close) (struct bus *bus);
   const char *(*writer) (const struct bus *bus);
+  bool (*is_away) (const struct bus *bus); /* NULL: never */
   int (*poll) (struct bus *bus, struct pollfd *fds, nfds_t count, int timeout_ms);
 
   int (*submit) (struct bus *bus, const struct job *job, struct error *err);

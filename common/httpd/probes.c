@@ -60,7 +60,7 @@ get_ready (void *context, const struct http_request *request, struct http_answer
 {
   (void) request;
   bool ready = vitals_are_ready (context);
-  say (answer, ready ? 200 : 503, ready ? "ok" : "the bus hasn't answered yet");
+  say (answer, ready ? 200 : 503, ready ? "ok" : "the bus doesn't answer");
 }
 
 void

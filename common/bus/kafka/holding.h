@@ -28,18 +28,22 @@ struct holding
   char *job_id;
   int64_t position; /* of the message */
   uint32_t starts;
-  int64_t taken;             /* boot ms */
+  int64_t ready;             /* boot ms at which it became so */
+  int64_t taken;             /* likewise */
   int64_t renewed;           /* boot ms at which the claim was last sent */
   int64_t confirmed;         /* … the one that was last read back */
   struct delivery *delivery; /* until it is taken */
-  struct receipt receipt;
-  bool retry_sent; /* PUBLISHING: the event was acknowledged before */
+  struct receipt *receipt;   /* PUBLISHING: of what is sent */
+  bool retry_sent;           /* PUBLISHING: the event was acknowledged before */
   TAILQ_ENTRY (holding) links;
 };
 
 struct holding *holding_new (struct lot *lot, const struct parcel *parcel,
                              enum holding_phase phase);
 void holding_drop (struct kafka_bus *bus, struct holding *holding);
+
+/* Others may have it at once; the start doesn't count. */
+void holding_give_back (struct kafka_bus *bus, struct holding *holding);
 
 /* Whether an end is on its way: decided or to be, and not acknowledged yet. */
 bool holdings_end (struct kafka_bus *bus);

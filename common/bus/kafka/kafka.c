@@ -52,22 +52,6 @@ check_file (const char *name, const char *value, struct error *err)
   return 0;
 }
 
-static void
-on_receipt (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
-{
-  (void) handle;
-  (void) opaque;
-  struct receipt *receipt = message->_private;
-  receipt->pending--;
-  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-    {
-      receipt->failed++;
-      receipt->why = message->err;
-    }
-  else
-    receipt->offset = message->offset;
-}
-
 int64_t
 kafka_at_most (const struct kafka_bus *bus, int64_t most)
 {
@@ -142,7 +126,7 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
   rd_kafka_conf_set_error_cb (conf, kafka_on_error);
   rd_kafka_conf_set_log_cb (conf, kafka_on_log);
   if (type == RD_KAFKA_PRODUCER)
-    rd_kafka_conf_set_dr_msg_cb (conf, on_receipt);
+    rd_kafka_conf_set_dr_msg_cb (conf, receipt_note);
   return 0;
 }
 
@@ -286,10 +270,62 @@ renew_producer (struct kafka_bus *bus)
 
 /* ---- waiting ---------------------------------------------------------------------------- */
 
+/* One of them, anyone, must answer. */
+static int
+ask_brokers (struct kafka_bus *bus, struct error *err)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  rd_kafka_resp_err_t code =
+      rd_kafka_metadata (bus->producer, 0, bus->outgoing[TOPIC_JOBS], &metadata, ASK_MS);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return kafka_timeout (bus, "brokers", err);
+  rd_kafka_metadata_destroy (metadata);
+  kafka_answered (bus);
+  return 0;
+}
+
+static void
+complain (struct kafka_bus *bus, const struct error *err)
+{
+  int64_t now = clock_boot_ms ();
+  if (now - bus->complained_at < COMPLAIN_MS)
+    return;
+  auto_free char *reason = log_quote (err->message);
+  log_warn ("kafka_away", "reason=%s", reason);
+  bus->complained_at = now;
+}
+
+/* Who has nothing to ask would never notice that nobody is there. */
+static void
+watch_brokers (struct kafka_bus *bus)
+{
+  struct error err = ERROR_INIT;
+  if (!kafka_is_doubted (bus) || clock_boot_ms () - bus->asked_at < ASK_MS)
+    return;
+  if (ask_brokers (bus, &err) != 0)
+    {
+      bus->away = true;
+      complain (bus, &err);
+    }
+  else if (bus->away)
+    {
+      bus->away = false;
+      log_warn ("kafka_back", "bus=%s", bus->url);
+    }
+  bus->asked_at = clock_boot_ms ();
+}
+
+static bool
+kafka_is_away (const struct bus *base)
+{
+  return ((const struct kafka_bus *) base)->away;
+}
+
 static void
 pump (struct kafka_bus *bus)
 {
   renew_producer (bus);
+  watch_brokers (bus);
   kafka_serve (bus, 0);
   tables_pump (bus);
   leases_pump (bus);
@@ -355,6 +391,7 @@ kafka_close (struct bus *base)
 static const struct bus_ops kafka_ops = {
   .close = kafka_close,
   .writer = kafka_writer,
+  .is_away = kafka_is_away,
   .poll = kafka_poll,
   .submit = kafka_submit,
   .get_job = kafka_get_job,
@@ -385,7 +422,6 @@ await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct 
 {
   int64_t patience_ms = kafka_patience (options);
   int64_t end = patience_ms < 0 ? INT64_MAX : clock_boot_ms () + patience_ms;
-  int64_t complain = clock_boot_ms () + COMPLAIN_MS;
   for (;;)
     {
       int64_t left = end - clock_boot_ms ();
@@ -396,12 +432,7 @@ await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct 
       if (err->class != ERROR_TRANSIENT || stopped || clock_boot_ms () >= end
           || (patience_ms >= 0 && kafka_is_refused (bus)))
         return -1;
-      if (clock_boot_ms () >= complain)
-        {
-          auto_free char *reason = log_quote (err->message);
-          log_warn ("kafka_away", "reason=%s", reason);
-          complain = clock_boot_ms () + COMPLAIN_MS;
-        }
+      complain (bus, err);
       error_clear (err);
     }
 }
@@ -428,6 +459,7 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
   bus->writer = make_writer (options->client);
   bus->lease_ms = options->lease_ms > 0 ? options->lease_ms : LEASE_MS;
   bus->slots = options->slots > 0 ? options->slots : 1;
+  bus->complained_at = clock_boot_ms ();
   bus->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   tables_init (bus);
   work_init (bus);

@@ -59,13 +59,15 @@ struct kafka_queue
   int64_t say_at;   /* boot ms when it is on us to say so */
 };
 
-/* What became of a record. Filled while the producer is polled. */
+/* What became of some records. Filled while the producer is polled, which may be long after those who sent them have given up waiting: so it lives on the heap,
+ * or as long as the bus. */
 struct receipt
 {
   int pending; /* records that aren't acknowledged yet */
   int failed;
   rd_kafka_resp_err_t why;
   int64_t offset; /* of the last one */
+  bool left;      /* nobody asks any more: goes with the last word on a record */
 };
 
 struct cursor
@@ -188,11 +190,16 @@ struct kafka_bus
   int64_t pace_ms; /* how long the caller has a delivery, on average; -1: not known */
   struct scan *scan;
 
+  bool away;        /* the brokers were asked, and none answered */
+  int64_t asked_at; /* boot ms */
+  int64_t complained_at;
+
   pthread_mutex_t lock; /* of what librdkafka's threads write: */
   char trouble[1024];   /* the last error, "" when all is well */
   int64_t trouble_at;   /* boot ms of it; 0: never */
   int told;             /* how much it tells; 0: it is no known one */
-  bool refused;         /* it is one that waiting doesn't mend */
+  bool doubted; /* whether anybody answers: something took too long, or all connections are down */
+  bool refused; /* it is one that waiting doesn't mend */
 };
 
 /* How long a question may take at most: MOST, but whoever holds leases must get back to renewing them. */
@@ -209,7 +216,10 @@ int64_t kafka_trouble_at (struct kafka_bus *bus);
 /* Whether the last trouble was a password, a certificate or the like: somebody must do something about it. */
 bool kafka_is_refused (struct kafka_bus *bus);
 
-/* An answer came: a refusal before it is over. */
+/* Whether it is worth asking if anybody is there. */
+bool kafka_is_doubted (struct kafka_bus *bus);
+
+/* An answer came: what was before it is over. */
 void kafka_answered (struct kafka_bus *bus);
 
 /* librdkafka's callbacks; OPAQUE is the bus. Any thread. */
@@ -263,7 +273,22 @@ int kafka_queue_served (struct bus *bus, const char *queue, int64_t *since, stru
 
 /* ---- kafka_send.c */
 
-/* Hands a record over; RECEIPT must live until it isn't pending. Waits while the local queue is full. */
+struct receipt *receipt_new (void);
+
+/* Nobody asks any more. NULL is fine. */
+void receipt_leave (struct receipt *receipt);
+
+static inline void
+auto_receipt_ (struct receipt **receipt)
+{
+  receipt_leave (*receipt);
+}
+#define auto_receipt AUTO (auto_receipt_)
+
+/* What librdkafka calls (dr_msg_cb). */
+void receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
+
+/* Hands a record over. Waits while the local queue is full. */
 int kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                 const struct buffer *payload, struct receipt *receipt, struct error *err);
 
@@ -271,7 +296,7 @@ int kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char 
 int kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                       struct bytes payload, struct receipt *receipt, struct error *err);
 
-/* Waits for RECEIPT and resets it: 0, or -1. */
+/* Waits for RECEIPT and resets it: 0, or -1. What took too long is still on its way. */
 int kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what,
                  struct error *err);
 
@@ -331,6 +356,10 @@ int64_t cursor_find_time (struct kafka_reader *reader, int topic, int32_t partit
 /* Fills in what the reader's group committed. */
 rd_kafka_resp_err_t kafka_committed (struct kafka_reader *reader,
                                      rd_kafka_topic_partition_list_t *list);
+
+/* Commits LIST for the reader's group, and waits for the brokers' word for up to WAIT_MS; 0: doesn't. */
+rd_kafka_resp_err_t kafka_commit (struct kafka_reader *reader,
+                                  rd_kafka_topic_partition_list_t *list, int wait_ms);
 
 /* Whether records of TOPIC travel in a schema registry's frame, where there is one: claims are ours alone, what is dead stays as it was. */
 bool kafka_is_packed (int topic);

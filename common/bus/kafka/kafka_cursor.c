@@ -337,6 +337,24 @@ record_release (struct record *record)
 }
 
 rd_kafka_resp_err_t
+kafka_commit (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list, int wait_ms)
+{
+  if (wait_ms == 0)
+    return rd_kafka_commit (reader->handle, list, 1);
+  /* rd_kafka_commit itself would wait for as long as brokers are away. */
+  rd_kafka_queue_t *answers = rd_kafka_queue_new (reader->handle);
+  rd_kafka_resp_err_t code = rd_kafka_commit_queue (reader->handle, list, answers, NULL, NULL);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+      rd_kafka_event_t *event = rd_kafka_queue_poll (answers, wait_ms);
+      code = event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error (event);
+      rd_kafka_event_destroy (event);
+    }
+  rd_kafka_queue_destroy (answers);
+  return code;
+}
+
+rd_kafka_resp_err_t
 kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list)
 {
   int64_t patience = kafka_at_most (reader->bus, QUERY_MS);

@@ -269,10 +269,10 @@ kafka_replay_letter (struct bus *base, const struct letter *letter, struct error
   if (topic == bus->topic_count)
     return error_set (err, ERROR_USER, "%s: %s is no topic of this bus", letter->name,
                       letter->topic);
-  struct receipt receipt = { 0 };
+  auto_receipt struct receipt *receipt = receipt_new ();
   const struct bytes nothing = { 0 };
-  if (send_again (bus, topic, letter, &receipt, err) != 0
-      || kafka_send_as_is (bus, TOPIC_DEAD, 0, letter->name, nothing, &receipt, err) != 0)
+  if (send_again (bus, topic, letter, receipt, err) != 0
+      || kafka_send_as_is (bus, TOPIC_DEAD, 0, letter->name, nothing, receipt, err) != 0)
     return -1;
-  return kafka_await (bus, &receipt, "taking a letter back", err);
+  return kafka_await (bus, receipt, "taking a letter back", err);
 }

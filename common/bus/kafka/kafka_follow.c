@@ -16,6 +16,7 @@ enum
   LOOK_MS = 50,        /* how often the end is asked for while there is nothing */
   CHANCE_MS = 500,     /* for a renewal that was on its way when the lease ran out */
   JOIN_MS = 100,       /* how often a partition that may be free is tried for */
+  COMMIT_MS = 10000,   /* for the brokers' word */
   PARTITION_BITS = 12, /* of a position */
 };
 
@@ -260,7 +261,7 @@ open_slices (struct kafka_follower *follower, struct error *err)
 static int
 join (struct kafka_follower *follower, struct error *err)
 {
-  struct receipt receipt = { 0 };
+  auto_receipt struct receipt *receipt = receipt_new ();
   if (leases_sync (follower->bus, err) != 0)
     return -1;
   count_members (follower);
@@ -272,12 +273,12 @@ join (struct kafka_follower *follower, struct error *err)
       if (slice->held || !seems_free (follower, slice))
         continue;
       tried++;
-      if (send_lease (follower, slice->key, CLAIM_CLAIM, &receipt, err) != 0)
+      if (send_lease (follower, slice->key, CLAIM_CLAIM, receipt, err) != 0)
         return -1;
     }
   if (tried == 0)
     return 0;
-  if (kafka_await (follower->bus, &receipt, "joining a group", err) != 0
+  if (kafka_await (follower->bus, receipt, "joining a group", err) != 0
       || leases_sync (follower->bus, err) != 0)
     return -1;
   for (int32_t i = 0; i < follower->count; i++)
@@ -444,8 +445,9 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
           ->offset = offset;
       slice->committed = offset;
     }
-  rd_kafka_resp_err_t code = list->cnt == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR
-                                            : rd_kafka_commit (follower->reader->handle, list, 0);
+  rd_kafka_resp_err_t code =
+      list->cnt == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR
+                     : kafka_commit (follower->reader, list, (int) kafka_at_most (bus, COMMIT_MS));
   rd_kafka_topic_partition_list_destroy (list);
   return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : kafka_error (bus, code, "committing", err);
 }
@@ -456,18 +458,17 @@ static void
 kafka_follower_close (struct follower *base)
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
-  struct receipt receipt = { 0 };
+  struct receipt *quiet = &follower->bus->quiet;
   for (int32_t i = 0; i < follower->count; i++)
     {
       struct slice *slice = &follower->slices[i];
       if (follower->group != NULL && slice->held)
-        (void) send_lease (follower, slice->key, CLAIM_RELEASE, &receipt, NULL);
+        (void) send_lease (follower, slice->key, CLAIM_RELEASE, quiet, NULL);
       cursor_close (&slice->cursor);
       free (slice->key);
     }
   if (follower->member != NULL && follower->bus->leases != NULL)
-    (void) send_lease (follower, follower->member, CLAIM_RELEASE, &receipt, NULL);
-  (void) kafka_await (follower->bus, &receipt, "leaving a group", NULL);
+    (void) send_lease (follower, follower->member, CLAIM_RELEASE, quiet, NULL);
   kafka_reader_close (follower->reader);
   free (follower->slices);
   free (follower->group);
@@ -508,10 +509,10 @@ open_all (struct kafka_follower *follower, struct error *err)
 static int
 become_member (struct kafka_follower *follower, struct error *err)
 {
-  struct receipt receipt = { 0 };
+  auto_receipt struct receipt *receipt = receipt_new ();
   if (leases_sync (follower->bus, err) != 0
-      || send_lease (follower, follower->member, CLAIM_CLAIM, &receipt, err) != 0
-      || kafka_await (follower->bus, &receipt, "joining a group", err) != 0)
+      || send_lease (follower, follower->member, CLAIM_CLAIM, receipt, err) != 0
+      || kafka_await (follower->bus, receipt, "joining a group", err) != 0)
     return -1;
   return join (follower, err);
 }

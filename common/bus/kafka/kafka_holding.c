@@ -91,8 +91,16 @@ holding_drop (struct kafka_bus *bus, struct holding *holding)
     set_phase (holding, HOLDING_LOST);
   TAILQ_REMOVE (&bus->holdings, holding, links);
   delivery_free (holding->delivery);
+  receipt_leave (holding->receipt);
   free (holding->job_id);
   free (holding);
+}
+
+void
+holding_give_back (struct kafka_bus *bus, struct holding *holding)
+{
+  work_note (holding->lot, holding->entry, CLAIM_RELEASE);
+  holding_drop (bus, holding);
 }
 
 /* It isn't ours any more, or never was: the caller is told when it asks. */
@@ -120,7 +128,7 @@ send_retry (struct kafka_bus *bus, struct holding *holding, struct error *err)
     return -1;
   auto_free char *key = shard_key (&retry);
   return kafka_send (bus, holding->lot->work->messages, holding->lot->partition, key, payload,
-                     &holding->receipt, err);
+                     holding->receipt, err);
 }
 
 static int
@@ -128,7 +136,7 @@ send_event (struct kafka_bus *bus, struct holding *holding, struct error *err)
 {
   int32_t partition = kafka_partition_of_job (bus, TOPIC_EVENTS, holding->job_id);
   return kafka_send (bus, TOPIC_EVENTS, partition, holding->job_id, &holding->entry->event,
-                     &holding->receipt, err);
+                     holding->receipt, err);
 }
 
 /* The event, or the retry, that the claims log has for HOLDING. The log owns them, so that anybody can do this over. The retry
@@ -141,11 +149,12 @@ publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
   const struct buffer *payload = retry ? &entry->retry : &entry->event;
   holding->phase = HOLDING_PUBLISHING;
   holding->retry_sent = retry;
-  holding->receipt = (struct receipt){ 0 };
+  receipt_leave (holding->receipt);
+  holding->receipt = receipt_new ();
   if (payload->size == 0
       || (retry ? send_retry (bus, holding, &err) : send_event (bus, holding, &err)) == 0)
     return;
-  holding->receipt.failed++;
+  holding->receipt->failed++;
   log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
 }
 
@@ -157,9 +166,9 @@ holdings_look (struct kafka_bus *bus)
   for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
     {
       next = TAILQ_NEXT (holding, links);
-      if (holding->phase != HOLDING_PUBLISHING || holding->receipt.pending > 0)
+      if (holding->phase != HOLDING_PUBLISHING || holding->receipt->pending > 0)
         continue;
-      if (holding->receipt.failed > 0)
+      if (holding->receipt->failed > 0)
         {
           publish_end (bus, holding, holding->retry_sent);
           continue;
@@ -232,11 +241,9 @@ on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
       return;
     }
   holding->phase = HOLDING_READY;
+  holding->ready = clock_boot_ms ();
   if (bus->resting)
-    {
-      work_note (lot, entry, CLAIM_RELEASE);
-      holding_drop (bus, holding);
-    }
+    holding_give_back (bus, holding);
 }
 
 static void

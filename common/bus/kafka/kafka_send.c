@@ -9,13 +9,48 @@
 enum
 {
   FULL_WAIT_MS = 50,
-  AWAIT_MS = 60000, /* a broker that fails over needs some seconds */
+  AWAIT_MS = 30000, /* a broker that fails over needs some seconds */
 };
 
 void
 kafka_serve (struct kafka_bus *bus, int timeout_ms)
 {
   (void) rd_kafka_poll (bus->producer, timeout_ms);
+}
+
+struct receipt *
+receipt_new (void)
+{
+  return xcalloc (1, sizeof (struct receipt));
+}
+
+void
+receipt_leave (struct receipt *receipt)
+{
+  if (receipt == NULL)
+    return;
+  if (receipt->pending == 0)
+    free (receipt);
+  else
+    receipt->left = true;
+}
+
+void
+receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+  (void) handle;
+  (void) opaque;
+  struct receipt *receipt = message->_private;
+  receipt->pending--;
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+      receipt->failed++;
+      receipt->why = message->err;
+    }
+  else
+    receipt->offset = message->offset;
+  if (receipt->left && receipt->pending == 0)
+    free (receipt);
 }
 
 /* PAYLOAD as it travels: in the schema registry's frame, where there is one. OWN is the caller's. */

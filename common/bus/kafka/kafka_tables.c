@@ -310,7 +310,7 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
-  struct receipt receipt = { 0 };
+  auto_receipt struct receipt *receipt = receipt_new ();
   if (sync_jobs (bus, err) != 0)
     return -1;
   if (find_job (bus, job->id) != NULL)
@@ -318,11 +318,11 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
   if (queues_need (bus, job->queue, err) == NULL)
     return error_wrap (err, "queue %s", job->queue);
   if (codec_encode_job (job, &payload, err) != 0
-      || kafka_send (bus, TOPIC_JOBS, 0, job->id, &payload, &receipt, err) != 0
-      || kafka_await (bus, &receipt, "submitting the job", err) != 0 || sync_jobs (bus, err) != 0)
+      || kafka_send (bus, TOPIC_JOBS, 0, job->id, &payload, receipt, err) != 0
+      || kafka_await (bus, receipt, "submitting the job", err) != 0 || sync_jobs (bus, err) != 0)
     return -1;
   const struct kafka_job *first = find_job (bus, job->id);
-  return first != NULL && first->offset == receipt.offset;
+  return first != NULL && first->offset == receipt->offset;
 }
 
 int
@@ -365,7 +365,7 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
-  struct receipt receipt = { 0 };
+  auto_receipt struct receipt *receipt = receipt_new ();
   int32_t partition = kafka_partition_of_job (bus, TOPIC_STATUS, control->job_id);
   if (sync_status (bus, partition, err) != 0)
     return -1;
@@ -373,8 +373,8 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
   struct control record = *control;
   record.generation = status != NULL && status->generation > 0 ? status->generation : 1;
   if (codec_encode_control (&record, &payload, err) != 0
-      || kafka_send (bus, TOPIC_CONTROL, 0, control->job_id, &payload, &receipt, err) != 0
-      || kafka_await (bus, &receipt, "publishing a control record", err) != 0)
+      || kafka_send (bus, TOPIC_CONTROL, 0, control->job_id, &payload, receipt, err) != 0
+      || kafka_await (bus, receipt, "publishing a control record", err) != 0)
     return -1;
   return sync_control (bus, err);
 }
@@ -410,7 +410,7 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
-  struct receipt receipt = { 0 };
+  auto_receipt struct receipt *receipt = receipt_new ();
   int32_t partition = kafka_partition_of_job (bus, TOPIC_STATUS, status->job_id);
   if (sync_status (bus, partition, err) != 0)
     return -1;
@@ -426,17 +426,17 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
   if (job_state_is_terminal (record.state))
     record.closed = record.generation > record.closed ? record.generation : record.closed;
   if (codec_encode_status (&record, &payload, err) != 0
-      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &payload, &receipt, err) != 0
-      || kafka_await (bus, &receipt, "publishing a status", err) != 0
+      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &payload, receipt, err) != 0
+      || kafka_await (bus, receipt, "publishing a status", err) != 0
       || sync_status (bus, partition, err) != 0)
     return -1;
   /* We were late ourselves: the last word is said again. */
   const struct kafka_status *now = find_status (bus, status->job_id);
   if (now == NULL || !now->hidden)
     return 0;
-  if (kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &now->payload, &receipt, err) != 0)
+  if (kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &now->payload, receipt, err) != 0)
     return -1;
-  return kafka_await (bus, &receipt, "publishing a status", err);
+  return kafka_await (bus, receipt, "publishing a status", err);
 }
 
 int

@@ -111,6 +111,14 @@ note (struct kafka_bus *bus, const char *text, const struct known *found)
   (void) pthread_mutex_unlock (&bus->lock);
 }
 
+static void
+doubt (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  bus->doubted = true;
+  (void) pthread_mutex_unlock (&bus->lock);
+}
+
 void
 kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
 {
@@ -118,7 +126,9 @@ kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
   (void) handle;
   const struct known *found = find_known (reason);
   auto_free char *text = describe (reason, found);
-  if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
+    doubt (bus);
+  else
     note (bus, text, found);
   auto_free char *quoted = log_quote (text);
   log_info ("kafka_trouble", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
@@ -167,11 +177,21 @@ kafka_is_refused (struct kafka_bus *bus)
   return refused;
 }
 
+bool
+kafka_is_doubted (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  bool doubted = bus->doubted;
+  (void) pthread_mutex_unlock (&bus->lock);
+  return doubted;
+}
+
 void
 kafka_answered (struct kafka_bus *bus)
 {
   (void) pthread_mutex_lock (&bus->lock);
   bus->refused = false;
+  bus->doubted = false;
   bus->told = 0;
   (void) pthread_mutex_unlock (&bus->lock);
 }
@@ -189,6 +209,7 @@ int
 kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err)
 {
   (void) pthread_mutex_lock (&bus->lock);
+  bus->doubted = true;
   if (bus->refused)
     (void) error_set (err, ERROR_TRANSIENT, "%s: %s", bus->url, bus->trouble);
   else

@@ -15,9 +15,10 @@ enum
   LOOK_MS = 20,          /* how often waiting parcels are looked at */
   PARTITIONS_MS = 30000, /* how often new partitions are looked for */
   CLOSE_MS = 5000,
-  FLUSH_MS = 60000,
+  FLUSH_MS = 20000,
   CONTESTED_MS = 1000,
   AHEAD_MS = 100, /* shards that take less are claimed ahead */
+  READY_MS = 500, /* what the caller hasn't taken for so long is left to others */
   PACE_OF = 8,    /* the average is over about so many */
   QUERY_MS = 10000,
   FAIR_TURNS = 8, /* one in so many begins with another queue than the preferred one */
@@ -158,11 +159,11 @@ need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
 /* ---- committing ------------------------------------------------------------------------- */
 
 static void
-commit (struct kafka_work *work, bool wait)
+commit (struct kafka_work *work, int wait_ms)
 {
   struct kafka_bus *bus = work->bus;
   int64_t now = clock_boot_ms ();
-  if (!wait && now - work->committed_at < COMMIT_MS)
+  if (wait_ms == 0 && now - work->committed_at < COMMIT_MS)
     return;
   work->committed_at = now;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (work->lot_count);
@@ -184,16 +185,22 @@ commit (struct kafka_work *work, bool wait)
       lot->committed = offset;
     }
   if (list->cnt > 0)
-    (void) rd_kafka_commit (bus->work_reader->handle, list, !wait);
+    (void) kafka_commit (bus->work_reader, list, wait_ms);
   rd_kafka_topic_partition_list_destroy (list);
 }
 
 /* ---- turning ---------------------------------------------------------------------------- */
 
+/* A claim that counts: the caller takes it soon, or others get it. */
 static void
-renew (struct holding *holding)
+tend_ready (struct kafka_bus *bus, struct holding *holding)
 {
   int64_t now = clock_boot_ms ();
+  if (now - holding->ready > READY_MS)
+    {
+      holding_give_back (bus, holding);
+      return;
+    }
   if (now - holding->renewed < holding->lot->work->bus->lease_ms / 4)
     return;
   holding->renewed = now;
@@ -211,7 +218,7 @@ pump_queue (struct kafka_work *work)
   work->looked = now;
   for (int i = 0; i < work->lot_count; i++)
     lot_look (work->lots[i]);
-  commit (work, false);
+  commit (work, 0);
 }
 
 void
@@ -223,20 +230,24 @@ work_pump (struct kafka_bus *bus)
   if (bus->shards[0].lot_count > 0)
     queues_pump (bus);
   holdings_look (bus);
-  struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-  if (holding->phase == HOLDING_READY)
-    renew (holding);
+  struct holding *next = NULL;
+  for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
+    {
+      next = TAILQ_NEXT (holding, links);
+      if (holding->phase == HOLDING_READY)
+        tend_ready (bus, holding);
+    }
 }
 
 /* ---- taking ----------------------------------------------------------------------------- */
 
-/* Where shards take no longer than their claims do, the next ones are claimed while these run. What takes longer is left to
- * whoever is free first. */
+/* Where shards take no longer than their claims do, the next ones are claimed while these run. What takes longer, or has done so since SINCE, is left
+ * to whoever is free first. */
 static int
-ahead (const struct kafka_bus *bus)
+ahead (const struct kafka_bus *bus, int64_t since)
 {
-  return bus->pace_ms >= 0 && bus->pace_ms < AHEAD_MS ? bus->slots : 0;
+  bool fast = bus->pace_ms >= 0 && bus->pace_ms < AHEAD_MS;
+  return fast && since > clock_boot_ms () - AHEAD_MS ? bus->slots : 0;
 }
 
 /* How many more shards are to be claimed: as many as the caller can hold beyond what it has and what is on its way; one at
@@ -246,13 +257,17 @@ wanted (struct kafka_bus *bus)
 {
   int coming = 0;
   int taken = 0;
+  int64_t since = INT64_MAX;
   const struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
   {
     coming += holding->phase < HOLDING_TAKEN;
-    taken += holding->phase == HOLDING_TAKEN;
+    if (holding->phase != HOLDING_TAKEN)
+      continue;
+    taken++;
+    since = holding->taken < since ? holding->taken : since;
   }
-  int more = bus->slots + ahead (bus) - taken - coming;
+  int more = bus->slots + ahead (bus, since) - taken - coming;
   return more <= 0 && coming == 0 ? 1 : more;
 }
 
@@ -524,8 +539,9 @@ kafka_give_back (struct bus *base, struct delivery *delivery, struct error *err)
     return 0;
   bool ours = holding->phase == HOLDING_TAKEN;
   if (ours)
-    work_note (holding->lot, holding->entry, CLAIM_RELEASE);
-  holding_drop (bus, holding);
+    holding_give_back (bus, holding);
+  else
+    holding_drop (bus, holding);
   return ours;
 }
 
@@ -542,8 +558,7 @@ kafka_rest (struct bus *base)
       next = TAILQ_NEXT (holding, links);
       if (holding->phase != HOLDING_READY)
         continue;
-      work_note (holding->lot, holding->entry, CLAIM_RELEASE);
-      holding_drop (bus, holding);
+      holding_give_back (bus, holding);
     }
 }
 
@@ -601,10 +616,10 @@ work_release (struct kafka_bus *bus)
   let_go (bus);
   for (int i = 0; i < bus->served_count; i++)
     {
-      commit (&bus->shards[i], true);
+      commit (&bus->shards[i], COMMIT_MS);
       close_lots (&bus->shards[i]);
     }
-  commit (&bus->jobs, true);
+  commit (&bus->jobs, COMMIT_MS);
   close_lots (&bus->jobs);
   kafka_reader_close (bus->work_reader);
 }

@@ -67,7 +67,7 @@ nobody_counts (void **state)
   metrics_write (NULL, &text);
   assert_int_equal (text.size, 0);
   vitals_turn (NULL);
-  vitals_ready (NULL);
+  vitals_bus (NULL, true);
   vitals_bus_error (NULL);
   vitals_draining (NULL);
   assert_null (vitals_metrics (NULL));
@@ -203,7 +203,7 @@ a_service_hangs_only_after_it_has_turned (void **state)
   int64_t now = clock_boot_ms ();
   assert_false (vitals_are_ready (vitals));
   assert_true (vitals_are_good (vitals, now + 10 * VITALS_STUCK_MS, NULL));
-  vitals_ready (vitals);
+  vitals_bus (vitals, true);
   vitals_turn (vitals);
   assert_true (vitals_are_ready (vitals));
   assert_true (vitals_are_good (vitals, now + VITALS_STUCK_MS - 1, NULL));
@@ -211,6 +211,8 @@ a_service_hangs_only_after_it_has_turned (void **state)
   assert_non_null (strstr (err.message, "60 s"));
   vitals_draining (vitals);
   assert_true (vitals_are_ready (vitals));
+  vitals_bus (vitals, false);
+  assert_false (vitals_are_ready (vitals));
   vitals_bus_error (vitals);
   auto_free char *text = exposition (vitals_metrics (vitals));
   assert_line (text, "shoal_draining 1");
