@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "common/storage/storage.h"
 #include "producer/slicer.h"
 #include "schemas/job_check.h"
@@ -59,19 +60,22 @@ make_absolute (char **source)
 
 /* An option of slicing without a pattern would do nothing: that is hardly what was meant. */
 static int
-check_sense (const struct job *job, struct error *err)
+check_sense (const struct job *job, const char **wrong, struct error *err)
 {
   const char *pointless = job->glob != NULL        ? NULL
-                          : job->batch_size != 1   ? "--batch-size"
-                          : job->batch_bytes != -1 ? "--batch-bytes"
-                          : job->shards != -1      ? "--shards"
-                          : job->exclude.count > 0 ? "--exclude"
-                          : job->base_path != NULL ? "--base-path"
+                          : job->batch_size != 1   ? "batch-size"
+                          : job->batch_bytes != -1 ? "batch-bytes"
+                          : job->shards != -1      ? "shards"
+                          : job->exclude.count > 0 ? "exclude"
+                          : job->base_path != NULL ? "base-path"
                                                    : NULL;
+  *wrong = pointless;
   if (pointless != NULL)
-    return error_set (err, ERROR_USER, "%s does nothing without --glob", pointless);
+    return error_set (err, ERROR_USER, "--%s does nothing without --glob", pointless);
+  *wrong = "reduce-command";
   if (job->reduce_image == NULL && job->reduce_command.count > 0)
     return error_set (err, ERROR_USER, "--reduce-command does nothing without --reduce IMAGE");
+  *wrong = NULL;
   return 0;
 }
 
@@ -89,14 +93,50 @@ check_place (const struct job *job, struct error *err)
   return 0;
 }
 
+/* The option that fills in FIELD of Job.avsc. */
+static const char *
+option_of (const char *field)
+{
+  static const char *const others[][2] = {
+    { "base_path", "base-path" },
+    { "batch_bytes", "batch-bytes" },
+    { "batch_size", "batch-size" },
+    { "job_timeout_ms", "job-timeout" },
+    { "log_limit", "log-limit" },
+    { "max_failures", "max-failures" },
+    { "max_failures_bp", "max-failures" },
+    { "min_success", "min-success" },
+    { "outputs", "output" },
+    { "pids", "pids-limit" },
+    { "timeout_ms", "timeout" },
+    { "volumes", "volume" },
+  };
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    if (strcmp (others[i][0], field) == 0)
+      return others[i][1];
+  return field;
+}
+
+/* The result's place as it was asked for; what names no place stands below `args->below`. The caller frees. */
+static char *
+wanted_place (const struct job_args *args)
+{
+  const char *place = args->results != NULL ? args->results : args->job.id;
+  if (args->below == NULL || place[0] == '/' || place[0] == '\0' || result_is_remote (place))
+    return xstrdup (place);
+  return xasprintf ("%s/%s", args->below, place);
+}
+
 int
 job_args_finish (struct job_args *args, struct error *err)
 {
   struct job *job = &args->job;
+  const char *field = NULL;
   if (!args->has_id)
     job->id = make_id ();
   job->submitted = clock_wall_ms ();
-  job->results = result_place (args->results != NULL ? args->results : job->id, err);
+  auto_free char *place = wanted_place (args);
+  job->results = result_place (place, err);
   if (job->results == NULL)
     {
       args->wrong = "results";
@@ -109,9 +149,14 @@ job_args_finish (struct job_args *args, struct error *err)
       args->by_path[i] = strncmp (source, "file://", 7) != 0 && !storage_is_elsewhere (source);
       make_absolute (&job->volumes[i].source);
     }
-  if (check_sense (job, err) != 0 || slicer_check (job, err) != 0
-      || job_check (job, &args->wrong, err) != 0)
+  if (check_sense (job, &args->wrong, err) != 0)
     return -1;
+  if (slicer_check (job, &field, err) != 0 || job_check (job, &field, err) != 0)
+    {
+      args->wrong = option_of (field);
+      return -1;
+    }
+  args->wrong = "results";
   return check_place (job, err);
 }
 

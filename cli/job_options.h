@@ -16,7 +16,8 @@ struct job_args
   char *results;
   bool upload;       /* --upload (upload.h) */
   bool *by_path;     /* of each volume: it was named by a plain path; from job_args_finish */
-  const char *wrong; /* the field that job_args_finish says is wrong; NULL: not a single one */
+  const char *below; /* the folder or URL that results which name none stand in; NULL: here */
+  const char *wrong; /* the option that is wrong, without its dashes, when job_args_finish fails */
 };
 
 void job_args_init (struct job_args *args);
