@@ -14,6 +14,10 @@ enum
   FILE_MAX = 1 << 20,
 };
 
+/* Of properties' names; what has others may be half a password. */
+static const char name_bytes[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
 void
 bus_args_init (struct bus_args *args)
 {
@@ -40,11 +44,14 @@ static int
 set_property (void *context, const char *value, struct error *err)
 {
   struct bus_args *args = context;
-  const char *equals = strchr (value, '=');
-  if (equals == NULL || equals == value)
-    return error_set (err, ERROR_USER, "\"%s\" isn't PROPERTY=VALUE", value);
-  strlist_take (&args->properties, xstrndup (value, (size_t) (equals - value)));
-  strlist_add (&args->properties, equals + 1);
+  size_t length = strspn (value, name_bytes);
+  if (length == 0 || value[length] != '=')
+    return error_set (
+        err, ERROR_USER,
+        "expected PROPERTY=VALUE, as sasl.username=me (what was given isn't shown: it "
+        "may have a password in it)");
+  strlist_take (&args->properties, xstrndup (value, length));
+  strlist_add (&args->properties, value + length + 1);
   return 0;
 }
 

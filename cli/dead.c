@@ -27,6 +27,9 @@ struct dead_args
   bool all;
 };
 
+#define UNDECODABLE "undecodable"
+#define REASONS "failed, oom, timeout, infra, worker_lost, " UNDECODABLE
+
 #define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
 
 #define ARGS(context) ((struct dead_args *) (context))
@@ -40,9 +43,15 @@ SETTER (job)
 
 SETTER (reason)
 {
-  (void) err;
-  ARGS (context)->reason = value;
-  return 0;
+  static const char *const reasons[] = { "failed", "oom",         "timeout",
+                                         "infra",  "worker_lost", UNDECODABLE };
+  for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+    if (strcmp (reasons[i], value) == 0)
+      {
+        ARGS (context)->reason = value;
+        return 0;
+      }
+  return error_set (err, ERROR_USER, "\"%s\" is none of " REASONS, value);
 }
 
 SETTER (json)
@@ -63,14 +72,11 @@ SETTER (all)
 
 static const struct option_spec dead_options[] = {
   { 0, "job", NULL, "JOB", "only shards of this job", GROUP_OTHER, false, set_job },
-  { 0, "reason", NULL, "REASON", "failed, oom, timeout, infra, worker_lost, undecodable",
-    GROUP_OTHER, false, set_reason },
+  { 0, "reason", NULL, "REASON", REASONS, GROUP_OTHER, false, set_reason },
   { 0, "all", NULL, NULL, "replay: every letter", GROUP_OTHER, false, set_all },
   { 0, "json", NULL, NULL, "list: a JSON object a line", GROUP_OTHER, false, set_json },
   { 0 },
 };
-
-#define UNDECODABLE "undecodable"
 
 /* ---- which letters ---------------------------------------------------------------------- */
 
