@@ -9,7 +9,7 @@
 enum
 {
   PATTERN_MAX = 1 << 20,
-  WORK_MAX = 64 << 20, /* bytes moved while expanding: nested alternatives multiply */
+  WORK_MAX = 8 << 20, /* bytes moved while expanding: alternatives multiply, all are compiled */
 };
 
 static int
