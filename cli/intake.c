@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "merger/status_json.h"
+#include "schemas/job_difference.h"
 
 #include <string.h>
 

@@ -37,8 +37,4 @@ int job_args_finish (struct job_args *args, struct error *err);
 /* Checks that IMAGES (NULL: the default store) has the job's images. ERROR_USER. */
 int job_check_images (const struct job *job, const char *images, struct error *err);
 
-/* The name of the first option in which the two jobs differ ("--batch-size"), NULL when they ask for the same; id and
- * time of submission don't count. */
-const char *job_difference (const struct job *a, const struct job *b);
-
 #endif

@@ -12,6 +12,7 @@
 #include "cli/watch.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "schemas/job_difference.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 #include "cli/upload.h"
 #include "cli/watch.h"
 #include "common/memory.h"
+#include "schemas/job_difference.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -114,4 +114,4 @@ for property in 'sasl.password:hunter2' 'sasl.password:hunter2==' 'sasl.password
   expect_true "and the password isn't shown" eval '! grep -q hunter2 "$E2E_WORK/err"'
 done
 expect_exit 2 "a reason that no letter has" "$SHOAL" dead list --bus kafka://127.0.0.1:9 --reason nosuch
-expect_stderr '^shoal: --reason: "nosuch" is none of failed, oom, timeout, infra, worker_lost, undecodable'
+expect_stderr '^shoal: --reason: "nosuch" is none of failed, oom, timeout, infra, worker_lost, undecodable, conflict'

@@ -5,6 +5,7 @@
 #include "producer/slicer.h"
 #include "schemas/codec.h"
 #include "schemas/job_check.h"
+#include "schemas/job_difference.h"
 
 #include <stdint.h>
 #include <string.h>
