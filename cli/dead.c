@@ -388,10 +388,8 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 1, -1, command_dead.synopsis, err);
   if (first < 0)
     return first;
-  if (bus_args_finish (&bus_args, err) != 0)
+  if (bus_args_need (&bus_args, err) != 0)
     return -1;
-  if (bus_args.url == NULL)
-    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
   const struct bus_options options = bus_args_options (&bus_args, "cli");
   auto_bus struct bus *bus = bus_open (bus_args.url, &options, err);
   if (bus == NULL)

@@ -5,6 +5,7 @@
 #include "cli/job_options.h"
 #include "cli/run_options.h"
 #include "cli/storage_options.h"
+#include "cli/submit.h"
 #include "common/auto.h"
 
 #include <stdio.h>
@@ -38,7 +39,8 @@ static const char environment[] =
     "Environment of shoal\n"
     "\n"
     "  SHOAL_BUS             the bus when --bus isn't given\n"
-    "  SHOAL_KAFKA_CONFIG    a file of librdkafka's properties\n"
+    "  SHOAL_KAFKA_CONFIG    a file of librdkafka's properties; its bootstrap.servers is the bus, "
+    "too\n"
     "  SHOAL_IMAGES          the image store's folder\n"
     "  SHOAL_STATE_DIR       what is kept of results in S3 on this machine; default: "
     "$XDG_STATE_HOME/shoal\n"
@@ -75,9 +77,10 @@ static const char environment[] =
 static void
 print_options (void)
 {
-  static const struct option_spec *const tables[] = { job_options, run_options, storage_options };
+  static const struct option_spec *const tables[] = { job_options, run_options, storage_options,
+                                                      fleet_options };
   auto_buffer struct buffer text = { 0 };
-  options_help (&text, tables, 3, false);
+  options_help (&text, tables, sizeof tables / sizeof tables[0], false);
   (void) fputs (text.data, stdout);
 }
 

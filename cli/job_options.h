@@ -15,6 +15,7 @@ struct job_args
   bool has_id; /* --id was given */
   char *results;
   bool upload;       /* --upload (upload.h) */
+  const char *fetch; /* --fetch (submit.h): a folder, or NULL */
   bool *by_path;     /* of each volume: it was named by a plain path; from job_args_finish */
   const char *below; /* the folder or URL that results which name none stand in; NULL: here */
   const char *wrong; /* the option that is wrong, without its dashes, when job_args_finish fails */
