@@ -111,7 +111,8 @@ struct kafka_status
 struct kafka_tables
 {
   struct cursor jobs;
-  bool takes_jobs;         /* this handle does: it makes letters of what conflicts with a job */
+  bool judges_jobs; /* from CONFLICTS_FROM on, what contradicts a job is made a letter */
+  int64_t conflicts_from;
   struct cursor *statuses; /* one a partition */
   struct cursor control;
   void *job_tree;
@@ -357,8 +358,8 @@ const struct kafka_job *tables_job (struct kafka_bus *bus, const char *id, struc
 /* Whether shards of GENERATION are still delivered, as far as known. */
 bool tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation);
 
-/* The jobs, read to their end: 0 or -1. From now on who contradicts a job is a dead letter. */
-int tables_need_jobs (struct kafka_bus *bus, struct error *err);
+/* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or later that contradict a job are made letters. */
+int tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err);
 
 /* The tables that tell which shards are alive, read to their ends: 0 or -1. */
 int tables_need_liveness (struct kafka_bus *bus, struct error *err);
@@ -406,9 +407,13 @@ struct follower *kafka_follow (struct bus *bus, const char *group, const char *j
 
 /* ---- kafka_dead.c */
 
-/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was, REASON (LETTER_…) and WHY as headers. */
+/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and WHY as headers. */
 void kafka_bury (struct kafka_bus *bus, const struct cursor *cursor,
-                 const rd_kafka_message_t *message, const char *reason, const struct error *why);
+                 const rd_kafka_message_t *message, const struct error *why);
+
+/* The same for another REASON (LETTER_…) than that it can't be read. */
+void kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
+                    const rd_kafka_message_t *message, const char *reason, const struct error *why);
 int kafka_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                         void *context, struct error *err);
 int kafka_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);

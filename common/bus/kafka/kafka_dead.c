@@ -49,8 +49,8 @@ make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
 }
 
 void
-kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
-            const char *reason, const struct error *why)
+kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
+               const rd_kafka_message_t *message, const char *reason, const struct error *why)
 {
   auto_free char *name = xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
                                     (long long) message->offset);
@@ -68,6 +68,13 @@ kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_m
   bus->quiet.pending--;
   rd_kafka_headers_destroy (headers);
   log_error ("dead_letter_lost", "at=%s reason=%s", name, rd_kafka_err2name (code));
+}
+
+void
+kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
+            const struct error *why)
+{
+  kafka_bury_as (bus, cursor, message, LETTER_UNDECODABLE, why);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */

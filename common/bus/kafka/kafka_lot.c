@@ -294,7 +294,7 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
                                           : read_shard (payload, message, parcel, &key, &err);
   if (read != 0)
     {
-      kafka_bury (lot->work->bus, &lot->messages, message, LETTER_UNDECODABLE, &err);
+      kafka_bury (lot->work->bus, &lot->messages, message, &err);
       free (parcel);
       return;
     }

@@ -131,7 +131,7 @@ take_in_again (struct kafka_bus *bus, const struct kafka_job *first, const struc
 {
   auto_job struct job known = { 0 };
   struct error why = ERROR_INIT;
-  if (!bus->tables.takes_jobs
+  if (!bus->tables.judges_jobs || message->offset < bus->tables.conflicts_from
       || codec_decode_job (buffer_bytes (&first->payload), &known, NULL) != 0)
     return;
   const char *difference = job_difference (&known, job);
@@ -141,7 +141,7 @@ take_in_again (struct kafka_bus *bus, const struct kafka_job *first, const struc
     return;
   (void) error_set (&why, ERROR_USER, "there is a job %s already, and %s differs", job->id,
                     difference);
-  kafka_bury (bus, &bus->tables.jobs, message, LETTER_CONFLICT, &why);
+  kafka_bury_as (bus, &bus->tables.jobs, message, LETTER_CONFLICT, &why);
 }
 
 /* The first record of an id is the job. */
@@ -297,11 +297,12 @@ sync_jobs (struct kafka_bus *bus, struct error *err)
 
 /* Those that were read before it was known that we take jobs are read again. */
 int
-tables_need_jobs (struct kafka_bus *bus, struct error *err)
+tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err)
 {
-  if (!bus->tables.takes_jobs)
+  if (!bus->tables.judges_jobs)
     cursor_close (&bus->tables.jobs);
-  bus->tables.takes_jobs = true;
+  bus->tables.judges_jobs = true;
+  bus->tables.conflicts_from = from;
   return sync_jobs (bus, err);
 }
 

@@ -145,7 +145,7 @@ need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
     return tables_need_liveness (bus, err) != 0 ? -1 : open_queues (bus, err);
   if (bus->jobs.lot_count > 0)
     return 0;
-  if (leases_sync (bus, err) != 0 || tables_need_jobs (bus, err) != 0)
+  if (leases_sync (bus, err) != 0 || tables_judge_jobs (bus, 0, err) != 0)
     return -1;
   return add_lot (&bus->jobs, 0, FROM_START, NULL, err);
 }
