@@ -1,10 +1,10 @@
 #include "cli/bus_options.h"
 
+#include "cli/properties.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/units.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -13,6 +13,10 @@ enum
 {
   FILE_MAX = 1 << 20,
 };
+
+/* Of properties' names; what has others may be half a password. */
+static const char name_bytes[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 void
 bus_args_init (struct bus_args *args)
@@ -25,6 +29,7 @@ void
 bus_args_release (struct bus_args *args)
 {
   strlist_release (&args->properties);
+  free (args->made);
 }
 
 static int
@@ -40,11 +45,14 @@ static int
 set_property (void *context, const char *value, struct error *err)
 {
   struct bus_args *args = context;
-  const char *equals = strchr (value, '=');
-  if (equals == NULL || equals == value)
-    return error_set (err, ERROR_USER, "\"%s\" isn't PROPERTY=VALUE", value);
-  strlist_take (&args->properties, xstrndup (value, (size_t) (equals - value)));
-  strlist_add (&args->properties, equals + 1);
+  size_t length = strspn (value, name_bytes);
+  if (length == 0 || value[length] != '=')
+    return error_set (
+        err, ERROR_USER,
+        "expected PROPERTY=VALUE, as sasl.username=me (what was given isn't shown: it "
+        "may have a password in it)");
+  strlist_take (&args->properties, xstrndup (value, length));
+  strlist_add (&args->properties, value + length + 1);
   return 0;
 }
 
@@ -77,17 +85,6 @@ const struct option_spec bus_options[] = {
 
 /* ---- the properties file ---------------------------------------------------------------- */
 
-static char *
-trim (char *text)
-{
-  while (isspace ((unsigned char) *text))
-    text++;
-  size_t length = strlen (text);
-  while (length > 0 && isspace ((unsigned char) text[length - 1]))
-    text[--length] = '\0';
-  return text;
-}
-
 static bool
 is_given (const struct bus_args *args, const char *name, size_t given)
 {
@@ -97,40 +94,86 @@ is_given (const struct bus_args *args, const char *name, size_t given)
   return false;
 }
 
-/* Lines of NAME=VALUE as Kafka's own tools read them; # and ! begin a comment. */
 static int
-read_properties (struct bus_args *args, const char *path, struct error *err)
+read_file (struct bus_args *args, const char *path, struct error *err)
 {
   auto_buffer struct buffer text = { 0 };
+  auto_strlist struct strlist found = { 0 };
   if (fs_read_file (AT_FDCWD, path, FILE_MAX, &text, err) != 0)
     return error_wrap (err, "SHOAL_KAFKA_CONFIG");
+  if (properties_read (buffer_bytes (&text), &found, err) != 0)
+    return error_wrap (err, "%s", path);
   size_t given = args->properties.count;
-  char *rest = text.data;
-  int number = 0;
-  for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))
-    {
-      number++;
-      line = trim (line);
-      if (line[0] == '\0' || line[0] == '#' || line[0] == '!')
-        continue;
-      char *equals = strchr (line, '=');
-      if (equals == NULL || equals == line)
-        return error_set (err, ERROR_USER, "%s: line %d isn't NAME=VALUE", path, number);
-      *equals = '\0';
-      const char *name = trim (line);
-      if (is_given (args, name, given))
-        continue;
-      strlist_add (&args->properties, name);
-      strlist_add (&args->properties, trim (equals + 1));
-    }
+  for (size_t i = 0; i < found.count; i += 2)
+    if (!is_given (args, found.items[i], given))
+      {
+        strlist_add (&args->properties, found.items[i]);
+        strlist_add (&args->properties, found.items[i + 1]);
+      }
   return 0;
+}
+
+/* Takes the brokers out of the properties; NULL when they aren't there. The caller frees. */
+static char *
+take_brokers (struct bus_args *args)
+{
+  struct strlist rest = { 0 };
+  char *brokers = NULL;
+  for (size_t i = 0; i < args->properties.count; i += 2)
+    {
+      const char *name = args->properties.items[i];
+      const char *value = args->properties.items[i + 1];
+      if (strcmp (name, "bootstrap.servers") == 0 || strcmp (name, "metadata.broker.list") == 0)
+        {
+          free (brokers);
+          brokers = xstrdup (value);
+          continue;
+        }
+      strlist_add (&rest, name);
+      strlist_add (&rest, value);
+    }
+  strlist_release (&args->properties);
+  args->properties = rest;
+  return brokers;
+}
+
+/* The brokers of the properties are the bus, unless it is named with brokers of its own. */
+static void
+name_bus (struct bus_args *args)
+{
+  static const char scheme[] = "kafka://";
+  size_t length = strlen (scheme);
+  auto_free char *brokers = take_brokers (args);
+  bool named = args->url != NULL;
+  if (brokers == NULL || (named && strncmp (args->url, scheme, length) != 0))
+    return;
+  const char *prefix = named ? args->url + length : "";
+  if (prefix[0] != '\0' && prefix[0] != '/')
+    return;
+  args->made = xasprintf ("%s%s%s", scheme, brokers, prefix);
+  args->url = args->made;
 }
 
 int
 bus_args_finish (struct bus_args *args, struct error *err)
 {
   const char *path = getenv ("SHOAL_KAFKA_CONFIG");
-  return path == NULL || path[0] == '\0' ? 0 : read_properties (args, path, err);
+  if (path != NULL && path[0] != '\0' && read_file (args, path, err) != 0)
+    return -1;
+  name_bus (args);
+  return 0;
+}
+
+int
+bus_args_need (struct bus_args *args, struct error *err)
+{
+  if (bus_args_finish (args, err) != 0)
+    return -1;
+  return args->url != NULL
+             ? 0
+             : error_set (err, ERROR_USER,
+                          "which bus? --bus URL, SHOAL_BUS, or bootstrap.servers in the file of "
+                          "SHOAL_KAFKA_CONFIG names it");
 }
 
 struct bus_options

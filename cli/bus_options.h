@@ -7,8 +7,9 @@
 
 struct bus_args
 {
-  const char *url;           /* --bus, else SHOAL_BUS, else NULL */
-  bool named;                /* by --bus */
+  const char *url; /* --bus, else SHOAL_BUS, else the brokers of the properties, else NULL */
+  char *made;      /* the URL of the brokers in the properties; NULL: another one counts */
+  bool named;      /* by --bus */
   struct strlist properties; /* name, value, … */
   int64_t patience_ms;       /* --connect-timeout; 0: the bus's own */
 };
@@ -20,8 +21,11 @@ void bus_args_release (struct bus_args *args);
 
 extern const struct option_spec bus_options[];
 
-/* Reads the file of SHOAL_KAFKA_CONFIG; what -X said goes before it. ERROR_USER. */
+/* Reads the file of SHOAL_KAFKA_CONFIG; what -X said goes before it. bootstrap.servers names the bus where no URL does, and the brokers of kafka:///PREFIX. ERROR_USER. */
 int bus_args_finish (struct bus_args *args, struct error *err);
+
+/* The same where a bus must be named. */
+int bus_args_need (struct bus_args *args, struct error *err);
 
 /* For bus_open; points into ARGS. */
 struct bus_options bus_args_options (const struct bus_args *args, const char *client);

@@ -1,4 +1,4 @@
-/* shoal dead: what came to nothing on a bus, and running it again: shards that failed for good, messages that nobody can read. */
+/* shoal dead: what came to nothing on a bus, and running it again: shards that failed for good, messages that nobody can read or follow. */
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"
@@ -22,10 +22,12 @@ enum
 struct dead_args
 {
   const char *job;    /* only its shards */
-  const char *reason; /* only these: an outcome, or "undecodable" */
+  const char *reason; /* only these: an outcome, or one of messages (bus.h) */
   bool json;
   bool all;
 };
+
+#define REASONS "failed, oom, timeout, infra, worker_lost, " LETTER_UNDECODABLE ", " LETTER_CONFLICT
 
 #define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
 
@@ -40,9 +42,16 @@ SETTER (job)
 
 SETTER (reason)
 {
-  (void) err;
-  ARGS (context)->reason = value;
-  return 0;
+  static const char *const reasons[] = { "failed",       "oom",         "timeout",
+                                         "infra",        "worker_lost", LETTER_UNDECODABLE,
+                                         LETTER_CONFLICT };
+  for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+    if (strcmp (reasons[i], value) == 0)
+      {
+        ARGS (context)->reason = value;
+        return 0;
+      }
+  return error_set (err, ERROR_USER, "\"%s\" is none of " REASONS, value);
 }
 
 SETTER (json)
@@ -63,14 +72,11 @@ SETTER (all)
 
 static const struct option_spec dead_options[] = {
   { 0, "job", NULL, "JOB", "only shards of this job", GROUP_OTHER, false, set_job },
-  { 0, "reason", NULL, "REASON", "failed, oom, timeout, infra, worker_lost, undecodable",
-    GROUP_OTHER, false, set_reason },
+  { 0, "reason", NULL, "REASON", REASONS, GROUP_OTHER, false, set_reason },
   { 0, "all", NULL, NULL, "replay: every letter", GROUP_OTHER, false, set_all },
   { 0, "json", NULL, NULL, "list: a JSON object a line", GROUP_OTHER, false, set_json },
   { 0 },
 };
-
-#define UNDECODABLE "undecodable"
 
 /* ---- which letters ---------------------------------------------------------------------- */
 
@@ -162,7 +168,7 @@ static int
 on_letter (void *context, const struct letter *letter)
 {
   struct reader *reader = context;
-  if (!is_wanted (reader, letter->name, UNDECODABLE))
+  if (!is_wanted (reader, letter->name, letter->reason))
     return 0;
   return reader->on_message (reader, letter);
 }
@@ -216,7 +222,7 @@ list_shard (struct reader *reader, const struct job *job, const struct tally_fai
 static int
 list_message (struct reader *reader, const struct letter *letter)
 {
-  list_one (reader, letter->name, UNDECODABLE, letter->time, -1, letter->error);
+  list_one (reader, letter->name, letter->reason, letter->time, -1, letter->error);
   return 0;
 }
 
@@ -291,7 +297,7 @@ show_message (struct reader *reader, const struct letter *letter)
   (void) reader;
   char when[CLOCK_TEXT_SIZE];
   print_field ("letter", letter->name);
-  print_field ("reason", UNDECODABLE);
+  print_field ("reason", letter->reason);
   print_field ("error", letter->error);
   print_field ("sent", clock_format (letter->time, when));
   print_field ("key", letter->key);
@@ -382,10 +388,8 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 1, -1, command_dead.synopsis, err);
   if (first < 0)
     return first;
-  if (bus_args_finish (&bus_args, err) != 0)
+  if (bus_args_need (&bus_args, err) != 0)
     return -1;
-  if (bus_args.url == NULL)
-    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
   const struct bus_options options = bus_args_options (&bus_args, "cli");
   auto_bus struct bus *bus = bus_open (bus_args.url, &options, err);
   if (bus == NULL)
@@ -410,7 +414,7 @@ const struct command command_dead = {
   .summary = "shards and messages that came to nothing: list, show, replay",
   .help =
       "A letter is a shard that failed for good (JOB/SHARD), or a message that nobody can read\n"
-      "(TOPIC/PARTITION/OFFSET). Replayed shards run as a new generation of their job.\n"
+      "or follow (TOPIC/PARTITION/OFFSET). Replayed shards run as a new generation of their job.\n"
       "\n"
       "  shoal dead list --bus kafka://broker:9092 --reason oom\n"
       "  shoal dead replay --bus kafka://broker:9092 resize-2019/17\n",

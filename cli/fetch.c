@@ -343,12 +343,20 @@ fetch_into (struct fetch *fetch, const char *partial, struct error *err)
 }
 
 int
+fetch_check (const char *dir, struct error *err)
+{
+  return !fs_exists (AT_FDCWD, dir)
+             ? 0
+             : error_set (err, ERROR_USER, "%s exists already: choose another folder", dir);
+}
+
+int
 fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts, struct error *err)
 {
   auto_free char *partial = xasprintf ("%s.partial", dir);
   *counts = (struct fetch_counts){ 0 };
-  if (fs_exists (AT_FDCWD, dir))
-    return error_set (err, ERROR_USER, "%s exists already: choose another folder", dir);
+  if (fetch_check (dir, err) != 0)
+    return -1;
   if (fs_make_path (partial, 0777, err) != 0)
     return -1;
   auto_fd int folder = fs_open_folder (AT_FDCWD, partial, err);

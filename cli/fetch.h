@@ -19,6 +19,9 @@ struct fetch_counts
   int64_t kept; /* of the files, those that were there already */
 };
 
+/* Whether DIR is free for a copy: 0, or -1 with ERROR_USER. */
+int fetch_check (const char *dir, struct error *err);
+
 /* 0, or -1: ERROR_USER when DIR or DIR.partial is something else, ERROR_TRANSIENT when the result can't be read, or isn't what its manifest
  * says; what was fetched stays in DIR.partial then. */
 int fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts,

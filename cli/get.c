@@ -1,4 +1,5 @@
 /* shoal get: a result's merged tree, copied to this machine and checked. */
+#include "cli/get.h"
 #include "cli/commands.h"
 #include "cli/fetch.h"
 #include "cli/session.h"
@@ -40,6 +41,28 @@ find_place (const char *name, const struct bus_args *bus, struct error *err)
   return result_shown (session.place, err);
 }
 
+int
+get_copy (const char *name, const struct bus_args *bus, const char *dir, bool quiet,
+          struct error *err)
+{
+  struct fetch_counts counts = { 0 };
+  auto_free char *place = find_place (name, bus, err);
+  if (place == NULL)
+    return -1;
+  auto_storage struct storage *from = storage_open (place, err);
+  if (from == NULL || fetch_result (from, dir, &counts, err) != 0)
+    return error_wrap (err, "get %s", name);
+  if (quiet)
+    return 0;
+  auto_free char *files = words_plural (counts.files, "file");
+  char bytes[UNITS_TEXT_SIZE];
+  (void) fprintf (stderr, "shoal: %s: %s, %s", dir, files, units_format_size (counts.bytes, bytes));
+  if (counts.kept > 0)
+    (void) fprintf (stderr, "; %lld of them were there already", (long long) counts.kept);
+  (void) fputc ('\n', stderr);
+  return 0;
+}
+
 static int
 run (int argc, char **argv, struct error *err)
 {
@@ -49,20 +72,9 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 2, 2, command_get.synopsis, err);
   if (first < 0)
     return first;
-  auto_free char *place = NULL;
-  if (bus_args_finish (&bus, err) != 0 || (place = find_place (argv[first], &bus, err)) == NULL)
+  if (bus_args_finish (&bus, err) != 0
+      || get_copy (argv[first], &bus, argv[first + 1], false, err) != 0)
     return -1;
-  auto_storage struct storage *from = storage_open (place, err);
-  struct fetch_counts counts = { 0 };
-  if (from == NULL || fetch_result (from, argv[first + 1], &counts, err) != 0)
-    return error_wrap (err, "get %s", argv[first]);
-  auto_free char *files = words_plural (counts.files, "file");
-  char bytes[UNITS_TEXT_SIZE];
-  (void) fprintf (stderr, "shoal: %s: %s, %s", argv[first + 1], files,
-                  units_format_size (counts.bytes, bytes));
-  if (counts.kept > 0)
-    (void) fprintf (stderr, "; %lld of them were there already", (long long) counts.kept);
-  (void) fputc ('\n', stderr);
   return EXIT_DONE;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/job_options.h"
 #include "cli/run_options.h"
 #include "cli/storage_options.h"
+#include "cli/submit.h"
 #include "common/auto.h"
 
 #include <stdio.h>
@@ -37,11 +38,35 @@ static const char patterns[] =
 static const char environment[] =
     "Environment of shoal\n"
     "\n"
-    "  SHOAL_IMAGES   the image store's folder\n"
-    "  SHOAL_BUS      the bus of producer, worker and merger, when --bus isn't given\n"
-    "  SHOAL_LOG      debug, info, warn or error: what the parts log\n"
-    "  SHOAL_CACHE_DIR  SHOAL_CACHE_SIZE  SHOAL_CA_FILE  SHOAL_IPFS_API  SHOAL_IPFS_GATEWAY\n"
-    "  AWS_…          who we are to S3, as AWS's own tools read it\n"
+    "  SHOAL_BUS             the bus when --bus isn't given\n"
+    "  SHOAL_KAFKA_CONFIG    a file of librdkafka's properties; its bootstrap.servers is the bus, "
+    "too\n"
+    "  SHOAL_IMAGES          the image store's folder\n"
+    "  SHOAL_STATE_DIR       what is kept of results in S3 on this machine; default: "
+    "$XDG_STATE_HOME/shoal\n"
+    "  SHOAL_LOG             debug, info, warn or error: what the parts log\n"
+    "  SHOAL_TOKEN           who knows it may send jobs by HTTP, when --token-file isn't given\n"
+    "  SHOAL_CACHE_DIR  SHOAL_CACHE_SIZE  SHOAL_IPFS_API  SHOAL_IPFS_GATEWAY  "
+    "SHOAL_KEEP_ATTEMPTS\n"
+    "                        as the options of their names\n"
+    "  SHOAL_CA_FILE         the authorities that https servers are believed by (PEM)\n"
+    "  SHOAL_FETCH_CONNECTIONS   how many objects are fetched at once\n"
+    "  SHOAL_S3_STYLE        path or virtual: how a bucket is named in an S3 URL\n"
+    "  SHOAL_S3_ANONYMOUS  SHOAL_S3_REQUESTER_PAYS   set: ask without credentials; pay for it\n"
+    "  SHOAL_SCHEMA_REGISTRY  SHOAL_SCHEMA_REGISTRY_USER  SHOAL_SCHEMA_REGISTRY_PASSWORD\n"
+    "  SHOAL_SCHEMA_REGISTRY_PASSWORD_FILE  SHOAL_SCHEMA_REGISTRY_CA  SHOAL_SCHEMA_CACHE\n"
+    "                        the registry of Avro schemas, and where they are kept\n"
+    "  SHOAL_WEBHOOK_SECRET  SHOAL_WEBHOOK_SECRET_FILE   what webhooks are signed with\n"
+    "  SHOAL_FAULT           for tests: CALL:NTH[:ERRNO] makes a system call fail\n"
+    "\n"
+    "  As AWS's own tools read them:\n"
+    "  AWS_ACCESS_KEY_ID  AWS_SECRET_ACCESS_KEY  AWS_SESSION_TOKEN  AWS_PROFILE\n"
+    "  AWS_CONFIG_FILE  AWS_SHARED_CREDENTIALS_FILE  AWS_REGION  AWS_DEFAULT_REGION\n"
+    "  AWS_ENDPOINT_URL  AWS_ENDPOINT_URL_S3  AWS_ENDPOINT_URL_STS\n"
+    "  AWS_ROLE_ARN  AWS_ROLE_SESSION_NAME  AWS_WEB_IDENTITY_TOKEN_FILE\n"
+    "  AWS_CONTAINER_CREDENTIALS_RELATIVE_URI  AWS_CONTAINER_CREDENTIALS_FULL_URI\n"
+    "  AWS_CONTAINER_AUTHORIZATION_TOKEN  AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\n"
+    "  AWS_EC2_METADATA_DISABLED  AWS_EC2_METADATA_SERVICE_ENDPOINT\n"
     "\n"
     "Environment of a container\n"
     "\n"
@@ -52,9 +77,10 @@ static const char environment[] =
 static void
 print_options (void)
 {
-  static const struct option_spec *const tables[] = { job_options, run_options, storage_options };
+  static const struct option_spec *const tables[] = { job_options, run_options, storage_options,
+                                                      fleet_options };
   auto_buffer struct buffer text = { 0 };
-  options_help (&text, tables, 3, false);
+  options_help (&text, tables, sizeof tables / sizeof tables[0], false);
   (void) fputs (text.data, stdout);
 }
 

@@ -5,8 +5,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result_store.h"
 #include "merger/status_json.h"
+#include "schemas/job_difference.h"
 
 #include <string.h>
 
@@ -97,26 +97,27 @@ has_trace (const struct strlist *env)
   return false;
 }
 
-/* 0, or -1 with ERR (ERROR_USER) and *FIELD. */
-static int
-read_job (const struct intake *intake, const struct http_request *request, struct job_args *args,
-          char **field, struct error *err)
+/* Bytes that are no ASCII may be no text at all, which messages can't have. */
+static bool
+is_plain (const char *text)
 {
-  const char *trace = http_request_header (request, "traceparent");
-  if (job_json_read (request->body, args, field, err) != 0)
+  while (*text >= ' ' && *text < 0x7f)
+    text++;
+  return *text == '\0';
+}
+
+int
+intake_read_job (struct bytes body, const char *trace, const char *results, struct job_args *args,
+                 char **field, struct error *err)
+{
+  if (job_json_read (body, args, field, err) != 0)
     return -1;
-  if (trace != NULL && !has_trace (&args->job.env))
+  args->below = results;
+  if (trace != NULL && is_plain (trace) && !has_trace (&args->job.env))
     strlist_addf (&args->job.env, "TRACEPARENT=%s", trace);
-  if (args->results == NULL && args->has_id)
-    args->results = xasprintf ("%s/%s", intake->results, args->job.id);
-  else if (args->results != NULL && args->results[0] != '/' && !result_is_remote (args->results))
-    {
-      auto_free char *below = take (&args->results);
-      args->results = xasprintf ("%s/%s", intake->results, below);
-    }
   if (job_args_finish (args, err) == 0)
     return 0;
-  *field = args->wrong == NULL ? NULL : xstrdup (args->wrong);
+  *field = xstrdup (args->wrong);
   return -1;
 }
 
@@ -146,9 +147,11 @@ post_job (void *context, const struct http_request *request, struct http_answer 
   auto_free char *field = NULL;
   const char *difference = NULL;
   job_args_init (&args);
-  if (read_job (intake, request, &args, &field, &err) != 0)
+  if (intake_read_job (request->body, http_request_header (request, "traceparent"), intake->results,
+                       &args, &field, &err)
+      != 0)
     {
-      http_refuse (answer, field == NULL && args.job.image == NULL ? 400 : 422, field, err.message);
+      http_refuse (answer, field == NULL ? 400 : 422, field, err.message);
       return;
     }
   int added = submit (intake, &args.job, &difference, &err);

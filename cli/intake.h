@@ -11,6 +11,7 @@
 #define SHOAL_CLI_INTAKE_H
 
 #include "cli/bus_options.h"
+#include "cli/job_options.h"
 #include "common/httpd/httpd.h"
 
 enum
@@ -25,5 +26,10 @@ struct intake *intake_new (const struct bus_args *bus, const char *results);
 void intake_free (struct intake *intake);
 
 void intake_routes (struct intake *intake, struct http_route routes[static INTAKE_ROUTES]);
+
+/* What POST makes of BODY: a checked job in ARGS (job_args_init was called, RESULTS outlives it). TRACE: the traceparent header, or NULL. 0, or -1 with
+ * ERR and *FIELD, the member that is wrong; NULL: BODY is no JSON object. The caller frees. */
+int intake_read_job (struct bytes body, const char *trace, const char *results,
+                     struct job_args *args, char **field, struct error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* What is checked of a job before it is one, and whether two are the same. */
+/* What is checked of a job before it is one. */
 #include "cli/job_options.h"
 
 #include "common/clock.h"
@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/result.h"
+#include "common/result_store.h"
 #include "common/storage/storage.h"
 #include "producer/slicer.h"
 #include "schemas/job_check.h"
@@ -59,19 +60,22 @@ make_absolute (char **source)
 
 /* An option of slicing without a pattern would do nothing: that is hardly what was meant. */
 static int
-check_sense (const struct job *job, struct error *err)
+check_sense (const struct job *job, const char **wrong, struct error *err)
 {
   const char *pointless = job->glob != NULL        ? NULL
-                          : job->batch_size != 1   ? "--batch-size"
-                          : job->batch_bytes != -1 ? "--batch-bytes"
-                          : job->shards != -1      ? "--shards"
-                          : job->exclude.count > 0 ? "--exclude"
-                          : job->base_path != NULL ? "--base-path"
+                          : job->batch_size != 1   ? "batch-size"
+                          : job->batch_bytes != -1 ? "batch-bytes"
+                          : job->shards != -1      ? "shards"
+                          : job->exclude.count > 0 ? "exclude"
+                          : job->base_path != NULL ? "base-path"
                                                    : NULL;
+  *wrong = pointless;
   if (pointless != NULL)
-    return error_set (err, ERROR_USER, "%s does nothing without --glob", pointless);
+    return error_set (err, ERROR_USER, "--%s does nothing without --glob", pointless);
+  *wrong = "reduce-command";
   if (job->reduce_image == NULL && job->reduce_command.count > 0)
     return error_set (err, ERROR_USER, "--reduce-command does nothing without --reduce IMAGE");
+  *wrong = NULL;
   return 0;
 }
 
@@ -89,14 +93,50 @@ check_place (const struct job *job, struct error *err)
   return 0;
 }
 
+/* The option that fills in FIELD of Job.avsc. */
+static const char *
+option_of (const char *field)
+{
+  static const char *const others[][2] = {
+    { "base_path", "base-path" },
+    { "batch_bytes", "batch-bytes" },
+    { "batch_size", "batch-size" },
+    { "job_timeout_ms", "job-timeout" },
+    { "log_limit", "log-limit" },
+    { "max_failures", "max-failures" },
+    { "max_failures_bp", "max-failures" },
+    { "min_success", "min-success" },
+    { "outputs", "output" },
+    { "pids", "pids-limit" },
+    { "timeout_ms", "timeout" },
+    { "volumes", "volume" },
+  };
+  for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+    if (strcmp (others[i][0], field) == 0)
+      return others[i][1];
+  return field;
+}
+
+/* The result's place as it was asked for; what names no place stands below `args->below`. The caller frees. */
+static char *
+wanted_place (const struct job_args *args)
+{
+  const char *place = args->results != NULL ? args->results : args->job.id;
+  if (args->below == NULL || place[0] == '/' || place[0] == '\0' || result_is_remote (place))
+    return xstrdup (place);
+  return xasprintf ("%s/%s", args->below, place);
+}
+
 int
 job_args_finish (struct job_args *args, struct error *err)
 {
   struct job *job = &args->job;
+  const char *field = NULL;
   if (!args->has_id)
     job->id = make_id ();
   job->submitted = clock_wall_ms ();
-  job->results = result_place (args->results != NULL ? args->results : job->id, err);
+  auto_free char *place = wanted_place (args);
+  job->results = result_place (place, err);
   if (job->results == NULL)
     {
       args->wrong = "results";
@@ -109,9 +149,14 @@ job_args_finish (struct job_args *args, struct error *err)
       args->by_path[i] = strncmp (source, "file://", 7) != 0 && !storage_is_elsewhere (source);
       make_absolute (&job->volumes[i].source);
     }
-  if (check_sense (job, err) != 0 || slicer_check (job, err) != 0
-      || job_check (job, &args->wrong, err) != 0)
+  if (check_sense (job, &args->wrong, err) != 0)
     return -1;
+  if (slicer_check (job, &field, err) != 0 || job_check (job, &field, err) != 0)
+    {
+      args->wrong = option_of (field);
+      return -1;
+    }
+  args->wrong = "results";
   return check_place (job, err);
 }
 
@@ -129,133 +174,4 @@ job_check_images (const struct job *job, const char *images, struct error *err)
         return -1;
     }
   return 0;
-}
-
-/* ---- comparing -------------------------------------------------------------------------- */
-
-static bool
-same_text (const char *a, const char *b)
-{
-  return a == NULL || b == NULL ? a == b : strcmp (a, b) == 0;
-}
-
-static bool
-same_list (const struct strlist *a, const struct strlist *b)
-{
-  if (a->count != b->count)
-    return false;
-  for (size_t i = 0; i < a->count; i++)
-    if (strcmp (a->items[i], b->items[i]) != 0)
-      return false;
-  return true;
-}
-
-/* The trace that a job belongs to says who asked, not for what. */
-static const char *
-next_env (const struct strlist *env, size_t *at)
-{
-  static const char trace[] = "TRACEPARENT=";
-  while (*at < env->count && strncmp (env->items[*at], trace, strlen (trace)) == 0)
-    ++*at;
-  return *at < env->count ? env->items[(*at)++] : NULL;
-}
-
-static bool
-same_env (const struct strlist *a, const struct strlist *b)
-{
-  size_t i = 0;
-  size_t j = 0;
-  for (;;)
-    {
-      const char *ours = next_env (a, &i);
-      const char *theirs = next_env (b, &j);
-      if (ours == NULL || theirs == NULL)
-        return ours == theirs;
-      if (strcmp (ours, theirs) != 0)
-        return false;
-    }
-}
-
-static bool
-same_volumes (const struct job *a, const struct job *b)
-{
-  if (a->volume_count != b->volume_count)
-    return false;
-  for (size_t i = 0; i < a->volume_count; i++)
-    if (strcmp (a->volumes[i].source, b->volumes[i].source) != 0
-        || strcmp (a->volumes[i].path, b->volumes[i].path) != 0
-        || a->volumes[i].shared != b->volumes[i].shared)
-      return false;
-  return true;
-}
-
-static bool
-same_outputs (const struct job *a, const struct job *b)
-{
-  if (a->output_count != b->output_count)
-    return false;
-  for (size_t i = 0; i < a->output_count; i++)
-    if (strcmp (a->outputs[i].name, b->outputs[i].name) != 0
-        || strcmp (a->outputs[i].path, b->outputs[i].path) != 0)
-      return false;
-  return true;
-}
-
-static bool
-same_codes (const struct codes *a, const struct codes *b)
-{
-  return memcmp (a->has, b->has, sizeof a->has) == 0;
-}
-
-const char *
-job_difference (const struct job *a, const struct job *b)
-{
-  const struct
-  {
-    const char *option;
-    bool same;
-  } fields[] = {
-    { "the image", same_text (a->image, b->image) },
-    { "the command", same_list (&a->command, &b->command) },
-    { "--volume", same_volumes (a, b) },
-    { "--glob", same_text (a->glob, b->glob) },
-    { "--base-path", same_text (a->base_path, b->base_path) },
-    { "--batch-size", a->batch_size == b->batch_size },
-    { "--batch-bytes", a->batch_bytes == b->batch_bytes },
-    { "--shards", a->shards == b->shards },
-    { "--exclude", same_list (&a->exclude, &b->exclude) },
-    { "--symlinks", a->symlinks == b->symlinks },
-    { "--stage", a->stage == b->stage },
-    { "--output", same_outputs (a, b) },
-    { "--on-conflict", a->on_conflict == b->on_conflict },
-    { "--reduce", same_text (a->reduce_image, b->reduce_image) },
-    { "--reduce-command", same_list (&a->reduce_command, &b->reduce_command) },
-    { "--env", same_env (&a->env, &b->env) && a->needs_count == b->needs_count },
-    { "--workdir", same_text (a->workdir, b->workdir) },
-    { "--user", same_text (a->user, b->user) },
-    { "--entrypoint",
-      a->has_entrypoint == b->has_entrypoint && same_list (&a->entrypoint, &b->entrypoint) },
-    { "--network", a->network == b->network },
-    { "--read-only", a->read_only == b->read_only },
-    { "--tmpfs", same_list (&a->tmpfs, &b->tmpfs) },
-    { "--runtime", same_text (a->runtime, b->runtime) },
-    { "--memory", a->memory == b->memory },
-    { "--cpus", a->cpus == b->cpus },
-    { "--pids-limit", a->pids == b->pids },
-    { "--timeout", a->timeout_ms == b->timeout_ms },
-    { "--job-timeout", a->job_timeout_ms == b->job_timeout_ms },
-    { "--log-limit", a->log_limit == b->log_limit },
-    { "--retries", a->retries == b->retries },
-    { "--fail-on", same_codes (&a->fail_on, &b->fail_on) },
-    { "--success-codes", same_codes (&a->success_codes, &b->success_codes) },
-    { "--min-success", a->min_success == b->min_success },
-    { "--queue", same_text (a->queue, b->queue) },
-    { "--webhook", same_text (a->webhook, b->webhook) },
-    { "--max-failures",
-      a->max_failures == b->max_failures && a->max_failures_bp == b->max_failures_bp },
-  };
-  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-    if (!fields[i].same)
-      return fields[i].option;
-  return NULL;
 }

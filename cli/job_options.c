@@ -60,6 +60,8 @@ static int
 add_volume (struct job *job, const char *value, bool shared, struct error *err)
 {
   struct volume volume = { .shared = shared };
+  if (job->volume_count == JOB_LIST_MAX)
+    return error_set (err, ERROR_USER, "a job has at most %d volumes", JOB_LIST_MAX);
   if (split_mount (value, "SRC:PATH", &volume.source, &volume.path, err) != 0)
     return -1;
   job->volumes = xrealloc (job->volumes, job->volume_count + 1, sizeof *job->volumes);
@@ -128,6 +130,8 @@ SETTER (stage)
 SETTER (output)
 {
   struct job *job = JOB (context);
+  if (job->output_count == JOB_LIST_MAX)
+    return error_set (err, ERROR_USER, "a job has at most %d outputs", JOB_LIST_MAX);
   const char *cut = strstr (value, ":/");
   auto_free char *name = cut == NULL ? NULL : xstrndup (value, (size_t) (cut - value));
   if (name == NULL || job_check_output_name (name, NULL) != 0)

@@ -15,8 +15,10 @@ struct job_args
   bool has_id; /* --id was given */
   char *results;
   bool upload;       /* --upload (upload.h) */
+  const char *fetch; /* --fetch (submit.h): a folder, or NULL */
   bool *by_path;     /* of each volume: it was named by a plain path; from job_args_finish */
-  const char *wrong; /* the field that job_args_finish says is wrong; NULL: not a single one */
+  const char *below; /* the folder or URL that results which name none stand in; NULL: here */
+  const char *wrong; /* the option that is wrong, without its dashes, when job_args_finish fails */
 };
 
 void job_args_init (struct job_args *args);
@@ -35,9 +37,5 @@ int job_args_finish (struct job_args *args, struct error *err);
 
 /* Checks that IMAGES (NULL: the default store) has the job's images. ERROR_USER. */
 int job_check_images (const struct job *job, const char *images, struct error *err);
-
-/* The name of the first option in which the two jobs differ ("--batch-size"), NULL when they ask for the same; id and
- * time of submission don't count. */
-const char *job_difference (const struct job *a, const struct job *b);
 
 #endif

@@ -63,10 +63,8 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 0, 0, command_list.synopsis, err);
   if (first < 0)
     return first;
-  if (bus_args_finish (&bus, err) != 0)
+  if (bus_args_need (&bus, err) != 0)
     return -1;
-  if (bus.url == NULL)
-    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
   const struct bus_options options = bus_args_options (&bus, "cli");
   auto_bus struct bus *opened = bus_open (bus.url, &options, err);
   if (opened == NULL)

@@ -12,7 +12,7 @@ enum
   LONG_BASE = 256, /* getopt's value of a long option: this and its number */
   HELP_VALUE = LONG_BASE + OPTIONS_MAX,
   HELP_COLUMN = 30, /* where the texts begin */
-  HELP_WIDTH = 79,
+  HELP_WIDTH = 95,
 };
 
 enum option_order

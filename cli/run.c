@@ -8,10 +8,10 @@
 #include "cli/submit.h"
 #include "cli/summary.h"
 #include "cli/supervise.h"
-#include "cli/upload.h"
 #include "cli/watch.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "schemas/job_difference.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -114,7 +114,8 @@ run_on_fleet (struct job_args *args, struct bus_args *bus, const struct run_opti
   if (bus_args_finish (bus, err) != 0
       || submit_job (&session, args, bus, !options->quiet, err) != 0)
     return -1;
-  return watch_job (&session, options->progress, options->quiet, err);
+  int code = watch_job (&session, options->progress, options->quiet, err);
+  return submit_fetch (args, bus, session.job.id, code, options->quiet, err);
 }
 
 static int
@@ -130,7 +131,7 @@ run (int argc, char **argv, struct error *err)
                                      { run_options, &options },
                                      { bus_options, &bus },
                                      { storage_options, NULL },
-                                     { upload_options, &args } };
+                                     { fleet_options, &args } };
   int first = options_parse (sets, 5, argc, argv, err);
   if (first < 0)
     return first;
@@ -139,8 +140,9 @@ run (int argc, char **argv, struct error *err)
     return -1;
   if (bus.url != NULL)
     return run_on_fleet (&args, &bus, &options, err);
-  if (args.upload)
-    return error_set (err, ERROR_USER, "--upload is for a fleet, which --bus names");
+  if (args.upload || args.fetch != NULL)
+    return error_set (err, ERROR_USER, "--%s is for a fleet, which --bus names",
+                      args.upload ? "upload" : "fetch");
   if (job_check_images (&args.job, options.images, err) != 0)
     return -1;
   /* A job log that can't be opened is told before anything is made. */
@@ -163,6 +165,6 @@ const struct command command_run = {
           "\n"
           "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
           "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, run_options, bus_options, storage_options, upload_options },
+  .options = { job_options, run_options, bus_options, storage_options, fleet_options },
   .run = run,
 };

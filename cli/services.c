@@ -197,9 +197,7 @@ parse (struct service_args *args, const struct command *command, int argc, char 
     return first;
   if (args->probe)
     return 0;
-  if (args->bus.url == NULL)
-    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
-  if (bus_args_finish (&args->bus, err) != 0)
+  if (bus_args_need (&args->bus, err) != 0)
     return -1;
   catch_signals (args->parent > 0);
   return args->parent > 0 ? spawn_die_with_parent ((pid_t) args->parent, err) : 0;

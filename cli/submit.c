@@ -2,14 +2,59 @@
 #include "cli/submit.h"
 #include "cli/bus_options.h"
 #include "cli/commands.h"
+#include "cli/fetch.h"
+#include "cli/get.h"
 #include "cli/job_options.h"
 #include "cli/storage_options.h"
 #include "cli/upload.h"
 #include "cli/watch.h"
 #include "common/memory.h"
+#include "schemas/job_difference.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static int
+set_upload (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct job_args *) context)->upload = true;
+  return 0;
+}
+
+static int
+set_fetch (void *context, const char *value, struct error *err)
+{
+  ((struct job_args *) context)->fetch = value;
+  return fetch_check (value, err);
+}
+
+const struct option_spec fleet_options[] = {
+  { 0, "upload", NULL, NULL, "for a fleet: copy local inputs to where the result is kept",
+    GROUP_RUN, true, set_upload },
+  { 0, "fetch", NULL, "DIR", "for a fleet: wait, then copy the result to DIR", GROUP_RUN, true,
+    set_fetch },
+  { 0 },
+};
+
+int
+submit_fetch (const struct job_args *args, const struct bus_args *bus, const char *id, int code,
+              bool quiet, struct error *err)
+{
+  if (args->fetch == NULL || code < 0 || code == EXIT_INTERRUPTED)
+    return code;
+  if (code != EXIT_DONE)
+    {
+      if (!quiet)
+        (void) fprintf (stderr, "shoal: nothing is fetched; `shoal get %s %s` brings what stands\n",
+                        id, args->fetch);
+      return code;
+    }
+  struct bus_args fleet = *bus;
+  fleet.named = true; /* a result of the job's name that happens to be here isn't meant */
+  return get_copy (id, &fleet, args->fetch, quiet, err) != 0 ? -1 : code;
+}
 
 int
 submit_job (struct session *session, struct job_args *args, const struct bus_args *bus, bool say,
@@ -54,21 +99,22 @@ run (int argc, char **argv, struct error *err)
                                      { bus_options, &bus },
                                      { wait_options, &watch },
                                      { storage_options, NULL },
-                                     { upload_options, &args } };
+                                     { fleet_options, &args } };
   int first = options_parse (sets, 5, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_submit.synopsis, err) != 0
-      || job_args_finish (&args, err) != 0 || bus_args_finish (&bus, err) != 0)
+      || job_args_finish (&args, err) != 0 || bus_args_need (&bus, err) != 0)
     return -1;
-  if (bus.url == NULL)
-    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
   auto_session struct session session = SESSION_INIT;
   if (submit_job (&session, &args, &bus, !watch.quiet, err) != 0)
     return -1;
   (void) puts (session.job.id);
   (void) fflush (stdout);
-  return watch.wait ? watch_job (&session, watch.progress, watch.quiet, err) : EXIT_DONE;
+  if (!watch.wait && args.fetch == NULL)
+    return EXIT_DONE;
+  int code = watch_job (&session, watch.progress, watch.quiet, err);
+  return submit_fetch (&args, &bus, session.job.id, code, watch.quiet, err);
 }
 
 const struct command command_submit = {
@@ -80,6 +126,6 @@ const struct command command_submit = {
           "  shoal submit --bus kafka://broker:9092 --id resize-2019 -v /data/photos:/in \\\n"
           "    -o results:/out --glob '*.jpg' --batch-size 1000 --results /data/resized \\\n"
           "    imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, bus_options, wait_options, storage_options, upload_options },
+  .options = { job_options, bus_options, wait_options, storage_options, fleet_options },
   .run = run,
 };

@@ -5,9 +5,16 @@
 #include "cli/job_options.h"
 #include "cli/session.h"
 
+extern const struct option_spec
+    fleet_options[]; /* --upload, --fetch; their context is a struct job_args */
+
 /* Makes the inputs of ARGS ones that workers see (upload.h; SAY: tells of it), submits its job and opens it in SESSION (SESSION_INIT, the caller releases). A job of that id that is there already is opened; ERROR_USER
  * when it is another one. */
 int submit_job (struct session *session, struct job_args *args, const struct bus_args *bus,
                 bool say, struct error *err);
+
+/* What --fetch asks for, behind watch_job of the job ID, which gave CODE: its result is copied when it counts as done. CODE, or -1. */
+int submit_fetch (const struct job_args *args, const struct bus_args *bus, const char *id, int code,
+                  bool quiet, struct error *err);
 
 #endif

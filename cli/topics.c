@@ -117,10 +117,8 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 1, 1, command_topics.synopsis, err);
   if (first < 0)
     return first;
-  if (bus_args_finish (&bus, err) != 0)
+  if (bus_args_need (&bus, err) != 0)
     return -1;
-  if (bus.url == NULL)
-    return error_set (err, ERROR_USER, "which bus? --bus URL or SHOAL_BUS names it");
   const struct topics_options *options = &args.options;
   args.options.queues = &args.queues;
   const struct bus_options how = bus_args_options (&bus, "topics");

@@ -17,21 +17,6 @@
 
 #define INPUTS "/.shoal/inputs"
 
-static int
-set_upload (void *context, const char *value, struct error *err)
-{
-  (void) value;
-  (void) err;
-  ((struct job_args *) context)->upload = true;
-  return 0;
-}
-
-const struct option_spec upload_options[] = {
-  { 0, "upload", NULL, NULL, "for a fleet: copy local inputs to where the result is kept",
-    GROUP_RUN, true, set_upload },
-  { 0 },
-};
-
 /* ---- what is in a volume ---------------------------------------------------------------- */
 
 struct entry

@@ -11,8 +11,6 @@
 
 #include "cli/job_options.h"
 
-extern const struct option_spec upload_options[]; /* their context is a struct job_args */
-
 /* Makes the volumes of ARGS, which are finished, ones that all workers of a fleet see: copies those of this machine with --upload. Without it ERROR_USER where
  * the result is kept in a store and a volume isn't, unless it was named as file:// by somebody who knows. SAY: tells on stderr what is copied. */
 int upload_inputs (struct job_args *args, bool say, struct error *err);

@@ -21,8 +21,7 @@ vitals_new (void)
   metric_set (
       metrics_gauge (metrics, "shoal_build_info", "Always 1.", LABELS ("version", SHOAL_VERSION)),
       1);
-  vitals->ready =
-      metrics_gauge (metrics, "shoal_ready", "1 while the bus answers.", NULL);
+  vitals->ready = metrics_gauge (metrics, "shoal_ready", "1 while the bus answers.", NULL);
   vitals->draining = metrics_gauge (metrics, "shoal_draining",
                                     "1 when nothing more is taken and the process will end.", NULL);
   vitals->turned = metrics_age (

@@ -9,7 +9,7 @@
 enum
 {
   PATTERN_MAX = 1 << 20,
-  WORK_MAX = 64 << 20, /* bytes moved while expanding: nested alternatives multiply */
+  WORK_MAX = 8 << 20, /* bytes moved while expanding: alternatives multiply, all are compiled */
 };
 
 static int
@@ -175,7 +175,8 @@ braces_expand (const char *pattern, struct strlist *expanded, struct error *err)
       if (!expand_one (text, &stack, &work))
         strlist_take (expanded, take (&text));
       if (work > WORK_MAX || expanded->count + stack.count > BRACES_ALTERNATIVES_MAX)
-        return fail (pattern, strchr (pattern, '{'), "the alternatives multiply beyond 10000", err);
+        return fail (pattern, strchr (pattern, '{'),
+                     "the alternatives multiply beyond 10000, or beyond 8 MiB", err);
     }
   return 0;
 }

@@ -218,7 +218,7 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   const char *field = NULL;
   if (job_check (job, &field, err) != 0)
     return error_wrap (err, "%s", field);
-  if (slicer_check (job, err) != 0
+  if (slicer_check (job, NULL, err) != 0
       || (job->results != NULL && result_claim (job->results, job->id, err) != 0)
       || open_plan (planning, err) != 0)
     return -1;

@@ -94,14 +94,17 @@ check_base_path (struct job *job, struct error *err)
 }
 
 static int
-check_sizes (const struct job *job, struct error *err)
+check_sizes (const struct job *job, const char **field, struct error *err)
 {
+  *field = "batch_size";
   if (job->batch_size < 1)
     return error_set (err, ERROR_USER, "batch size %lld: must be at least 1",
                       (long long) job->batch_size);
+  *field = "batch_bytes";
   if (job->batch_bytes != -1 && job->batch_bytes < 1)
     return error_set (err, ERROR_USER, "batch bytes %lld: must be at least 1",
                       (long long) job->batch_bytes);
+  *field = "shards";
   if (job->shards != -1 && (job->shards < 1 || job->shards > UINT32_MAX))
     return error_set (err, ERROR_USER, "%lld shards: must be from 1 to %u", (long long) job->shards,
                       UINT32_MAX);
@@ -111,18 +114,35 @@ check_sizes (const struct job *job, struct error *err)
   return 0;
 }
 
-int
-slicer_check (struct job *job, struct error *err)
+static int
+check_patterns (const struct job *job, const char **field, struct error *err)
 {
-  if (job->glob != NULL)
-    {
-      auto_selection struct selection selection = { 0 };
-      if (selection_compile (job, &selection, err) != 0)
-        return -1;
-    }
-  if (check_sizes (job, err) != 0 || check_volumes (job, err) != 0 || check_outputs (job, err) != 0)
+  auto_selection struct selection selection = { 0 };
+  if (selection_compile (job, &selection, err) == 0)
+    return 0;
+  *field = selection.glob == NULL ? "glob" : "exclude";
+  return -1;
+}
+
+int
+slicer_check (struct job *job, const char **field, struct error *err)
+{
+  const char *ignored = NULL;
+  field = field == NULL ? &ignored : field;
+  if ((job->glob != NULL && check_patterns (job, field, err) != 0)
+      || check_sizes (job, field, err) != 0)
     return -1;
-  return job->glob == NULL ? 0 : check_base_path (job, err);
+  *field = "volumes";
+  if (check_volumes (job, err) != 0)
+    return -1;
+  *field = "outputs";
+  if (check_outputs (job, err) != 0)
+    return -1;
+  *field = job->base_path == NULL ? "volumes" : "base_path";
+  if (job->glob != NULL && check_base_path (job, err) != 0)
+    return -1;
+  *field = NULL;
+  return 0;
 }
 
 /* ---- slicing --------------------------------------------------------------------------- */

@@ -42,8 +42,8 @@ struct plan
 /* Checks what can be checked before anything is listed: pattern and excludes parse, batch size,
  * base path, volumes exist and lie below the base path or above it, no two on one path, no output
  * inside an input. Fills in job->base_path (normal, default: the deepest folder common to all
- * sharded volumes). ERROR_USER. */
-int slicer_check (struct job *job, struct error *err);
+ * sharded volumes). 0, or -1 with ERROR_USER and *FIELD (may be NULL), the member of Job.avsc that is wrong. */
+int slicer_check (struct job *job, const char **field, struct error *err);
 
 /* Slices a checked JOB into SINK. No match is ERROR_USER (base path, pattern, how many paths were
  * looked at). A job without a glob is one shard without atoms. PLAN is filled on success. 0, -1, or

@@ -4,11 +4,6 @@
 
 #include "common/memory.h"
 
-enum
-{
-  LIST_MAX = 1000, /* volumes or outputs of one job */
-};
-
 static void
 fill_codes (struct record *record, const char *name, const struct codes *codes)
 {
@@ -149,8 +144,9 @@ read_mounts (const struct record *record, struct job *job, struct error *err)
 {
   struct record array = { 0 };
   size_t count = record_get (record, "volumes", &array) ? record_size (&array) : 0;
-  if (count > LIST_MAX)
-    return error_set (err, ERROR_USER, "a job with %zu volumes: the limit is %d", count, LIST_MAX);
+  if (count > JOB_LIST_MAX)
+    return error_set (err, ERROR_USER, "a job with %zu volumes: the limit is %d", count,
+                      JOB_LIST_MAX);
   job->volumes = xcalloc (count, sizeof *job->volumes);
   for (size_t i = 0; i < count; i++)
     {
@@ -161,8 +157,9 @@ read_mounts (const struct record *record, struct job *job, struct error *err)
                            .shared = record_bool (&item, "shared", false) };
     }
   count = record_get (record, "outputs", &array) ? record_size (&array) : 0;
-  if (count > LIST_MAX)
-    return error_set (err, ERROR_USER, "a job with %zu outputs: the limit is %d", count, LIST_MAX);
+  if (count > JOB_LIST_MAX)
+    return error_set (err, ERROR_USER, "a job with %zu outputs: the limit is %d", count,
+                      JOB_LIST_MAX);
   job->outputs = xcalloc (count, sizeof *job->outputs);
   for (size_t i = 0; i < count; i++)
     {

@@ -17,6 +17,11 @@
 
 /* ---- job ------------------------------------------------------------------------------- */
 
+enum
+{
+  JOB_LIST_MAX = 1000, /* volumes or outputs of one job */
+};
+
 enum network
 {
   NETWORK_NONE,

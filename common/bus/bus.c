@@ -104,6 +104,7 @@ letter_release (struct letter *letter)
   free (letter->name);
   free (letter->topic);
   free (letter->key);
+  free (letter->reason);
   free (letter->error);
   buffer_release (&letter->payload);
   *letter = (struct letter){ 0 };

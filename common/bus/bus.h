@@ -203,7 +203,10 @@ int bus_publish_control (struct bus *bus, const struct control *control, struct 
 int bus_next_control (struct bus *bus, int64_t *position, struct control *control,
                       struct error *err);
 
-/* ---- dead letters: messages that nobody can read */
+/* ---- dead letters: messages that nobody can read, or that nobody can follow */
+
+#define LETTER_UNDECODABLE "undecodable"
+#define LETTER_CONFLICT "conflict" /* another job under an id that is taken */
 
 struct letter
 {
@@ -213,7 +216,8 @@ struct letter
   int32_t partition;
   int64_t time;          /* UTC ms when it was sent */
   char *key;             /* "": none */
-  char *error;           /* why it can't be read */
+  char *reason;          /* one of the above */
+  char *error;           /* the same in words */
   struct buffer payload; /* as it came */
 };
 

@@ -1,9 +1,9 @@
 #include "common/httpd/httpd.h"
 
 #include "common/clock.h"
-#include "common/digest.h"
 #include "common/httpd/address.h"
 #include "common/httpd/clerk.h"
+#include "common/httpd/route.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -32,7 +32,7 @@ struct httpd
   size_t route_count;
   size_t body_max;
   bool has_token;
-  uint8_t token[DIGEST_SIZE]; /* its digest: comparing says nothing of its length either */
+  uint8_t token[DIGEST_SIZE]; /* token_sum of it */
   struct metrics *metrics;
   pthread_mutex_t lock;
   pthread_cond_t calm;
@@ -56,21 +56,6 @@ struct exchange
 
 /* ---- deciding what is asked ------------------------------------------------------------- */
 
-/* Whether ROUTE's path is PATH; *REST is what is below. */
-static bool
-fits (const struct http_route *route, const char *path, const char **rest)
-{
-  size_t length = strlen (route->path);
-  *rest = "";
-  if (route->path[length - 1] != '/')
-    return strcmp (route->path, path) == 0;
-  if (strncmp (route->path, path, length) != 0 || path[length] == '\0'
-      || strchr (path + length, '/') != NULL)
-    return false;
-  *rest = path + length;
-  return true;
-}
-
 static void
 refuse (struct exchange *exchange, unsigned int status, const char *header, const char *value,
         const char *message)
@@ -86,21 +71,10 @@ find_route (struct exchange *exchange, const char *method)
 {
   const struct httpd *httpd = exchange->httpd;
   const char *allowed = NULL;
-  const char *wanted = strcmp (method, "HEAD") == 0 ? "GET" : method;
-  for (size_t i = 0; i < httpd->route_count; i++)
-    {
-      const struct http_route *route = &httpd->routes[i];
-      const char *rest = NULL;
-      if (!fits (route, exchange->path, &rest))
-        continue;
-      if (strcmp (route->method, wanted) == 0)
-        {
-          exchange->route = route;
-          exchange->rest = rest;
-          return;
-        }
-      allowed = route->method;
-    }
+  exchange->route = route_find (httpd->routes, httpd->route_count, method, exchange->path,
+                                &exchange->rest, &allowed);
+  if (exchange->route != NULL)
+    return;
   if (allowed != NULL)
     refuse (exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "Allow", allowed, "this method isn't allowed");
   else
@@ -108,29 +82,8 @@ find_route (struct exchange *exchange, const char *method)
 }
 
 static void
-sum_token (const char *token, uint8_t sum[static DIGEST_SIZE])
-{
-  auto_digest struct digest *digest = digest_new ();
-  digest_add (digest, token, strlen (token));
-  digest_finish (digest, sum);
-}
-
-/* Takes the same time whatever differs. */
-static bool
-is_token (const struct httpd *httpd, const char *given)
-{
-  uint8_t sum[DIGEST_SIZE];
-  unsigned int difference = 0;
-  sum_token (given, sum);
-  for (size_t i = 0; i < DIGEST_SIZE; i++)
-    difference |= (unsigned int) (sum[i] ^ httpd->token[i]);
-  return difference == 0;
-}
-
-static void
 check_token (struct exchange *exchange)
 {
-  static const char scheme[] = "Bearer ";
   const struct httpd *httpd = exchange->httpd;
   if (!exchange->route->guarded)
     return;
@@ -142,8 +95,7 @@ check_token (struct exchange *exchange)
     }
   const char *header = MHD_lookup_connection_value (exchange->connection, MHD_HEADER_KIND,
                                                     MHD_HTTP_HEADER_AUTHORIZATION);
-  if (header == NULL || strncasecmp (header, scheme, strlen (scheme)) != 0
-      || !is_token (httpd, header + strlen (scheme)))
+  if (!token_is_in (header, httpd->token))
     refuse (exchange, MHD_HTTP_UNAUTHORIZED, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer",
             header == NULL ? "a token is needed: Authorization: Bearer TOKEN"
                            : "this token isn't the one");
@@ -382,7 +334,7 @@ httpd_start (const struct httpd_options *options, struct error *err)
   httpd->metrics = options->metrics;
   httpd->has_token = options->token != NULL;
   if (options->token != NULL)
-    sum_token (options->token, httpd->token);
+    token_sum (options->token, httpd->token);
   pthread_condattr_t clock;
   (void) pthread_condattr_init (&clock);
   (void) pthread_condattr_setclock (&clock, CLOCK_MONOTONIC);

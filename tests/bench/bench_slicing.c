@@ -105,7 +105,8 @@ main (int argc, char **argv)
   auto_fd int plan_fd = open ("/dev/null", O_WRONLY | O_CLOEXEC);
   const struct slicer_sources sources = { .context = &atoms, .open = open_invented };
   const struct slicer_sink sink = { .context = &counted, .shard = count_atoms, .plan_fd = plan_fd };
-  if (slicer_check (&job, &err) != 0 || slicer_run_on (&job, &sources, &sink, &plan, &err) != 0)
+  if (slicer_check (&job, NULL, &err) != 0
+      || slicer_run_on (&job, &sources, &sink, &plan, &err) != 0)
     {
       fprintf (stderr, "bench_slicing: %s\n", err.message);
       return 1;

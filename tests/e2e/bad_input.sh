@@ -105,3 +105,13 @@ newline=$'in\n2'
 mkdir "$newline"
 expect_exit 2 "a name with a newline in an error" "$SHOAL" run -v "$newline:/in" --glob '*' busybox true
 expect_one_line
+
+# ---- of a fleet
+for property in 'sasl.password:hunter2' 'sasl.password:hunter2==' 'sasl.password hunter2=' hunter2 '=hunter2'; do
+  expect_exit 2 "-X without its = is refused" "$SHOAL" list --bus kafka://127.0.0.1:9 -X "$property"
+  expect_stderr '^shoal: --property: expected PROPERTY=VALUE'
+  expect_one_line
+  expect_true "and the password isn't shown" eval '! grep -q hunter2 "$E2E_WORK/err"'
+done
+expect_exit 2 "a reason that no letter has" "$SHOAL" dead list --bus kafka://127.0.0.1:9 --reason nosuch
+expect_stderr '^shoal: --reason: "nosuch" is none of failed, oom, timeout, infra, worker_lost, undecodable, conflict'

@@ -32,6 +32,28 @@ expect_stdout "shards: 6 partitions, were 4"
 expect_exit 0 "and all is well" "$SHOAL" topics check --bus "$bus"
 expect_exit 0 "describe tells" "$SHOAL" topics describe --bus "$bus"
 expect_stdout "claims: min.compaction.lag.ms = 300000"
+expect_stdout "jobs: 1 copy"
+expect_exit 2 "fewer copies than asked for are no good" "$SHOAL" topics check --bus "$bus" --replication 3
+expect_stdout "$prefix.jobs: 1 copy, should be 3: kafka-reassign-partitions"
+"$E2E_PYTHON" "$E2E_LIB/upstream.py" partitions "$SHOAL_TEST_KAFKA/$prefix" shards 7
+expect_exit 2 "somebody else's partitions have no claims" "$SHOAL" list --bus "$bus"
+expect_stderr "claims has only 6: .shoal topics create --bus $bus"
+expect_exit 2 "which check says as well" "$SHOAL" topics check --bus "$bus"
+expect_stdout "claims: 6 partitions, should be 7: .shoal topics create"
+expect_exit 0 "create without a number adds them" "$SHOAL" topics create --bus "$bus"
+expect_stdout "claims: 7 partitions, were 6"
+
+# ---- a file of properties, in Java's form, names the bus
+printf '! none\nbootstrap.servers : %s\nclient.id = shoal-\\\n   test\n' "$SHOAL_TEST_KAFKA" >client.properties
+expect_exit 2 "its brokers are the bus, with the usual prefix" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list
+expect_stderr "kafka://$SHOAL_TEST_KAFKA: there is no topic shoal.jobs"
+expect_exit 0 "and the brokers of a prefix" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list --bus "kafka:///$prefix"
+expect_exit 0 "but not of another bus" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list --bus sqlite:other.db
+printf 'bootstrap.servers 127.0.0.1:9' >client.properties
+expect_exit 0 "a bus with brokers has those" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list --bus "$bus"
+expect_exit 0 "a variable goes before the file" env SHOAL_KAFKA_CONFIG=client.properties SHOAL_BUS="$bus" "$SHOAL" list
+expect_exit 2 "no bus is named" "$SHOAL" list
+expect_stderr "which bus\? --bus URL, SHOAL_BUS, or bootstrap.servers"
 
 # ---- a job by two workers, next to the same job on this machine
 "$SHOAL" run "${job[@]}" --results reference busybox sh -c "$COPY; echo \$SHOAL_SHARD_INDEX" 2>/dev/null

@@ -54,7 +54,8 @@ expect_stderr "--listen $address: .*[Aa]ddress already in use"
 kill "${pids[0]}"
 expect_end 0 "SIGTERM ends the producer" "${pids[0]}"
 
-part producer --bus "$bus" --token-file token --results "$PWD"
+mkdir below
+part producer --bus "$bus" --token-file token --results "$PWD/below"
 http=http://$address
 producer=$address
 ask 401 "without the token" "$http/v1/jobs"
@@ -81,8 +82,8 @@ worker=$address
 wait_for "it ends" eval 'curl -s -H "Authorization: Bearer $token" "$http/v1/jobs/one" | grep -q "\"state\":\"succeeded"'
 get 200 "and is listed" /v1/jobs
 expect_stdout '"job":"one","state":"succeeded".*"succeeded":3'
-expect_same "the result stands" "1 2" "$(paste -sd ' ' one/outputs/res/0)"
-expect_true "the trace went along" grep -q '^00-0af7651916cd43dd8448eb211c80319c-' one/stdout
+expect_same "the result stands" "1 2" "$(paste -sd ' ' below/one/outputs/res/0)"
+expect_true "the trace went along" grep -q '^00-0af7651916cd43dd8448eb211c80319c-' below/one/stdout
 expect_same "nothing is left to do" 0 "$(metric "$merger" 'shoal_shards{queue="default",state="queued"}')"
 expect_same "three attempts were counted" 3 "$(metric "$worker" 'shoal_attempts_total{outcome="succeeded"}')"
 expect_same "and observed" 3 "$(metric "$worker" shoal_attempt_seconds_count)"
@@ -104,8 +105,13 @@ submit 422 "a field that isn't one" '{"image": "x", "colour": "red"}'
 expect_stdout '"field": "colour"'
 submit 422 "fields that contradict each other" '{"image": "x", "batch-size": 5}'
 expect_stdout 'does nothing without --glob'
+expect_stdout '"field": "batch-size"'
 submit 422 "an output that is the root" '{"image": "x", "output": "a:/"}'
-expect_stdout '"field": "outputs"'
+expect_stdout '"field": "output"'
+submit 422 "a pattern that can't be read" '{"image": "x", "glob": "[", "volume": "'$PWD'/in:/in"}'
+expect_stdout '"field": "glob"'
+submit 201 "a job without an id" '{"image": "x", "runtime": "process", "command": ["true"]}'
+wait_for "its result to stand below --results" test -d "below/$(json job <"$E2E_WORK/out")"
 submit 422 "a result in no folder" '{"image": "x", "results": "/no/such/folder/r"}'
 expect_stdout '"field": "results"'
 submit 422 "our files aren't read" '{"image": "x", "env-file": "/etc/passwd"}'

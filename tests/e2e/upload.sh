@@ -42,6 +42,10 @@ mkdir astray
 ln -s "$(find "$PWD/model" -type f | head -n 1)" astray/out.txt
 expect_exit 2 "a link that leads out of its volume" "$SHOAL" submit --s3-endpoint "$SHOAL_TEST_S3" -v ./astray:/in --symlinks follow --upload --results "s3://$bucket/astray" busybox true
 expect_stderr "copying .*/astray: out.txt: leads out of the volume"
+expect_exit 2 "--fetch without a fleet" "$SHOAL" run "${job[@]}" --fetch copy --results alone busybox true
+expect_stderr "--fetch is for a fleet"
+expect_exit 2 "--fetch to what exists" submit --upload --fetch in --results "s3://$bucket/one"
+expect_stderr "--fetch: in exists already: choose another folder"
 expect_same "nothing is there after all that" "" "$(s3 list "s3://$bucket")"
 expect_same "and no job" "" "$("$SHOAL" list --json)"
 
@@ -67,13 +71,20 @@ expect_true "a link is the file that it led to" cmp away/in/b/c/g003.txt one/out
 # ---- other content is another place, the same one isn't copied again
 mv away/in away/model .
 echo other >in/a/f001.txt
-expect_exit 0 "one file changed" "$SHOAL" run --bus "$SHOAL_BUS" "${s3_job[@]}" --upload --id two --results "s3://$bucket/deep/two" busybox sh -c "$TREE"
+expect_exit 0 "one file changed" "$SHOAL" run --bus "$SHOAL_BUS" "${s3_job[@]}" --upload --fetch fetched --id two --results "s3://$bucket/deep/two" busybox sh -c "$TREE"
 expect_stderr "/in: .* go to s3://"
 expect_stderr "/model: .* are there already"
 expect_exit 0 "get the other" "$SHOAL" get --s3-endpoint "$SHOAL_TEST_S3" "s3://$bucket/deep/two" two
+expect_true "which --fetch had brought" diff -r two fetched
 expect_same "it has what changed" other "$(cat two/outputs/res/a/f001.txt)"
 expect_exit 0 "who knows that workers see it says so" "$SHOAL" run --bus "$SHOAL_BUS" --s3-endpoint "$SHOAL_TEST_S3" -v "file://$PWD/model:/in" -o res:/out --glob '*' --batch-size 2 \
   --id three --results "s3://$bucket/deep/three" busybox sh -c 'cp /in/* /out'
 expect_same "… and nothing was copied for it" 3 "$(s3 list "s3://$bucket/deep/.shoal/inputs" | grep -c '\.complete$')"
+expect_exit 0 "submit waits for what it fetches" submit --upload --fetch again -q --id two --results "s3://$bucket/deep/two"
+expect_same "quietly" "" "$(cat "$E2E_WORK/err")"
+expect_true "the same" diff -r two again
+expect_exit 1 "what fails isn't fetched" "$SHOAL" run --bus "$SHOAL_BUS" "${s3_job[@]}" --upload --fetch nothing --retries 0 --id four --results "s3://$bucket/deep/four" busybox false
+expect_stderr 'nothing is fetched; `shoal get four nothing` brings what stands'
+expect_true "… nor begun" test ! -e nothing -a ! -e nothing.partial
 for pid in "${pids[@]}"; do kill "$pid"; expect_end 0 "SIGTERM ends a part" "$pid"; done
 pids=()

@@ -48,16 +48,27 @@ check_job () { # ID [REGISTRY]
 }
 
 # ---- single-object encoding
-start_fleet "up-$$-$RANDOM"
+prefix=up-$$-$RANDOM
+start_fleet "$prefix"
 check_job plain
 expect_same "twice submitted is one job" 1 "$("$SHOAL" list --json | grep -c '"job":"plain"')"
 
+upstream submit "$(job plain ', "batch_size": 3')"
+upstream submit "$(job plain ', "results": "'"$PWD"'/elsewhere"')"
+expect_exit 0 "another job under a taken id is a dead letter" upstream letters 2
+expect_stdout '"shoal-topic": "up-[^"]*\.jobs", .*"shoal-key": "plain", "shoal-reason": "conflict", "shoal-error": "there is a job plain already, and --batch-size differs"'
+expect_stdout '"shoal-error": "there is a job plain already, and --results differs"'
+expect_true "of which the producer's log tells" grep -q 'event=message_dead at=[^ ]*\.jobs/0/2 as=conflict reason="there is a job plain already' "$prefix.producer.err"
+expect_exit 0 "which can be asked for" "$SHOAL" dead list --reason conflict
+expect_same "two of them, none of the job that was sent twice" 2 "$(grep -c '	conflict	.*job plain already' "$E2E_WORK/out")"
+expect_same "the first job stays as it was" succeeded "$("$SHOAL" status --json plain | json state)"
+expect_true "nothing ran elsewhere" test ! -e elsewhere
 upstream garbage jobs 'this is no job'
 upstream garbage shards 'this is no shard'
 upstream submit "$(job ../escape)"
-expect_exit 0 "dead letters arrive" upstream letters 3
+expect_exit 0 "dead letters arrive" upstream letters 5
 expect_same "with the bytes as they came" 1 "$(grep -c "\"value\": \"$(printf 'this is no job' | od -An -tx1 | tr -d ' \n')\"" "$E2E_WORK/out")"
-expect_stdout '"shoal-topic": "up-[^"]*\.jobs".*"shoal-offset": "2"'
+expect_stdout '"shoal-topic": "up-[^"]*\.jobs".*"shoal-offset": "4"'
 expect_stdout '"shoal-error": "[^"]*not a shard'
 expect_stdout '"shoal-error": ".*expected 1 to 128 letters'
 n=0
@@ -80,14 +91,14 @@ expect_true "nobody died of it" kill -0 "${pids[@]}"
 
 # ---- dead letters
 expect_exit 0 "dead list" "$SHOAL" dead list
-expect_same "three letters" 3 "$(grep -c "^${place#*/}\." "$E2E_WORK/out")"
+expect_same "five letters" 5 "$(grep -c "^${place#*/}\." "$E2E_WORK/out")"
 letter=$(sed -n 's/^\([^\t]*\.jobs[^\t]*\)\t.*no Avro.*/\1/p' "$E2E_WORK/out")
 expect_exit 0 "dead show" "$SHOAL" dead show "$letter"
 expect_stdout '^error +not a job: no Avro'
 expect_stdout 'this is no job'
 expect_exit 0 "sent again" "$SHOAL" dead replay "$letter"
 wait_for "it is a new letter, being no better" eval '"$SHOAL" dead list | grep "no Avro" | grep -v "shards" | grep -vq "$letter"'
-expect_same "and still there are three" 3 "$("$SHOAL" dead list | grep -c "^${place#*/}\.")"
+expect_same "and still there are five" 5 "$("$SHOAL" dead list | grep -c "^${place#*/}\.")"
 expect_exit 2 "no such letter" "$SHOAL" dead show nothing/0/0
 expect_stderr 'there is no letter nothing/0/0'
 stop_fleet

@@ -4,6 +4,7 @@
     upstream.py follow BROKER/PREFIX JOB [REGISTRY]     prints each status until the job has ended, the last one as JSON
     upstream.py garbage BROKER/PREFIX TOPIC TEXT [KEY]  with a header: sender=upstream
     upstream.py letters BROKER/PREFIX COUNT             prints the first COUNT records of the dead topic: key, headers, value
+    upstream.py partitions BROKER/PREFIX TOPIC COUNT    as somebody does with Kafka's own tools: the topic gets that many
 """
 import io
 import json
@@ -15,6 +16,7 @@ import time
 
 import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -106,8 +108,14 @@ def letters(broker, prefix, count):
             return
 
 
+def partitions(broker, prefix, topic, count):
+    admin = AdminClient({"bootstrap.servers": broker})
+    for outcome in admin.create_partitions([NewPartitions(f"{prefix}.{topic}", int(count))]).values():
+        outcome.result(SECONDS)
+
+
 def main():
-    actions = {"submit": submit, "follow": follow, "garbage": garbage, "letters": letters}
+    actions = {"submit": submit, "follow": follow, "garbage": garbage, "letters": letters, "partitions": partitions}
     if len(sys.argv) < 4 or sys.argv[1] not in actions:
         raise SystemExit(__doc__)
     broker, prefix = sys.argv[2].split("/")

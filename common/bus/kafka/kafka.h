@@ -8,6 +8,7 @@
  *     kafka_tables.c   what every handle knows by heart: jobs, statuses, control records
  *     claims.c         who runs what, as a fold
  *     kafka_lot.c      one partition of work: its messages and the claims on them
+ *     kafka_lots.c     all lots of a queue: opening, committing
  *     kafka_holding.c  what this handle has claimed, up to its end
  *     kafka_work.c     take, keep, settle, release
  *     kafka_leases.c   claims on jobs and on groups' partitions
@@ -113,6 +114,8 @@ struct kafka_status
 struct kafka_tables
 {
   struct cursor jobs;
+  bool judges_jobs; /* from CONFLICTS_FROM on, what contradicts a job is made a letter */
+  int64_t conflicts_from;
   struct cursor *statuses; /* one a partition */
   struct cursor control;
   void *job_tree;
@@ -393,6 +396,9 @@ const struct kafka_job *tables_job (struct kafka_bus *bus, const char *id, struc
 /* Whether shards of GENERATION are still delivered, as far as known. */
 bool tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation);
 
+/* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or later that contradict a job are made letters. */
+int tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err);
+
 /* The tables that tell which shards are alive, read to their ends: 0 or -1. */
 int tables_need_liveness (struct kafka_bus *bus, struct error *err);
 
@@ -443,6 +449,9 @@ struct follower *kafka_follow (struct bus *bus, const char *group, const char *j
 void kafka_bury (struct kafka_bus *bus, const struct cursor *cursor,
                  const rd_kafka_message_t *message, const struct error *why);
 
+/* The same for another REASON (LETTER_…) than that it can't be read. */
+void kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
+                    const rd_kafka_message_t *message, const char *reason, const struct error *why);
 /* Only says so. */
 void kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
                         const struct error *why);

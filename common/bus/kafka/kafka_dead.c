@@ -1,4 +1,4 @@
-/* Dead letters: records that nobody can read, as they came, with where they were and why as headers. */
+/* Dead letters: records that nobody can read or follow, as they came, with where they were and why as headers. */
 #include "common/bus/kafka/kafka.h"
 
 #include "common/log.h"
@@ -11,7 +11,8 @@
 #define HEADER "shoal-"
 
 static const char *const our_headers[] = {
-  HEADER "topic", HEADER "partition", HEADER "offset", HEADER "time", HEADER "key", HEADER "error",
+  HEADER "topic", HEADER "partition", HEADER "offset", HEADER "time",
+  HEADER "key",   HEADER "reason",    HEADER "error",
 };
 
 /* ---- burying ---------------------------------------------------------------------------- */
@@ -33,7 +34,7 @@ add_number (rd_kafka_headers_t *headers, const char *name, int64_t number)
 /* The record's own headers, and ours. */
 static rd_kafka_headers_t *
 make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
-              const rd_kafka_message_t *message, const struct error *why)
+              const rd_kafka_message_t *message, const char *reason, const struct error *why)
 {
   rd_kafka_headers_t *given = NULL;
   rd_kafka_headers_t *headers =
@@ -47,19 +48,20 @@ make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
   if (message->key != NULL)
     (void) rd_kafka_header_add (headers, HEADER "key", -1, message->key,
                                 (ssize_t) message->key_len);
+  add_header (headers, HEADER "reason", reason);
   add_header (headers, HEADER "error", why->message);
   return headers;
 }
 
 void
-kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
-            const struct error *why)
+kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
+               const rd_kafka_message_t *message, const char *reason, const struct error *why)
 {
   auto_free char *name = xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
                                     (long long) message->offset);
-  auto_free char *reason = log_quote (why->message);
-  log_error ("message_dead", "at=%s reason=%s", name, reason);
-  rd_kafka_headers_t *headers = make_headers (bus, cursor, message, why);
+  auto_free char *text = log_quote (why->message);
+  log_error ("message_dead", "at=%s as=%s reason=%s", name, reason, text);
+  rd_kafka_headers_t *headers = make_headers (bus, cursor, message, reason, why);
   bus->quiet.pending++;
   rd_kafka_resp_err_t code = rd_kafka_producev (
       bus->producer, RD_KAFKA_V_RKT (bus->outgoing[TOPIC_DEAD]), RD_KAFKA_V_PARTITION (0),
@@ -71,6 +73,13 @@ kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_m
   bus->quiet.pending--;
   rd_kafka_headers_destroy (headers);
   log_error ("dead_letter_lost", "at=%s reason=%s", name, rd_kafka_err2name (code));
+}
+
+void
+kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
+            const struct error *why)
+{
+  kafka_bury_as (bus, cursor, message, LETTER_UNDECODABLE, why);
 }
 
 void
@@ -160,12 +169,14 @@ take_in (struct letters *letters, const rd_kafka_message_t *message)
     return;
   auto_free char *partition = header_text (message, HEADER "partition");
   auto_free char *time = header_text (message, HEADER "time");
+  auto_free char *reason = header_text (message, HEADER "reason"); /* older letters have none */
   struct letter letter = { .name = take (&name),
                            .position = message->offset,
                            .topic = header_text (message, HEADER "topic"),
                            .partition = (int32_t) strtol (partition, NULL, 10),
                            .time = strtoll (time, NULL, 10),
                            .key = header_text (message, HEADER "key"),
+                           .reason = xstrdup (reason[0] == '\0' ? LETTER_UNDECODABLE : reason),
                            .error = header_text (message, HEADER "error") };
   buffer_append (&letter.payload, message->payload, message->len);
   letters->items = xrealloc (letters->items, letters->count + 1, sizeof *letters->items);

@@ -424,12 +424,22 @@ lot_pump (struct lot *lot)
 
 /* ---- committing ------------------------------------------------------------------------- */
 
+/* All before it is a job, or a letter that the brokers have. */
+static int64_t
+judged (const struct lot *lot)
+{
+  const struct kafka_bus *bus = lot->work->bus;
+  if (bus->quiet.pending > 0)
+    return lot->committed;
+  return lot->messages.next < bus->tables.jobs.next ? lot->messages.next : bus->tables.jobs.next;
+}
+
 int64_t
 lot_watermark (const struct lot *lot, char **metadata)
 {
   const struct parcel *first = TAILQ_FIRST (&lot->order);
   if (lot->work->queue == BUS_JOBS)
-    return lot->work->bus->quiet.pending == 0 ? lot->messages.next : lot->committed;
+    return judged (lot);
   *metadata = xasprintf ("%s%lld", metadata_prefix,
                          (long long) claims_base (lot->claims, lot->claims_cursor.next));
   return first == NULL ? lot->messages.next : first->offset;

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "schemas/codec.h"
 #include "schemas/job_check.h"
+#include "schemas/job_difference.h"
 
 #include <search.h>
 #include <string.h>
@@ -112,6 +113,26 @@ take_in_trace (const rd_kafka_message_t *message, struct job *job)
   strlist_addf (&job->env, "%s%.*s", variable, (int) size, (const char *) value);
 }
 
+/* Another record with the id of the job FIRST: the same job sent twice, or another one, which nobody will run. */
+static void
+take_in_again (struct kafka_bus *bus, const struct kafka_job *first, const struct job *job,
+               const rd_kafka_message_t *message)
+{
+  auto_job struct job known = { 0 };
+  struct error why = ERROR_INIT;
+  if (!bus->tables.judges_jobs || message->offset < bus->tables.conflicts_from
+      || codec_decode_job (buffer_bytes (&first->payload), &known, NULL) != 0)
+    return;
+  const char *difference = job_difference (&known, job);
+  if (difference == NULL && strcmp (known.results, job->results) != 0)
+    difference = "--results";
+  if (difference == NULL)
+    return;
+  (void) error_set (&why, ERROR_USER, "there is a job %s already, and %s differs", job->id,
+                    difference);
+  kafka_bury_as (bus, &bus->tables.jobs, message, LETTER_CONFLICT, &why);
+}
+
 /* The first record of an id is the job. */
 static void
 take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
@@ -124,8 +145,12 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
       kafka_log_skipped (&bus->tables.jobs, message, &err); /* whoever takes jobs buries it */
       return;
     }
-  if (find_job (bus, job.id) != NULL)
-    return;
+  const struct kafka_job *first = find_job (bus, job.id);
+  if (first != NULL)
+    {
+      take_in_again (bus, first, &job, message);
+      return;
+    }
   struct kafka_job *entry = xcalloc (1, sizeof *entry);
   entry->id = xstrdup (job.id);
   entry->offset = message->offset;
@@ -257,6 +282,17 @@ static int
 sync_jobs (struct kafka_bus *bus, struct error *err)
 {
   return sync_cursor (bus, &bus->tables.jobs, TOPIC_JOBS, 0, err);
+}
+
+/* Those that were read before it was known that we take jobs are read again. */
+int
+tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err)
+{
+  if (!bus->tables.judges_jobs)
+    cursor_close (&bus->tables.jobs);
+  bus->tables.judges_jobs = true;
+  bus->tables.conflicts_from = from;
+  return sync_jobs (bus, err);
 }
 
 static int

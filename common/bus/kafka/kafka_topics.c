@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum
@@ -68,6 +69,19 @@ partitions_of (const struct rd_kafka_metadata *metadata, const char *name)
         && metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR)
       return metadata->topics[i].partition_cnt;
   return 0;
+}
+
+/* The fewest replicas that a partition of the topic has. */
+static int
+copies_of (const struct rd_kafka_metadata *metadata, const char *name)
+{
+  int fewest = INT_MAX;
+  for (int i = 0; i < metadata->topic_cnt; i++)
+    for (int j = 0; j < metadata->topics[i].partition_cnt; j++)
+      if (strcmp (metadata->topics[i].topic, name) == 0
+          && metadata->topics[i].partitions[j].replica_cnt < fewest)
+        fewest = metadata->topics[i].partitions[j].replica_cnt;
+  return fewest == INT_MAX ? 0 : fewest;
 }
 
 /* Waits TIMEOUT_MS (-1: for ever), less where we are refused. */
@@ -211,6 +225,7 @@ struct admin
   void (*say) (void *context, const char *line);
   void *context;
   int brokers;
+  int copies[TOPICS_MAX]; /* that each topic has */
 };
 
 static void
@@ -266,7 +281,10 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
   admin->brokers = metadata->broker_cnt;
   int outcome = add_queues (admin, metadata, all, err);
   for (int i = 0; i < admin->bus.topic_count; i++)
-    admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
+    {
+      admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
+      admin->copies[i] = copies_of (metadata, admin->bus.names[i]);
+    }
   rd_kafka_metadata_destroy (metadata);
   return outcome;
 }
@@ -284,6 +302,13 @@ replication (const struct admin *admin)
   if (admin->options->replication > 0)
     return admin->options->replication;
   return admin->brokers < REPLICATION ? admin->brokers : REPLICATION;
+}
+
+/* How many partitions the shards have that the claims in TOPIC are on. */
+static int32_t
+shards_of (const struct admin *admin, int topic)
+{
+  return admin->bus.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
 }
 
 /* The answer to a request; NULL with ERR. */
@@ -347,6 +372,8 @@ await_topics (struct admin *admin, struct error *err)
       if (ask (&admin->bus, ADMIN_MS, &metadata, err) != 0)
         return -1;
       bool known = all_are_known (admin, metadata);
+      for (int i = 0; known && i < admin->bus.topic_count; i++)
+        admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
       rd_kafka_metadata_destroy (metadata);
       if (known)
         return 0;
@@ -369,6 +396,8 @@ create_missing (struct admin *admin, struct error *err)
       if (admin->bus.partitions[i] > 0)
         continue;
       int partitions = wanted_partitions (i, admin->options);
+      if (kafka_topic_kind (i) == TOPIC_CLAIMS && partitions < shards_of (admin, i))
+        partitions = shards_of (admin, i);
       rd_kafka_NewTopic_t *topic =
           rd_kafka_NewTopic_new (admin->bus.names[i], partitions, copies, text, sizeof text);
       size_t set = wanted_settings (i, admin->options, copies, settings);
@@ -391,14 +420,12 @@ create_missing (struct admin *admin, struct error *err)
   return outcome != 0 ? -1 : await_topics (admin, err);
 }
 
-/* Claims first: a shard's message must find its claims' partition. */
 static int
-add_partitions (struct admin *admin, int topic, struct error *err)
+add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
 {
   char text[512] = "";
-  int wanted = wanted_partitions (topic, admin->options);
   int32_t have = admin->bus.partitions[topic];
-  if (have == 0 || admin->options->shard_partitions == 0 || wanted <= have)
+  if (wanted <= have)
     return 0;
   rd_kafka_NewPartitions_t *more =
       rd_kafka_NewPartitions_new (admin->bus.names[topic], (size_t) wanted, text, sizeof text);
@@ -415,6 +442,17 @@ add_partitions (struct admin *admin, int topic, struct error *err)
   return outcome;
 }
 
+/* Claims first: a shard's message must find its claims' partition. They follow the shards' even if nobody asks for more. */
+static int
+grow_queue (struct admin *admin, const struct kafka_queue *queue, bool asked, struct error *err)
+{
+  int more = asked ? admin->options->shard_partitions : 0;
+  int shards = admin->bus.partitions[queue->shards];
+  if (add_partitions (admin, queue->claims, more > shards ? more : shards, err) != 0)
+    return -1;
+  return add_partitions (admin, queue->shards, more, err);
+}
+
 int
 topics_create (const char *url, const struct bus_options *bus, const struct topics_options *options,
                void (*tell) (void *context, const char *line), void *context, struct error *err)
@@ -423,11 +461,8 @@ topics_create (const char *url, const struct bus_options *bus, const struct topi
   int outcome = admin_open (&admin, url, bus, false, err);
   if (outcome == 0)
     outcome = create_missing (&admin, err);
-  for (int i = admin.bus.queue_count > 1 ? 1 : 0; outcome == 0 && i < admin.bus.queue_count; i++)
-    outcome = add_partitions (&admin, admin.bus.queues[i].claims, err) != 0
-                      || add_partitions (&admin, admin.bus.queues[i].shards, err) != 0
-                  ? -1
-                  : 0;
+  for (int i = 0; outcome == 0 && i < admin.bus.queue_count; i++)
+    outcome = grow_queue (&admin, &admin.bus.queues[i], i > 0 || admin.bus.queue_count == 1, err);
   admin_close (&admin);
   return outcome;
 }
@@ -467,7 +502,9 @@ check_settings (const struct admin *admin, int topic, const rd_kafka_ConfigResou
 {
   int wrong = 0;
   struct setting settings[SETTINGS_MAX];
-  size_t count = wanted_settings (topic, admin->options, replication (admin), settings);
+  int copies =
+      replication (admin) > admin->copies[topic] ? replication (admin) : admin->copies[topic];
+  size_t count = wanted_settings (topic, admin->options, copies, settings);
   for (size_t i = 0; i < count; i++)
     {
       const char *value = setting_of (resource, settings[i].name);
@@ -481,30 +518,40 @@ check_settings (const struct admin *admin, int topic, const rd_kafka_ConfigResou
   return wrong;
 }
 
-/* How many partitions the shards have that the claims in TOPIC are on. */
-static int32_t
-shards_of (const struct admin *admin, int topic)
-{
-  return admin->bus.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
-}
-
 static int
 check_partitions (const struct admin *admin, int topic, bool describe)
 {
   enum topic kind = kafka_topic_kind (topic);
   int32_t have = admin->bus.partitions[topic];
   bool alone = wanted_partitions (topic, admin->options) == 1;
-  bool good = have > 0 && (!alone || have == 1)
-              && (kind != TOPIC_CLAIMS || have >= shards_of (admin, topic));
+  bool few = kind == TOPIC_CLAIMS && have < shards_of (admin, topic);
+  auto_free char *queue = queue_option (&admin->bus, topic);
   if (have == 0)
-    say (admin, xasprintf ("%s: missing: `shoal topics create`", admin->bus.names[topic]));
-  else if (!good)
-    say (admin, xasprintf ("%s: %d partitions, should be %d", admin->bus.names[topic], have,
-                           alone ? 1 : shards_of (admin, topic)));
+    say (admin, xasprintf ("%s: missing: `shoal topics create%s`", admin->bus.names[topic], queue));
+  else if (few)
+    say (admin, xasprintf ("%s: %d partitions, should be %d: `shoal topics create%s`",
+                           admin->bus.names[topic], have, shards_of (admin, topic), queue));
+  else if (alone && have != 1)
+    say (admin, xasprintf ("%s: %d partitions, should be 1", admin->bus.names[topic], have));
   else if (describe)
     say (admin,
          xasprintf ("%s: %d partition%s", admin->bus.names[topic], have, have == 1 ? "" : "s"));
-  return good ? 0 : 1;
+  return have == 0 || few || (alone && have != 1) ? 1 : 0;
+}
+
+/* Fewer copies than `topics create` would make now, as when brokers came later. */
+static int
+check_copies (const struct admin *admin, int topic, bool describe)
+{
+  int have = admin->copies[topic];
+  int wanted = replication (admin);
+  const char *copies = have == 1 ? "copy" : "copies";
+  if (have < wanted)
+    say (admin, xasprintf ("%s: %d %s, should be %d: kafka-reassign-partitions.sh adds them",
+                           admin->bus.names[topic], have, copies, wanted));
+  else if (describe)
+    say (admin, xasprintf ("%s: %d %s", admin->bus.names[topic], have, copies));
+  return have < wanted ? 1 : 0;
 }
 
 static int
@@ -516,9 +563,10 @@ check_all (struct admin *admin, bool describe, struct error *err)
   for (int i = 0; i < admin->bus.topic_count; i++)
     {
       wrong += check_partitions (admin, i, describe);
-      if (admin->bus.partitions[i] > 0)
-        wanted[count++] =
-            rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.names[i]);
+      if (admin->bus.partitions[i] == 0)
+        continue;
+      wrong += check_copies (admin, i, describe);
+      wanted[count++] = rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.names[i]);
     }
   if (count == 0)
     return wrong;

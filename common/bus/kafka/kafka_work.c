@@ -11,7 +11,6 @@
 
 enum
 {
-  COMMIT_MS = 1000,
   LOOK_MS = 20,          /* how often waiting parcels are looked at */
   PARTITIONS_MS = 30000, /* how often new partitions are looked for */
   CLOSE_MS = 5000,
@@ -66,61 +65,6 @@ work_serve (struct kafka_bus *bus, const struct strlist *queues, struct error *e
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-/* Of jobs only the first partition is read: their order decides. */
-static int32_t
-count_lots (const struct kafka_work *work)
-{
-  return work->queue == BUS_JOBS ? 1 : work->bus->partitions[work->messages];
-}
-
-/* Where each partition from FIRST on was committed. */
-static rd_kafka_topic_partition_list_t *
-read_committed (const struct kafka_work *work, int first, struct error *err)
-{
-  struct kafka_bus *bus = work->bus;
-  int32_t count = count_lots (work);
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (count);
-  for (int32_t i = first; i < count; i++)
-    (void) rd_kafka_topic_partition_list_add (list, bus->names[work->messages], i);
-  rd_kafka_resp_err_t code = kafka_committed (bus->work_reader, list);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-    return list;
-  rd_kafka_topic_partition_list_destroy (list);
-  (void) kafka_error (bus, code, "reading what was committed", err);
-  return NULL;
-}
-
-static int
-add_lot (struct kafka_work *work, int32_t partition, int64_t committed, const char *metadata,
-         struct error *err)
-{
-  struct lot *lot = lot_open (work, partition, committed, metadata, err);
-  if (lot == NULL)
-    return -1;
-  work->lots = xrealloc (work->lots, (size_t) work->lot_count + 1, sizeof (struct lot *));
-  work->lots[work->lot_count++] = lot;
-  return 0;
-}
-
-static int
-open_lots (struct kafka_work *work, struct error *err)
-{
-  if (work->lot_count >= count_lots (work))
-    return 0;
-  rd_kafka_topic_partition_list_t *list = read_committed (work, work->lot_count, err);
-  int outcome = list == NULL ? -1 : 0;
-  for (int i = 0; outcome == 0 && i < list->cnt; i++)
-    {
-      auto_free char *metadata =
-          xstrndup (list->elems[i].metadata == NULL ? "" : list->elems[i].metadata,
-                    list->elems[i].metadata_size);
-      outcome = add_lot (work, list->elems[i].partition, list->elems[i].offset, metadata, err);
-    }
-  if (list != NULL)
-    rd_kafka_topic_partition_list_destroy (list);
-  return outcome;
-}
-
 static int
 open_queues (struct kafka_bus *bus, struct error *err)
 {
@@ -133,7 +77,7 @@ open_queues (struct kafka_bus *bus, struct error *err)
              : leases_sync (bus, err) != 0)
     return -1;
   for (int i = 0; i < bus->served_count; i++)
-    if (open_lots (&bus->shards[i], err) != 0)
+    if (lots_open (&bus->shards[i], err) != 0)
       return -1;
   return 0;
 }
@@ -151,42 +95,11 @@ need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
     }
   if (queue == BUS_SHARDS)
     return tables_need_liveness (bus, err) != 0 ? -1 : open_queues (bus, err);
-  if (bus->jobs.lot_count > 0)
+  if (bus->jobs.lot_count > 0 && bus->tables.judges_jobs)
     return 0;
-  return leases_sync (bus, err) != 0 ? -1 : open_lots (&bus->jobs, err);
-}
-
-/* ---- committing ------------------------------------------------------------------------- */
-
-static void
-commit (struct kafka_work *work, int wait_ms)
-{
-  struct kafka_bus *bus = work->bus;
-  int64_t now = clock_boot_ms ();
-  if (wait_ms == 0 && now - work->committed_at < COMMIT_MS)
-    return;
-  work->committed_at = now;
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (work->lot_count);
-  for (int i = 0; i < work->lot_count; i++)
-    {
-      struct lot *lot = work->lots[i];
-      char *metadata = NULL;
-      int64_t offset = lot->loaded ? lot_watermark (lot, &metadata) : lot->committed;
-      if (offset <= lot->committed)
-        {
-          free (metadata);
-          continue;
-        }
-      rd_kafka_topic_partition_t *element =
-          rd_kafka_topic_partition_list_add (list, bus->names[work->messages], lot->partition);
-      element->offset = offset;
-      element->metadata = metadata; /* librdkafka frees it */
-      element->metadata_size = metadata == NULL ? 0 : strlen (metadata);
-      lot->committed = offset;
-    }
-  if (list->cnt > 0)
-    (void) kafka_commit (bus->work_reader, list, wait_ms);
-  rd_kafka_topic_partition_list_destroy (list);
+  if (leases_sync (bus, err) != 0 || lots_open (&bus->jobs, err) != 0)
+    return -1;
+  return tables_judge_jobs (bus, bus->jobs.lots[0]->buried, err);
 }
 
 /* ---- turning ---------------------------------------------------------------------------- */
@@ -218,7 +131,7 @@ pump_queue (struct kafka_work *work)
   work->looked = now;
   for (int i = 0; i < work->lot_count; i++)
     lot_look (work->lots[i]);
-  commit (work, 0);
+  lots_commit (work, 0);
 }
 
 void
@@ -593,14 +506,6 @@ work_flush (struct kafka_bus *bus, struct error *err)
   return 0;
 }
 
-static void
-close_lots (struct kafka_work *work)
-{
-  for (int i = 0; i < work->lot_count; i++)
-    lot_close (work->lots[i]);
-  free (work->lots);
-}
-
 void
 work_release (struct kafka_bus *bus)
 {
@@ -616,10 +521,10 @@ work_release (struct kafka_bus *bus)
   let_go (bus);
   for (int i = 0; i < bus->served_count; i++)
     {
-      commit (&bus->shards[i], COMMIT_MS);
-      close_lots (&bus->shards[i]);
+      lots_commit (&bus->shards[i], LOTS_COMMIT_MS);
+      lots_close (&bus->shards[i]);
     }
-  commit (&bus->jobs, COMMIT_MS);
-  close_lots (&bus->jobs);
+  lots_commit (&bus->jobs, LOTS_COMMIT_MS);
+  lots_close (&bus->jobs);
   kafka_reader_close (bus->work_reader);
 }

@@ -95,6 +95,20 @@ struct parcel *lot_candidate (struct lot *lot, const char *job_id);
 
 int32_t lot_claims_partition (const struct lot *lot);
 
+/* ---- kafka_lots.c: all lots of a queue */
+
+enum
+{
+  LOTS_COMMIT_MS = 1000, /* between two commits, and for the last one */
+};
+
+/* Opens what isn't open of the partitions that are known. */
+int lots_open (struct kafka_work *work, struct error *err);
+
+/* Commits how far each is settled: now and then, without waiting; or now, waiting for up to WAIT_MS. */
+void lots_commit (struct kafka_work *work, int wait_ms);
+void lots_close (struct kafka_work *work);
+
 /* ---- kafka_holding.c, told of each record that was read from the claims of LOT (NULL: of leases that aren't jobs) */
 
 void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,

@@ -23,7 +23,7 @@ struct topics_options
 };
 
 /* Makes the topics that are missing; adds partitions to shards and claims where more are asked for: to those of the queues that are named, else to
- * those of "default". SAY is called with a line for each
+ * those of "default". Claims that have fewer than their shards get as many, asked for or not. Copies aren't added. SAY is called with a line for each
  * topic. URL and OPTIONS as for bus_open. */
 int topics_create (const char *url, const struct bus_options *bus,
                    const struct topics_options *options,

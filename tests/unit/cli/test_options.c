@@ -4,6 +4,7 @@
 #include "cli/run_options.h"
 #include "cli/storage_options.h"
 #include "common/memory.h"
+#include "schemas/job_difference.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -133,7 +133,7 @@ slice (struct job *job, struct seen *seen, struct plan *plan, struct error *err)
 {
   seen->job = job;
   const struct slicer_sink sink = { .context = seen, .shard = see_shard, .plan_fd = seen->plan_fd };
-  if (slicer_check (job, err) != 0)
+  if (slicer_check (job, NULL, err) != 0)
     return -1;
   return slicer_run (job, &sink, plan, err);
 }
@@ -581,7 +581,7 @@ test_inputs_that_change_between_the_passes (void **state)
         job.needs_count = fixed == 0;
         add_volume (&job, tree->folder, "/in", false);
         struct error err = ERROR_INIT;
-        assert_int_equal (slicer_check (&job, &err), 0);
+        assert_int_equal (slicer_check (&job, NULL, &err), 0);
         struct meddler meddler = { .tree = tree, .path = added[i] };
         const struct slicer_sink sink = {
           .context = &meddler, .shard = take_any_shard, .plan_fd = -1, .alive = meddle
@@ -610,7 +610,7 @@ test_what_the_sink_returns_comes_back (void **state)
   auto_job struct job job;
   start_job (&job, "**");
   add_volume (&job, tree->folder, "/in", false);
-  assert_int_equal (slicer_check (&job, NULL), 0);
+  assert_int_equal (slicer_check (&job, NULL, NULL), 0);
   const struct slicer_sink sink = { .shard = take_any_shard,
                                     .plan_fd = -1,
                                     .alive = end_with_seven };
@@ -729,7 +729,7 @@ test_a_million_atoms_as_a_stream (void **state)
       start_job (&job, "*");
       add_volume (&job, "/", "/in", false);
       job.batch_size = batches[i];
-      assert_int_equal (slicer_check (&job, NULL), 0);
+      assert_int_equal (slicer_check (&job, NULL, NULL), 0);
       struct tally tally = { 0 };
       struct plan plan = { 0 };
       const struct slicer_sources sources = { .open = open_invented };
