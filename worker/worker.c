@@ -340,10 +340,14 @@ wait_for_news (struct worker *worker)
   bool in_trouble = is_in_trouble (worker);
   if (unsettled && !in_trouble)
     return;
-  if (in_trouble) /* a bus that fails may claim to have news all the time */
-    (void) poll (worker->fds, count, wait_ms (worker));
-  else
-    (void) bus_poll (worker->crew.bus, worker->fds, count, wait_ms (worker));
+  if (!in_trouble)
+    {
+      (void) bus_poll (worker->crew.bus, worker->fds, count, wait_ms (worker));
+      return;
+    }
+  (void) poll (worker->fds, count,
+               wait_ms (worker)); /* a bus that fails may claim to have news all the time */
+  (void) bus_poll (worker->crew.bus, NULL, 0, 0);
 }
 
 /* What others see of the slots. */
