@@ -42,6 +42,7 @@ struct merge_job
   struct assembly *assembly; /* NULL until something has to be assembled */
   int64_t first;             /* position of the event it was taken up with */
   int64_t taken_up;          /* boot ms */
+  int64_t cancel_seen;       /* boot ms at which it was first seen to be cancelled; 0: it isn't */
   int64_t told;              /* boot ms of the last status */
   bool news;                 /* something changed since */
   bool reduce_published;     /* in this generation, by this process */
@@ -211,12 +212,19 @@ publish_cancelled (struct merge_job *merge, const char *reason, const char *clas
   return bus_flush (merge->bus, err);
 }
 
-/* Control records are read from the start again and again: one from before the last cancel or reopening is history. */
+/* Control records are read from the start again and again: one from before the last cancel or reopening is history. Its generation tells, whatever clocks
+ * say; its time where the bus doesn't know generations, or read an old one while the job was reopened. */
+static bool
+is_history (const struct merge_job *merge, const struct control *control)
+{
+  return control->generation < fold_generation (merge->fold)
+         && control->time <= fold_cancel_time (merge->fold);
+}
+
 int
 merge_job_cancel (struct merge_job *merge, const struct control *control, struct error *err)
 {
-  if (merge->done || fold_cancelled (merge->fold)
-      || control->time <= fold_cancel_time (merge->fold))
+  if (merge->done || fold_cancelled (merge->fold) || is_history (merge, control))
     return 0;
   return publish_cancelled (merge, control->reason, NULL, control->time, err);
 }
@@ -474,10 +482,14 @@ finish (struct merge_job *merge, struct error *err)
 
 /* Whether what runs of a cancelled job has been waited for long enough: its worker may be dead. */
 static bool
-is_impatient (const struct merge_job *merge)
+is_impatient (struct merge_job *merge)
 {
-  return fold_cancelled (merge->fold)
-         && clock_wall_ms () - fold_cancel_time (merge->fold) > CANCEL_GRACE_MS;
+  int64_t now = clock_boot_ms ();
+  if (!fold_cancelled (merge->fold))
+    merge->cancel_seen = 0;
+  else if (merge->cancel_seen == 0)
+    merge->cancel_seen = now;
+  return merge->cancel_seen != 0 && now - merge->cancel_seen > CANCEL_GRACE_MS;
 }
 
 /* Whether the reduce container is still to end; publishes it when it is due. 1, 0 or -1. */

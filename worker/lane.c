@@ -13,6 +13,8 @@ enum
 {
   DEATHS_MAX = 5,          /* of a slot in a row, then something is wrong with this machine */
   END_PATIENCE_MS = 20000, /* beyond the grace, for collecting */
+  SHUN_MS = 5000,          /* after this machine's first failure at a shard, then doubled */
+  SHUN_DOUBLINGS = 4,
 };
 
 static void
@@ -179,7 +181,7 @@ lane_keep (struct lane *lane, struct crew *crew)
   if (lane->state == LANE_IDLE || lane->ending == ENDING_LOST)
     return;
   int kept = bus_keep (crew->bus, lane->delivery, &err);
-  if (kept < 0)
+  if (kept < 0 && !bus_is_away (crew->bus)) /* that is said already */
     log_trouble ("keep_failed", lane, &err);
   if (kept == 0 && lane->state == LANE_RUNNING)
     lane_end (lane, ENDING_LOST);
@@ -244,6 +246,14 @@ log_done (const struct lane *lane, const struct shard *retry)
   log_shard (report->outcome == OUTCOME_SUCCEEDED ? LOG_INFO : LOG_WARN, "shard_done", lane, rest);
 }
 
+/* A machine that can't run a shard (no such image, a full disk) would fail at all of the job's before others get to them. */
+static void
+leave_to_others (const struct delivery *delivery, struct crew *crew)
+{
+  uint32_t times = delivery->shard.infra < SHUN_DOUBLINGS ? delivery->shard.infra : SHUN_DOUBLINGS;
+  bus_shun (crew->bus, delivery->job->id, (int64_t) SHUN_MS << times);
+}
+
 static int
 settle (struct lane *lane, struct crew *crew, struct error *err)
 {
@@ -270,6 +280,8 @@ settle (struct lane *lane, struct crew *crew, struct error *err)
   if (settled == 1)
     {
       counts_settle (&crew->counts, report, again);
+      if (report->outcome == OUTCOME_INFRA)
+        leave_to_others (delivery, crew);
       log_done (lane, again ? &retry : NULL);
     }
   else

@@ -164,6 +164,15 @@ check_limits (const struct oci *oci, const struct job *job, struct error *err)
                     oci->no_cgroup);
 }
 
+/* Another machine may have the image. */
+static int
+missing (struct error *err)
+{
+  if (err != NULL && err->code == ENOENT)
+    err->class = ERROR_TRANSIENT;
+  return -1;
+}
+
 static int
 oci_prepare (struct container_runtime *runtime, const struct container *container,
              struct error *err)
@@ -177,8 +186,9 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
   oci->prepared = NULL;
   image_release (&oci->image);
   image_config_release (&oci->config);
-  if (image_store_find (oci->images, container->image, &oci->image, err) != 0
-      || image_config_load (oci->image.config, &oci->config, err) != 0)
+  if (image_store_find (oci->images, container->image, &oci->image, err) != 0)
+    return missing (err);
+  if (image_config_load (oci->image.config, &oci->config, err) != 0)
     return -1;
   oci->prepared = xstrdup (container->image);
   return 0;

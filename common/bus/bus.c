@@ -176,6 +176,13 @@ bus_release (struct bus *bus, struct delivery *delivery, struct error *err)
 }
 
 void
+bus_shun (struct bus *bus, const char *job_id, int64_t ms)
+{
+  if (bus->ops->shun != NULL)
+    bus->ops->shun (bus, job_id, ms);
+}
+
+void
 bus_rest (struct bus *bus)
 {
   if (bus->ops->rest != NULL)

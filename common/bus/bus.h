@@ -149,6 +149,9 @@ int bus_settle_wait (struct bus *bus, struct delivery *delivery, const struct ev
 /* Gives it back at once; the start doesn't count. 1 or 0 as above. */
 int bus_release (struct bus *bus, struct delivery *delivery, struct error *err);
 
+/* Nothing of JOB_ID is taken through this handle for MS: its shards are left to others. A bus on one machine has no others, and gives them all the same. */
+void bus_shun (struct bus *bus, const char *job_id, int64_t ms);
+
 /* Nothing is taken through this handle any more: what the bus held ready for it goes to others at once. */
 void bus_rest (struct bus *bus);
 

@@ -37,7 +37,8 @@ struct bus_ops
   int (*settle) (struct bus *bus, struct delivery *delivery, const struct event *event,
                  const struct shard *retry, struct error *err);
   int (*release) (struct bus *bus, struct delivery *delivery, struct error *err);
-  void (*rest) (struct bus *bus); /* NULL: nothing is held ready */
+  void (*shun) (struct bus *bus, const char *job_id, int64_t ms); /* NULL: for nobody */
+  void (*rest) (struct bus *bus);                                 /* NULL: nothing is held ready */
 
   struct follower *(*follow) (struct bus *bus, const char *group, const char *job_id,
                               struct error *err);

@@ -300,9 +300,10 @@ static void
 watch_brokers (struct kafka_bus *bus)
 {
   struct error err = ERROR_INIT;
-  if (!kafka_is_doubted (bus) || clock_boot_ms () - bus->asked_at < ASK_MS)
+  bool doubted = kafka_is_doubted (bus);
+  if (doubted && clock_boot_ms () - bus->asked_at < ASK_MS)
     return;
-  if (ask_brokers (bus, &err) != 0)
+  if (doubted && ask_brokers (bus, &err) != 0)
     {
       bus->away = true;
       complain (bus, &err);
@@ -312,7 +313,8 @@ watch_brokers (struct kafka_bus *bus)
       bus->away = false;
       log_warn ("kafka_back", "bus=%s", bus->url);
     }
-  bus->asked_at = clock_boot_ms ();
+  if (doubted)
+    bus->asked_at = clock_boot_ms ();
 }
 
 static bool
@@ -408,6 +410,7 @@ static const struct bus_ops kafka_ops = {
   .keep = kafka_keep,
   .settle = kafka_settle,
   .release = kafka_give_back,
+  .shun = kafka_shun,
   .rest = kafka_rest,
   .follow = kafka_follow,
   .publish_control = kafka_publish_control,

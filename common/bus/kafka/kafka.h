@@ -143,6 +143,13 @@ struct kafka_work
 struct holding;
 TAILQ_HEAD (holdings, holding);
 
+/* A job whose shards are left to others for a while. */
+struct shunned
+{
+  char *job_id;
+  int64_t until; /* boot ms */
+};
+
 struct scan; /* kafka_plan.c */
 
 struct kafka_bus
@@ -178,7 +185,7 @@ struct kafka_bus
   struct kafka_tables tables;
   struct claims *leases;
   struct cursor leases_cursor;
-  bool leases_open;
+  int64_t leases_skew; /* the broker's clock minus ours, by our own records, ms */
   struct kafka_work jobs;
   struct kafka_work
       shards[QUEUES_MAX]; /* of the queues that this handle serves, in order of preference */
@@ -189,6 +196,8 @@ struct kafka_bus
   char *placed_job;      /* whose queue was looked up last … */
   int placed_queue;      /* … and its index */
   struct holdings holdings;
+  struct shunned *shunned;
+  size_t shunned_count;
   int64_t next_ticket;
   int64_t pace_ms; /* how long the caller has a delivery, on average; -1: not known */
   struct scan *scan;
@@ -431,6 +440,8 @@ int kafka_settle (struct bus *bus, struct delivery *delivery, const struct event
                   const struct shard *retry, struct error *err);
 int kafka_give_back (struct bus *bus, struct delivery *delivery, struct error *err);
 void kafka_rest (struct bus *bus);
+void kafka_shun (struct bus *bus, const char *job_id, int64_t ms);
+bool work_is_shunned (struct kafka_bus *bus, const char *job_id);
 
 /* ---- leases: kafka_leases.c */
 

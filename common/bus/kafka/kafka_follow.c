@@ -89,7 +89,7 @@ is_ours (struct kafka_follower *follower, const struct slice *slice)
          && strcmp (entry->holder, follower->writer) == 0;
 }
 
-/* Whether it is worth trying: it was given back, or the lease has run out by our clock for so long that a renewal that was on its way would
+/* Whether it is worth trying: it was given back, or the lease has run out, as far as we know the broker's clock, for so long that a renewal that was on its way would
  * have come. While brokers were away nobody could renew. */
 static bool
 seems_free (struct kafka_follower *follower, struct slice *slice)
@@ -100,7 +100,8 @@ seems_free (struct kafka_follower *follower, struct slice *slice)
     return true;
   int64_t now = clock_boot_ms ();
   int64_t trouble = kafka_trouble_at (bus);
-  if (clock_wall_ms () < entry->expires || (trouble != 0 && now < trouble + bus->lease_ms / 2))
+  if (clock_wall_ms () + bus->leases_skew < entry->expires
+      || (trouble != 0 && now < trouble + bus->lease_ms / 2))
     {
       slice->free_since = 0;
       return false;

@@ -225,7 +225,8 @@ lot_candidate (struct lot *lot, const char *job_id)
             work_note (lot, parcel->entry, CLAIM_DONE);
           parcel_set (parcel, PARCEL_SETTLED, 0);
         }
-      else if (job_id == NULL || strcmp (parcel->job_id, job_id) == 0)
+      else if ((job_id == NULL || strcmp (parcel->job_id, job_id) == 0)
+               && !(shard && work_is_shunned (bus, parcel->job_id)))
         return parcel;
     }
   return NULL;
@@ -233,13 +234,13 @@ lot_candidate (struct lot *lot, const char *job_id)
 
 /* ---- messages --------------------------------------------------------------------------- */
 
-/* How long a retry waits: by our clock, but never longer than its writer meant at writing. */
+/* How long a retry waits: by the broker's clock, as far as we know it, but never longer than its writer meant at writing. */
 static int64_t
-due_time (const struct shard *shard, const rd_kafka_message_t *message)
+due_time (const struct shard *shard, const rd_kafka_message_t *message, int64_t skew)
 {
   if (shard->not_before == 0)
     return 0;
-  int64_t left = shard->not_before - clock_wall_ms ();
+  int64_t left = shard->not_before - (clock_wall_ms () + skew);
   int64_t meant = shard->not_before - message_time (message);
   if (left > meant)
     left = meant;
@@ -271,7 +272,7 @@ read_shard_key (char *key, struct bytes payload, const rd_kafka_message_t *messa
     return false;
   parcel->job_id = xstrndup (key, job_size);
   if (attempt > 1 && codec_decode_shard (payload, &shard, NULL) == 0)
-    parcel->due = due_time (&shard, message);
+    parcel->due = due_time (&shard, message, parcel->lot->skew);
   return true;
 }
 
@@ -290,7 +291,7 @@ read_shard (struct bytes payload, const rd_kafka_message_t *message, struct parc
     return -1;
   *key = shard_key (&shard);
   parcel->generation = shard.generation;
-  parcel->due = due_time (&shard, message);
+  parcel->due = due_time (&shard, message, parcel->lot->skew);
   parcel->job_id = take (&shard.job_id);
   return 0;
 }
@@ -301,6 +302,7 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   auto_free char *key = NULL;
   struct error err = ERROR_INIT;
   struct parcel *parcel = xcalloc (1, sizeof *parcel);
+  parcel->lot = lot;
   struct bytes payload = lot->messages.payload;
   int read = lot->work->queue == BUS_JOBS ? read_job (payload, parcel, &key, &err)
                                           : read_shard (payload, message, parcel, &key, &err);
@@ -311,7 +313,6 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
       free (parcel);
       return;
     }
-  parcel->lot = lot;
   parcel->offset = message->offset;
   parcel->entry = claims_need (lot->claims, key);
   parcel->twin = parcel->entry->parcels;
@@ -327,6 +328,15 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
+
+/* Whether WRITER is this handle, or a follower of it ("HANDLE.3"). */
+static bool
+is_of (const struct kafka_bus *bus, const char *writer)
+{
+  size_t length = strlen (bus->writer);
+  return strncmp (writer, bus->writer, length) == 0
+         && (writer[length] == '\0' || writer[length] == '.');
+}
 
 void
 claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claims *claims,
@@ -349,7 +359,11 @@ claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claim
   enum claims_verdict verdict =
       claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
   if (cursor->topic == TOPIC_LEASES)
-    queues_take_in (bus, key, &claim, message_time (message));
+    {
+      queues_take_in (bus, key, &claim, message_time (message));
+      if (is_of (bus, claim.writer))
+        bus->leases_skew = message_time (message) - clock_wall_ms ();
+    }
   if (lot != NULL && strcmp (claim.writer, bus->writer) == 0)
     {
       lot->skew = message_time (message) - clock_wall_ms ();

@@ -358,6 +358,8 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
   /* We were away for longer than the lease: what happened meanwhile may still be on its way to us. */
   if (holding != NULL && clock_boot_ms () - holding->confirmed > bus->lease_ms)
     {
+      if (kafka_is_doubted (bus)) /* one question in an outage is enough */
+        return kafka_timeout (bus, "leases", err);
       int synced = holding->lot->work->queue == BUS_JOBS ? leases_sync (bus, err)
                                                          : lot_sync (holding->lot, err);
       if (synced != 0)
@@ -393,7 +395,11 @@ begin_settle (struct holding *holding, const struct event *event, const struct s
   if (event != NULL)
     outcome = codec_encode_event (event, &claim.event, err);
   if (outcome == 0 && retry != NULL)
-    outcome = codec_encode_shard (retry, &claim.retry, err);
+    {
+      struct shard dated = *retry; /* by the broker's clock, which all readers know */
+      dated.not_before += dated.not_before == 0 ? 0 : holding->lot->skew;
+      outcome = codec_encode_shard (&dated, &claim.retry, err);
+    }
   if (outcome == 0)
     outcome = holding_send (holding->lot, holding->entry->key, &claim, err);
   claim.writer = NULL; /* the bus's */
@@ -458,6 +464,44 @@ kafka_give_back (struct bus *base, struct delivery *delivery, struct error *err)
   return ours;
 }
 
+/* ---- jobs that are left to others ------------------------------------------------------- */
+
+/* The place in the list, or where it ends. */
+static size_t
+find_shunned (const struct kafka_bus *bus, const char *job_id)
+{
+  size_t at = 0;
+  while (at < bus->shunned_count && strcmp (bus->shunned[at].job_id, job_id) != 0)
+    at++;
+  return at;
+}
+
+void
+kafka_shun (struct bus *base, const char *job_id, int64_t ms)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  size_t at = find_shunned (bus, job_id);
+  if (at == bus->shunned_count)
+    {
+      bus->shunned = xrealloc (bus->shunned, at + 1, sizeof *bus->shunned);
+      bus->shunned[bus->shunned_count++] = (struct shunned){ .job_id = xstrdup (job_id) };
+    }
+  bus->shunned[at].until = clock_boot_ms () + ms;
+}
+
+bool
+work_is_shunned (struct kafka_bus *bus, const char *job_id)
+{
+  size_t at = find_shunned (bus, job_id);
+  if (at == bus->shunned_count)
+    return false;
+  if (bus->shunned[at].until > clock_boot_ms ())
+    return true;
+  free (bus->shunned[at].job_id);
+  bus->shunned[at] = bus->shunned[--bus->shunned_count];
+  return false;
+}
+
 /* ---- the end ---------------------------------------------------------------------------- */
 
 void
@@ -509,6 +553,9 @@ work_flush (struct kafka_bus *bus, struct error *err)
 void
 work_release (struct kafka_bus *bus)
 {
+  for (size_t i = 0; i < bus->shunned_count; i++)
+    free (bus->shunned[i].job_id);
+  free (bus->shunned);
   if (bus->work_reader == NULL)
     return;
   kafka_rest (&bus->bus);

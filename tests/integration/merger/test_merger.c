@@ -369,6 +369,46 @@ test_a_cancelled_job (void **state)
 }
 
 static void
+reopen (struct bus *bus, const struct merge_scene *scene, int64_t time)
+{
+  uint32_t index = 0;
+  const struct event reopened = { .kind = EVENT_REOPENED,
+                                  .job_id = scene->job.id,
+                                  .time = time,
+                                  .generation = 2,
+                                  .shards = -1,
+                                  .indexes = &index,
+                                  .index_count = 1 };
+  assert_int_equal (bus_publish_event (bus, &reopened, NULL), 0);
+}
+
+/* Run again by a machine whose clock is an hour ahead, then cancelled by one whose isn't. */
+static void
+test_a_cancel_after_a_replay_by_a_fast_clock (void **state)
+{
+  struct merge_scene *scene = *state;
+  merge_scene_submit (scene);
+  {
+    auto_bus struct bus *bus = merge_scene_bus (scene);
+    merge_scene_planned (bus, scene, 1);
+    merge_scene_attempt (scene, 0, 1, 1, OUTCOME_FAILED, NULL);
+    merge_scene_finished (bus, scene, SHARD_MAP, 0, 1, 1, OUTCOME_FAILED);
+  }
+  must_merge (scene);
+  expect_state (scene, JOB_FAILED, NULL);
+  {
+    auto_bus struct bus *bus = merge_scene_bus (scene);
+    reopen (bus, scene, clock_wall_ms () + 3600 * 1000);
+    const struct control control = {
+      .kind = CONTROL_CANCEL, .job_id = scene->job.id, .time = clock_wall_ms (), .generation = 2
+    };
+    assert_int_equal (bus_publish_control (bus, &control, NULL), 0);
+  }
+  must_merge (scene);
+  expect_state (scene, JOB_CANCELLED, "cancelled");
+}
+
+static void
 test_a_job_is_cancelled_before_it_is_planned (void **state)
 {
   struct merge_scene *scene = *state;
@@ -774,6 +814,7 @@ main (void)
     TEST (test_a_failed_replay_leaves_a_finished_result),
     TEST (test_a_conflict_is_merged_again),
     TEST (test_a_cancelled_job),
+    TEST (test_a_cancel_after_a_replay_by_a_fast_clock),
     TEST (test_a_job_is_cancelled_before_it_is_planned),
     TEST (test_a_job_is_given_up),
     TEST (test_a_job_that_takes_too_long),
