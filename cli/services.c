@@ -6,6 +6,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/spawn.h"
+#include "common/storage/storage.h"
 #include "common/units.h"
 #include "merger/merger.h"
 #include "producer/producer.h"
@@ -222,6 +223,20 @@ run_producer (int argc, char **argv, struct error *err)
   return producer_run (&options, err);
 }
 
+/* What becomes of a job mustn't depend on which merger takes it up. The caller frees. */
+static char *
+merger_settings (const struct service_args *args)
+{
+  const char *server = getenv ("AWS_ENDPOINT_URL_S3");
+  server = server == NULL ? getenv ("AWS_ENDPOINT_URL") : server;
+  auto_free char *shown = server == NULL ? xstrdup ("Amazon's") : storage_shown (server);
+  auto_free char *lease = args->worker.lease_ms == 0
+                              ? xstrdup ("default")
+                              : xasprintf ("%lldms", (long long) args->worker.lease_ms);
+  return xasprintf ("version=%s lease=%s keep-attempts=%s s3-endpoint=%s", SHOAL_VERSION, lease,
+                    getenv ("SHOAL_KEEP_ATTEMPTS") == NULL ? "no" : "yes", shown);
+}
+
 static int
 run_merger (int argc, char **argv, struct error *err)
 {
@@ -232,9 +247,11 @@ run_merger (int argc, char **argv, struct error *err)
   auto_listening struct listening listening = { 0 };
   if (listening_start (&listening, &args.listening, NULL, err) != 0)
     return -1;
+  auto_free char *settings = merger_settings (&args);
   const struct merger_options options = { .bus_url = args.bus.url,
                                           .lease_ms = args.worker.lease_ms,
                                           .bus_properties = &args.bus.properties,
+                                          .settings = settings,
                                           .job_id = args.job,
                                           .vitals = listening.vitals,
                                           .stop = &stop_flag };

@@ -32,6 +32,7 @@ struct merger
   size_t job_count;
   struct metric *jobs_open;
   struct metric *set_backs;
+  struct metric *merge_seconds;
   struct backlog backlog;
   struct webhooks *webhooks;
   int64_t control; /* position in the control records */
@@ -195,11 +196,13 @@ tick (struct merger *merger, bool drained, struct error *err)
   bool ended = false;
   for (size_t i = 0; i < merger->job_count; i++)
     {
+      int64_t began = clock_boot_ms ();
       if (merge_job_tick (merger->jobs[i], drained, err) != 0
           && set_back (merger, merger->jobs[i], err) != 0)
         return -1;
       if (!merge_job_is_done (merger->jobs[i]))
         continue;
+      metric_observe (merger->merge_seconds, clock_boot_ms () - began);
       if (webhooks_note (merger->webhooks, merge_job_id (merger->jobs[i]),
                          merge_job_first (merger->jobs[i]), err)
           != 0)
@@ -237,6 +240,9 @@ make_metrics (struct merger *merger)
       metrics_gauge (metrics, "shoal_jobs", "Jobs that this merger has in hand.", NULL);
   merger->set_backs = metrics_counter (metrics, "shoal_merges_set_back_total",
                                        "Merges that failed and are tried again.", NULL);
+  merger->merge_seconds =
+      metrics_seconds (metrics, "shoal_merge_seconds",
+                       "How long jobs took from their last shard's end to their result.", NULL);
   backlog_init (&merger->backlog, metrics);
 }
 
@@ -354,7 +360,9 @@ merger_run (const struct merger_options *options, struct error *err)
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .stop = options->stop,
-                                           .properties = options->bus_properties };
+                                           .properties = options->bus_properties,
+                                           .metrics = vitals_metrics (options->vitals),
+                                           .settings = options->settings };
   auto_buffer struct buffer secret = { 0 };
   if (webhooks_read_secret (&secret, err) != 0)
     return -1;

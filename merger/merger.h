@@ -19,6 +19,7 @@ struct merger_options
   const char *bus_url;
   const struct strlist *bus_properties; /* bus.h; NULL: none */
   int64_t lease_ms;                     /* 0: default */
+  const char *settings;  /* what all mergers should have in common, for people; NULL: nothing */
   const char *job_id;    /* only this job, return when it is terminal; NULL: all, for ever */
   struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop;

@@ -83,7 +83,8 @@ producer_run (const struct producer_options *options, struct error *err)
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .stop = options->stop,
-                                           .properties = options->bus_properties };
+                                           .properties = options->bus_properties,
+                                           .metrics = vitals_metrics (options->vitals) };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return is_stopped (options) ? 0 : -1;

@@ -13,6 +13,10 @@ counts_init (struct counts *counts, struct metrics *metrics)
                          LABELS ("outcome", outcome_name ((enum outcome) outcome)));
   counts->seconds = metrics_seconds (metrics, "shoal_attempt_seconds",
                                      "How long attempts took, from staging to collecting.", NULL);
+  counts->waited = metrics_seconds (metrics, "shoal_schedule_to_start_seconds",
+                                    "How long shards waited for this worker, from when they could "
+                                    "be run until it took them.",
+                                    NULL);
   counts->retries = metrics_counter (metrics, "shoal_retries_total",
                                      "Attempts after which the shard is tried again.", NULL);
   counts->lost = metrics_counter (metrics, "shoal_leases_lost_total",
@@ -28,12 +32,25 @@ counts_init (struct counts *counts, struct metrics *metrics)
 }
 
 void
+counts_take (const struct counts *counts, int64_t waited_ms)
+{
+  if (waited_ms >= 0)
+    metric_observe (counts->waited, waited_ms);
+}
+
+void
 counts_settle (const struct counts *counts, const struct attempt_report *report, bool again)
 {
   metric_add (counts->attempts[report->outcome], 1);
   metric_observe (counts->seconds, report->ended - report->started);
+  bool well = report->outcome == OUTCOME_SUCCEEDED || report->outcome == OUTCOME_CANCELLED;
   if (again)
     metric_add (counts->retries, 1);
+  else if (!well)
+    metric_add (metrics_counter (counts->metrics, "shoal_dlq_total",
+                                 "Dead letters that were written.",
+                                 LABELS ("reason", outcome_name (report->outcome))),
+                1);
 }
 
 void

@@ -12,6 +12,7 @@ struct counts
 {
   struct metric *attempts[OUTCOME_INFRA + 1];
   struct metric *seconds;
+  struct metric *waited;
   struct metric *retries;
   struct metric *lost;
   struct metric *busy;
@@ -22,6 +23,9 @@ struct counts
 
 /* METRICS outlives COUNTS; NULL: nobody counts. */
 void counts_init (struct counts *counts, struct metrics *metrics);
+
+/* A delivery was taken. */
+void counts_take (const struct counts *counts, int64_t waited_ms);
 
 /* An attempt was settled; AGAIN: the shard will be tried again. */
 void counts_settle (const struct counts *counts, const struct attempt_report *report, bool again);

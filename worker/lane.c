@@ -113,6 +113,7 @@ start (struct lane *lane, const struct crew *crew)
   struct delivery *delivery = lane->delivery;
   struct error err = ERROR_INIT;
   lane->state = LANE_RUNNING;
+  counts_take (&crew->counts, delivery->waited_ms);
   if (delivery->starts > (uint32_t) crew->max_lost)
     {
       auto_free char *reason =

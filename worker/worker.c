@@ -451,7 +451,8 @@ worker_run (const struct worker_options *options, struct error *err)
                                            .patience_ms = -1,
                                            .stop = options->stop,
                                            .properties = options->bus_properties,
-                                           .queues = options->queues };
+                                           .queues = options->queues,
+                                           .metrics = vitals_metrics (options->vitals) };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");

@@ -22,6 +22,7 @@
 #ifndef SHOAL_COMMON_BUS_BUS_H
 #define SHOAL_COMMON_BUS_BUS_H
 
+#include "common/metrics.h"
 #include "schemas/messages.h"
 
 #include <errno.h>
@@ -45,6 +46,9 @@ struct bus_options
       patience_ms; /* how long a server that doesn't answer is tried at opening; 0: 10 s, -1: for ever */
   const volatile sig_atomic_t *stop; /* opening is given up when it becomes non-zero; NULL: never */
   const struct strlist *properties; /* of the server's client library: name, value, …; NULL: none */
+  struct metrics *metrics; /* what the bus counts; outlives the handle; NULL: nobody asks */
+  const char *
+      settings; /* what all members of a group should have in common: those that differ are told; NULL: nothing */
 };
 
 /* URL: "sqlite:FILE" (made when missing) or "kafka://HOST:PORT[,…][/PREFIX]" (topics must be there). NULL with ERR; a scheme that
@@ -117,6 +121,7 @@ struct delivery
   struct job *job;    /* owned; for a shard too: the job it is of */
   struct shard shard; /* BUS_SHARDS */
   uint32_t starts;    /* how often it was taken, this time included: 1 unless a taker was lost */
+  int64_t waited_ms;  /* since it could have been taken; -1: not known */
   int64_t ticket;     /* the bus's own name for it */
 };
 

@@ -412,6 +412,7 @@ read_delivery (struct sqlite_bus *bus, enum bus_queue queue, sqlite3_stmt *state
 {
   struct delivery *delivery = xcalloc (1, sizeof *delivery);
   delivery->queue = queue;
+  delivery->waited_ms = -1;
   delivery->ticket = sqlite3_column_int64 (statement, 0);
   delivery->starts = (uint32_t) sqlite3_column_int64 (statement, 2) + 1;
   delivery->job = xcalloc (1, sizeof *delivery->job);

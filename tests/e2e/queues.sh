@@ -58,3 +58,40 @@ kill -9 "${pids[3]}"
 expect_exit 0 "another job in it" submit late --queue gpu
 silent () { "$SHOAL" status late | grep -q 'trouble  *no worker serves queue gpu since 20..-..-.. ..:..:.. UTC'; }
 wait_for "whose workers are gone" silent
+
+# ---- a worker that hasn't got the image
+use_images busybox
+SHOAL_IMAGES=$PWD/none part poor worker --queue gpu --backoff 100ms
+expect_exit 0 "a job in containers" "$SHOAL" submit --id boxed --queue gpu -v "$PWD/in:/in" --glob '*.txt' --retries 0 \
+  --results "$PWD/boxed" busybox sh -c 'cat /in/*'
+wait_for "a worker without its image fails at it" grep -q 'event=shard_done job=boxed .*outcome=infra .*final=false' poor.err
+part rich worker --queue gpu --listen 127.0.0.1:0
+expect_exit 0 "and leaves it to one that has it" "$SHOAL" watch -q boxed
+expect_same "all of it" 12 "$(wc -l <boxed/stdout)"
+expect_same "no shard failed for good" 0 "$(grep -c 'job=boxed .*final=true' poor.err)"
+
+# ---- what is counted
+expect_exit 0 "a job that fails" "$SHOAL" submit --id sour --queue gpu -v "$PWD/in:/in" --glob '*.txt' --batch-size 4 --retries 0 \
+  --results "$PWD/sour" busybox false
+expect_exit 1 "fails" "$SHOAL" watch -q sour
+of_rich () { curl -sf "http://$(sed -n 's/.*event=listening address=\([^ ]*\).*/\1/p' rich.err)/metrics" >metrics && grep -qE "$1" metrics; }
+all_settled () { # every message of the queue is committed
+  of_rich '^shoal_lag\{topic="[^"]*\.shards\.gpu",partition="0"\} 0$' && ! grep -E '^shoal_(lag|partition_incomplete)\{' metrics | grep -vq ' 0$'
+}
+wait_for "what was settled is committed" all_settled
+committed=$(( $(sed -n 's/^shoal_commit_watermark_offset{topic="[^"]*shards.gpu",partition="."} //p' metrics | paste -sd+) ))
+published=$(( $(kcat -Q -b "$SHOAL_TEST_KAFKA" $(for i in 0 1 2; do echo -t "${SHOAL_BUS##*/}.shards.gpu:$i:-1"; done) | sed 's/.*offset //' | paste -sd+) ))
+expect_same "all three partitions" "$published" "$committed"
+letters=$(grep -h '^shoal_dlq_total{reason="failed"}' metrics | sed 's/.* //')
+ran=$(grep -c 'job=sour .*outcome=failed' rich.err)
+expect_same "its dead letters" "$ran" "${letters:-0}"
+taken=$(sed -n 's/^shoal_schedule_to_start_seconds_count //p' metrics)
+expect_same "how long shards waited" "$(grep -c 'event=shard_started' rich.err)" "$taken"
+curl -sf "http://$address/metrics" >metrics
+expect_same "how long merges took" "$(grep -c 'event=job_done' merger.err)" "$(sed -n 's/^shoal_merge_seconds_count //p' metrics)"
+
+# ---- a second merger with other settings
+part other merger --keep-attempts --lease 20s
+wait_for "says so" grep -q 'event=member_differs group=merger member=merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err
+part same merger --keep-attempts --lease 20s
+wait_for "once for each that differs" eval '[ "$(grep -c event=member_differs same.err)" -eq 1 ]'

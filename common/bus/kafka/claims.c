@@ -269,14 +269,25 @@ claims_apply (struct claims *claims, const char *key, struct claim *claim, int64
   return CLAIMS_COUNTED;
 }
 
+const struct claims_entry *
+claims_next_held (const struct claims *claims, const char *prefix, const struct claims_entry *after)
+{
+  const struct claims_entry *entry =
+      after == NULL ? TAILQ_FIRST (&claims->entries) : TAILQ_NEXT (after, links);
+  while (entry != NULL
+         && !(entry->phase == CLAIMS_HELD && entry->expires > claims->now
+              && strncmp (entry->key, prefix, strlen (prefix)) == 0))
+    entry = TAILQ_NEXT (entry, links);
+  return entry;
+}
+
 size_t
 claims_held (const struct claims *claims, const char *prefix)
 {
   size_t held = 0;
-  const struct claims_entry *entry = NULL;
-  TAILQ_FOREACH (entry, &claims->entries, links)
-  held += entry->phase == CLAIMS_HELD && entry->expires > claims->now
-          && strncmp (entry->key, prefix, strlen (prefix)) == 0;
+  for (const struct claims_entry *entry = NULL;
+       (entry = claims_next_held (claims, prefix, entry)) != NULL;)
+    held++;
   return held;
 }
 

@@ -70,7 +70,11 @@ void claims_unneed (struct claims *claims, struct claims_entry *entry);
 /* Whether anybody may claim ENTRY when the log's clock says NOW. */
 bool claims_is_open (const struct claims_entry *entry, int64_t now);
 
-/* How many keys that begin with PREFIX are held when the log's clock says what it says. */
+/* The next key behind AFTER (NULL: the first) that begins with PREFIX and is held when the log's clock says what it says; NULL: there is none. */
+const struct claims_entry *claims_next_held (const struct claims *claims, const char *prefix,
+                                             const struct claims_entry *after);
+
+/* How many there are. */
 size_t claims_held (const struct claims *claims, const char *prefix);
 
 /* Forgets what is settled, has no parcel, stands before READ in the messages, and was settled ten leases before CAUGHT_UP, the log's clock when

@@ -27,6 +27,7 @@ struct holding
   struct claims_entry *entry;
   char *job_id;
   int64_t position; /* of the message */
+  int64_t since;    /* from when it might have been run, on the broker's clock, ms */
   uint32_t starts;
   int64_t ready;             /* boot ms at which it became so */
   int64_t taken;             /* likewise */

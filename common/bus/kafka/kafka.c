@@ -385,6 +385,7 @@ kafka_close (struct bus *base)
   kafka_names_release (bus);
   free (bus->writer);
   free (bus->placed_job);
+  free (bus->settings);
   free (bus);
 }
 
@@ -463,6 +464,8 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
   bus->lease_ms = options->lease_ms > 0 ? options->lease_ms : LEASE_MS;
   bus->slots = options->slots > 0 ? options->slots : 1;
   bus->complained_at = clock_boot_ms ();
+  bus->metrics = options->metrics;
+  bus->settings = xstrdup (options->settings);
   bus->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   tables_init (bus);
   work_init (bus);

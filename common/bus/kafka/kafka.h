@@ -15,6 +15,7 @@
  *     kafka_follow.c   followers of the events
  *     kafka_plan.c     shards published, found again, replayed
  *     kafka_dead.c     what nobody can read
+ *     kafka_metrics.c  what is counted for others
  *
  * No consumer groups: what is read and what may be started is decided by the claims alone (docs/claims.md), so there is
  * no rebalance that could disturb anything.
@@ -182,6 +183,8 @@ struct kafka_bus
   struct kafka_reader *reader;      /* of the tables and the leases */
   struct kafka_reader *work_reader; /* of work; NULL until something is taken */
 
+  struct metrics *metrics; /* NULL: nobody counts */
+  char *settings;          /* of members of groups; NULL: nothing is compared */
   struct kafka_tables tables;
   struct claims *leases;
   struct cursor leases_cursor;
@@ -477,6 +480,10 @@ int kafka_bury_at (struct kafka_bus *bus, int topic, int32_t partition, int64_t 
 int kafka_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                         void *context, struct error *err);
 int kafka_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);
+
+/* ---- kafka_metrics.c */
+
+void kafka_count_letter (struct kafka_bus *bus, const char *reason);
 
 /* ---- kafka_plan.c */
 

@@ -163,6 +163,26 @@ count_members (struct kafka_follower *follower)
   follower->share = (follower->count + count - 1) / count;
 }
 
+/* Says which members have other settings than we: what becomes of a job would depend on who takes it up. */
+static void
+compare_settings (const struct kafka_follower *follower)
+{
+  const struct kafka_bus *bus = follower->bus;
+  auto_free char *members = xasprintf ("member/%s/", follower->group);
+  auto_free char *ours = log_quote (bus->settings == NULL ? "" : bus->settings);
+  for (const struct claims_entry *entry = NULL;
+       (entry = claims_next_held (bus->leases, members, entry)) != NULL;)
+    {
+      const char *settings = strchr (entry->key, ' ');
+      if (bus->settings == NULL || settings == NULL || strcmp (settings + 1, bus->settings) == 0)
+        continue;
+      auto_free char *theirs = log_quote (settings + 1);
+      log_warn ("member_differs", "group=%s member=%.*s theirs=%s ours=%s", follower->group,
+                (int) (settings - entry->key - (ptrdiff_t) strlen (members)),
+                entry->key + strlen (members), theirs, ours);
+    }
+}
+
 /* Whether no unfinished job needs what SLICE has delivered, and there is nothing more. */
 static bool
 is_idle (const struct slice *slice)
@@ -515,7 +535,9 @@ become_member (struct kafka_follower *follower, struct error *err)
       || send_lease (follower, follower->member, CLAIM_CLAIM, receipt, err) != 0
       || kafka_await (follower->bus, receipt, "joining a group", err) != 0)
     return -1;
-  return join (follower, err);
+  int joined = join (follower, err);
+  compare_settings (follower);
+  return joined;
 }
 
 /* A group that follows one job keeps its own position: it must not skip other jobs' events. */
@@ -537,7 +559,8 @@ kafka_follow (struct bus *base, const char *group, const char *job_id, struct er
   for (int32_t i = 0; group != NULL && i < follower->count; i++)
     follower->slices[i].key = xasprintf ("group/%s/%d", follower->group, follower->first + i);
   if (group != NULL)
-    follower->member = xasprintf ("member/%s/%s", follower->group, follower->writer);
+    follower->member = xasprintf ("member/%s/%s %s", follower->group, follower->writer,
+                                  bus->settings == NULL ? "" : bus->settings);
   auto_free char *consumer_group =
       group == NULL ? NULL : xasprintf ("%s.%s", bus->prefix, follower->group);
   follower->reader = kafka_reader_open (bus, consumer_group, err);

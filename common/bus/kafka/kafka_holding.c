@@ -78,6 +78,7 @@ holding_new (struct lot *lot, const struct parcel *parcel, enum holding_phase ph
   parcel->entry->holding = holding;
   holding->job_id = xstrdup (parcel->job_id);
   holding->position = parcel->offset;
+  holding->since = parcel->time;
   holding->renewed = clock_boot_ms ();
   holding->confirmed = holding->renewed;
   TAILQ_INSERT_TAIL (&lot->work->bus->holdings, holding, links);

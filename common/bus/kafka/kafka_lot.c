@@ -11,7 +11,7 @@
 
 enum
 {
-  AHEAD = 2000,           /* unsettled messages that are looked at */
+  AHEAD = 2000,           /* messages that may be claimed and are looked at */
   AHEAD_BYTES = 16 << 20, /* and at most so much of them */
   BEHIND = 1000000,       /* messages in hand, most of them settled behind one that takes long */
   AT_A_TIME = 1000,
@@ -50,6 +50,8 @@ parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at)
     TAILQ_REMOVE (from, parcel, links);
   if (to != NULL)
     TAILQ_INSERT_TAIL (to, parcel, links);
+  parcel->lot->open_count += state == PARCEL_OPEN ? 1 : 0;
+  parcel->lot->open_count -= parcel->state == PARCEL_OPEN ? 1 : 0;
   parcel->state = state;
   if (state == PARCEL_SETTLED)
     {
@@ -236,17 +238,24 @@ lot_candidate (struct lot *lot, const char *job_id)
 
 /* How long a retry waits: by the broker's clock, as far as we know it, but never longer than its writer meant at writing. */
 static int64_t
-due_time (const struct shard *shard, const rd_kafka_message_t *message, int64_t skew)
+due_time (const struct lot *lot, const struct shard *shard, const rd_kafka_message_t *message)
 {
   if (shard->not_before == 0)
     return 0;
-  int64_t left = shard->not_before - (clock_wall_ms () + skew);
+  int64_t left = shard->not_before - lot_now (lot);
   int64_t meant = shard->not_before - message_time (message);
   if (left > meant)
     left = meant;
   if (left > DELAY_MAX_MS)
     left = DELAY_MAX_MS;
   return left <= 0 ? 0 : clock_boot_ms () + left;
+}
+
+static void
+set_due (struct parcel *parcel, const struct shard *shard, const rd_kafka_message_t *message)
+{
+  parcel->due = due_time (parcel->lot, shard, message);
+  parcel->time = shard->not_before;
 }
 
 static int
@@ -272,7 +281,7 @@ read_shard_key (char *key, struct bytes payload, const rd_kafka_message_t *messa
     return false;
   parcel->job_id = xstrndup (key, job_size);
   if (attempt > 1 && codec_decode_shard (payload, &shard, NULL) == 0)
-    parcel->due = due_time (&shard, message, parcel->lot->skew);
+    set_due (parcel, &shard, message);
   return true;
 }
 
@@ -291,7 +300,7 @@ read_shard (struct bytes payload, const rd_kafka_message_t *message, struct parc
     return -1;
   *key = shard_key (&shard);
   parcel->generation = shard.generation;
-  parcel->due = due_time (&shard, message, parcel->lot->skew);
+  set_due (parcel, &shard, message);
   parcel->job_id = take (&shard.job_id);
   return 0;
 }
@@ -314,6 +323,8 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
       return;
     }
   parcel->offset = message->offset;
+  if (parcel->time < message_time (message))
+    parcel->time = message_time (message);
   parcel->entry = claims_need (lot->claims, key);
   parcel->twin = parcel->entry->parcels;
   parcel->entry->parcels = parcel;
@@ -323,6 +334,7 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   TAILQ_INSERT_TAIL (&lot->open, parcel, links);
   lot->count++;
   lot->unsettled++;
+  lot->open_count++;
   lot->bytes += parcel->payload.size;
   parcel_update (parcel);
 }
@@ -405,10 +417,28 @@ lot_sync (struct lot *lot, struct error *err)
   return outcome;
 }
 
+size_t
+lot_retries (const struct lot *lot)
+{
+  size_t count = 0;
+  int64_t now = clock_boot_ms ();
+  const struct parcel *parcel = NULL;
+  TAILQ_FOREACH (parcel, &lot->waiting, links)
+  count += parcel->due > now && parcel->unread == 0 ? 1 : 0;
+  return count;
+}
+
+int64_t
+lot_now (const struct lot *lot)
+{
+  return clock_wall_ms () + lot->skew;
+}
+
+/* What waits for its time, or is another's, doesn't count: it would keep what stands behind it from being run. */
 static bool
 lot_has_room (const struct lot *lot)
 {
-  return lot->unsettled < AHEAD && lot->bytes < AHEAD_BYTES && lot->count < BEHIND;
+  return lot->open_count < AHEAD && lot->bytes < AHEAD_BYTES && lot->count < BEHIND;
 }
 
 void

@@ -73,6 +73,7 @@ lots_commit (struct kafka_work *work, int wait_ms)
   if (wait_ms == 0 && now - work->committed_at < LOTS_COMMIT_MS)
     return;
   work->committed_at = now;
+  kafka_show_lots (work);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (work->lot_count);
   for (int i = 0; i < work->lot_count; i++)
     {

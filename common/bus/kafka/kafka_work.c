@@ -343,6 +343,8 @@ kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct d
   ready->phase = HOLDING_TAKEN;
   ready->taken = clock_boot_ms ();
   ready->delivery->starts = ready->starts;
+  int64_t waited = lot_now (ready->lot) - ready->since;
+  ready->delivery->waited_ms = waited < 0 ? 0 : waited;
   *delivery = take (&ready->delivery);
   return 1;
 }

@@ -26,6 +26,7 @@ struct parcel
   struct parcel *twin; /* the same thing published again */
   int64_t offset;
   enum parcel_state state;
+  int64_t time;       /* from when it may be run, on the broker's clock, ms */
   int64_t due;        /* boot ms; 0: at once */
   int64_t look_at;    /* boot ms */
   int64_t expired;    /* another's lease that was seen to have run out, on the log's clock … */
@@ -39,6 +40,14 @@ struct parcel
 };
 
 TAILQ_HEAD (parcels, parcel);
+
+struct lot_gauges
+{
+  struct metric *watermark;
+  struct metric *incomplete;
+  struct metric *lag;
+  struct metric *retries;
+};
 
 struct lot
 {
@@ -55,6 +64,7 @@ struct lot
   struct parcels waiting;
   size_t count; /* parcels */
   size_t unsettled;
+  size_t open_count;
   size_t bytes;
   int64_t ticked;    /* boot ms */
   int64_t asked;     /* boot ms of the oldest tick that we haven't read yet; 0: none */
@@ -62,7 +72,8 @@ struct lot
   int64_t contested; /* boot ms at which another was faster than we; 0: never */
   int64_t skew;      /* the broker's clock minus ours, by our own records, ms */
   int64_t committed;
-  int64_t buried; /* what can't be read below this offset is a letter already */
+  struct lot_gauges gauges; /* made when they are first shown */
+  int64_t buried;           /* what can't be read below this offset is a letter already */
 };
 
 /* Opens the lot at what was committed of it. NULL with ERR. */
@@ -93,7 +104,17 @@ int64_t lot_watermark (const struct lot *lot, char **metadata);
 /* The first open parcel of JOB_ID (NULL: any) whose job is alive; dead ones are dropped on the way. */
 struct parcel *lot_candidate (struct lot *lot, const char *job_id);
 
+/* How many retries wait for their time. */
+size_t lot_retries (const struct lot *lot);
+
+/* Now on the broker's clock, as far as we know it, ms. */
+int64_t lot_now (const struct lot *lot);
+
 int32_t lot_claims_partition (const struct lot *lot);
+
+/* ---- kafka_metrics.c */
+
+void kafka_show_lots (struct kafka_work *work);
 
 /* ---- kafka_lots.c: all lots of a queue */
 
