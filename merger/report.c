@@ -15,6 +15,9 @@ enum
   FAILURES = 200,
   BARS_MAX = 2000, /* shards drawn in the timeline */
   BUCKETS = 24,
+  FINE =
+      64
+      * BUCKETS, /* durations are counted more finely than they are drawn: the longest isn't known before the end */
   CHART_WIDTH = 960,
   CHART_HEIGHT = 160,
 };
@@ -28,21 +31,97 @@ struct span
   bool failed;
 };
 
+/* The first MOST of all that were added, in the order of COMPARE; the memory doesn't grow with the shards. */
+struct first_ones
+{
+  struct span *items; /* up to twice MOST */
+  size_t count;
+  size_t most;
+  int (*compare) (const void *a, const void *b);
+};
+
 struct report
 {
   const struct manifest *manifest;
-  struct span *spans;
   size_t count;
-  size_t capacity;
+  int64_t last;    /* UTC ms: the latest end */
+  int64_t longest; /* ms */
+  struct first_ones earliest;
+  struct first_ones slowest;
+  uint32_t fine[FINE]; /* how many took FINE_MS × their number, ms, and less than the next */
+  int64_t fine_ms;
   struct buffer failures; /* table rows */
   size_t failure_count;
 };
+
+static int64_t
+duration (const struct span *span)
+{
+  return span->ended - span->started;
+}
+
+static int
+by_start (const void *a, const void *b)
+{
+  const struct span *left = a;
+  const struct span *right = b;
+  return (left->started > right->started) - (left->started < right->started);
+}
+
+static int
+by_duration (const void *a, const void *b)
+{
+  int64_t left = duration (a);
+  int64_t right = duration (b);
+  return (left < right) - (left > right);
+}
+
+/* ---- collecting ------------------------------------------------------------------------- */
+
+static void
+first_ones_init (struct first_ones *ones, size_t most, int (*compare) (const void *, const void *))
+{
+  *ones = (struct first_ones){ .items = xcalloc (2 * most, sizeof *ones->items),
+                               .most = most,
+                               .compare = compare };
+}
+
+static void
+first_ones_sort (struct first_ones *ones)
+{
+  qsort (ones->items, ones->count, sizeof *ones->items, ones->compare);
+  if (ones->count > ones->most)
+    ones->count = ones->most;
+}
+
+static void
+first_ones_add (struct first_ones *ones, const struct span *span)
+{
+  if (ones->count == 2 * ones->most)
+    first_ones_sort (ones);
+  ones->items[ones->count++] = *span;
+}
+
+static void
+count_duration (struct report *report, int64_t ms)
+{
+  while (ms / report->fine_ms >= FINE)
+    {
+      for (size_t i = 0; i < FINE; i++)
+        report->fine[i] = i < FINE / 2 ? report->fine[2 * i] + report->fine[2 * i + 1] : 0;
+      report->fine_ms *= 2;
+    }
+  report->fine[ms / report->fine_ms]++;
+}
 
 struct report *
 report_new (const struct manifest *manifest)
 {
   struct report *report = xcalloc (1, sizeof *report);
   report->manifest = manifest;
+  report->fine_ms = 1;
+  first_ones_init (&report->earliest, BARS_MAX, by_start);
+  first_ones_init (&report->slowest, SLOWEST, by_duration);
   return report;
 }
 
@@ -51,7 +130,8 @@ report_free (struct report *report)
 {
   if (report == NULL)
     return;
-  free (report->spans);
+  free (report->earliest.items);
+  free (report->slowest.items);
   buffer_release (&report->failures);
   free (report);
 }
@@ -82,13 +162,13 @@ report_add (struct report *report, uint32_t index, const json_t *shard)
   int64_t ended = json_integer_value (json_object_get (shard, "ended"));
   if (started <= 0 || ended < started)
     return;
-  if (report->count == report->capacity)
-    {
-      report->capacity = report->capacity == 0 ? 64 : report->capacity * 2;
-      report->spans = xrealloc (report->spans, report->capacity, sizeof *report->spans);
-    }
-  report->spans[report->count++] =
-      (struct span){ .started = started, .ended = ended, .index = index, .failed = failed };
+  const struct span span = { .started = started, .ended = ended, .index = index, .failed = failed };
+  report->count++;
+  report->last = ended > report->last ? ended : report->last;
+  report->longest = duration (&span) > report->longest ? duration (&span) : report->longest;
+  first_ones_add (&report->earliest, &span);
+  first_ones_add (&report->slowest, &span);
+  count_duration (report, duration (&span));
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -129,24 +209,17 @@ put_head (const struct report *report, struct buffer *out)
                  (long long) status->failed, (long long) status->atoms);
 }
 
-static int64_t
-duration (const struct span *span)
-{
-  return span->ended - span->started;
-}
-
 static void
 put_histogram (const struct report *report, struct buffer *out)
 {
-  int64_t longest = 1;
+  int64_t longest = report->longest > 0 ? report->longest : 1;
   size_t buckets[BUCKETS] = { 0 };
   size_t highest = 1;
-  for (size_t i = 0; i < report->count; i++)
-    longest = duration (&report->spans[i]) > longest ? duration (&report->spans[i]) : longest;
-  for (size_t i = 0; i < report->count; i++)
+  for (int64_t i = 0; i < FINE && i * report->fine_ms <= longest; i++)
     {
-      size_t bucket = (size_t) (duration (&report->spans[i]) * (BUCKETS - 1) / longest);
-      if (++buckets[bucket] > highest)
+      size_t bucket = (size_t) (i * report->fine_ms * (BUCKETS - 1) / longest);
+      buckets[bucket] += report->fine[i];
+      if (buckets[bucket] > highest)
         highest = buckets[bucket];
     }
   char text[UNITS_TEXT_SIZE];
@@ -164,33 +237,14 @@ put_histogram (const struct report *report, struct buffer *out)
   buffer_puts (out, "</svg>\n");
 }
 
-static int
-by_start (const void *a, const void *b)
-{
-  const struct span *left = a;
-  const struct span *right = b;
-  return (left->started > right->started) - (left->started < right->started);
-}
-
-static int
-by_duration (const void *a, const void *b)
-{
-  int64_t left = duration (a);
-  int64_t right = duration (b);
-  return (left < right) - (left > right);
-}
-
 /* One bar a shard, from its start to its end, the first ones on top. */
 static void
 put_timeline (const struct report *report, struct buffer *out)
 {
-  size_t bars = report->count < BARS_MAX ? report->count : BARS_MAX;
-  if (bars == 0)
-    return;
-  int64_t first = report->spans[0].started;
-  int64_t last = first + 1;
-  for (size_t i = 0; i < report->count; i++)
-    last = report->spans[i].ended > last ? report->spans[i].ended : last;
+  const struct first_ones *earliest = &report->earliest;
+  size_t bars = earliest->count;
+  int64_t first = earliest->items[0].started;
+  int64_t last = report->last > first ? report->last : first + 1;
   double height = bars < 40 ? 12 : 480.0 / (double) bars;
   char text[UNITS_TEXT_SIZE];
   buffer_printf (out, "<h2>Timeline (%s%s)</h2>\n<svg viewBox=\"0 0 %d %.0f\">\n",
@@ -199,7 +253,7 @@ put_timeline (const struct report *report, struct buffer *out)
                  height * (double) bars);
   for (size_t i = 0; i < bars; i++)
     {
-      const struct span *span = &report->spans[i];
+      const struct span *span = &earliest->items[i];
       double scale = (double) CHART_WIDTH / (double) (last - first);
       double width = (double) duration (span) * scale;
       buffer_printf (out,
@@ -216,11 +270,12 @@ static void
 put_slowest (const struct report *report, struct buffer *out)
 {
   buffer_puts (out, "<h2>Slowest shards</h2>\n<table><tr><th>shard</th><th>time</th></tr>\n");
-  for (size_t i = 0; i < report->count && i < SLOWEST; i++)
+  for (size_t i = 0; i < report->slowest.count; i++)
     {
+      const struct span *span = &report->slowest.items[i];
       char text[UNITS_TEXT_SIZE];
-      buffer_printf (out, "<tr><td>%u</td><td>%s</td></tr>\n", report->spans[i].index,
-                     units_format_duration (duration (&report->spans[i]), text));
+      buffer_printf (out, "<tr><td>%u</td><td>%s</td></tr>\n", span->index,
+                     units_format_duration (duration (span), text));
     }
   buffer_puts (out, "</table>\n");
 }
@@ -242,9 +297,9 @@ report_write (struct report *report, int folder_fd, struct error *err)
   if (report->count > 0)
     {
       put_histogram (report, &out);
-      qsort (report->spans, report->count, sizeof *report->spans, by_start);
+      first_ones_sort (&report->earliest);
       put_timeline (report, &out);
-      qsort (report->spans, report->count, sizeof *report->spans, by_duration);
+      first_ones_sort (&report->slowest);
       put_slowest (report, &out);
     }
   buffer_puts (&out, "</html>\n");
