@@ -97,6 +97,16 @@ ask (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time, 
   return code;
 }
 
+/* Who leads the topic's partitions: librdkafka before 2.10 goes on asking the one who said that he doesn't any more. */
+static void
+look_for_leaders (struct kafka_bus *bus, int topic)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (rd_kafka_metadata (bus->producer, 0, bus->outgoing[topic], &metadata, STEP_MS)
+      == RD_KAFKA_RESP_ERR_NO_ERROR)
+    rd_kafka_metadata_destroy (metadata);
+}
+
 /* The same until there is an answer, but for no longer than a question may take. RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
 static int64_t
 find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, struct error *err)
@@ -121,6 +131,8 @@ find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, 
           return NO_OFFSET;
         }
       kafka_serve (bus, AGAIN_MS);
+      if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
+        look_for_leaders (bus, topic);
     }
 }
 
