@@ -54,4 +54,24 @@ expect_same "IPFS: likewise" "3 $(bytes_of ipfs) 3 0 3" "$(counts ipfs)"
 printf 'other' | s3 write "s3://$bucket/in/f001.txt"
 expect_exit 0 "after an object changed" job third
 expect_same "S3: it is fetched, by a part that was refused before" "7 $(($(bytes_of s3) + 5)) 15 7 11" "$(counts s3)"
+
+# ---- while a large object comes
+kill "${pids[2]}"
+expect_end 0 "SIGTERM ends the worker" "${pids[2]}"
+peer s3_front.py "$SHOAL_TEST_S3" drips "$PWD/go"
+behind=(env "AWS_ENDPOINT_URL=http://127.0.0.1:$port" "$SHOAL")
+rm -f worker
+"${behind[@]}" worker --slots 2 --listen unix:worker >/dev/null 2>second.err &
+pids[2]=$!
+"${behind[@]}" submit --id large --results large --runtime process -v "s3://$bucket/in:/in" -o res:/out --glob large.txt none true >/dev/null
+some_bytes () { local all; read -ra all <<<"$(counts s3)"; [ "${all[1]:-0}" -gt 0 ]; }
+wait_for "bytes of an object that isn't here yet" some_bytes
+expect_same "… which isn't counted as a file" 0 "$(counts s3 | cut -d' ' -f1)"
+"${behind[@]}" run --progress plain --results bytes --runtime process -v "s3://$bucket/in:/in" -o res:/out --glob large.txt none true 2>bytes.err &
+run=$!
+wait_for "the progress of run" grep -q '^0/1 shards.*1 running.*iB in at .*iB/s' bytes.err
+: >go
+expect_end 0 "the run ends" $run
+expect_exit 0 "… and the worker's job" "$SHOAL" watch -q large
+expect_same "all is counted, once" "1 40000000 2 0 " "$(counts s3 | sed 's/[^ ]*$//')"
 for pid in "${pids[@]}"; do kill "$pid"; expect_end 0 "SIGTERM ends it" "$pid"; done

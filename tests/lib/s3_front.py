@@ -9,6 +9,7 @@
     busy         each object's first GET, of each part of it, is answered with 503
     payer        whoever asks doesn't say in what he signs that he pays: 403
     holds        GETs of objects wait until FILE is there; FILE.held is made when one does
+    drips        objects come in small pieces, ten a second, until FILE is there
     notes        writes "METHOD HOST PATH" of each request to FILE
 """
 import ctypes
@@ -21,6 +22,7 @@ import threading
 import time
 
 target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
+PIECE = 64 << 10
 losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
 lost = threading.Event()
 seen = set()  # what "busy" refused
@@ -44,6 +46,10 @@ class Front(http.server.BaseHTTPRequestHandler):
         if "content-length" not in [name.lower() for name, _ in headers]:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        while kind == "drips" and self.command == "GET" and len(content) > PIECE and not os.path.exists(sys.argv[3]):
+            self.wfile.write(content[:PIECE])
+            content = content[PIECE:]
+            time.sleep(0.1)
         self.wfile.write(content)
 
     def do_any(self):
