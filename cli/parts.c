@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 enum
@@ -21,11 +22,31 @@ enum
 
 static const char *const part_names[PARTS] = { "producer", "worker", "merger" };
 
+static int
+make_meter (struct parts *parts, struct error *err)
+{
+  parts->meter_fd = memfd_create ("meter", MFD_CLOEXEC);
+  if (parts->meter_fd < 0 || ftruncate (parts->meter_fd, sizeof *parts->meter) != 0)
+    return error_errno (err, errno, "shared memory");
+  void *meter =
+      mmap (NULL, sizeof *parts->meter, PROT_READ | PROT_WRITE, MAP_SHARED, parts->meter_fd, 0);
+  if (meter == MAP_FAILED)
+    return error_errno (err, errno, "shared memory");
+  parts->meter = meter;
+  return 0;
+}
+
+int64_t
+parts_coming (const struct parts *parts)
+{
+  return __atomic_load_n (parts->meter, __ATOMIC_RELAXED);
+}
+
 int
 parts_init (struct parts *parts, const struct session *session, const struct run_options *options,
             struct error *err)
 {
-  *parts = (struct parts){ .session = session, .options = options };
+  *parts = (struct parts){ .session = session, .options = options, .meter_fd = -1 };
   int ends[2];
   if (pipe2 (ends, O_CLOEXEC) != 0)
     {
@@ -34,7 +55,9 @@ parts_init (struct parts *parts, const struct session *session, const struct run
     }
   parts->pipe_read = ends[0];
   parts->pipe_write = ends[1];
-  return fcntl (ends[0], F_SETFL, O_NONBLOCK) == 0 ? 0 : error_errno (err, errno, "pipe");
+  if (fcntl (ends[0], F_SETFL, O_NONBLOCK) != 0)
+    return error_errno (err, errno, "pipe");
+  return make_meter (parts, err);
 }
 
 /* ---- starting --------------------------------------------------------------------------- */
@@ -76,9 +99,14 @@ start (struct parts *parts, enum part_name name, struct error *err)
   add_option (&words, "--bus", url);
   add_option (&words, "--job", parts->session->job.id);
   strlist_addf (&words, "--parent=%d", (int) getpid ());
-  if (name == PART_WORKER)
-    add_worker_options (&words, parts->options);
   struct spawn_options spawning = SPAWN_DEFAULT;
+  if (name == PART_WORKER)
+    {
+      add_worker_options (&words, parts->options);
+      strlist_add (&words, "--meter");
+      __atomic_store_n (parts->meter, 0, __ATOMIC_RELAXED); /* a crashed one's */
+      spawning.extra_fd = parts->meter_fd;
+    }
   spawning.stderr_fd = parts->pipe_write;
   spawning.stdout_fd = parts->pipe_write;
   pid_t pid = spawn (strlist_argv (&words), &spawning, err);
@@ -173,6 +201,10 @@ parts_release (struct parts *parts)
     }
   auto_fd_ (&parts->pipe_read);
   auto_fd_ (&parts->pipe_write);
+  auto_fd_ (&parts->meter_fd);
+  if (parts->meter != NULL)
+    (void) munmap (parts->meter, sizeof *parts->meter);
+  parts->meter = NULL;
   buffer_release (&parts->said);
   free (parts->last_line);
   parts->last_line = NULL;

@@ -2,6 +2,7 @@
  *
  *     supervisor ── spawn ──► shoal producer | worker | merger --bus … --job … --parent PID
  *                ◄── one pipe: what they write to stderr, line by line
+ *                ◄── a number in shared memory: bytes of inputs that come to the worker
  *
  * They are killed by the kernel when this process ends, and ignore the terminal's Ctrl-C, which is the supervisor's to deal with.
  */
@@ -39,6 +40,8 @@ struct parts
   struct part part[PARTS];
   int pipe_read; /* non-blocking */
   int pipe_write;
+  int meter_fd;
+  int64_t *meter;
   struct buffer said; /* an unfinished line of theirs */
   char *last_line;    /* the last whole one */
 };
@@ -57,6 +60,9 @@ int parts_crashed (struct parts *parts, enum part_name part, struct error *err);
 
 void parts_signal (const struct parts *parts, enum part_name part, int signal);
 bool parts_running (const struct parts *parts);
+
+/* Bytes of inputs that came for shards that haven't ended. */
+int64_t parts_coming (const struct parts *parts);
 
 /* What the children said: the next whole line, the caller frees; NULL: none now. */
 char *parts_line (struct parts *parts);

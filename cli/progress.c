@@ -90,12 +90,12 @@ put_speed (struct buffer *out, const struct tally *tally)
                                          tally->counts.atoms == 0 ? "shards" : "atoms");
       put_part (out, speed);
     }
-  if (tally->fetches && tally->bytes_in > 0)
+  if (tally->fetches && tally->bytes_seen > 0)
     {
       char bytes[UNITS_TEXT_SIZE];
       char each[UNITS_TEXT_SIZE];
       auto_free char *inputs =
-          xasprintf ("%s in at %s/s", units_format_size (tally->bytes_in, bytes),
+          xasprintf ("%s in at %s/s", units_format_size (tally->bytes_seen, bytes),
                      units_format_size ((int64_t) tally_bytes_rate (tally), each));
       put_part (out, inputs);
     }

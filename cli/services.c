@@ -16,10 +16,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum
 {
-  SLOT_FD = 3, /* where a slot process finds its worker */
+  SLOT_FD = 3,  /* where a slot process finds its worker … */
+  METER_FD = 3, /* … and a worker what `shoal run` reads its bytes from */
 };
 
 /* Set by signals only, read by the parts: the one thing that a signal handler can reach. */
@@ -145,6 +148,18 @@ SETTER (probe)
   return 0;
 }
 
+/* Its page stays for good. */
+SETTER (meter)
+{
+  (void) value;
+  void *page = mmap (NULL, sizeof (int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, METER_FD, 0);
+  if (page == MAP_FAILED)
+    return error_errno (err, errno, "--meter: descriptor %d", METER_FD);
+  (void) close (METER_FD);
+  ARGS (context)->worker.coming = page;
+  return 0;
+}
+
 static const struct option_spec service_options[] = {
   { 0, "job", NULL, "ID", "only this job, and end with it", GROUP_OTHER, false, set_job },
   { 0, "lease", NULL, "DURATION", "who is silent for so long is lost; default 30s", GROUP_OTHER,
@@ -175,6 +190,8 @@ static const struct option_spec worker_options[] = {
     set_max_lost },
   { 0, "max-infra", NULL, "N", "… or that the machine failed so often; 5", GROUP_OTHER, false,
     set_max_infra },
+  { 0, "meter", NULL, NULL, "count bytes that come in the memory that is descriptor 3", GROUP_OTHER,
+    false, set_meter },
   { 0, "probe", NULL, NULL, "only say what this host allows", GROUP_OTHER, false, set_probe },
   { 0 },
 };

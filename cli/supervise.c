@@ -292,6 +292,7 @@ step (struct supervisor *supervisor, struct error *err)
     }
   else if (!parts_running (&supervisor->parts))
     return 1;
+  tally_coming (supervisor->tally, parts_coming (&supervisor->parts), clock_wall_ms ());
   progress_tick (supervisor->progress, supervisor->tally);
   wait_for_news (supervisor);
   return 0;

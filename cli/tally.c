@@ -86,12 +86,28 @@ tally_only_infra (const struct tally *tally)
 
 /* ---- events ----------------------------------------------------------------------------- */
 
+/* What comes in is told beside the events: between an attempt's last byte and the event of its end the sum would go down. */
+static void
+see_bytes (struct tally *tally, int64_t bytes)
+{
+  tally->bytes_seen = bytes > tally->bytes_seen ? bytes : tally->bytes_seen;
+}
+
+void
+tally_coming (struct tally *tally, int64_t bytes, int64_t now)
+{
+  tally->bytes_coming = bytes;
+  tally->coming_at = now;
+  see_bytes (tally, tally->bytes_in + bytes);
+}
+
 static void
 note_end (struct tally *tally, const struct event *event)
 {
   const struct attempt_report *report = &event->report;
   tally->attempts++;
   tally->bytes_in += report->bytes_in > 0 ? report->bytes_in : 0;
+  see_bytes (tally, tally->bytes_in);
   if (!report->final && report->outcome != OUTCOME_SUCCEEDED)
     tally->retries++;
   if (report->ended > tally->last_end)
@@ -123,6 +139,8 @@ tally_apply (struct tally *tally, const struct event *event)
       tally->ran = true;
       if (tally->first_start == 0)
         tally->first_start = event->time;
+      if (tally->clock_start == 0)
+        tally->clock_start = event->time;
     }
   if (change == FOLD_REOPENED)
     drop_stale_failures (tally);
@@ -146,6 +164,7 @@ void
 tally_restart_clock (struct tally *tally)
 {
   tally->window_count = 0;
+  tally->clock_start = 0;
 }
 
 /* Atoms of what ended, or shards where there are no atoms. */
@@ -161,33 +180,34 @@ bytes_of (const struct tally *tally, size_t at)
   return tally->window[at].bytes;
 }
 
-/* How much of what ended, by WORTH of each, came a second. */
+/* How much of what ended, by WORTH of each, and of MORE that is here at NOW (0: nothing), came a second. */
 static double
-rate_of (const struct tally *tally, int64_t (*worth_of) (const struct tally *tally, size_t at))
+rate_of (const struct tally *tally, int64_t (*worth_of) (const struct tally *tally, size_t at),
+         int64_t more, int64_t now)
 {
   size_t count = tally->window_count < TALLY_WINDOW ? tally->window_count : TALLY_WINDOW;
-  int64_t begin = INT64_MAX;
-  int64_t end = 0;
-  int64_t done = 0;
+  int64_t begin = more > 0 && count == 0 && tally->clock_start > 0 ? tally->clock_start : INT64_MAX;
+  int64_t end = more > 0 ? now : 0;
+  int64_t done = more;
   for (size_t i = 0; i < count; i++)
     {
       begin = tally->window[i].started < begin ? tally->window[i].started : begin;
       end = tally->window[i].ended > end ? tally->window[i].ended : end;
       done += worth_of (tally, i);
     }
-  return count == 0 || end <= begin ? 0 : (double) done * 1000.0 / (double) (end - begin);
+  return end <= begin ? 0 : (double) done * 1000.0 / (double) (end - begin);
 }
 
 double
 tally_rate (const struct tally *tally)
 {
-  return rate_of (tally, worth);
+  return rate_of (tally, worth, 0, 0);
 }
 
 double
 tally_bytes_rate (const struct tally *tally)
 {
-  return rate_of (tally, bytes_of);
+  return rate_of (tally, bytes_of, tally->bytes_coming, tally->coming_at);
 }
 
 /* While the plan is open: what is known of it is worth as much a shard as what was done. */

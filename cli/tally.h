@@ -40,8 +40,12 @@ struct tally
   } window[TALLY_WINDOW];
   size_t window_count; /* ever added */
 
-  bool fetches;     /* inputs come from servers: their bytes are worth telling */
-  int64_t bytes_in; /* of the inputs of all attempts that ended */
+  bool fetches;         /* inputs come from servers: their bytes are worth telling */
+  int64_t bytes_in;     /* of the inputs of all attempts that ended */
+  int64_t bytes_coming; /* … of those that run, as far as they are here … */
+  int64_t coming_at;    /* … at UTC ms */
+  int64_t bytes_seen;   /* the most that both were together */
+  int64_t clock_start;  /* UTC ms of the first attempt since the speed was forgotten; 0: none */
 
   int64_t first_start; /* UTC ms, 0: none */
   int64_t last_end;
@@ -56,13 +60,16 @@ void tally_release (struct tally *tally);
 
 void tally_apply (struct tally *tally, const struct event *event);
 
+/* BYTES of inputs are here, at NOW (UTC ms), for attempts that haven't ended. */
+void tally_coming (struct tally *tally, int64_t bytes, int64_t now);
+
 /* Forgets the speed so far: a pause lies between what was and what comes. */
 void tally_restart_clock (struct tally *tally);
 
 /* Atoms (shards where a job has no atoms) a second; 0: not known. */
 double tally_rate (const struct tally *tally);
 
-/* Bytes of inputs a second, likewise. */
+/* Bytes of inputs a second, likewise; what is coming included. */
 double tally_bytes_rate (const struct tally *tally);
 
 /* Milliseconds left by that rate, of what is planned so far; -1: not known. */

@@ -79,7 +79,7 @@ counts_fetch (const struct counts *counts,
         { "shoal_storage_retries_total", "Requests that had to be made again.", totals->retries },
         { "shoal_storage_cached_total", "Inputs that were in the cache.", totals->cached },
       };
-      if (totals->requests == 0 && totals->cached == 0)
+      if (totals->requests == 0 && totals->cached == 0 && totals->bytes == 0)
         continue;
       for (size_t i = 0; i < sizeof series / sizeof series[0]; i++)
         metric_add (metrics_counter (counts->metrics, series[i].name, series[i].help, scheme),

@@ -9,7 +9,8 @@
  *     GO      worker → slot: now it may
  *     STOP    worker → slot: SIGTERM, SIGKILL after a grace
  *     KILL    worker → slot: SIGKILL, and nothing is kept
- *     REPORT  slot → worker: what inputs took from servers, by their kind; Event FINISHED
+ *     FETCHED slot → worker, now and then: what inputs took from servers since the last one, by their kind
+ *     REPORT  slot → worker: the rest of that; Event FINISHED
  */
 #ifndef SHOAL_WORKER_FRAME_H
 #define SHOAL_WORKER_FRAME_H
@@ -31,6 +32,7 @@ enum frame_kind
   FRAME_KILL,
   FRAME_REPORT,
   FRAME_GO,
+  FRAME_FETCHED,
 };
 
 /* Sends one frame, whole; blocks as the socket does. */

@@ -188,6 +188,23 @@ lane_keep (struct lane *lane, struct crew *crew)
     lane_end (lane, ENDING_LOST);
 }
 
+/* Its attempt took BYTES more from servers. */
+static void
+add_coming (struct lane *lane, const struct crew *crew, int64_t bytes)
+{
+  lane->coming += bytes;
+  if (crew->options->coming != NULL)
+    __atomic_fetch_add (crew->options->coming, bytes, __ATOMIC_RELAXED);
+}
+
+static void
+note_fetched (struct lane *lane, const struct crew *crew)
+{
+  counts_fetch (&crew->counts, lane->slot.fetched);
+  for (int kind = 0; kind < STORAGE_KINDS; kind++)
+    add_coming (lane, crew, lane->slot.fetched[kind].bytes);
+}
+
 static void
 bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
 {
@@ -196,6 +213,7 @@ bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
   log_shard (LOG_WARN, "slot_lost", lane, rest);
   slot_end (&lane->slot);
   lane->deaths++;
+  add_coming (lane, crew, -lane->coming);
   (void) workplace_sweep (lane->delivery->job->results, crew->options->scratch);
   bool cancelled = lane->ending != ENDING_NONE;
   auto_free char *why = xasprintf ("the slot process was lost: %s", reason);
@@ -211,10 +229,12 @@ lane_look (struct lane *lane, struct crew *crew)
     return;
   int got = slot_report (&lane->slot, &lane->event, &err);
   if (got > 0)
+    note_fetched (lane, crew);
+  if (got == 1)
     {
       lane->state = LANE_ENDED;
       lane->deaths = 0;
-      counts_fetch (&crew->counts, lane->slot.fetched);
+      add_coming (lane, crew, -lane->coming);
     }
   else if (got < 0)
     {

@@ -60,6 +60,7 @@ struct lane
   bool settling;      /* bus_settle is under way */
   bool settle_failed; /* bus_settle failed before: whether it took hold isn't known */
   int deaths;         /* of its slot, one after the other */
+  int64_t coming;     /* bytes that its attempt took from servers so far */
 };
 
 /* Takes a delivery and starts it: 1; 0 when there is none; -1 with ERR of the bus, or ERROR_FATAL when slots can't be started. The lane

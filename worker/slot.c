@@ -98,7 +98,7 @@ slot_report (struct slot *slot, struct event *event, struct error *err)
   int got = frame_receive (&slot->reader, false, &kind, &payload, err);
   if (got <= 0)
     return got;
-  if (kind != FRAME_REPORT)
+  if (kind != FRAME_REPORT && kind != FRAME_FETCHED)
     return error_set (err, ERROR_FATAL, "a slot sent a frame of kind %d", (int) kind);
   struct bytes fetched;
   if (frame_get_bytes (&payload, &fetched, err) != 0)
@@ -106,6 +106,8 @@ slot_report (struct slot *slot, struct event *event, struct error *err)
   if (fetched.size != sizeof slot->fetched)
     return error_set (err, ERROR_FATAL, "a slot sent totals of %zu bytes", fetched.size);
   memcpy (slot->fetched, fetched.data, sizeof slot->fetched);
+  if (kind == FRAME_FETCHED)
+    return 2;
   return codec_decode_event (payload, event, err) == 0 ? 1 : -1;
 }
 

@@ -22,7 +22,7 @@ struct slot
   pid_t pid;  /* -1: no process */
   struct frame_reader reader;
   char *job_id;                                 /* of the job that the process knows */
-  struct storage_totals fetched[STORAGE_KINDS]; /* by the attempt of the last report */
+  struct storage_totals fetched[STORAGE_KINDS]; /* by the attempt, told by the last report */
 };
 
 /* Starts the process of SLOT (zeroed, or stopped before). NAME is copied. */
@@ -36,7 +36,7 @@ int slot_run (struct slot *slot, const struct job *job, const struct shard *shar
 /* Tells it to go on, or to end its attempt (FRAME_GO, FRAME_STOP or FRAME_KILL). */
 void slot_order (struct slot *slot, enum frame_kind order);
 
-/* Its report, when there is one: 1 and zeroed EVENT filled, 0, or -1: the process is lost. Doesn't block. */
+/* Its report, when there is one: 1 and zeroed EVENT filled, 0, or -1: the process is lost. 2: it has only told more of what it fetched. Doesn't block. */
 int slot_report (struct slot *slot, struct event *event, struct error *err);
 
 /* Ends the process at once and takes its exit status off the kernel. */

@@ -11,9 +11,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum
+{
+  TELL_MS = 200, /* between two words of what was fetched */
+};
 
 struct self
 {
@@ -24,9 +31,45 @@ struct self
   char *scratch;
   char *runtime_name; /* of the runtime that is open */
   struct container_runtime *runtime;
-  struct job job; /* the last one that came */
-  bool go;        /* the attempt's container may start */
+  struct job job;                               /* the last one that came */
+  bool go;                                      /* the attempt's container may start */
+  struct storage_totals fetched[STORAGE_KINDS]; /* by this attempt … */
+  struct storage_totals told[STORAGE_KINDS];    /* … what of that the worker knows … */
+  int64_t told_at;                              /* … and since when, boot ms */
 };
+
+/* ---- what is fetched -------------------------------------------------------------------- */
+
+/* What the worker doesn't know yet, which it does from now on. */
+static void
+put_news (struct self *self, struct buffer *payload)
+{
+  struct storage_totals news[STORAGE_KINDS];
+  for (int i = 0; i < STORAGE_KINDS; i++)
+    news[i] =
+        (struct storage_totals){ .files = self->fetched[i].files - self->told[i].files,
+                                 .bytes = self->fetched[i].bytes - self->told[i].bytes,
+                                 .cached = self->fetched[i].cached - self->told[i].cached,
+                                 .requests = self->fetched[i].requests - self->told[i].requests,
+                                 .retries = self->fetched[i].retries - self->told[i].retries };
+  memcpy (self->told, self->fetched, sizeof self->told);
+  self->told_at = clock_boot_ms ();
+  frame_put_bytes (payload, (struct bytes){ news, sizeof news });
+}
+
+/* Only when it has read the last one: a worker that stands still doesn't hold us up. */
+static void
+tell_fetched (struct self *self)
+{
+  int unread = 0;
+  if (clock_boot_ms () < self->told_at + TELL_MS
+      || memcmp (self->told, self->fetched, sizeof self->told) == 0
+      || ioctl (self->reader.fd, SIOCOUTQ, &unread) != 0 || unread > 0)
+    return;
+  auto_buffer struct buffer payload = { 0 };
+  put_news (self, &payload);
+  (void) frame_send (self->reader.fd, FRAME_FETCHED, buffer_bytes (&payload), NULL);
+}
 
 /* ---- orders while an attempt runs ------------------------------------------------------- */
 
@@ -52,6 +95,7 @@ static enum attempt_order
 read_order (void *context)
 {
   enum attempt_order order = ATTEMPT_GO_ON;
+  tell_fetched (context);
   while (next_order (context, false, &order))
     ;
   return order;
@@ -122,9 +166,8 @@ read_request (struct self *self, struct bytes payload, struct request *request, 
 }
 
 static int
-send_report (struct self *self, const struct request *request,
-             const struct storage_totals fetched[static STORAGE_KINDS],
-             struct attempt_report *report, struct error *err)
+send_report (struct self *self, const struct request *request, struct attempt_report *report,
+             struct error *err)
 {
   auto_event struct event event = { 0 };
   auto_buffer struct buffer message = { 0 };
@@ -132,7 +175,7 @@ send_report (struct self *self, const struct request *request,
   attempt_event (&request->shard, request->starts, request->writer, report, &event);
   if (codec_encode_event (&event, &message, err) != 0)
     return -1;
-  frame_put_bytes (&payload, (struct bytes){ fetched, STORAGE_KINDS * sizeof *fetched });
+  put_news (self, &payload);
   buffer_append (&payload, message.data, message.size);
   return frame_send (self->reader.fd, FRAME_REPORT, buffer_bytes (&payload), err);
 }
@@ -142,8 +185,9 @@ run (struct self *self, struct bytes payload, struct error *err)
 {
   struct request request = { 0 };
   struct attempt_report report = { 0 };
-  struct storage_totals fetched[STORAGE_KINDS] = { 0 };
   struct error trouble = ERROR_INIT;
+  memset (self->fetched, 0, sizeof self->fetched);
+  memset (self->told, 0, sizeof self->told);
   int result = read_request (self, payload, &request, err);
   if (result == 0)
     {
@@ -162,11 +206,11 @@ run (struct self *self, struct bytes payload, struct error *err)
                          .read = read_order,
                          .await = await_go,
                          .context = self },
-            .totals = fetched,
+            .totals = self->fetched,
           };
           attempt_run (&attempt, &report);
         }
-      result = send_report (self, &request, fetched, &report, err);
+      result = send_report (self, &request, &report, err);
     }
   attempt_report_release (&report);
   release_request (&request);

@@ -34,7 +34,9 @@ struct worker_options
   int32_t max_lost;        /* a shard that lost its worker this often is given up; 0: 3 */
   int32_t max_infra;       /* infra failures of a shard before it is given up; 0: 5 */
   int64_t backoff_ms; /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
-  struct vitals *vitals;       /* what is said of it while it runs; NULL: nobody asks */
+  struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
+  int64_t *
+      coming; /* bytes of inputs that came for shards that haven't ended, for others to read; NULL */
   volatile sig_atomic_t *stop; /* 1: take no more, run out; 2: stop containers and release */
 };
 

@@ -135,6 +135,17 @@ use_s3 () {
 }
 s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
 
+# peer SCRIPT ARGUMENT…: a program of tests/lib that prints its port, until we end. Sets $port.
+e2e_peers=0
+peer () {
+  local said=$E2E_WORK/peer.$((e2e_peers += 1))
+  python3 "$E2E_LIB/$1" "${@:2}" >"$said" 2>"$said.err" &
+  at_end "kill -9 $! || true"
+  disown
+  wait_for "$1" test -s "$said"
+  port=$(<"$said")
+}
+
 # apart NAME COMMAND…: in the background, with a file system of its own mounted over apart/NAME, its home; nobody else sees what is in it. Output in
 # apart/NAME.out and .err. Sets $!.
 apart () {

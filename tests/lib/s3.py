@@ -7,15 +7,27 @@
     delete s3://B/KEY        that object
     list s3://B/P            the keys, relative, in S3's order
     uploads s3://B/P         unfinished uploads of exactly the keys below P that standard input has, one a line
-    role                     prints credentials for fifteen minutes, for eval
+    role                     prints credentials for fifteen minutes, for eval; as JSON with `role --json`
+    public BUCKET            anybody may list and read it
+    user NAME SECRET         somebody who may read and write everything (MinIO only, as the next two)
+    revoke NAME              what he was given for a while isn't known any more, as when it has run out
+    forget NAME              he isn't there any more
 """
+import hashlib
+import json
 import os
 import pathlib
 import sys
+import urllib.parse
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
+import botocore.auth
+import botocore.awsrequest
 import botocore.config
+import botocore.credentials
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 
 def client(service="s3"):
@@ -64,6 +76,30 @@ def remove(bucket):
     s3.delete_bucket(Bucket=bucket)
 
 
+def public(bucket):
+    may = {"Effect": "Allow", "Principal": "*", "Action": ["s3:ListBucket", "s3:GetObject"],
+           "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]}
+    client().put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [may]}))
+
+
+def sealed(password, text):
+    """TEXT as MinIO's administration wants it: madmin-go's EncryptData (PBKDF2, AES-GCM) around one last block of sio-go's."""
+    salt, nonce = os.urandom(32), os.urandom(8)
+    cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 8192, 32))
+    mark = cipher.encrypt(nonce + bytes(4), b"", b"")
+    return salt + b"\x02" + nonce + cipher.encrypt(nonce + b"\1\0\0\0", text.encode(), b"\x80" + mark)
+
+
+def administer(method, what, secret_of_user=None, **query):
+    text = os.environ["AWS_ENDPOINT_URL"] + "/minio/admin/v3/" + what + "?" + urllib.parse.urlencode(sorted(query.items()))
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    keys = botocore.credentials.Credentials(os.environ["AWS_ACCESS_KEY_ID"], secret)
+    body = b"" if secret_of_user is None else sealed(secret, json.dumps({"secretKey": secret_of_user, "status": "enabled"}))
+    request = botocore.awsrequest.AWSRequest(method, text, data=body, headers={"X-Amz-Content-Sha256": hashlib.sha256(body).hexdigest()})
+    botocore.auth.S3SigV4Auth(keys, "s3", "us-east-1").add_auth(request)
+    urllib.request.urlopen(urllib.request.Request(text, data=body, method=method, headers=dict(request.headers))).close()
+
+
 def main():
     command, *words = sys.argv[1:]
     if command == "make":
@@ -86,7 +122,19 @@ def main():
         uploads(words[0], sys.stdin.read().splitlines())
     elif command == "role":
         found = client("sts").assume_role(RoleArn="arn:x:ignored:by:minio:", RoleSessionName="test", DurationSeconds=900)["Credentials"]
+        if words == ["--json"]:
+            print(json.dumps({"AccessKeyId": found["AccessKeyId"], "SecretAccessKey": found["SecretAccessKey"], "Token": found["SessionToken"]}))
+            return
         print(f"export AWS_ACCESS_KEY_ID={found['AccessKeyId']} AWS_SECRET_ACCESS_KEY={found['SecretAccessKey']} AWS_SESSION_TOKEN={found['SessionToken']}")
+    elif command == "public":
+        public(*words)
+    elif command == "user":
+        administer("PUT", "add-user", secret_of_user=words[1], accessKey=words[0])
+        administer("PUT", "set-user-or-group-policy", policyName="readwrite", userOrGroup=words[0], isGroup="false")
+    elif command == "revoke":
+        administer("POST", "revoke-tokens/builtin", user=words[0], fullRevoke="true")
+    elif command == "forget":
+        administer("DELETE", "remove-user", accessKey=words[0])
     else:
         sys.exit(__doc__)
 

@@ -1,23 +1,39 @@
 #!/usr/bin/env python3
-"""What a server before S3 does that MinIO can't be made to do: s3_front.py HOST:PORT KIND. Prints its port and ends with its parent.
+"""What a server before S3 does that MinIO can't be made to do: s3_front.py HOST:PORT KIND [FILE]. Prints its port and ends with its parent.
 
     redirects    the bucket is in us-east-1: requests signed for elsewhere are answered with 301 and a header, as Amazon does
     refuses      the same with 400 and an element, as MinIO with a region does
     forgets      the first answer to the end of an upload is lost
     doubles      the first answer to the beginning of an upload is lost
     lingers      the answer to the beginning of an upload takes a second
+    busy         each object's first GET, of each part of it, is answered with 503
+    payer        whoever asks doesn't say in what he signs that he pays: 403
+    holds        GETs of objects wait until FILE is there; FILE.held is made when one does
+    drips        objects come in small pieces, ten a second, until FILE is there
+    notes        writes "METHOD HOST PATH" of each request to FILE
 """
 import ctypes
 import http.client
 import http.server
+import os
 import signal
 import sys
 import threading
 import time
 
 target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
+PIECE = 64 << 10
 losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
 lost = threading.Event()
+seen = set()  # what "busy" refused
+lock = threading.Lock()
+
+
+def is_news(what):
+    with lock:
+        known = what in seen
+        seen.add(what)
+    return not known
 
 
 class Front(http.server.BaseHTTPRequestHandler):
@@ -30,6 +46,10 @@ class Front(http.server.BaseHTTPRequestHandler):
         if "content-length" not in [name.lower() for name, _ in headers]:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        while kind == "drips" and self.command == "GET" and len(content) > PIECE and not os.path.exists(sys.argv[3]):
+            self.wfile.write(content[:PIECE])
+            content = content[PIECE:]
+            time.sleep(0.1)
         self.wfile.write(content)
 
     def do_any(self):
@@ -40,6 +60,19 @@ class Front(http.server.BaseHTTPRequestHandler):
             else:
                 self.answer(400, [], b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-east-1</Region></Error>")
             return
+        of_object = self.command == "GET" and "list-type=" not in self.path
+        if kind == "busy" and of_object and is_news((self.path, self.headers.get("Range"))):
+            self.answer(503, [], b"<Error><Code>SlowDown</Code></Error>")
+            return
+        if kind == "payer" and (self.headers.get("x-amz-request-payer") != "requester" or "x-amz-request-payer" not in self.headers["Authorization"]):
+            self.answer(403, [], b"<Error><Code>AccessDenied</Code></Error>")
+            return
+        while kind == "holds" and of_object and not os.path.exists(sys.argv[3]):
+            open(sys.argv[3] + ".held", "a").close()
+            time.sleep(0.02)
+        if kind == "notes":
+            with lock, open(sys.argv[3], "a") as log:
+                log.write(f"{self.command} {self.headers['Host']} {self.path}\n")
         there = http.client.HTTPConnection(target)
         there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():

@@ -21,7 +21,8 @@ struct credentials
 {
   pthread_mutex_t lock;
   bool known;
-  bool stale; /* a server didn't take them any more */
+  bool stale;   /* a server didn't take them any more */
+  int64_t look; /* wall ms at which others are looked for */
   struct found found;
 };
 
@@ -200,9 +201,18 @@ find (struct found *found, struct error *err)
 static bool
 is_old (const struct credentials *credentials)
 {
-  return !credentials->known || credentials->stale
-         || (credentials->found.expires != 0
-             && clock_wall_ms () > credentials->found.expires - EARLY_MS);
+  return !credentials->known || credentials->stale || clock_wall_ms () > credentials->look;
+}
+
+/* Early, but where it is late already not at each request: when half of what is left has passed. */
+static void
+plan_look (struct credentials *credentials)
+{
+  int64_t expires = credentials->found.expires;
+  int64_t now = clock_wall_ms ();
+  int64_t early = expires - EARLY_MS;
+  int64_t half = now + (expires - now) / 2;
+  credentials->look = expires == 0 ? INT64_MAX : early > half ? early : half;
 }
 
 /* Whether the old ones may do a little longer when there are no new ones because of WHY. */
@@ -225,11 +235,15 @@ renew (struct credentials *credentials, struct error *err)
       credentials->found = found;
       credentials->known = true;
       credentials->stale = false;
+      plan_look (credentials);
       return 0;
     }
   credentials_release (&found.keys);
   if (may_go_on (credentials, &why))
-    return 0;
+    {
+      plan_look (credentials);
+      return 0;
+    }
   if (err != NULL)
     *err = why;
   return -1;
@@ -254,4 +268,13 @@ credentials_expire (struct credentials *credentials)
   (void) pthread_mutex_lock (&credentials->lock);
   credentials->stale = true;
   (void) pthread_mutex_unlock (&credentials->lock);
+}
+
+bool
+credentials_are_lent (struct credentials *credentials)
+{
+  (void) pthread_mutex_lock (&credentials->lock);
+  bool lent = credentials->known && credentials->found.keys.token != NULL;
+  (void) pthread_mutex_unlock (&credentials->lock);
+  return lent;
 }

@@ -38,6 +38,9 @@ int credentials_get (struct credentials *credentials, struct credentials_now *no
 /* A server says that the last ones aren't valid any more: the next credentials_get looks for others. */
 void credentials_expire (struct credentials *credentials);
 
+/* Whether the last ones are of a session, which has an end. */
+bool credentials_are_lent (struct credentials *credentials);
+
 void credentials_release (struct credentials_now *now);
 #define auto_credentials AUTO (credentials_release)
 

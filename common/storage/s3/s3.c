@@ -186,6 +186,19 @@ learn_region (struct s3 *s3, const struct http_call *call, const char *code)
   return news || (region[0] != '\0' && is_misdirected (call, code) && call->tried < REFRESHES);
 }
 
+/* Whether CODE says that our session is over: there may be another one by now. */
+static bool
+has_ended (struct s3 *s3, const char *code)
+{
+  static const char *const ended[] = { "ExpiredToken", "ExpiredTokenException",
+                                       "TokenRefreshRequired", "InvalidToken", "InvalidTokenId" };
+  for (size_t i = 0; i < sizeof ended / sizeof *ended; i++)
+    if (strcmp (code, ended[i]) == 0)
+      return true;
+  /* MinIO doesn't know the key's id of a session that ran out. */
+  return strcmp (code, "InvalidAccessKeyId") == 0 && credentials_are_lent (s3->credentials);
+}
+
 static bool
 again (struct http_call *call)
 {
@@ -195,8 +208,6 @@ again (struct http_call *call)
                                          "OperationAborted",
                                          "ConditionalRequestConflict",
                                          "RequestTimeTooSkewed" };
-  static const char *const expired[] = { "ExpiredToken", "ExpiredTokenException",
-                                         "TokenRefreshRequired", "InvalidToken" };
   struct s3 *s3 = call->server;
   char code[128];
   s3_error_code (call, code);
@@ -206,13 +217,10 @@ again (struct http_call *call)
   for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
     if (strcmp (code, passing[i]) == 0)
       return true;
-  for (size_t i = 0; i < sizeof expired / sizeof *expired; i++)
-    if (strcmp (code, expired[i]) == 0 && call->tried < REFRESHES)
-      {
-        credentials_expire (s3->credentials);
-        return true;
-      }
-  return false;
+  if (call->tried >= REFRESHES || !has_ended (s3, code))
+    return false;
+  credentials_expire (s3->credentials);
+  return true;
 }
 
 void

@@ -120,6 +120,35 @@ inputs_from_servers_have_a_rate (void **state)
   assert_non_null (strstr (line, expected));
 }
 
+/* What comes for shards that run is told before they end, and once. */
+static void
+inputs_on_their_way_are_told (void **state)
+{
+  (void) state;
+  auto_job struct job job = { 0 };
+  job.volumes = xcalloc (1, sizeof *job.volumes);
+  job.volume_count = 1;
+  job.volumes[0].source = xstrdup ("s3://photos/2019");
+  job.volumes[0].path = xstrdup ("/in");
+  auto_tally struct tally tally = { 0 };
+  tally_init (&tally, &job);
+  planned (&tally, 2, 20);
+  started (&tally, 0, 1000);
+  tally_coming (&tally, (int64_t) 4 << 20, 3000);
+  auto_free char *line = progress_line (&tally);
+  assert_non_null (strstr (line, "4.0 MiB in at 2.0 MiB/s"));
+  tally_coming (&tally, 0, 3100); /* all is here, its event isn't yet */
+  auto_free char *between = progress_line (&tally);
+  assert_non_null (strstr (between, "4.0 MiB in at"));
+  struct event event = make_finished (0, 1, OUTCOME_SUCCEEDED, true, NULL);
+  event.report.bytes_in = (int64_t) 4 << 20;
+  tally_apply (&tally, &event);
+  started (&tally, 1, 3000);
+  tally_coming (&tally, (int64_t) 2 << 20, 4000);
+  auto_free char *next = progress_line (&tally);
+  assert_non_null (strstr (next, "6.0 MiB in at"));
+}
+
 static void
 an_open_plan_has_no_end (void **state)
 {
@@ -254,6 +283,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (counts_and_rate),
     cmocka_unit_test (inputs_from_servers_have_a_rate),
+    cmocka_unit_test (inputs_on_their_way_are_told),
     cmocka_unit_test (an_open_plan_has_no_end),
     cmocka_unit_test (failures_are_kept_while_they_last),
     cmocka_unit_test (exit_codes_follow_the_state),

@@ -1,6 +1,7 @@
 /* S3 without a server: signatures against published vectors, credentials, listings as they may come. */
 #include "common/storage/s3/s3.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 #include "common/storage/s3/page.h"
 #include "common/storage/s3/sign.h"
@@ -282,7 +283,18 @@ an_instance_has_a_role (void **state)
   forget_all ();
 }
 
-/* Ones that run out within five minutes are asked for again; others aren't. */
+/* As metadata word it; the caller frees. */
+static char *
+role_until (time_t end)
+{
+  char expires[32];
+  struct tm parts;
+  (void) strftime (expires, sizeof expires, "%Y-%m-%dT%H:%M:%SZ", gmtime_r (&end, &parts));
+  return xasprintf ("{\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"c\",\"Expiration\":\"%s\"}",
+                    expires);
+}
+
+/* Ones that have run out are asked for again; others aren't, nor are those that soon will at each request. */
 static void
 credentials_that_run_out_are_got_again (void **state)
 {
@@ -292,15 +304,13 @@ credentials_that_run_out_are_got_again (void **state)
   set_url ("AWS_CONTAINER_CREDENTIALS_FULL_URI", peer, "/said/role");
   static const struct
   {
-    const char *expires;
+    int left; /* seconds */
     int asked;
-  } cases[] = { { "2099-01-01T00:00:00Z", 1 }, { "2001-01-01T00:00:00Z", 3 } };
+  } cases[] = { { 1000000, 1 }, { 240, 1 }, { -240, 3 } };
   int before = 0;
-  for (size_t i = 0; i < 2; i++)
+  for (size_t i = 0; i < 3; i++)
     {
-      auto_free char *text =
-          xasprintf ("{\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"c\",\"Expiration\":\"%s\"}",
-                     cases[i].expires);
+      auto_free char *text = role_until (time (NULL) + cases[i].left);
       say (peer, "/said/role", text);
       struct credentials *credentials = credentials_new ();
       for (int round = 0; round < 3; round++)
@@ -328,19 +338,18 @@ credentials_do_until_they_run_out (void **state)
   auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
   forget_all ();
   set_url ("AWS_CONTAINER_CREDENTIALS_FULL_URI", peer, "/said/role");
-  for (int64_t left = -1; left <= 2; left += 3) /* minutes */
+  for (int left = -60; left <= 6;
+       left += 66) /* seconds; of the six the half must pass before others are looked for */
     {
-      char expires[32];
-      const time_t then = time (NULL) + 60 * left;
-      struct tm parts;
-      (void) strftime (expires, sizeof expires, "%Y-%m-%dT%H:%M:%SZ", gmtime_r (&then, &parts));
-      auto_free char *text = xasprintf (
-          "{\"AccessKeyId\":\"C\",\"SecretAccessKey\":\"c\",\"Expiration\":\"%s\"}", expires);
+      const time_t then = time (NULL) + left;
+      auto_free char *text = role_until (then);
       say (peer, "/said/role", text);
       struct credentials *credentials = credentials_new ();
       auto_credentials struct credentials_now first = { 0 }, second = { 0 };
       assert_int_equal (credentials_get (credentials, &first, NULL), 0);
       (void) unsetenv ("AWS_CONTAINER_CREDENTIALS_FULL_URI"); /* as if nobody were there */
+      while (clock_wall_ms () < (int64_t) then * 1000 - 2500)
+        (void) usleep (50000);
       struct error err = ERROR_INIT;
       assert_int_equal (credentials_get (credentials, &second, &err), left < 0 ? -1 : 0);
       assert_int_equal (error_is_set (&err), left < 0);
