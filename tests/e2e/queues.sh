@@ -90,6 +90,15 @@ expect_same "how long shards waited" "$(grep -c 'event=shard_started' rich.err)"
 curl -sf "http://$address/metrics" >metrics
 expect_same "how long merges took" "$(grep -c 'event=job_done' merger.err)" "$(sed -n 's/^shoal_merge_seconds_count //p' metrics)"
 
+# ---- the status topic isn't flooded
+make_files many 300
+began=$SECONDS
+expect_exit 0 "a job of many short shards" "$SHOAL" submit --id many --queue gpu -v "$PWD/many:/in" --glob '*.txt' --runtime process --results "$PWD/many-result" x true
+expect_exit 0 "runs" "$SHOAL" watch -q many
+most=$((5 * (SECONDS - began + 1) + 5)) # a few times a second, and at the end
+told=$(kcat -C -e -q -b "$SHOAL_TEST_KAFKA" -t "${SHOAL_BUS##*/}.status" -f '%k\n' | grep -cx many)
+expect_true "$told statuses, at most $most" [ "$told" -ge 2 -a "$told" -le "$most" ]
+
 # ---- a second merger with other settings
 part other merger --keep-attempts --lease 20s
 wait_for "says so" grep -q 'event=member_differs group=merger member=merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err

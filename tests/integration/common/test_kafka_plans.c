@@ -1,4 +1,5 @@
 /* Large plans on a real Kafka broker: more than the client's queue holds, more retries than a handle looks at; and who gets what was claimed ahead. */
+#include "common/bus/kafka/lot.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"
@@ -12,6 +13,7 @@ enum
   PLAN = 20000,
   WAITING = 2500, /* more than may be claimed at once */
   FAST = 40,
+  HOUR_MS = 3600 * 1000,
 };
 
 static void
@@ -102,6 +104,23 @@ what_was_claimed_ahead_goes_to_others (void **state)
   expect (stage, 1, fixture_settle (busy, slow, -1, &stage->err));
 }
 
+/* A worker whose clock is an hour ahead of the brokers' writes a retry: it waits for as long as was meant. */
+static void
+a_fast_clock_makes_nobody_wait (void **state)
+{
+  struct stage *stage = *state;
+  (void) fixture_submit (stage->bus, "j", &stage->err);
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 1, &stage->err));
+  expect (stage, 0, bus_flush (stage->bus, &stage->err));
+  auto_bus struct bus *fast = stage_open (stage->url, LONG_LEASE_MS);
+  auto_delivery struct delivery *first = take_any (stage, fast);
+  ((struct kafka_bus *) fast)->shards[0].lots[0]->skew = -HOUR_MS;
+  expect (stage, 1, fixture_settle (fast, first, HOUR_MS + 500, &stage->err));
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  auto_delivery struct delivery *second = take_any (stage, other);
+  assert_int_equal (second->shard.attempt, 2);
+}
+
 int
 main (void)
 {
@@ -117,6 +136,8 @@ main (void)
   };
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_prestate_setup_teardown (what_waits_holds_nobody_up, stage_set_up,
+                                              stage_tear_down, (void *) &place),
+    cmocka_unit_test_prestate_setup_teardown (a_fast_clock_makes_nobody_wait, stage_set_up,
                                               stage_tear_down, (void *) &place),
     cmocka_unit_test_prestate_setup_teardown (what_was_claimed_ahead_goes_to_others, stage_set_up,
                                               stage_tear_down, (void *) &place),
