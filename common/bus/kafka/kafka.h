@@ -313,7 +313,7 @@ auto_receipt_ (struct receipt **receipt)
 /* What librdkafka calls (dr_msg_cb). */
 void receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
 
-/* Hands a record over. Waits while the local queue is full. */
+/* Hands a record over. Waits while the local queue is full, but not for as long as brokers are away. */
 int kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                 const struct buffer *payload, struct receipt *receipt, struct error *err);
 

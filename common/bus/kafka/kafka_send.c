@@ -80,7 +80,7 @@ int
 kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                   struct bytes payload, struct receipt *receipt, struct error *err)
 {
-  for (;;)
+  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, AWAIT_MS);;)
     {
       if (rd_kafka_produce (bus->outgoing[topic], partition, RD_KAFKA_MSG_F_COPY,
                             (void *) (uintptr_t) payload.data, payload.size, key,
@@ -93,6 +93,8 @@ kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const cha
       rd_kafka_resp_err_t code = rd_kafka_last_error ();
       if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return kafka_error (bus, code, bus->names[topic], err);
+      if (clock_boot_ms () >= end)
+        return kafka_timeout (bus, bus->names[topic], err);
       kafka_serve (bus, FULL_WAIT_MS);
     }
 }
