@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""A bucket that can only be listed: s3_lister.py LOG KIND SEED KEYS PAGE DELAY_MS [SCAN_MS]. Prints its port and ends with its parent.
+"""A bucket that can only be listed: s3_lister.py LOG KIND SEED KEYS PAGE DELAY_MS. Prints its port and ends with its parent.
 
 Its KEYS are made of SEED, and written to LOG, sorted, before the port is; each page of them has PAGE and comes DELAY_MS later. A request is a line "page
-COUNT" in LOG after those, "begin COUNT" where it has a start-after. With SCAN_MS the server does one thing at a time, and such a beginning takes it so
-long, as MinIO where many keys are in one folder. KIND:
+COUNT" in LOG after those. KIND:
 
     decimal   img_0000000.jpg and on, some left out
     plain     file1 … file2000: numbers without zeros before them
@@ -29,8 +28,6 @@ from xml.sax.saxutils import escape
 
 log_path, kind = sys.argv[1:3]
 seed, count, page_size, delay = (int(word) for word in sys.argv[3:7])
-scan = int(sys.argv[7]) if len(sys.argv) > 7 else 0
-busy = threading.Lock()
 rng = random.Random(seed)
 lock = threading.Lock()
 
@@ -60,7 +57,6 @@ keys = sorted({make(i).encode() for i in range(count)})
 
 
 class Bucket(http.server.BaseHTTPRequestHandler):
-    disable_nagle_algorithm = True
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
@@ -73,14 +69,9 @@ class Bucket(http.server.BaseHTTPRequestHandler):
             found.append(keys[at])
             at += 1
         more = at < len(keys) and keys[at].startswith(prefix)
-        begins = "start-after" in said and "continuation-token" not in said
         with lock, open(log_path, "a") as log:
-            log.write(f"{'begin' if begins else 'page'} {len(found)}\n")
-        if scan:
-            with busy:
-                time.sleep((scan if begins else delay) / 1000)
-        else:
-            time.sleep(delay / 1000)
+            log.write(f"page {len(found)}\n")
+        time.sleep(delay / 1000)
         text = "".join(f"<Contents><Key>{urllib.parse.quote(key)}</Key><Size>1</Size><ETag>&quot;e&quot;</ETag></Contents>" for key in found)
         token = f"<NextContinuationToken>{escape(urllib.parse.quote(found[-1]))}</NextContinuationToken>" if more else ""
         answer = (f"<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>{str(more).lower()}</IsTruncated>{token}{text}"

@@ -3,7 +3,6 @@
  */
 #include "common/storage/s3/pages.h"
 
-#include "common/clock.h"
 #include "common/memory.h"
 #include "common/storage/s3/guess.h"
 
@@ -13,7 +12,6 @@
 enum
 {
   TURN_MS = 1000,
-  WINDOW = 32,   /* pages after which it is looked whether ranges ahead are worth it */
   AHEAD_MAX = 8, /* ranges */
   STRIDE = 4,    /* pages from one range's begin to the next one's, and kept of each */
   TRUST =
@@ -49,10 +47,6 @@ struct s3_pages
   struct s3_page page; /* that was given out */
   int trusted;         /* pages */
   bool end_is_near;    /* one of the ranges reaches it */
-  bool single;         /* ranges side by side were tried and are no faster */
-  int64_t since;       /* boot ms; pages that were given out from then on: */
-  int counted;
-  double alone_ms; /* that a page took before there was a range ahead; 0: not known */
 };
 
 /* ---- ranges ----------------------------------------------------------------------------- */
@@ -200,31 +194,6 @@ add_range (struct s3_pages *pages, char *start)
   ask (range);
 }
 
-/* Some servers pay for each range's beginning with a look at all keys, and do one thing at a time: MinIO, where many keys are in one folder. When pages
- * come no faster than they did one after the other, no more ranges are begun; those that are go on, the last of them to the end. */
-static void
-judge_ranges (struct s3_pages *pages)
-{
-  int64_t now = clock_boot_ms ();
-  if (pages->single || pages->alone_ms <= 0 || pages->counted < WINDOW)
-    return;
-  pages->single = (double) (now - pages->since) / pages->counted >= pages->alone_ms;
-  pages->since = now;
-  pages->counted = 0;
-}
-
-/* The first range ahead is about to begin. */
-static void
-note_alone (struct s3_pages *pages)
-{
-  int64_t now = clock_boot_ms ();
-  if (pages->alone_ms > 0 || pages->counted < 2)
-    return;
-  pages->alone_ms = (double) (now - pages->since) / (pages->counted - 1);
-  pages->since = now;
-  pages->counted = 0;
-}
-
 /* One range more ahead, when pages have come as they were expected for long enough. */
 static void
 look_ahead (struct s3_pages *pages)
@@ -233,8 +202,7 @@ look_ahead (struct s3_pages *pages)
   int ahead = -1;
   TAILQ_FOREACH (range, &pages->ranges, links)
   ahead++;
-  if (pages->shallow || pages->single || pages->end_is_near || ahead >= AHEAD_MAX
-      || ahead >= pages->trusted / TRUST)
+  if (pages->shallow || pages->end_is_near || ahead >= AHEAD_MAX || ahead >= pages->trusted / TRUST)
     return;
   struct range *last = TAILQ_LAST (&pages->ranges, ranges);
   const struct s3_page *kept = kept_last (last);
@@ -243,10 +211,8 @@ look_ahead (struct s3_pages *pages)
                                                      : last_key (&pages->page);
   int stride = ahead > 0 && last->came < STRIDE ? STRIDE - last->came : ahead > 0 ? 1 : STRIDE;
   char *start = s3_guess (&pages->page, base, stride);
-  if (start == NULL)
-    return;
-  note_alone (pages);
-  add_range (pages, start);
+  if (start != NULL)
+    add_range (pages, start);
 }
 
 /* ---- giving out ------------------------------------------------------------------------- */
@@ -264,9 +230,6 @@ give_out (struct s3_pages *pages, struct range *range)
   while (next != NULL && pages->page.count > 0 && strcmp (last_key (&pages->page), next->start) > 0)
     pages->page.count--;
   pages->trusted++;
-  if (pages->counted++ == 0 && pages->alone_ms <= 0)
-    pages->since = clock_boot_ms ();
-  judge_ranges (pages);
   ask (range);
 }
 

@@ -139,34 +139,6 @@ a_folder_that_is_not_entered_is_jumped_over (void **state)
   check ("upper", 4, 3000, 20, "7F");
 }
 
-/* A listing of 250 pages of 20 keys: how many ranges were begun. SCAN_MS: what that takes a server that does one thing at a time; NULL: others come beside. */
-static int
-begun (const char *delay_ms, const char *scan_ms)
-{
-  auto_peer struct peer *peer =
-      peer_start ("s3_lister.py", "LOG", "decimal", "1", "5000", "20", delay_ms, scan_ms, NULL);
-  struct seen seen = { 0 };
-  auto_buffer struct buffer wanted = { 0 };
-  int asked = 0;
-  list (peer, &seen);
-  read_wanted (peer, NULL, &wanted, &asked);
-  assert_int_equal (seen.text.size, wanted.size);
-  assert_memory_equal (seen.text.data, wanted.data, wanted.size);
-  buffer_release (&seen.text);
-  int begun = peer_logged (peer, "begin");
-  print_message ("%d pages were asked for, %d ranges\n", asked, begun);
-  return begun;
-}
-
-/* Where ranges side by side aren't faster they aren't asked for any more: after the first look no more than there are at once. */
-static void
-a_listing_is_split_where_that_helps (void **state)
-{
-  (void) state;
-  assert_true (begun ("50", NULL) > 40);
-  assert_true (begun ("10", "100") <= 20);
-}
-
 int
 main (void)
 {
@@ -174,7 +146,6 @@ main (void)
     cmocka_unit_test (every_key_comes_once_and_in_order),
     cmocka_unit_test (a_short_listing_is_asked_for_as_ever),
     cmocka_unit_test (a_folder_that_is_not_entered_is_jumped_over),
-    cmocka_unit_test (a_listing_is_split_where_that_helps),
   };
   srand (seed_of_test ());
   return cmocka_run_group_tests (tests, NULL, NULL);
