@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""S3: listing and staging against s5cmd and rclone, from the same MinIO in the same run: storage.py SHOAL [KEYS SMALL LARGE_MIB]
+"""S3: listing and staging against s5cmd and rclone, from the same MinIO in the same run: storage.py SHOAL [KEYS SMALL LARGE_MIB [ROUNDS_OF_LARGE]]
 
 Staging by shoal is a whole job: plan, one shard, a command that does nothing, the merge. The copying tools only copy. CPU seconds are those of the
 client, user and system, without the server's.
@@ -12,11 +12,12 @@ import sys
 import measure
 
 SHOAL = os.path.abspath(sys.argv[1])
-KEYS, SMALL, LARGE_MIB = (int(word) for word in (sys.argv[2:] or ["100000", "10000", "1024"]))
+KEYS, SMALL, LARGE_MIB = (int(word) for word in (sys.argv[2:5] or ["100000", "10000", "1024"]))
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "shoal")
 S5CMD = os.path.join(CACHE, "peers", "bin", "s5cmd")
 ROUNDS = 3
+ROUNDS_OF_LARGE = int(sys.argv[5]) if len(sys.argv) > 5 else ROUNDS
 
 
 def server(command, folder):
@@ -47,7 +48,7 @@ def with_cpu(argv):
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def compare(what, size, contestants):
+def compare(what, size, contestants, rounds=ROUNDS):
     """Rows of the table: seconds against each of the others, and CPU seconds per GB where SIZE (bytes) isn't 0."""
     cpu = {name: [] for name in contestants}
 
@@ -56,12 +57,12 @@ def compare(what, size, contestants):
         seconds, spent = with_cpu(contestants[name]())
         cpu[name].append(spent)
         return seconds
-    medians = measure.in_turn(ROUNDS, **{name: lambda name=name: call(name) for name in contestants})
+    medians = measure.in_turn(rounds, **{name: lambda name=name: call(name) for name in contestants})
     for name in contestants:
         if name != "shoal":
             measure.row(what, medians["shoal"], medians[name], name)
     if size:
-        figures = ", ".join(f"{name} {sorted(spent)[ROUNDS // 2] / size * 1e9:.2f} s" for name, spent in cpu.items())
+        figures = ", ".join(f"{name} {sorted(spent)[rounds // 2] / size * 1e9:.2f} s" for name, spent in cpu.items())
         measure.note(f"{what}: CPU seconds per GB", figures)
 
 
@@ -70,9 +71,20 @@ def put(folder, prefix, count, size):
     block = os.urandom(min(size, 1 << 20))
     for number in range(count):
         with open(folder.below(prefix, f"file-{number:07d}"), "wb") as file:
-            for _ in range(max(1, size >> 20)):
-                file.write(block)
+            file.write(block)
+            file.truncate(size)
     measure.once(s5cmd("cp", folder.below(prefix) + "/", f"s3://bench/{prefix}/"))
+
+
+def multiply(folder, prefix, count):
+    """COUNT keys from the one that is there, in MinIO's own folder, whose entries don't hold their names: a million by requests would take half an hour."""
+    place = folder.below("minio", "data", "bench", prefix)
+    with open(os.path.join(place, "file-0000000", "xl.meta"), "rb") as file:
+        entry = file.read()
+    for number in range(1, count):
+        os.mkdir(os.path.join(place, f"file-{number:07d}"))
+        with open(os.path.join(place, f"file-{number:07d}", "xl.meta"), "wb") as file:
+            file.write(entry)
 
 
 def main():
@@ -82,7 +94,8 @@ def main():
         os.environ.pop("AWS_CA_BUNDLE", None)  # rclone 1.60 ends at it, and this server has no TLS
         try:
             measure.once(s5cmd("mb", "s3://bench"))
-            put(folder, "keys", KEYS, 1)
+            put(folder, "keys", 1, 1)
+            multiply(folder, "keys", KEYS)
             put(folder, "small", SMALL, 48 << 10)
             put(folder, "large", 2, LARGE_MIB << 20)
             compare(f"listing {KEYS:,} keys (shoal: the plan of them)", 0, {
@@ -96,7 +109,7 @@ def main():
             compare(f"staging 2 files of {LARGE_MIB} MiB", 2 * LARGE_MIB << 20, {
                 "shoal": lambda: job(folder, "large"),
                 "s5cmd": lambda: s5cmd("cp", "s3://bench/large/*", folder.fresh("copy") + "/"),
-                "rclone": lambda: rclone("copy", "--multi-thread-streams", "8", ":s3:bench/large", folder.fresh("copy"))})
+                "rclone": lambda: rclone("copy", "--multi-thread-streams", "8", ":s3:bench/large", folder.fresh("copy"))}, ROUNDS_OF_LARGE)
             copies = measure.timed(lambda: measure.once(s5cmd("cp", "s3://bench/small/*", "s3://bench/copied/")))
             manifest = measure.timed(lambda: measure.once(s5cmd("cp", folder.below("small", "file-0000000"), "s3://bench/manifest.json")))
             measure.row(f"publishing {SMALL:,} outputs: one manifest", manifest, copies, "copies within the server")

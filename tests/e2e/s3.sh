@@ -21,6 +21,7 @@ make_files photos/2018 20 h
 head -c 50000000 /dev/urandom >photos/2019/large.txt
 printf 'odd' >"photos/2019/a/ü & <x> +%41 'q'.txt"
 s3 put photos "s3://$bucket/photos"
+printf 'a model' | s3 write "s3://$bucket/models/large.bin"
 printf 'next' | s3 write "s3://$bucket/photos-and-more.txt"
 TREE='cd /in && find . -type f | while read -r f; do mkdir -p "/out/$(dirname "$f")" && cp "$f" "/out/$f"; done'
 deep () { "$SHOAL" run "$@" busybox sh -c "$TREE"; }
@@ -37,6 +38,13 @@ expect_true "… gives the same" diff -r here/outputs there/outputs
 expect_stderr 'in at .*/s'
 expect_exit 0 "a prefix and a glob" deep -v "s3://$bucket/photos:/in" -o res:/out --glob '2019/b/**/g00*.txt' --batch-size 4 --results part
 expect_same "… give what matches" 9 "$(find part/outputs/res -type f | wc -l)"
+expect_exit 0 "one object" deep -v "s3://$bucket/photos/2018/h001.txt:/in" -o res:/out --glob '*' --results object
+expect_true "… is what comes" diff -r <(cd object/outputs/res && find . -type f -exec cat {} +) photos/2018/h001.txt
+expect_exit 0 "one object that isn't sliced" "$SHOAL" run -v ./photos/2018:/in --volume-shared "s3://$bucket/models/large.bin:/model" -o res:/out --glob 'h001*' --results model \
+  busybox cat /model/large.bin
+expect_same "… is in its place" "a model" "$(cat model/stdout)"
+expect_exit 2 "an object with a slash behind it is a folder" "$SHOAL" plan -v "s3://$bucket/photos/2018/h001.txt/:/in" --glob '*' busybox true
+expect_stderr 'nothing below .* matches .* \(0 paths looked at\)'
 expect_exit 0 "folders as atoms" deep -v "s3://$bucket/photos:/in" -o res:/out --glob '*' --batch-size 1 --results folders
 expect_true "… come whole" diff -r here/outputs folders/outputs
 expect_exit 0 "a volume that isn't sliced" "$SHOAL" run -v ./photos/2018:/in --volume-shared "s3://$bucket/photos/2019:/model" -o res:/out --glob '*' --batch-size 10 --results shared \

@@ -12,7 +12,9 @@ request (void *context, const struct storage_item *item, struct http_call *call,
 {
   struct s3 *s3 = context;
   (void) err;
-  auto_free char *key = s3_key (s3, item->source == NULL ? item->path : item->source);
+  const char *source = item->source == NULL ? item->path : item->source;
+  bool itself = source[0] == '\0' && s3->object != NULL; /* as a listing words it */
+  auto_free char *key = itself ? xstrdup (s3->object) : s3_key (s3, source);
   s3_call_init (s3, call, "GET", key, NULL);
   if (item->version != NULL)
     strlist_addf (&call->headers, "If-Match: %s", item->version);

@@ -165,6 +165,36 @@ walk_pages (struct walk *walk, struct error *err)
     }
 }
 
+/* Nothing begins with the prefix: then the source may be an object, which is named by its key's last component. As `visit`. */
+static int
+visit_alone (const struct walk *walk, struct s3 *s3, struct error *err)
+{
+  const struct storage_visitor *visitor = walk->visitor;
+  const char *slash = strrchr (s3->object, '/');
+  const char *name = slash == NULL ? s3->object : slash + 1;
+  const char *prefix = visitor->prefix == NULL ? "" : visitor->prefix;
+  if (strncmp (name, prefix, strlen (prefix)) != 0 || fetcher_check_path (name, NULL) != 0)
+    return 0;
+  struct s3_pages *pages = s3_pages_new (s3, s3->object, true);
+  const struct s3_page *page = NULL;
+  int result = s3_pages_next (pages, &page, err);
+  if (result > 0)
+    {
+      const struct s3_object *first =
+          &page->objects[0]; /* itself is before all that begin with it */
+      const struct storage_entry entry = { .path = name,
+                                           .path_size = strlen (name),
+                                           .size = first->size,
+                                           .version = first->etag,
+                                           .source = "" };
+      result =
+          strcmp (first->key, s3->object) != 0 ? 0 : visitor->entry (visitor->context, &entry, err);
+      result += result > 0;
+    }
+  s3_pages_free (pages);
+  return result;
+}
+
 int
 s3_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
 {
@@ -179,6 +209,8 @@ s3_list (struct storage *storage, const struct storage_visitor *visitor, struct 
                        .prefix = s3_key (s3, visitor->prefix == NULL ? "" : visitor->prefix) };
   walk.pages = s3_pages_new (s3, walk.prefix, visitor->shallow);
   int result = walk_pages (&walk, err);
+  if (result == 0 && walk.last.size == 0 && s3->object != NULL)
+    result = visit_alone (&walk, s3, err);
   s3_pages_free (walk.pages);
   free (walk.prefix);
   buffer_release (&walk.folder);

@@ -343,6 +343,7 @@ s3_close (struct storage *storage)
   (void) pthread_mutex_destroy (&s3->lock);
   free (s3->bucket);
   free (s3->prefix);
+  free (s3->object);
   free (s3->shown);
   free (s3->name);
   free (s3->endpoint);
@@ -438,6 +439,7 @@ storage_open_s3 (const char *source, struct error *err)
   s3->bucket = xstrndup (bucket, size);
   size_t length = strlen (key);
   s3->prefix = xasprintf ("%s%s", key, length == 0 || key[length - 1] == '/' ? "" : "/");
+  s3->object = length == 0 || key[length - 1] == '/' ? NULL : xstrdup (key);
   s3->shown = xasprintf ("s3://%s/%s", s3->bucket, s3->prefix);
   if (read_settings (s3, err) != 0)
     {

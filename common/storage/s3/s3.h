@@ -12,7 +12,9 @@ struct s3
 {
   struct storage base;
   char *bucket;
-  char *prefix;   /* of all keys: "" or "photos/2019/" */
+  char *prefix; /* of all keys: "" or "photos/2019/" */
+  char *
+      object; /* the key that the source is, should nothing begin with the prefix: "photos/2019"; NULL: it can't be one */
   char *shown;    /* "s3://photos/2019/" */
   char *name;     /* with the endpoint: what a cached file is of */
   char *endpoint; /* "http://127.0.0.1:9000"; NULL: Amazon's of the region */

@@ -233,6 +233,34 @@ a_prefix_is_a_root (void **state)
 }
 
 /* Random keys in random folders, in S3 and on disk: the same listing, whole and pruned. */
+/* A source that is an object: it is a tree of one file, unless it ends in "/". (MinIO lists nothing below an object.) */
+static void
+an_object_is_a_tree_of_one_file (void **state)
+{
+  struct s3_bucket *bucket = *state;
+  struct error err = ERROR_INIT;
+  s3_bucket_put (bucket, "deep/one.txt", "first");
+  s3_bucket_put (bucket, "deep/one.txt.bak", "other");
+  static const struct
+  {
+    const char *key, *listed;
+  } cases[] = { { "deep/one.txt", "one.txt\n" },
+                { "deep/one.txt/", "" },
+                { "deep/one.tx", "" },
+                { "deep", "one.txt\none.txt.bak\n" } };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    {
+      auto_free char *url = xasprintf ("%s/%s", bucket->url, cases[i].key);
+      auto_storage struct storage *storage = storage_open (url, &err);
+      assert_non_null (storage);
+      struct notebook notebook = { 0 };
+      if (notebook_list (&notebook, storage, &err) != 0)
+        fail_msg ("%s: %s", url, err.message);
+      assert_string_equal (notebook.text.data == NULL ? "" : notebook.text.data, cases[i].listed);
+      notebook_release (&notebook);
+    }
+}
+
 static void
 the_order_is_that_of_folders_here (void **state)
 {
@@ -606,6 +634,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown (single_objects_are_put_and_got, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_prefix_is_a_root, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (an_object_is_a_tree_of_one_file, set_up, tear_down),
     cmocka_unit_test_setup_teardown (the_order_is_that_of_folders_here, set_up, tear_down),
     cmocka_unit_test_setup_teardown (more_than_a_page_is_listed, set_up, tear_down),
     cmocka_unit_test_setup_teardown (folder_markers_are_folders, set_up, tear_down),
