@@ -3,6 +3,7 @@
  */
 #include "common/storage/s3/pages.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 #include "common/storage/s3/guess.h"
 
@@ -13,6 +14,9 @@ enum
 {
   TURN_MS = 1000,
   AHEAD_MAX = 8, /* ranges */
+  BEGINS = 2,    /* ranges after which it is known what beginning one costs the server … */
+  DEAR = 4,      /* … which is dear when it takes so many times as long as going on, … */
+  DEAR_MS = 50,  /* … and a little more */
   STRIDE = 4,    /* pages from one range's begin to the next one's, and kept of each */
   TRUST =
       4, /* one range ahead for so many pages that came since a guess was bad: what is asked for in vain is a small part of all */
@@ -28,6 +32,7 @@ struct range
   int first, count; /* of those */
   int came;         /* pages */
   bool asked;       /* CALL is under way */
+  int64_t asked_at; /* boot ms */
   bool over;        /* nothing is left to be asked for */
   bool dropped;     /* it is only waited for CALL */
   struct error err; /* what its last page was instead */
@@ -35,6 +40,12 @@ struct range
 };
 
 TAILQ_HEAD (ranges, range);
+
+struct time_taken
+{
+  int count;
+  int64_t ms; /* of all together */
+};
 
 struct s3_pages
 {
@@ -44,9 +55,10 @@ struct s3_pages
   bool shallow;
   struct ranges ranges;
   struct ranges dropped;
-  struct s3_page page; /* that was given out */
-  int trusted;         /* pages */
-  bool end_is_near;    /* one of the ranges reaches it */
+  struct s3_page page;            /* that was given out */
+  int trusted;                    /* pages */
+  bool end_is_near;               /* one of the ranges reaches it */
+  struct time_taken begin, go_on; /* of ranges' first pages, and of those that follow */
 };
 
 /* ---- ranges ----------------------------------------------------------------------------- */
@@ -116,6 +128,26 @@ end_behind (struct range *range)
     drop (next);
 }
 
+/* Some servers look at all names of a folder to begin in its middle: MinIO does. Where that is dear, a listing in ranges would cost far more than one in a row. */
+static bool
+beginning_is_dear (const struct s3_pages *pages)
+{
+  const struct time_taken *begin = &pages->begin, *go_on = &pages->go_on;
+  return begin->count >= BEGINS && go_on->count > 0
+         && begin->ms / begin->count > DEAR * (go_on->ms / go_on->count) + DEAR_MS;
+}
+
+static void
+note_time (struct range *range)
+{
+  struct s3_pages *pages = range->pages;
+  struct time_taken *taken = range->came > 0 ? &pages->go_on : &pages->begin;
+  if (range->came == 0 && range->start == NULL)
+    return;
+  taken->count++;
+  taken->ms += clock_boot_ms () - range->asked_at;
+}
+
 /* ---- asking ----------------------------------------------------------------------------- */
 
 static void ask (struct range *range);
@@ -154,6 +186,7 @@ arrive (struct http_call *call, struct error *err)
   range->over = result != 0;
   if (result != 0)
     return 0;
+  note_time (range);
   range->count++;
   range->came++;
   struct s3_page *page = kept_last (range);
@@ -180,6 +213,7 @@ ask (struct range *range)
   range->call.context = range;
   range->call.done = arrive;
   range->asked = true;
+  range->asked_at = clock_boot_ms ();
   http_start (pages->http, &range->call);
 }
 
@@ -202,7 +236,8 @@ look_ahead (struct s3_pages *pages)
   int ahead = -1;
   TAILQ_FOREACH (range, &pages->ranges, links)
   ahead++;
-  if (pages->shallow || pages->end_is_near || ahead >= AHEAD_MAX || ahead >= pages->trusted / TRUST)
+  if (pages->shallow || pages->end_is_near || beginning_is_dear (pages) || ahead >= AHEAD_MAX
+      || ahead >= pages->trusted / TRUST)
     return;
   struct range *last = TAILQ_LAST (&pages->ranges, ranges);
   const struct s3_page *kept = kept_last (last);
