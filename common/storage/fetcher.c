@@ -2,8 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/storage/cache.h"
-#include "common/storage/fetched_file.h"
+#include "common/storage/fetch_batch.h"
 #include "common/sys.h"
 
 #include <errno.h>
@@ -11,23 +10,16 @@
 
 enum
 {
-  CONNECTIONS = 32,
-  CONNECTIONS_MAX = 1024,
   PART_SIZE = 16 << 20,
   NAME_MAX_BYTES = 255,
   PATH_MAX_BYTES = 4095,
-  TURN_MS = 250,
   HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
 };
 
 struct fetch
 {
   const struct fetch_source *source;
-  const struct storage_batch *batch;
-  struct http *http;
-  struct cache *cache;          /* NULL: none */
-  size_t at_once;               /* requests that are started and not done, at most */
-  bool exhausted;               /* `next` has given its last item */
+  struct fetch_batch batch;
   struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
   struct part *parts;           /* all that are asked for */
 };
@@ -69,12 +61,6 @@ fetcher_check_path (const char *path, struct error *err)
       if (*at == '\0')
         return 0;
     }
-}
-
-static void
-count (int64_t *counter, int64_t more)
-{
-  __atomic_fetch_add (counter, more, __ATOMIC_RELAXED);
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -202,7 +188,7 @@ receive (struct http_call *call, const char *data, size_t size, struct error *er
   if (hold (part, data, size, err) != 0)
     return -1;
   part->at += (int64_t) size;
-  count (&part->fetch->batch->totals->bytes, (int64_t) size);
+  fetch_batch_count_bytes (&part->fetch->batch, size);
   return 0;
 }
 
@@ -249,25 +235,12 @@ explain (struct part *part, struct error *err)
 }
 
 static int
-finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
-{
-  if (fetched_file_finish (file, err) != 0)
-    return -1;
-  if (fetch->cache != NULL && file->item.version != NULL)
-    cache_keep (fetch->cache, fetch->source->name, &file->item, fetch->batch->folder_fd);
-  count (&fetch->batch->totals->files, 1);
-  return 0;
-}
-
-static int
 end_part (struct http_call *call, struct error *err)
 {
   struct part *part = call->context;
   struct fetch *fetch = part->fetch;
   struct fetched_file *file = part->file;
-  struct storage_totals *totals = fetch->batch->totals;
-  count (&totals->requests, call->tried);
-  count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
+  fetch_batch_count_call (&fetch->batch, call);
   int result = error_is_set (err) ? explain (part, err) : write_held (part, err);
   if (result == 0 && !part->checked)
     result = check_answer (part, err); /* of an empty file */
@@ -282,7 +255,7 @@ end_part (struct http_call *call, struct error *err)
         fetched_file_came (file, (size_t) (part->from / PART_SIZE), part->end,
                            (size_t) (file->item.size / PART_SIZE));
       if (--file->parts == 0 && fetch->cutting != file)
-        result = finish_file (fetch, file, err);
+        result = fetch_batch_finish (&fetch->batch, file, err);
     }
   if (result != 0)
     (void) error_wrap (err, "%s", file->item.path);
@@ -315,7 +288,7 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
   if (ranged)
     ask_for_range (part);
   file->parts++;
-  http_start (fetch->http, &part->call);
+  http_start (fetch->batch.http, &part->call);
   return 0;
 }
 
@@ -339,39 +312,34 @@ cut (struct fetch *fetch, struct error *err)
   return result;
 }
 
+static bool
+has_room (const struct fetch *fetch)
+{
+  return http_pending (fetch->batch.http) < fetch->batch.at_once;
+}
+
 /* Asks for the parts that there is room for, as soon as the first answer shows that the server gives parts. */
 static int
 cut_all (struct fetch *fetch, struct error *err)
 {
   while (fetch->cutting != NULL && (fetch->cutting->cut == 0 || fetch->cutting->parted)
-         && http_pending (fetch->http) < fetch->at_once)
+         && has_room (fetch))
     if (cut (fetch, err) != 0)
       return -1;
   return 0;
 }
 
 static int
-start_file (struct fetch *fetch, const struct storage_item *item, struct error *err)
+start_next (struct fetch *fetch, struct error *err)
 {
-  if (fetcher_check_path (item->path, err) != 0)
+  auto_fetched_file struct fetched_file *file = NULL;
+  if (fetch_batch_next (&fetch->batch, &file, err) != 0)
     return -1;
-  if (fetch->cache != NULL && item->version != NULL)
-    {
-      int hit = cache_take (fetch->cache, fetch->source->name, item, fetch->batch->folder_fd, err);
-      if (hit < 0)
-        return error_wrap (err, "%s", item->path);
-      if (hit > 0)
-        {
-          count (&fetch->batch->totals->cached, 1);
-          return 0;
-        }
-    }
-  auto_fetched_file struct fetched_file *file =
-      fetched_file_new (fetch->batch->folder_fd, item, err);
   if (file == NULL)
-    return error_wrap (err, "%s", item->path);
+    return 0;
   /* Parts that come without a version could be of two. */
-  if (fetch->source->ranges && (item->version != NULL || item->sha256 != NULL)
+  const struct storage_item *item = &file->item;
+  if (fetch->source->ranges && (item->version != NULL || file->sum.algorithm != NULL)
       && item->size >= 2 * (int64_t) PART_SIZE)
     {
       fetch->cutting = take (&file);
@@ -384,67 +352,36 @@ start_file (struct fetch *fetch, const struct storage_item *item, struct error *
 static int
 start_more (struct fetch *fetch, struct error *err)
 {
-  while (http_pending (fetch->http) < fetch->at_once)
+  while (has_room (fetch))
     {
       if (cut_all (fetch, err) != 0)
         return -1;
-      if (fetch->cutting != NULL || fetch->exhausted)
+      if (fetch->cutting != NULL || fetch->batch.exhausted)
         return 0;
-      struct storage_item item = { 0 };
-      int more = fetch->batch->next (fetch->batch->context, &item, err);
-      if (more < 0 || (more > 0 && start_file (fetch, &item, err) != 0))
+      if (start_next (fetch, err) != 0)
         return -1;
-      fetch->exhausted = more == 0;
     }
   return 0;
-}
-
-static bool
-is_stopped (const struct storage_batch *batch)
-{
-  return batch->stopped != NULL && batch->stopped (batch->context);
-}
-
-static size_t
-connections (void)
-{
-  const char *text = getenv ("SHOAL_FETCH_CONNECTIONS");
-  int wanted = text == NULL ? 0 : atoi (text);
-  return wanted <= 0 ? CONNECTIONS : wanted > CONNECTIONS_MAX ? CONNECTIONS_MAX : (size_t) wanted;
 }
 
 int
 fetcher_run (const struct fetch_source *source, const struct storage_batch *batch,
              struct error *err)
 {
-  struct storage_totals own = { 0 };
   struct error unwanted = ERROR_INIT;
   if (err == NULL)
     err = &unwanted;
-  struct storage_batch counted = *batch;
-  if (counted.totals == NULL)
-    counted.totals = &own;
-  struct fetch fetch = { .source = source, .batch = &counted };
-  size_t wanted = connections ();
-  const struct http_options options = { .connections = (int) wanted };
-  fetch.http = http_new (&options);
-  fetch.at_once = wanted + wanted / 2;
-  if (source->name != NULL)
-    fetch.cache = cache_open ();
+  struct fetch fetch = { .source = source };
+  fetch_batch_open (&fetch.batch, source->name, batch);
   int result = 0;
   do
-    {
-      result = is_stopped (batch) ? error_set (err, ERROR_TRANSIENT, "stopped")
-                                  : start_more (&fetch, err);
-      if (result == 0 && http_pending (fetch.http) > 0)
-        result = http_turn (fetch.http, TURN_MS, err);
-    }
-  while (result == 0
-         && (!fetch.exhausted || fetch.cutting != NULL || http_pending (fetch.http) > 0));
-  http_free (fetch.http);
+    result = start_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;
+  while (
+      result == 0
+      && (!fetch.batch.exhausted || fetch.cutting != NULL || http_pending (fetch.batch.http) > 0));
+  fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
   while (fetch.parts != NULL)
     free_part (fetch.parts);
   fetched_file_unref (fetch.cutting);
-  cache_close (fetch.cache);
   return result;
 }
