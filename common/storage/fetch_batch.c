@@ -69,8 +69,9 @@ fetch_batch_next (struct fetch_batch *fetch, struct fetched_file **file, struct 
 int
 fetch_batch_finish (struct fetch_batch *fetch, struct fetched_file *file, struct error *err)
 {
-  if (fetched_file_finish (file, err) != 0)
-    return -1;
+  int finished = fetched_file_finish (file, err);
+  if (finished != 0)
+    return finished;
   if (fetch->cache != NULL && file->item.version != NULL)
     cache_keep (fetch->cache, fetch->name, &file->item, fetch->batch.folder_fd);
   count (&fetch->batch.totals->files, 1);

@@ -13,6 +13,7 @@ enum
   PART_SIZE = 16 << 20,
   NAME_MAX_BYTES = 255,
   PATH_MAX_BYTES = 4095,
+  QUESTIONS = 16,   /* about one file's pieces, at once */
   HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
 };
 
@@ -22,6 +23,7 @@ struct fetch
   struct fetch_batch batch;
   struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
   struct part *parts;           /* all that are asked for */
+  struct question *questions;
 };
 
 /* One request for bytes FROM up to END of a file. */
@@ -39,6 +41,16 @@ struct part
   bool checked;   /* this answer's headers are the right ones */
   char *held;     /* what came and isn't written yet … */
   size_t held_size;
+};
+
+/* One request for the length of a piece. */
+struct question
+{
+  struct http_call call;
+  struct fetch *fetch;
+  struct question *next, **here;
+  struct fetched_file *file;
+  int number;
 };
 
 int
@@ -91,6 +103,8 @@ ask_for_range (struct part *part)
 }
 
 static int cut_all (struct fetch *fetch, struct error *err);
+static int learn_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err);
+static int ask_for_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err);
 
 /* All of the file came where a part of it was asked for: this server gives none. */
 static int
@@ -141,8 +155,13 @@ check_answer (struct part *part, struct error *err)
   struct fetch_sum sum = { 0 };
   if (source->check != NULL && source->check (source->context, &file->item, call, &sum, err) != 0)
     return -1;
-  if (file->sum.algorithm == NULL) /* what we were told goes before what the server says */
-    file->sum = sum;
+  /* What we were told goes before what the server says. */
+  if (file->sum.algorithm == NULL && file->pieces.asked == 0 && sum.algorithm != NULL)
+    {
+      file->sum = sum;
+      if (learn_pieces (part->fetch, file, err) != 0)
+        return -1;
+    }
   int64_t size = call->status == 206 ? call->whole : call->length;
   if (file->item.size >= 0 && size >= 0 && size != file->item.size)
     return fetched_file_changed (file, size, err);
@@ -213,10 +232,9 @@ receive_again (struct http_call *call, struct error *err)
 }
 
 static int
-explain (struct part *part, struct error *err)
+explain (const struct fetch_source *source, const struct fetched_file *file,
+         const struct http_call *call, struct error *err)
 {
-  const struct fetch_source *source = part->fetch->source;
-  const struct http_call *call = &part->call;
   switch (call->status)
     {
     case 404:
@@ -225,13 +243,23 @@ explain (struct part *part, struct error *err)
     case 412:
       return error_set (err, ERROR_USER, "has changed since it was listed (HTTP 412)");
     case 416:
-      return error_set (err, part->file->item.version == NULL ? ERROR_TRANSIENT : ERROR_USER,
+      return error_set (err, file->item.version == NULL ? ERROR_TRANSIENT : ERROR_USER,
                         "has changed: the part that was asked for isn't there (HTTP 416)");
     default:
       if (source->explain != NULL && call->status >= 300)
         source->explain (source->context, call, err);
       return -1;
     }
+}
+
+/* FILE is finished, unless something of it is still to come. */
+static int
+finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
+    return 0;
+  int finished = fetch_batch_finish (&fetch->batch, file, err);
+  return finished <= 0 ? finished : ask_for_pieces (fetch, file, err);
 }
 
 static int
@@ -241,7 +269,8 @@ end_part (struct http_call *call, struct error *err)
   struct fetch *fetch = part->fetch;
   struct fetched_file *file = part->file;
   fetch_batch_count_call (&fetch->batch, call);
-  int result = error_is_set (err) ? explain (part, err) : write_held (part, err);
+  int result =
+      error_is_set (err) ? explain (fetch->source, file, call, err) : write_held (part, err);
   if (result == 0 && !part->checked)
     result = check_answer (part, err); /* of an empty file */
   if (result == 0 && part->end >= 0 && part->at != part->end)
@@ -254,8 +283,8 @@ end_part (struct http_call *call, struct error *err)
       if (part->ranged && file->parted && file->cut > 0)
         fetched_file_came (file, (size_t) (part->from / PART_SIZE), part->end,
                            (size_t) (file->item.size / PART_SIZE));
-      if (--file->parts == 0 && fetch->cutting != file)
-        result = fetch_batch_finish (&fetch->batch, file, err);
+      file->parts--;
+      result = finish_file (fetch, file, err);
     }
   if (result != 0)
     (void) error_wrap (err, "%s", file->item.path);
@@ -289,6 +318,170 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
     ask_for_range (part);
   file->parts++;
   http_start (fetch->batch.http, &part->call);
+  return 0;
+}
+
+/* ---- the pieces that a sum is of ---------------------------------------------------------- */
+
+/* Supposes that all pieces but the last are as long as the first. False: they can't be. */
+static bool
+assume_pieces (struct fetched_file *file)
+{
+  int64_t size = file->item.size, first = file->pieces.lengths[0];
+  int count = file->sum.pieces;
+  if (first <= 0 || (size - 1) / first + 1 != count)
+    return false;
+  int64_t *ends = xcalloc ((size_t) count, sizeof *ends);
+  for (int i = 0; i < count; i++)
+    ends[i] = i == count - 1 ? size : (i + 1) * first;
+  fetched_file_set_pieces (file, ends, count > 1);
+  return true;
+}
+
+/* All lengths are told. */
+static void
+set_pieces (struct fetched_file *file)
+{
+  int64_t *ends = xcalloc ((size_t) file->sum.pieces, sizeof *ends);
+  int64_t left = file->item.size;
+  for (int i = 0; i < file->sum.pieces && left >= 0; i++)
+    {
+      int64_t length = file->pieces.lengths[i];
+      left = length <= left ? left - length : -1;
+      ends[i] = file->item.size - left;
+    }
+  if (left == 0)
+    fetched_file_set_pieces (file, ends, false);
+  else
+    {
+      free (ends);
+      fetched_file_drop_sum (file);
+    }
+}
+
+static void
+free_question (struct question *question)
+{
+  *question->here = question->next;
+  if (question->next != NULL)
+    question->next->here = question->here;
+  fetched_file_unref (question->file);
+  http_call_release (&question->call);
+  free (question);
+}
+
+static int
+hear_length (struct fetch *fetch, struct fetched_file *file, int number, int64_t length,
+             struct error *err)
+{
+  if (file->sum.algorithm == NULL) /* dropped meanwhile */
+    return 0;
+  if (length < 0)
+    {
+      fetched_file_drop_sum (file);
+      return 0;
+    }
+  file->pieces.lengths[number - 1] = length;
+  file->pieces.told++;
+  if (number == 1 && file->pieces.asked == 1 && assume_pieces (file))
+    return 0;
+  if (file->pieces.told == file->sum.pieces)
+    set_pieces (file);
+  return ask_for_pieces (fetch, file, err);
+}
+
+/* Whether CALL was refused by a server that doesn't know such questions, or has no piece of that number. */
+static bool
+cant_tell (const struct http_call *call)
+{
+  int status = call->status;
+  return status == 501
+         || (status >= 400 && status < 500 && status != 404 && status != 408 && status != 410
+             && status != 412 && status != 429);
+}
+
+static int
+end_question (struct http_call *call, struct error *err)
+{
+  struct question *question = call->context;
+  struct fetch *fetch = question->fetch;
+  struct fetched_file *file = question->file;
+  const struct fetch_source *source = fetch->source;
+  fetch_batch_count_call (&fetch->batch, call);
+  file->pieces.open--;
+  int64_t length = error_is_set (err) ? -1 : source->piece_length (call, file->sum.pieces);
+  int result = 0;
+  if (error_is_set (err) && !cant_tell (call))
+    {
+      (void) explain (source, file, call, err);
+      result = error_wrap (err, "the length of its part %d", question->number);
+    }
+  else
+    {
+      error_clear (err);
+      result = hear_length (fetch, file, question->number, length, err);
+    }
+  if (result == 0)
+    result = finish_file (fetch, file, err);
+  if (result != 0)
+    (void) error_wrap (err, "%s", file->item.path);
+  free_question (question);
+  return result;
+}
+
+static int
+ask_for_piece (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  struct question *question = xcalloc (1, sizeof *question);
+  http_call_init (&question->call, NULL);
+  question->fetch = fetch;
+  question->next = fetch->questions;
+  question->here = &fetch->questions;
+  if (question->next != NULL)
+    question->next->here = &question->next;
+  fetch->questions = question;
+  question->file = fetched_file_ref (file);
+  question->number = ++file->pieces.asked;
+  const struct fetch_source *source = fetch->source;
+  if (source->ask_piece (source->context, &file->item, question->number, &question->call, err) != 0)
+    return -1;
+  question->call.context = question;
+  question->call.done = end_question;
+  file->pieces.open++;
+  http_start (fetch->batch.http, &question->call);
+  return 0;
+}
+
+/* Asks for the lengths of all pieces that haven't been asked for, some at a time. */
+static int
+ask_for_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  while (file->pieces.asked < file->sum.pieces && file->pieces.open < QUESTIONS)
+    if (ask_for_piece (fetch, file, err) != 0)
+      return -1;
+  return 0;
+}
+
+/* The sum of FILE has just become known: of which pieces is it? */
+static int
+learn_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  int count = file->sum.pieces;
+  if (count == 0)
+    return 0;
+  if (file->item.size < 0 || (count > 1 && fetch->source->ask_piece == NULL))
+    {
+      fetched_file_drop_sum (file);
+      return 0;
+    }
+  if (count > 1)
+    {
+      file->pieces.lengths = xcalloc ((size_t) count, sizeof *file->pieces.lengths);
+      return ask_for_piece (fetch, file, err);
+    }
+  int64_t *end = xcalloc (1, sizeof *end);
+  *end = file->item.size;
+  fetched_file_set_pieces (file, end, false);
   return 0;
 }
 
@@ -382,6 +575,8 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
   while (fetch.parts != NULL)
     free_part (fetch.parts);
+  while (fetch.questions != NULL)
+    free_question (fetch.questions);
   fetched_file_unref (fetch.cutting);
   return result;
 }
