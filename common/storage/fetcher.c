@@ -2,7 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/storage/fetch_batch.h"
+#include "common/storage/fetcher_internal.h"
 #include "common/sys.h"
 
 #include <errno.h>
@@ -15,15 +15,6 @@ enum
   PATH_MAX_BYTES = 4095,
   QUESTIONS = 16,   /* about one file's pieces, at once */
   HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
-};
-
-struct fetch
-{
-  const struct fetch_source *source;
-  struct fetch_batch batch;
-  struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
-  struct part *parts;           /* all that are asked for */
-  struct question *questions;
 };
 
 /* One request for bytes FROM up to END of a file. */
@@ -41,16 +32,6 @@ struct part
   bool checked;   /* this answer's headers are the right ones */
   char *held;     /* what came and isn't written yet … */
   size_t held_size;
-};
-
-/* One request for the length of a piece. */
-struct question
-{
-  struct http_call call;
-  struct fetch *fetch;
-  struct question *next, **here;
-  struct fetched_file *file;
-  int number;
 };
 
 int
@@ -103,8 +84,6 @@ ask_for_range (struct part *part)
 }
 
 static int cut_all (struct fetch *fetch, struct error *err);
-static int learn_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err);
-static int ask_for_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err);
 
 /* All of the file came where a part of it was asked for: this server gives none. */
 static int
@@ -159,7 +138,7 @@ check_answer (struct part *part, struct error *err)
   if (file->sum.algorithm == NULL && file->pieces.asked == 0 && sum.algorithm != NULL)
     {
       file->sum = sum;
-      if (learn_pieces (part->fetch, file, err) != 0)
+      if (fetcher_learn_pieces (part->fetch, file, err) != 0)
         return -1;
     }
   int64_t size = call->status == 206 ? call->whole : call->length;
@@ -231,9 +210,9 @@ receive_again (struct http_call *call, struct error *err)
   return part->file->parted ? 0 : fetched_file_empty (part->file, err);
 }
 
-static int
-explain (const struct fetch_source *source, const struct fetched_file *file,
-         const struct http_call *call, struct error *err)
+int
+fetcher_explain (const struct fetch_source *source, const struct fetched_file *file,
+                 const struct http_call *call, struct error *err)
 {
   switch (call->status)
     {
@@ -252,14 +231,13 @@ explain (const struct fetch_source *source, const struct fetched_file *file,
     }
 }
 
-/* FILE is finished, unless something of it is still to come. */
-static int
-finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
+int
+fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
   if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
     return 0;
   int finished = fetch_batch_finish (&fetch->batch, file, err);
-  return finished <= 0 ? finished : ask_for_pieces (fetch, file, err);
+  return finished <= 0 ? finished : fetcher_ask_for_pieces (fetch, file, err);
 }
 
 static int
@@ -269,8 +247,8 @@ end_part (struct http_call *call, struct error *err)
   struct fetch *fetch = part->fetch;
   struct fetched_file *file = part->file;
   fetch_batch_count_call (&fetch->batch, call);
-  int result =
-      error_is_set (err) ? explain (fetch->source, file, call, err) : write_held (part, err);
+  int result = error_is_set (err) ? fetcher_explain (fetch->source, file, call, err)
+                                  : write_held (part, err);
   if (result == 0 && !part->checked)
     result = check_answer (part, err); /* of an empty file */
   if (result == 0 && part->end >= 0 && part->at != part->end)
@@ -284,7 +262,7 @@ end_part (struct http_call *call, struct error *err)
         fetched_file_came (file, (size_t) (part->from / PART_SIZE), part->end,
                            (size_t) (file->item.size / PART_SIZE));
       file->parts--;
-      result = finish_file (fetch, file, err);
+      result = fetcher_finish_file (fetch, file, err);
     }
   if (result != 0)
     (void) error_wrap (err, "%s", file->item.path);
@@ -318,170 +296,6 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
     ask_for_range (part);
   file->parts++;
   http_start (fetch->batch.http, &part->call);
-  return 0;
-}
-
-/* ---- the pieces that a sum is of ---------------------------------------------------------- */
-
-/* Supposes that all pieces but the last are as long as the first. False: they can't be. */
-static bool
-assume_pieces (struct fetched_file *file)
-{
-  int64_t size = file->item.size, first = file->pieces.lengths[0];
-  int count = file->sum.pieces;
-  if (first <= 0 || (size - 1) / first + 1 != count)
-    return false;
-  int64_t *ends = xcalloc ((size_t) count, sizeof *ends);
-  for (int i = 0; i < count; i++)
-    ends[i] = i == count - 1 ? size : (i + 1) * first;
-  fetched_file_set_pieces (file, ends, count > 1);
-  return true;
-}
-
-/* All lengths are told. */
-static void
-set_pieces (struct fetched_file *file)
-{
-  int64_t *ends = xcalloc ((size_t) file->sum.pieces, sizeof *ends);
-  int64_t left = file->item.size;
-  for (int i = 0; i < file->sum.pieces && left >= 0; i++)
-    {
-      int64_t length = file->pieces.lengths[i];
-      left = length <= left ? left - length : -1;
-      ends[i] = file->item.size - left;
-    }
-  if (left == 0)
-    fetched_file_set_pieces (file, ends, false);
-  else
-    {
-      free (ends);
-      fetched_file_drop_sum (file);
-    }
-}
-
-static void
-free_question (struct question *question)
-{
-  *question->here = question->next;
-  if (question->next != NULL)
-    question->next->here = question->here;
-  fetched_file_unref (question->file);
-  http_call_release (&question->call);
-  free (question);
-}
-
-static int
-hear_length (struct fetch *fetch, struct fetched_file *file, int number, int64_t length,
-             struct error *err)
-{
-  if (file->sum.algorithm == NULL) /* dropped meanwhile */
-    return 0;
-  if (length < 0)
-    {
-      fetched_file_drop_sum (file);
-      return 0;
-    }
-  file->pieces.lengths[number - 1] = length;
-  file->pieces.told++;
-  if (number == 1 && file->pieces.asked == 1 && assume_pieces (file))
-    return 0;
-  if (file->pieces.told == file->sum.pieces)
-    set_pieces (file);
-  return ask_for_pieces (fetch, file, err);
-}
-
-/* Whether CALL was refused by a server that doesn't know such questions, or has no piece of that number. */
-static bool
-cant_tell (const struct http_call *call)
-{
-  int status = call->status;
-  return status == 501
-         || (status >= 400 && status < 500 && status != 404 && status != 408 && status != 410
-             && status != 412 && status != 429);
-}
-
-static int
-end_question (struct http_call *call, struct error *err)
-{
-  struct question *question = call->context;
-  struct fetch *fetch = question->fetch;
-  struct fetched_file *file = question->file;
-  const struct fetch_source *source = fetch->source;
-  fetch_batch_count_call (&fetch->batch, call);
-  file->pieces.open--;
-  int64_t length = error_is_set (err) ? -1 : source->piece_length (call, file->sum.pieces);
-  int result = 0;
-  if (error_is_set (err) && !cant_tell (call))
-    {
-      (void) explain (source, file, call, err);
-      result = error_wrap (err, "the length of its part %d", question->number);
-    }
-  else
-    {
-      error_clear (err);
-      result = hear_length (fetch, file, question->number, length, err);
-    }
-  if (result == 0)
-    result = finish_file (fetch, file, err);
-  if (result != 0)
-    (void) error_wrap (err, "%s", file->item.path);
-  free_question (question);
-  return result;
-}
-
-static int
-ask_for_piece (struct fetch *fetch, struct fetched_file *file, struct error *err)
-{
-  struct question *question = xcalloc (1, sizeof *question);
-  http_call_init (&question->call, NULL);
-  question->fetch = fetch;
-  question->next = fetch->questions;
-  question->here = &fetch->questions;
-  if (question->next != NULL)
-    question->next->here = &question->next;
-  fetch->questions = question;
-  question->file = fetched_file_ref (file);
-  question->number = ++file->pieces.asked;
-  const struct fetch_source *source = fetch->source;
-  if (source->ask_piece (source->context, &file->item, question->number, &question->call, err) != 0)
-    return -1;
-  question->call.context = question;
-  question->call.done = end_question;
-  file->pieces.open++;
-  http_start (fetch->batch.http, &question->call);
-  return 0;
-}
-
-/* Asks for the lengths of all pieces that haven't been asked for, some at a time. */
-static int
-ask_for_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err)
-{
-  while (file->pieces.asked < file->sum.pieces && file->pieces.open < QUESTIONS)
-    if (ask_for_piece (fetch, file, err) != 0)
-      return -1;
-  return 0;
-}
-
-/* The sum of FILE has just become known: of which pieces is it? */
-static int
-learn_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err)
-{
-  int count = file->sum.pieces;
-  if (count == 0)
-    return 0;
-  if (file->item.size < 0 || (count > 1 && fetch->source->ask_piece == NULL))
-    {
-      fetched_file_drop_sum (file);
-      return 0;
-    }
-  if (count > 1)
-    {
-      file->pieces.lengths = xcalloc ((size_t) count, sizeof *file->pieces.lengths);
-      return ask_for_piece (fetch, file, err);
-    }
-  int64_t *end = xcalloc (1, sizeof *end);
-  *end = file->item.size;
-  fetched_file_set_pieces (file, end, false);
   return 0;
 }
 
@@ -575,8 +389,7 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
   while (fetch.parts != NULL)
     free_part (fetch.parts);
-  while (fetch.questions != NULL)
-    free_question (fetch.questions);
+  fetcher_drop_questions (&fetch);
   fetched_file_unref (fetch.cutting);
   return result;
 }

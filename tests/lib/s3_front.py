@@ -6,6 +6,13 @@
     forgets      the first answer to the end of an upload is lost
     doubles      the first answer to the beginning of an upload is lost
     lingers      the answer to the beginning of an upload takes a second
+    spoils       of an object's content one byte is another, in each answer of more than a megabyte
+    ignores      nothing is known of parts' numbers: all of the object is meant
+    declines     questions with parts' numbers are refused
+    cuts         the same for all parts but the first
+    encrypted    objects are said to be encrypted with a key of KMS
+
+KIND may be several, "spoils+ignores".
 """
 import ctypes
 import http.client
@@ -16,6 +23,7 @@ import threading
 import time
 
 target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
+kinds = kind.split("+")
 losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
 lost = threading.Event()
 
@@ -40,6 +48,10 @@ class Front(http.server.BaseHTTPRequestHandler):
             else:
                 self.answer(400, [], b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>us-east-1</Region></Error>")
             return
+        if self.command == "HEAD" and "partNumber=" in self.path:
+            if "declines" in kinds or ("cuts" in kinds and not self.path.endswith("=1")):
+                self.answer(501 if "declines" in kinds else 416, [("Content-Length", "0")], b"")
+                return
         there = http.client.HTTPConnection(target)
         there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
@@ -54,6 +66,14 @@ class Front(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         kept = [pair for pair in answer.getheaders() if pair[0].lower() not in ("connection", "transfer-encoding", "date", "server")]
+        if "ignores" in kinds and self.command == "HEAD" and "partNumber=" in self.path:
+            whole = answer.getheader("Content-Range").rpartition("/")[2]
+            self.answer(200, [("Content-Length", whole)], b"")
+            return
+        if "spoils" in kinds and self.command == "GET" and len(content) > 1 << 20:
+            content = content[:1000] + bytes([content[1000] ^ 1]) + content[1001:]
+        if "encrypted" in kinds:
+            kept.append(("x-amz-server-side-encryption", "aws:kms"))
         self.answer(answer.status, kept, content)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
