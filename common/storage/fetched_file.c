@@ -13,6 +13,11 @@
 
 #define NAME_PREFIX ".shoal-fetch-"
 
+enum
+{
+  SUMMED_BESIDE = 4 << 20, /* bytes of a file that is worth a thread */
+};
+
 /* ERR of errno CODE, with the folder that we write to. */
 static int
 say_where (const struct fetched_file *file, int code, struct error *err)
@@ -116,6 +121,8 @@ fetched_file_is_pinned (const struct fetched_file *file)
 int
 fetched_file_empty (struct fetched_file *file, struct error *err)
 {
+  summing_cancel (take (&file->summing));
+  file->reached = 0;
   file->answered = false;
   free (take (&file->etag));
   free (take (&file->modified));
@@ -202,6 +209,15 @@ fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t
   file->ends[number] = end;
   for (; file->ends[file->whole] != 0; file->whole++)
     file->reached = file->ends[file->whole];
+  follow (file);
+}
+
+void
+fetched_file_grew (struct fetched_file *file, int64_t offset)
+{
+  if (file->sum.algorithm == NULL || file->item.size < SUMMED_BESIDE)
+    return;
+  file->reached = offset;
   follow (file);
 }
 

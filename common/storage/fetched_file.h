@@ -69,6 +69,9 @@ int fetched_file_empty (struct fetched_file *file, struct error *err);
 /* Its part NUMBER of PARTS is there, which ends at END: what is there from the beginning is summed while the rest comes. */
 void fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts);
 
+/* All before OFFSET of a file that comes by one request is there: likewise. */
+void fetched_file_grew (struct fetched_file *file, int64_t offset);
+
 /* Its sum is of pieces with ENDS (taken): what is there already is summed anew. */
 void fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool assumed);
 

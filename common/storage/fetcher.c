@@ -150,13 +150,21 @@ check_answer (struct part *part, struct error *err)
 }
 
 static int
+write_at (struct part *part, const char *data, size_t size, int64_t offset, struct error *err)
+{
+  if (fetched_file_write (part->file, data, size, offset, err) != 0)
+    return -1;
+  if (part->file->cut == 0)
+    fetched_file_grew (part->file, offset + (int64_t) size);
+  return 0;
+}
+
+static int
 write_held (struct part *part, struct error *err)
 {
   size_t size = part->held_size;
   part->held_size = 0;
-  return size == 0
-             ? 0
-             : fetched_file_write (part->file, part->held, size, part->at - (int64_t) size, err);
+  return size == 0 ? 0 : write_at (part, part->held, size, part->at - (int64_t) size, err);
 }
 
 /* Keeps DATA, which belongs where the part is, until there is enough of it. */
@@ -166,7 +174,7 @@ hold (struct part *part, const char *data, size_t size, struct error *err)
   if (part->held_size + size > HELD && write_held (part, err) != 0)
     return -1;
   if (size > HELD)
-    return fetched_file_write (part->file, data, size, part->at, err);
+    return write_at (part, data, size, part->at, err);
   bool small = part->end >= 0 && part->end - part->from < HELD;
   if (part->held == NULL)
     part->held = xcalloc (1, small ? (size_t) (part->end - part->from) : HELD);

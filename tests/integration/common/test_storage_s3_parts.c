@@ -139,7 +139,7 @@ right_ones_are_believed_with_few_questions (void **state)
     }
 }
 
-/* "numbers": nobody can tell how long its second part is, so it can't be refused. */
+/* "numbers": MinIO can't tell how long its second part is, so it can't be refused there; versitygw can. */
 static void
 a_byte_that_is_another_is_noticed (void **state)
 {
@@ -147,11 +147,8 @@ a_byte_that_is_another_is_noticed (void **state)
     {
       struct error err = ERROR_INIT;
       int result = fetch_by (*state, &objects[i], "spoils", &err);
-      if (objects[i].step > 1)
-        {
-          assert_int_equal (result, 0);
-          continue;
-        }
+      if (objects[i].step > 1 && result == 0)
+        continue;
       assert_int_equal (result, -1);
       assert_int_equal (err.class, ERROR_TRANSIENT);
       auto_free char *words = xasprintf ("%s: what came has MD5 ", objects[i].path);
