@@ -1,5 +1,7 @@
 /* Files of IPFS as they come: as a real node cuts them, as a node lies about them, and as no node would make them. */
+#include "common/digest.h"
 #include "common/fs.h"
+#include "common/http/http.h"
 #include "common/memory.h"
 #include "common/storage/ipfs/cid.h"
 #include "tests/lib/file_tree.h"
@@ -369,6 +371,64 @@ what_is_no_file_is_refused (void **state)
   expect_tree (&link, 1, NULL, "this isn't a file of UnixFS");
 }
 
+/* A gateway (lib/http_peer.py) has BLOCK; CID becomes its name. */
+static void
+publish (const char *gateway, struct bytes block, unsigned int codec, struct cid *cid)
+{
+  char text[CID_TEXT_SIZE];
+  struct error err = ERROR_INIT;
+  *cid = (struct cid){ .codec = codec, .hash = CID_SHA256, .digest_size = DIGEST_SIZE };
+  auto_digest struct digest *digest = digest_new ();
+  digest_add (digest, block.data, block.size);
+  digest_finish (digest, cid->digest);
+  const struct http_options options = { .connections = 1 };
+  auto_http struct http *http = http_new (&options);
+  auto_http_call struct http_call call;
+  http_call_init (&call, xasprintf ("%s/ipfs/%s", gateway, cid_format (cid, text)));
+  call.method = "PUT";
+  call.body = block;
+  if (http_perform (http, &call, &err) != 0)
+    fail_msg ("%s", err.message);
+}
+
+/* One byte below so many nodes. */
+static void
+trees_may_be_deep_but_have_an_end (void **state)
+{
+  (void) state;
+  auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
+  auto_free char *gateway = xasprintf ("http://127.0.0.1:%d/said", peer->port);
+  (void) unsetenv ("SHOAL_IPFS_API");
+  (void) setenv ("SHOAL_IPFS_GATEWAY", gateway, 1);
+  struct cid cid;
+  publish (gateway, (struct bytes){ "x", 1 }, CID_RAW, &cid);
+  for (int depth = 1; depth <= 33; depth++)
+    {
+      struct tree binary = { .block = { 1, (uint8_t) cid.codec, CID_SHA256, DIGEST_SIZE },
+                             .size = 4 };
+      memcpy (binary.block + 4, cid.digest, DIGEST_SIZE);
+      binary.size += DIGEST_SIZE;
+      struct tree link = { 0 }, node = { 0 };
+      add_bytes (&link, 0x0a, binary.block, binary.size);
+      add_bytes (&node, 0x12, link.block, link.size);
+      add_said (&node, 2, NULL, 1, "1");
+      publish (gateway, (struct bytes){ node.block, node.size }, CID_DAG_PB, &cid);
+      if (depth < 32)
+        continue;
+      char text[CID_TEXT_SIZE];
+      struct storage_item item = { .path = "file", .version = cid_format (&cid, text), .size = 1 };
+      struct listed listed = { .items = &item, .count = 1 };
+      auto_free char *url = xasprintf ("ipfs://%s", text);
+      auto_storage struct storage *storage = open_now (url);
+      auto_file_tree struct file_tree *here = file_tree_new ();
+      struct error err = ERROR_INIT;
+      int result = listed_fetch (&listed, storage, here->fd, NULL, &err);
+      assert_int_equal (result, depth == 32 ? 0 : -1);
+      if (depth == 33)
+        expect_words (&err, "a tree of blocks that is too deep");
+    }
+}
+
 int
 main (void)
 {
@@ -377,6 +437,7 @@ main (void)
     cmocka_unit_test (no_block_can_be_lied_about),
     cmocka_unit_test (what_nodes_say_of_sizes_must_agree),
     cmocka_unit_test (what_is_no_file_is_refused),
+    cmocka_unit_test (trees_may_be_deep_but_have_an_end),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
