@@ -86,7 +86,7 @@ static int64_t
 piece_length (const struct http_call *call, int pieces)
 {
   const char *count = http_header (call, "x-amz-mp-parts-count");
-  return call->status == 206 && count != NULL && count_of (count) == pieces ? call->length : -1;
+  return count != NULL && count_of (count) == pieces ? call->length : -1;
 }
 
 int
