@@ -13,6 +13,11 @@
 
 #define NAME_PREFIX ".shoal-fetch-"
 
+enum
+{
+  SUMMED_BESIDE = 4 << 20, /* bytes of a file that is worth a thread */
+};
+
 /* ERR of errno CODE, with the folder that we write to. */
 static int
 say_where (const struct fetched_file *file, int code, struct error *err)
@@ -70,6 +75,8 @@ fetched_file_unref (struct fetched_file *file)
   summing_cancel (file->summing);
   auto_fd_ (&file->fd);
   free (file->ends);
+  free (file->pieces.lengths);
+  free (file->pieces.ends);
   if (file->name[0] != '\0')
     (void) unlinkat (file->folder_fd, file->name, 0);
   free ((char *) file->item.path);
@@ -114,6 +121,8 @@ fetched_file_is_pinned (const struct fetched_file *file)
 int
 fetched_file_empty (struct fetched_file *file, struct error *err)
 {
+  summing_cancel (take (&file->summing));
+  file->reached = 0;
   file->answered = false;
   free (take (&file->etag));
   free (take (&file->modified));
@@ -150,19 +159,44 @@ fetched_file_changed (const struct fetched_file *file, int64_t size, struct erro
                     (long long) size, (long long) file->item.size);
 }
 
-/* SIZE bytes are all that came. */
+static struct summing_what
+what_to_sum (const struct fetched_file *file)
+{
+  return (struct summing_what){ .algorithm = file->sum.algorithm,
+                                .count = (size_t) file->sum.pieces,
+                                .ends = file->pieces.ends };
+}
+
+/* SIZE bytes are all that came. 0, 1 as fetched_file_finish, or -1. */
 static int
 check_sum (struct fetched_file *file, int64_t size, struct error *err)
 {
   char hex[129];
+  const struct summing_what what = what_to_sum (file);
   int summed = file->summing != NULL ? summing_finish (take (&file->summing), size, hex, err)
-                                     : summing_of (file->fd, file->sum.algorithm, size, hex, err);
+                                     : summing_of (file->fd, &what, size, hex, err);
   if (summed != 0)
     return -1;
   if (strcmp (hex, file->sum.hex) == 0)
     return 0;
-  return error_set (err, ERROR_TRANSIENT, "what came has %s %s, it should be %s",
-                    file->sum.algorithm, hex, file->sum.hex);
+  if (file->pieces.assumed)
+    return 1;
+  return error_set (
+      err, ERROR_TRANSIENT, "what came has %s %s%s, it should be %s", file->sum.algorithm, hex,
+      file->sum.pieces > 0 ? " (of the parts' that it was uploaded in)" : "", file->sum.hex);
+}
+
+/* Has summed what is there from the beginning. */
+static void
+follow (struct fetched_file *file)
+{
+  if (file->reached == 0 || (file->sum.pieces > 0 && file->pieces.ends == NULL))
+    return;
+  const struct summing_what what = what_to_sum (file);
+  if (file->summing == NULL)
+    file->summing = summing_start (file->fd, &what);
+  if (file->summing != NULL)
+    summing_reach (file->summing, file->reached);
 }
 
 void
@@ -173,15 +207,35 @@ fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t
   if (file->ends == NULL)
     file->ends = xcalloc (parts + 1, sizeof *file->ends);
   file->ends[number] = end;
-  if (file->ends[file->whole] == 0)
-    return;
-  int64_t reached = 0;
   for (; file->ends[file->whole] != 0; file->whole++)
-    reached = file->ends[file->whole];
-  if (file->summing == NULL)
-    file->summing = summing_start (file->fd, file->sum.algorithm);
-  if (file->summing != NULL)
-    summing_reach (file->summing, reached);
+    file->reached = file->ends[file->whole];
+  follow (file);
+}
+
+void
+fetched_file_grew (struct fetched_file *file, int64_t offset)
+{
+  if (file->sum.algorithm == NULL || file->item.size < SUMMED_BESIDE)
+    return;
+  file->reached = offset;
+  follow (file);
+}
+
+void
+fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool assumed)
+{
+  summing_cancel (take (&file->summing));
+  free (file->pieces.ends);
+  file->pieces.ends = ends;
+  file->pieces.assumed = assumed;
+  follow (file);
+}
+
+void
+fetched_file_drop_sum (struct fetched_file *file)
+{
+  summing_cancel (take (&file->summing));
+  file->sum.algorithm = NULL;
 }
 
 void
@@ -225,8 +279,9 @@ fetched_file_finish (struct fetched_file *file, struct error *err)
     return error_errno (err, errno, "fstat");
   if (file->item.size >= 0 && status.st_size != file->item.size)
     return fetched_file_changed (file, status.st_size, err);
-  if (file->sum.algorithm != NULL && check_sum (file, status.st_size, err) != 0)
-    return -1;
+  int wrong = file->sum.algorithm == NULL ? 0 : check_sum (file, status.st_size, err);
+  if (wrong != 0)
+    return wrong;
   if (fetched_file_name (file->folder_fd, file->name, file->item.path, err) != 0)
     return -1;
   file->name[0] = '\0';

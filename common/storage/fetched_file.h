@@ -6,6 +6,17 @@
 #include "common/storage/fetcher.h"
 #include "common/storage/summing.h"
 
+/* The pieces that a file was once uploaded in, when its sum is one of theirs. */
+struct pieces
+{
+  int64_t *lengths; /* that the server has told; NULL: nobody has asked */
+  int asked;        /* so many from the first on … */
+  int told;         /* … of which so many are told … */
+  int open;         /* … and so many not answered */
+  int64_t *ends;    /* NULL: not known yet */
+  bool assumed;     /* ENDS are what they are if all pieces but the last are as long as the first */
+};
+
 struct fetched_file
 {
   struct storage_item item; /* own copies of its strings */
@@ -21,9 +32,11 @@ struct fetched_file
   char *modified;       /* NULL: nothing */
   struct fetch_sum sum; /* of all of it */
   struct summing
-      *summing;  /* of a file in parts, while they come; NULL: not yet, or there is no sum */
-  int64_t *ends; /* of its parts, as far as they are there; 0: not yet */
-  size_t whole;  /* so many parts are there from the beginning */
+      *summing;         /* of a file in parts, while they come; NULL: not yet, or there is no sum */
+  int64_t *ends;        /* of its parts, as far as they are there; 0: not yet */
+  size_t whole;         /* so many parts are there from the beginning … */
+  int64_t reached;      /* … which are so many bytes */
+  struct pieces pieces; /* those that its sum is of */
 };
 
 /* An empty file for ITEM in the folder; NULL with ERR. */
@@ -56,7 +69,16 @@ int fetched_file_empty (struct fetched_file *file, struct error *err);
 /* Its part NUMBER of PARTS is there, which ends at END: what is there from the beginning is summed while the rest comes. */
 void fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts);
 
-/* Holds length and sum against what they must be and gives the file its name, folders made on the way. */
+/* All before OFFSET of a file that comes by one request is there: likewise. */
+void fetched_file_grew (struct fetched_file *file, int64_t offset);
+
+/* Its sum is of pieces with ENDS (taken): what is there already is summed anew. */
+void fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool assumed);
+
+/* Its sum can't be found out. */
+void fetched_file_drop_sum (struct fetched_file *file);
+
+/* Holds length and sum against what they must be and gives the file its name, folders made on the way. 1: its sum isn't right if its pieces are as assumed. */
 int fetched_file_finish (struct fetched_file *file, struct error *err);
 
 /* It has SIZE bytes, and was listed with others: ERROR_USER, or of a pinned version ERROR_TRANSIENT. -1. */

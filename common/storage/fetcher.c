@@ -2,8 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/storage/cache.h"
-#include "common/storage/fetched_file.h"
+#include "common/storage/fetcher_internal.h"
 #include "common/sys.h"
 
 #include <errno.h>
@@ -11,25 +10,11 @@
 
 enum
 {
-  CONNECTIONS = 32,
-  CONNECTIONS_MAX = 1024,
   PART_SIZE = 16 << 20,
   NAME_MAX_BYTES = 255,
   PATH_MAX_BYTES = 4095,
-  TURN_MS = 250,
+  QUESTIONS = 16,   /* about one file's pieces, at once */
   HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
-};
-
-struct fetch
-{
-  const struct fetch_source *source;
-  const struct storage_batch *batch;
-  struct http *http;
-  struct cache *cache;          /* NULL: none */
-  size_t at_once;               /* requests that are started and not done, at most */
-  bool exhausted;               /* `next` has given its last item */
-  struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
-  struct part *parts;           /* all that are asked for */
 };
 
 /* One request for bytes FROM up to END of a file. */
@@ -69,12 +54,6 @@ fetcher_check_path (const char *path, struct error *err)
       if (*at == '\0')
         return 0;
     }
-}
-
-static void
-count (int64_t *counter, int64_t more)
-{
-  __atomic_fetch_add (counter, more, __ATOMIC_RELAXED);
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -155,8 +134,13 @@ check_answer (struct part *part, struct error *err)
   struct fetch_sum sum = { 0 };
   if (source->check != NULL && source->check (source->context, &file->item, call, &sum, err) != 0)
     return -1;
-  if (file->sum.algorithm == NULL) /* what we were told goes before what the server says */
-    file->sum = sum;
+  /* What we were told goes before what the server says. */
+  if (file->sum.algorithm == NULL && file->pieces.asked == 0 && sum.algorithm != NULL)
+    {
+      file->sum = sum;
+      if (fetcher_learn_pieces (part->fetch, file, err) != 0)
+        return -1;
+    }
   int64_t size = call->status == 206 ? call->whole : call->length;
   if (file->item.size >= 0 && size >= 0 && size != file->item.size)
     return fetched_file_changed (file, size, err);
@@ -166,13 +150,21 @@ check_answer (struct part *part, struct error *err)
 }
 
 static int
+write_at (struct part *part, const char *data, size_t size, int64_t offset, struct error *err)
+{
+  if (fetched_file_write (part->file, data, size, offset, err) != 0)
+    return -1;
+  if (part->file->cut == 0)
+    fetched_file_grew (part->file, offset + (int64_t) size);
+  return 0;
+}
+
+static int
 write_held (struct part *part, struct error *err)
 {
   size_t size = part->held_size;
   part->held_size = 0;
-  return size == 0
-             ? 0
-             : fetched_file_write (part->file, part->held, size, part->at - (int64_t) size, err);
+  return size == 0 ? 0 : write_at (part, part->held, size, part->at - (int64_t) size, err);
 }
 
 /* Keeps DATA, which belongs where the part is, until there is enough of it. */
@@ -182,7 +174,7 @@ hold (struct part *part, const char *data, size_t size, struct error *err)
   if (part->held_size + size > HELD && write_held (part, err) != 0)
     return -1;
   if (size > HELD)
-    return fetched_file_write (part->file, data, size, part->at, err);
+    return write_at (part, data, size, part->at, err);
   bool small = part->end >= 0 && part->end - part->from < HELD;
   if (part->held == NULL)
     part->held = xcalloc (1, small ? (size_t) (part->end - part->from) : HELD);
@@ -202,7 +194,7 @@ receive (struct http_call *call, const char *data, size_t size, struct error *er
   if (hold (part, data, size, err) != 0)
     return -1;
   part->at += (int64_t) size;
-  count (&part->fetch->batch->totals->bytes, (int64_t) size);
+  fetch_batch_count_bytes (&part->fetch->batch, size);
   return 0;
 }
 
@@ -226,11 +218,10 @@ receive_again (struct http_call *call, struct error *err)
   return part->file->parted ? 0 : fetched_file_empty (part->file, err);
 }
 
-static int
-explain (struct part *part, struct error *err)
+int
+fetcher_explain (const struct fetch_source *source, const struct fetched_file *file,
+                 const struct http_call *call, struct error *err)
 {
-  const struct fetch_source *source = part->fetch->source;
-  const struct http_call *call = &part->call;
   switch (call->status)
     {
     case 404:
@@ -239,7 +230,7 @@ explain (struct part *part, struct error *err)
     case 412:
       return error_set (err, ERROR_USER, "has changed since it was listed (HTTP 412)");
     case 416:
-      return error_set (err, part->file->item.version == NULL ? ERROR_TRANSIENT : ERROR_USER,
+      return error_set (err, file->item.version == NULL ? ERROR_TRANSIENT : ERROR_USER,
                         "has changed: the part that was asked for isn't there (HTTP 416)");
     default:
       if (source->explain != NULL && call->status >= 300)
@@ -248,15 +239,13 @@ explain (struct part *part, struct error *err)
     }
 }
 
-static int
-finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
+int
+fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
-  if (fetched_file_finish (file, err) != 0)
-    return -1;
-  if (fetch->cache != NULL && file->item.version != NULL)
-    cache_keep (fetch->cache, fetch->source->name, &file->item, fetch->batch->folder_fd);
-  count (&fetch->batch->totals->files, 1);
-  return 0;
+  if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
+    return 0;
+  int finished = fetch_batch_finish (&fetch->batch, file, err);
+  return finished <= 0 ? finished : fetcher_ask_for_pieces (fetch, file, err);
 }
 
 static int
@@ -265,10 +254,9 @@ end_part (struct http_call *call, struct error *err)
   struct part *part = call->context;
   struct fetch *fetch = part->fetch;
   struct fetched_file *file = part->file;
-  struct storage_totals *totals = fetch->batch->totals;
-  count (&totals->requests, call->tried);
-  count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
-  int result = error_is_set (err) ? explain (part, err) : write_held (part, err);
+  fetch_batch_count_call (&fetch->batch, call);
+  int result = error_is_set (err) ? fetcher_explain (fetch->source, file, call, err)
+                                  : write_held (part, err);
   if (result == 0 && !part->checked)
     result = check_answer (part, err); /* of an empty file */
   if (result == 0 && part->end >= 0 && part->at != part->end)
@@ -281,8 +269,8 @@ end_part (struct http_call *call, struct error *err)
       if (part->ranged && file->parted && file->cut > 0)
         fetched_file_came (file, (size_t) (part->from / PART_SIZE), part->end,
                            (size_t) (file->item.size / PART_SIZE));
-      if (--file->parts == 0 && fetch->cutting != file)
-        result = finish_file (fetch, file, err);
+      file->parts--;
+      result = fetcher_finish_file (fetch, file, err);
     }
   if (result != 0)
     (void) error_wrap (err, "%s", file->item.path);
@@ -315,7 +303,7 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
   if (ranged)
     ask_for_range (part);
   file->parts++;
-  http_start (fetch->http, &part->call);
+  http_start (fetch->batch.http, &part->call);
   return 0;
 }
 
@@ -339,39 +327,34 @@ cut (struct fetch *fetch, struct error *err)
   return result;
 }
 
+static bool
+has_room (const struct fetch *fetch)
+{
+  return http_pending (fetch->batch.http) < fetch->batch.at_once;
+}
+
 /* Asks for the parts that there is room for, as soon as the first answer shows that the server gives parts. */
 static int
 cut_all (struct fetch *fetch, struct error *err)
 {
   while (fetch->cutting != NULL && (fetch->cutting->cut == 0 || fetch->cutting->parted)
-         && http_pending (fetch->http) < fetch->at_once)
+         && has_room (fetch))
     if (cut (fetch, err) != 0)
       return -1;
   return 0;
 }
 
 static int
-start_file (struct fetch *fetch, const struct storage_item *item, struct error *err)
+start_next (struct fetch *fetch, struct error *err)
 {
-  if (fetcher_check_path (item->path, err) != 0)
+  auto_fetched_file struct fetched_file *file = NULL;
+  if (fetch_batch_next (&fetch->batch, &file, err) != 0)
     return -1;
-  if (fetch->cache != NULL && item->version != NULL)
-    {
-      int hit = cache_take (fetch->cache, fetch->source->name, item, fetch->batch->folder_fd, err);
-      if (hit < 0)
-        return error_wrap (err, "%s", item->path);
-      if (hit > 0)
-        {
-          count (&fetch->batch->totals->cached, 1);
-          return 0;
-        }
-    }
-  auto_fetched_file struct fetched_file *file =
-      fetched_file_new (fetch->batch->folder_fd, item, err);
   if (file == NULL)
-    return error_wrap (err, "%s", item->path);
+    return 0;
   /* Parts that come without a version could be of two. */
-  if (fetch->source->ranges && (item->version != NULL || item->sha256 != NULL)
+  const struct storage_item *item = &file->item;
+  if (fetch->source->ranges && (item->version != NULL || file->sum.algorithm != NULL)
       && item->size >= 2 * (int64_t) PART_SIZE)
     {
       fetch->cutting = take (&file);
@@ -384,67 +367,37 @@ start_file (struct fetch *fetch, const struct storage_item *item, struct error *
 static int
 start_more (struct fetch *fetch, struct error *err)
 {
-  while (http_pending (fetch->http) < fetch->at_once)
+  while (has_room (fetch))
     {
       if (cut_all (fetch, err) != 0)
         return -1;
-      if (fetch->cutting != NULL || fetch->exhausted)
+      if (fetch->cutting != NULL || fetch->batch.exhausted)
         return 0;
-      struct storage_item item = { 0 };
-      int more = fetch->batch->next (fetch->batch->context, &item, err);
-      if (more < 0 || (more > 0 && start_file (fetch, &item, err) != 0))
+      if (start_next (fetch, err) != 0)
         return -1;
-      fetch->exhausted = more == 0;
     }
   return 0;
-}
-
-static bool
-is_stopped (const struct storage_batch *batch)
-{
-  return batch->stopped != NULL && batch->stopped (batch->context);
-}
-
-static size_t
-connections (void)
-{
-  const char *text = getenv ("SHOAL_FETCH_CONNECTIONS");
-  int wanted = text == NULL ? 0 : atoi (text);
-  return wanted <= 0 ? CONNECTIONS : wanted > CONNECTIONS_MAX ? CONNECTIONS_MAX : (size_t) wanted;
 }
 
 int
 fetcher_run (const struct fetch_source *source, const struct storage_batch *batch,
              struct error *err)
 {
-  struct storage_totals own = { 0 };
   struct error unwanted = ERROR_INIT;
   if (err == NULL)
     err = &unwanted;
-  struct storage_batch counted = *batch;
-  if (counted.totals == NULL)
-    counted.totals = &own;
-  struct fetch fetch = { .source = source, .batch = &counted };
-  size_t wanted = connections ();
-  const struct http_options options = { .connections = (int) wanted };
-  fetch.http = http_new (&options);
-  fetch.at_once = wanted + wanted / 2;
-  if (source->name != NULL)
-    fetch.cache = cache_open ();
+  struct fetch fetch = { .source = source };
+  fetch_batch_open (&fetch.batch, source->name, batch);
   int result = 0;
   do
-    {
-      result = is_stopped (batch) ? error_set (err, ERROR_TRANSIENT, "stopped")
-                                  : start_more (&fetch, err);
-      if (result == 0 && http_pending (fetch.http) > 0)
-        result = http_turn (fetch.http, TURN_MS, err);
-    }
-  while (result == 0
-         && (!fetch.exhausted || fetch.cutting != NULL || http_pending (fetch.http) > 0));
-  http_free (fetch.http);
+    result = start_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;
+  while (
+      result == 0
+      && (!fetch.batch.exhausted || fetch.cutting != NULL || http_pending (fetch.batch.http) > 0));
+  fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
   while (fetch.parts != NULL)
     free_part (fetch.parts);
+  fetcher_drop_questions (&fetch);
   fetched_file_unref (fetch.cutting);
-  cache_close (fetch.cache);
   return result;
 }

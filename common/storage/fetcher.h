@@ -17,6 +17,7 @@ struct fetch_sum
 {
   const char *algorithm; /* OpenSSL's name, "SHA256"; NULL: none is known */
   char hex[129];         /* lower case */
+  int pieces;            /* it is that of the sums of so many pieces; 0: of all bytes */
 };
 
 /* What a storage knows of its server. */
@@ -34,6 +35,12 @@ struct fetch_source
   /* An answer with ITEM's bytes begins: ERROR_USER when its headers say that it isn't ITEM's version. Fills SUM where they tell one. May be NULL. */
   int (*check) (void *context, const struct storage_item *item, const struct http_call *call,
                 struct fetch_sum *sum, struct error *err);
+
+  /* Where sums are of pieces: fills CALL with the question how long ITEM's piece NUMBER (from 1) is … */
+  int (*ask_piece) (void *context, const struct storage_item *item, int number,
+                    struct http_call *call, struct error *err);
+  /* … and reads its answer, of a file of so many PIECES; -1: this server doesn't tell. */
+  int64_t (*piece_length) (const struct http_call *call, int pieces);
 
   /* ERR of a refusal in the server's own words. May be NULL. */
   void (*explain) (void *context, const struct http_call *call, struct error *err);

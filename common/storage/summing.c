@@ -17,7 +17,11 @@ enum
 struct summing
 {
   int fd;
-  EVP_MD_CTX *digest;
+  const EVP_MD *type;
+  EVP_MD_CTX *digest; /* of all, or of the piece … */
+  EVP_MD_CTX *pieces; /* … and of the pieces' sums; NULL */
+  const int64_t *ends;
+  size_t count, piece; /* pieces, and which one it is */
   char *chunk;
   int64_t done; /* bytes; the thread's own */
   int failed;   /* errno of a read, likewise */
@@ -28,17 +32,26 @@ struct summing
   bool over; /* nothing more will be there */
 };
 
+static EVP_MD_CTX *
+new_digest (const EVP_MD *type)
+{
+  EVP_MD_CTX *digest = EVP_MD_CTX_new ();
+  if (digest == NULL || type == NULL || EVP_DigestInit_ex (digest, type, NULL) != 1)
+    abort ();
+  return digest;
+}
+
 static struct summing *
-create (int fd, const char *algorithm)
+create (int fd, const struct summing_what *what)
 {
   struct summing *summing = xcalloc (1, sizeof *summing);
-  const EVP_MD *type = EVP_get_digestbyname (algorithm);
   summing->fd = fd;
-  summing->digest = EVP_MD_CTX_new ();
+  summing->type = EVP_get_digestbyname (what->algorithm);
+  summing->digest = new_digest (summing->type);
+  summing->pieces = what->count == 0 ? NULL : new_digest (summing->type);
+  summing->ends = what->ends;
+  summing->count = what->count;
   summing->chunk = xcalloc (1, CHUNK);
-  if (summing->digest == NULL || type == NULL
-      || EVP_DigestInit_ex (summing->digest, type, NULL) != 1)
-    abort ();
   (void) pthread_mutex_init (&summing->lock, NULL);
   (void) pthread_cond_init (&summing->news, NULL);
   return summing;
@@ -50,8 +63,41 @@ release (struct summing *summing)
   (void) pthread_cond_destroy (&summing->news);
   (void) pthread_mutex_destroy (&summing->lock);
   EVP_MD_CTX_free (summing->digest);
+  EVP_MD_CTX_free (summing->pieces);
   free (summing->chunk);
   free (summing);
+}
+
+static unsigned int
+end_digest (EVP_MD_CTX *digest, unsigned char sum[static EVP_MAX_MD_SIZE])
+{
+  unsigned int length = 0;
+  if (EVP_DigestFinal_ex (digest, sum, &length) != 1)
+    abort ();
+  return length;
+}
+
+static void
+end_pieces (struct summing *summing)
+{
+  unsigned char sum[EVP_MAX_MD_SIZE];
+  for (; summing->piece < summing->count && summing->ends[summing->piece] <= summing->done;
+       summing->piece++)
+    {
+      unsigned int length = end_digest (summing->digest, sum);
+      if (EVP_DigestUpdate (summing->pieces, sum, length) != 1
+          || EVP_DigestInit_ex (summing->digest, summing->type, NULL) != 1)
+        abort ();
+    }
+}
+
+/* How much to read at once of what is there up to END: within the piece. */
+static size_t
+chunk_of (const struct summing *summing, int64_t end)
+{
+  if (summing->piece < summing->count && summing->ends[summing->piece] < end)
+    end = summing->ends[summing->piece];
+  return end - summing->done < CHUNK ? (size_t) (end - summing->done) : CHUNK;
 }
 
 static int
@@ -59,9 +105,7 @@ add_until (struct summing *summing, int64_t end)
 {
   while (summing->done < end)
     {
-      int64_t left = end - summing->done;
-      ssize_t got =
-          pread (summing->fd, summing->chunk, left < CHUNK ? (size_t) left : CHUNK, summing->done);
+      ssize_t got = pread (summing->fd, summing->chunk, chunk_of (summing, end), summing->done);
       if (got < 0 && errno == EINTR)
         continue;
       if (got <= 0)
@@ -69,6 +113,7 @@ add_until (struct summing *summing, int64_t end)
       if (EVP_DigestUpdate (summing->digest, summing->chunk, (size_t) got) != 1)
         abort ();
       summing->done += got;
+      end_pieces (summing);
     }
   return 0;
 }
@@ -78,9 +123,9 @@ static int
 tell (struct summing *summing, char hex[static 129], struct error *err)
 {
   unsigned char sum[EVP_MAX_MD_SIZE];
-  unsigned int length = 0;
-  if (EVP_DigestFinal_ex (summing->digest, sum, &length) != 1)
-    abort ();
+  end_pieces (summing); /* of an empty file */
+  unsigned int length =
+      end_digest (summing->pieces == NULL ? summing->digest : summing->pieces, sum);
   int failed = summing->failed;
   release (summing);
   if (failed != 0)
@@ -92,9 +137,10 @@ tell (struct summing *summing, char hex[static 129], struct error *err)
 }
 
 int
-summing_of (int fd, const char *algorithm, int64_t size, char hex[static 129], struct error *err)
+summing_of (int fd, const struct summing_what *what, int64_t size, char hex[static 129],
+            struct error *err)
 {
-  struct summing *summing = create (fd, algorithm);
+  struct summing *summing = create (fd, what);
   summing->failed = add_until (summing, size);
   return tell (summing, hex, err);
 }
@@ -124,9 +170,9 @@ follow (void *context)
 }
 
 struct summing *
-summing_start (int fd, const char *algorithm)
+summing_start (int fd, const struct summing_what *what)
 {
-  struct summing *summing = create (fd, algorithm);
+  struct summing *summing = create (fd, what);
   if (pthread_create (&summing->thread, NULL, follow, summing) == 0)
     return summing;
   release (summing);

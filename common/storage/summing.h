@@ -4,12 +4,22 @@
 
 #include "common/error.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct summing;
 
-/* Begins with the file FD, which stays open until summing_finish or summing_cancel. ALGORITHM as in OpenSSL ("MD5"). NULL: there can't be another thread. */
-struct summing *summing_start (int fd, const char *algorithm);
+/* What is summed: all bytes, or with COUNT > 0 the sums of so many pieces of the file, one behind the other, as S3 has it of objects that were uploaded in parts. ENDS are
+ * the pieces', the last one is the file's; it must live as long as the sum is in the making. */
+struct summing_what
+{
+  const char *algorithm; /* as in OpenSSL, "MD5" */
+  size_t count;
+  const int64_t *ends;
+};
+
+/* Begins with the file FD, which stays open until summing_finish or summing_cancel. NULL: there can't be another thread. */
+struct summing *summing_start (int fd, const struct summing_what *what);
 
 /* All bytes before OFFSET are there and won't change. */
 void summing_reach (struct summing *summing, int64_t offset);
@@ -21,7 +31,7 @@ int summing_finish (struct summing *summing, int64_t size, char hex[static 129],
 void summing_cancel (struct summing *summing);
 
 /* The sum of a file that is there, SIZE bytes of it, on this thread. */
-int summing_of (int fd, const char *algorithm, int64_t size, char hex[static 129],
+int summing_of (int fd, const struct summing_what *what, int64_t size, char hex[static 129],
                 struct error *err);
 
 #endif

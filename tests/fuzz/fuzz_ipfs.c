@@ -1,4 +1,5 @@
-/* libFuzzer: a block of UnixFS, and its start as a CID. A CID that is read is written and read again as the same. */
+/* libFuzzer: a block of UnixFS, and its start as a CID. A CID that is read is written and read again as the same; what is a part of a file lies within the block, and
+ * the bytes behind its links are those that it says. */
 #include "common/storage/ipfs/dag.h"
 
 #include <stdint.h>
@@ -18,6 +19,28 @@ check_cid (const struct cid *cid)
     abort ();
 }
 
+static void
+check_file (const struct dag_node *node, const char *start, const char *end)
+{
+  struct error err = ERROR_INIT;
+  int64_t size = 0;
+  const char *inside = node->data.data;
+  if (node->data.size > 0 && (inside < start || inside + node->data.size > end))
+    abort ();
+  if (node->sized > node->count)
+    abort ();
+  if (dag_file_size (node, &size, &err) != 0)
+    {
+      if (err.class != ERROR_USER)
+        abort ();
+      return;
+    }
+  for (size_t i = 0; i < node->count; i++)
+    size -= (int64_t) node->sizes[i];
+  if (size != (int64_t) node->data.size)
+    abort ();
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -33,6 +56,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
         abort ();
       return 0;
     }
+  check_file (&node, start, end);
   for (size_t i = 0; i < node.count; i++)
     {
       const struct bytes *name = &node.links[i].name;

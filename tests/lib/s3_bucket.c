@@ -28,9 +28,10 @@ set_environment (void)
   (void) unsetenv ("AWS_PROFILE");
 }
 
+/* The answer's body, or with ETAG that header, goes to ANSWER. */
 static int
-ask (struct storage *storage, const char *method, const char *key, const char *query,
-     struct buffer *answer)
+ask_with (struct storage *storage, const char *method, const char *key, const char *query,
+          struct bytes body, bool etag, struct buffer *answer)
 {
   struct s3 *s3 = (struct s3 *) storage;
   struct error err = ERROR_INIT;
@@ -38,11 +39,21 @@ ask (struct storage *storage, const char *method, const char *key, const char *q
   auto_http struct http *http = http_new (&options);
   auto_http_call struct http_call call;
   s3_call_init (s3, &call, method, key, query);
+  call.body = body;
   if (s3_perform (s3, http, &call, &err) != 0)
     fail_msg ("%s %s: %s", method, s3->shown, err.message);
-  if (answer != NULL)
+  if (etag)
+    buffer_puts (answer, http_header (&call, "etag"));
+  else if (answer != NULL)
     buffer_append (answer, call.answer.data, call.answer.size);
   return call.status;
+}
+
+static int
+ask (struct storage *storage, const char *method, const char *key, const char *query,
+     struct buffer *answer)
+{
+  return ask_with (storage, method, key, query, (struct bytes){ NULL, 0 }, false, answer);
 }
 
 static int
@@ -88,6 +99,36 @@ s3_bucket_put (struct s3_bucket *bucket, const char *path, const char *content)
   if (storage_put (bucket->storage, path, (struct bytes){ content, strlen (content) }, false, &err)
       != 0)
     fail_msg ("%s", err.message);
+}
+
+void
+s3_bucket_put_parts (struct s3_bucket *bucket, const char *path, struct bytes content,
+                     const size_t *sizes, size_t count, int step)
+{
+  auto_buffer struct buffer begun = { 0 }, list = { 0 }, answer = { 0 };
+  (void) ask (bucket->storage, "POST", path, "uploads=", &begun);
+  const char *at = strstr (begun.data, "<UploadId>");
+  assert_non_null (at);
+  at += strlen ("<UploadId>");
+  auto_free char *id = xstrndup (at, strcspn (at, "<"));
+  const char *from = content.data;
+  buffer_puts (&list, "<CompleteMultipartUpload>");
+  for (size_t i = 0; i < count; i++)
+    {
+      auto_buffer struct buffer etag = { 0 };
+      int number = (int) (i + 1) * step;
+      auto_free char *query = xasprintf ("partNumber=%d&uploadId=%s", number, id);
+      (void) ask_with (bucket->storage, "PUT", path, query, (struct bytes){ from, sizes[i] }, true,
+                       &etag);
+      buffer_printf (&list, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", number,
+                     etag.data);
+      from += sizes[i];
+    }
+  assert_ptr_equal (from, (const char *) content.data + content.size);
+  buffer_puts (&list, "</CompleteMultipartUpload>");
+  auto_free char *query = xasprintf ("uploadId=%s", id);
+  (void) ask_with (bucket->storage, "POST", path, query, buffer_bytes (&list), false, &answer);
+  assert_non_null (strstr (answer.data, "CompleteMultipartUploadResult"));
 }
 
 void

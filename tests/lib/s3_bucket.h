@@ -23,6 +23,10 @@ auto_s3_bucket_ (struct s3_bucket **bucket)
 
 void s3_bucket_put (struct s3_bucket *bucket, const char *path, const char *content);
 
+/* Uploads CONTENT as the object PATH in COUNT parts of these SIZES, numbered STEP, 2 * STEP … */
+void s3_bucket_put_parts (struct s3_bucket *bucket, const char *path, struct bytes content,
+                          const size_t *sizes, size_t count, int step);
+
 /* Begins an upload of the key PATH that nobody will end. */
 void s3_bucket_begin (struct s3_bucket *bucket, const char *path);
 

@@ -11,6 +11,13 @@
     holds        GETs of objects wait until FILE is there; FILE.held is made when one does
     drips        objects come in small pieces, ten a second, until FILE is there
     notes        writes "METHOD HOST PATH" of each request to FILE
+    spoils       of an object's content one byte is another, in each answer of more than a megabyte
+    ignores      nothing is known of parts' numbers: all of the object is meant
+    declines     questions with parts' numbers are refused
+    cuts         the same for all parts but the first
+    encrypted    objects are said to be encrypted with a key of KMS
+
+KIND may be several, "spoils+ignores".
 """
 import ctypes
 import http.client
@@ -23,6 +30,7 @@ import time
 
 target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
 PIECE = 64 << 10
+kinds = kind.split("+")
 losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
 lost = threading.Event()
 seen = set()  # what "busy" refused
@@ -73,6 +81,10 @@ class Front(http.server.BaseHTTPRequestHandler):
         if kind == "notes":
             with lock, open(sys.argv[3], "a") as log:
                 log.write(f"{self.command} {self.headers['Host']} {self.path}\n")
+        if self.command == "HEAD" and "partNumber=" in self.path:
+            if "declines" in kinds or ("cuts" in kinds and not self.path.endswith("=1")):
+                self.answer(501 if "declines" in kinds else 416, [("Content-Length", "0")], b"")
+                return
         there = http.client.HTTPConnection(target)
         there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
@@ -87,6 +99,14 @@ class Front(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         kept = [pair for pair in answer.getheaders() if pair[0].lower() not in ("connection", "transfer-encoding", "date", "server")]
+        if "ignores" in kinds and self.command == "HEAD" and "partNumber=" in self.path:
+            whole = answer.getheader("Content-Range").rpartition("/")[2]
+            self.answer(200, [("Content-Length", whole)], b"")
+            return
+        if "spoils" in kinds and self.command == "GET" and len(content) > 1 << 20:
+            content = content[:1000] + bytes([content[1000] ^ 1]) + content[1001:]
+        if "encrypted" in kinds:
+            kept.append(("x-amz-server-side-encryption", "aws:kms"))
         self.answer(answer.status, kept, content)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any

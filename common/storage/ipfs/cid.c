@@ -7,8 +7,6 @@
 enum
 {
   BYTES_MAX = CID_DIGEST_MAX + 32,
-  HASH_IDENTITY = 0,
-  HASH_SHA256 = 0x12,
 };
 
 static const char base32[] = "abcdefghijklmnopqrstuvwxyz234567";
@@ -112,13 +110,13 @@ cid_read (struct cid *cid, struct bytes bytes)
   if (bytes.size == 0)
     return false;
   const uint8_t *at = bytes.data, *end = at + bytes.size;
-  bool old = bytes.size == 34 && at[0] == HASH_SHA256 && at[1] == DIGEST_SIZE;
+  bool old = bytes.size == 34 && at[0] == CID_SHA256 && at[1] == DIGEST_SIZE;
   if (!old
       && (!get_number (&at, end, &version) || version != 1 || !get_number (&at, end, &cid->codec)))
     return false;
   if (!get_number (&at, end, &cid->hash) || !get_number (&at, end, &size)
       || size != (uint64_t) (end - at) || size > CID_DIGEST_MAX
-      || (cid->hash == HASH_SHA256 && size != DIGEST_SIZE))
+      || (cid->hash == CID_SHA256 && size != DIGEST_SIZE))
     return false;
   cid->digest_size = (size_t) size;
   memcpy (cid->digest, at, cid->digest_size);
@@ -183,9 +181,9 @@ cid_check (const struct cid *cid, struct bytes block, struct error *err)
 {
   uint8_t sum[DIGEST_SIZE];
   bool same = false;
-  if (cid->hash == HASH_IDENTITY)
+  if (cid->hash == CID_IDENTITY)
     same = block.size == cid->digest_size && memcmp (block.data, cid->digest, block.size) == 0;
-  else if (cid->hash == HASH_SHA256)
+  else if (cid->hash == CID_SHA256)
     {
       auto_digest struct digest *digest = digest_new ();
       digest_add (digest, block.data, block.size);

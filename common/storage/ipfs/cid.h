@@ -15,6 +15,8 @@ enum
 {
   CID_RAW = 0x55,    /* codec: the block is a file's bytes */
   CID_DAG_PB = 0x70, /* codec: a node of UnixFS */
+  CID_IDENTITY = 0,  /* hash: the digest is the block itself */
+  CID_SHA256 = 0x12,
   CID_DIGEST_MAX = 128,
   CID_TEXT_SIZE = 256,
 };
@@ -23,7 +25,7 @@ enum
 struct cid
 {
   uint64_t codec;
-  uint64_t hash; /* 0x12: SHA-256; 0: the digest is the block itself */
+  uint64_t hash;
   size_t digest_size;
   uint8_t digest[CID_DIGEST_MAX];
 };

@@ -82,12 +82,34 @@ read_link (struct dag_link *link, struct bytes bytes)
 }
 
 static bool
+add_size (struct dag_node *node, uint64_t size)
+{
+  if (node->sized == node->count)
+    return false;
+  if (node->sizes == NULL)
+    node->sizes = xcalloc (node->count, sizeof *node->sizes);
+  node->sizes[node->sized++] = size;
+  return true;
+}
+
+/* Sizes one behind the other, as some write what is repeated. */
+static bool
+add_sizes (struct dag_node *node, struct bytes packed)
+{
+  const uint8_t *at = packed.data, *end = at + packed.size;
+  uint64_t size = 0;
+  while (at < end)
+    if (!get_varint (&at, end, &size) || !add_size (node, size))
+      return false;
+  return true;
+}
+
+static bool
 read_unixfs (struct dag_node *node, struct bytes bytes)
 {
   const uint8_t *at = bytes.data, *end = bytes.size == 0 ? at : at + bytes.size;
   struct field field;
-  bool type = false;
-  size_t inside = 0;
+  bool type = false, sizes = true;
   int got = 0;
   while ((got = next_field (&at, end, &field)) == 1)
     if (field.number == 1)
@@ -96,14 +118,18 @@ read_unixfs (struct dag_node *node, struct bytes bytes)
         node->type = (enum dag_type) field.value;
       }
     else if (field.number == 2)
-      inside = field.bytes.size;
+      node->data = field.bytes;
     else if (field.number == 3 && field.value <= INT64_MAX)
       node->file_size = (int64_t) field.value;
+    else if (field.number == 4)
+      sizes = sizes
+              && (field.bytes.data != NULL ? add_sizes (node, field.bytes)
+                                           : add_size (node, field.value));
     else if (field.number == 6)
       node->fanout = field.value;
   if (node->file_size < 0 && node->count == 0)
-    node->file_size = (int64_t) inside;
-  return got == 0 && type;
+    node->file_size = (int64_t) node->data.size;
+  return got == 0 && type && sizes;
 }
 
 static bool
@@ -140,9 +166,23 @@ dag_read (struct dag_node *node, struct bytes block, struct error *err)
   return error_set (err, ERROR_USER, "this isn't a file or folder of UnixFS");
 }
 
+int
+dag_file_size (const struct dag_node *node, int64_t *size, struct error *err)
+{
+  uint64_t sum = node->data.size;
+  bool good = (node->type == DAG_FILE || node->type == DAG_RAW) && node->sized == node->count;
+  for (size_t i = 0; i < node->sized && good; i++)
+    good = !__builtin_add_overflow (sum, node->sizes[i], &sum) && sum <= INT64_MAX;
+  *size = (int64_t) sum;
+  if (good && (node->file_size < 0 || node->file_size == *size))
+    return 0;
+  return error_set (err, ERROR_USER, "this isn't a file of UnixFS whose sizes agree");
+}
+
 void
 dag_release (struct dag_node *node)
 {
+  free (node->sizes);
   free (node->links);
   *node = (struct dag_node){ 0 };
 }

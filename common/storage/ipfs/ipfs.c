@@ -2,7 +2,6 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/storage/fetcher.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -23,25 +22,18 @@ variable (const char *name)
 /* ---- requests --------------------------------------------------------------------------- */
 
 /* The RPC takes POST only, so that no web page can ask it. */
-static void
-call_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid,
-           const char *command, const char *query)
+void
+ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid)
 {
   char text[CID_TEXT_SIZE];
   (void) cid_format (cid, text);
   if (ipfs->api != NULL)
     {
-      http_call_init (call, xasprintf ("%s/api/v0/%s?arg=%s", ipfs->api, command, text));
+      http_call_init (call, xasprintf ("%s/api/v0/block/get?arg=%s", ipfs->api, text));
       call->method = "POST";
     }
   else
-    http_call_init (call, xasprintf ("%s/ipfs/%s%s", ipfs->gateway, text, query));
-}
-
-void
-ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid)
-{
-  call_init (ipfs, call, cid, "block/get", "?format=raw");
+    http_call_init (call, xasprintf ("%s/ipfs/%s?format=raw", ipfs->gateway, text));
 }
 
 void
@@ -61,50 +53,6 @@ ipfs_explain (void *context, const struct http_call *call, struct error *err)
     (void) error_wrap (err, "the node's RPC refuses us");
 }
 
-/* ---- fetching --------------------------------------------------------------------------- */
-
-static int
-request (void *context, const struct storage_item *item, struct http_call *call, struct error *err)
-{
-  const struct ipfs *ipfs = context;
-  struct cid cid;
-  if (item->version == NULL || !cid_parse (&cid, item->version, strlen (item->version)))
-    return error_set (err, ERROR_USER, "the plan has no CID of it");
-  call_init (ipfs, call, &cid, "cat", "");
-  return 0;
-}
-
-/* A file of one raw block is its CID's digest. Larger ones are the node's word, and their length. */
-static int
-check (void *context, const struct storage_item *item, const struct http_call *call,
-       struct fetch_sum *sum, struct error *err)
-{
-  struct cid cid;
-  (void) context;
-  (void) call;
-  (void) err;
-  if (!cid_parse (&cid, item->version, strlen (item->version)) || cid.codec != CID_RAW
-      || cid.hash != 0x12)
-    return 0;
-  sum->algorithm = "SHA256";
-  for (size_t i = 0; i < cid.digest_size; i++)
-    (void) snprintf (sum->hex + 2 * i, 3, "%02x", cid.digest[i]);
-  return 0;
-}
-
-static int
-fetch (struct storage *storage, const struct storage_batch *batch, struct error *err)
-{
-  struct ipfs *ipfs = (struct ipfs *) storage;
-  const struct fetch_source source = { .context = ipfs,
-                                       .name = "ipfs",
-                                       .ranges = ipfs->api == NULL,
-                                       .request = request,
-                                       .check = check,
-                                       .explain = ipfs_explain };
-  return fetcher_run (&source, batch, err) == 0 ? 0 : error_wrap (err, "%s", ipfs->shown);
-}
-
 /* ---- opening ---------------------------------------------------------------------------- */
 
 static void
@@ -119,7 +67,7 @@ ipfs_close (struct storage *storage)
 }
 
 static const struct storage_ops ops = {
-  .kind = STORAGE_IPFS, .list = ipfs_list, .close = ipfs_close, .fetch = fetch
+  .kind = STORAGE_IPFS, .list = ipfs_list, .close = ipfs_close, .fetch = ipfs_fetch
 };
 
 /* "/ip4/127.0.0.1/tcp/5001" as a URL; NULL when it is something else. */

@@ -6,6 +6,11 @@
 #include "common/storage/ipfs/cid.h"
 #include "common/storage/storage_ops.h"
 
+enum
+{
+  IPFS_BLOCK_MAX = 4 << 20, /* bytes: twice what nodes pass on */
+};
+
 struct ipfs
 {
   struct storage base;
@@ -22,7 +27,8 @@ void ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const str
 /* ERR of a refusal, with what the node says. */
 void ipfs_explain (void *context, const struct http_call *call, struct error *err);
 
-/* ---- list.c */
+/* ---- list.c, fetch.c: as their namesakes in storage.h */
 int ipfs_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err);
+int ipfs_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err);
 
 #endif

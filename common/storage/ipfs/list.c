@@ -12,7 +12,6 @@
 
 enum
 {
-  BLOCK_MAX = 4 << 20,
   CONNECTIONS = 32,
   AT_ONCE = 256,
   TRIES = 3, /* an offline node says 500 to what it hasn't got */
@@ -73,14 +72,14 @@ static int
 get_block (struct walk *walk, const struct cid *cid, struct buffer *block, struct error *err)
 {
   buffer_clear (block);
-  if (cid->hash == 0) /* it is in its name */
+  if (cid->hash == CID_IDENTITY) /* it is in its name */
     {
       buffer_append (block, cid->digest, cid->digest_size);
       return 0;
     }
   auto_http_call struct http_call call;
   ipfs_block_init (walk->ipfs, &call, cid);
-  call.limit = BLOCK_MAX;
+  call.limit = IPFS_BLOCK_MAX;
   if (http_perform (walk->http, &call, err) != 0)
     return say_call (walk, &call, err);
   buffer_append (block, call.answer.data, call.answer.size);
@@ -141,7 +140,7 @@ start_look (struct walk *walk, struct entry *entry, size_t *under_way, struct lo
 {
   struct look *look = xcalloc (1, sizeof *look);
   ipfs_block_init (walk->ipfs, &look->call, &entry->cid);
-  look->call.limit = BLOCK_MAX;
+  look->call.limit = IPFS_BLOCK_MAX;
   look->call.context = look;
   look->call.done = end_look;
   look->walk = walk;
@@ -173,7 +172,7 @@ look_at_all (struct walk *walk, struct entries *entries, struct error *err)
           if (entry->cid.codec != CID_DAG_PB)
             result = error_set (err, ERROR_USER, "%s: neither a file nor a folder of UnixFS",
                                 entry->name);
-          else if (entry->cid.hash == 0)
+          else if (entry->cid.hash == CID_IDENTITY)
             result = read_entry (entry, inside, err);
           else
             start_look (walk, entry, &under_way, &looks);

@@ -7,6 +7,11 @@
 #include <ctype.h>
 #include <string.h>
 
+enum
+{
+  PARTS_MAX = 10000, /* S3's limit */
+};
+
 static int
 request (void *context, const struct storage_item *item, struct http_call *call, struct error *err)
 {
@@ -21,16 +26,29 @@ request (void *context, const struct storage_item *item, struct http_call *call,
   return 0;
 }
 
-/* The ETag of an object that came in one piece and isn't encrypted with a key of the customer's or KMS's is its MD5 (S3 API reference,
- * "Object": ETag). */
-static bool
-is_md5 (const struct http_call *call, const char *etag)
+/* Digits and nothing else: a count of parts, or -1. */
+static int
+count_of (const char *text)
+{
+  size_t digits = strspn (text, "0123456789");
+  int count = digits == 0 || digits > 5 || text[digits] != '\0' ? -1 : atoi (text);
+  return count > 0 && count <= PARTS_MAX ? count : -1;
+}
+
+/* The ETag of an object that isn't encrypted with a key of the customer's or KMS's is its MD5, or that of its parts' MD5s with their number behind ("…-3"), if it was
+ * uploaded in parts (S3 API reference, "Object": ETag; the latter is what all servers do). */
+static void
+read_sum (const struct http_call *call, const char *etag, struct fetch_sum *sum)
 {
   const char *encryption = http_header (call, "x-amz-server-side-encryption");
-  size_t digits = strspn (etag, "0123456789abcdefABCDEF");
-  return digits == 32 && etag[32] == '\0'
-         && (encryption == NULL || strcmp (encryption, "AES256") == 0)
-         && http_header (call, "x-amz-server-side-encryption-customer-algorithm") == NULL;
+  int pieces = etag[32] == '\0' ? 0 : etag[32] == '-' ? count_of (etag + 33) : -1;
+  if (pieces < 0 || (encryption != NULL && strcmp (encryption, "AES256") != 0)
+      || http_header (call, "x-amz-server-side-encryption-customer-algorithm") != NULL)
+    return;
+  sum->algorithm = "MD5";
+  sum->pieces = pieces;
+  for (size_t i = 0; i < 32; i++)
+    sum->hex[i] = (char) tolower ((unsigned char) etag[i]);
 }
 
 static int
@@ -46,13 +64,31 @@ check (void *context, const struct storage_item *item, const struct http_call *c
                       item->version, etag);
   auto_free char *bare = xstrdup (etag[0] == '"' ? etag + 1 : etag);
   bare[strcspn (bare, "\"")] = '\0';
-  if (is_md5 (call, bare))
-    {
-      sum->algorithm = "MD5";
-      for (size_t i = 0; i <= 32; i++)
-        sum->hex[i] = (char) tolower ((unsigned char) bare[i]);
-    }
+  if (strspn (bare, "0123456789abcdefABCDEF") == 32)
+    read_sum (call, bare, sum);
   return 0;
+}
+
+static int
+ask_piece (void *context, const struct storage_item *item, int number, struct http_call *call,
+           struct error *err)
+{
+  struct s3 *s3 = context;
+  (void) err;
+  auto_free char *key = s3_key (s3, item->source == NULL ? item->path : item->source);
+  auto_free char *query = xasprintf ("partNumber=%d", number);
+  s3_call_init (s3, call, "HEAD", key, query);
+  if (item->version != NULL)
+    strlist_addf (&call->headers, "If-Match: %s", item->version);
+  return 0;
+}
+
+/* A server that knows nothing of parts answers as if all of the object was asked for. */
+static int64_t
+piece_length (const struct http_call *call, int pieces)
+{
+  const char *count = http_header (call, "x-amz-mp-parts-count");
+  return count != NULL && count_of (count) == pieces ? call->length : -1;
 }
 
 int
@@ -64,6 +100,8 @@ s3_fetch (struct storage *storage, const struct storage_batch *batch, struct err
                                        .ranges = true,
                                        .request = request,
                                        .check = check,
+                                       .ask_piece = ask_piece,
+                                       .piece_length = piece_length,
                                        .explain = s3_explain };
   return fetcher_run (&source, batch, err) == 0 ? 0 : error_wrap (err, "%s", s3->shown);
 }

@@ -1,10 +1,9 @@
 /* IPFS as a storage: the suite of all storages against a real node, by its RPC and by its gateway; CIDs and blocks as they may come. */
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/spawn.h"
 #include "common/storage/ipfs/dag.h"
-#include "common/strlist.h"
 #include "tests/lib/file_tree.h"
+#include "tests/lib/ipfs_node.h"
 #include "tests/lib/peer.h"
 #include "tests/lib/storage_conformance.h"
 
@@ -45,41 +44,12 @@ take_away (void *context, const char *path)
   assert_int_equal (unlinkat (added->tree->fd, path, 0), 0);
 }
 
-static void
-choose_node (bool gateway)
-{
-  (void) unsetenv ("SHOAL_IPFS_API");
-  (void) unsetenv ("SHOAL_IPFS_GATEWAY");
-  if (gateway)
-    (void) setenv ("SHOAL_IPFS_GATEWAY", peer_server ("SHOAL_TEST_IPFS_GATEWAY"), 1);
-  else
-    (void) setenv ("SHOAL_IPFS_API", peer_server ("SHOAL_TEST_IPFS_API"), 1);
-}
-
-/* "ipfs://CID" of FOLDER; the caller frees. */
-static char *
-add (const char *folder, const char *option)
-{
-  struct error err = ERROR_INIT;
-  auto_buffer struct buffer cid = { 0 };
-  auto_strlist struct strlist argv = { 0 };
-  strlist_add (&argv, "/usr/bin/python3");
-  strlist_add (&argv, "lib/ipfs_add.py");
-  strlist_add (&argv, peer_server ("SHOAL_TEST_IPFS_API"));
-  strlist_add (&argv, folder);
-  strlist_add (&argv, option);
-  if (spawn_run (strlist_argv (&argv), &cid, &err) != 0)
-    fail_msg ("%s", err.message);
-  cid.data[strcspn (cid.data, "\n")] = '\0';
-  return xasprintf ("ipfs://%s", cid.data);
-}
-
 static struct storage *
 open_added (void *context, struct error *err)
 {
   const struct added *added = context;
-  auto_free char *url = add (added->tree->folder, added->version);
-  choose_node (added->gateway);
+  auto_free char *url = ipfs_node_add (added->tree->folder, added->version);
+  ipfs_node_choose (added->gateway);
   return storage_open (url, err);
 }
 
@@ -213,8 +183,8 @@ paths_lead_below_a_cid (void **state)
   auto_file_tree struct file_tree *tree = file_tree_new ();
   file_tree_put (tree, "a/b/c.txt", 3);
   file_tree_put (tree, "a/d", 300000);
-  auto_free char *url = add (tree->folder, "cid-version=0");
-  choose_node (false);
+  auto_free char *url = ipfs_node_add (tree->folder, "cid-version=0");
+  ipfs_node_choose (false);
   static const char *const paths[][2] = { { "/a", "b/\nb/c.txt\nd\n" },
                                           { "/a/b/", "c.txt\n" },
                                           { "/a/b/c.txt", "c.txt\n" },
@@ -252,8 +222,8 @@ refusals_say_what_to_do (void **state)
   auto_file_tree struct file_tree *tree = file_tree_new ();
   file_tree_put (tree, "a/b", 1);
   file_tree_link (tree, "b", "a/link");
-  auto_free char *url = add (tree->folder, "cid-version=1");
-  choose_node (false);
+  auto_free char *url = ipfs_node_add (tree->folder, "cid-version=1");
+  ipfs_node_choose (false);
   auto_free char *absent = xasprintf ("%s/a/nothing", url);
   expect_refusal (absent, "there is no nothing");
   expect_refusal ("ipfs://photos", "isn't a CID");

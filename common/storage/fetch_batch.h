@@ -1,0 +1,40 @@
+/* fetch_batch.h — a batch that is being fetched: its items one after the other, those that the cache has taken out, and the connections that files come by.
+ *
+ * Belongs to one thread; the totals may be read by others.
+ */
+#ifndef SHOAL_COMMON_STORAGE_FETCH_BATCH_H
+#define SHOAL_COMMON_STORAGE_FETCH_BATCH_H
+
+#include "common/storage/fetched_file.h"
+
+struct fetch_batch
+{
+  const char *name; /* of the storage, as fetch_source has it */
+  struct storage_batch batch;
+  struct storage_totals own; /* for a batch that wants no totals */
+  struct http *http;
+  struct cache *cache; /* NULL: none */
+  size_t at_once;      /* requests that are started and not done, at most */
+  bool exhausted;      /* the batch has given its last item */
+};
+
+/* NAME NULL: nothing goes through the cache. */
+void fetch_batch_open (struct fetch_batch *fetch, const char *name,
+                       const struct storage_batch *batch);
+/* Ends what is under way, without its `done`. */
+void fetch_batch_close (struct fetch_batch *fetch);
+
+/* An empty file for the next item, which the caller owns; NULL with 0 when that item came from the cache, or there is none. */
+int fetch_batch_next (struct fetch_batch *fetch, struct fetched_file **file, struct error *err);
+
+/* All of FILE is there: it is checked, gets its name and goes to the cache. As fetched_file_finish. */
+int fetch_batch_finish (struct fetch_batch *fetch, struct fetched_file *file, struct error *err);
+
+/* Works on the requests for a while; ERROR_TRANSIENT when the batch is stopped. */
+int fetch_batch_turn (struct fetch_batch *fetch, struct error *err);
+
+/* Counts CALL, which is done. */
+void fetch_batch_count_call (struct fetch_batch *fetch, const struct http_call *call);
+void fetch_batch_count_bytes (struct fetch_batch *fetch, size_t size);
+
+#endif
