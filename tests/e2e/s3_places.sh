@@ -27,7 +27,7 @@ works "by the bucket's name" env "AWS_ENDPOINT_URL=http://localhost:${AWS_ENDPOI
 : >asked
 peer s3_front.py "$AWS_ENDPOINT_URL" notes asked
 works "through a front" env "AWS_ENDPOINT_URL=http://localhost:$port" SHOAL_S3_STYLE=virtual "$SHOAL"
-expect_true "all methods were needed" test "$(cut -d' ' -f1 asked | sort -u | tr '\n' ' ')" = "DELETE GET POST PUT "
+expect_true "all methods were needed" test "$(cut -d' ' -f1 asked | sort -u | tr '\n' ' ')" = "DELETE GET HEAD POST PUT "
 expect_same "all requests went to the bucket's own host" "photos.localhost:$port" "$(cut -d' ' -f2 asked | sort -u)"
 expect_same "… and no path has its name" "" "$(cut -d' ' -f3 asked | grep '^/photos' | head -3)"
 : >asked

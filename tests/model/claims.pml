@@ -1,4 +1,4 @@
-/* The claims protocol (docs/claims.md) for spin: WORKERS workers, one shard of two attempts, a log that is late.
+/* The claims protocol (docs/claims.md) for spin: WORKERS workers, one shard of two attempts, messages that may be there twice, a log that is late.
  *
  * Any process may be arbitrarily slow, which is what a pause or a cut is. Workers crash CRASHES times at any step, and come back as
  * another writer; what they had sent arrives later, or never. The fold is that of common/bus/kafka/claims.c. A mutant (-DMUTANT=N) breaks one
@@ -15,6 +15,9 @@
 #endif
 #ifndef RELEASES
 #define RELEASES 1  /* shards given back by a drain, in all */
+#endif
+#ifndef DOUBLES
+#define DOUBLES 1   /* messages that are published again, in all: by a producer that died, or by who does an end over */
 #endif
 #ifndef MUTANT
 #define MUTANT 0
@@ -35,6 +38,8 @@
 #define NO_REDO (MUTANT == 7)                /* nobody publishes for the dead */
 #define DONE_FIRST (MUTANT == 8)             /* DONE is said before the brokers have acknowledged the event */
 #define RELEASES_RUNNING (MUTANT == 9)       /* a shard is given back while its container runs */
+#define CLAIMS_OFFSETS (MUTANT == 10)        /* a claim is on a message's offset, not on the attempt it is of */
+#define MESSAGES (2 + DOUBLES)
 
 mtype = { FREE, HELD, SETTLING, DONE };      /* phases of a key */
 mtype = { CLAIM, RENEW, RELEASE, SETTLE, FINISH }; /* kinds of records; FINISH is the one that says DONE */
@@ -47,10 +52,16 @@ typedef key_state {
   byte end;      /* SETTLING: the start whose end was decided */
   bool follows;  /* … and whether another attempt does */
 }
-key_state key[2]; /* attempts of the shard; the second one's message exists when `message` says so */
-bool message[2];
+#if MUTANT == 10
+#define KEYS 3 /* of messages */
+#else
+#define KEYS 2 /* of attempts */
+#endif
+key_state key[KEYS];
+byte message[MESSAGES]; /* the log of messages: which attempt each is of */
+byte messages;          /* how many there are */
+byte committed;         /* the offset: messages below it are not looked at any more */
 byte ticks = TICKS;
-byte committed;   /* the offset: messages below it are not looked at any more */
 
 byte published[2]; /* events in their log: 0 none, else the starts of the attempt + 1 */
 
@@ -65,11 +76,13 @@ bool running[WORKERS];
 byte life[WORKERS];
 byte crashes;
 byte releases;
+byte doubles;
+bool has_retry;
 
 #define writer(w) (w * (CRASHES + 1) + life[w])
-#define claimable(k) (message[k] && k >= committed && (key[k].phase == FREE || (key[k].phase == HELD && expired (k))))
-#define redoable(k) (message[k] && k >= committed && key[k].phase == SETTLING && expired (k) && !NO_REDO)
-#define settled (key[0].phase == DONE && (!key[0].follows || key[1].phase == DONE))
+#define key_of(o) (CLAIMS_OFFSETS -> o : message[o])
+#define is_claimable(k) (key[k].phase == FREE || (key[k].phase == HELD && expired (k)))
+#define is_redoable(k) (key[k].phase == SETTLING && expired (k) && !NO_REDO)
 #define expired(k) (key[k].left == 0)
 
 /* CLAIM and RENEW. */
@@ -155,14 +168,21 @@ inline tick_worker (w) {
   valid[w] = (valid[w] > 0 -> valid[w] - 1 : 0)
 }
 
+inline tick_key (k) {
+  key[k].left = (key[k].left > 0 -> key[k].left - 1 : 0)
+}
+
 proctype time () {
 end:
   do
   :: atomic {
-       ticks > 0 && (key[0].left > 0 || key[1].left > 0) ->
+       ticks > 0 && (key[0].left > 0 || key[1].left > 0 || key[KEYS - 1].left > 0) ->
        ticks--;
-       key[0].left = (key[0].left > 0 -> key[0].left - 1 : 0);
-       key[1].left = (key[1].left > 0 -> key[1].left - 1 : 0);
+       tick_key (0);
+       tick_key (1);
+#if KEYS > 2
+       tick_key (2);
+#endif
        tick_worker (0);
        tick_worker (1)
 #if WORKERS > 2
@@ -185,7 +205,14 @@ inline publish_event (k, what) {
   }
 }
 
-inline publish_retry (k) { message[1] = true }
+/* To the partition of the message itself. Whoever does an end over says it again. */
+inline publish_retry () {
+  if
+  :: messages < MESSAGES -> message[messages] = 1; messages++
+  :: else -> assert (published[1] != 0 || has_retry) /* the model's log is full: it stands there already */
+  fi;
+  has_retry = true
+}
 
 /* A shard whose claim lives is started by nobody else. */
 inline check_starts () {
@@ -198,28 +225,40 @@ inline check_starts () {
   v = 0
 }
 
+/* The message at offset I, when it may be claimed, or its end done over. */
+#define LOOK(i) i >= committed && i < messages && (is_claimable (key_of (i)) || is_redoable (key_of (i))) -> \
+       o = i; k = key_of (i); \
+       if \
+       :: is_claimable (k) -> starts = key[k].count + 1; goto claim \
+       :: else -> redo = true; goto settle \
+       fi
+
 /* A crash may come before any step. */
 #define MAY_CRASH :: atomic { crashes < CRASHES -> crashes++; goto crashed }
 
 proctype worker (byte w) {
-  byte k; byte starts; byte what; bool again; byte renewals; bool redo; byte v;
+  byte o; byte k; byte starts; byte what; bool again; byte renewals; bool redo; byte v;
 
 idle:
-  atomic { k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false }
+  atomic { o = 0; k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false }
 end_idle:
   do
   /* commit what is settled */
-  :: atomic { committed < 2 && message[committed] &&
-         (key[committed].phase == DONE || (COMMITS_SETTLING && key[committed].phase == SETTLING)) -> committed++ }
+  :: atomic { committed < messages &&
+         (key[key_of (committed)].phase == DONE || (COMMITS_SETTLING && key[key_of (committed)].phase == SETTLING)) -> committed++ }
   /* choose: what is free, or whose holder fell silent; what is read now may be old when the record arrives */
-  :: atomic { claimable (0) -> k = 0; starts = key[0].count + 1; break }
-  :: atomic { claimable (1) -> k = 1; starts = key[1].count + 1; break }
-  :: atomic { redoable (0) -> k = 0; redo = true; goto settle }
-  :: atomic { redoable (1) -> k = 1; redo = true; goto settle }
+  :: atomic { LOOK (0) }
+  :: atomic { LOOK (1) }
+#if (2 + DOUBLES) > 2
+  :: atomic { LOOK (2) }
+#endif
+#if (2 + DOUBLES) > 3
+  :: atomic { LOOK (3) }
+#endif
   MAY_CRASH
-  :: atomic { settled -> goto end_done }
   od;
 
+claim:
   if
   :: send (k, CLAIM, starts, 0, false)
   MAY_CRASH
@@ -264,7 +303,7 @@ start:
   od;
   what = starts;
   if
-  :: k == 0 -> again = true
+  :: message[o] == 0 -> again = true
   :: again = false
   fi;
 
@@ -286,16 +325,16 @@ settle:
 
   /* Decided: the event, then the retry, then DONE. */
   if
-  :: RETRY_WITH_EVENT && again -> publish_retry (k)
+  :: RETRY_WITH_EVENT && again -> publish_retry ()
   :: DONE_FIRST -> send (k, FINISH, 0, 0, false)
   :: !(RETRY_WITH_EVENT && again) && !DONE_FIRST -> skip
   fi;
   if
-  :: publish_event (k, what)
+  :: publish_event (message[o], what)
   MAY_CRASH
   fi;
   if
-  :: atomic { again -> publish_retry (k) }
+  :: atomic { again -> publish_retry () }
   :: !again
   MAY_CRASH
   fi;
@@ -321,16 +360,22 @@ crashed:
   :: break
   od;
   goto idle;
+}
 
-end_done:
-  skip
+/* Who published the shard died before he could say so; another one publishes it again. */
+proctype producer () {
+end:
+  do
+  :: atomic { doubles < DOUBLES && messages < MESSAGES - (has_retry -> 0 : 1) -> doubles++; message[messages] = 0; messages++ }
+  od
 }
 
 init {
   byte i = 0;
   atomic {
-    message[0] = true;
+    messages = 1;
     run log ();
+    run producer ();
     run time ();
     do
     :: i < WORKERS -> run worker (i); i++
@@ -342,7 +387,8 @@ init {
     if
     :: ticks > 0 ->
          assert (published[0] != 0 && key[0].phase == DONE);
-         assert (!key[0].follows || (message[1] && published[1] != 0 && key[1].phase == DONE))
+         assert (committed == messages);
+         assert (!key[0].follows || (has_retry && published[1] != 0))
     :: else /* the time of the model is over */
     fi
 }

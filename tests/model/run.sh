@@ -18,19 +18,19 @@ search () {
 }
 say () { echo "$*: $(sed -nE 's/^ *([0-9]+) states, stored.*/\1 states/p' out)"; }
 
-check () { # WORKERS CRASHES TICKS RELEASES
-  search -DWORKERS="$1" -DCRASHES="$2" -DTICKS="$3" -DRELEASES="$4"
+check () { # WORKERS CRASHES TICKS RELEASES DOUBLES
+  search -DWORKERS="$1" -DCRASHES="$2" -DTICKS="$3" -DRELEASES="$4" -DDOUBLES="$5"
   if ! grep -q 'errors: 0' out || grep -qE 'max search depth too small|memory|Search not completed' <(grep -v 'memory usage\|memory used' out); then
     cat out
-    echo "$1 workers, $2 crashes, $3 ticks, $4 releases: it doesn't hold, or the search wasn't complete"
+    echo "$1 workers, $2 crashes, $3 ticks, $4 releases, $5 doubles: it doesn't hold, or the search wasn't complete"
     exit 1
   fi
-  say "holds: $1 workers, $2 crashes, $3 ticks, $4 releases"
+  say "holds: $1 workers, $2 crashes, $3 ticks, $4 releases, $5 doubles"
   checks=$((checks + 1))
 }
 
 mutant () { # NUMBER WHAT
-  search -DWORKERS=2 -DCRASHES=1 -DTICKS=2 -DMUTANT="$1"
+  search -DWORKERS=2 -DCRASHES=1 -DTICKS=2 -DDOUBLES="${3:-0}" -DMUTANT="$1"
   if ! grep -q 'assertion violated' out; then
     cat out
     echo "mutant $1 ($2) isn't found: the model can't fail there"
@@ -40,12 +40,14 @@ mutant () { # NUMBER WHAT
   mutants=$((mutants + 1))
 }
 
-check 2 1 3 1
-check 2 2 2 0
+check 2 1 2 1 1
+check 2 2 2 0 0
+check 3 0 2 0 0
 if [ "${1-}" = -l ]; then
-  check 2 2 2 1
-  check 2 2 3 0
-  check 3 1 1 1
+  check 2 1 3 1 0
+  check 2 2 2 1 0
+  check 2 2 3 0 0
+  check 3 1 1 0 0
 fi
 mutant 1 "a claim counts although another's lease runs"
 mutant 2 "a worker starts before it has read that its claim counted"
@@ -56,4 +58,5 @@ mutant 6 "an offset is committed over what is decided and not done"
 mutant 7 "nobody publishes for the dead"
 mutant 8 "done is said before the event was acknowledged"
 mutant 9 "a shard is given back while its container runs"
+mutant 10 "a claim is on a message and not on the attempt it is of" 1
 echo "$checks checks, $mutants mutants found"

@@ -9,7 +9,7 @@
 enum
 {
   FULL_WAIT_MS = 50,
-  AWAIT_MS = 30000, /* a broker that fails over needs some seconds */
+  AWAIT_MS = 45000, /* a broker that fails over needs some seconds */
 };
 
 void
