@@ -34,6 +34,7 @@ struct holding
   int64_t renewed;           /* boot ms at which the claim was last sent */
   int64_t confirmed;         /* … the one that was last read back */
   struct delivery *delivery; /* until it is taken */
+  struct claim settle;       /* SETTLING: the record, to be sent again should it be lost */
   struct receipt *receipt;   /* PUBLISHING: of what is sent */
   bool retry_sent;           /* PUBLISHING: the event was acknowledged before */
   TAILQ_ENTRY (holding) links;
@@ -54,6 +55,12 @@ struct holding *holding_find (struct kafka_bus *bus, int64_t ticket);
 
 /* Sends the record CLAIM (writer and lease are filled in; a lease of -1 becomes 0) of KEY; nobody waits for it. */
 int holding_send (struct lot *lot, const char *key, struct claim *claim, struct error *err);
+
+/* Sends HOLDING's `settle`. */
+int holding_send_settle (struct holding *holding, struct error *err);
+
+/* The producer was replaced, and what was on its way with it may be lost: all that somebody waits for is said again. */
+void holdings_say_again (struct kafka_bus *bus);
 
 /* What was published and acknowledged is done; what failed is sent again. */
 void holdings_look (struct kafka_bus *bus);

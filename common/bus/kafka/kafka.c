@@ -1,5 +1,5 @@
 /* Opening, closing, waiting; librdkafka's settings. */
-#include "common/bus/kafka/kafka.h"
+#include "common/bus/kafka/holding.h"
 
 #include "common/auto.h"
 #include "common/clock.h"
@@ -254,8 +254,8 @@ open_producer (struct kafka_bus *bus, struct error *err)
 
 /* An idempotent producer that has lost count of its sequence numbers (2.0.2 does when leaders change twice in short time) sends nothing any more. Another one
  * takes its place; what was on its way counts as not sent and goes again. */
-static void
-renew_producer (struct kafka_bus *bus)
+void
+kafka_renew_producer (struct kafka_bus *bus)
 {
   struct error err = ERROR_INIT;
   char text[512] = "";
@@ -266,6 +266,7 @@ renew_producer (struct kafka_bus *bus)
   close_producer (bus, 0);
   if (open_producer (bus, &err) != 0) /* it could be made once: this is about memory */
     abort ();
+  holdings_say_again (bus);
 }
 
 /* ---- waiting ---------------------------------------------------------------------------- */
@@ -326,7 +327,7 @@ kafka_is_away (const struct bus *base)
 static void
 pump (struct kafka_bus *bus)
 {
-  renew_producer (bus);
+  kafka_renew_producer (bus);
   watch_brokers (bus);
   kafka_serve (bus, 0);
   tables_pump (bus);

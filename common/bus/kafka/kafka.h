@@ -21,7 +21,7 @@
  *
  *     2.3     rd_kafka_ListOffsets, which doesn't block: where a partition ends could be asked for all of them at once (kafka_cursor.c)
  *     2.3     rd_kafka_query_watermark_offsets with an end, one question instead of two; as ours is now since 2.12
- *     2.3     an idempotent producer that outlives two quick changes of leaders (renew_producer in kafka.c)
+ *     2.3     an idempotent producer that outlives two quick changes of leaders (kafka_renew_producer)
  *     2.6.1   SCRAM on Kafka 4 (kafka_trouble.c says so to who tries)
  *     2.10    questions that find a new leader by themselves (look_for_leaders in kafka_cursor.c)
  *     2.12    connections that are closed at once are only in its log (note_failure in kafka_trouble.c)
@@ -258,6 +258,9 @@ int kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_
                       struct error *err);
 void kafka_names_release (struct kafka_bus *bus);
 int64_t kafka_patience (const struct bus_options *options); /* ms, -1: for ever */
+
+/* Replaces a producer that librdkafka has given up; what was on its way counts as not sent. */
+void kafka_renew_producer (struct kafka_bus *bus);
 
 /* A handle of TYPE with our settings; EXTRA: name, value, …, NULL. NULL with ERR. */
 rd_kafka_t *kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,

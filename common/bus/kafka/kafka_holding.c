@@ -28,6 +28,14 @@ holding_send (struct lot *lot, const char *key, struct claim *claim, struct erro
                      err);
 }
 
+int
+holding_send_settle (struct holding *holding, struct error *err)
+{
+  int outcome = holding_send (holding->lot, holding->entry->key, &holding->settle, err);
+  holding->settle.writer = NULL; /* the bus's */
+  return outcome;
+}
+
 void
 work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind)
 {
@@ -93,6 +101,7 @@ holding_drop (struct kafka_bus *bus, struct holding *holding)
   TAILQ_REMOVE (&bus->holdings, holding, links);
   delivery_free (holding->delivery);
   receipt_leave (holding->receipt);
+  claim_release (&holding->settle);
   free (holding->job_id);
   free (holding);
 }
@@ -149,6 +158,7 @@ publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
   const struct claims_entry *entry = holding->entry;
   const struct buffer *payload = retry ? &entry->retry : &entry->event;
   holding->phase = HOLDING_PUBLISHING;
+  claim_release (&holding->settle); /* the log has it now */
   holding->retry_sent = retry;
   receipt_leave (holding->receipt);
   holding->receipt = receipt_new ();
@@ -186,20 +196,47 @@ holdings_look (struct kafka_bus *bus)
     }
 }
 
+static void
+say_again (struct holding *holding)
+{
+  struct error err = ERROR_INIT;
+  const struct claims_entry *entry = holding->entry;
+  struct claim claim = { .kind = CLAIM_CLAIM,
+                         .starts = entry->starts + 1,
+                         .position = holding->position };
+  int sent = 0;
+  if (holding->phase == HOLDING_CLAIMING)
+    sent = holding_send (holding->lot, entry->key, &claim, &err);
+  else if (holding->phase == HOLDING_SETTLING)
+    sent = holding_send_settle (holding, &err);
+  else if (holding->phase < HOLDING_SETTLING)
+    work_note (holding->lot, entry, CLAIM_RENEW);
+  if (sent != 0)
+    log_error ("claim_not_sent", "key=%s reason=\"%s\"", entry->key, err.message);
+}
+
+void
+holdings_say_again (struct kafka_bus *bus)
+{
+  struct holding *holding = NULL;
+  TAILQ_FOREACH (holding, &bus->holdings, links)
+  say_again (holding);
+}
+
 void
 work_redo (struct parcel *parcel)
 {
   struct lot *lot = parcel->lot;
   struct holding *holding = holding_new (lot, parcel, HOLDING_SETTLING);
+  const struct claims_entry *entry = parcel->entry;
   struct error err = ERROR_INIT;
-  struct claim claim = { .kind = CLAIM_SETTLE,
-                         .starts = parcel->entry->starts,
-                         .position = parcel->offset,
-                         .event = parcel->entry->event, /* borrowed */
-                         .retry = parcel->entry->retry };
+  holding->settle =
+      (struct claim){ .kind = CLAIM_SETTLE, .starts = entry->starts, .position = parcel->offset };
+  buffer_append (&holding->settle.event, entry->event.data, entry->event.size);
+  buffer_append (&holding->settle.retry, entry->retry.data, entry->retry.size);
   log_info ("end_redone", "key=%s of=%s", parcel->entry->key,
             parcel->entry->holder == NULL ? "" : parcel->entry->holder);
-  if (holding_send (lot, parcel->entry->key, &claim, &err) == 0)
+  if (holding_send_settle (holding, &err) == 0)
     return;
   holding_drop (lot->work->bus, holding);
   parcel_set (parcel, PARCEL_WAITING, clock_boot_ms () + AGAIN_MS);

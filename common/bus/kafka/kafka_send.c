@@ -107,6 +107,7 @@ kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what, s
     {
       if (clock_boot_ms () >= end)
         return kafka_timeout (bus, what, err);
+      kafka_renew_producer (bus);
       kafka_serve (bus, 20);
     }
   if (receipt->failed == 0)

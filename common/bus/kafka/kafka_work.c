@@ -390,22 +390,21 @@ static int
 begin_settle (struct holding *holding, const struct event *event, const struct shard *retry,
               struct error *err)
 {
-  auto_claim struct claim claim = { .kind = CLAIM_SETTLE,
-                                    .starts = holding->starts,
-                                    .position = holding->position };
+  struct claim *claim = &holding->settle;
+  claim_release (claim);
+  *claim = (struct claim){ .kind = CLAIM_SETTLE,
+                           .starts = holding->starts,
+                           .position = holding->position };
   int outcome = 0;
   if (event != NULL)
-    outcome = codec_encode_event (event, &claim.event, err);
+    outcome = codec_encode_event (event, &claim->event, err);
   if (outcome == 0 && retry != NULL)
     {
       struct shard dated = *retry; /* by the broker's clock, which all readers know */
       dated.not_before += dated.not_before == 0 ? 0 : holding->lot->skew;
-      outcome = codec_encode_shard (&dated, &claim.retry, err);
+      outcome = codec_encode_shard (&dated, &claim->retry, err);
     }
-  if (outcome == 0)
-    outcome = holding_send (holding->lot, holding->entry->key, &claim, err);
-  claim.writer = NULL; /* the bus's */
-  if (outcome != 0)
+  if (outcome != 0 || holding_send_settle (holding, err) != 0)
     return -1;
   holding->phase = HOLDING_SETTLING;
   note_pace (holding->lot->work->bus, clock_boot_ms () - holding->taken);
@@ -545,6 +544,7 @@ work_flush (struct kafka_bus *bus, struct error *err)
     {
       if (clock_boot_ms () >= end)
         return kafka_timeout (bus, "settling", err);
+      kafka_renew_producer (bus);
       kafka_serve (bus, 1);
       leases_pump (bus);
       work_pump (bus);

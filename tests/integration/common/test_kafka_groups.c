@@ -197,6 +197,36 @@ a_lost_producer_is_replaced (void **state)
   expect (stage, 1, bus_get_job (stage->bus, "after", &job, &stage->err));
 }
 
+/* … with what was on its way: how shards ended is said again, and nobody runs them twice. */
+static void
+what_a_lost_producer_had_is_said_again (void **state)
+{
+  enum
+  {
+    SHARDS = 20
+  };
+  struct stage *stage = *state;
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  (void) fixture_submit (stage->bus, "j1", &stage->err);
+  expect (stage, 0, fixture_publish (stage->bus, "j1", 0, SHARDS, &stage->err));
+  expect (stage, 0, bus_flush (stage->bus, &stage->err));
+  struct delivery *deliveries[SHARDS];
+  for (int i = 0; i < SHARDS; i++)
+    if (stage_await (stage, stage->bus, &deliveries[i], COMING_MS) < 0)
+      fail_msg ("%d of %d shards came", i, SHARDS);
+  for (int i = 0; i < SHARDS; i++)
+    {
+      expect (stage, 1, bus_settle (stage->bus, deliveries[i], NULL, NULL, &stage->err));
+      delivery_free (deliveries[i]);
+    }
+  (void) rd_kafka_purge (bus->producer, RD_KAFKA_PURGE_F_QUEUE);
+  (void) rd_kafka_test_fatal_error (bus->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                                    "by a test");
+  expect (stage, 0, bus_flush (stage->bus, &stage->err));
+  auto_bus struct bus *other = stage_open (stage->url, LEASE_MS);
+  stage_take_none (stage, other, BUS_SHARDS, NULL);
+}
+
 /* Where no record is that new, the offset is the end as it stood when that was asked: not "wherever the end is later", or who follows a job that has no events yet
  * misses those that come before he opens the partition. */
 static void
@@ -237,6 +267,8 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_prestate_setup_teardown (where_nothing_is_that_new_the_end_is_told,
                                               stage_set_up, stage_tear_down, state),
+    cmocka_unit_test_prestate_setup_teardown (what_a_lost_producer_had_is_said_again, stage_set_up,
+                                              stage_tear_down, state),
     cmocka_unit_test_prestate_setup_teardown (a_lost_producer_is_replaced, stage_set_up,
                                               stage_tear_down, state),
     cmocka_unit_test_prestate_setup_teardown (members_share_the_jobs, stage_set_up, stage_tear_down,
