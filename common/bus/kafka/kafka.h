@@ -20,11 +20,11 @@
  * librdkafka 2.0.2 (Debian 12) is the floor, and the same binary runs on newer ones (tests/long.sh librdkafka). What they would allow, if the floor rose:
  *
  *     2.3     rd_kafka_ListOffsets, which doesn't block: where a partition ends could be asked for all of them at once (kafka_cursor.c)
- *     2.3     rd_kafka_query_watermark_offsets with an end, one question instead of two; as ours is now since 2.12
  *     2.3     an idempotent producer that outlives two quick changes of leaders (kafka_renew_producer)
  *     2.6.1   SCRAM on Kafka 4 (kafka_trouble.c says so to who tries)
  *     2.10    questions that find a new leader by themselves (look_for_leaders in kafka_cursor.c)
- *     2.12    connections that are closed at once are only in its log (note_failure in kafka_trouble.c)
+ *     2.12    rd_kafka_query_watermark_offsets that ends in time whatever happens: one question instead of two
+ *     2.12    connections that are closed at once are only in its log: for us the worse (note_failure in kafka_trouble.c)
  *     2.15    share groups (KIP-932), a preview: no renewal of what is held, so no use for shards that run for hours
  *
  * No consumer groups: what is read and what may be started is decided by the claims alone (docs/claims.md), so there is
