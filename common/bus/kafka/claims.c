@@ -301,7 +301,8 @@ claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t ma
     {
       struct claims_entry *entry = TAILQ_FIRST (&claims->entries);
       if (entry == NULL || entry->phase != CLAIMS_DONE || entry->parcels != NULL
-          || entry->position >= read || (entry->settled > old && claims->settled <= max))
+          || entry->holding != NULL || entry->position >= read
+          || (entry->settled > old && claims->settled <= max))
         return;
       TAILQ_REMOVE (&claims->entries, entry, links);
       (void) tdelete (entry, &claims->tree, by_key);

@@ -77,7 +77,7 @@ const struct claims_entry *claims_next_held (const struct claims *claims, const 
 /* How many there are. */
 size_t claims_held (const struct claims *claims, const char *prefix);
 
-/* Forgets what is settled, has no parcel, stands before READ in the messages, and was settled ten leases before CAUGHT_UP, the log's clock when
+/* Forgets what is settled, has no parcel and no holding, stands before READ in the messages, and was settled ten leases before CAUGHT_UP, the log's clock when
  * the messages were last read to their end: a message that was published twice has come by then. Beyond MAX entries age doesn't count. */
 void claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max);
 

@@ -202,7 +202,7 @@ say_again (struct holding *holding)
   struct error err = ERROR_INIT;
   const struct claims_entry *entry = holding->entry;
   struct claim claim = { .kind = CLAIM_CLAIM,
-                         .starts = entry->starts + 1,
+                         .starts = holding->starts, /* as then: a late claim mustn't take over */
                          .position = holding->position };
   int sent = 0;
   if (holding->phase == HOLDING_CLAIMING)

@@ -256,6 +256,7 @@ start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
   struct claim claim = { .kind = CLAIM_CLAIM,
                          .starts = parcel->entry->starts + 1,
                          .position = parcel->offset };
+  holding->starts = claim.starts;
   if (holding_send (parcel->lot, parcel->entry->key, &claim, err) != 0)
     {
       holding_drop (bus, holding);
