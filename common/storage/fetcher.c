@@ -22,7 +22,7 @@ struct part
 {
   struct http_call call;
   struct fetch *fetch;
-  struct part *next, **here;
+  LIST_ENTRY (part) links;
   struct fetched_file *file;
   int64_t from;
   int64_t end;    /* -1: to the file's end, wherever that is */
@@ -61,9 +61,7 @@ fetcher_check_path (const char *path, struct error *err)
 static void
 free_part (struct part *part)
 {
-  *part->here = part->next;
-  if (part->next != NULL)
-    part->next->here = part->here;
+  LIST_REMOVE (part, links);
   fetched_file_unref (part->file);
   http_call_release (&part->call);
   free (part->held);
@@ -285,11 +283,7 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
   struct part *part = xcalloc (1, sizeof *part);
   http_call_init (&part->call, NULL);
   part->fetch = fetch;
-  part->next = fetch->parts;
-  part->here = &fetch->parts;
-  if (part->next != NULL)
-    part->next->here = &part->next;
-  fetch->parts = part;
+  LIST_INSERT_HEAD (&fetch->parts, part, links);
   part->file = fetched_file_ref (file);
   part->from = part->at = from;
   part->end = end;
@@ -395,8 +389,8 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
       result == 0
       && (!fetch.batch.exhausted || fetch.cutting != NULL || http_pending (fetch.batch.http) > 0));
   fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
-  while (fetch.parts != NULL)
-    free_part (fetch.parts);
+  while (!LIST_EMPTY (&fetch.parts))
+    free_part (LIST_FIRST (&fetch.parts));
   fetcher_drop_questions (&fetch);
   fetched_file_unref (fetch.cutting);
   return result;

@@ -4,13 +4,18 @@
 
 #include "common/storage/fetch_batch.h"
 
+#include <sys/queue.h>
+
+LIST_HEAD (parts, part);
+LIST_HEAD (questions, question);
+
 struct fetch
 {
   const struct fetch_source *source;
   struct fetch_batch batch;
   struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
-  struct part *parts;           /* all that are asked for */
-  struct question *questions;
+  struct parts parts;           /* all that are asked for */
+  struct questions questions;
 };
 
 /* ---- fetcher.c */

@@ -14,7 +14,7 @@ struct question
 {
   struct http_call call;
   struct fetch *fetch;
-  struct question *next, **here;
+  LIST_ENTRY (question) links;
   struct fetched_file *file;
   int number;
 };
@@ -58,9 +58,7 @@ set_pieces (struct fetched_file *file)
 static void
 free_question (struct question *question)
 {
-  *question->here = question->next;
-  if (question->next != NULL)
-    question->next->here = question->here;
+  LIST_REMOVE (question, links);
   fetched_file_unref (question->file);
   http_call_release (&question->call);
   free (question);
@@ -131,11 +129,7 @@ ask_for_piece (struct fetch *fetch, struct fetched_file *file, struct error *err
   struct question *question = xcalloc (1, sizeof *question);
   http_call_init (&question->call, NULL);
   question->fetch = fetch;
-  question->next = fetch->questions;
-  question->here = &fetch->questions;
-  if (question->next != NULL)
-    question->next->here = &question->next;
-  fetch->questions = question;
+  LIST_INSERT_HEAD (&fetch->questions, question, links);
   question->file = fetched_file_ref (file);
   question->number = ++file->pieces.asked;
   const struct fetch_source *source = fetch->source;
@@ -182,6 +176,6 @@ fetcher_learn_pieces (struct fetch *fetch, struct fetched_file *file, struct err
 void
 fetcher_drop_questions (struct fetch *fetch)
 {
-  while (fetch->questions != NULL)
-    free_question (fetch->questions);
+  while (!LIST_EMPTY (&fetch->questions))
+    free_question (LIST_FIRST (&fetch->questions));
 }

@@ -11,6 +11,7 @@
 #include "common/memory.h"
 
 #include <string.h>
+#include <sys/queue.h>
 
 enum
 {
@@ -43,7 +44,7 @@ struct ask
 {
   struct http_call call;
   struct fetch *fetch;
-  struct ask *next, **here;
+  LIST_ENTRY (ask) links;
   struct place place;
 };
 
@@ -52,7 +53,7 @@ struct fetch
   const struct ipfs *ipfs;
   struct fetch_batch batch;
   struct node *nodes;
-  struct ask *asks;
+  LIST_HEAD (, ask) asks;
 };
 
 static struct place
@@ -73,9 +74,7 @@ free_node (struct node *node)
 static void
 free_ask (struct ask *ask)
 {
-  *ask->here = ask->next;
-  if (ask->next != NULL)
-    ask->next->here = ask->here;
+  LIST_REMOVE (ask, links);
   fetched_file_unref (ask->place.file);
   http_call_release (&ask->call);
   free (ask);
@@ -199,11 +198,7 @@ ask_for (struct fetch *fetch, struct place place, struct error *err)
   struct ask *ask = xcalloc (1, sizeof *ask);
   ask->fetch = fetch;
   ask->place = keep_place (place);
-  ask->next = fetch->asks;
-  ask->here = &fetch->asks;
-  if (ask->next != NULL)
-    ask->next->here = &ask->next;
-  fetch->asks = ask;
+  LIST_INSERT_HEAD (&fetch->asks, ask, links);
   ipfs_block_init (fetch->ipfs, &ask->call, &place.cid);
   ask->call.limit = IPFS_BLOCK_MAX;
   ask->call.context = ask;
@@ -273,10 +268,11 @@ ipfs_fetch (struct storage *storage, const struct storage_batch *batch, struct e
   int result = 0;
   do
     result = ask_for_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;
-  while (result == 0 && (!fetch.batch.exhausted || fetch.nodes != NULL || fetch.asks != NULL));
+  while (result == 0
+         && (!fetch.batch.exhausted || fetch.nodes != NULL || !LIST_EMPTY (&fetch.asks)));
   fetch_batch_close (&fetch.batch); /* it may still have asks' calls */
-  while (fetch.asks != NULL)
-    free_ask (fetch.asks);
+  while (!LIST_EMPTY (&fetch.asks))
+    free_ask (LIST_FIRST (&fetch.asks));
   for (struct node *node = fetch.nodes, *below = NULL; node != NULL; node = below)
     {
       below = node->below;

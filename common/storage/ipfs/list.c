@@ -9,6 +9,7 @@
 #include "common/memory.h"
 
 #include <string.h>
+#include <sys/queue.h>
 
 enum
 {
@@ -94,15 +95,15 @@ struct look
   struct walk *walk;
   struct entry *entry;
   size_t *under_way;
-  struct look *next, **here;
+  LIST_ENTRY (look) links;
 };
+
+LIST_HEAD (looks, look);
 
 static void
 free_look (struct look *look)
 {
-  *look->here = look->next;
-  if (look->next != NULL)
-    look->next->here = look->here;
+  LIST_REMOVE (look, links);
   http_call_release (&look->call);
   free (look);
 }
@@ -136,7 +137,7 @@ end_look (struct http_call *call, struct error *err)
 }
 
 static void
-start_look (struct walk *walk, struct entry *entry, size_t *under_way, struct look **looks)
+start_look (struct walk *walk, struct entry *entry, size_t *under_way, struct looks *looks)
 {
   struct look *look = xcalloc (1, sizeof *look);
   ipfs_block_init (walk->ipfs, &look->call, &entry->cid);
@@ -146,11 +147,7 @@ start_look (struct walk *walk, struct entry *entry, size_t *under_way, struct lo
   look->walk = walk;
   look->entry = entry;
   look->under_way = under_way;
-  look->next = *looks;
-  look->here = looks;
-  if (look->next != NULL)
-    look->next->here = &look->next;
-  *looks = look;
+  LIST_INSERT_HEAD (looks, look, links);
   (*under_way)++;
   http_start (walk->http, &look->call);
 }
@@ -159,7 +156,7 @@ static int
 look_at_all (struct walk *walk, struct entries *entries, struct error *err)
 {
   size_t under_way = 0, next = 0;
-  struct look *looks = NULL;
+  struct looks looks = LIST_HEAD_INITIALIZER (looks);
   int result = 0;
   while (result == 0 && (next < entries->count || under_way > 0))
     {
@@ -185,8 +182,8 @@ look_at_all (struct walk *walk, struct entries *entries, struct error *err)
       const struct http_options options = { .connections = CONNECTIONS, .tries = TRIES };
       http_free (walk->http);
       walk->http = http_new (&options);
-      while (looks != NULL)
-        free_look (looks);
+      while (!LIST_EMPTY (&looks))
+        free_look (LIST_FIRST (&looks));
     }
   return result;
 }

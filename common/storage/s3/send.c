@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 
 enum
@@ -33,15 +34,15 @@ struct sending
   const struct storage_batch *batch;
   struct http *http;
   bool exhausted;
-  struct part *parts;      /* requests under way */
-  struct upload *uploads;  /* files under way */
-  struct upload *dividing; /* whose parts aren't all started, or NULL */
+  LIST_HEAD (, part) parts;     /* requests under way */
+  LIST_HEAD (, upload) uploads; /* files under way */
+  struct upload *dividing;      /* whose parts aren't all started, or NULL */
 };
 
 struct upload
 {
   struct sending *sending;
-  struct upload *next, **here;
+  LIST_ENTRY (upload) links;
   char *path, *key;
   int fd;
   int64_t size;
@@ -56,7 +57,7 @@ struct upload
 struct part
 {
   struct http_call call;
-  struct part *next, **here; /* of the sending's */
+  LIST_ENTRY (part) links; /* of the sending's */
   struct upload *upload;
   int number; /* from 0 */
 };
@@ -64,9 +65,7 @@ struct part
 static void
 free_upload (struct upload *upload)
 {
-  *upload->here = upload->next;
-  if (upload->next != NULL)
-    upload->next->here = upload->here;
+  LIST_REMOVE (upload, links);
   if (upload->sending->dividing == upload)
     upload->sending->dividing = NULL;
   for (int i = 0; upload->tags != NULL && i < upload->parts; i++)
@@ -119,9 +118,7 @@ note (struct part *part, struct error *err)
 static void
 free_part (struct part *part)
 {
-  *part->here = part->next;
-  if (part->next != NULL)
-    part->next->here = part->here;
+  LIST_REMOVE (part, links);
   http_call_release (&part->call);
   free (part);
 }
@@ -131,12 +128,7 @@ new_part (struct upload *upload, const char *method, const char *query, int numb
           int (*done) (struct http_call *call, struct error *err))
 {
   struct part *part = xcalloc (1, sizeof *part);
-  struct part **first = &upload->sending->parts;
-  part->next = *first;
-  part->here = first;
-  if (part->next != NULL)
-    part->next->here = &part->next;
-  *first = part;
+  LIST_INSERT_HEAD (&upload->sending->parts, part, links);
   part->upload = upload;
   part->number = number;
   s3_call_init (upload->sending->s3, &part->call, method, upload->key, query);
@@ -332,11 +324,7 @@ open_upload (struct sending *sending, const struct storage_item *item, struct er
     }
   struct upload *upload = xcalloc (1, sizeof *upload);
   upload->sending = sending;
-  upload->next = sending->uploads;
-  upload->here = &sending->uploads;
-  if (upload->next != NULL)
-    upload->next->here = &upload->next;
-  sending->uploads = upload;
+  LIST_INSERT_HEAD (&sending->uploads, upload, links);
   upload->path = xstrdup (item->path);
   upload->key = s3_key (sending->s3, item->path);
   upload->fd = take_fd (&fd);
@@ -401,9 +389,10 @@ is_beginning (const struct sending *sending)
   const struct upload *upload = sending->dividing;
   if (upload == NULL || upload->id != NULL)
     return false;
-  for (const struct part *part = sending->parts; part != NULL; part = part->next)
-    if (part->upload == upload)
-      return true;
+  const struct part *part = NULL;
+  LIST_FOREACH (part, &sending->parts, links)
+  if (part->upload == upload)
+    return true;
   return false;
 }
 
@@ -422,9 +411,9 @@ abort_uploads (struct sending *sending)
 {
   const struct http_options options = { .connections = CONNECTIONS, .tries = 4 };
   auto_http struct http *http = http_new (&options);
-  while (sending->uploads != NULL)
+  while (!LIST_EMPTY (&sending->uploads))
     {
-      struct upload *upload = sending->uploads;
+      struct upload *upload = LIST_FIRST (&sending->uploads);
       struct error err = ERROR_INIT;
       if (upload->id != NULL)
         {
@@ -464,8 +453,8 @@ s3_send (struct storage *storage, const struct storage_batch *batch, struct erro
   while (result == 0 && (!sending.exhausted || http_pending (sending.http) > 0));
   await_id (&sending);
   http_free (sending.http);
-  while (sending.parts != NULL)
-    free_part (sending.parts);
+  while (!LIST_EMPTY (&sending.parts))
+    free_part (LIST_FIRST (&sending.parts));
   abort_uploads (&sending);
   return result == 0 ? 0 : error_wrap (err, "%s", s3->shown);
 }
