@@ -1,5 +1,7 @@
 #include "worker/counts.h"
 
+#include "common/bus/bus.h"
+
 void
 counts_init (struct counts *counts, struct metrics *metrics)
 {
@@ -47,10 +49,7 @@ counts_settle (const struct counts *counts, const struct attempt_report *report,
   if (again)
     metric_add (counts->retries, 1);
   else if (!well)
-    metric_add (metrics_counter (counts->metrics, "shoal_dlq_total",
-                                 "Dead letters that were written.",
-                                 LABELS ("reason", outcome_name (report->outcome))),
-                1);
+    letter_count (counts->metrics, outcome_name (report->outcome));
 }
 
 void

@@ -110,6 +110,14 @@ letter_release (struct letter *letter)
   *letter = (struct letter){ 0 };
 }
 
+void
+letter_count (struct metrics *metrics, const char *reason)
+{
+  metric_add (metrics_counter (metrics, "shoal_dlq_total", "Dead letters that were written.",
+                               LABELS ("reason", reason)),
+              1);
+}
+
 int
 bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                   void *context, struct error *err)

@@ -231,6 +231,9 @@ struct letter
 
 void letter_release (struct letter *letter);
 
+/* Counts a letter in METRICS, whoever wrote it: REASON is one of the above, or the outcome of a shard that failed for good. */
+void letter_count (struct metrics *metrics, const char *reason);
+
 /* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus whose messages are only ours has none. */
 int bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                       void *context, struct error *err);

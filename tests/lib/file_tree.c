@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -71,4 +72,14 @@ char *
 file_tree_path (const struct file_tree *tree, const char *path)
 {
   return xasprintf ("%s/%s", tree->folder, path);
+}
+
+void
+file_tree_expect_empty (const struct file_tree *tree)
+{
+  int fd = openat (tree->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto_dir DIR *dir = fdopendir (fd);
+  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
+    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
+      fail_msg ("'%s' is there", entry->d_name);
 }

@@ -27,6 +27,9 @@ void file_tree_put (struct file_tree *tree, const char *path, size_t size);
 void file_tree_make_folder (struct file_tree *tree, const char *path);
 void file_tree_link (struct file_tree *tree, const char *target, const char *path);
 
+/* Nothing is in it, under no name. */
+void file_tree_expect_empty (const struct file_tree *tree);
+
 /* The absolute path of PATH; the caller frees. */
 char *file_tree_path (const struct file_tree *tree, const char *path);
 

@@ -13,7 +13,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -170,17 +169,6 @@ storage_conformance_fetch (const struct storage_fixture *fixture)
   listed_release (&listed);
 }
 
-/* Nothing is in the folder, under no name. */
-static void
-expect_empty (int folder_fd)
-{
-  int fd = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  auto_dir DIR *dir = fdopendir (fd);
-  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
-      fail_msg ("'%s' is there", entry->d_name);
-}
-
 void
 storage_conformance_pins (const struct storage_fixture *fixture)
 {
@@ -209,7 +197,7 @@ storage_conformance_pins (const struct storage_fixture *fixture)
           || strstr (err.message, after == NULL ? "isn't there any more" : "has changed") == NULL
           || strstr (err.message, "file") == NULL)
         fail_msg ("%s: %s", error_class_name (err.class), err.message);
-      expect_empty (tree->fd);
+      file_tree_expect_empty (tree);
       listed_release (&listed);
     }
 }
@@ -228,7 +216,7 @@ storage_conformance_paths (const struct storage_fixture *fixture)
       assert_int_equal (listed_fetch (&listed, storage, tree->fd, NULL, &err), -1);
       if (err.class != ERROR_USER)
         fail_msg ("'%s': %s: %s", wrong[i], error_class_name (err.class), err.message);
-      expect_empty (tree->fd);
+      file_tree_expect_empty (tree);
     }
   /* A link in the folder leads nowhere out of it. */
   fixture->put (fixture->context, "a/b", (struct bytes){ "abc", 3 });
@@ -238,5 +226,5 @@ storage_conformance_paths (const struct storage_fixture *fixture)
   struct storage_item item = { .path = "a/b", .size = 3 };
   struct listed listed = { .items = &item, .count = 1 };
   assert_int_equal (listed_fetch (&listed, storage, tree->fd, NULL, NULL), -1);
-  expect_empty (outside->fd);
+  file_tree_expect_empty (outside);
 }

@@ -275,12 +275,8 @@ kafka_renew_producer (struct kafka_bus *bus)
 static int
 ask_brokers (struct kafka_bus *bus, struct error *err)
 {
-  const struct rd_kafka_metadata *metadata = NULL;
-  rd_kafka_resp_err_t code =
-      rd_kafka_metadata (bus->producer, 0, bus->outgoing[TOPIC_JOBS], &metadata, ASK_MS);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+  if (!kafka_look_for_leaders (bus, TOPIC_JOBS, ASK_MS))
     return kafka_timeout (bus, "brokers", err);
-  rd_kafka_metadata_destroy (metadata);
   kafka_answered (bus);
   return 0;
 }

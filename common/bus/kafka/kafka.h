@@ -22,7 +22,7 @@
  *     2.3     rd_kafka_ListOffsets, which doesn't block: where a partition ends could be asked for all of them at once (kafka_cursor.c)
  *     2.3     an idempotent producer that outlives two quick changes of leaders (kafka_renew_producer)
  *     2.6.1   SCRAM on Kafka 4 (kafka_trouble.c says so to who tries)
- *     2.10    questions that find a new leader by themselves (look_for_leaders in kafka_cursor.c)
+ *     2.10    questions that find a new leader by themselves (kafka_look_for_leaders)
  *     2.12    rd_kafka_query_watermark_offsets that ends in time whatever happens: one question instead of two
  *     2.12    connections that are closed at once are only in its log: for us the worse (note_failure in kafka_trouble.c)
  *     2.15    share groups (KIP-932), a preview: no renewal of what is held, so no use for shards that run for hours
@@ -355,6 +355,9 @@ int cursor_next (struct cursor *cursor, rd_kafka_message_t **message);
 /* As cursor_next, but waits until the end that was last looked for is reached: 0 means that nothing is left before it. */
 int cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, struct error *err);
 
+/* Asks any broker who leads TOPIC's partitions; false when none answers. */
+bool kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms);
+
 /* Looks where the partition ends now. */
 int cursor_look_for_end (struct cursor *cursor, struct error *err);
 
@@ -493,10 +496,6 @@ int kafka_bury_at (struct kafka_bus *bus, int topic, int32_t partition, int64_t 
 int kafka_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                         void *context, struct error *err);
 int kafka_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);
-
-/* ---- kafka_metrics.c */
-
-void kafka_count_letter (struct kafka_bus *bus, const char *reason);
 
 /* ---- kafka_plan.c */
 

@@ -97,14 +97,15 @@ ask (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time, 
   return code;
 }
 
-/* Who leads the topic's partitions: librdkafka before 2.10 goes on asking the one who said that he doesn't any more. */
-static void
-look_for_leaders (struct kafka_bus *bus, int topic)
+bool
+kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms)
 {
   const struct rd_kafka_metadata *metadata = NULL;
-  if (rd_kafka_metadata (bus->producer, 0, bus->outgoing[topic], &metadata, STEP_MS)
-      == RD_KAFKA_RESP_ERR_NO_ERROR)
-    rd_kafka_metadata_destroy (metadata);
+  if (rd_kafka_metadata (bus->producer, 0, bus->outgoing[topic], &metadata, timeout_ms)
+      != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return false;
+  rd_kafka_metadata_destroy (metadata);
+  return true;
 }
 
 /* The same until there is an answer, but for no longer than a question may take. RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
@@ -131,8 +132,9 @@ find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, 
           return NO_OFFSET;
         }
       kafka_serve (bus, AGAIN_MS);
+      /* librdkafka before 2.10 goes on asking the one who said that he isn't any more. */
       if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
-        look_for_leaders (bus, topic);
+        (void) kafka_look_for_leaders (bus, topic, STEP_MS);
     }
 }
 

@@ -60,7 +60,7 @@ kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
   auto_free char *name = xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
                                     (long long) message->offset);
   auto_free char *text = log_quote (why->message);
-  kafka_count_letter (bus, reason);
+  letter_count (bus->metrics, reason);
   log_error ("message_dead", "at=%s as=%s reason=%s", name, reason, text);
   rd_kafka_headers_t *headers = make_headers (bus, cursor, message, reason, why);
   bus->quiet.pending++;

@@ -168,13 +168,15 @@ static void
 compare_settings (const struct kafka_follower *follower)
 {
   const struct kafka_bus *bus = follower->bus;
+  if (bus->settings == NULL)
+    return;
   auto_free char *members = xasprintf ("member/%s/", follower->group);
-  auto_free char *ours = log_quote (bus->settings == NULL ? "" : bus->settings);
+  auto_free char *ours = log_quote (bus->settings);
   for (const struct claims_entry *entry = NULL;
        (entry = claims_next_held (bus->leases, members, entry)) != NULL;)
     {
       const char *settings = strchr (entry->key, ' ');
-      if (bus->settings == NULL || settings == NULL || strcmp (settings + 1, bus->settings) == 0)
+      if (settings == NULL || strcmp (settings + 1, bus->settings) == 0)
         continue;
       auto_free char *theirs = log_quote (settings + 1);
       log_warn ("member_differs", "group=%s member=%.*s theirs=%s ours=%s", follower->group,

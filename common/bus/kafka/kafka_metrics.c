@@ -52,11 +52,3 @@ kafka_show_lots (struct kafka_work *work)
   for (int i = 0; i < work->lot_count; i++)
     show_lot (work->lots[i]);
 }
-
-void
-kafka_count_letter (struct kafka_bus *bus, const char *reason)
-{
-  metric_add (metrics_counter (bus->metrics, "shoal_dlq_total", "Dead letters that were written.",
-                               LABELS ("reason", reason)),
-              1);
-}

@@ -16,7 +16,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -55,16 +54,6 @@ expect_file (int folder_fd, const char *path, struct bytes wanted)
   if (found.size != wanted.size
       || (found.size > 0 && memcmp (found.data, wanted.data, found.size) != 0))
     fail_msg ("%s: other bytes came", path);
-}
-
-static void
-expect_empty (int folder_fd)
-{
-  int fd = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  auto_dir DIR *dir = fdopendir (fd);
-  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
-      fail_msg ("'%s' is there", entry->d_name);
 }
 
 static struct storage *
@@ -181,7 +170,7 @@ fetch_a_lie (const char *url, struct listed *listed, const char *kind, int nth, 
   expect_words (&err, words);
   expect_words (&err, url);
   expect_words (&err, "a/file");
-  expect_empty (here->fd);
+  file_tree_expect_empty (here);
   return true;
 }
 
@@ -301,7 +290,7 @@ expect_tree (const struct tree *tree, int64_t size, const char *content, const c
       assert_int_equal (result, -1);
       assert_int_equal (err.class, ERROR_USER);
       expect_words (&err, wrong);
-      expect_empty (here->fd);
+      file_tree_expect_empty (here);
       return;
     }
   if (result != 0)

@@ -327,6 +327,31 @@ test_a_conflict_is_merged_again (void **state)
 /* ---- cancelling and giving up ----------------------------------------------------------- */
 
 static void
+cancel (struct bus *bus, const struct merge_scene *scene, uint32_t generation, const char *reason)
+{
+  const struct control control = { .kind = CONTROL_CANCEL,
+                                   .job_id = scene->job.id,
+                                   .time = clock_wall_ms (),
+                                   .generation = generation,
+                                   .reason = (char *) (uintptr_t) reason };
+  assert_int_equal (bus_publish_control (bus, &control, NULL), 0);
+}
+
+static void
+reopen (struct bus *bus, const struct merge_scene *scene, int64_t time, uint32_t *indexes,
+        size_t count)
+{
+  const struct event reopened = { .kind = EVENT_REOPENED,
+                                  .job_id = scene->job.id,
+                                  .time = time,
+                                  .generation = 2,
+                                  .shards = -1,
+                                  .indexes = indexes,
+                                  .index_count = count };
+  assert_int_equal (bus_publish_event (bus, &reopened, NULL), 0);
+}
+
+static void
 test_a_cancelled_job (void **state)
 {
   struct merge_scene *scene = *state;
@@ -335,11 +360,7 @@ test_a_cancelled_job (void **state)
     auto_bus struct bus *bus = merge_scene_bus (scene);
     merge_scene_planned (bus, scene, 3);
     merge_scene_succeed (bus, scene, 0, one_file);
-    struct control control = { .kind = CONTROL_CANCEL,
-                               .job_id = scene->job.id,
-                               .time = clock_wall_ms (),
-                               .reason = (char *) "enough" };
-    assert_int_equal (bus_publish_control (bus, &control, NULL), 0);
+    cancel (bus, scene, 0, "enough");
   }
   must_merge (scene);
   expect_state (scene, JOB_CANCELLED, "enough");
@@ -350,14 +371,7 @@ test_a_cancelled_job (void **state)
   {
     auto_bus struct bus *bus = merge_scene_bus (scene);
     uint32_t indexes[] = { 1, 2 };
-    const struct event reopened = { .kind = EVENT_REOPENED,
-                                    .job_id = scene->job.id,
-                                    .time = clock_wall_ms () + 1,
-                                    .generation = 2,
-                                    .shards = -1,
-                                    .indexes = indexes,
-                                    .index_count = 2 };
-    assert_int_equal (bus_publish_event (bus, &reopened, NULL), 0);
+    reopen (bus, scene, clock_wall_ms () + 1, indexes, 2);
     for (uint32_t i = 1; i <= 2; i++)
       {
         merge_scene_attempt (scene, i, 2, 1, OUTCOME_SUCCEEDED, NULL);
@@ -366,20 +380,6 @@ test_a_cancelled_job (void **state)
   }
   must_merge (scene);
   expect_state (scene, JOB_SUCCEEDED, NULL);
-}
-
-static void
-reopen (struct bus *bus, const struct merge_scene *scene, int64_t time)
-{
-  uint32_t index = 0;
-  const struct event reopened = { .kind = EVENT_REOPENED,
-                                  .job_id = scene->job.id,
-                                  .time = time,
-                                  .generation = 2,
-                                  .shards = -1,
-                                  .indexes = &index,
-                                  .index_count = 1 };
-  assert_int_equal (bus_publish_event (bus, &reopened, NULL), 0);
 }
 
 /* Run again by a machine whose clock is an hour ahead, then cancelled by one whose isn't. */
@@ -398,11 +398,9 @@ test_a_cancel_after_a_replay_by_a_fast_clock (void **state)
   expect_state (scene, JOB_FAILED, NULL);
   {
     auto_bus struct bus *bus = merge_scene_bus (scene);
-    reopen (bus, scene, clock_wall_ms () + 3600 * 1000);
-    const struct control control = {
-      .kind = CONTROL_CANCEL, .job_id = scene->job.id, .time = clock_wall_ms (), .generation = 2
-    };
-    assert_int_equal (bus_publish_control (bus, &control, NULL), 0);
+    uint32_t index = 0;
+    reopen (bus, scene, clock_wall_ms () + 3600 * 1000, &index, 1);
+    cancel (bus, scene, 2, NULL);
   }
   must_merge (scene);
   expect_state (scene, JOB_CANCELLED, "cancelled");
@@ -415,10 +413,7 @@ test_a_job_is_cancelled_before_it_is_planned (void **state)
   merge_scene_submit (scene);
   {
     auto_bus struct bus *bus = merge_scene_bus (scene);
-    struct control control = { .kind = CONTROL_CANCEL,
-                               .job_id = scene->job.id,
-                               .time = clock_wall_ms () };
-    assert_int_equal (bus_publish_control (bus, &control, NULL), 0);
+    cancel (bus, scene, 0, NULL);
   }
   must_merge (scene);
   expect_state (scene, JOB_CANCELLED, "cancelled");
