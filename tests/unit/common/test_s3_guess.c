@@ -84,7 +84,7 @@ a_guess_is_behind_its_base (void **state)
 {
   (void) state;
   int guessed = 0;
-  for (int round = 0; round < 2000; round++)
+  for (int round = 0; guessed < 200 && round < 200000; round++)
     {
       char names[40][24];
       char *sorted[40];
@@ -109,7 +109,7 @@ a_guess_is_behind_its_base (void **state)
       if (guess != NULL && (strcmp (guess, base) <= 0 || strncmp (guess, base, same) != 0))
         fail_msg ("%s behind %s", guess, base);
     }
-  assert_true (guessed > 100);
+  assert_int_equal (guessed, 200); /* most of what is drawn has no room: a page goes on where it began */
 }
 
 int
