@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A bucket that can only be listed: s3_lister.py LOG KIND SEED KEYS PAGE DELAY_MS. Prints its port and ends with its parent.
+"""A bucket that can only be listed: s3_lister.py LOG KIND SEED KEYS PAGE DELAY_MS [BEGIN_MS]. Prints its port and ends with its parent.
 
-Its KEYS are made of SEED, and written to LOG, sorted, before the port is; each page of them has PAGE and comes DELAY_MS later. A request is a line "page
-COUNT" in LOG after those. KIND:
+Its KEYS are made of SEED, and written to LOG, sorted, before the port is; each page of them has PAGE and comes DELAY_MS later. Beginning in the middle keeps
+the whole server busy for BEGIN_MS, behind the answer. A request is a line "page COUNT" in LOG after those, or "begin COUNT" in the middle. KIND:
 
     decimal   img_0000000.jpg and on, some left out
     plain     file1 … file2000: numbers without zeros before them
@@ -28,8 +28,10 @@ from xml.sax.saxutils import escape
 
 log_path, kind = sys.argv[1:3]
 seed, count, page_size, delay = (int(word) for word in sys.argv[3:7])
+begin = int(sys.argv[7]) if len(sys.argv) > 7 else 0
 rng = random.Random(seed)
 lock = threading.Lock()
+busy = threading.Lock()
 
 
 def make(i):
@@ -58,6 +60,7 @@ keys = sorted({make(i).encode() for i in range(count)})
 
 class Bucket(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 20  # else the body waits for the acknowledgement of the header
 
     def do_GET(self):
         said = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query, keep_blank_values=True))
@@ -69,8 +72,11 @@ class Bucket(http.server.BaseHTTPRequestHandler):
             found.append(keys[at])
             at += 1
         more = at < len(keys) and keys[at].startswith(prefix)
+        begins = "start-after" in said
         with lock, open(log_path, "a") as log:
-            log.write(f"page {len(found)}\n")
+            log.write(f"{'begin' if begins else 'page'} {len(found)}\n")
+        with busy:
+            pass
         time.sleep(delay / 1000)
         text = "".join(f"<Contents><Key>{urllib.parse.quote(key)}</Key><Size>1</Size><ETag>&quot;e&quot;</ETag></Contents>" for key in found)
         token = f"<NextContinuationToken>{escape(urllib.parse.quote(found[-1]))}</NextContinuationToken>" if more else ""
@@ -80,6 +86,10 @@ class Bucket(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+        self.wfile.flush()
+        if begins and begin:
+            with busy:
+                time.sleep(begin / 1000)
 
     def log_message(self, *_):
         pass

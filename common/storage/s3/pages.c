@@ -13,13 +13,13 @@
 enum
 {
   TURN_MS = 1000,
-  AHEAD_MAX = 8, /* ranges */
-  BEGINS = 2,    /* ranges after which it is known what beginning one costs the server … */
-  DEAR = 4,      /* … which is dear when it takes so many times as long as going on, … */
-  DEAR_MS = 50,  /* … and a little more */
-  STRIDE = 4,    /* pages from one range's begin to the next one's, and kept of each */
-  TRUST =
-      4, /* one range ahead for so many pages that came since a guess was bad: what is asked for in vain is a small part of all */
+  AHEAD_MAX = 8,  /* ranges */
+  STRIDE = 4,     /* pages from one range's begin to the next one's, and kept of each */
+  KNOWN = 6,      /* pages that tell how quick a server is: its first ones may be slower */
+  QUICK_MS = 20,  /* a page that comes so soon is not worth a second range */
+  LOOKED_AT = 16, /* pages after which it is known whether ranges pay … */
+  REST = 16, /* … and pages without more of them if they don't: four times as many each time */
+  TRUST = 4, /* pages that came as expected, for each range ahead: little is asked for in vain */
 };
 
 struct range
@@ -41,12 +41,6 @@ struct range
 
 TAILQ_HEAD (ranges, range);
 
-struct time_taken
-{
-  int count;
-  int64_t ms; /* of all together */
-};
-
 struct s3_pages
 {
   struct s3 *s3;
@@ -55,10 +49,14 @@ struct s3_pages
   bool shallow;
   struct ranges ranges;
   struct ranges dropped;
-  struct s3_page page;            /* that was given out */
-  int trusted;                    /* pages */
-  bool end_is_near;               /* one of the ranges reaches it */
-  struct time_taken begin, go_on; /* of ranges' first pages, and of those that follow */
+  struct s3_page page;  /* that was given out */
+  int trusted;          /* pages */
+  bool end_is_near;     /* one of the ranges reaches it */
+  int went_on;          /* pages that weren't a range's first */
+  int64_t quickest_ms;  /* that one of them took */
+  int looked_at;        /* pages given out with ranges ahead … */
+  int64_t looked_since; /* … after this, boot ms */
+  int rest, resting;    /* pages: the next rest's, and what is left of this one */
 };
 
 /* ---- ranges ----------------------------------------------------------------------------- */
@@ -128,24 +126,33 @@ end_behind (struct range *range)
     drop (next);
 }
 
-/* Some servers look at all names of a folder to begin in its middle: MinIO does. Where that is dear, a listing in ranges would cost far more than one in a row. */
-static bool
-beginning_is_dear (const struct s3_pages *pages)
+/* Some servers look at all names of a folder to begin in its middle, MinIO even to its end when nobody waits any more. So ranges go on ahead only where pages
+ * come quicker than they would one behind the other. */
+static void
+look_at_pace (struct s3_pages *pages)
 {
-  const struct time_taken *begin = &pages->begin, *go_on = &pages->go_on;
-  return begin->count >= BEGINS && go_on->count > 0
-         && begin->ms / begin->count > DEAR * (go_on->ms / go_on->count) + DEAR_MS;
+  int64_t now = clock_boot_ms ();
+  bool ahead = TAILQ_NEXT (TAILQ_FIRST (&pages->ranges), links) != NULL;
+  if (!ahead && pages->resting > 0)
+    pages->resting--;
+  if (ahead && pages->looked_at++ < LOOKED_AT)
+    return;
+  if (ahead && pages->resting == 0 && now - pages->looked_since > LOOKED_AT * pages->quickest_ms)
+    {
+      pages->resting = pages->rest;
+      pages->rest *= 4;
+    }
+  pages->looked_at = 0;
+  pages->looked_since = now;
 }
 
 static void
 note_time (struct range *range)
 {
   struct s3_pages *pages = range->pages;
-  struct time_taken *taken = range->came > 0 ? &pages->go_on : &pages->begin;
-  if (range->came == 0 && range->start == NULL)
-    return;
-  taken->count++;
-  taken->ms += clock_boot_ms () - range->asked_at;
+  int64_t ms = clock_boot_ms () - range->asked_at;
+  if (range->came > 0 && (pages->went_on++ == 0 || ms < pages->quickest_ms))
+    pages->quickest_ms = ms;
 }
 
 /* ---- asking ----------------------------------------------------------------------------- */
@@ -236,7 +243,8 @@ look_ahead (struct s3_pages *pages)
   int ahead = -1;
   TAILQ_FOREACH (range, &pages->ranges, links)
   ahead++;
-  if (pages->shallow || pages->end_is_near || beginning_is_dear (pages) || ahead >= AHEAD_MAX
+  if (pages->shallow || pages->end_is_near || pages->went_on < KNOWN
+      || pages->quickest_ms < QUICK_MS || pages->resting > 0 || ahead >= AHEAD_MAX
       || ahead >= pages->trusted / TRUST)
     return;
   struct range *last = TAILQ_LAST (&pages->ranges, ranges);
@@ -265,6 +273,7 @@ give_out (struct s3_pages *pages, struct range *range)
   while (next != NULL && pages->page.count > 0 && strcmp (last_key (&pages->page), next->start) > 0)
     pages->page.count--;
   pages->trusted++;
+  look_at_pace (pages);
   ask (range);
 }
 
@@ -327,6 +336,7 @@ s3_pages_new (struct s3 *s3, const char *prefix, bool shallow)
   pages->http = http_new (&options);
   pages->prefix = xstrdup (prefix);
   pages->shallow = shallow;
+  pages->rest = REST;
   TAILQ_INIT (&pages->ranges);
   TAILQ_INIT (&pages->dropped);
   add_range (pages, NULL);

@@ -87,14 +87,22 @@ list (const struct peer *peer, struct seen *seen)
     fail_msg ("%s", err.message);
 }
 
-static void
-check (const char *kind, unsigned int seed, int keys, int page, const char *closed)
+/* Whose pages take long enough to be worth ranges. */
+static struct peer *
+start_lister (const char *kind, unsigned int seed, int keys, int page, int begin_ms)
 {
   auto_free char *seed_text = xasprintf ("%u", seed);
   auto_free char *keys_text = xasprintf ("%d", keys);
   auto_free char *page_text = xasprintf ("%d", page);
-  auto_peer struct peer *peer =
-      peer_start ("s3_lister.py", "LOG", kind, seed_text, keys_text, page_text, "1", NULL);
+  auto_free char *begin_text = xasprintf ("%d", begin_ms);
+  return peer_start ("s3_lister.py", "LOG", kind, seed_text, keys_text, page_text, "25", begin_text,
+                     NULL);
+}
+
+static void
+check (const char *kind, unsigned int seed, int keys, int page, const char *closed)
+{
+  auto_peer struct peer *peer = start_lister (kind, seed, keys, page, 0);
   struct seen seen = { .closed = closed };
   auto_buffer struct buffer wanted = { 0 };
   int asked = 0;
@@ -118,7 +126,7 @@ every_key_comes_once_and_in_order (void **state)
   (void) state;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     for (int round = 0; round < 2; round++)
-      check (kinds[i], (unsigned int) rand (), 1 + rand () % 2000, 7 + rand () % 50, NULL);
+      check (kinds[i], (unsigned int) rand (), 1 + rand () % 1000, 7 + rand () % 30, NULL);
 }
 
 static void
@@ -133,10 +141,38 @@ static void
 a_folder_that_is_not_entered_is_jumped_over (void **state)
 {
   (void) state;
-  check ("one", 1, 3000, 20, "b");
-  check ("dates", 2, 3000, 20, "2019-06-01");
-  check ("deep", 3, 3000, 20, "d3");
-  check ("upper", 4, 3000, 20, "7F");
+  check ("one", 1, 1200, 20, "b");
+  check ("dates", 2, 1200, 20, "2019-06-01");
+  check ("deep", 3, 1200, 20, "d3");
+  check ("upper", 4, 1200, 20, "7F");
+}
+
+static int
+count_begins (const struct peer *peer)
+{
+  auto_buffer struct buffer log = { 0 };
+  int begins = 0;
+  read_log (peer, &log);
+  for (const char *at = log.data; (at = strstr (at, "\nbegin ")) != NULL; at++)
+    begins++;
+  return begins;
+}
+
+/* 150 pages: some forty ranges where all of them begin. */
+static void
+ranges_go_on_only_where_they_pay (void **state)
+{
+  (void) state;
+  for (int begin_ms = 0; begin_ms <= 200; begin_ms += 200)
+    {
+      auto_peer struct peer *peer = start_lister ("decimal", 1, 3000, 20, begin_ms);
+      struct seen seen = { 0 };
+      list (peer, &seen);
+      int begins = count_begins (peer);
+      print_message ("each begin takes %d ms of the server's: %d of them\n", begin_ms, begins);
+      assert_true (begin_ms > 0 ? begins < 25 : begins > 0);
+      buffer_release (&seen.text);
+    }
 }
 
 int
@@ -146,6 +182,7 @@ main (void)
     cmocka_unit_test (every_key_comes_once_and_in_order),
     cmocka_unit_test (a_short_listing_is_asked_for_as_ever),
     cmocka_unit_test (a_folder_that_is_not_entered_is_jumped_over),
+    cmocka_unit_test (ranges_go_on_only_where_they_pay),
   };
   srand (seed_of_test ());
   return cmocka_run_group_tests (tests, NULL, NULL);
