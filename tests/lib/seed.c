@@ -14,3 +14,18 @@ seed_of_test (void)
   printf ("SHOAL_SEED=%u\n", seed);
   return seed;
 }
+
+uint64_t
+random_next (uint64_t *state)
+{
+  *state ^= *state << 13;
+  *state ^= *state >> 7;
+  *state ^= *state << 17;
+  return *state >> 11;
+}
+
+uint64_t
+random_state (unsigned int seed)
+{
+  return (uint64_t) seed * 2654435769U + 1;
+}

@@ -1,7 +1,6 @@
 /* S3 as a storage, on a real server: what the suite of all storages doesn't ask. */
 #include "common/storage/storage.h"
 
-#include "common/clock.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
@@ -546,10 +545,7 @@ no_fault_gives_a_wrong_file (void **state)
 {
   struct s3_bucket *bucket = *state;
   struct error err = ERROR_INIT;
-  const char *given = getenv ("SHOAL_SEED");
-  auto_free char *seed =
-      given == NULL ? xasprintf ("%lld", (long long) clock_boot_us () % 1000000) : xstrdup (given);
-  printf ("SHOAL_SEED=%s\n", seed);
+  auto_free char *seed = xasprintf ("%u", seed_of_test ());
   auto_file_tree struct file_tree *tree = file_tree_new ();
   auto_file_tree struct file_tree *back = file_tree_new ();
   struct items items = { 0 };

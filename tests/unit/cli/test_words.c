@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "common/memory.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,9 +49,7 @@ joining_and_splitting_give_the_same_words (void **state)
 {
   (void) state;
   static const char letters[] = "ab '\"\\\n\t$*-/=";
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed = given != NULL ? (unsigned int) strtoul (given, NULL, 10) : 20261123;
-  print_message ("SHOAL_SEED=%u\n", seed);
+  unsigned int seed = seed_of_test ();
   for (int round = 0; round < 2000; round++)
     {
       auto_strlist struct strlist words = { 0 };

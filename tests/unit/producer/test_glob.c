@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "producer/utf8.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -269,24 +270,6 @@ test_folders (void **state)
 
 /* ---- the reference --------------------------------------------------------------------- */
 
-static uint64_t
-next_random (uint64_t *seed)
-{
-  *seed ^= *seed << 13;
-  *seed ^= *seed >> 7;
-  *seed ^= *seed << 17;
-  return *seed >> 11;
-}
-
-static uint64_t
-seed_of_test (void)
-{
-  const char *text = getenv ("SHOAL_SEED");
-  uint64_t seed = text != NULL ? strtoull (text, NULL, 10) : (uint64_t) clock_boot_us ();
-  print_message ("SHOAL_SEED=%llu\n", (unsigned long long) seed);
-  return seed * 2654435769u + 1;
-}
-
 /* Names as arrays of code points, patterns as arrays of elements: every rule of glob.h is one line
  * of `slow`. */
 enum
@@ -341,7 +324,7 @@ static const char *const letters[] = { "a", "b", "a", "b", "é", "☺", "\xff", 
 static const char *
 letter (uint64_t *seed)
 {
-  return letters[next_random (seed) % (sizeof letters / sizeof *letters)];
+  return letters[random_next (seed) % (sizeof letters / sizeof *letters)];
 }
 
 /* Appends a literal: what its bytes are as code points depends on what stands before, so elements
@@ -351,10 +334,10 @@ random_component (uint64_t *seed, struct buffer *pattern, struct element *elemen
 {
   size_t count = 0;
   size_t run = SIZE_MAX; /* start of the literal run in PATTERN */
-  size_t length = 1 + next_random (seed) % 4;
+  size_t length = 1 + random_next (seed) % 4;
   for (size_t i = 0; i < length; i++)
     {
-      uint64_t kind = next_random (seed) % 10;
+      uint64_t kind = random_next (seed) % 10;
       if (kind < 6)
         {
           if (run == SIZE_MAX)
@@ -388,7 +371,7 @@ random_component (uint64_t *seed, struct buffer *pattern, struct element *elemen
         }
       else
         {
-          bool negated = next_random (seed) % 2 == 0;
+          bool negated = random_next (seed) % 2 == 0;
           buffer_puts (pattern, negated ? "[!a-é]" : "[a-é]");
           elements[count++] = (struct element){ CLASS, 'a', 0xe9, negated };
         }
@@ -400,7 +383,7 @@ static void
 random_pattern (uint64_t *seed, struct buffer *pattern, struct element *elements)
 {
   size_t count = 0;
-  size_t components = 1 + next_random (seed) % 4;
+  size_t components = 1 + random_next (seed) % 4;
   for (size_t i = 0; i < components; i++)
     {
       if (i > 0)
@@ -409,7 +392,7 @@ random_pattern (uint64_t *seed, struct buffer *pattern, struct element *elements
           elements[count++] = (struct element){ .code = SLASH };
         }
       bool after_deep = count >= 2 && elements[count - 2].code == DEEP;
-      if (!after_deep && next_random (seed) % 4 == 0)
+      if (!after_deep && random_next (seed) % 4 == 0)
         {
           buffer_puts (pattern, "**");
           elements[count++] = (struct element){ .code = DEEP };
@@ -423,12 +406,12 @@ random_pattern (uint64_t *seed, struct buffer *pattern, struct element *elements
 static void
 random_path (uint64_t *seed, struct buffer *path)
 {
-  size_t components = 1 + next_random (seed) % 4;
+  size_t components = 1 + random_next (seed) % 4;
   for (size_t i = 0; i < components; i++)
     {
       if (i > 0)
         buffer_putc (path, '/');
-      size_t length = 1 + next_random (seed) % 4;
+      size_t length = 1 + random_next (seed) % 4;
       for (size_t j = 0; j < length; j++)
         buffer_puts (path, letter (seed));
     }
@@ -450,7 +433,7 @@ static void
 test_same_as_the_slow_matcher (void **state)
 {
   (void) state;
-  uint64_t seed = seed_of_test ();
+  uint64_t seed = random_state (seed_of_test ());
   size_t hits = 0;
   for (int round = 0; round < 40000; round++)
     {
@@ -485,7 +468,7 @@ static void
 test_braces_are_alternatives (void **state)
 {
   (void) state;
-  uint64_t seed = seed_of_test ();
+  uint64_t seed = random_state (seed_of_test ());
   for (int round = 0; round < 5000; round++)
     {
       struct buffer text[4] = { 0 };

@@ -1,5 +1,4 @@
 /* From a job to its shards: upstream's vectors, then properties on random trees. */
-#include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
@@ -9,6 +8,7 @@
 #include "producer/slicer_internal.h"
 #include "schemas/codec.h"
 #include "tests/lib/file_tree.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -813,31 +813,13 @@ test_bad_input (void **state)
 
 /* ---- properties on random trees -------------------------------------------------------- */
 
-static uint64_t
-next_random (uint64_t *seed)
-{
-  *seed ^= *seed << 13;
-  *seed ^= *seed >> 7;
-  *seed ^= *seed << 17;
-  return *seed >> 11;
-}
-
-static uint64_t
-seed_of_test (void)
-{
-  const char *text = getenv ("SHOAL_SEED");
-  uint64_t seed = text != NULL ? strtoull (text, NULL, 10) : (uint64_t) clock_boot_us ();
-  print_message ("SHOAL_SEED=%llu\n", (unsigned long long) seed);
-  return seed * 2654435769u + 1;
-}
-
 static const char *const names[] = { "a",    "b",        "a.x", "b.x", "-a",
                                      "a\nb", "\xff\xfe", "é",   "a0",  "ab" };
 
 static const char *
 random_name (uint64_t *seed)
 {
-  return names[next_random (seed) % (sizeof names / sizeof *names)];
+  return names[random_next (seed) % (sizeof names / sizeof *names)];
 }
 
 /* Everything in the tree, unordered: "path" or "path/". */
@@ -845,7 +827,7 @@ static void
 fill_tree (uint64_t *seed, struct file_tree *tree, struct strlist *all, const char *folder,
            int depth)
 {
-  size_t count = next_random (seed) % 6;
+  size_t count = random_next (seed) % 6;
   for (size_t i = 0; i < count; i++)
     {
       const char *slash = folder[0] == '\0' ? "" : "/";
@@ -853,7 +835,7 @@ fill_tree (uint64_t *seed, struct file_tree *tree, struct strlist *all, const ch
       auto_free char *as_folder = xasprintf ("%s/", path);
       if (strlist_has (all, path) || strlist_has (all, as_folder))
         continue;
-      if (depth < 3 && next_random (seed) % 2 == 0)
+      if (depth < 3 && random_next (seed) % 2 == 0)
         {
           file_tree_make_folder (tree, path);
           strlist_add (all, as_folder);
@@ -861,7 +843,7 @@ fill_tree (uint64_t *seed, struct file_tree *tree, struct strlist *all, const ch
         }
       else
         {
-          file_tree_put (tree, path, next_random (seed) % 50);
+          file_tree_put (tree, path, random_next (seed) % 50);
           strlist_add (all, path);
         }
     }
@@ -931,16 +913,16 @@ random_round (uint64_t *seed)
   auto_strlist struct strlist all = { 0 };
   fill_tree (seed, tree, &all, "", 0);
   auto_job struct job job;
-  start_job (&job, patterns[next_random (seed) % (sizeof patterns / sizeof *patterns)]);
+  start_job (&job, patterns[random_next (seed) % (sizeof patterns / sizeof *patterns)]);
   add_volume (&job, tree->folder, "/in", false);
-  job.batch_size = 1 + (int64_t) (next_random (seed) % 4);
-  job.batch_bytes = next_random (seed) % 3 == 0 ? 60 : -1;
-  job.needs_count = next_random (seed) % 3 == 0;
+  job.batch_size = 1 + (int64_t) (random_next (seed) % 4);
+  job.batch_bytes = random_next (seed) % 3 == 0 ? 60 : -1;
+  job.needs_count = random_next (seed) % 3 == 0;
   struct glob *excludes[2];
   for (int i = 0; i < 2; i++)
     {
       strlist_add (&job.exclude,
-                   exclude_patterns[next_random (seed)
+                   exclude_patterns[random_next (seed)
                                     % (sizeof exclude_patterns / sizeof *exclude_patterns)]);
       excludes[i] = glob_compile (job.exclude.items[i], NULL);
     }
@@ -989,7 +971,7 @@ static void
 test_random_trees (void **state)
 {
   (void) state;
-  uint64_t seed = seed_of_test ();
+  uint64_t seed = random_state (seed_of_test ());
   for (int round = 0; round < 400; round++)
     random_round (&seed);
 }

@@ -4,6 +4,7 @@
 #include "schemas/codec.h"
 #include "schemas/codec_internal.h"
 #include "schemas/fingerprint.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,17 +16,6 @@
 #include <avro.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-static unsigned int
-seed_of_this_run (void)
-{
-  const char *given = getenv ("SHOAL_SEED");
-  unsigned int seed =
-      given != NULL ? (unsigned int) strtoul (given, NULL, 10) : (unsigned int) time (NULL);
-  print_message ("SHOAL_SEED=%u\n", seed);
-  return seed;
-}
 
 /* A job in which no field has its default. */
 static void
@@ -348,7 +338,7 @@ damaged_messages_do_no_harm (void **state)
       assert_int_equal (codec_decode_job ((struct bytes){ part, size }, &back, &err), -1);
       assert_int_equal (err.class, ERROR_USER);
     }
-  unsigned int seed = seed_of_this_run ();
+  unsigned int seed = seed_of_test ();
   for (int round = 0; round < 20000; round++)
     {
       auto_free char *damaged = xmemdup (bytes.data, bytes.size);
