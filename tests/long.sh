@@ -5,6 +5,7 @@
 #   campaign     fleets under fire: SHOAL_FLEET_ROUNDS (100) rounds of each mode
 #   model        the larger models of the claims
 #   results      fleets with results in S3, workers and mergers killed: SHOAL_ROUNDS (100) rounds
+#   sizes        10,000 small objects and two of 5 GiB, there and back
 #   judges       what talks to S3, to another server than MinIO: versitygw
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
@@ -53,6 +54,9 @@ with_s3 () { # NAME COMMAND…
 results () {
   SHOAL_ROUNDS=${SHOAL_ROUNDS:-100} bash tests/e2e/s3_results.sh build/plain/shoal
 }
+sizes () {
+  bash tests/long/sizes.sh build/plain/shoal
+}
 judges () {
   local name
   for name in storage_s3 storage_s3_suite storage_s3_front result_store; do
@@ -60,15 +64,16 @@ judges () {
   done
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model results judges
+[ $# -gt 0 ] || set -- librdkafka campaign model results sizes judges
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
     campaign) part campaign campaign ;;
     model) part model tests/model/run.sh -l ;;
     results) part results with_s3 minio results ;;
+    sizes) part sizes with_s3 minio sizes ;;
     judges) part judges with_s3 versitygw judges ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, judges" >&2; exit 2 ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, judges" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

@@ -140,7 +140,7 @@ run_ctest dev build/dev -LE fault
 [ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
 printf '\n'
 step valgrind tests/valgrind/run.sh build/plain
-[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.common\.fetcher|e2e\.intake)'
+[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.common\.summing|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.common\.fetcher|e2e\.intake)'
 join model
 step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"
 finish

@@ -173,7 +173,9 @@ check_sum (struct fetched_file *file, int64_t size, struct error *err)
 {
   char hex[129];
   const struct summing_what what = what_to_sum (file);
-  int summed = file->summing != NULL ? summing_finish (take (&file->summing), size, hex, err)
+  if (file->summing != NULL)
+    summing_end (file->summing, size);
+  int summed = file->summing != NULL ? summing_finish (take (&file->summing), hex, err)
                                      : summing_of (file->fd, &what, size, hex, err);
   if (summed != 0)
     return -1;
@@ -269,6 +271,16 @@ fetched_file_name (int folder_fd, const char *name, const char *path, struct err
       != 0)
     return error_errno (err, errno, "giving it its name");
   return 0;
+}
+
+bool
+fetched_file_is_summing (struct fetched_file *file)
+{
+  struct stat status;
+  if (file->summing == NULL || fstat (file->fd, &status) != 0)
+    return false;
+  summing_end (file->summing, status.st_size);
+  return !summing_has_ended (file->summing);
 }
 
 int

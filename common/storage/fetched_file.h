@@ -6,6 +6,8 @@
 #include "common/storage/fetcher.h"
 #include "common/storage/summing.h"
 
+#include <sys/queue.h>
+
 /* The pieces that a file was once uploaded in, when its sum is one of theirs. */
 struct pieces
 {
@@ -19,8 +21,9 @@ struct pieces
 
 struct fetched_file
 {
-  struct storage_item item; /* own copies of its strings */
-  int folder_fd;            /* not ours */
+  TAILQ_ENTRY (fetched_file) links; /* of its owner's */
+  struct storage_item item;         /* own copies of its strings */
+  int folder_fd;                    /* not ours */
   int fd;
   char name[64]; /* in the folder, "" when it has its real one */
   int references;
@@ -77,6 +80,9 @@ void fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool ass
 
 /* Its sum can't be found out. */
 void fetched_file_drop_sum (struct fetched_file *file);
+
+/* All of it is there. True: its sum is still in the making, fetched_file_finish would wait for it. */
+bool fetched_file_is_summing (struct fetched_file *file);
 
 /* Holds length and sum against what they must be and gives the file its name, folders made on the way. 1: its sum isn't right if its pieces are as assumed. */
 int fetched_file_finish (struct fetched_file *file, struct error *err);

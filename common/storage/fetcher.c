@@ -13,7 +13,7 @@ enum
   PART_SIZE = 16 << 20,
   NAME_MAX_BYTES = 255,
   PATH_MAX_BYTES = 4095,
-  QUESTIONS = 16,   /* about one file's pieces, at once */
+  SUMMING = 8,      /* files that wait for their sums */
   HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
 };
 
@@ -237,13 +237,47 @@ fetcher_explain (const struct fetch_source *source, const struct fetched_file *f
     }
 }
 
+static int
+finish_now (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  int finished = fetch_batch_finish (&fetch->batch, file, err);
+  return finished <= 0 ? finished : fetcher_ask_for_pieces (fetch, file, err);
+}
+
 int
 fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
   if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
     return 0;
-  int finished = fetch_batch_finish (&fetch->batch, file, err);
-  return finished <= 0 ? finished : fetcher_ask_for_pieces (fetch, file, err);
+  if (fetched_file_is_summing (file))
+    {
+      (void) fetched_file_ref (file);
+      TAILQ_INSERT_TAIL (&fetch->summing, file, links);
+      fetch->summing_count++;
+      return 0;
+    }
+  return finish_now (fetch, file, err);
+}
+
+/* Finishes files whose sums have been made; and waits for one where there's nothing else to do, or too many are open. */
+static int
+finish_summed (struct fetch *fetch, struct error *err)
+{
+  bool wait = http_pending (fetch->batch.http) == 0 || fetch->summing_count > SUMMING;
+  struct fetched_file *next = NULL;
+  for (struct fetched_file *at = TAILQ_FIRST (&fetch->summing); at != NULL; at = next)
+    {
+      next = TAILQ_NEXT (at, links);
+      if (!wait && fetched_file_is_summing (at))
+        continue;
+      wait = false;
+      TAILQ_REMOVE (&fetch->summing, at, links);
+      fetch->summing_count--;
+      auto_fetched_file struct fetched_file *file = at;
+      if (finish_now (fetch, file, err) != 0)
+        return error_wrap (err, "%s", file->item.path);
+    }
+  return 0;
 }
 
 static int
@@ -373,6 +407,13 @@ start_more (struct fetch *fetch, struct error *err)
   return 0;
 }
 
+static bool
+is_more (const struct fetch *fetch)
+{
+  return !fetch->batch.exhausted || fetch->cutting != NULL || http_pending (fetch->batch.http) > 0
+         || !TAILQ_EMPTY (&fetch->summing);
+}
+
 int
 fetcher_run (const struct fetch_source *source, const struct storage_batch *batch,
              struct error *err)
@@ -383,15 +424,22 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   struct fetch fetch = { .source = source };
   fetch_batch_open (&fetch.batch, source->name, batch);
   int result = 0;
+  TAILQ_INIT (&fetch.summing);
   do
-    result = start_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;
-  while (
-      result == 0
-      && (!fetch.batch.exhausted || fetch.cutting != NULL || http_pending (fetch.batch.http) > 0));
+    result = start_more (&fetch, err) == 0 && fetch_batch_turn (&fetch.batch, err) == 0
+                 ? finish_summed (&fetch, err)
+                 : -1;
+  while (result == 0 && is_more (&fetch));
   fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
   while (!LIST_EMPTY (&fetch.parts))
     free_part (LIST_FIRST (&fetch.parts));
   fetcher_drop_questions (&fetch);
+  struct fetched_file *file = NULL;
+  while ((file = TAILQ_FIRST (&fetch.summing)) != NULL)
+    {
+      TAILQ_REMOVE (&fetch.summing, file, links);
+      fetched_file_unref (file);
+    }
   fetched_file_unref (fetch.cutting);
   return result;
 }

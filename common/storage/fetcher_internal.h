@@ -8,6 +8,7 @@
 
 LIST_HEAD (parts, part);
 LIST_HEAD (questions, question);
+TAILQ_HEAD (fetched_files, fetched_file);
 
 struct fetch
 {
@@ -16,6 +17,8 @@ struct fetch
   struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
   struct parts parts;           /* all that are asked for */
   struct questions questions;
+  struct fetched_files summing; /* files that are there, but for their sums */
+  size_t summing_count;
 };
 
 /* ---- fetcher.c */

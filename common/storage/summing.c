@@ -1,3 +1,4 @@
+/* A file is summed by pieces, each by one thread from its first byte to its last; what has no pieces is a single one. */
 #include "common/storage/summing.h"
 
 #include "common/memory.h"
@@ -5,40 +6,46 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum
 {
   CHUNK = 256 << 10,
+  THREADS_MAX = 4,
+};
+
+struct sum
+{
+  unsigned char bytes[EVP_MAX_MD_SIZE];
+  unsigned int length;
 };
 
 struct summing
 {
   int fd;
   const EVP_MD *type;
-  EVP_MD_CTX *digest; /* of all, or of the piece … */
-  EVP_MD_CTX *pieces; /* … and of the pieces' sums; NULL */
-  const int64_t *ends;
-  size_t count, piece; /* pieces, and which one it is */
-  char *chunk;
-  int64_t done; /* bytes; the thread's own */
-  int failed;   /* errno of a read, likewise */
-  pthread_t thread;
+  const int64_t *ends; /* NULL: of the one piece it isn't known yet */
+  size_t count;        /* pieces */
+  bool of_sums;        /* what is wanted is the sum of the pieces' sums */
+  struct sum *sums;    /* each written by the thread that has the piece */
+  pthread_t threads[THREADS_MAX];
+  size_t thread_count;
   pthread_mutex_t lock; /* of: */
   pthread_cond_t news;
+  size_t next;    /* piece that no thread has yet */
+  size_t at_work; /* threads */
   int64_t reached;
-  bool over; /* nothing more will be there */
+  bool over;  /* nothing more will be there */
+  int failed; /* errno of a read */
 };
 
-static EVP_MD_CTX *
-new_digest (const EVP_MD *type)
+static void
+check (bool done)
 {
-  EVP_MD_CTX *digest = EVP_MD_CTX_new ();
-  if (digest == NULL || type == NULL || EVP_DigestInit_ex (digest, type, NULL) != 1)
+  if (!done)
     abort ();
-  return digest;
 }
 
 static struct summing *
@@ -47,133 +54,151 @@ create (int fd, const struct summing_what *what)
   struct summing *summing = xcalloc (1, sizeof *summing);
   summing->fd = fd;
   summing->type = EVP_get_digestbyname (what->algorithm);
-  summing->digest = new_digest (summing->type);
-  summing->pieces = what->count == 0 ? NULL : new_digest (summing->type);
-  summing->ends = what->ends;
-  summing->count = what->count;
-  summing->chunk = xcalloc (1, CHUNK);
+  check (summing->type != NULL);
+  summing->ends = what->count == 0 ? NULL : what->ends;
+  summing->count = what->count == 0 ? 1 : what->count;
+  summing->of_sums = what->count > 0;
+  summing->sums = xcalloc (summing->count, sizeof *summing->sums);
   (void) pthread_mutex_init (&summing->lock, NULL);
   (void) pthread_cond_init (&summing->news, NULL);
   return summing;
 }
 
 static void
-release (struct summing *summing)
+join (struct summing *summing)
 {
-  (void) pthread_cond_destroy (&summing->news);
-  (void) pthread_mutex_destroy (&summing->lock);
-  EVP_MD_CTX_free (summing->digest);
-  EVP_MD_CTX_free (summing->pieces);
-  free (summing->chunk);
-  free (summing);
-}
-
-static unsigned int
-end_digest (EVP_MD_CTX *digest, unsigned char sum[static EVP_MAX_MD_SIZE])
-{
-  unsigned int length = 0;
-  if (EVP_DigestFinal_ex (digest, sum, &length) != 1)
-    abort ();
-  return length;
+  while (summing->thread_count > 0)
+    (void) pthread_join (summing->threads[--summing->thread_count], NULL);
 }
 
 static void
-end_pieces (struct summing *summing)
+release (struct summing *summing)
 {
-  unsigned char sum[EVP_MAX_MD_SIZE];
-  for (; summing->piece < summing->count && summing->ends[summing->piece] <= summing->done;
-       summing->piece++)
-    {
-      unsigned int length = end_digest (summing->digest, sum);
-      if (EVP_DigestUpdate (summing->pieces, sum, length) != 1
-          || EVP_DigestInit_ex (summing->digest, summing->type, NULL) != 1)
-        abort ();
-    }
+  join (summing);
+  (void) pthread_cond_destroy (&summing->news);
+  (void) pthread_mutex_destroy (&summing->lock);
+  free (summing->sums);
+  free (summing);
 }
 
-/* How much to read at once of what is there up to END: within the piece. */
-static size_t
-chunk_of (const struct summing *summing, int64_t end)
+/* ---- one piece -------------------------------------------------------------------------- */
+
+/* What a thread sums with. */
+struct tools
 {
-  if (summing->piece < summing->count && summing->ends[summing->piece] < end)
-    end = summing->ends[summing->piece];
-  return end - summing->done < CHUNK ? (size_t) (end - summing->done) : CHUNK;
+  EVP_MD_CTX *digest;
+  char *chunk;
+};
+
+/* Waits until bytes behind AT are there: how far they go, at most to the end of PIECE. AT itself: nothing more will come. */
+static int64_t
+wait_for_bytes (struct summing *summing, size_t piece, int64_t at)
+{
+  (void) pthread_mutex_lock (&summing->lock);
+  while (summing->reached <= at && !summing->over)
+    (void) pthread_cond_wait (&summing->news, &summing->lock);
+  int64_t end = summing->reached;
+  (void) pthread_mutex_unlock (&summing->lock);
+  if (summing->ends != NULL && summing->ends[piece] < end)
+    end = summing->ends[piece];
+  return end > at ? end : at;
 }
 
+/* 0, or errno. */
 static int
-add_until (struct summing *summing, int64_t end)
+add_bytes (const struct summing *summing, struct tools *tools, int64_t from, int64_t end)
 {
-  while (summing->done < end)
+  while (from < end)
     {
-      ssize_t got = pread (summing->fd, summing->chunk, chunk_of (summing, end), summing->done);
+      size_t size = end - from < CHUNK ? (size_t) (end - from) : CHUNK;
+      ssize_t got = pread (summing->fd, tools->chunk, size, from);
       if (got < 0 && errno == EINTR)
         continue;
       if (got <= 0)
         return got < 0 ? errno : EIO;
-      if (EVP_DigestUpdate (summing->digest, summing->chunk, (size_t) got) != 1)
-        abort ();
-      summing->done += got;
-      end_pieces (summing);
+      check (EVP_DigestUpdate (tools->digest, tools->chunk, (size_t) got) == 1);
+      from += got;
     }
   return 0;
 }
 
-/* Takes SUMMING over. */
 static int
-tell (struct summing *summing, char hex[static 129], struct error *err)
+sum_piece (struct summing *summing, struct tools *tools, size_t piece)
 {
-  unsigned char sum[EVP_MAX_MD_SIZE];
-  end_pieces (summing); /* of an empty file */
-  unsigned int length =
-      end_digest (summing->pieces == NULL ? summing->digest : summing->pieces, sum);
-  int failed = summing->failed;
-  release (summing);
-  if (failed != 0)
-    return error_errno (err, failed, "reading for its checksum");
-  hex[0] = '\0';
-  for (unsigned int i = 0; i < length; i++)
-    (void) snprintf (hex + 2 * (size_t) i, 3, "%02x", sum[i]);
+  int64_t at = piece == 0 || summing->ends == NULL ? 0 : summing->ends[piece - 1];
+  struct sum *sum = &summing->sums[piece];
+  check (EVP_DigestInit_ex (tools->digest, summing->type, NULL) == 1);
+  while (summing->ends == NULL || at < summing->ends[piece])
+    {
+      int64_t end = wait_for_bytes (summing, piece, at);
+      int failed = add_bytes (summing, tools, at, end);
+      if (failed != 0)
+        return failed;
+      if (end == at)
+        break;
+      at = end;
+    }
+  check (EVP_DigestFinal_ex (tools->digest, sum->bytes, &sum->length) == 1);
   return 0;
 }
 
-int
-summing_of (int fd, const struct summing_what *what, int64_t size, char hex[static 129],
-            struct error *err)
-{
-  struct summing *summing = create (fd, what);
-  summing->failed = add_until (summing, size);
-  return tell (summing, hex, err);
-}
+/* ---- all of them ------------------------------------------------------------------------ */
 
-/* ---- the thread ------------------------------------------------------------------------- */
-
-/* How far to go next; -1: it is the end. */
-static int64_t
-next_end (struct summing *summing)
+/* False: there is no piece that nobody has, or one couldn't be read. */
+static bool
+take_piece (struct summing *summing, int failed, size_t *piece)
 {
   (void) pthread_mutex_lock (&summing->lock);
-  while (summing->reached <= summing->done && !summing->over)
-    (void) pthread_cond_wait (&summing->news, &summing->lock);
-  int64_t end = summing->reached > summing->done ? summing->reached : -1;
+  if (failed != 0)
+    summing->failed = failed;
+  *piece = summing->next;
+  bool more = summing->failed == 0 && summing->next < summing->count;
+  if (more)
+    summing->next++;
+  else
+    summing->at_work--;
   (void) pthread_mutex_unlock (&summing->lock);
-  return end;
+  return more;
 }
 
 static void *
-follow (void *context)
+work (void *context)
 {
   struct summing *summing = context;
-  int64_t end = 0;
-  while (summing->failed == 0 && (end = next_end (summing)) >= 0)
-    summing->failed = add_until (summing, end);
+  struct tools tools = { .digest = EVP_MD_CTX_new (), .chunk = xcalloc (1, CHUNK) };
+  size_t piece = 0;
+  int failed = 0;
+  check (tools.digest != NULL);
+  while (take_piece (summing, failed, &piece))
+    failed = sum_piece (summing, &tools, piece);
+  EVP_MD_CTX_free (tools.digest);
+  free (tools.chunk);
   return NULL;
+}
+
+/* How many threads are of use. */
+static size_t
+wanted_threads (const struct summing *summing)
+{
+  cpu_set_t set;
+  size_t wanted =
+      sched_getaffinity (0, sizeof set, &set) == 0 ? (size_t) CPU_COUNT (&set) : THREADS_MAX;
+  wanted = wanted < summing->count ? wanted : summing->count;
+  return wanted < THREADS_MAX ? wanted : THREADS_MAX;
 }
 
 struct summing *
 summing_start (int fd, const struct summing_what *what)
 {
   struct summing *summing = create (fd, what);
-  if (pthread_create (&summing->thread, NULL, follow, summing) == 0)
+  size_t wanted = wanted_threads (summing);
+  (void) pthread_mutex_lock (&summing->lock);
+  while (summing->thread_count < wanted
+         && pthread_create (&summing->threads[summing->thread_count], NULL, work, summing) == 0)
+    summing->thread_count++;
+  summing->at_work = summing->thread_count;
+  (void) pthread_mutex_unlock (&summing->lock);
+  if (summing->thread_count > 0)
     return summing;
   release (summing);
   return NULL;
@@ -185,7 +210,7 @@ set (struct summing *summing, int64_t reached, bool over)
   (void) pthread_mutex_lock (&summing->lock);
   summing->reached = reached;
   summing->over = over;
-  (void) pthread_cond_signal (&summing->news);
+  (void) pthread_cond_broadcast (&summing->news);
   (void) pthread_mutex_unlock (&summing->lock);
 }
 
@@ -195,12 +220,50 @@ summing_reach (struct summing *summing, int64_t offset)
   set (summing, offset, false);
 }
 
-int
-summing_finish (struct summing *summing, int64_t size, char hex[static 129], struct error *err)
+void
+summing_end (struct summing *summing, int64_t size)
 {
   set (summing, size, true);
-  (void) pthread_join (summing->thread, NULL);
-  return tell (summing, hex, err);
+}
+
+bool
+summing_has_ended (struct summing *summing)
+{
+  (void) pthread_mutex_lock (&summing->lock);
+  bool ended = summing->at_work == 0;
+  (void) pthread_mutex_unlock (&summing->lock);
+  return ended;
+}
+
+/* The sum of all, when no thread is at work any more. */
+static void
+add_up (const struct summing *summing, struct sum *sum)
+{
+  *sum = summing->sums[0];
+  if (!summing->of_sums)
+    return;
+  EVP_MD_CTX *digest = EVP_MD_CTX_new ();
+  check (digest != NULL && EVP_DigestInit_ex (digest, summing->type, NULL) == 1);
+  for (size_t i = 0; i < summing->count; i++)
+    check (EVP_DigestUpdate (digest, summing->sums[i].bytes, summing->sums[i].length) == 1);
+  check (EVP_DigestFinal_ex (digest, sum->bytes, &sum->length) == 1);
+  EVP_MD_CTX_free (digest);
+}
+
+int
+summing_finish (struct summing *summing, char hex[static 129], struct error *err)
+{
+  struct sum sum;
+  join (summing);
+  int failed = summing->failed;
+  add_up (summing, &sum);
+  release (summing);
+  if (failed != 0)
+    return error_errno (err, failed, "reading for its checksum");
+  hex[0] = '\0';
+  for (unsigned int i = 0; i < sum.length; i++)
+    (void) snprintf (hex + 2 * (size_t) i, 3, "%02x", sum.bytes[i]);
+  return 0;
 }
 
 void
@@ -209,6 +272,16 @@ summing_cancel (struct summing *summing)
   if (summing == NULL)
     return;
   set (summing, 0, true); /* what isn't summed yet needn't be */
-  (void) pthread_join (summing->thread, NULL);
   release (summing);
+}
+
+int
+summing_of (int fd, const struct summing_what *what, int64_t size, char hex[static 129],
+            struct error *err)
+{
+  struct summing *summing = create (fd, what);
+  summing->reached = size;
+  summing->over = true;
+  (void) work (summing);
+  return summing_finish (summing, hex, err);
 }

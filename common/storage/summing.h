@@ -1,9 +1,10 @@
-/* summing.h — the checksum of a file that is still coming in, on a thread of its own: it follows as far as the file is there from its beginning. */
+/* summing.h — the checksum of a file that is still coming in, on threads of its own: they follow as far as the file is there from its beginning. */
 #ifndef SHOAL_COMMON_STORAGE_SUMMING_H
 #define SHOAL_COMMON_STORAGE_SUMMING_H
 
 #include "common/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,14 +19,20 @@ struct summing_what
   const int64_t *ends;
 };
 
-/* Begins with the file FD, which stays open until summing_finish or summing_cancel. NULL: there can't be another thread. */
+/* Begins with the file FD, which stays open until summing_finish or summing_cancel; pieces are summed side by side. NULL: there can't be another thread. */
 struct summing *summing_start (int fd, const struct summing_what *what);
 
 /* All bytes before OFFSET are there and won't change. */
 void summing_reach (struct summing *summing, int64_t offset);
 
-/* All SIZE bytes are there: waits for their sum, and gives it in hex. Ends SUMMING, whatever it returns: 0, or -1. */
-int summing_finish (struct summing *summing, int64_t size, char hex[static 129], struct error *err);
+/* SIZE bytes are all there will be. */
+void summing_end (struct summing *summing, int64_t size);
+
+/* After summing_end: whether summing_finish needn't wait. */
+bool summing_has_ended (struct summing *summing);
+
+/* After summing_end: waits for the sum, and gives it in hex. Ends SUMMING, whatever it returns: 0, or -1. */
+int summing_finish (struct summing *summing, char hex[static 129], struct error *err);
 
 /* Ends it without a sum. NULL is fine. */
 void summing_cancel (struct summing *summing);
