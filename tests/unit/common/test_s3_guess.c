@@ -109,7 +109,8 @@ a_guess_is_behind_its_base (void **state)
       if (guess != NULL && (strcmp (guess, base) <= 0 || strncmp (guess, base, same) != 0))
         fail_msg ("%s behind %s", guess, base);
     }
-  assert_int_equal (guessed, 200); /* most of what is drawn has no room: a page goes on where it began */
+  assert_int_equal (guessed,
+                    200); /* most of what is drawn has no room: a page goes on where it began */
 }
 
 int
