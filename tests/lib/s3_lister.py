@@ -15,16 +15,15 @@ COUNT" in LOG after those. KIND:
     one       a folder with all but a few in it
 """
 import bisect
-import ctypes
 import datetime
-import http.server
 import random
-import signal
 import sys
 import threading
 import time
 import urllib.parse
 from xml.sax.saxutils import escape
+
+import standin
 
 log_path, kind = sys.argv[1:3]
 seed, count, page_size, delay = (int(word) for word in sys.argv[3:7])
@@ -56,9 +55,7 @@ def make(i):
 keys = sorted({make(i).encode() for i in range(count)})
 
 
-class Bucket(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Bucket(standin.Handler):
     def do_GET(self):
         said = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query, keep_blank_values=True))
         prefix = said.get("prefix", "").encode()
@@ -81,17 +78,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def log_message(self, *_):
-        pass
 
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 with open(log_path, "wb") as file:
     file.writelines(b"key " + key + b"\n" for key in keys)
-server = Server(("127.0.0.1", 0), Bucket)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+standin.serve(Bucket)
