@@ -237,12 +237,24 @@ fetcher_explain (const struct fetch_source *source, const struct fetched_file *f
     }
 }
 
+static int
+start_again (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  error_clear (err);
+  file->below = fetch->wrong;
+  fetch->wrong = fetched_file_ref (file);
+  return fetched_file_again (file, err);
+}
+
 int
 fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
   if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
     return 0;
+  int wrong = file->wrong;
   int finished = fetch_batch_finish (&fetch->batch, file, err);
+  if (file->wrong > wrong && err->class == ERROR_TRANSIENT)
+    return start_again (fetch, file, err);
   return finished <= 0 ? finished : fetcher_ask_for_pieces (fetch, file, err);
 }
 
@@ -294,6 +306,8 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
   part->call.data = receive;
   part->call.restart = receive_again;
   part->call.done = end_part;
+  if (file->wrong > 0)
+    strlist_add (&part->call.headers, HTTP_NO_CACHE);
   if (ranged)
     ask_for_range (part);
   file->parts++;
@@ -341,8 +355,10 @@ cut_all (struct fetch *fetch, struct error *err)
 static int
 start_next (struct fetch *fetch, struct error *err)
 {
-  auto_fetched_file struct fetched_file *file = NULL;
-  if (fetch_batch_next (&fetch->batch, &file, err) != 0)
+  auto_fetched_file struct fetched_file *file = fetch->wrong;
+  if (file != NULL)
+    fetch->wrong = file->below;
+  else if (fetch_batch_next (&fetch->batch, &file, err) != 0)
     return -1;
   if (file == NULL)
     return 0;
@@ -365,7 +381,7 @@ start_more (struct fetch *fetch, struct error *err)
     {
       if (cut_all (fetch, err) != 0)
         return -1;
-      if (fetch->cutting != NULL || fetch->batch.exhausted)
+      if (fetch->cutting != NULL || (fetch->batch.exhausted && fetch->wrong == NULL))
         return 0;
       if (start_next (fetch, err) != 0)
         return -1;
@@ -385,13 +401,18 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   int result = 0;
   do
     result = start_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;
-  while (
-      result == 0
-      && (!fetch.batch.exhausted || fetch.cutting != NULL || http_pending (fetch.batch.http) > 0));
+  while (result == 0
+         && (!fetch.batch.exhausted || fetch.cutting != NULL || fetch.wrong != NULL
+             || http_pending (fetch.batch.http) > 0));
   fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
   while (!LIST_EMPTY (&fetch.parts))
     free_part (LIST_FIRST (&fetch.parts));
   fetcher_drop_questions (&fetch);
   fetched_file_unref (fetch.cutting);
+  for (struct fetched_file *file = fetch.wrong, *below = NULL; file != NULL; file = below)
+    {
+      below = file->below;
+      fetched_file_unref (file);
+    }
   return result;
 }

@@ -136,8 +136,6 @@ take_node (struct fetch *fetch, const struct place *place, struct bytes block, s
 static int
 take_block (struct fetch *fetch, const struct place *place, struct bytes block, struct error *err)
 {
-  if (cid_check (&place->cid, block, err) != 0)
-    return -1;
   switch (place->cid.codec)
     {
     case CID_RAW:
@@ -199,8 +197,7 @@ ask_for (struct fetch *fetch, struct place place, struct error *err)
   ask->fetch = fetch;
   ask->place = keep_place (place);
   LIST_INSERT_HEAD (&fetch->asks, ask, links);
-  ipfs_block_init (fetch->ipfs, &ask->call, &place.cid);
-  ask->call.limit = IPFS_BLOCK_MAX;
+  ipfs_block_init (fetch->ipfs, &ask->call, &ask->place.cid);
   ask->call.context = ask;
   ask->call.done = end_ask;
   http_start (fetch->batch.http, &ask->call);
