@@ -397,7 +397,7 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   if (err == NULL)
     err = &unwanted;
   struct fetch fetch = { .source = source };
-  fetch_batch_open (&fetch.batch, source->name, batch);
+  fetch_batch_open (&fetch.batch, source->address, source->context, batch);
   int result = 0;
   do
     result = start_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;

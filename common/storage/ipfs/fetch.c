@@ -254,6 +254,15 @@ ask_for_more (struct fetch *fetch, struct error *err)
   return result;
 }
 
+/* A CID says all. */
+static char *
+address (void *context, const struct storage_item *item)
+{
+  (void) context;
+  (void) item;
+  return xstrdup ("ipfs");
+}
+
 int
 ipfs_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err)
 {
@@ -261,7 +270,7 @@ ipfs_fetch (struct storage *storage, const struct storage_batch *batch, struct e
   if (err == NULL)
     err = &unwanted;
   struct fetch fetch = { .ipfs = (const struct ipfs *) storage };
-  fetch_batch_open (&fetch.batch, "ipfs", batch);
+  fetch_batch_open (&fetch.batch, address, NULL, batch);
   int result = 0;
   do
     result = ask_for_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;
