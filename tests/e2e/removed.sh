@@ -13,9 +13,6 @@ again () { : >ran; "$SHOAL" run "${job[@]}" "${@:2}" --results "$1" none sh -c "
 expect_ran () { # WHAT INDEX…
   expect_same "$1" "${*:2}" "$(sort ran | paste -sd ' ')"
 }
-remove () { # PREFIX: all that is there
-  s3 list "s3://$bucket/$1" | while read -r name; do s3 delete "s3://$bucket/$1/$name"; done
-}
 check () { # WHAT NAME
   rm -rf got
   expect_exit 0 "$1: get brings it" "$SHOAL" get "s3://$bucket/$2" got
@@ -55,12 +52,12 @@ expect_stderr "the result isn't at s3://$bucket/one any more: it is merged again
 expect_ran "… nothing runs for that"
 check "… again" one
 s3 delete "s3://$bucket/one/manifest.json"
-remove one/.shoal/attempts/00001.g1.a1.s1
+s3 delete "s3://$bucket/one/.shoal/attempts/00001.g1.a1.s1/"
 expect_exit 0 "… and an attempt" again "s3://$bucket/one"
 expect_stderr "what is gone of it runs again"
 expect_ran "… that shard runs again" 1
 check "… again" one
-remove one
+s3 delete "s3://$bucket/one/"
 expect_exit 2 "all of it was removed: nothing to merge" "$SHOAL" merge "s3://$bucket/one"
 expect_stderr "s3://$bucket/one: nothing of the result is there any more: run the command that made it again"
 expect_exit 2 "nothing to resume" "$SHOAL" resume "s3://$bucket/one"
@@ -68,7 +65,7 @@ expect_stderr "run the command that made it again"
 expect_exit 0 "the command that made it" again "s3://$bucket/one"
 expect_ran "… runs all of it" 0 1 2
 check "… again" one
-remove one
+s3 delete "s3://$bucket/one/"
 expect_exit 0 "another job may have the place" again "s3://$bucket/one" --batch-size 3
 expect_ran "… of two shards" 0 1
 check "… whose result it is" one
@@ -77,7 +74,7 @@ check "… whose result it is" one
 reduced=(--reduce none --reduce-command "sh -c 'cat /shards/*/res/* >/out/all'")
 expect_exit 0 "a reduced result in S3" again "s3://$bucket/two" "${reduced[@]}"
 s3 delete "s3://$bucket/two/manifest.json"
-remove two/.shoal/attempts/00003.g1.a1.s1
+s3 delete "s3://$bucket/two/.shoal/attempts/00003.g1.a1.s1/"
 expect_exit 0 "its reduced outputs were removed" again "s3://$bucket/two" "${reduced[@]}"
 expect_ran "… no shard runs again"
 rm -rf got
