@@ -51,6 +51,8 @@ static const char environment[] =
     "                        as the options of their names\n"
     "  SHOAL_CA_FILE         the authorities that https servers are believed by (PEM)\n"
     "  SHOAL_FETCH_CONNECTIONS   how many objects are fetched at once\n"
+    "  SHOAL_HTTP_TRIES      how often a request to a storage is tried\n"
+    "  SHOAL_WEB_FOLDERS     how many folders a listing by http may have\n"
     "  SHOAL_S3_STYLE        path or virtual: how a bucket is named in an S3 URL\n"
     "  SHOAL_S3_ANONYMOUS  SHOAL_S3_REQUESTER_PAYS   set: ask without credentials; pay for it\n"
     "  SHOAL_SCHEMA_REGISTRY  SHOAL_SCHEMA_REGISTRY_USER  SHOAL_SCHEMA_REGISTRY_PASSWORD\n"

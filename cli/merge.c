@@ -1,5 +1,7 @@
 /* shoal merge: the result assembled again from what the shards left; nothing is run. */
+#include "cli/merge.h"
 #include "cli/commands.h"
+#include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
 #include "cli/storage_options.h"
@@ -29,8 +31,9 @@ static const struct option_spec merge_options[] = {
   { 0 },
 };
 
-static int
-publish_remerge (struct session *session, enum on_conflict policy, struct error *err)
+int
+merge_reopen (struct session *session, enum on_conflict policy, struct job_status *status,
+              struct error *err)
 {
   auto_free char *writer = xstrdup (bus_writer (session->bus));
   const struct event event = { .kind = EVENT_REMERGE,
@@ -38,9 +41,11 @@ publish_remerge (struct session *session, enum on_conflict policy, struct error 
                                .time = clock_wall_ms (),
                                .writer = writer,
                                .on_conflict = policy };
-  if (bus_publish_event (session->bus, &event, err) != 0)
+  if (bus_publish_event (session->bus, &event, err) != 0 || bus_flush (session->bus, err) != 0)
     return -1;
-  return bus_flush (session->bus, err);
+  /* Behind the event: a merger that finds the job open must find the event as well. */
+  status->state = JOB_MERGING;
+  return bus_put_status (session->bus, status, err);
 }
 
 static int
@@ -70,16 +75,14 @@ run (int argc, char **argv, struct error *err)
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_INIT;
-  if (session_open (&session, argv[first], NULL, err) != 0 || session_lock (&session, err) != 0)
+  if (session_open (&session, argv[first], NULL, err) != 0 || session_lock (&session, err) != 0
+      || restore_check_left (&session, err) != 0)
     return -1;
   enum on_conflict policy =
       args.on_conflict < 0 ? session.job.on_conflict : (enum on_conflict) args.on_conflict;
   auto_job_status struct job_status status = { 0 };
-  if (check_ended (&session, &status, err) != 0 || publish_remerge (&session, policy, err) != 0)
-    return -1;
-  /* Behind the event: a merger that finds the job open must find the event as well. */
-  status.state = JOB_MERGING;
-  if (bus_put_status (session.bus, &status, err) != 0)
+  if (check_ended (&session, &status, err) != 0
+      || merge_reopen (&session, policy, &status, err) != 0)
     return -1;
   return supervise_and_tell (&session, &options, true, err);
 }

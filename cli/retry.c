@@ -1,6 +1,7 @@
 /* shoal retry: failed or named shards again, as a new generation, and the result assembled anew. */
 #include "cli/retry.h"
 #include "cli/commands.h"
+#include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
 #include "cli/storage_options.h"
@@ -70,7 +71,7 @@ choose (const struct retry_args *args, const struct fold *fold, struct selection
                           args->named[i], (long long) shards - 1);
       select_one (selection, chosen, args->named[i]);
     }
-  bool failed = args->failed || args->named_count == 0;
+  bool failed = args->failed || (args->named_count == 0 && !args->reduce);
   for (uint32_t i = 0; i < shards; i++)
     {
       const struct shard_record *record = fold_shard (fold, i);
@@ -106,7 +107,7 @@ retry_reopen (struct session *session, const struct retry_args *args, struct err
   int result = choose (args, tally.fold, &selection, err);
   uint32_t generation = tally.counts.generation + 1;
   /* Without any shard of its own the job is only reopened, and its reduce container runs again. */
-  if (result == 0 && (selection.count > 0 || reduce_failed (tally.fold)))
+  if (result == 0 && (selection.count > 0 || args->reduce || reduce_failed (tally.fold)))
     result = bus_replay (session->bus, session->job.id, generation, selection.indexes,
                          selection.count, err)
                      == 0
@@ -131,7 +132,8 @@ run_with (struct retry_args *args, int argc, char **argv, struct error *err)
     return first;
   auto_session struct session session = SESSION_INIT;
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
-      || (!session.fleet && session_lock (&session, err) != 0))
+      || (!session.fleet
+          && (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0)))
     return -1;
   int reopened = retry_reopen (&session, args, err);
   if (reopened < 0)

@@ -12,6 +12,7 @@ struct retry_args
   uint32_t *named; /* shards */
   size_t named_count;
   bool failed; /* those that failed; always when none is named */
+  bool reduce; /* the reduce container runs again, even if no shard does */
 };
 
 /* Publishes the shards that ARGS choose, and those that never ended, as a new generation: 1; 0 when there are none; -1, ERROR_USER

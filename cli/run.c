@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/job_options.h"
 #include "cli/joblog.h"
+#include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
 #include "cli/storage_options.h"
@@ -9,10 +10,12 @@
 #include "cli/summary.h"
 #include "cli/supervise.h"
 #include "cli/watch.h"
+#include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
 #include "schemas/job_difference.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +44,18 @@ submit (struct session *session, const struct job *job, struct error *err)
   return bus_submit (session->bus, job, err) < 0 ? -1 : 0;
 }
 
+/* Nothing of the result is where it is kept: this machine's own folder for it goes as well. */
+static int
+forget (struct session *session, struct error *err)
+{
+  auto_free char *folder = result_folder (session->place, err);
+  bus_close (take (&session->bus));
+  if (folder == NULL || fs_remove_tree (AT_FDCWD, folder, err) != 0)
+    return -1;
+  session_release (session);
+  return 0;
+}
+
 /* Opens the result for this job, makes it where it is absent. */
 static int
 open_result (struct session *session, const struct job_args *args, struct error *err)
@@ -63,7 +78,12 @@ open_result (struct session *session, const struct job_args *args, struct error 
     }
   if (session_open_place (session, place, err) != 0 || session_lock (session, err) != 0)
     return -1;
-  return session->job.id == NULL ? submit (session, &args->job, err) : compare (session, args, err);
+  if (session->job.id == NULL)
+    return submit (session, &args->job, err);
+  int left = restore_is_left (session, err);
+  if (left != 0)
+    return left < 0 ? -1 : compare (session, args, err);
+  return forget (session, err) != 0 ? -1 : open_result (session, args, err);
 }
 
 /* ---- the command ------------------------------------------------------------------------ */
@@ -91,16 +111,33 @@ tell_ended (const struct session *session, const struct run_options *options,
   return summary_exit_code (&tally, status);
 }
 
+/* 1 when it has only to be merged, 0 or -1. */
+static int
+make_again (struct session *session, const struct run_options *options, struct job_status *status,
+            struct error *err)
+{
+  int merges = restore_reopen (session, status, err);
+  if (merges >= 0 && !options->quiet)
+    (void) fprintf (stderr, "shoal: the result isn't at %s any more: %s\n", session->place,
+                    merges == 1 ? "it is merged again" : "what is gone of it runs again");
+  return merges;
+}
+
 int
 run_session (struct session *session, const struct run_options *options, struct error *err)
 {
   auto_job_status struct job_status status = { 0 };
   if (session_status (session, &status, err) != 0)
     return -1;
-  if (job_state_is_terminal (status.state))
-    return tell_ended (session, options, &status, err);
+  bool ended = job_state_is_terminal (status.state);
+  int stands = ended ? restore_stands (session, &status, err) : 0;
+  if (stands != 0)
+    return stands < 0 ? -1 : tell_ended (session, options, &status, err);
+  int merges = ended ? make_again (session, options, &status, err) : 0;
+  if (merges < 0)
+    return -1;
   say_runtime (session, options);
-  return supervise_and_tell (session, options, false, err);
+  return supervise_and_tell (session, options, merges == 1, err);
 }
 
 static int
@@ -111,8 +148,8 @@ run_on_fleet (struct job_args *args, struct bus_args *bus, const struct run_opti
   if (!bus_args_is_fleet (bus))
     return error_set (err, ERROR_USER, "%s: run makes its own bus: --bus is for a fleet's",
                       bus->url);
-  if (bus_args_finish (bus, err) != 0
-      || submit_job (&session, args, bus, !options->quiet, err) != 0)
+  if (bus_args_finish (bus, err) != 0 || submit_job (&session, args, bus, !options->quiet, err) != 0
+      || restore_check_stands (&session, err) != 0)
     return -1;
   int code = watch_job (&session, options->progress, options->quiet, err);
   return submit_fetch (args, bus, session.job.id, code, options->quiet, err);

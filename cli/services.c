@@ -264,6 +264,9 @@ run_merger (int argc, char **argv, struct error *err)
   auto_listening struct listening listening = { 0 };
   if (listening_start (&listening, &args.listening, NULL, err) != 0)
     return -1;
+  /* Its jobs wait for each other: one whose storage is away is set back soon, and comes again later. */
+  if (args.job == NULL)
+    (void) setenv ("SHOAL_HTTP_TRIES", "4", 0);
   auto_free char *settings = merger_settings (&args);
   const struct merger_options options = { .bus_url = args.bus.url,
                                           .lease_ms = args.worker.lease_ms,

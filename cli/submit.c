@@ -5,6 +5,7 @@
 #include "cli/fetch.h"
 #include "cli/get.h"
 #include "cli/job_options.h"
+#include "cli/restore.h"
 #include "cli/storage_options.h"
 #include "cli/upload.h"
 #include "cli/watch.h"
@@ -113,6 +114,8 @@ run (int argc, char **argv, struct error *err)
   (void) fflush (stdout);
   if (!watch.wait && args.fetch == NULL)
     return EXIT_DONE;
+  if (restore_check_stands (&session, err) != 0)
+    return -1;
   int code = watch_job (&session, watch.progress, watch.quiet, err);
   return submit_fetch (&args, &bus, session.job.id, code, watch.quiet, err);
 }

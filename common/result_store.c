@@ -148,6 +148,20 @@ result_store_claim (struct result_store *store, const char *job_id, struct error
                     (int) owner.size, owner.size == 0 ? "" : owner.data);
 }
 
+/* Whether KEY is there: 1, 0 or -1. */
+static int
+has (struct result_store *store, const char *key, struct error *err)
+{
+  auto_buffer struct buffer first = { 0 };
+  return storage_get (store->storage, key, 0, 1, 16, &first, err);
+}
+
+int
+result_store_is_claimed (struct result_store *store, struct error *err)
+{
+  return has (store, JOB_KEY, err);
+}
+
 /* ---- plans ------------------------------------------------------------------------------ */
 
 static char *
@@ -440,9 +454,8 @@ list_names (struct result_store *store, const char *key, bool folders, struct st
 static int
 is_whole (struct result_store *store, const char *name, struct error *err)
 {
-  auto_buffer struct buffer last = { 0 };
   auto_free char *key = xasprintf (ATTEMPTS_KEY "/%s/attempt.json", name);
-  return storage_get (store->storage, key, 0, 1, 16, &last, err);
+  return has (store, key, err);
 }
 
 int
@@ -465,11 +478,17 @@ result_store_end_uploads (struct result_store *store,
 }
 
 int
+result_store_attempts (struct result_store *store, struct strlist *names, struct error *err)
+{
+  return list_names (store, ATTEMPTS_KEY, true, names, err);
+}
+
+int
 result_store_sweep (struct result_store *store, bool (*counts) (void *context, const char *name),
                     void *context, struct error *err)
 {
   auto_strlist struct strlist names = { 0 };
-  if (list_names (store, ATTEMPTS_KEY, true, &names, err) != 0)
+  if (result_store_attempts (store, &names, err) != 0)
     return -1;
   for (size_t i = 0; i < names.count; i++)
     if (!counts (context, names.items[i]) && result_store_forget (store, names.items[i], err) != 0)
@@ -557,11 +576,16 @@ send_build (struct result_store *store, int build_fd, const char *build, const c
 }
 
 int
+result_store_stands (struct result_store *store, struct error *err)
+{
+  return has (store, MANIFEST, err);
+}
+
+int
 result_store_publish (struct result_store *store, int build_fd, const char *build, bool complete,
                       struct error *err)
 {
-  auto_buffer struct buffer first = { 0 };
-  int stands = complete ? 0 : storage_get (store->storage, MANIFEST, 0, 1, 16, &first, err);
+  int stands = complete ? 0 : result_store_stands (store, err);
   if (stands != 0)
     return stands;
   if (send_build (store, build_fd, build, complete ? MANIFEST : MANIFEST_PARTIAL, err) != 0)

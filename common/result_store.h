@@ -18,6 +18,7 @@
 
 #include "common/auto.h"
 #include "common/storage/storage.h"
+#include "common/strlist.h"
 
 /* Whether PLACE is a URL. */
 bool result_is_remote (const char *place);
@@ -45,6 +46,9 @@ struct storage *result_store_storage (struct result_store *store);
 
 /* Notes that the result is JOB_ID's. ERROR_USER when it is another job's. */
 int result_store_claim (struct result_store *store, const char *job_id, struct error *err);
+
+/* Whether it is noted whose result it is: 1, 0 or -1. */
+int result_store_is_claimed (struct result_store *store, struct error *err);
 
 /* ---- plans */
 
@@ -83,6 +87,9 @@ int result_store_sweep (struct result_store *store,
                         bool (*counts) (void *context, const char *name), void *context,
                         struct error *err);
 
+/* The names of the attempts of which anything is there, sorted, into NAMES (empty). */
+int result_store_attempts (struct result_store *store, struct strlist *names, struct error *err);
+
 /* ---- the result */
 
 #define RESULT_STORE_MERGED ".shoal/merged"
@@ -91,5 +98,8 @@ int result_store_sweep (struct result_store *store,
  * isn't COMPLETE has manifest.partial.json, and doesn't replace one that is: 1 then, and nothing was done. */
 int result_store_publish (struct result_store *store, int build_fd, const char *build,
                           bool complete, struct error *err);
+
+/* Whether a result that is complete is there: 1, 0 or -1. */
+int result_store_stands (struct result_store *store, struct error *err);
 
 #endif

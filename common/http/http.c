@@ -31,6 +31,14 @@ curl_start (void)
     abort ();
 }
 
+static int
+tries_by_default (void)
+{
+  const char *text = getenv ("SHOAL_HTTP_TRIES");
+  int wanted = text == NULL ? 0 : atoi (text);
+  return wanted > 0 ? wanted : TRIES;
+}
+
 struct http *
 http_new (const struct http_options *options)
 {
@@ -42,7 +50,7 @@ http_new (const struct http_options *options)
   own->connections = own->connections > 0 ? own->connections : CONNECTIONS;
   own->connect_ms = own->connect_ms > 0 ? own->connect_ms : CONNECT_MS;
   own->stall_ms = own->stall_ms > 0 ? own->stall_ms : STALL_MS;
-  own->tries = own->tries > 0 ? own->tries : TRIES;
+  own->tries = own->tries > 0 ? own->tries : tries_by_default ();
   const char *ca_file = own->ca_file != NULL ? own->ca_file : getenv ("SHOAL_CA_FILE");
   http->ca_file = ca_file == NULL || ca_file[0] == '\0' ? NULL : xstrdup (ca_file);
   http->multi = curl_multi_init ();
@@ -240,6 +248,16 @@ pause_of (const struct http_try *try)
   return wanted > pause ? wanted : pause;
 }
 
+/* Has TRY begin again at the call's own URL, at once. */
+static void
+restart (struct http_try *try)
+{
+  free (take (&try->location));
+  try->hops = 0;
+  try->strange = false;
+  try->not_before = 0;
+}
+
 /* Has TRY wait for another one where that is allowed; false: it is over, WHY says why. */
 static bool
 try_again (struct http_try *try, struct error *why)
@@ -256,11 +274,26 @@ try_again (struct http_try *try, struct error *why)
         (void) error_set (why, why->class, "%s (tried %d times)", text, call->tried);
       return false;
     }
+  restart (try);
   try->not_before = clock_boot_ms () + pause_of (try);
-  free (take (&try->location));
-  try->hops = 0;
-  try->strange = false;
   return true;
+}
+
+/* What came is right, or was wrong too often: true, WHY says which. */
+static bool
+is_settled (struct http_try *try, struct error *why)
+{
+  struct http_call *call = try->call;
+  if (call->check == NULL || call->check (call, why) == 0 || why->class != ERROR_TRANSIENT)
+    return true;
+  (void) http_wrong (++try->wrong, why);
+  if (why->class != ERROR_TRANSIENT)
+    return true;
+  if (try->wrong == 1)
+    strlist_add (&call->headers, HTTP_NO_CACHE);
+  error_clear (why);
+  restart (try);
+  return false;
 }
 
 static bool
@@ -317,7 +350,7 @@ judge (struct http_try *try, CURLcode code, struct error *why)
       return !is_worth_another (code) || !try_again (try, why);
     }
   if (call->status >= 200 && call->status < 300)
-    return true;
+    return is_settled (try, why);
   char *to = NULL;
   if (is_redirect (call))
     (void) curl_easy_getinfo (try->easy, CURLINFO_REDIRECT_URL, &to);

@@ -19,6 +19,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Content that isn't what it should be is asked for again at once, past caches that may have it wrong (HTTP_NO_CACHE), until it was wrong so often in a row. */
+enum
+{
+  HTTP_WRONG_MAX = 3,
+};
+#define HTTP_NO_CACHE "Cache-Control: no-cache"
+
 struct http;
 
 struct http_options
@@ -26,7 +33,7 @@ struct http_options
   int connections;             /* calls under way at once, further ones wait; 0: 32 */
   int64_t connect_ms;          /* 0: 10 s */
   int64_t stall_ms;            /* nothing came or went for so long; 0: 30 s */
-  int tries;                   /* the first included; 0: 8 */
+  int tries;                   /* the first included; 0: SHOAL_HTTP_TRIES, else 8 */
   const char *ca_file;         /* PEM; NULL: the system's, or SHOAL_CA_FILE */
   volatile sig_atomic_t *stop; /* non-zero: all calls end with ERROR_TRANSIENT; NULL */
 };
@@ -53,9 +60,10 @@ struct http_call
   int body_fd;            /* … BODY_SIZE bytes of it from BODY_OFFSET on, by pread */
   int64_t body_offset;
   int64_t body_size;
-  int64_t limit; /* bytes of answer that `data` is ready for, more is an error; -1: any */
-  void *context; /* of `data`, `restart` and `done` */
-  void *server;  /* of `prepare` and `again`: who is asked */
+  int64_t limit;      /* bytes of answer that `data` is ready for, more is an error; -1: any */
+  void *context;      /* of `data`, `restart` and `done` */
+  const void *wanted; /* of `check` */
+  void *server;       /* of `prepare` and `again`: who is asked */
 
   /* Before each try (may be NULL): adds headers that are of now, a signature, into HEADERS (a copy of the above), and may change `url`. */
   int (*prepare) (struct http_call *call, struct strlist *headers, struct error *err);
@@ -69,6 +77,9 @@ struct http_call
 
   /* Set by `restart`: what came is kept. A try that brought a megabyte doesn't count then. */
   bool goes_on;
+
+  /* Holds a whole 2xx `answer` against what it must be: 0, or -1 when it is wrong (HTTP_WRONG_MAX). May be NULL. */
+  int (*check) (struct http_call *call, struct error *err);
 
   /* Whether an answer that isn't 2xx is worth another try beyond the usual ones. May be NULL. */
   bool (*again) (struct http_call *call);
@@ -113,5 +124,8 @@ int http_error (const struct http_call *call, const char *detail, struct error *
 
 /* URL without user information, query and fragment, for people. The caller frees. */
 char *http_url_shown (const char *url);
+
+/* ERR says why what came is wrong, for the WRONG-th time in a row: ERROR_TRANSIENT, or ERROR_USER and says so when it is to be asked for no more. -1. */
+int http_wrong (int wrong, struct error *err);
 
 #endif

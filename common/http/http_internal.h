@@ -19,6 +19,7 @@ struct http_try
   int hops;             /* redirects of this try */
   bool strange;         /* LOCATION is another server: it gets none of our headers */
   int forgiven;         /* tries that don't count, since they brought us further */
+  int wrong;            /* answers that `check` didn't take */
   bool gave;            /* this try has called `data` */
   int64_t got;          /* bytes of the body in this try */
   size_t header_size;   /* bytes of headers so far */

@@ -26,6 +26,17 @@ http_error (const struct http_call *call, const char *detail, struct error *err)
                     detail == NULL ? "" : ")");
 }
 
+int
+http_wrong (int wrong, struct error *err)
+{
+  auto_free char *text = xstrdup (err->message);
+  if (wrong < HTTP_WRONG_MAX)
+    return error_set (err, ERROR_TRANSIENT, "%s", text);
+  return error_set (err, ERROR_USER,
+                    "%s, %d times in a row: the server or a cache before it gives something else",
+                    text, wrong);
+}
+
 char *
 http_url_shown (const char *url)
 {

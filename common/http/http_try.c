@@ -186,7 +186,8 @@ rewind_body (void *context, curl_off_t offset, int origin)
 static bool
 is_harmless (const char *header)
 {
-  static const char *const names[] = { "Range:", "Accept:", "If-Match:", "If-Unmodified-Since:" };
+  static const char *const names[] = { "Range:", "Accept:", "If-Match:", "If-Unmodified-Since:",
+                                       "Cache-Control:" };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strncasecmp (header, names[i], strlen (names[i])) == 0)
       return true;

@@ -88,12 +88,11 @@ cache_close (struct cache *cache)
 
 /* "ab/cdef…-": where an item lies, but for its size. The caller frees. */
 static char *
-place_of (const char *name, const struct storage_item *item)
+place_of (const char *address, const struct storage_item *item)
 {
   uint8_t sum[DIGEST_SIZE];
   char text[DIGEST_TEXT_SIZE];
-  const char *const words[] = { name, item->source == NULL ? item->path : item->source,
-                                item->version };
+  const char *const words[] = { address, item->version };
   auto_digest struct digest *digest = digest_new ();
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     digest_add (digest, words[i], strlen (words[i]) + 1);
@@ -103,12 +102,12 @@ place_of (const char *name, const struct storage_item *item)
 }
 
 int
-cache_take (struct cache *cache, const char *name, const struct storage_item *item, int folder_fd,
-            struct error *err)
+cache_take (struct cache *cache, const char *address, const struct storage_item *item,
+            int folder_fd, struct error *err)
 {
   if (item->size < 0)
     return 0;
-  auto_free char *place = place_of (name, item);
+  auto_free char *place = place_of (address, item);
   auto_fetched_file struct fetched_file *file = NULL;
   struct stat status;
   auto_fd int fd = openat (cache->fd, place, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -266,12 +265,13 @@ keep (struct cache *cache, const char *path, int folder_fd, const char *place, s
 }
 
 void
-cache_keep (struct cache *cache, const char *name, const struct storage_item *item, int folder_fd)
+cache_keep (struct cache *cache, const char *address, const struct storage_item *item,
+            int folder_fd)
 {
   struct error err = ERROR_INIT;
   if (item->size > cache->limit)
     return;
-  auto_free char *place = place_of (name, item);
+  auto_free char *place = place_of (address, item);
   int kept = keep (cache, item->path, folder_fd, place, &err);
   if (kept < 0)
     complain ("cache_trouble", &err);

@@ -1,6 +1,6 @@
 /* cache.h — files that were fetched before, kept by what they are, for all workers of a machine.
  *
- *     $SHOAL_CACHE_DIR/ab/cdef…-SIZE      one file, its name the SHA-256 of storage, path and version
+ *     $SHOAL_CACHE_DIR/ab/cdef…-SIZE      one file, its name the SHA-256 of address and version
  *                      used               bytes that are there, about
  *                      lock               held by the one that makes room
  *
@@ -18,12 +18,12 @@ struct cache;
 struct cache *cache_open (void);
 void cache_close (struct cache *cache);
 
-/* Puts ITEM of the storage NAME beneath FOLDER_FD at its path: 1; 0 when it isn't here. */
-int cache_take (struct cache *cache, const char *name, const struct storage_item *item,
+/* Puts ITEM, which has a version and is kept at ADDRESS, beneath FOLDER_FD at its path: 1; 0 when it isn't here. */
+int cache_take (struct cache *cache, const char *address, const struct storage_item *item,
                 int folder_fd, struct error *err);
 
 /* Keeps ITEM, which lies beneath FOLDER_FD at its path. Trouble is logged: a cache is no reason to fail. */
-void cache_keep (struct cache *cache, const char *name, const struct storage_item *item,
+void cache_keep (struct cache *cache, const char *address, const struct storage_item *item,
                  int folder_fd);
 
 #endif

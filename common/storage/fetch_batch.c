@@ -2,6 +2,8 @@
 
 #include "common/storage/cache.h"
 
+#include "common/auto.h"
+
 #include <stdlib.h>
 
 enum
@@ -26,17 +28,18 @@ count (int64_t *counter, int64_t more)
 }
 
 void
-fetch_batch_open (struct fetch_batch *fetch, const char *name, const struct storage_batch *batch)
+fetch_batch_open (struct fetch_batch *fetch,
+                  char *(*address) (void *context, const struct storage_item *item), void *source,
+                  const struct storage_batch *batch)
 {
   size_t wanted = connections ();
   const struct http_options options = { .connections = (int) wanted };
-  *fetch = (struct fetch_batch){ .name = name, .batch = *batch };
+  *fetch = (struct fetch_batch){ .address = address, .source = source, .batch = *batch };
   if (fetch->batch.totals == NULL)
     fetch->batch.totals = &fetch->own;
   fetch->http = http_new (&options);
   fetch->at_once = wanted + wanted / 2;
-  if (name != NULL)
-    fetch->cache = cache_open ();
+  fetch->cache = cache_open ();
 }
 
 void
@@ -44,6 +47,14 @@ fetch_batch_close (struct fetch_batch *fetch)
 {
   http_free (fetch->http);
   cache_close (fetch->cache);
+}
+
+/* ITEM's in the cache; NULL when it can't be there. The caller frees. */
+static char *
+address_of (const struct fetch_batch *fetch, const struct storage_item *item)
+{
+  return fetch->cache == NULL || item->version == NULL ? NULL
+                                                       : fetch->address (fetch->source, item);
 }
 
 int
@@ -56,9 +67,8 @@ fetch_batch_next (struct fetch_batch *fetch, struct fetched_file **file, struct 
   fetch->exhausted = more == 0;
   if (more <= 0 || fetcher_check_path (item.path, err) != 0)
     return more == 0 ? 0 : -1;
-  int hit = 0;
-  if (fetch->cache != NULL && item.version != NULL)
-    hit = cache_take (fetch->cache, fetch->name, &item, batch->folder_fd, err);
+  auto_free char *address = address_of (fetch, &item);
+  int hit = address == NULL ? 0 : cache_take (fetch->cache, address, &item, batch->folder_fd, err);
   if (hit > 0)
     count (&batch->totals->cached, 1);
   else if (hit == 0)
@@ -72,8 +82,9 @@ fetch_batch_finish (struct fetch_batch *fetch, struct fetched_file *file, struct
   int finished = fetched_file_finish (file, err);
   if (finished != 0)
     return finished;
-  if (fetch->cache != NULL && file->item.version != NULL)
-    cache_keep (fetch->cache, fetch->name, &file->item, fetch->batch.folder_fd);
+  auto_free char *address = address_of (fetch, &file->item);
+  if (address != NULL)
+    cache_keep (fetch->cache, address, &file->item, fetch->batch.folder_fd);
   count (&fetch->batch.totals->files, 1);
   return 0;
 }

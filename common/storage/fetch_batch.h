@@ -9,7 +9,8 @@
 
 struct fetch_batch
 {
-  const char *name; /* of the storage, as fetch_source has it */
+  char *(*address) (void *context, const struct storage_item *item); /* as fetch_source has it */
+  void *source;                                                      /* its context */
   struct storage_batch batch;
   struct storage_totals own; /* for a batch that wants no totals */
   struct http *http;
@@ -18,9 +19,10 @@ struct fetch_batch
   bool exhausted;      /* the batch has given its last item */
 };
 
-/* NAME NULL: nothing goes through the cache. */
-void fetch_batch_open (struct fetch_batch *fetch, const char *name,
-                       const struct storage_batch *batch);
+/* ADDRESS of SOURCE: fetch_source. */
+void fetch_batch_open (struct fetch_batch *fetch,
+                       char *(*address) (void *context, const struct storage_item *item),
+                       void *source, const struct storage_batch *batch);
 /* Ends what is under way, without its `done`. */
 void fetch_batch_close (struct fetch_batch *fetch);
 

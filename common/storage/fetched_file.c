@@ -132,6 +132,16 @@ fetched_file_empty (struct fetched_file *file, struct error *err)
 }
 
 int
+fetched_file_again (struct fetched_file *file, struct error *err)
+{
+  file->cut = 0;
+  file->parted = false;
+  file->whole = 0;
+  free (take (&file->ends));
+  return fetched_file_empty (file, err);
+}
+
+int
 fetched_file_write (struct fetched_file *file, const void *data, size_t size, int64_t offset,
                     struct error *err)
 {
@@ -183,9 +193,10 @@ check_sum (struct fetched_file *file, int64_t size, struct error *err)
     return 0;
   if (file->pieces.assumed)
     return 1;
-  return error_set (
+  (void) error_set (
       err, ERROR_TRANSIENT, "what came has %s %s%s, it should be %s", file->sum.algorithm, hex,
       file->sum.pieces > 0 ? " (of the parts' that it was uploaded in)" : "", file->sum.hex);
+  return http_wrong (++file->wrong, err);
 }
 
 /* Has summed what is there from the beginning. */

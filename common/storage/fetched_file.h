@@ -40,6 +40,7 @@ struct fetched_file
   size_t whole;         /* so many parts are there from the beginning … */
   int64_t reached;      /* … which are so many bytes */
   struct pieces pieces; /* those that its sum is of */
+  int wrong;            /* so often in a row its sum wasn't right */
 };
 
 /* An empty file for ITEM in the folder; NULL with ERR. */
@@ -69,6 +70,9 @@ int fetched_file_write (struct fetched_file *file, const void *data, size_t size
 /* Forgets all bytes, and what they were of. */
 int fetched_file_empty (struct fetched_file *file, struct error *err);
 
+/* The same, to be asked for from its beginning. */
+int fetched_file_again (struct fetched_file *file, struct error *err);
+
 /* Its part NUMBER of PARTS is there, which ends at END: what is there from the beginning is summed while the rest comes. */
 void fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts);
 
@@ -84,7 +88,8 @@ void fetched_file_drop_sum (struct fetched_file *file);
 /* All of it is there. True: its sum is still in the making, fetched_file_finish would wait for it. */
 bool fetched_file_is_summing (struct fetched_file *file);
 
-/* Holds length and sum against what they must be and gives the file its name, folders made on the way. 1: its sum isn't right if its pieces are as assumed. */
+/* Holds length and sum against what they must be and gives the file its name, folders made on the way. 1: its sum isn't right if its pieces are as assumed. A sum
+ * that isn't is counted in `wrong`: ERROR_TRANSIENT, the last time ERROR_USER. */
 int fetched_file_finish (struct fetched_file *file, struct error *err);
 
 /* It has SIZE bytes, and was listed with others: ERROR_USER, or of a pinned version ERROR_TRANSIENT. -1. */

@@ -238,9 +238,20 @@ fetcher_explain (const struct fetch_source *source, const struct fetched_file *f
 }
 
 static int
+start_again (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  error_clear (err);
+  TAILQ_INSERT_TAIL (&fetch->wrong, file, links);
+  return fetched_file_again (fetched_file_ref (file), err);
+}
+
+static int
 finish_now (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
+  int wrong = file->wrong;
   int finished = fetch_batch_finish (&fetch->batch, file, err);
+  if (file->wrong > wrong && err->class == ERROR_TRANSIENT)
+    return start_again (fetch, file, err);
   return finished <= 0 ? finished : fetcher_ask_for_pieces (fetch, file, err);
 }
 
@@ -328,6 +339,8 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
   part->call.data = receive;
   part->call.restart = receive_again;
   part->call.done = end_part;
+  if (file->wrong > 0)
+    strlist_add (&part->call.headers, HTTP_NO_CACHE);
   if (ranged)
     ask_for_range (part);
   file->parts++;
@@ -375,8 +388,10 @@ cut_all (struct fetch *fetch, struct error *err)
 static int
 start_next (struct fetch *fetch, struct error *err)
 {
-  auto_fetched_file struct fetched_file *file = NULL;
-  if (fetch_batch_next (&fetch->batch, &file, err) != 0)
+  auto_fetched_file struct fetched_file *file = TAILQ_FIRST (&fetch->wrong);
+  if (file != NULL)
+    TAILQ_REMOVE (&fetch->wrong, file, links);
+  else if (fetch_batch_next (&fetch->batch, &file, err) != 0)
     return -1;
   if (file == NULL)
     return 0;
@@ -399,7 +414,7 @@ start_more (struct fetch *fetch, struct error *err)
     {
       if (cut_all (fetch, err) != 0)
         return -1;
-      if (fetch->cutting != NULL || fetch->batch.exhausted)
+      if (fetch->cutting != NULL || (fetch->batch.exhausted && TAILQ_EMPTY (&fetch->wrong)))
         return 0;
       if (start_next (fetch, err) != 0)
         return -1;
@@ -411,7 +426,18 @@ static bool
 is_more (const struct fetch *fetch)
 {
   return !fetch->batch.exhausted || fetch->cutting != NULL || http_pending (fetch->batch.http) > 0
-         || !TAILQ_EMPTY (&fetch->summing);
+         || !TAILQ_EMPTY (&fetch->summing) || !TAILQ_EMPTY (&fetch->wrong);
+}
+
+static void
+drop_files (struct fetched_files *files)
+{
+  struct fetched_file *file = NULL;
+  while ((file = TAILQ_FIRST (files)) != NULL)
+    {
+      TAILQ_REMOVE (files, file, links);
+      fetched_file_unref (file);
+    }
 }
 
 int
@@ -422,9 +448,10 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   if (err == NULL)
     err = &unwanted;
   struct fetch fetch = { .source = source };
-  fetch_batch_open (&fetch.batch, source->name, batch);
+  fetch_batch_open (&fetch.batch, source->address, source->context, batch);
   int result = 0;
   TAILQ_INIT (&fetch.summing);
+  TAILQ_INIT (&fetch.wrong);
   do
     result = start_more (&fetch, err) == 0 && fetch_batch_turn (&fetch.batch, err) == 0
                  ? finish_summed (&fetch, err)
@@ -434,12 +461,8 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   while (!LIST_EMPTY (&fetch.parts))
     free_part (LIST_FIRST (&fetch.parts));
   fetcher_drop_questions (&fetch);
-  struct fetched_file *file = NULL;
-  while ((file = TAILQ_FIRST (&fetch.summing)) != NULL)
-    {
-      TAILQ_REMOVE (&fetch.summing, file, links);
-      fetched_file_unref (file);
-    }
+  drop_files (&fetch.summing);
+  drop_files (&fetch.wrong);
   fetched_file_unref (fetch.cutting);
   return result;
 }

@@ -24,9 +24,10 @@ struct fetch_sum
 struct fetch_source
 {
   void *context;
-  const char
-      *name;   /* of the storage, without secrets: for the cache, with an item's path and version */
   bool ranges; /* the server gives parts of files */
+
+  /* Where ITEM is kept, whichever volume it is seen by, for the cache; NULL: it isn't cached. The caller frees. */
+  char *(*address) (void *context, const struct storage_item *item);
 
   /* Fills CALL (initialised, without a URL) with the request of the whole of ITEM. */
   int (*request) (void *context, const struct storage_item *item, struct http_call *call,

@@ -15,6 +15,7 @@ struct fetch
   const struct fetch_source *source;
   struct fetch_batch batch;
   struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
+  struct fetched_files wrong;   /* files that are to come once more */
   struct parts parts;           /* all that are asked for */
   struct questions questions;
   struct fetched_files summing; /* files that are there, but for their sums */

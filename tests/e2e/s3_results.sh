@@ -51,7 +51,7 @@ expect_exit 0 "a copy that was interrupted" "$SHOAL" get "s3://$bucket/one" half
 expect_stderr "80 files.*70 of them were there already"
 same_as "is completed" here half
 echo 9 | s3 write "s3://$bucket/one/$(s3 list "s3://$bucket/one" | grep 'outputs/res/f003.txt')"
-expect_exit 3 "an object that isn't what the manifest says" "$SHOAL" get "s3://$bucket/one" damaged
+expect_exit 2 "an object that isn't what the manifest says" "$SHOAL" get "s3://$bucket/one" damaged
 expect_stderr "f003.txt: what came has SHA256"
 expect_true "is never there under its name" test ! -e damaged.partial/outputs/res/f003.txt
 
@@ -120,6 +120,10 @@ expect_exit 0 "logs from where they are kept" "$SHOAL" logs fleet --shard 3
 expect_stdout "^shard 3$"
 expect_true "both workers had their part" bash -c 'grep -q event=shard_done apart/worker.2.err && grep -q event=shard_done apart/worker.3.err'
 expect_same "the status says where" "s3://$bucket/fleet" "$("$SHOAL" status --json fleet | json result)"
+
+s3 delete "s3://$bucket/fleet/manifest.json"
+expect_exit 2 "the same job again, whose result was removed" "$SHOAL" submit --wait --id fleet "${job[@]}" --results "s3://$bucket/fleet" busybox sh -c "$WORK"
+expect_stderr "job fleet has ended, and its result isn't at s3://$bucket/fleet any more: choose another --id"
 
 # ---- killed again and again. In each other round a fourth of the shards has an output that goes in parts
 LARGE='[ $((SHOAL_SHARD_INDEX % 4)) != 1 ] || dd if=/dev/zero of=/out/large$SHOAL_SHARD_INDEX bs=1M seek=39 count=1 2>/dev/null'

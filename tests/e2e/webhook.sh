@@ -9,7 +9,7 @@ secret=whispered-$RANDOM
 mkdir hook
 echo 200 >hook/answer
 : >hook/deliveries
-/usr/bin/python3 "$E2E_LIB/receiver.py" hook "$secret" &
+/usr/bin/python3 -B "$E2E_LIB/receiver.py" hook "$secret" &
 pids+=($!)
 wait_for "the receiver" test -f hook/port
 url=http://127.0.0.1:$(cat hook/port)

@@ -6,19 +6,16 @@ What FILE holds (JSON as both give it) is what they answer, at the time. Prints 
     http://127.0.0.1:PORT              AWS_EC2_METADATA_SERVICE_ENDPOINT; nothing without a token that was asked for by PUT
     http://127.0.0.1:PORT/container    AWS_CONTAINER_CREDENTIALS_FULL_URI; wants "Authorization: agent-token"
 """
-import ctypes
-import http.server
-import signal
 import sys
 import threading
+
+import standin
 
 ROLES = "/latest/meta-data/iam/security-credentials/"
 lock = threading.Lock()
 
 
-class Metadata(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Metadata(standin.Handler):
     def answer(self, status, text):
         with lock, open(sys.argv[2], "a") as log:
             log.write(f"{self.command} {self.path} {status}\n")
@@ -28,7 +25,7 @@ class Metadata(http.server.BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def do_PUT(self):
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.sent()
         lasting = self.path == "/latest/api/token" and self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "").isdigit()
         self.answer(*(200, b"instance-token") if lasting else (400, b""))
 
@@ -46,11 +43,5 @@ class Metadata(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(404, b"")
 
-    def log_message(self, *_):
-        pass
 
-
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+standin.serve(Metadata)

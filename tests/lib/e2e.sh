@@ -139,7 +139,7 @@ s3 () { "$E2E_PYTHON" "$E2E_LIB/s3.py" "$@"; }
 e2e_peers=0
 peer () {
   local said=$E2E_WORK/peer.$((e2e_peers += 1))
-  python3 "$E2E_LIB/$1" "${@:2}" >"$said" 2>"$said.err" &
+  python3 -B "$E2E_LIB/$1" "${@:2}" >"$said" 2>"$said.err" &
   at_end "kill -9 $! || true"
   disown
   wait_for "$1" test -s "$said"

@@ -13,11 +13,12 @@ Prints its port, passes requests on and, for RATE of them (0 to 1), does one of 
 Ends with its parent. On SIGTERM it prints how many requests it carried and how many faults it made.
 """
 import asyncio
-import ctypes
 import random
 import re
 import signal
 import sys
+
+import standin
 
 target_host, target_port = sys.argv[1].removeprefix("http://").split(":")
 seed, rate, kinds = int(sys.argv[2]), float(sys.argv[3]), sys.argv[4].split(",")
@@ -112,5 +113,5 @@ async def main():
     print(counts["requests"], counts["faults"], flush=True)
 
 
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+standin.end_with_parent()
 asyncio.run(main())

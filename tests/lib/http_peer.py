@@ -18,16 +18,14 @@ answers is said by its query; what is PUT below /said/ is what its path answers 
     noranges     all of it, whatever part is asked for
     times=N      all of the above for the first N requests of this path only, afterwards as if only `size` were said
 """
-import ctypes
-import http.server
-import signal
 import socket
-import ssl
 import struct
 import sys
 import threading
 import time
 import urllib.parse
+
+import standin
 
 seen = {}
 told = {}
@@ -39,9 +37,7 @@ def body(size):
     return (period * (size // 251 + 1))[:size]
 
 
-class Peer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Peer(standin.Handler):
     def reset(self):
         self.wfile.flush()
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -49,8 +45,7 @@ class Peer(http.server.BaseHTTPRequestHandler):
         self.connection.close()
 
     def do_any(self):
-        length = int(self.headers.get("Content-Length") or 0)
-        sent = self.rfile.read(length)
+        sent = self.sent()
         address = urllib.parse.urlsplit(self.path)
         said = dict(urllib.parse.parse_qsl(address.query, keep_blank_values=True))
         with lock:
@@ -114,29 +109,5 @@ class Peer(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
 
-    def log_message(self, *_):
-        pass
 
-    def handle(self):
-        try:
-            super().handle()
-        except (ConnectionError, ValueError):
-            pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 256
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        pass
-
-
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-server = Server(("127.0.0.1", 0), Peer)
-if len(sys.argv) > 2:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(sys.argv[2])
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+standin.serve(Peer, pem=sys.argv[2] if len(sys.argv) > 2 else None)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""A node or a gateway that lies about one block: ipfs_front.py http://HOST:PORT KIND NTH LOG. Prints its port and ends with its parent.
+"""A node or a gateway that lies about one block: ipfs_front.py http://HOST:PORT KIND NTH LOG [TIMES]. Prints its port and ends with its parent.
 
-What is asked goes on to the server; the NTH block that is asked for here, other than those before it, isn't what came from there, and its CID is written to LOG:
+What is asked goes on to the server; the NTH block that is asked for here, other than those before it, isn't what came from there the first TIMES (always), and its CID is
+written to LOG then:
 
     flips    one bit of it is another
     cuts     its last byte is missing
@@ -9,15 +10,15 @@ What is asked goes on to the server; the NTH block that is asked for here, other
     swaps    it is another block, a true one
     empties  it is empty
 """
-import ctypes
 import http.client
-import http.server
 import re
-import signal
 import sys
 import threading
 
+import standin
+
 target, kind, nth, log = sys.argv[1].removeprefix("http://"), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+left = int(sys.argv[5]) if len(sys.argv) > 5 else 1 << 30
 asked = {}
 lock = threading.Lock()
 lies = {
@@ -29,18 +30,18 @@ lies = {
 }
 
 
-class Front(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Front(standin.Handler):
     def do_any(self):
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        global left
+        sent = self.sent()
         there = http.client.HTTPConnection(target)
         there.request(self.command, self.path, sent)
         answer = there.getresponse()
         content = answer.read()
         cid = re.search("(?:arg=|/ipfs/)([a-z0-9]+)", self.path).group(1)
         with lock:
-            if asked.setdefault(cid, len(asked) + 1) == nth:
+            if asked.setdefault(cid, len(asked) + 1) == nth and left > 0:
+                left -= 1
                 with open(log, "a") as file:
                     file.write(cid + "\n")
                 content = lies[kind](content)
@@ -51,22 +52,5 @@ class Front(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_any
 
-    def log_message(self, *_):
-        pass
 
-    def handle(self):
-        try:
-            super().handle()
-        except ConnectionError:
-            pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 256
-    daemon_threads = True
-
-
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-server = Server(("127.0.0.1", 0), Front)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+standin.serve(Front)

@@ -26,6 +26,7 @@ peer_start (const char *script, ...)
   peer->log = xasprintf ("%s/log", peer->folder);
   auto_strlist struct strlist argv = { 0 };
   strlist_add (&argv, "/usr/bin/python3");
+  strlist_add (&argv, "-B");
   strlist_addf (&argv, "lib/%s", script); /* tests run in tests/ */
   va_list arguments;
   va_start (arguments, script);

@@ -6,19 +6,21 @@ body. FOLDER/answer has the status codes to give, one after the other, the last 
 """
 import hashlib
 import hmac
-import http.server
 import json
-import os
 import pathlib
 import sys
+
+import standin
 
 FOLDER = pathlib.Path(sys.argv[1])
 SECRET = sys.argv[2].encode()
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
+class Receiver(standin.Handler):
+    protocol_version = "HTTP/1.0"
+
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.sent()
         signed = self.headers.get("X-Shoal-Timestamp", "").encode() + b"." + body
         wanted = "sha256=" + hmac.new(SECRET, signed, hashlib.sha256).hexdigest()
         codes = (FOLDER / "answer").read_text().split()
@@ -38,11 +40,5 @@ class Receiver(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", "/elsewhere")
         self.end_headers()
 
-    def log_message(self, *_):
-        pass
 
-
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-(FOLDER / "new").write_text(str(server.server_port))
-os.rename(FOLDER / "new", FOLDER / "port")
-server.serve_forever()
+standin.serve(Receiver, folder=FOLDER)

@@ -5,12 +5,11 @@ Writes its port to FOLDER/port when it listens and a line per request to FOLDER/
 "s3cret" and repeats what it got in its answer otherwise. What /schemas/ids/N answers is in `schemas` below. Ends with its parent.
 """
 import base64
-import ctypes
-import http.server
 import json
 import pathlib
-import signal
 import sys
+
+import standin
 
 FOLDER = pathlib.Path(sys.argv[1])
 AVSC = pathlib.Path(__file__).parent.parent.parent / "schemas"
@@ -18,7 +17,9 @@ AUTHORIZATION = "Basic " + base64.b64encode(b"shoal:s3cret").decode()
 seen = {}
 
 
-class Stub(http.server.BaseHTTPRequestHandler):
+class Stub(standin.Handler):
+    protocol_version = "HTTP/1.0"
+
     def answer(self, status, body, kind="application/vnd.schemaregistry.v1+json", more=()):
         body = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
@@ -94,13 +95,5 @@ class Stub(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_any
 
-    def log_message(self, *_):
-        pass
 
-
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-server.daemon_threads = True
-(FOLDER / "port.new").write_text(str(server.server_port))
-(FOLDER / "port.new").rename(FOLDER / "port")
-server.serve_forever()
+standin.serve(Stub, folder=FOLDER)

@@ -4,7 +4,7 @@
     make BUCKET              remove BUCKET (with all that is in it)
     put FOLDER s3://B/P      every file of it
     write s3://B/KEY         standard input as one object
-    delete s3://B/KEY        that object
+    delete s3://B/KEY        that object; with a / at its end, all below
     list s3://B/P            the keys, relative, in S3's order
     uploads s3://B/P         unfinished uploads of exactly the keys below P that standard input has, one a line
     role                     prints credentials for fifteen minutes, for eval; as JSON with `role --json`
@@ -113,7 +113,9 @@ def main():
         client().put_object(Bucket=bucket, Key=key, Body=sys.stdin.buffer.read())
     elif command == "delete":
         bucket, key = split(words[0])
-        client().delete_object(Bucket=bucket, Key=key)
+        s3 = client()
+        for name in list(keys(bucket, key)) if key.endswith("/") else [key]:
+            s3.delete_object(Bucket=bucket, Key=name)
     elif command == "list":
         bucket, prefix = split(words[0])
         for key in keys(bucket, prefix):

@@ -12,6 +12,7 @@
     drips        objects come in small pieces, ten a second, until FILE is there
     notes        writes "METHOD HOST PATH" of each request to FILE
     spoils       of an object's content one byte is another, in each answer of more than a megabyte
+    slips        the same, in the first two answers to what is asked for
     ignores      nothing is known of parts' numbers: all of the object is meant
     declines     questions with parts' numbers are refused
     cuts         the same for all parts but the first
@@ -19,14 +20,13 @@
 
 KIND may be several, "spoils+ignores".
 """
-import ctypes
 import http.client
-import http.server
 import os
-import signal
 import sys
 import threading
 import time
+
+import standin
 
 target, kind = sys.argv[1].removeprefix("http://"), sys.argv[2]
 PIECE = 64 << 10
@@ -44,9 +44,7 @@ def is_news(what):
     return not known
 
 
-class Front(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class Front(standin.Handler):
     def answer(self, status, headers, content):
         self.send_response(status)
         for name, value in headers:
@@ -61,7 +59,7 @@ class Front(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_any(self):
-        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        sent = self.sent()
         if kind in ("redirects", "refuses") and "/us-east-1/" not in self.headers.get("Authorization", ""):
             if kind == "redirects":
                 self.answer(301, [("x-amz-bucket-region", "us-east-1")], b"<Error><Code>PermanentRedirect</Code></Error>")
@@ -103,7 +101,8 @@ class Front(http.server.BaseHTTPRequestHandler):
             whole = answer.getheader("Content-Range").rpartition("/")[2]
             self.answer(200, [("Content-Length", whole)], b"")
             return
-        if "spoils" in kinds and self.command == "GET" and len(content) > 1 << 20:
+        spoils = "spoils" in kinds or ("slips" in kinds and any(is_news((self.path, self.headers.get("Range"), turn)) for turn in (1, 2)))
+        if spoils and self.command == "GET" and len(content) > 1 << 20:
             content = content[:1000] + bytes([content[1000] ^ 1]) + content[1001:]
         if "encrypted" in kinds:
             kept.append(("x-amz-server-side-encryption", "aws:kms"))
@@ -111,16 +110,5 @@ class Front(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
 
-    def log_message(self, *_):
-        pass
 
-
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 256
-    daemon_threads = True
-
-
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-server = Server(("127.0.0.1", 0), Front)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+standin.serve(Front)

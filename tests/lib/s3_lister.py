@@ -15,16 +15,15 @@ the whole server busy for BEGIN_MS, behind the answer. A request is a line "page
     one       a folder with all but a few in it
 """
 import bisect
-import ctypes
 import datetime
-import http.server
 import random
-import signal
 import sys
 import threading
 import time
 import urllib.parse
 from xml.sax.saxutils import escape
+
+import standin
 
 log_path, kind = sys.argv[1:3]
 seed, count, page_size, delay = (int(word) for word in sys.argv[3:7])
@@ -58,8 +57,7 @@ def make(i):
 keys = sorted({make(i).encode() for i in range(count)})
 
 
-class Bucket(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Bucket(standin.Handler):
     wbufsize = 1 << 20  # else the body waits for the acknowledgement of the header
 
     def do_GET(self):
@@ -91,17 +89,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
             with busy:
                 time.sleep(begin / 1000)
 
-    def log_message(self, *_):
-        pass
 
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 with open(log_path, "wb") as file:
     file.writelines(b"key " + key + b"\n" for key in keys)
-server = Server(("127.0.0.1", 0), Bucket)
-print(server.server_address[1], flush=True)
-server.serve_forever()
+standin.serve(Bucket)

@@ -136,8 +136,6 @@ take_node (struct fetch *fetch, const struct place *place, struct bytes block, s
 static int
 take_block (struct fetch *fetch, const struct place *place, struct bytes block, struct error *err)
 {
-  if (cid_check (&place->cid, block, err) != 0)
-    return -1;
   switch (place->cid.codec)
     {
     case CID_RAW:
@@ -199,8 +197,7 @@ ask_for (struct fetch *fetch, struct place place, struct error *err)
   ask->fetch = fetch;
   ask->place = keep_place (place);
   LIST_INSERT_HEAD (&fetch->asks, ask, links);
-  ipfs_block_init (fetch->ipfs, &ask->call, &place.cid);
-  ask->call.limit = IPFS_BLOCK_MAX;
+  ipfs_block_init (fetch->ipfs, &ask->call, &ask->place.cid);
   ask->call.context = ask;
   ask->call.done = end_ask;
   http_start (fetch->batch.http, &ask->call);
@@ -257,6 +254,15 @@ ask_for_more (struct fetch *fetch, struct error *err)
   return result;
 }
 
+/* A CID says all. */
+static char *
+address (void *context, const struct storage_item *item)
+{
+  (void) context;
+  (void) item;
+  return xstrdup ("ipfs");
+}
+
 int
 ipfs_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err)
 {
@@ -264,7 +270,7 @@ ipfs_fetch (struct storage *storage, const struct storage_batch *batch, struct e
   if (err == NULL)
     err = &unwanted;
   struct fetch fetch = { .ipfs = (const struct ipfs *) storage };
-  fetch_batch_open (&fetch.batch, "ipfs", batch);
+  fetch_batch_open (&fetch.batch, address, NULL, batch);
   int result = 0;
   do
     result = ask_for_more (&fetch, err) == 0 ? fetch_batch_turn (&fetch.batch, err) : -1;

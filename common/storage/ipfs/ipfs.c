@@ -21,6 +21,12 @@ variable (const char *name)
 
 /* ---- requests --------------------------------------------------------------------------- */
 
+static int
+check_block (struct http_call *call, struct error *err)
+{
+  return cid_check (call->wanted, buffer_bytes (&call->answer), err);
+}
+
 /* The RPC takes POST only, so that no web page can ask it. */
 void
 ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid)
@@ -34,6 +40,9 @@ ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct c
     }
   else
     http_call_init (call, xasprintf ("%s/ipfs/%s?format=raw", ipfs->gateway, text));
+  call->limit = IPFS_BLOCK_MAX;
+  call->wanted = cid;
+  call->check = check_block;
 }
 
 void

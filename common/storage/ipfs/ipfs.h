@@ -21,7 +21,7 @@ struct ipfs
   char *gateway;
 };
 
-/* Makes CALL the request of the block CID. */
+/* Makes CALL the request of the block CID, which outlives it: what it brings is held against that. */
 void ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid);
 
 /* ERR of a refusal, with what the node says. */

@@ -12,14 +12,29 @@ enum
   PARTS_MAX = 10000, /* S3's limit */
 };
 
+/* The caller frees. */
+static char *
+key_of (const struct s3 *s3, const struct storage_item *item)
+{
+  const char *source = item->source == NULL ? item->path : item->source;
+  bool itself = source[0] == '\0' && s3->object != NULL; /* as a listing words it */
+  return itself ? xstrdup (s3->object) : s3_key (s3, source);
+}
+
+static char *
+address (void *context, const struct storage_item *item)
+{
+  const struct s3 *s3 = context;
+  auto_free char *key = key_of (s3, item);
+  return xasprintf ("%s s3://%s/%s", s3->endpoint == NULL ? "aws" : s3->endpoint, s3->bucket, key);
+}
+
 static int
 request (void *context, const struct storage_item *item, struct http_call *call, struct error *err)
 {
   struct s3 *s3 = context;
   (void) err;
-  const char *source = item->source == NULL ? item->path : item->source;
-  bool itself = source[0] == '\0' && s3->object != NULL; /* as a listing words it */
-  auto_free char *key = itself ? xstrdup (s3->object) : s3_key (s3, source);
+  auto_free char *key = key_of (s3, item);
   s3_call_init (s3, call, "GET", key, NULL);
   if (item->version != NULL)
     strlist_addf (&call->headers, "If-Match: %s", item->version);
@@ -75,7 +90,7 @@ ask_piece (void *context, const struct storage_item *item, int number, struct ht
 {
   struct s3 *s3 = context;
   (void) err;
-  auto_free char *key = s3_key (s3, item->source == NULL ? item->path : item->source);
+  auto_free char *key = key_of (s3, item);
   auto_free char *query = xasprintf ("partNumber=%d", number);
   s3_call_init (s3, call, "HEAD", key, query);
   if (item->version != NULL)
@@ -96,8 +111,8 @@ s3_fetch (struct storage *storage, const struct storage_batch *batch, struct err
 {
   struct s3 *s3 = (struct s3 *) storage;
   const struct fetch_source source = { .context = s3,
-                                       .name = s3->name,
                                        .ranges = true,
+                                       .address = address,
                                        .request = request,
                                        .check = check,
                                        .ask_piece = ask_piece,

@@ -345,7 +345,6 @@ s3_close (struct storage *storage)
   free (s3->prefix);
   free (s3->object);
   free (s3->shown);
-  free (s3->name);
   free (s3->endpoint);
   free (s3);
 }
@@ -447,6 +446,5 @@ storage_open_s3 (const char *source, struct error *err)
       (void) error_wrap (err, "%s", source);
       return NULL;
     }
-  s3->name = xasprintf ("%s %s", s3->endpoint == NULL ? "aws" : s3->endpoint, s3->shown);
   return &s3->base;
 }

@@ -16,7 +16,6 @@ struct s3
   char *
       object; /* the key that the source is, should nothing begin with the prefix: "photos/2019"; NULL: it can't be one */
   char *shown;    /* "s3://photos/2019/" */
-  char *name;     /* with the endpoint: what a cached file is of */
   char *endpoint; /* "http://127.0.0.1:9000"; NULL: Amazon's of the region */
   bool path_style;
   bool anonymous;

@@ -11,6 +11,7 @@ enum
 {
   PAGE_MAX = 256 << 20, /* bytes of one folder's listing, or of a list */
   DEPTH_MAX = 256,
+  FOLDERS_MAX = 1000 * 1000,
   ZONE_STEP = 15 * 60, /* seconds that zones differ by */
   ZONE_MAX = 14 * 3600,
 };
@@ -21,6 +22,8 @@ struct walk
   const struct storage_visitor *visitor;
   struct http *http;
   struct buffer path; /* of the current entry */
+  long long folders;  /* listed so far … */
+  long long at_most;  /* … of so many: folders that contain themselves have no end */
   bool zone_known;    /* of times in listings that are in minutes */
   int64_t zone;       /* seconds to add to them; -1: it can't be told */
   bool visitor_ended; /* what it said speaks for itself */
@@ -151,6 +154,11 @@ list_folder (struct walk *walk, int depth, struct error *err)
   if (depth > DEPTH_MAX)
     return error_set (err, ERROR_USER, "%s: folders are nested deeper than %d", walk_path (walk),
                       (int) DEPTH_MAX);
+  if (++walk->folders > walk->at_most)
+    return error_set (err, ERROR_USER,
+                      "%s/: more than %lld folders: does one contain itself? (SHOAL_WEB_FOLDERS is "
+                      "how many there may be)",
+                      walk_path (walk), walk->at_most);
   auto_index struct index index = { 0 };
   if (read_folder (walk, &index, err) != 0)
     return -1;
@@ -279,6 +287,14 @@ list_root (struct walk *walk, struct error *err)
                                                                   : list_file (walk, &peek, err);
 }
 
+static long long
+folders_at_most (void)
+{
+  const char *text = getenv ("SHOAL_WEB_FOLDERS");
+  long long wanted = text == NULL ? 0 : atoll (text);
+  return wanted > 0 ? wanted : FOLDERS_MAX;
+}
+
 int
 web_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
 {
@@ -289,7 +305,9 @@ web_list (struct storage *storage, const struct storage_visitor *visitor, struct
   if (!visitor->enter (visitor->context, "", 0))
     return 0;
   const struct http_options options = { .connections = 1 };
-  struct walk walk = { .web = web, .visitor = visitor, .http = http_new (&options) };
+  struct walk walk = {
+    .web = web, .visitor = visitor, .http = http_new (&options), .at_most = folders_at_most ()
+  };
   int result = list_root (&walk, err);
   http_free (walk.http);
   buffer_release (&walk.path);

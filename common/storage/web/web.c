@@ -114,13 +114,23 @@ check (void *context, const struct storage_item *item, const struct http_call *c
   return 0;
 }
 
+static char *
+address (void *context, const struct storage_item *item)
+{
+  const struct web *web = context;
+  auto_url struct url url = { 0 };
+  if (item->source != NULL)
+    return url_read (&url, web->url.text, item->source, NULL) == 0 ? take (&url.text) : NULL;
+  return web->kind == WEB_FOLDER ? web_url (web, item->path, false) : xstrdup (web->url.text);
+}
+
 static int
 web_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err)
 {
   struct web *web = (struct web *) storage;
   const struct fetch_source source = { .context = web,
-                                       .name = web->url.text,
                                        .ranges = true,
+                                       .address = address,
                                        .request = request,
                                        .check = check,
                                        .explain = web_explain };

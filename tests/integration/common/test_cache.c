@@ -3,7 +3,9 @@
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/file_tree.h"
+#include "tests/lib/ipfs_node.h"
 #include "tests/lib/peer.h"
+#include "tests/lib/s3_bucket.h"
 #include "tests/lib/storage_conformance.h"
 
 #include <setjmp.h>
@@ -144,6 +146,56 @@ what_is_here_isnt_fetched_again (void **state)
   assert_int_equal (second.bytes, 0);
 }
 
+/* How many files of all that the volume URL has were in the cache. */
+static int64_t
+cached_of (const char *url, size_t files)
+{
+  auto_storage struct storage *storage = storage_open (url, NULL);
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  struct storage_totals totals = { 0 };
+  struct listed listed = { 0 };
+  struct error err = ERROR_INIT;
+  listed_fill (&listed, storage);
+  assert_int_equal (listed.count, files);
+  if (listed_fetch (&listed, storage, tree->fd, &totals, &err) != 0)
+    fail_msg ("%s", err.message);
+  listed_release (&listed);
+  return totals.cached;
+}
+
+static void
+a_file_is_kept_once_whatever_volume_it_is_seen_by (void **state)
+{
+  (void) state;
+  auto_scene struct scene scene = { 0 };
+  scene_set (&scene, "1g");
+  auto_free char *folder = xasprintf ("%s/x", scene.folder);
+  assert_int_equal (mkdir (folder, 0755), 0);
+  put (&scene, 0, 1, 1000);
+  auto_free char *from = xasprintf ("%s/0", scene.folder);
+  auto_free char *to = xasprintf ("%s/0", folder);
+  assert_int_equal (rename (from, to), 0);
+  auto_free char *web =
+      xasprintf ("%s/json/%s/", peer_server ("SHOAL_TEST_HTTP"), strrchr (scene.folder, '/') + 1);
+  auto_free char *web_below = xasprintf ("%sx/", web);
+  assert_int_equal (cached_of (web, 1), 0);
+  assert_int_equal (cached_of (web_below, 1), 1);
+
+  auto_s3_bucket struct s3_bucket *bucket = s3_bucket_new ();
+  s3_bucket_put (bucket, "x/0", "content");
+  auto_free char *s3_below = xasprintf ("%s/x/", bucket->url);
+  auto_free char *s3_itself = xasprintf ("%s/x/0", bucket->url);
+  assert_int_equal (cached_of (bucket->url, 1), 0);
+  assert_int_equal (cached_of (s3_below, 1), 1);
+  assert_int_equal (cached_of (s3_itself, 1), 1);
+
+  auto_free char *ipfs = ipfs_node_add (scene.folder, "cid-version=1");
+  auto_free char *ipfs_below = xasprintf ("%s/x", ipfs);
+  ipfs_node_choose (false);
+  assert_int_equal (cached_of (ipfs, 1), 0);
+  assert_int_equal (cached_of (ipfs_below, 1), 1);
+}
+
 static void
 another_version_is_another_file (void **state)
 {
@@ -269,6 +321,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (what_is_here_isnt_fetched_again),
+    cmocka_unit_test (a_file_is_kept_once_whatever_volume_it_is_seen_by),
     cmocka_unit_test (another_version_is_another_file),
     cmocka_unit_test (the_oldest_go_when_it_is_full),
     cmocka_unit_test (too_large_isnt_kept),

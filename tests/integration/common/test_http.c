@@ -125,6 +125,12 @@ tries_end (void **state)
   assert_int_equal (err.class, ERROR_TRANSIENT);
   assert_string_equal (err.message, "HTTP 500 (tried 3 times)");
   assert_int_equal (peer_logged (peer, "GET /down"), 3);
+  (void) setenv ("SHOAL_HTTP_TRIES", "2", 1);
+  auto_http_call struct http_call fewer;
+  error_clear (&err);
+  assert_int_equal (get (&fewer, "/lower?status=500", 0, &err), -1);
+  (void) unsetenv ("SHOAL_HTTP_TRIES");
+  assert_int_equal (peer_logged (peer, "GET /lower"), 2);
 }
 
 static void

@@ -249,7 +249,8 @@ a_wrong_sum_or_size_is_no_file (void **state)
   {
     const char *line, *word;
   } cases[] = {
-    { "{\"url\":\"f\",\"md5\":\"310dcbbf4cce62f762a2aaa148d556be\"}", "what came has MD5" },
+    { "{\"url\":\"f\",\"md5\":\"310dcbbf4cce62f762a2aaa148d556be\"}",
+      "3 times in a row: the server or a cache before it gives something else" },
     { "{\"url\":\"f\",\"size\":4,\"md5\":\"310dcbbf4cce62f762a2aaa148d556bd\"}",
       "3 bytes, and 4 were listed" },
     { "{\"url\":\"f\",\"size\":2}", "3 bytes, there were 2" },
@@ -356,6 +357,34 @@ what_a_listing_rounds_is_asked_for (void **state)
   assert_string_equal (listed.items[0].version, version);
   listed_release (&listed);
   notebook_release (&notebook);
+}
+
+/* nginx follows links: both folders have both in them, and so on. */
+static void
+folders_in_themselves_have_an_end (void **state)
+{
+  (void) state;
+  static const char *const formats[] = { "html", "json" };
+  for (int i = 0; i < 2; i++)
+    {
+      auto_served struct served served = { 0 };
+      serve (&served, formats[i]);
+      assert_int_equal (symlinkat (".", served.fd, "a"), 0);
+      assert_int_equal (symlinkat (".", served.fd, "b"), 0);
+      (void) setenv ("SHOAL_WEB_FOLDERS", "20", 1);
+      auto_storage struct storage *storage = open_url (&served, "");
+      struct notebook notebook = { 0 };
+      struct error err = ERROR_INIT;
+      assert_int_equal (notebook_list (&notebook, storage, &err), -1);
+      (void) unsetenv ("SHOAL_WEB_FOLDERS");
+      notebook_release (&notebook);
+      assert_int_equal (err.class, ERROR_USER);
+      auto_free char *words =
+          xasprintf ("%s/%s/%s/: a/a/a/", peer_server ("SHOAL_TEST_HTTP"), formats[i], served.name);
+      if (strstr (err.message, words) == NULL
+          || strstr (err.message, "more than 20 folders: does one contain itself?") == NULL)
+        fail_msg ("%s", err.message);
+    }
 }
 
 /* nginx shows a folder's index.html instead of listing it. */
@@ -517,6 +546,7 @@ main (void)
     cmocka_unit_test (wrong_lists_are_explained),
     cmocka_unit_test (what_isnt_a_listing_is_said),
     cmocka_unit_test (what_a_listing_rounds_is_asked_for),
+    cmocka_unit_test (folders_in_themselves_have_an_end),
     cmocka_unit_test (a_page_is_no_listing),
     cmocka_unit_test (redirects_and_passwords_work),
     cmocka_unit_test (passwords_go_to_their_server_only),

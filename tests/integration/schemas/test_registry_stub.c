@@ -237,8 +237,8 @@ set_up (void **state)
   (void) snprintf (scene.folder, sizeof scene.folder, "/tmp/shoal-stub-XXXXXX");
   if (mkdtemp (scene.folder) == NULL)
     return -1;
-  char *argv[] = { (char[]){ "/usr/bin/python3" }, (char[]){ "lib/registry_stub.py" }, scene.folder,
-                   NULL };
+  char *argv[] = { (char[]){ "/usr/bin/python3" }, (char[]){ "-B" },
+                   (char[]){ "lib/registry_stub.py" }, scene.folder, NULL };
   scene.stub = spawn (argv, &options, NULL);
   auto_free char *path = xasprintf ("%s/port", scene.folder);
   auto_buffer struct buffer port = { 0 };

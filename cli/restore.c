@@ -1,0 +1,101 @@
+#include "cli/restore.h"
+
+#include "cli/merge.h"
+#include "cli/retry.h"
+#include "cli/summary.h"
+#include "common/memory.h"
+#include "common/result_rest.h"
+#include "common/result_store.h"
+#include "merger/verdict.h"
+
+static int
+look (const struct session *session, struct result_rest *rest, struct error *err)
+{
+  return result_rest_look (rest, session->place, session->folder_fd, session->job.output_count > 0,
+                           err);
+}
+
+int
+restore_is_left (const struct session *session, struct error *err)
+{
+  if (!result_is_remote (session->place))
+    return 1;
+  auto_result_store struct result_store *store = result_store_open (session->place, err);
+  return store == NULL ? -1 : result_store_is_claimed (store, err);
+}
+
+int
+restore_check_left (const struct session *session, struct error *err)
+{
+  int left = restore_is_left (session, err);
+  if (left != 0)
+    return left < 0 ? -1 : 0;
+  return error_set (err, ERROR_USER,
+                    "%s: nothing of the result is there any more: run the command that made it "
+                    "again",
+                    session->place);
+}
+
+int
+restore_stands (const struct session *session, const struct job_status *status, struct error *err)
+{
+  auto_result_rest struct result_rest rest = { 0 };
+  if (!verdict_is_done (status->state))
+    return 1;
+  return look (session, &rest, err) != 0 ? -1 : rest.stands;
+}
+
+int
+restore_check_stands (const struct session *session, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  if (session_status (session, &status, err) != 0)
+    return -1;
+  int stands = result_is_remote (session->place) ? restore_stands (session, &status, err) : 1;
+  if (stands != 0)
+    return stands < 0 ? -1 : 0;
+  return error_set (err, ERROR_USER,
+                    "job %s has ended, and its result isn't at %s any more: choose another --id",
+                    session->job.id, session->place);
+}
+
+/* ---- making it again -------------------------------------------------------------------- */
+
+static bool
+is_gone (const struct result_rest *rest, const char *attempt)
+{
+  return attempt != NULL && !result_rest_has (rest, attempt);
+}
+
+/* Shards whose attempts REST lacks. The caller frees GONE's `named`. */
+static void
+find_gone (const struct fold *fold, const struct result_rest *rest, struct retry_args *gone)
+{
+  int64_t shards = fold_known (fold);
+  gone->named = xcalloc ((size_t) shards, sizeof *gone->named);
+  for (uint32_t i = 0; i < shards; i++)
+    {
+      auto_free char *attempt = fold_folder_name (fold, i);
+      if (is_gone (rest, attempt))
+        gone->named[gone->named_count++] = i;
+    }
+  auto_free char *reduce = fold_reduce_folder_name (fold);
+  gone->reduce = is_gone (rest, reduce);
+}
+
+int
+restore_reopen (struct session *session, struct job_status *status, struct error *err)
+{
+  auto_result_rest struct result_rest rest = { 0 };
+  auto_tally struct tally tally = { 0 };
+  struct retry_args gone = { 0 };
+  if (look (session, &rest, err) != 0 || summary_read (session, &tally, err) != 0)
+    return -1;
+  find_gone (tally.fold, &rest, &gone);
+  bool merges = gone.named_count == 0 && !gone.reduce;
+  enum on_conflict policy = fold_on_conflict (tally.fold, session->job.on_conflict);
+  int result =
+      merges ? merge_reopen (session, policy, status, err) : retry_reopen (session, &gone, err);
+  free (gone.named);
+  return result < 0 ? -1 : merges;
+}
