@@ -93,6 +93,7 @@ struct cursor
   struct bytes payload; /* of the record read last, in single-object encoding; until the next one */
   struct buffer unpacked;
   int64_t stuck_until; /* boot ms: a record can't be read before the schema registry is back */
+  int64_t skew;        /* of claims: the broker's clock minus ours, by our own records, ms */
 };
 
 /* A consumer handle: a partition is read once by each. */
@@ -198,7 +199,6 @@ struct kafka_bus
   struct kafka_tables tables;
   struct claims *leases;
   struct cursor leases_cursor;
-  int64_t leases_skew; /* the broker's clock minus ours, by our own records, ms */
   struct kafka_work jobs;
   struct kafka_work
       shards[QUEUES_MAX]; /* of the queues that this handle serves, in order of preference */

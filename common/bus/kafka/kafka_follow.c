@@ -100,7 +100,7 @@ seems_free (struct kafka_follower *follower, struct slice *slice)
     return true;
   int64_t now = clock_boot_ms ();
   int64_t trouble = kafka_trouble_at (bus);
-  if (clock_wall_ms () + bus->leases_skew < entry->expires
+  if (clock_wall_ms () + bus->leases_cursor.skew < entry->expires
       || (trouble != 0 && now < trouble + bus->lease_ms / 2))
     {
       slice->free_since = 0;

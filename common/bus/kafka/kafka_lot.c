@@ -30,6 +30,19 @@ lot_claims_partition (const struct lot *lot)
   return lot->work->queue == BUS_JOBS ? 0 : lot->partition;
 }
 
+int64_t
+lot_skew (const struct lot *lot)
+{
+  const struct kafka_bus *bus = lot->work->bus;
+  return lot->work->queue == BUS_JOBS ? bus->leases_cursor.skew : lot->claims_cursor.skew;
+}
+
+int64_t
+lot_now (const struct lot *lot)
+{
+  return clock_wall_ms () + lot_skew (lot);
+}
+
 /* ---- parcels ---------------------------------------------------------------------------- */
 
 static struct parcels *
@@ -103,7 +116,7 @@ end_of_lease (struct parcel *parcel)
   struct lot *lot = parcel->lot;
   const struct claims_entry *entry = parcel->entry;
   int64_t now = clock_boot_ms ();
-  int64_t left = entry->expires - (clock_wall_ms () + lot->skew);
+  int64_t left = entry->expires - lot_now (lot);
   if (claims_now (lot->claims) < entry->expires)
     {
       if (left > 0)
@@ -351,7 +364,7 @@ is_of (const struct kafka_bus *bus, const char *writer)
 }
 
 void
-claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claims *claims,
+claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
                 struct lot *lot, const rd_kafka_message_t *message)
 {
   auto_claim struct claim claim = { 0 };
@@ -371,17 +384,11 @@ claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claim
   enum claims_verdict verdict =
       claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
   if (cursor->topic == TOPIC_LEASES)
-    {
-      queues_take_in (bus, key, &claim, message_time (message));
-      if (is_of (bus, claim.writer))
-        bus->leases_skew = message_time (message) - clock_wall_ms ();
-    }
-  if (lot != NULL && strcmp (claim.writer, bus->writer) == 0)
-    {
-      lot->skew = message_time (message) - clock_wall_ms ();
-      if (claim.kind == CLAIM_UNKNOWN)
-        note_tick (lot);
-    }
+    queues_take_in (bus, key, &claim, message_time (message));
+  if (is_of (bus, claim.writer))
+    cursor->skew = message_time (message) - clock_wall_ms ();
+  if (lot != NULL && claim.kind == CLAIM_UNKNOWN && strcmp (claim.writer, bus->writer) == 0)
+    note_tick (lot);
   work_on_claim (bus, lot, &claim, entry, verdict);
   if (verdict == CLAIMS_COUNTED)
     lot_entry_changed (entry);
@@ -426,12 +433,6 @@ lot_retries (const struct lot *lot)
   TAILQ_FOREACH (parcel, &lot->waiting, links)
   count += parcel->due > now && parcel->unread == 0 ? 1 : 0;
   return count;
-}
-
-int64_t
-lot_now (const struct lot *lot)
-{
-  return clock_wall_ms () + lot->skew;
 }
 
 /* What waits for its time, or is another's, doesn't count: it would keep what stands behind it from being run. */

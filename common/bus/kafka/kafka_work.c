@@ -402,7 +402,7 @@ begin_settle (struct holding *holding, const struct event *event, const struct s
   if (outcome == 0 && retry != NULL)
     {
       struct shard dated = *retry; /* by the broker's clock, which all readers know */
-      dated.not_before += dated.not_before == 0 ? 0 : holding->lot->skew;
+      dated.not_before += dated.not_before == 0 ? 0 : lot_skew (holding->lot);
       outcome = codec_encode_shard (&dated, &claim->retry, err);
     }
   if (outcome != 0 || holding_send_settle (holding, err) != 0)

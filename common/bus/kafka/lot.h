@@ -70,7 +70,6 @@ struct lot
   int64_t asked;     /* boot ms of the oldest tick that we haven't read yet; 0: none */
   int64_t slow_at;   /* boot ms at which a tick was read that had been long on its way; 0: never */
   int64_t contested; /* boot ms at which another was faster than we; 0: never */
-  int64_t skew;      /* the broker's clock minus ours, by our own records, ms */
   int64_t committed;
   struct lot_gauges gauges; /* made when they are first shown */
   int64_t buried;           /* what can't be read below this offset is a letter already */
@@ -107,9 +106,10 @@ struct parcel *lot_candidate (struct lot *lot, const char *job_id);
 /* How many retries wait for their time. */
 size_t lot_retries (const struct lot *lot);
 
-/* Now on the broker's clock, as far as we know it, ms. */
+/* Now on the broker's clock, as far as we know it, ms; and how far that is from ours. */
 int64_t lot_now (const struct lot *lot);
 
+int64_t lot_skew (const struct lot *lot);
 int32_t lot_claims_partition (const struct lot *lot);
 
 /* ---- kafka_metrics.c */
@@ -142,7 +142,7 @@ void work_redo (struct parcel *parcel);
 void work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind);
 
 /* Takes a record of CURSOR into CLAIMS and tells the work of LOT. */
-void claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claims *claims,
+void claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
                      struct lot *lot, const rd_kafka_message_t *message);
 
 /* All that have come, without waiting. */
