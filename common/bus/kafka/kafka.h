@@ -191,6 +191,7 @@ struct kafka_bus
   rd_kafka_topic_t *outgoing[TOPICS_MAX];
   struct receipt published;         /* shards and events between two flushes */
   struct receipt quiet;             /* records that nobody waits for */
+  struct receipt letters;           /* commits wait for these */
   struct kafka_reader *reader;      /* of the tables and the leases */
   struct kafka_reader *work_reader; /* of work; NULL until something is taken */
 

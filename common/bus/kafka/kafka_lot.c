@@ -469,13 +469,11 @@ lot_pump (struct lot *lot)
 
 /* ---- committing ------------------------------------------------------------------------- */
 
-/* All before it is a job, or a letter that the brokers have. */
+/* All before it is a job, or a letter. */
 static int64_t
 judged (const struct lot *lot)
 {
   const struct kafka_bus *bus = lot->work->bus;
-  if (bus->quiet.pending > 0)
-    return lot->committed;
   return lot->messages.next < bus->tables.jobs.next ? lot->messages.next : bus->tables.jobs.next;
 }
 
@@ -487,7 +485,10 @@ lot_watermark (const struct lot *lot, char **metadata)
     return judged (lot);
   *metadata = xasprintf ("%s%lld", metadata_prefix,
                          (long long) claims_base (lot->claims, lot->claims_cursor.next));
+  const struct kafka_bus *bus = lot->work->bus;
   return first == NULL ? lot->messages.next : first->offset;
+  if (bus->letters.pending > 0 || bus->letters.failed > 0)
+    return lot->committed;
 }
 
 static int64_t

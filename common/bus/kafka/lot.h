@@ -96,7 +96,8 @@ void parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at
 /* All parcels of ENTRY. */
 void lot_entry_changed (struct claims_entry *entry);
 
-/* The offset to commit, and the text that goes with it (the caller frees). Of jobs all are read again by whoever comes: what is committed is how far
+/* The offset to commit, and the text that goes with it (the caller frees). As long as the brokers haven't got all letters it is what was committed, without a text: whoever
+ * reads from there writes them again. Of jobs all are read again by whoever comes: what is committed is how far
  * those that can't be read have become letters. */
 int64_t lot_watermark (const struct lot *lot, char **metadata);
 
