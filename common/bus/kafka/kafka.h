@@ -469,6 +469,9 @@ bool work_is_shunned (struct kafka_bus *bus, const char *job_id);
 int leases_sync (struct kafka_bus *bus, struct error *err);
 void leases_pump (struct kafka_bus *bus);
 
+/* The same, with the log's clock moved to now. */
+int leases_ask_time (struct kafka_bus *bus, struct error *err);
+
 /* ---- kafka_follow.c */
 
 struct follower *kafka_follow (struct bus *bus, const char *group, const char *job_id,

@@ -74,21 +74,26 @@ parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at)
     }
 }
 
-/* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
+int
+claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
+             struct error *err)
+{
+  auto_buffer struct buffer payload = { 0 };
+  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = bus->writer };
+  if (codec_encode_claim (&claim, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, topic, partition, "tick", &payload, receipt, err);
+}
+
 static void
 tick (struct lot *lot)
 {
   struct kafka_bus *bus = lot->work->bus;
-  auto_buffer struct buffer payload = { 0 };
-  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = bus->writer };
   int64_t now = clock_boot_ms ();
   if (now - lot->ticked < TICK_MS)
     return;
   lot->ticked = now;
-  if (codec_encode_claim (&claim, &payload, NULL) == 0
-      && kafka_send (bus, lot->work->claims, lot_claims_partition (lot), "tick", &payload,
-                     &bus->quiet, NULL)
-             == 0
+  if (claims_tick (bus, lot->work->claims, lot_claims_partition (lot), &bus->quiet, NULL) == 0
       && lot->asked == 0)
     lot->asked = now;
 }
@@ -480,15 +485,15 @@ judged (const struct lot *lot)
 int64_t
 lot_watermark (const struct lot *lot, char **metadata)
 {
+  const struct kafka_bus *bus = lot->work->bus;
   const struct parcel *first = TAILQ_FIRST (&lot->order);
+  if (bus->letters.pending > 0 || bus->letters.failed > 0)
+    return lot->committed;
   if (lot->work->queue == BUS_JOBS)
     return judged (lot);
   *metadata = xasprintf ("%s%lld", metadata_prefix,
                          (long long) claims_base (lot->claims, lot->claims_cursor.next));
-  const struct kafka_bus *bus = lot->work->bus;
   return first == NULL ? lot->messages.next : first->offset;
-  if (bus->letters.pending > 0 || bus->letters.failed > 0)
-    return lot->committed;
 }
 
 static int64_t

@@ -109,8 +109,8 @@ size_t lot_retries (const struct lot *lot);
 
 /* Now on the broker's clock, as far as we know it, ms; and how far that is from ours. */
 int64_t lot_now (const struct lot *lot);
-
 int64_t lot_skew (const struct lot *lot);
+
 int32_t lot_claims_partition (const struct lot *lot);
 
 /* ---- kafka_metrics.c */
@@ -145,6 +145,10 @@ void work_note (struct lot *lot, const struct claims_entry *entry, enum claim_ki
 /* Takes a record of CURSOR into CLAIMS and tells the work of LOT. */
 void claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
                      struct lot *lot, const rd_kafka_message_t *message);
+
+/* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
+int claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
+                 struct error *err);
 
 /* All that have come, without waiting. */
 void claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
