@@ -39,6 +39,7 @@ struct holding
   bool retry_sent;           /* PUBLISHING: the event was acknowledged before */
   TAILQ_ENTRY (holding) links;
 };
+  bool complained;           /* … that it can't be sent */
 
 struct holding *holding_new (struct lot *lot, const struct parcel *parcel,
                              enum holding_phase phase);

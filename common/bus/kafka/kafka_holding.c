@@ -166,7 +166,9 @@ publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
       || (retry ? send_retry (bus, holding, &err) : send_event (bus, holding, &err)) == 0)
     return;
   holding->receipt->failed++;
-  log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
+  if (!holding->complained)
+    log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
+  holding->complained = true;
 }
 
 /* What was acknowledged is done; what failed is sent again. */
