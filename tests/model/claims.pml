@@ -256,7 +256,7 @@ proctype worker (byte w) {
   byte o; byte k; byte starts; byte what; bool again; byte renewals; bool redo; byte v;
 
 idle:
-  atomic { o = 0; k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false }
+  atomic { o = 0; k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false; lost[w] = 0 }
 end_idle:
   do
   /* commit what is settled */
