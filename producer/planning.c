@@ -166,7 +166,9 @@ on_shard (void *context, const struct shard *shard, struct error *err)
   if (published < 0)
     return -1;
   planning->unflushed++;
-  if (planning->unflushed >= FLUSH_SHARDS && flush (planning, err) != 0)
+  /* Where any shard is there is the first one, by which another producer sees that we were here. */
+  bool first = shard->index == 0;
+  if ((first || planning->unflushed >= FLUSH_SHARDS) && flush (planning, err) != 0)
     return -1;
   return on_alive (planning, err);
 }

@@ -14,12 +14,22 @@ ignore (void *context, const char *line)
   (void) line;
 }
 
+static void
+create (const char *url, const struct topics_options *topics)
+{
+  const struct bus_options options = { .client = "test" };
+  struct error err = ERROR_INIT;
+  if (topics_create (url, &options, topics, ignore, NULL, &err) == 0)
+    return;
+  fprintf (stderr, "%s\n", err.message);
+  exit (1);
+}
+
 static char *
 make (int shard_partitions, int event_partitions)
 {
   const char *broker = getenv ("SHOAL_TEST_KAFKA");
   uint64_t salt = 0;
-  struct error err = ERROR_INIT;
   if (broker == NULL)
     {
       fprintf (stderr, "SHOAL_TEST_KAFKA isn't set: it is HOST:PORT of a broker for tests, as "
@@ -33,13 +43,15 @@ make (int shard_partitions, int event_partitions)
   const struct topics_options topics = { .queues = &queues,
                                          .shard_partitions = shard_partitions,
                                          .event_partitions = event_partitions };
-  const struct bus_options options = { .client = "test" };
-  if (topics_create (url, &options, &topics, ignore, NULL, &err) != 0)
-    {
-      fprintf (stderr, "%s\n", err.message);
-      exit (1);
-    }
+  create (url, &topics);
   return url;
+}
+
+void
+kafka_place_grow (const char *url, int partitions)
+{
+  const struct topics_options topics = { .shard_partitions = partitions };
+  create (url, &topics);
 }
 
 /* The topics stay: the broker of the tests goes as a whole. */

@@ -39,6 +39,7 @@
 #define DONE_FIRST (MUTANT == 8)             /* DONE is said before the brokers have acknowledged the event */
 #define RELEASES_RUNNING (MUTANT == 9)       /* a shard is given back while its container runs */
 #define CLAIMS_OFFSETS (MUTANT == 10)        /* a claim is on a message's offset, not on the attempt it is of */
+#define RENEWS_FREE (MUTANT == 11)           /* a renewal counts on what another one had taken over and gave back */
 #define MESSAGES (2 + DOUBLES)
 
 mtype = { FREE, HELD, SETTLING, DONE };      /* phases of a key */
@@ -73,6 +74,7 @@ byte told_end[WORKERS];    /* of a SETTLE that counted: what is to be published 
 bool told_follows[WORKERS];
 byte valid[WORKERS]; /* ticks left of its last claim that counted */
 bool running[WORKERS];
+byte lost[WORKERS];  /* keys, as bits, that others took over while its container ran */
 byte life[WORKERS];
 byte crashes;
 byte releases;
@@ -85,16 +87,28 @@ bool has_retry;
 #define is_redoable(k) (key[k].phase == SETTLING && expired (k) && !NO_REDO)
 #define expired(k) (key[k].left == 0)
 
+/* A renewal of what was given back is of somebody who had lost it before. */
+#define is_late (kind == RENEW && starts <= key[k].count && !RENEWS_FREE)
+
+/* Worker X's container runs on, until it hears that another one took over. */
+#define note_loss(x) lost[x] = lost[x] | ((running[x] && key[k].holder == writer (x) -> 1 : 0) << k)
+
 /* CLAIM and RENEW. */
 inline apply_claim (k, by, starts, least) {
   if
-  :: key[k].phase == FREE ->
+  :: key[k].phase == FREE && is_late -> ok = false
+  :: key[k].phase == FREE && !is_late ->
        key[k].phase = HELD; key[k].holder = by;
        key[k].count = (starts > least -> starts : least);
        ok = true
   :: key[k].phase != FREE && key[k].phase != DONE && key[k].holder == by -> ok = true
   :: key[k].phase == HELD && key[k].holder != by &&
          ((expired (k) && starts >= least) || COUNTS_THOUGH_HELD) ->
+       note_loss (0);
+       note_loss (1);
+#if WORKERS > 2
+       note_loss (2);
+#endif
        key[k].holder = by;
        key[k].count = (starts > least -> starts : least);
        ok = true
@@ -125,7 +139,9 @@ inline append (w) {
   ok = false;
   if
   :: kind == CLAIM -> apply_claim (k, by, starts, key[k].count + 1)
-  :: kind == RENEW -> apply_claim (k, by, starts, key[k].count)
+  :: kind == RENEW -> apply_claim (k, by, starts, key[k].count);
+       /* Who lost it kills his container, and mustn't get it back: he would have to give back a start that happened. */
+       assert (!ok || by != writer (w) || !(lost[w] & (1 << k)))
   :: kind == RELEASE ->
        if
        :: key[k].phase == HELD && key[k].holder == by ->
@@ -240,7 +256,7 @@ proctype worker (byte w) {
   byte o; byte k; byte starts; byte what; bool again; byte renewals; bool redo; byte v;
 
 idle:
-  atomic { o = 0; k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false }
+  atomic { o = 0; k = 0; starts = 0; what = 0; again = false; renewals = 0; redo = false; lost[w] = 0 }
 end_idle:
   do
   /* commit what is settled */
@@ -278,6 +294,7 @@ start:
   if
   :: atomic { valid[w] > 0 || STARTS_LATE || STARTS_UNREAD ->
        running[w] = true;
+       lost[w] = lost[w] & ~(1 << k);
        check_starts ();
        starts = key[k].count
      }
@@ -347,6 +364,7 @@ settle:
 crashed:
   atomic {
     running[w] = false;
+    lost[w] = 0;
     valid[w] = 0;
     answered[w] = false;
     counted[w] = false;

@@ -59,4 +59,5 @@ mutant 7 "nobody publishes for the dead"
 mutant 8 "done is said before the event was acknowledged"
 mutant 9 "a shard is given back while its container runs"
 mutant 10 "a claim is on a message and not on the attempt it is of" 1
+mutant 11 "a renewal counts on what another one had taken over and gave back"
 echo "$checks checks, $mutants mutants found"

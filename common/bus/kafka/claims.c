@@ -143,14 +143,17 @@ become_holder (struct claims_entry *entry, const struct claim *claim)
   entry->holder = xstrdup (claim->writer);
 }
 
-/* Whether CLAIM by somebody else takes over what is held and has expired. Who takes over says so by the number of starts: a claim on what was
+/* Whether CLAIM by somebody else takes over what is free, or is held and has expired. Who takes over says so by the number of starts: a claim on what was
  * free, that came late, doesn't. A renewal counts with the number that is known: of two who claimed at once only the holder goes on renewing,
- * so that a reader who began in the middle, and took the other one for him, learns better. */
+ * so that a reader who began in the middle, and took the other one for him, learns better. On what is free it counts with a higher one only, if the reader hasn't
+ * heard of the claim: else somebody had taken over from its writer, and gave it back. */
 static bool
 takes_over (const struct claims_entry *entry, const struct claim *claim)
 {
-  return claim->kind == CLAIM_RENEW ? claim->starts >= entry->starts
-                                    : claim->starts > entry->starts;
+  bool is_free = entry->phase == CLAIMS_FREE;
+  if (claim->kind == CLAIM_CLAIM)
+    return is_free || claim->starts > entry->starts;
+  return is_free ? claim->starts > entry->starts : claim->starts >= entry->starts;
 }
 
 /* CLAIM and RENEW. */
@@ -160,7 +163,7 @@ apply_claim (const struct claims *claims, struct claims_entry *entry, const stru
   bool ours = is_holder (entry, claim);
   if (!ours && (entry->phase == CLAIMS_SETTLING || !claims_is_open (entry, claims->now)))
     return false;
-  if (!ours && entry->phase == CLAIMS_HELD && !takes_over (entry, claim))
+  if (!ours && !takes_over (entry, claim))
     return false;
   if (!ours)
     {
@@ -172,9 +175,15 @@ apply_claim (const struct claims *claims, struct claims_entry *entry, const stru
   return true;
 }
 
+/* Who hasn't heard of the claim learns from its end how many starts there were. */
 static bool
 apply_release (struct claims_entry *entry, const struct claim *claim)
 {
+  if (entry->phase == CLAIMS_FREE && claim->starts > entry->starts + 1)
+    {
+      entry->starts = claim->starts - 1;
+      return true;
+    }
   if (entry->phase != CLAIMS_HELD || !is_holder (entry, claim))
     return false;
   entry->phase = CLAIMS_FREE;

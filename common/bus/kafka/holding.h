@@ -31,18 +31,30 @@ struct holding
   uint32_t starts;
   int64_t ready;             /* boot ms at which it became so */
   int64_t taken;             /* likewise */
-  int64_t renewed;           /* boot ms at which the claim was last sent */
-  int64_t confirmed;         /* … the one that was last read back */
+  int64_t renewed;           /* boot ms at which CLAIM or RENEW was last sent */
+  int64_t asked;             /* … the oldest of those that weren't read back */
+  int unread;                /* how many these are */
+  int64_t confirmed;         /* boot ms before which what was last read back wasn't sent */
   struct delivery *delivery; /* until it is taken */
   struct claim settle;       /* SETTLING: the record, to be sent again should it be lost */
   struct receipt *receipt;   /* PUBLISHING: of what is sent */
   bool retry_sent;           /* PUBLISHING: the event was acknowledged before */
+  bool complained;           /* … that it can't be sent */
   TAILQ_ENTRY (holding) links;
 };
 
 struct holding *holding_new (struct lot *lot, const struct parcel *parcel,
                              enum holding_phase phase);
 void holding_drop (struct kafka_bus *bus, struct holding *holding);
+
+/* Sends the claim, with the starts that HOLDING has; nobody waits for it. */
+int holding_claim (struct holding *holding, struct error *err);
+
+/* The same for a renewal, which is tried again anyway. */
+void holding_renew (struct holding *holding);
+
+/* Whether a claim of ours that counted is so young that nobody can have taken over. */
+bool holding_is_sure (const struct holding *holding);
 
 /* Others may have it at once; the start doesn't count. */
 void holding_give_back (struct kafka_bus *bus, struct holding *holding);

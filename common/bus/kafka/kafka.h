@@ -93,6 +93,7 @@ struct cursor
   struct bytes payload; /* of the record read last, in single-object encoding; until the next one */
   struct buffer unpacked;
   int64_t stuck_until; /* boot ms: a record can't be read before the schema registry is back */
+  int64_t skew;        /* of claims: the broker's clock minus ours, by our own records, ms */
 };
 
 /* A consumer handle: a partition is read once by each. */
@@ -190,6 +191,7 @@ struct kafka_bus
   rd_kafka_topic_t *outgoing[TOPICS_MAX];
   struct receipt published;         /* shards and events between two flushes */
   struct receipt quiet;             /* records that nobody waits for */
+  struct receipt letters;           /* commits wait for these */
   struct kafka_reader *reader;      /* of the tables and the leases */
   struct kafka_reader *work_reader; /* of work; NULL until something is taken */
 
@@ -198,7 +200,6 @@ struct kafka_bus
   struct kafka_tables tables;
   struct claims *leases;
   struct cursor leases_cursor;
-  int64_t leases_skew; /* the broker's clock minus ours, by our own records, ms */
   struct kafka_work jobs;
   struct kafka_work
       shards[QUEUES_MAX]; /* of the queues that this handle serves, in order of preference */
@@ -467,6 +468,9 @@ bool work_is_shunned (struct kafka_bus *bus, const char *job_id);
 /* The claims on jobs and groups, read to their end as it is now. */
 int leases_sync (struct kafka_bus *bus, struct error *err);
 void leases_pump (struct kafka_bus *bus);
+
+/* The same, with the log's clock moved to now. */
+int leases_ask_time (struct kafka_bus *bus, struct error *err);
 
 /* ---- kafka_follow.c */
 

@@ -63,15 +63,17 @@ kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
   letter_count (bus->metrics, reason);
   log_error ("message_dead", "at=%s as=%s reason=%s", name, reason, text);
   rd_kafka_headers_t *headers = make_headers (bus, cursor, message, reason, why);
-  bus->quiet.pending++;
+  bus->letters.pending++;
   rd_kafka_resp_err_t code = rd_kafka_producev (
       bus->producer, RD_KAFKA_V_RKT (bus->outgoing[TOPIC_DEAD]), RD_KAFKA_V_PARTITION (0),
       RD_KAFKA_V_MSGFLAGS (RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY (name, strlen (name)),
       RD_KAFKA_V_VALUE (message->payload == NULL ? "" : message->payload, message->len),
-      RD_KAFKA_V_HEADERS (headers), RD_KAFKA_V_OPAQUE (&bus->quiet), RD_KAFKA_V_END);
+      RD_KAFKA_V_HEADERS (headers), RD_KAFKA_V_OPAQUE (&bus->letters), RD_KAFKA_V_END);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     return;
-  bus->quiet.pending--;
+  bus->letters.pending--;
+  bus->letters.failed++;
+  bus->letters.why = code;
   rd_kafka_headers_destroy (headers);
   log_error ("dead_letter_lost", "at=%s reason=%s", name, rd_kafka_err2name (code));
 }

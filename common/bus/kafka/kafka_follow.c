@@ -100,7 +100,7 @@ seems_free (struct kafka_follower *follower, struct slice *slice)
     return true;
   int64_t now = clock_boot_ms ();
   int64_t trouble = kafka_trouble_at (bus);
-  if (clock_wall_ms () + bus->leases_skew < entry->expires
+  if (clock_wall_ms () + bus->leases_cursor.skew < entry->expires
       || (trouble != 0 && now < trouble + bus->lease_ms / 2))
     {
       slice->free_since = 0;
@@ -454,6 +454,8 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
   struct kafka_bus *bus = follower->bus;
   if (follower->group == NULL || follower->lost)
     return 0;
+  if (kafka_await (bus, &bus->letters, "dead letters", err) != 0)
+    return -1;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (follower->count);
   for (int32_t i = 0; i < follower->count; i++)
     {

@@ -36,6 +36,47 @@ holding_send_settle (struct holding *holding, struct error *err)
   return outcome;
 }
 
+/* CLAIM or RENEW. Which of several that are on their way was read back is known when all of them are: until then the oldest counts. */
+static int
+say (struct holding *holding, enum claim_kind kind, struct error *err)
+{
+  int64_t now = clock_boot_ms ();
+  struct claim claim = { .kind = kind, .starts = holding->starts, .position = holding->position };
+  if (holding_send (holding->lot, holding->entry->key, &claim, err) != 0)
+    return -1;
+  holding->renewed = now;
+  if (holding->unread++ == 0)
+    holding->asked = now;
+  return 0;
+}
+
+static void
+note_read (struct holding *holding)
+{
+  holding->unread -= holding->unread > 0 ? 1 : 0;
+  holding->confirmed = holding->unread == 0 ? holding->renewed : holding->asked;
+}
+
+int
+holding_claim (struct holding *holding, struct error *err)
+{
+  return say (holding, CLAIM_CLAIM, err);
+}
+
+void
+holding_renew (struct holding *holding)
+{
+  struct error err = ERROR_INIT;
+  if (say (holding, CLAIM_RENEW, &err) != 0)
+    log_error ("claim_not_sent", "key=%s reason=\"%s\"", holding->entry->key, err.message);
+}
+
+bool
+holding_is_sure (const struct holding *holding)
+{
+  return clock_boot_ms () - holding->confirmed < holding->lot->work->bus->lease_ms / 2;
+}
+
 void
 work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind)
 {
@@ -87,8 +128,6 @@ holding_new (struct lot *lot, const struct parcel *parcel, enum holding_phase ph
   holding->job_id = xstrdup (parcel->job_id);
   holding->position = parcel->offset;
   holding->since = parcel->time;
-  holding->renewed = clock_boot_ms ();
-  holding->confirmed = holding->renewed;
   TAILQ_INSERT_TAIL (&lot->work->bus->holdings, holding, links);
   return holding;
 }
@@ -166,7 +205,9 @@ publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
       || (retry ? send_retry (bus, holding, &err) : send_event (bus, holding, &err)) == 0)
     return;
   holding->receipt->failed++;
-  log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
+  if (!holding->complained)
+    log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
+  holding->complained = true;
 }
 
 /* What was acknowledged is done; what failed is sent again. */
@@ -200,19 +241,16 @@ static void
 say_again (struct holding *holding)
 {
   struct error err = ERROR_INIT;
-  const struct claims_entry *entry = holding->entry;
-  struct claim claim = { .kind = CLAIM_CLAIM,
-                         .starts = holding->starts, /* as then: a late claim mustn't take over */
-                         .position = holding->position };
   int sent = 0;
+  holding->unread = 0;
   if (holding->phase == HOLDING_CLAIMING)
-    sent = holding_send (holding->lot, entry->key, &claim, &err);
+    sent = holding_claim (holding, &err);
   else if (holding->phase == HOLDING_SETTLING)
     sent = holding_send_settle (holding, &err);
   else if (holding->phase < HOLDING_SETTLING)
-    work_note (holding->lot, entry, CLAIM_RENEW);
+    holding_renew (holding);
   if (sent != 0)
-    log_error ("claim_not_sent", "key=%s reason=\"%s\"", entry->key, err.message);
+    log_error ("claim_not_sent", "key=%s reason=\"%s\"", holding->entry->key, err.message);
 }
 
 void
@@ -251,17 +289,17 @@ is_ours (const struct kafka_bus *bus, const struct claims_entry *entry)
 }
 
 static void
-on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
+on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding, enum claim_kind kind,
               const struct claims_entry *entry)
 {
   if (holding == NULL)
     {
-      /* A renewal that came after we had lost it, and found it free. */
-      if (entry->phase == CLAIMS_HELD && is_ours (bus, entry))
+      /* We had given it up before our claim counted; nothing started by it. */
+      if (kind == CLAIM_CLAIM && entry->phase == CLAIMS_HELD && is_ours (bus, entry))
         work_note (lot, entry, CLAIM_RELEASE);
       return;
     }
-  holding->confirmed = holding->renewed;
+  note_read (holding);
   if (holding->phase != HOLDING_CLAIMING)
     return;
   if (entry->phase != CLAIMS_HELD || !is_ours (bus, entry))
@@ -272,10 +310,9 @@ on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding,
     }
   holding->starts = entry->starts;
   /* A claim that was on its way for so long may end any moment: nothing starts by it before it is renewed. */
-  if (clock_boot_ms () - holding->renewed > bus->lease_ms / 3 && !bus->resting)
+  if (clock_boot_ms () - holding->confirmed > bus->lease_ms / 3 && !bus->resting)
     {
-      holding->renewed = clock_boot_ms ();
-      work_note (lot, entry, CLAIM_RENEW);
+      holding_renew (holding);
       return;
     }
   holding->phase = HOLDING_READY;
@@ -320,7 +357,7 @@ work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim
   if (own && verdict == CLAIMS_TOO_LATE)
     work_note (lot, entry, CLAIM_DONE); /* our record may hide the one that says so */
   if (own && (claim->kind == CLAIM_CLAIM || claim->kind == CLAIM_RENEW))
-    on_own_claim (bus, lot, holding, entry);
+    on_own_claim (bus, lot, holding, claim->kind, entry);
   else if (own && claim->kind == CLAIM_SETTLE)
     on_own_settle (bus, holding, entry);
   else if (!own && holding != NULL)

@@ -35,3 +35,13 @@ leases_sync (struct kafka_bus *bus, struct error *err)
     }
   return outcome;
 }
+
+int
+leases_ask_time (struct kafka_bus *bus, struct error *err)
+{
+  auto_receipt struct receipt *receipt = receipt_new ();
+  if (claims_tick (bus, TOPIC_LEASES, 0, receipt, err) != 0
+      || kafka_await (bus, receipt, "asking for the time", err) != 0)
+    return -1;
+  return leases_sync (bus, err);
+}

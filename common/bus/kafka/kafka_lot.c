@@ -30,6 +30,19 @@ lot_claims_partition (const struct lot *lot)
   return lot->work->queue == BUS_JOBS ? 0 : lot->partition;
 }
 
+int64_t
+lot_skew (const struct lot *lot)
+{
+  const struct kafka_bus *bus = lot->work->bus;
+  return lot->work->queue == BUS_JOBS ? bus->leases_cursor.skew : lot->claims_cursor.skew;
+}
+
+int64_t
+lot_now (const struct lot *lot)
+{
+  return clock_wall_ms () + lot_skew (lot);
+}
+
 /* ---- parcels ---------------------------------------------------------------------------- */
 
 static struct parcels *
@@ -61,21 +74,26 @@ parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at)
     }
 }
 
-/* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
+int
+claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
+             struct error *err)
+{
+  auto_buffer struct buffer payload = { 0 };
+  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = bus->writer };
+  if (codec_encode_claim (&claim, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, topic, partition, "tick", &payload, receipt, err);
+}
+
 static void
 tick (struct lot *lot)
 {
   struct kafka_bus *bus = lot->work->bus;
-  auto_buffer struct buffer payload = { 0 };
-  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = bus->writer };
   int64_t now = clock_boot_ms ();
   if (now - lot->ticked < TICK_MS)
     return;
   lot->ticked = now;
-  if (codec_encode_claim (&claim, &payload, NULL) == 0
-      && kafka_send (bus, lot->work->claims, lot_claims_partition (lot), "tick", &payload,
-                     &bus->quiet, NULL)
-             == 0
+  if (claims_tick (bus, lot->work->claims, lot_claims_partition (lot), &bus->quiet, NULL) == 0
       && lot->asked == 0)
     lot->asked = now;
 }
@@ -103,7 +121,7 @@ end_of_lease (struct parcel *parcel)
   struct lot *lot = parcel->lot;
   const struct claims_entry *entry = parcel->entry;
   int64_t now = clock_boot_ms ();
-  int64_t left = entry->expires - (clock_wall_ms () + lot->skew);
+  int64_t left = entry->expires - lot_now (lot);
   if (claims_now (lot->claims) < entry->expires)
     {
       if (left > 0)
@@ -351,7 +369,7 @@ is_of (const struct kafka_bus *bus, const char *writer)
 }
 
 void
-claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claims *claims,
+claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
                 struct lot *lot, const rd_kafka_message_t *message)
 {
   auto_claim struct claim claim = { 0 };
@@ -371,17 +389,11 @@ claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claim
   enum claims_verdict verdict =
       claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
   if (cursor->topic == TOPIC_LEASES)
-    {
-      queues_take_in (bus, key, &claim, message_time (message));
-      if (is_of (bus, claim.writer))
-        bus->leases_skew = message_time (message) - clock_wall_ms ();
-    }
-  if (lot != NULL && strcmp (claim.writer, bus->writer) == 0)
-    {
-      lot->skew = message_time (message) - clock_wall_ms ();
-      if (claim.kind == CLAIM_UNKNOWN)
-        note_tick (lot);
-    }
+    queues_take_in (bus, key, &claim, message_time (message));
+  if (is_of (bus, claim.writer))
+    cursor->skew = message_time (message) - clock_wall_ms ();
+  if (lot != NULL && claim.kind == CLAIM_UNKNOWN && strcmp (claim.writer, bus->writer) == 0)
+    note_tick (lot);
   work_on_claim (bus, lot, &claim, entry, verdict);
   if (verdict == CLAIMS_COUNTED)
     lot_entry_changed (entry);
@@ -428,12 +440,6 @@ lot_retries (const struct lot *lot)
   return count;
 }
 
-int64_t
-lot_now (const struct lot *lot)
-{
-  return clock_wall_ms () + lot->skew;
-}
-
 /* What waits for its time, or is another's, doesn't count: it would keep what stands behind it from being run. */
 static bool
 lot_has_room (const struct lot *lot)
@@ -468,20 +474,21 @@ lot_pump (struct lot *lot)
 
 /* ---- committing ------------------------------------------------------------------------- */
 
-/* All before it is a job, or a letter that the brokers have. */
+/* All before it is a job, or a letter. */
 static int64_t
 judged (const struct lot *lot)
 {
   const struct kafka_bus *bus = lot->work->bus;
-  if (bus->quiet.pending > 0)
-    return lot->committed;
   return lot->messages.next < bus->tables.jobs.next ? lot->messages.next : bus->tables.jobs.next;
 }
 
 int64_t
 lot_watermark (const struct lot *lot, char **metadata)
 {
+  const struct kafka_bus *bus = lot->work->bus;
   const struct parcel *first = TAILQ_FIRST (&lot->order);
+  if (bus->letters.pending > 0 || bus->letters.failed > 0)
+    return lot->committed;
   if (lot->work->queue == BUS_JOBS)
     return judged (lot);
   *metadata = xasprintf ("%s%lld", metadata_prefix,

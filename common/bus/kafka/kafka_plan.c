@@ -12,16 +12,19 @@
 enum
 {
   KEPT_BYTES = 64 << 20, /* of found shards; beyond it they are read again when asked for */
+  LOOK_UP_MS = 10000,
 };
 
 /* ---- publishing ------------------------------------------------------------------------- */
 
-/* Spread over all partitions, wherever there are most of them now: a shard that was published before isn't published again
- * without having been looked for. */
+/* Where SHARD goes that wasn't published before. Claims in two partitions know nothing of each other, so what is published twice must go to one: a plan is spread over
+ * all partitions that there are now, but who takes up another's looks first (kafka_get_shard). The reduce shard isn't looked for, and has one place however many
+ * partitions there are. */
 static int32_t
 partition_for (const struct kafka_bus *bus, int topic, const struct shard *shard)
 {
-  return (int32_t) (shard->index % (uint32_t) bus->partitions[topic]);
+  return shard->kind == SHARD_REDUCE ? 0
+                                     : (int32_t) (shard->index % (uint32_t) bus->partitions[topic]);
 }
 
 char *
@@ -55,17 +58,25 @@ shard_key_parse (const char *key, size_t *job_size, uint32_t *generation, uint32
          && (strcmp (kind, "map") == 0 || strcmp (kind, "reduce") == 0);
 }
 
+static int
+publish_to (struct kafka_bus *bus, int topic, int32_t partition, const struct shard *shard,
+            struct error *err)
+{
+  auto_buffer struct buffer payload = { 0 };
+  auto_free char *key = shard_key (shard);
+  if (codec_encode_shard (shard, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, topic, partition, key, &payload, &bus->published, err);
+}
+
 int
 kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  auto_buffer struct buffer payload = { 0 };
-  auto_free char *key = shard_key (shard);
   const struct kafka_queue *queue = queues_of_job (bus, shard->job_id, err);
-  if (queue == NULL || codec_encode_shard (shard, &payload, err) != 0)
+  if (queue == NULL)
     return -1;
-  return kafka_send (bus, queue->shards, partition_for (bus, queue->shards, shard), key, &payload,
-                     &bus->published, err);
+  return publish_to (bus, queue->shards, partition_for (bus, queue->shards, shard), shard, err);
 }
 
 int
@@ -131,7 +142,8 @@ open_scan (struct kafka_bus *bus, const char *job_id, struct error *err)
   const struct kafka_job *job = tables_job (bus, job_id, &why);
   const struct kafka_queue *queue = queues_of_job (bus, job_id, err);
   scan_free (take (&bus->scan));
-  if (queue == NULL)
+  /* Another producer may have known of partitions that came since we looked. */
+  if (queue == NULL || kafka_look_up_topics (bus, (int) kafka_at_most (bus, LOOK_UP_MS), err) != 0)
     return -1;
   struct scan *scan = xcalloc (1, sizeof *scan);
   bus->scan = scan;
@@ -270,6 +282,7 @@ publish_reopened (struct kafka_bus *bus, const char *job_id, uint32_t generation
   return kafka_flush (&bus->bus, err);
 }
 
+/* To where the shard stands: two who replay it do so in one place. */
 static int
 publish_again (struct kafka_bus *bus, const char *job_id, uint32_t generation, uint32_t index,
                struct error *err)
@@ -285,7 +298,7 @@ publish_again (struct kafka_bus *bus, const char *job_id, uint32_t generation, u
   shard.failures = 0;
   shard.infra = 0;
   shard.not_before = 0;
-  return kafka_publish_shard (&bus->bus, &shard, err);
+  return publish_to (bus, bus->scan->topic, bus->scan->found[index].partition, &shard, err);
 }
 
 /* The job counts as running again. What waits of older generations is dropped when the job had ended. */

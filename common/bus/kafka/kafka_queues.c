@@ -135,6 +135,13 @@ queues_pump (struct kafka_bus *bus)
     }
 }
 
+static bool
+is_served (const struct kafka_queue *queue, int64_t now)
+{
+  return queue->served != 0 && now - queue->served < SILENT_LEASES * queue->lease_ms;
+}
+
+/* By the log's clock. That stands still where nobody writes, so it is asked when ours, which may be wrong, says that nobody did for long. */
 int
 kafka_queue_served (struct bus *base, const char *name, int64_t *since, struct error *err)
 {
@@ -142,9 +149,9 @@ kafka_queue_served (struct bus *base, const char *name, int64_t *since, struct e
   struct kafka_queue *queue = queues_need (bus, name, err);
   if (queue == NULL || leases_sync (bus, err) != 0)
     return -1;
+  if (is_served (queue, claims_now (bus->leases)) && !is_served (queue, clock_wall_ms ())
+      && leases_ask_time (bus, err) != 0)
+    return -1;
   *since = queue->served;
-  int64_t now = claims_now (bus->leases); /* at least; others write there as well */
-  if (now < clock_wall_ms ())
-    now = clock_wall_ms ();
-  return queue->served != 0 && now - queue->served < SILENT_LEASES * queue->lease_ms;
+  return is_served (queue, claims_now (bus->leases));
 }

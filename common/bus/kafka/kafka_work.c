@@ -114,10 +114,8 @@ tend_ready (struct kafka_bus *bus, struct holding *holding)
       holding_give_back (bus, holding);
       return;
     }
-  if (now - holding->renewed < holding->lot->work->bus->lease_ms / 4)
-    return;
-  holding->renewed = now;
-  work_note (holding->lot, holding->entry, CLAIM_RENEW);
+  if (now - holding->renewed >= bus->lease_ms / 4)
+    holding_renew (holding);
 }
 
 static void
@@ -253,11 +251,8 @@ start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
       leave_to_others (parcel, &why);
       return 0;
     }
-  struct claim claim = { .kind = CLAIM_CLAIM,
-                         .starts = parcel->entry->starts + 1,
-                         .position = parcel->offset };
-  holding->starts = claim.starts;
-  if (holding_send (parcel->lot, parcel->entry->key, &claim, err) != 0)
+  holding->starts = parcel->entry->starts + 1;
+  if (holding_claim (holding, err) != 0)
     {
       holding_drop (bus, holding);
       return -1;
@@ -302,12 +297,14 @@ next_of_queue (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
   return parcel;
 }
 
+/* Who stood still since his claim counted has to look first: it may be another's by now. */
 static struct holding *
 find_ready (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
 {
   struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
-  if (holding->phase == HOLDING_READY && holding->lot->work->queue == queue
+  if (holding->phase == HOLDING_READY && holding_is_sure (holding)
+      && holding->lot->work->queue == queue
       && (job_id == NULL || strcmp (holding->job_id, job_id) == 0))
     return holding;
   return NULL;
@@ -339,7 +336,7 @@ kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct d
       if (start_claim (bus, parcel, err) != 0)
         return -1;
     }
-  if (ready == NULL)
+  if (ready == NULL || !holding_is_sure (ready)) /* claiming others may have taken long */
     return 0;
   ready->phase = HOLDING_TAKEN;
   ready->taken = clock_boot_ms ();
@@ -375,9 +372,8 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
         holding_drop (bus, holding);
       return 0;
     }
-  holding->renewed = clock_boot_ms ();
   if (holding->phase == HOLDING_TAKEN)
-    work_note (holding->lot, holding->entry, CLAIM_RENEW);
+    holding_renew (holding);
   return 1;
 }
 
@@ -402,7 +398,7 @@ begin_settle (struct holding *holding, const struct event *event, const struct s
   if (outcome == 0 && retry != NULL)
     {
       struct shard dated = *retry; /* by the broker's clock, which all readers know */
-      dated.not_before += dated.not_before == 0 ? 0 : holding->lot->skew;
+      dated.not_before += dated.not_before == 0 ? 0 : lot_skew (holding->lot);
       outcome = codec_encode_shard (&dated, &claim->retry, err);
     }
   if (outcome != 0 || holding_send_settle (holding, err) != 0)
@@ -412,20 +408,13 @@ begin_settle (struct holding *holding, const struct event *event, const struct s
   return 0;
 }
 
-/* Whether a claim of ours that counted is so young that nobody can have taken over. */
-static bool
-is_sure (const struct holding *holding)
-{
-  return clock_boot_ms () - holding->confirmed < holding->lot->work->bus->lease_ms / 2;
-}
-
 int
 kafka_settle (struct bus *base, struct delivery *delivery, const struct event *event,
               const struct shard *retry, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   struct holding *holding = holding_find (bus, delivery->ticket);
-  if (holding != NULL && !(holding->phase == HOLDING_TAKEN && is_sure (holding)))
+  if (holding != NULL && !(holding->phase == HOLDING_TAKEN && holding_is_sure (holding)))
     {
       kafka_serve (bus, 0);
       leases_pump (bus);
@@ -436,7 +425,7 @@ kafka_settle (struct bus *base, struct delivery *delivery, const struct event *e
     return 0;
   if (holding->phase == HOLDING_TAKEN)
     {
-      bool sure = is_sure (holding);
+      bool sure = holding_is_sure (holding);
       if (begin_settle (holding, event, retry, err) != 0)
         return -1;
       holding->ticket = sure ? 0 : holding->ticket; /* without one it goes its way alone */

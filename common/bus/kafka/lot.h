@@ -70,7 +70,6 @@ struct lot
   int64_t asked;     /* boot ms of the oldest tick that we haven't read yet; 0: none */
   int64_t slow_at;   /* boot ms at which a tick was read that had been long on its way; 0: never */
   int64_t contested; /* boot ms at which another was faster than we; 0: never */
-  int64_t skew;      /* the broker's clock minus ours, by our own records, ms */
   int64_t committed;
   struct lot_gauges gauges; /* made when they are first shown */
   int64_t buried;           /* what can't be read below this offset is a letter already */
@@ -97,7 +96,8 @@ void parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at
 /* All parcels of ENTRY. */
 void lot_entry_changed (struct claims_entry *entry);
 
-/* The offset to commit, and the text that goes with it (the caller frees). Of jobs all are read again by whoever comes: what is committed is how far
+/* The offset to commit, and the text that goes with it (the caller frees). As long as the brokers haven't got all letters it is what was committed, without a text: whoever
+ * reads from there writes them again. Of jobs all are read again by whoever comes: what is committed is how far
  * those that can't be read have become letters. */
 int64_t lot_watermark (const struct lot *lot, char **metadata);
 
@@ -107,8 +107,9 @@ struct parcel *lot_candidate (struct lot *lot, const char *job_id);
 /* How many retries wait for their time. */
 size_t lot_retries (const struct lot *lot);
 
-/* Now on the broker's clock, as far as we know it, ms. */
+/* Now on the broker's clock, as far as we know it, ms; and how far that is from ours. */
 int64_t lot_now (const struct lot *lot);
+int64_t lot_skew (const struct lot *lot);
 
 int32_t lot_claims_partition (const struct lot *lot);
 
@@ -142,8 +143,12 @@ void work_redo (struct parcel *parcel);
 void work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind);
 
 /* Takes a record of CURSOR into CLAIMS and tells the work of LOT. */
-void claims_take_in (struct kafka_bus *bus, const struct cursor *cursor, struct claims *claims,
+void claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
                      struct lot *lot, const rd_kafka_message_t *message);
+
+/* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
+int claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
+                 struct error *err);
 
 /* All that have come, without waiting. */
 void claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,

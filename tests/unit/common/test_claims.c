@@ -117,6 +117,43 @@ a_release_frees_and_counts_no_start (void **state)
   claims_free (claims);
 }
 
+/* Its writer was away, another one took over and gave it back: his renewal that was on its way changes nothing, and the next start has a number of its own. */
+static void
+a_renewal_finds_nothing_where_it_was_given_back (void **state)
+{
+  (void) state;
+  struct claims *claims = claims_new (LEASE);
+  struct claims_entry *entry = NULL;
+  (void) put_start (claims, "k", CLAIM_CLAIM, "away", 1, 1, &entry);
+  (void) put_start (claims, "k", CLAIM_CLAIM, "b", 2, 1 + LEASE, &entry);
+  (void) put_start (claims, "k", CLAIM_RELEASE, "b", 2, 2 + LEASE, &entry);
+  assert_int_equal (put_start (claims, "k", CLAIM_RENEW, "away", 1, 3 + LEASE, &entry),
+                    CLAIMS_IGNORED);
+  assert_int_equal (entry->phase, CLAIMS_FREE);
+  (void) put_start (claims, "k", CLAIM_RELEASE, "away", 1, 4 + LEASE, &entry);
+  assert_int_equal (put (claims, "k", CLAIM_CLAIM, "c", 5 + LEASE, &entry), CLAIMS_COUNTED);
+  assert_int_equal (entry->starts, 2);
+  /* … but whoever begins to read at a renewal believes it. */
+  assert_int_equal (put_start (claims, "other", CLAIM_RENEW, "a", 1, 6 + LEASE, &entry),
+                    CLAIMS_COUNTED);
+  assert_string_equal (entry->holder, "a");
+  claims_free (claims);
+}
+
+/* Who begins to read at the record that gave it back knows the starts before. */
+static void
+a_release_tells_how_many_starts_there_were (void **state)
+{
+  (void) state;
+  struct claims *claims = claims_new (LEASE);
+  struct claims_entry *entry = NULL;
+  assert_int_equal (put_start (claims, "k", CLAIM_RELEASE, "b", 3, 1, &entry), CLAIMS_COUNTED);
+  assert_int_equal (put_start (claims, "k", CLAIM_RELEASE, "b", 3, 2, &entry), CLAIMS_IGNORED);
+  assert_int_equal (put (claims, "k", CLAIM_CLAIM, "c", 3, &entry), CLAIMS_COUNTED);
+  assert_int_equal (entry->starts, 3);
+  claims_free (claims);
+}
+
 static void
 one_settle_counts_and_its_words_stay (void **state)
 {
@@ -232,7 +269,7 @@ append (struct history *history, int key, enum claim_kind kind, int writer)
   uint32_t starts = known == NULL ? 0 : known->starts;
   /* Who claims what somebody lives on was late: it was free when he looked. */
   bool lost = known != NULL && known->phase == CLAIMS_HELD && known->expires > history->now;
-  bool names_own = kind == CLAIM_RENEW || (kind == CLAIM_CLAIM && lost);
+  bool names_own = kind == CLAIM_RENEW || kind == CLAIM_RELEASE || (kind == CLAIM_CLAIM && lost);
   *record = (struct record){ .time = history->now,
                              .key = key,
                              .kind = kind,
@@ -329,6 +366,23 @@ compare (const struct history *history, struct claims *reader, const char *how)
       }
 }
 
+/* … nor give a start a number that another one had. */
+static void
+compare_starts (const struct history *history, struct claims *reader)
+{
+  for (int key = 0; key < KEYS; key++)
+    {
+      char name[16];
+      (void) snprintf (name, sizeof name, "k%d", key);
+      const struct claims_entry *whole = claims_find (history->whole, name);
+      const struct claims_entry *part = claims_find (reader, name);
+      uint32_t known = part == NULL ? 0 : part->starts;
+      if (whole != NULL && whole->phase == CLAIMS_FREE && known < whole->starts)
+        fail_msg ("at record %d key %d was started %u times, and the reader knows of %u",
+                  history->count, key, whole->starts, known);
+    }
+}
+
 /* As Kafka does: of each key only the last record stays, of those older than the lag. */
 static void
 compact (struct history *history, int64_t before)
@@ -363,6 +417,7 @@ readers_of_a_part_agree_with_the_reader_of_all (void **state)
           int64_t from = history->bases[rand_r (&seed) % history->count];
           struct claims *late = read_from (history, from);
           compare (history, late, "begun at a base");
+          compare_starts (history, late);
           claims_free (late);
           compact (history, history->now - 10 * (int64_t) LEASE);
           struct claims *compacted = read_from (history, 0);
@@ -403,6 +458,8 @@ main (void)
     cmocka_unit_test (a_claim_that_comes_late_takes_nothing_over),
     cmocka_unit_test (a_renewal_corrects_who_began_in_the_middle),
     cmocka_unit_test (a_release_frees_and_counts_no_start),
+    cmocka_unit_test (a_renewal_finds_nothing_where_it_was_given_back),
+    cmocka_unit_test (a_release_tells_how_many_starts_there_were),
     cmocka_unit_test (one_settle_counts_and_its_words_stay),
     cmocka_unit_test (the_clock_never_goes_back),
     cmocka_unit_test (settled_keys_are_remembered_for_ten_leases),
