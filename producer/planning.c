@@ -21,7 +21,7 @@ enum
   STARTS_MAX = 20,      /* how often producers may be lost over one job */
   KEEP_EVERY_MS = 2000, /* a fraction of any sensible lease */
   LOOK_EVERY_MS = 200,  /* for control records, and to flush what was published */
-  FLUSH_SHARDS = 1000,
+  FLUSH_SHARDS = 1000,  /* that aren't safe yet, at most */
 };
 
 /* Why the slicer was told to end. */
@@ -40,6 +40,7 @@ struct planning
   const struct producer_options *options;
   int plan_fd;
   bool again; /* shards of the job were published before */
+  int absent; /* so many in a row of those that were looked for last weren't */
 
   int64_t kept; /* boot ms */
   int64_t looked;
@@ -116,12 +117,15 @@ was_begun (struct planning *planning, struct error *err)
   return bus_get_shard (planning->bus, planning->job->id, 0, &first, err);
 }
 
-/* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. */
+/* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. Behind so many that weren't as are ever on their way at once there are none. */
 static int
 compare_published (struct planning *planning, const struct shard *shard, struct error *err)
 {
   auto_shard struct shard published = { 0 };
+  if (planning->absent >= FLUSH_SHARDS)
+    return 0;
   int got = bus_get_shard (planning->bus, shard->job_id, shard->index, &published, err);
+  planning->absent = got == 0 ? planning->absent + 1 : 0;
   if (got <= 0)
     return got;
   if (memcmp (published.digest, shard->digest, DIGEST_SIZE) != 0)
@@ -228,6 +232,7 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   if (begun < 0)
     return -1;
   planning->again = begun == 1;
+  planning->absent = 0;
   const struct slicer_sink sink = {
     .context = planning,
     .shard = on_shard,

@@ -87,7 +87,7 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
                                           "message.timeout.ms",
                                           "0",
                                           "message.max.bytes",
-                                          "9000000",
+                                          "10000000",
                                           "queue.buffering.max.messages",
                                           "200000",
                                           NULL };

@@ -53,6 +53,13 @@ enum topic
   TOPICS,
 };
 
+/* Bytes. A letter is a record with headers of ours; the producer's limit, message.max.bytes, is the larger one. */
+enum
+{
+  RECORD_MAX = 9000000,
+  LETTER_MAX = 10000000,
+};
+
 enum
 {
   QUEUES_MAX = 32,

@@ -6,6 +6,7 @@
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/bus_stage.h"
 #include "tests/lib/kafka_place.h"
+#include "tests/lib/seed.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -300,6 +301,38 @@ no_offset_is_committed_before_its_letter_is_safe (void **state)
     }
 }
 
+static int
+count_letter (void *context, const struct letter *letter)
+{
+  size_t *bytes = context;
+  *bytes += letter->payload.size;
+  return 0;
+}
+
+/* Else what was committed would stand still behind it for ever. */
+static void
+the_largest_record_fits_into_a_letter (void **state)
+{
+  struct stage *stage = *state;
+  size_t size = RECORD_MAX - 200, written = 0; /* what a batch takes around it */
+  auto_free uint8_t *noise = xcalloc (size, 1);
+  uint64_t random = random_state (seed_of_test ());
+  for (size_t i = 0; i < size; i++) /* doesn't get smaller by compression */
+    noise[i] = (uint8_t) random_next (&random);
+  auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
+  struct lot *lot = first_lot (stage, bus);
+  put (stage, TOPIC_SHARDS, NULL, (struct bytes){ noise, size });
+  for (int64_t end = clock_boot_ms () + COMING_MS, watermark = 0; watermark < 1;)
+    {
+      auto_free char *metadata = NULL;
+      stage_take_none (stage, bus, BUS_SHARDS, NULL);
+      watermark = lot_watermark (lot, &metadata);
+      assert_true (clock_boot_ms () < end);
+    }
+  expect (stage, 0, bus_list_letters (bus, count_letter, &written, &stage->err));
+  assert_int_equal (written, size);
+}
+
 /* ---- 7 ---------------------------------------------------------------------------------- */
 
 static void
@@ -417,6 +450,7 @@ main (void)
     TEST (a_reduce_shard_has_one_place),
     TEST (shards_are_found_in_partitions_that_came_later),
     TEST (no_offset_is_committed_before_its_letter_is_safe),
+    TEST (the_largest_record_fits_into_a_letter),
     TEST (who_serves_a_queue_is_told_by_the_logs_clock),
     TEST (a_queue_that_nobody_serves_is_noticed),
     TEST (an_end_that_cant_be_published_is_told_once),

@@ -13,18 +13,25 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <string.h>
 
 enum
 {
-  SHARDS = 5,
+  SHARDS = 3000,
+  IN_FLIGHT = 1000, /* that planning publishes between two flushes, at most */
 };
 
-/* A bus that has nothing, and notes what it is told to publish. */
+/* A bus that knows the shards it was told to publish by their digests. */
 struct log_bus
 {
   struct bus bus;
+  struct file_tree *tree; /* of the inputs */
+  bool there[SHARDS];
+  unsigned char digests[SHARDS][DIGEST_SIZE];
   uint32_t published;
   uint32_t safe; /* of these, flushed before the next one came */
+  bool first_is_safe;
+  uint32_t asked; /* how often */
 };
 
 static const char *
@@ -35,15 +42,15 @@ name_writer (const struct bus *base)
 }
 
 static int
-find_nothing (struct bus *base, const char *job_id, uint32_t index, struct shard *shard,
-              struct error *err)
+find_shard (struct bus *base, const char *job_id, uint32_t index, struct shard *shard,
+            struct error *err)
 {
-  (void) base;
+  struct log_bus *bus = (struct log_bus *) base;
   (void) job_id;
-  (void) index;
-  (void) shard;
   (void) err;
-  return 0;
+  bus->asked++;
+  memcpy (shard->digest, bus->digests[index], DIGEST_SIZE);
+  return bus->there[index] ? 1 : 0;
 }
 
 /* The first one must be safe before there are others: another producer looks for it alone. */
@@ -52,8 +59,10 @@ note_shard (struct bus *base, const struct shard *shard, struct error *err)
 {
   struct log_bus *bus = (struct log_bus *) base;
   (void) err;
-  assert_int_equal (shard->index, bus->published);
-  assert_true (bus->published == 0 || bus->safe > 0);
+  assert_false (bus->there[shard->index]);
+  assert_true (shard->index == 0 || bus->first_is_safe);
+  memcpy (bus->digests[shard->index], shard->digest, DIGEST_SIZE);
+  bus->there[shard->index] = true;
   bus->published++;
   return 0;
 }
@@ -64,6 +73,7 @@ note_flush (struct bus *base, struct error *err)
   struct log_bus *bus = (struct log_bus *) base;
   (void) err;
   bus->safe = bus->published;
+  bus->first_is_safe = bus->there[0];
   return 0;
 }
 
@@ -99,51 +109,100 @@ note_end (struct bus *base, struct delivery *delivery, const struct event *event
   return 1;
 }
 
-static void
-the_first_shard_is_safe_before_the_second_is_published (void **state)
+static const struct bus_ops ops = { .writer = name_writer,
+                                    .get_shard = find_shard,
+                                    .publish_shard = note_shard,
+                                    .flush = note_flush,
+                                    .keep = keep,
+                                    .next_control = no_control,
+                                    .settle = note_end };
+
+static int
+set_up (void **state)
 {
-  (void) state;
-  static const struct bus_ops ops = { .writer = name_writer,
-                                      .get_shard = find_nothing,
-                                      .publish_shard = note_shard,
-                                      .flush = note_flush,
-                                      .keep = keep,
-                                      .next_control = no_control,
-                                      .settle = note_end };
-  struct log_bus bus = { .bus = { .ops = &ops } };
-  struct error err = ERROR_INIT;
-  struct file_tree *tree = file_tree_new ();
+  struct log_bus *bus = xcalloc (1, sizeof *bus);
+  bus->bus.ops = &ops;
+  bus->tree = file_tree_new ();
   for (int i = 0; i < SHARDS; i++)
     {
       auto_free char *path = xasprintf ("in/%d", i);
-      file_tree_put (tree, path, 0);
+      file_tree_put (bus->tree, path, 0);
     }
+  auto_free char *results = file_tree_path (bus->tree, "out");
+  assert_int_equal (result_create (results, NULL, NULL), 0);
+  *state = bus;
+  return 0;
+}
+
+static int
+tear_down (void **state)
+{
+  struct log_bus *bus = *state;
+  file_tree_free (bus->tree);
+  free (bus);
+  return 0;
+}
+
+/* Plans the job, a shard a file. */
+static void
+plan (struct log_bus *bus)
+{
+  struct error err = ERROR_INIT;
   auto_job struct job job;
   job_init (&job);
   job.id = xstrdup ("job-1");
   job.image = xstrdup ("image");
-  job.results = file_tree_path (tree, "out");
-  assert_int_equal (result_create (job.results, NULL, &err), 0);
+  job.results = file_tree_path (bus->tree, "out");
   job.glob = xstrdup ("*");
   job.base_path = xstrdup ("/in");
   job.batch_size = 1;
   job.volumes = xcalloc (1, sizeof *job.volumes);
   job.volumes[job.volume_count++] =
-      (struct volume){ .source = file_tree_path (tree, "in"), .path = xstrdup ("/in") };
+      (struct volume){ .source = file_tree_path (bus->tree, "in"), .path = xstrdup ("/in") };
   struct delivery delivery = { .queue = BUS_JOBS, .job = &job, .starts = 1 };
   const struct producer_options options = { 0 };
-  int planned = planning_run (&bus.bus, &delivery, &options, &err);
+  bus->published = bus->safe = bus->asked = 0;
+  int planned = planning_run (&bus->bus, &delivery, &options, &err);
   if (planned != 1)
     fail_msg ("planning gave %d: %s", planned, err.message);
-  assert_int_equal (bus.published, SHARDS);
-  file_tree_free (tree);
+  for (int i = 0; i < SHARDS; i++)
+    assert_true (bus->there[i]);
+}
+
+static void
+the_first_shard_is_safe_before_the_second_is_published (void **state)
+{
+  struct log_bus *bus = *state;
+  plan (bus);
+  assert_int_equal (bus->published, SHARDS);
+}
+
+/* A producer that died had published 700 shards and lost some of those in flight: they alone are published, and what can't be there isn't looked for. */
+static void
+a_plan_that_was_cut_off_is_completed (void **state)
+{
+  enum
+  {
+    REACHED = 700,
+    LOST_FROM = 200,
+    LOST_TO = 699,
+  };
+  struct log_bus *bus = *state;
+  plan (bus);
+  for (int i = LOST_FROM; i < SHARDS; i++)
+    bus->there[i] = i >= LOST_TO && i < REACHED;
+  plan (bus);
+  assert_int_equal (bus->published, SHARDS - REACHED + LOST_TO - LOST_FROM);
+  assert_in_range (bus->asked, REACHED, 1 + REACHED + IN_FLIGHT);
 }
 
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (the_first_shard_is_safe_before_the_second_is_published),
+    cmocka_unit_test_setup_teardown (the_first_shard_is_safe_before_the_second_is_published, set_up,
+                                     tear_down),
+    cmocka_unit_test_setup_teardown (a_plan_that_was_cut_off_is_completed, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
