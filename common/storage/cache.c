@@ -212,6 +212,7 @@ make_room (struct cache *cache)
   if (lock < 0 || flock (lock, LOCK_EX | LOCK_NB) != 0)
     return;
   struct kept_list list = { 0 };
+  int64_t before = __atomic_load_n (cache->used, __ATOMIC_RELAXED);
   for (int i = 0; i < 256; i++)
     {
       char name[3];
@@ -225,7 +226,8 @@ make_room (struct cache *cache)
         if (unlinkat (cache->fd, list.items[i].place, 0) == 0)
           list.size -= list.items[i].size;
     }
-  __atomic_store_n (cache->used, list.size, __ATOMIC_RELAXED);
+  /* What others have kept meanwhile stays counted, some of it twice: then it is counted anew the sooner. */
+  __atomic_fetch_add (cache->used, list.size - before, __ATOMIC_RELAXED);
   free (list.items);
 }
 
