@@ -4,9 +4,12 @@
 #include "cli/retry.h"
 #include "cli/summary.h"
 #include "common/memory.h"
+#include "common/result.h"
 #include "common/result_rest.h"
 #include "common/result_store.h"
 #include "merger/verdict.h"
+
+#include <stdio.h>
 
 static int
 look (const struct session *session, struct result_rest *rest, struct error *err)
@@ -18,7 +21,8 @@ look (const struct session *session, struct result_rest *rest, struct error *err
 int
 restore_is_left (const struct session *session, struct error *err)
 {
-  if (!result_is_remote (session->place))
+  auto_free char *claimed = result_job (session->folder_fd); /* by a producer, there and here */
+  if (!result_is_remote (session->place) || claimed == NULL)
     return 1;
   auto_result_store struct result_store *store = result_store_open (session->place, err);
   return store == NULL ? -1 : result_store_is_claimed (store, err);
@@ -51,9 +55,12 @@ restore_check_stands (const struct session *session, struct error *err)
   auto_job_status struct job_status status = { 0 };
   if (session_status (session, &status, err) != 0)
     return -1;
-  int stands = result_is_remote (session->place) ? restore_stands (session, &status, err) : 1;
+  struct error why = ERROR_INIT;
+  int stands = result_is_remote (session->place) ? restore_stands (session, &status, &why) : 1;
+  if (stands < 0) /* who waits for a fleet needs no credentials for its storage */
+    (void) fprintf (stderr, "shoal: whether the result is there can't be seen: %s\n", why.message);
   if (stands != 0)
-    return stands < 0 ? -1 : 0;
+    return 0;
   return error_set (err, ERROR_USER,
                     "job %s has ended, and its result isn't at %s any more: choose another --id",
                     session->job.id, session->place);

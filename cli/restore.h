@@ -18,7 +18,7 @@ int restore_check_left (const struct session *session, struct error *err);
 int restore_stands (const struct session *session, const struct job_status *status,
                     struct error *err);
 
-/* ERROR_USER when SESSION's job, a fleet's, has ended long ago and its result, behind a URL, doesn't stand. */
+/* ERROR_USER when SESSION's job, a fleet's, has ended long ago and its result, behind a URL, doesn't stand; where that can't be seen it is said. */
 int restore_check_stands (const struct session *session, struct error *err);
 
 /* Opens the job, which is locked and ended as STATUS, again: 1 when it has only to be merged, 0 when shards have to run, or -1. */

@@ -163,12 +163,10 @@ trouble_of (const struct session *session, const struct job_status *status, stru
   int64_t since = 0;
   if (!session->fleet || job_state_is_terminal (status->state))
     return NULL;
-  int served = bus_queue_served (session->bus, session->job.queue, &since, err);
-  if (served < 0)
-    return NULL;
   if (status->reason != NULL)
     return words_line (status->reason);
-  if (served > 0)
+  if (bus_queue_served (session->bus, session->job.queue, &since, err)
+      != 0) /* or nobody can tell */
     return NULL;
   if (since == 0)
     return xasprintf ("no worker has served queue %s so far", session->job.queue);

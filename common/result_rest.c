@@ -15,7 +15,20 @@ look_away (struct result_rest *rest, const char *place, struct error *err)
   if (stands < 0)
     return -1;
   rest->stands = stands == 1;
-  return rest->stands ? 0 : result_store_attempts (store, &rest->attempts, err);
+  auto_strlist struct strlist names = { 0 };
+  if (rest->stands)
+    return 0;
+  if (result_store_attempts (store, &names, err) != 0)
+    return -1;
+  for (size_t i = 0; i < names.count; i++)
+    {
+      int whole = result_store_is_whole (store, names.items[i], err);
+      if (whole < 0)
+        return -1;
+      if (whole > 0)
+        strlist_add (&rest->attempts, names.items[i]);
+    }
+  return 0;
 }
 
 int
@@ -46,7 +59,7 @@ by_name (const void *name, const void *item)
 bool
 result_rest_has (const struct result_rest *rest, const char *name)
 {
-  auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s", name);
+  auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s/attempt.json", name);
   if (rest->folder_fd >= 0)
     return fs_exists (rest->folder_fd, path);
   return rest->attempts.count > 0

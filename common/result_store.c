@@ -451,8 +451,8 @@ list_names (struct result_store *store, const char *key, bool folders, struct st
 }
 
 /* Whether all of the attempt NAME is there, or -1. */
-static int
-is_whole (struct result_store *store, const char *name, struct error *err)
+int
+result_store_is_whole (struct result_store *store, const char *name, struct error *err)
 {
   auto_free char *key = xasprintf (ATTEMPTS_KEY "/%s/attempt.json", name);
   return has (store, key, err);
@@ -470,7 +470,7 @@ result_store_end_uploads (struct result_store *store,
     {
       const char *name = names.items[i];
       bool attempt = strncmp (name, MERGER, strlen (MERGER)) != 0;
-      int over = attempt && counts (context, name) ? is_whole (store, name, err) : 1;
+      int over = attempt && counts (context, name) ? result_store_is_whole (store, name, err) : 1;
       if (over < 0 || (over > 0 && upload_note_end (store->storage, name, err) != 0))
         return -1;
     }

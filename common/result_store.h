@@ -87,6 +87,9 @@ int result_store_sweep (struct result_store *store,
                         bool (*counts) (void *context, const char *name), void *context,
                         struct error *err);
 
+/* Whether all of the attempt NAME was put there: 1, 0 or -1. */
+int result_store_is_whole (struct result_store *store, const char *name, struct error *err);
+
 /* The names of the attempts of which anything is there, sorted, into NAMES (empty). */
 int result_store_attempts (struct result_store *store, struct strlist *names, struct error *err);
 

@@ -98,6 +98,7 @@ take_whole (struct part *part, struct error *err)
   part->at = 0;
   part->end = file->item.size;
   part->no_ranges = true;
+  file->cut = 0; /* it grows from its beginning on */
   return fetched_file_empty (file, err);
 }
 
@@ -213,7 +214,8 @@ receive_again (struct http_call *call, struct error *err)
   part->at = part->from;
   if (part->ranged)
     ask_for_range (part);
-  return part->file->parted ? 0 : fetched_file_empty (part->file, err);
+  bool among_others = part->file->parted && part->file->cut > 0;
+  return among_others ? 0 : fetched_file_empty (part->file, err);
 }
 
 int
@@ -281,10 +283,10 @@ finish_summed (struct fetch *fetch, struct error *err)
       next = TAILQ_NEXT (at, links);
       if (!wait && fetched_file_is_summing (at))
         continue;
-      wait = false;
       TAILQ_REMOVE (&fetch->summing, at, links);
       fetch->summing_count--;
       auto_fetched_file struct fetched_file *file = at;
+      wait = fetch->summing_count > SUMMING;
       if (finish_now (fetch, file, err) != 0)
         return error_wrap (err, "%s", file->item.path);
     }

@@ -37,8 +37,9 @@ struct summing
   size_t next;    /* piece that no thread has yet */
   size_t at_work; /* threads */
   int64_t reached;
-  bool over;  /* nothing more will be there */
-  int failed; /* errno of a read */
+  bool over;     /* nothing more will be there */
+  bool given_up; /* nobody wants the sum; atomic */
+  int failed;    /* errno of a read */
 };
 
 static void
@@ -108,7 +109,7 @@ wait_for_bytes (struct summing *summing, size_t piece, int64_t at)
 static int
 add_bytes (const struct summing *summing, struct tools *tools, int64_t from, int64_t end)
 {
-  while (from < end)
+  while (from < end && !__atomic_load_n (&summing->given_up, __ATOMIC_RELAXED))
     {
       size_t size = end - from < CHUNK ? (size_t) (end - from) : CHUNK;
       ssize_t got = pread (summing->fd, tools->chunk, size, from);
@@ -271,7 +272,8 @@ summing_cancel (struct summing *summing)
 {
   if (summing == NULL)
     return;
-  set (summing, 0, true); /* what isn't summed yet needn't be */
+  __atomic_store_n (&summing->given_up, true, __ATOMIC_RELAXED);
+  set (summing, 0, true);
   release (summing);
 }
 
@@ -282,6 +284,7 @@ summing_of (int fd, const struct summing_what *what, int64_t size, char hex[stat
   struct summing *summing = create (fd, what);
   summing->reached = size;
   summing->over = true;
+  summing->at_work = 1;
   (void) work (summing);
   return summing_finish (summing, hex, err);
 }

@@ -372,6 +372,7 @@ kafka_close (struct bus *base)
     log_error ("bus_flush_failed", "reason=\"%s\"", err.message);
   work_release (bus);
   scan_free (bus->scan);
+  burials_release (bus);
   cursor_close (&bus->leases_cursor);
   claims_free (bus->leases);
   tables_release (bus);
@@ -455,6 +456,7 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
 {
   struct error ignored = ERROR_INIT;
   struct kafka_bus *bus = xcalloc (1, sizeof *bus);
+  TAILQ_INIT (&bus->burials);
   err = err == NULL ? &ignored : err;
   bus->bus.ops = &kafka_ops;
   bus->writer = make_writer (options->client);

@@ -171,6 +171,9 @@ struct shunned
 
 struct scan; /* kafka_plan.c */
 
+struct burial;
+TAILQ_HEAD (burials, burial);
+
 struct kafka_bus
 {
   struct bus bus;
@@ -198,7 +201,9 @@ struct kafka_bus
   rd_kafka_topic_t *outgoing[TOPICS_MAX];
   struct receipt published;         /* shards and events between two flushes */
   struct receipt quiet;             /* records that nobody waits for */
-  struct receipt letters;           /* commits wait for these */
+  struct receipt letters;           /* commits wait for these … */
+  struct burials burials;           /* … which the brokers may not have yet */
+  int64_t buried_again;             /* boot ms */
   struct kafka_reader *reader;      /* of the tables and the leases */
   struct kafka_reader *work_reader; /* of work; NULL until something is taken */
 
@@ -493,6 +498,10 @@ void kafka_bury (struct kafka_bus *bus, const struct cursor *cursor,
 /* The same for another REASON (LETTER_…) than that it can't be read. */
 void kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
                     const rd_kafka_message_t *message, const char *reason, const struct error *why);
+/* Whether the brokers have all letters, so that what was committed may pass them. Those that they refused are written again, now and then. */
+bool kafka_buried (struct kafka_bus *bus);
+void burials_release (struct kafka_bus *bus);
+
 /* Only says so. */
 void kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
                         const struct error *why);

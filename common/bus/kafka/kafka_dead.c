@@ -1,6 +1,7 @@
 /* Dead letters: records that nobody can read or follow, as they came, with where they were and why as headers. */
 #include "common/bus/kafka/kafka.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -9,6 +10,11 @@
 #include <string.h>
 
 #define HEADER "shoal-"
+
+enum
+{
+  AGAIN_MS = 5000, /* between two tries of letters that were refused */
+};
 
 static const char *const our_headers[] = {
   HEADER "topic", HEADER "partition", HEADER "offset", HEADER "time",
@@ -53,15 +59,31 @@ make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
   return headers;
 }
 
-void
-kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
-               const rd_kafka_message_t *message, const char *reason, const struct error *why)
+/* TOPIC/PARTITION/OFFSET of MESSAGE. The caller frees. */
+static char *
+name_of (const struct kafka_bus *bus, const struct cursor *cursor,
+         const rd_kafka_message_t *message)
 {
-  auto_free char *name = xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
-                                    (long long) message->offset);
-  auto_free char *text = log_quote (why->message);
-  letter_count (bus->metrics, reason);
-  log_error ("message_dead", "at=%s as=%s reason=%s", name, reason, text);
+  return xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
+                    (long long) message->offset);
+}
+
+/* A letter that the brokers may not have yet. */
+struct burial
+{
+  TAILQ_ENTRY (burial) links;
+  int topic;
+  int32_t partition;
+  int64_t offset;
+  char *reason;
+  struct error why;
+};
+
+static void
+write_letter (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
+              const char *reason, const struct error *why)
+{
+  auto_free char *name = name_of (bus, cursor, message);
   rd_kafka_headers_t *headers = make_headers (bus, cursor, message, reason, why);
   bus->letters.pending++;
   rd_kafka_resp_err_t code = rd_kafka_producev (
@@ -75,7 +97,71 @@ kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
   bus->letters.failed++;
   bus->letters.why = code;
   rd_kafka_headers_destroy (headers);
-  log_error ("dead_letter_lost", "at=%s reason=%s", name, rd_kafka_err2name (code));
+}
+
+void
+kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
+               const rd_kafka_message_t *message, const char *reason, const struct error *why)
+{
+  auto_free char *name = name_of (bus, cursor, message);
+  auto_free char *text = log_quote (why->message);
+  letter_count (bus->metrics, reason);
+  log_error ("message_dead", "at=%s as=%s reason=%s", name, reason, text);
+  struct burial *burial = xcalloc (1, sizeof *burial);
+  *burial = (struct burial){ .topic = cursor->topic,
+                             .partition = cursor->partition,
+                             .offset = message->offset,
+                             .reason = xstrdup (reason),
+                             .why = *why };
+  TAILQ_INSERT_TAIL (&bus->burials, burial, links);
+  write_letter (bus, cursor, message, reason, why);
+}
+
+static void
+write_again (struct kafka_bus *bus, const struct burial *burial)
+{
+  struct error err = ERROR_INIT;
+  auto_record struct record record = { 0 };
+  int got = record_read (&record, bus, burial->topic, burial->partition, burial->offset, &err);
+  if (got == 1)
+    write_letter (bus, &record.cursor, record.message, burial->reason, &burial->why);
+  else if (got < 0)
+    bus->letters.failed++;
+}
+
+void
+burials_release (struct kafka_bus *bus)
+{
+  struct burial *burial = NULL;
+  while ((burial = TAILQ_FIRST (&bus->burials)) != NULL)
+    {
+      TAILQ_REMOVE (&bus->burials, burial, links);
+      free (burial->reason);
+      free (burial);
+    }
+}
+
+bool
+kafka_buried (struct kafka_bus *bus)
+{
+  int64_t now = clock_boot_ms ();
+  if (bus->letters.pending > 0)
+    return false;
+  if (bus->letters.failed == 0)
+    {
+      burials_release (bus);
+      return true;
+    }
+  if (now - bus->buried_again < AGAIN_MS)
+    return false;
+  log_error ("dead_letters_refused", "count=%d reason=%s", (int) bus->letters.failed,
+             rd_kafka_err2name (bus->letters.why));
+  bus->buried_again = now;
+  bus->letters.failed = 0;
+  const struct burial *burial = NULL;
+  TAILQ_FOREACH (burial, &bus->burials, links)
+  write_again (bus, burial);
+  return false;
 }
 
 void

@@ -452,10 +452,8 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
   struct kafka_bus *bus = follower->bus;
-  if (follower->group == NULL || follower->lost)
+  if (follower->group == NULL || follower->lost || !kafka_buried (bus))
     return 0;
-  if (kafka_await (bus, &bus->letters, "dead letters", err) != 0)
-    return -1;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (follower->count);
   for (int32_t i = 0; i < follower->count; i++)
     {

@@ -237,12 +237,12 @@ holdings_look (struct kafka_bus *bus)
     }
 }
 
+/* What was on its way stays unread: it may be in the log, or lost. */
 static void
 say_again (struct holding *holding)
 {
   struct error err = ERROR_INIT;
   int sent = 0;
-  holding->unread = 0;
   if (holding->phase == HOLDING_CLAIMING)
     sent = holding_claim (holding, &err);
   else if (holding->phase == HOLDING_SETTLING)
@@ -312,7 +312,10 @@ on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding, e
   /* A claim that was on its way for so long may end any moment: nothing starts by it before it is renewed. */
   if (clock_boot_ms () - holding->confirmed > bus->lease_ms / 3 && !bus->resting)
     {
-      holding_renew (holding);
+      if (holding->unread == 0)
+        holding_renew (holding);
+      else /* which of what was said when is here can't be told any more */
+        holding_give_back (bus, holding);
       return;
     }
   holding->phase = HOLDING_READY;

@@ -485,9 +485,8 @@ judged (const struct lot *lot)
 int64_t
 lot_watermark (const struct lot *lot, char **metadata)
 {
-  const struct kafka_bus *bus = lot->work->bus;
   const struct parcel *first = TAILQ_FIRST (&lot->order);
-  if (bus->letters.pending > 0 || bus->letters.failed > 0)
+  if (!kafka_buried (lot->work->bus))
     return lot->committed;
   if (lot->work->queue == BUS_JOBS)
     return judged (lot);

@@ -360,11 +360,14 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
     {
       if (kafka_is_doubted (bus)) /* one question in an outage is enough */
         return kafka_timeout (bus, "leases", err);
+      bool all_written = bus->quiet.pending == 0;
       int synced = holding->lot->work->queue == BUS_JOBS ? leases_sync (bus, err)
                                                          : lot_sync (holding->lot, err);
       if (synced != 0)
         return -1;
       holding = holding_find (bus, delivery->ticket);
+      if (holding != NULL && all_written)
+        holding->unread = 0; /* what hasn't been read by now was lost */
     }
   if (holding == NULL || holding->phase == HOLDING_LOST)
     {

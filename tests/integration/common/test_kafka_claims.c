@@ -309,6 +309,38 @@ count_letter (void *context, const struct letter *letter)
   return 0;
 }
 
+/* As a producer that is lost takes it along. */
+static void
+a_letter_that_was_lost_is_written_again (void **state)
+{
+  struct stage *stage = *state;
+  auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
+  struct lot *lot = first_lot (stage, bus);
+  put (stage, TOPIC_SHARDS, NULL, text ("no shard"));
+  int64_t end = clock_boot_ms () + COMING_MS;
+  while (lot->messages.next < 1)
+    {
+      lot_pump (lot);
+      assert_true (clock_boot_ms () < end);
+    }
+  (void) rd_kafka_purge (kafka (bus)->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  while (kafka (bus)->letters.failed == 0)
+    {
+      kafka_serve (kafka (bus), 5);
+      assert_true (clock_boot_ms () < end);
+    }
+  for (int64_t watermark = 0; watermark < 1;)
+    {
+      auto_free char *metadata = NULL;
+      stage_take_none (stage, bus, BUS_SHARDS, NULL);
+      watermark = lot_watermark (lot, &metadata);
+      assert_true (clock_boot_ms () < end);
+    }
+  size_t written = 0;
+  expect (stage, 0, bus_list_letters (bus, count_letter, &written, &stage->err));
+  assert_int_equal (written, strlen ("no shard"));
+}
+
 /* Else what was committed would stand still behind it for ever. */
 static void
 the_largest_record_fits_into_a_letter (void **state)
@@ -450,6 +482,7 @@ main (void)
     TEST (a_reduce_shard_has_one_place),
     TEST (shards_are_found_in_partitions_that_came_later),
     TEST (no_offset_is_committed_before_its_letter_is_safe),
+    TEST (a_letter_that_was_lost_is_written_again),
     TEST (the_largest_record_fits_into_a_letter),
     TEST (who_serves_a_queue_is_told_by_the_logs_clock),
     TEST (a_queue_that_nobody_serves_is_noticed),
