@@ -7,6 +7,7 @@
     doubles      the first answer to the beginning of an upload is lost
     lingers      the answer to the beginning of an upload takes a second
     busy         each object's first GET, of each part of it, is answered with 503
+    loses        each object's first PUT is answered as if only a part of it had come
     payer        whoever asks doesn't say in what he signs that he pays: 403
     holds        GETs of objects wait until FILE is there; FILE.held is made when one does
     drips        objects come in small pieces, ten a second, until FILE is there
@@ -33,7 +34,7 @@ PIECE = 64 << 10
 kinds = kind.split("+")
 losing = {"forgets": "uploadId=", "doubles": "?uploads"}.get(kind)  # in the path of a POST
 lost = threading.Event()
-seen = set()  # what "busy" refused
+seen = set()  # what "busy" and "loses" refused
 lock = threading.Lock()
 
 
@@ -69,6 +70,9 @@ class Front(standin.Handler):
         of_object = self.command == "GET" and "list-type=" not in self.path
         if kind == "busy" and of_object and is_news((self.path, self.headers.get("Range"))):
             self.answer(503, [], b"<Error><Code>SlowDown</Code></Error>")
+            return
+        if kind == "loses" and self.command == "PUT" and is_news(self.path):
+            self.answer(400, [], b"<Error><Code>IncompleteBody</Code></Error>")
             return
         if kind == "payer" and (self.headers.get("x-amz-request-payer") != "requester" or "x-amz-request-payer" not in self.headers["Authorization"]):
             self.answer(403, [], b"<Error><Code>AccessDenied</Code></Error>")

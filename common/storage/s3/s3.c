@@ -203,6 +203,7 @@ static bool
 again (struct http_call *call)
 {
   static const char *const passing[] = { "RequestTimeout",
+                                         "IncompleteBody", /* all of it was sent */
                                          "SlowDown",
                                          "ThrottlingException",
                                          "OperationAborted",

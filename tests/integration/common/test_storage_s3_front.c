@@ -116,6 +116,22 @@ a_bucket_that_is_elsewhere_is_found (void **state)
     }
 }
 
+/* As MinIO does on a machine that is too busy to read it in time. */
+static void
+what_was_lost_on_its_way_is_sent_again (void **state)
+{
+  struct s3_bucket *bucket = *state;
+  struct error err = ERROR_INIT;
+  auto_buffer struct buffer text = { 0 };
+  auto_peer struct peer *front =
+      peer_start ("s3_front.py", peer_server ("SHOAL_TEST_S3"), "loses", NULL);
+  auto_storage struct storage *storage = open_behind (bucket, front);
+  if (storage_put (storage, "sent", (struct bytes){ "all", 3 }, false, &err) != 0)
+    fail_msg ("%s", err.message);
+  assert_int_equal (storage_get (storage, "sent", 0, 3, 100, &text, &err), 1);
+  assert_memory_equal (text.data, "all", 3);
+}
+
 /* One file, "large", and how often it is asked whether to stop before it is so; 0: never. */
 struct single
 {
@@ -198,6 +214,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown (a_bucket_that_is_elsewhere_is_found, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (what_was_lost_on_its_way_is_sent_again, set_up, tear_down),
     cmocka_unit_test_setup_teardown (an_end_whose_answer_is_lost_is_an_end, set_up, tear_down),
     cmocka_unit_test_setup_teardown (what_is_just_being_begun_is_ended, set_up, tear_down),
   };
