@@ -79,6 +79,16 @@ publish (struct part *part, const char *job_id, uint32_t count)
              : 0;
 }
 
+/* As all services do: a bus that is away, with leases as short as these for a tenth of a second, is waited for. */
+static int
+bear (struct part *part, int outcome)
+{
+  if (outcome >= 0 || part->err.code != BUS_AWAY)
+    return outcome;
+  error_clear (&part->err);
+  return 0;
+}
+
 /* How many shards have a final event; SEEN says which. The same event may come twice. */
 static int
 count_final (struct part *part, bool *seen, uint32_t count, uint32_t *final)
@@ -86,7 +96,7 @@ count_final (struct part *part, bool *seen, uint32_t count, uint32_t *final)
   for (;;)
     {
       auto_event struct event event = { 0 };
-      int outcome = follower_next (part->follower, &event, &part->err);
+      int outcome = bear (part, follower_next (part->follower, &event, &part->err));
       if (outcome <= 0)
         return outcome;
       if (event.kind != EVENT_FINISHED || !event.report.final || event.index >= count
@@ -118,7 +128,7 @@ work (struct part *part, const char *job_id, unsigned int seed, uint32_t count)
   part->follower = bus_follow (part->bus, NULL, job_id, &part->err);
   while (part->follower != NULL && final < count)
     {
-      int got = bus_take (part->bus, BUS_SHARDS, job_id, &part->delivery, &part->err);
+      int got = bear (part, bus_take (part->bus, BUS_SHARDS, job_id, &part->delivery, &part->err));
       if (got < 0 || (got > 0 && work_on (part, &seed) < 0)
           || count_final (part, seen, count, &final) < 0)
         return -1;
