@@ -97,6 +97,8 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
                                           "false",
                                           "enable.partition.eof",
                                           "true",
+                                          "socket.timeout.ms", /* closing waits for commits */
+                                          "10000",
                                           "fetch.wait.max.ms",
                                           "50",
                                           "auto.offset.reset",

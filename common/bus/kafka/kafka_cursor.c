@@ -51,7 +51,7 @@ kafka_reader_close (struct kafka_reader *reader)
   for (int i = 0; i < TOPICS_MAX; i++)
     if (reader->topics[i] != NULL)
       rd_kafka_topic_destroy (reader->topics[i]);
-  rd_kafka_destroy (reader->handle);
+  rd_kafka_destroy_flags (reader->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   free (reader);
 }
 
