@@ -90,9 +90,10 @@ expect_exit 1 "run on a fleet gives the job's exit code" "$SHOAL" run --bus "$bu
 expect_stderr 'shard 5: exit code 3'
 expect_exit 2 "no match is the submitter's error" "$SHOAL" run --bus "$bus" -v "$PWD/in:/in" --glob '*.none' --id three --results three busybox true
 expect_stderr 'job three: .*no'
+before=$("$SHOAL" status --bus "$bus" --json two | json attempts) # 20, or more if the machine failed one
 expect_exit 1 "a retry is a new generation of what failed, and fails again" "$SHOAL" retry --bus "$bus" two --failed
 expect_same "of one shard" 2 "$("$SHOAL" status --bus "$bus" --json two | json generation)"
-expect_same "which ran once more" 21 "$("$SHOAL" status --bus "$bus" --json two | json attempts)"
+expect_same "which ran once more" $((before + 1)) "$("$SHOAL" status --bus "$bus" --json two | json attempts)"
 expect_exit 0 "it is a dead letter" "$SHOAL" dead list --bus "$bus" --reason failed
 expect_stdout '^two/5	failed	.*exit code 3'
 expect_exit 0 "of which more is told" "$SHOAL" dead show --bus "$bus" two/5
