@@ -11,13 +11,6 @@
 
 #include <stdio.h>
 
-static int
-look (const struct session *session, struct result_rest *rest, struct error *err)
-{
-  return result_rest_look (rest, session->place, session->folder_fd, session->job.output_count > 0,
-                           err);
-}
-
 int
 restore_is_left (const struct session *session, struct error *err)
 {
@@ -43,10 +36,9 @@ restore_check_left (const struct session *session, struct error *err)
 int
 restore_stands (const struct session *session, const struct job_status *status, struct error *err)
 {
-  auto_result_rest struct result_rest rest = { 0 };
-  if (!verdict_is_done (status->state))
-    return 1;
-  return look (session, &rest, err) != 0 ? -1 : rest.stands;
+  return verdict_is_done (status->state) ? result_rest_stands (session->place, session->folder_fd,
+                                                               session->job.output_count > 0, err)
+                                         : 1;
 }
 
 int
@@ -68,26 +60,34 @@ restore_check_stands (const struct session *session, struct error *err)
 
 /* ---- making it again -------------------------------------------------------------------- */
 
-static bool
-is_gone (const struct result_rest *rest, const char *attempt)
+/* 1, 0 or -1. */
+static int
+is_gone (const struct result_rest *rest, const char *attempt, struct error *err)
 {
-  return attempt != NULL && !result_rest_has (rest, attempt);
+  int has = attempt == NULL ? 1 : result_rest_has (rest, attempt, err);
+  return has < 0 ? -1 : !has;
 }
 
 /* Shards whose attempts REST lacks. The caller frees GONE's `named`. */
-static void
-find_gone (const struct fold *fold, const struct result_rest *rest, struct retry_args *gone)
+static int
+find_gone (const struct fold *fold, const struct result_rest *rest, struct retry_args *gone,
+           struct error *err)
 {
   int64_t shards = fold_known (fold);
   gone->named = xcalloc ((size_t) shards, sizeof *gone->named);
   for (uint32_t i = 0; i < shards; i++)
     {
       auto_free char *attempt = fold_folder_name (fold, i);
-      if (is_gone (rest, attempt))
+      int is = is_gone (rest, attempt, err);
+      if (is < 0)
+        return -1;
+      if (is > 0)
         gone->named[gone->named_count++] = i;
     }
   auto_free char *reduce = fold_reduce_folder_name (fold);
-  gone->reduce = is_gone (rest, reduce);
+  int is = is_gone (rest, reduce, err);
+  gone->reduce = is > 0;
+  return is < 0 ? -1 : 0;
 }
 
 int
@@ -96,13 +96,15 @@ restore_reopen (struct session *session, struct job_status *status, struct error
   auto_result_rest struct result_rest rest = { 0 };
   auto_tally struct tally tally = { 0 };
   struct retry_args gone = { 0 };
-  if (look (session, &rest, err) != 0 || summary_read (session, &tally, err) != 0)
+  if (result_rest_open (&rest, session->place, session->folder_fd, err) != 0
+      || summary_read (session, &tally, err) != 0)
     return -1;
-  find_gone (tally.fold, &rest, &gone);
+  int result = find_gone (tally.fold, &rest, &gone, err);
   bool merges = gone.named_count == 0 && !gone.reduce;
   enum on_conflict policy = fold_on_conflict (tally.fold, session->job.on_conflict);
-  int result =
-      merges ? merge_reopen (session, policy, status, err) : retry_reopen (session, &gone, err);
+  if (result == 0)
+    result =
+        merges ? merge_reopen (session, policy, status, err) : retry_reopen (session, &gone, err);
   free (gone.named);
   return result < 0 ? -1 : merges;
 }

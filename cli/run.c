@@ -10,12 +10,10 @@
 #include "cli/summary.h"
 #include "cli/supervise.h"
 #include "cli/watch.h"
-#include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
 #include "schemas/job_difference.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,9 +46,7 @@ submit (struct session *session, const struct job *job, struct error *err)
 static int
 forget (struct session *session, struct error *err)
 {
-  auto_free char *folder = result_folder (session->place, err);
-  bus_close (take (&session->bus));
-  if (folder == NULL || fs_remove_tree (AT_FDCWD, folder, err) != 0)
+  if (session_remove (session, err) != 0)
     return -1;
   session_release (session);
   return 0;

@@ -159,6 +159,14 @@ session_status (const struct session *session, struct job_status *status, struct
   return 0;
 }
 
+int
+session_remove (struct session *session, struct error *err)
+{
+  auto_free char *folder = result_folder (session->place, err);
+  bus_close (take (&session->bus));
+  return folder == NULL ? -1 : fs_remove_tree (AT_FDCWD, folder, err);
+}
+
 void
 session_release (struct session *session)
 {

@@ -55,6 +55,9 @@ char *session_bus_url (const struct session *session, struct error *err);
 /* The job's status; JOB_QUEUED when nothing was said of it yet. */
 int session_status (const struct session *session, struct job_status *status, struct error *err);
 
+/* Closes the bus and removes the result's folder on this machine. */
+int session_remove (struct session *session, struct error *err);
+
 void session_release (struct session *session);
 #define auto_session AUTO (session_release)
 

@@ -7,12 +7,10 @@
 #include "cli/summary.h"
 #include "cli/words.h"
 #include "common/clock.h"
-#include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -388,12 +386,7 @@ refuse (struct session *session, const struct tally *tally, const struct job_sta
   (void) error_set (err, user ? ERROR_USER : ERROR_TRANSIENT, "%s",
                     status->reason != NULL ? status->reason : "the job can't be planned");
   if (!tally->ran && result_state (session->place) == RESULT_PARTIAL)
-    {
-      auto_free char *folder = result_folder (session->place, NULL);
-      bus_close (take (&session->bus));
-      if (folder != NULL)
-        (void) fs_remove_tree (AT_FDCWD, folder, NULL);
-    }
+    (void) session_remove (session, NULL);
   return -1;
 }
 

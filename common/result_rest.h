@@ -5,23 +5,25 @@
 #ifndef SHOAL_COMMON_RESULT_REST_H
 #define SHOAL_COMMON_RESULT_REST_H
 
-#include "common/error.h"
-#include "common/strlist.h"
+#include "common/result_store.h"
 
+/* Whether at PLACE, whose folder on this machine is FOLDER_FD, a result that counts as done is there: its manifest, and of a folder that
+ * HAS_OUTPUTS those. 1, 0 or -1. */
+int result_rest_stands (const char *place, int folder_fd, bool has_outputs, struct error *err);
+
+/* Where attempts are. */
 struct result_rest
 {
-  bool stands;   /* the manifest of a result that counts as done, and the folder of its outputs */
-  int folder_fd; /* not ours; -1: attempts are behind a URL */
-  struct strlist attempts; /* these are there then, whole; sorted; not asked for when it stands */
+  int folder_fd;              /* not ours */
+  struct result_store *store; /* NULL: in the folder */
 };
 
-/* Looks at PLACE, whose folder on this machine is FOLDER_FD; HAS_OUTPUTS: the job has some. */
-int result_rest_look (struct result_rest *rest, const char *place, int folder_fd, bool has_outputs,
+int result_rest_open (struct result_rest *rest, const char *place, int folder_fd,
                       struct error *err);
 void result_rest_release (struct result_rest *rest);
 #define auto_result_rest AUTO (result_rest_release)
 
-/* Whether the attempt NAME of a result that doesn't stand is there, with its attempt.json. */
-bool result_rest_has (const struct result_rest *rest, const char *name);
+/* Whether the attempt NAME is there, with its attempt.json: 1, 0 or -1. */
+int result_rest_has (const struct result_rest *rest, const char *name, struct error *err);
 
 #endif

@@ -478,17 +478,11 @@ result_store_end_uploads (struct result_store *store,
 }
 
 int
-result_store_attempts (struct result_store *store, struct strlist *names, struct error *err)
-{
-  return list_names (store, ATTEMPTS_KEY, true, names, err);
-}
-
-int
 result_store_sweep (struct result_store *store, bool (*counts) (void *context, const char *name),
                     void *context, struct error *err)
 {
   auto_strlist struct strlist names = { 0 };
-  if (result_store_attempts (store, &names, err) != 0)
+  if (list_names (store, ATTEMPTS_KEY, true, &names, err) != 0)
     return -1;
   for (size_t i = 0; i < names.count; i++)
     if (!counts (context, names.items[i]) && result_store_forget (store, names.items[i], err) != 0)

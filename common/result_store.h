@@ -18,7 +18,6 @@
 
 #include "common/auto.h"
 #include "common/storage/storage.h"
-#include "common/strlist.h"
 
 /* Whether PLACE is a URL. */
 bool result_is_remote (const char *place);
@@ -89,9 +88,6 @@ int result_store_sweep (struct result_store *store,
 
 /* Whether all of the attempt NAME was put there: 1, 0 or -1. */
 int result_store_is_whole (struct result_store *store, const char *name, struct error *err);
-
-/* The names of the attempts of which anything is there, sorted, into NAMES (empty). */
-int result_store_attempts (struct result_store *store, struct strlist *names, struct error *err);
 
 /* ---- the result */
 
