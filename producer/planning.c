@@ -39,8 +39,7 @@ struct planning
   const struct job *job;
   const struct producer_options *options;
   int plan_fd;
-  bool again; /* shards of the job were published before */
-  int absent; /* so many in a row of those that were looked for last weren't */
+  int absent; /* so many in a row of the shards that were looked for last weren't published before */
 
   int64_t kept; /* boot ms */
   int64_t looked;
@@ -162,7 +161,7 @@ static int
 on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
-  int published = planning->again ? compare_published (planning, shard, err) : 0;
+  int published = compare_published (planning, shard, err);
   if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
     published = put_plan (planning, shard, err);
   if (published == 0)
@@ -231,8 +230,7 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   int begun = was_begun (planning, err);
   if (begun < 0)
     return -1;
-  planning->again = begun == 1;
-  planning->absent = 0;
+  planning->absent = begun == 1 ? 0 : FLUSH_SHARDS;
   const struct slicer_sink sink = {
     .context = planning,
     .shard = on_shard,
