@@ -119,6 +119,14 @@ units_parse_number (const char *text, int64_t min, int64_t max, int64_t *number,
   return 0;
 }
 
+int64_t
+units_from_env (const char *name, int64_t otherwise)
+{
+  const char *text = getenv (name);
+  int64_t wanted = text == NULL ? 0 : atoll (text);
+  return wanted > 0 ? wanted : otherwise;
+}
+
 int
 units_parse_percent (const char *text, int32_t *basis_points, struct error *err)
 {

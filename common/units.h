@@ -21,6 +21,9 @@ int units_parse_duration (const char *text, int64_t *ms, struct error *err);
 int units_parse_number (const char *text, int64_t min, int64_t max, int64_t *number,
                         struct error *err);
 
+/* The whole number above zero that the environment's variable NAME is, else OTHERWISE. */
+int64_t units_from_env (const char *name, int64_t otherwise);
+
 /* "95%" or "99.5%", 0 to 100: hundredths of a percent (9500). */
 int units_parse_percent (const char *text, int32_t *basis_points, struct error *err);
 

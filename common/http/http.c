@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/http/http_internal.h"
 #include "common/memory.h"
+#include "common/units.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -31,14 +32,6 @@ curl_start (void)
     abort ();
 }
 
-static int
-tries_by_default (void)
-{
-  const char *text = getenv ("SHOAL_HTTP_TRIES");
-  int wanted = text == NULL ? 0 : atoi (text);
-  return wanted > 0 ? wanted : TRIES;
-}
-
 struct http *
 http_new (const struct http_options *options)
 {
@@ -50,7 +43,7 @@ http_new (const struct http_options *options)
   own->connections = own->connections > 0 ? own->connections : CONNECTIONS;
   own->connect_ms = own->connect_ms > 0 ? own->connect_ms : CONNECT_MS;
   own->stall_ms = own->stall_ms > 0 ? own->stall_ms : STALL_MS;
-  own->tries = own->tries > 0 ? own->tries : tries_by_default ();
+  own->tries = own->tries > 0 ? own->tries : (int) units_from_env ("SHOAL_HTTP_TRIES", TRIES);
   const char *ca_file = own->ca_file != NULL ? own->ca_file : getenv ("SHOAL_CA_FILE");
   http->ca_file = ca_file == NULL || ca_file[0] == '\0' ? NULL : xstrdup (ca_file);
   http->multi = curl_multi_init ();

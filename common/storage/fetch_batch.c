@@ -3,6 +3,7 @@
 #include "common/storage/cache.h"
 
 #include "common/auto.h"
+#include "common/units.h"
 
 #include <stdlib.h>
 
@@ -16,9 +17,8 @@ enum
 static size_t
 connections (void)
 {
-  const char *text = getenv ("SHOAL_FETCH_CONNECTIONS");
-  int wanted = text == NULL ? 0 : atoi (text);
-  return wanted <= 0 ? CONNECTIONS : wanted > CONNECTIONS_MAX ? CONNECTIONS_MAX : (size_t) wanted;
+  int64_t wanted = units_from_env ("SHOAL_FETCH_CONNECTIONS", CONNECTIONS);
+  return wanted > CONNECTIONS_MAX ? CONNECTIONS_MAX : (size_t) wanted;
 }
 
 static void

@@ -284,14 +284,18 @@ fetched_file_name (int folder_fd, const char *name, const char *path, struct err
   return 0;
 }
 
-bool
-fetched_file_is_summing (struct fetched_file *file)
+void
+fetched_file_end (struct fetched_file *file)
 {
   struct stat status;
-  if (file->summing == NULL || fstat (file->fd, &status) != 0)
-    return false;
-  summing_end (file->summing, status.st_size);
-  return !summing_has_ended (file->summing);
+  if (file->summing != NULL && fstat (file->fd, &status) == 0)
+    summing_end (file->summing, status.st_size);
+}
+
+bool
+fetched_file_is_summing (const struct fetched_file *file)
+{
+  return file->summing != NULL && !summing_has_ended (file->summing);
 }
 
 int

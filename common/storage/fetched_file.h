@@ -85,8 +85,11 @@ void fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool ass
 /* Its sum can't be found out. */
 void fetched_file_drop_sum (struct fetched_file *file);
 
-/* All of it is there. True: its sum is still in the making, fetched_file_finish would wait for it. */
-bool fetched_file_is_summing (struct fetched_file *file);
+/* All of it is there; fetched_file_finish is next. */
+void fetched_file_end (struct fetched_file *file);
+
+/* After that: whether fetched_file_finish would wait for the sum. */
+bool fetched_file_is_summing (const struct fetched_file *file);
 
 /* Holds length and sum against what they must be and gives the file its name, folders made on the way. 1: its sum isn't right if its pieces are as assumed. A sum
  * that isn't is counted in `wrong`: ERROR_TRANSIENT, the last time ERROR_USER. */

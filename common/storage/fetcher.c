@@ -262,6 +262,7 @@ fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct erro
 {
   if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
     return 0;
+  fetched_file_end (file);
   if (fetched_file_is_summing (file))
     {
       (void) fetched_file_ref (file);

@@ -26,10 +26,10 @@ struct summing
 {
   int fd;
   const EVP_MD *type;
-  const int64_t *ends; /* NULL: of the one piece it isn't known yet */
-  size_t count;        /* pieces */
-  bool of_sums;        /* what is wanted is the sum of the pieces' sums */
-  struct sum *sums;    /* each written by the thread that has the piece */
+  const int64_t
+      *ends;        /* NULL: there is one piece, whose sum is wanted; else the sum of their sums */
+  size_t count;     /* pieces */
+  struct sum *sums; /* each written by the thread that has the piece */
   pthread_t threads[THREADS_MAX];
   size_t thread_count;
   pthread_mutex_t lock; /* of: */
@@ -58,7 +58,6 @@ create (int fd, const struct summing_what *what)
   check (summing->type != NULL);
   summing->ends = what->count == 0 ? NULL : what->ends;
   summing->count = what->count == 0 ? 1 : what->count;
-  summing->of_sums = what->count > 0;
   summing->sums = xcalloc (summing->count, sizeof *summing->sums);
   (void) pthread_mutex_init (&summing->lock, NULL);
   (void) pthread_cond_init (&summing->news, NULL);
@@ -241,7 +240,7 @@ static void
 add_up (const struct summing *summing, struct sum *sum)
 {
   *sum = summing->sums[0];
-  if (!summing->of_sums)
+  if (summing->ends == NULL)
     return;
   EVP_MD_CTX *digest = EVP_MD_CTX_new ();
   check (digest != NULL && EVP_DigestInit_ex (digest, summing->type, NULL) == 1);

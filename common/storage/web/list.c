@@ -4,6 +4,7 @@
 #include "common/storage/web/web.h"
 
 #include "common/memory.h"
+#include "common/units.h"
 
 #include <string.h>
 
@@ -287,14 +288,6 @@ list_root (struct walk *walk, struct error *err)
                                                                   : list_file (walk, &peek, err);
 }
 
-static long long
-folders_at_most (void)
-{
-  const char *text = getenv ("SHOAL_WEB_FOLDERS");
-  long long wanted = text == NULL ? 0 : atoll (text);
-  return wanted > 0 ? wanted : FOLDERS_MAX;
-}
-
 int
 web_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
 {
@@ -305,9 +298,10 @@ web_list (struct storage *storage, const struct storage_visitor *visitor, struct
   if (!visitor->enter (visitor->context, "", 0))
     return 0;
   const struct http_options options = { .connections = 1 };
-  struct walk walk = {
-    .web = web, .visitor = visitor, .http = http_new (&options), .at_most = folders_at_most ()
-  };
+  struct walk walk = { .web = web,
+                       .visitor = visitor,
+                       .http = http_new (&options),
+                       .at_most = units_from_env ("SHOAL_WEB_FOLDERS", FOLDERS_MAX) };
   int result = list_root (&walk, err);
   http_free (walk.http);
   buffer_release (&walk.path);
