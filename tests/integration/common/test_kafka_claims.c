@@ -277,19 +277,26 @@ shards_are_found_in_partitions_that_came_later (void **state)
 
 /* ---- 5 ---------------------------------------------------------------------------------- */
 
+/* LOT reads what nobody can read, and hears of no acknowledgement of its letter. */
+static void
+read_garbage (struct stage *stage, struct lot *lot)
+{
+  put (stage, TOPIC_SHARDS, NULL, text ("no shard"));
+  for (int64_t end = clock_boot_ms () + COMING_MS; lot->messages.next < 1;)
+    {
+      lot_pump (lot);
+      assert_true (clock_boot_ms () < end);
+    }
+}
+
 static void
 no_offset_is_committed_before_its_letter_is_safe (void **state)
 {
   struct stage *stage = *state;
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
   struct lot *lot = first_lot (stage, bus);
-  put (stage, TOPIC_SHARDS, NULL, text ("no shard"));
+  read_garbage (stage, lot);
   int64_t end = clock_boot_ms () + COMING_MS;
-  while (lot->messages.next < 1) /* reads, and hears of no acknowledgement */
-    {
-      lot_pump (lot);
-      assert_true (clock_boot_ms () < end);
-    }
   auto_free char *early = NULL;
   assert_in_range (lot_watermark (lot, &early) + 1, 0, 1);
   for (int64_t watermark = 0; watermark < 1;)
@@ -309,6 +316,19 @@ count_letter (void *context, const struct letter *letter)
   return 0;
 }
 
+/* Until BUS may commit past the first record of LOT. */
+static void
+await_commit (struct stage *stage, struct bus *bus, struct lot *lot)
+{
+  for (int64_t end = clock_boot_ms () + COMING_MS, watermark = 0; watermark < 1;)
+    {
+      auto_free char *metadata = NULL;
+      stage_take_none (stage, bus, BUS_SHARDS, NULL);
+      watermark = lot_watermark (lot, &metadata);
+      assert_true (clock_boot_ms () < end);
+    }
+}
+
 /* As a producer that is lost takes it along. */
 static void
 a_letter_that_was_lost_is_written_again (void **state)
@@ -316,26 +336,15 @@ a_letter_that_was_lost_is_written_again (void **state)
   struct stage *stage = *state;
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
   struct lot *lot = first_lot (stage, bus);
-  put (stage, TOPIC_SHARDS, NULL, text ("no shard"));
+  read_garbage (stage, lot);
   int64_t end = clock_boot_ms () + COMING_MS;
-  while (lot->messages.next < 1)
-    {
-      lot_pump (lot);
-      assert_true (clock_boot_ms () < end);
-    }
   (void) rd_kafka_purge (kafka (bus)->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   while (kafka (bus)->letters.failed == 0)
     {
       kafka_serve (kafka (bus), 5);
       assert_true (clock_boot_ms () < end);
     }
-  for (int64_t watermark = 0; watermark < 1;)
-    {
-      auto_free char *metadata = NULL;
-      stage_take_none (stage, bus, BUS_SHARDS, NULL);
-      watermark = lot_watermark (lot, &metadata);
-      assert_true (clock_boot_ms () < end);
-    }
+  await_commit (stage, bus, lot);
   size_t written = 0;
   expect (stage, 0, bus_list_letters (bus, count_letter, &written, &stage->err));
   assert_int_equal (written, strlen ("no shard"));
@@ -354,13 +363,7 @@ the_largest_record_fits_into_a_letter (void **state)
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
   struct lot *lot = first_lot (stage, bus);
   put (stage, TOPIC_SHARDS, NULL, (struct bytes){ noise, size });
-  for (int64_t end = clock_boot_ms () + COMING_MS, watermark = 0; watermark < 1;)
-    {
-      auto_free char *metadata = NULL;
-      stage_take_none (stage, bus, BUS_SHARDS, NULL);
-      watermark = lot_watermark (lot, &metadata);
-      assert_true (clock_boot_ms () < end);
-    }
+  await_commit (stage, bus, lot);
   expect (stage, 0, bus_list_letters (bus, count_letter, &written, &stage->err));
   assert_int_equal (written, size);
 }
