@@ -9,6 +9,7 @@ extern const char avsc_Control_1[];
 extern const char avsc_Event[];
 extern const char avsc_Job[];
 extern const char avsc_Job_1[];
+extern const char avsc_Job_2[];
 extern const char avsc_JobStatus[];
 extern const char avsc_JobStatus_1[];
 extern const char avsc_JobStatus_2[];

@@ -22,6 +22,7 @@ struct version
 
 static struct version versions[] = {
   { .kind = MESSAGE_JOB, .text = avsc_Job },
+  { .kind = MESSAGE_JOB, .text = avsc_Job_2 },
   { .kind = MESSAGE_JOB, .text = avsc_Job_1 },
   { .kind = MESSAGE_SHARD, .text = avsc_Shard },
   { .kind = MESSAGE_EVENT, .text = avsc_Event },

@@ -81,6 +81,10 @@ fill_limits (struct record *record, const struct job *job)
   record_set_optional_long (record, "pids", job->pids);
   record_set_optional_long (record, "timeout_ms", job->timeout_ms);
   record_set_optional_long (record, "job_timeout_ms", job->job_timeout_ms);
+  record_set_optional_long (record, "stage_timeout_ms", job->stage_timeout_ms);
+  record_set_optional_long (record, "collect_timeout_ms", job->collect_timeout_ms);
+  record_set_optional_long (record, "max_output_bytes", job->max_output_bytes);
+  record_set_optional_long (record, "max_output_files", job->max_output_files);
   record_set_long (record, "log_limit", job->log_limit);
   record_set_int (record, "retries", job->retries);
   fill_codes (record, "fail_on", &job->fail_on);
@@ -106,6 +110,7 @@ fill_job (struct record *record, const void *message)
   record_set_strings (record, "reduce_command", &job->reduce_command);
   record_set_string (record, "queue", job->queue);
   record_set_string (record, "webhook", job->webhook);
+  record_set_string (record, "credentials", job->credentials);
 }
 
 int
@@ -220,6 +225,10 @@ read_limits (const struct record *record, struct job *job)
   job->pids = record_long (record, "pids", -1);
   job->timeout_ms = record_long (record, "timeout_ms", -1);
   job->job_timeout_ms = record_long (record, "job_timeout_ms", -1);
+  job->stage_timeout_ms = record_long (record, "stage_timeout_ms", -1);
+  job->collect_timeout_ms = record_long (record, "collect_timeout_ms", -1);
+  job->max_output_bytes = record_long (record, "max_output_bytes", -1);
+  job->max_output_files = record_long (record, "max_output_files", -1);
   job->log_limit = record_long (record, "log_limit", job->log_limit);
   job->retries = (int32_t) record_long (record, "retries", job->retries);
   read_codes (record, "fail_on", &job->fail_on);
@@ -247,6 +256,7 @@ job_read (const struct record *record, void *into, struct error *err)
   record_strings (record, "reduce_command", &job->reduce_command);
   read_string_or_default (record, "queue", &job->queue);
   job->webhook = record_string (record, "webhook");
+  job->credentials = record_string (record, "credentials");
   return read_mounts (record, job, err);
 }
 

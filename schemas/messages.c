@@ -25,6 +25,10 @@ job_init (struct job *job)
     .pids = -1,
     .timeout_ms = -1,
     .job_timeout_ms = -1,
+    .stage_timeout_ms = -1,
+    .collect_timeout_ms = -1,
+    .max_output_bytes = -1,
+    .max_output_files = -1,
     .log_limit = (int64_t) 1 << 30,
     .retries = RETRIES_DEFAULT,
     .min_success = EVERY_SHARD,
@@ -39,9 +43,9 @@ job_init (struct job *job)
 void
 job_release (struct job *job)
 {
-  char *strings[] = { job->id,           job->results, job->image,  job->workdir,
-                      job->user,         job->runtime, job->glob,   job->base_path,
-                      job->reduce_image, job->queue,   job->webhook };
+  char *strings[] = { job->id,           job->results, job->image,   job->workdir,
+                      job->user,         job->runtime, job->glob,    job->base_path,
+                      job->reduce_image, job->queue,   job->webhook, job->credentials };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     free (strings[i]);
   struct strlist *lists[] = { &job->command, &job->entrypoint, &job->env,
@@ -75,9 +79,9 @@ void
 job_copy (struct job *to, const struct job *from)
 {
   *to = *from;
-  char **strings[] = { &to->id,           &to->results, &to->image,  &to->workdir,
-                       &to->user,         &to->runtime, &to->glob,   &to->base_path,
-                       &to->reduce_image, &to->queue,   &to->webhook };
+  char **strings[] = { &to->id,           &to->results, &to->image,   &to->workdir,
+                       &to->user,         &to->runtime, &to->glob,    &to->base_path,
+                       &to->reduce_image, &to->queue,   &to->webhook, &to->credentials };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     *strings[i] = xstrdup (*strings[i]);
   struct strlist *lists[] = { &to->command, &to->entrypoint, &to->env,

@@ -98,12 +98,16 @@ struct job
   enum symlinks symlinks;
   enum stage_mode stage;
 
-  int64_t memory;         /* bytes a container, -1: no limit */
-  int32_t cpus;           /* thousandths, -1 */
-  int64_t pids;           /* -1 */
-  int64_t timeout_ms;     /* an attempt, -1 */
-  int64_t job_timeout_ms; /* the job, -1 */
-  int64_t log_limit;      /* bytes kept of stdout and of stderr each */
+  int64_t memory;             /* bytes a container, -1: no limit */
+  int32_t cpus;               /* thousandths, -1 */
+  int64_t pids;               /* -1 */
+  int64_t timeout_ms;         /* an attempt, -1 */
+  int64_t job_timeout_ms;     /* the job, -1 */
+  int64_t stage_timeout_ms;   /* fetching an attempt's inputs, -1: the default */
+  int64_t collect_timeout_ms; /* collecting an attempt's outputs, -1: the default */
+  int64_t max_output_bytes;   /* of an attempt's outputs, -1: no limit */
+  int64_t max_output_files;   /* of an attempt's outputs, -1: no limit */
+  int64_t log_limit;          /* bytes kept of stdout and of stderr each */
 
   int32_t retries;            /* after the first attempt */
   struct codes fail_on;       /* exit codes that are never retried */
@@ -118,6 +122,8 @@ struct job
 
   char *queue;   /* which workers take its shards; "default" unless said otherwise */
   char *webhook; /* URL that is told how the job ended; NULL: none */
+  char *
+      credentials; /* name of storage credentials that the services hold, never a secret; NULL: the services' own */
 };
 
 void job_init (struct job *job); /* the defaults */

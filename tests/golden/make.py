@@ -33,7 +33,9 @@ RECORDS = {
         memory=1 << 31, cpus=1500, pids=100, timeout_ms=60000, job_timeout_ms=None,
         log_limit=1 << 20, retries=5, fail_on=[2, 255], success_codes=[0, 7], min_success=9500,
         max_failures=3, max_failures_bp=None, on_conflict="CONCAT", reduce_image="sum",
-        reduce_command=["all"], queue="gpu", webhook="https://h/x"),
+        reduce_command=["all"], queue="gpu", webhook="https://h/x",
+        max_output_bytes=1 << 41, max_output_files=100000, stage_timeout_ms=3600000,
+        collect_timeout_ms=None, credentials="team-a"),
     "Shard": dict(
         job_id="j-1", kind="REDUCE", generation=2, index=41, count=100, attempt=3, failures=1,
         infra=1, not_before=1700000001000, atom_count=1000, bytes=123456789, digest=DIGEST,

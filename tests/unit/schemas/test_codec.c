@@ -70,6 +70,11 @@ full_job (struct job *job)
   free (job->queue);
   job->queue = xstrdup ("gpu");
   job->webhook = xstrdup ("https://h/x");
+  job->stage_timeout_ms = 10;
+  job->collect_timeout_ms = 11;
+  job->max_output_bytes = 12;
+  job->max_output_files = 13;
+  job->credentials = xstrdup ("team-a");
 }
 
 static void
@@ -99,6 +104,11 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_string_equal (a->runtime, b->runtime);
   assert_string_equal (a->queue, b->queue);
   assert_string_equal (a->webhook, b->webhook);
+  assert_string_equal (a->credentials, b->credentials);
+  assert_int_equal (a->stage_timeout_ms, b->stage_timeout_ms);
+  assert_int_equal (a->collect_timeout_ms, b->collect_timeout_ms);
+  assert_int_equal (a->max_output_bytes, b->max_output_bytes);
+  assert_int_equal (a->max_output_files, b->max_output_files);
   assert_int_equal (a->volume_count, b->volume_count);
   for (size_t i = 0; i < a->volume_count; i++)
     {

@@ -114,6 +114,11 @@ a_golden_job_is_read_and_written (void **state)
   assert_int_equal (it.on_conflict, CONFLICT_CONCAT);
   assert_string_equal (it.queue, "gpu");
   assert_string_equal (it.webhook, "https://h/x");
+  assert_int_equal (it.max_output_bytes, (int64_t) 1 << 41);
+  assert_int_equal (it.max_output_files, 100000);
+  assert_int_equal (it.stage_timeout_ms, 3600000);
+  assert_int_equal (it.collect_timeout_ms, -1);
+  assert_string_equal (it.credentials, "team-a");
 }
 
 static void
@@ -202,6 +207,13 @@ golden_messages_of_older_versions_are_read (void **state)
   assert_int_equal (job.submitted, 1700000000123);
   assert_string_equal (job.queue, "default");
   assert_null (job.webhook);
+  auto_buffer struct buffer job_2 = golden ("Job.2", "avro");
+  auto_job struct job second_job = { 0 };
+  assert_int_equal (codec_decode_job (buffer_bytes (&job_2), &second_job, NULL), 0);
+  assert_string_equal (second_job.webhook, "https://h/x");
+  assert_int_equal (second_job.max_output_bytes, -1);
+  assert_int_equal (second_job.stage_timeout_ms, -1);
+  assert_null (second_job.credentials);
   assert_int_equal (codec_decode_control (buffer_bytes (&old_control), &control, NULL), 0);
   assert_string_equal (control.reason, "not needed");
   assert_int_equal (control.generation, 0);
