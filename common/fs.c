@@ -338,7 +338,7 @@ fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char 
       return error_wrap (err, "%s", new_path);
     }
   const struct timespec times[2] = { status.st_atim, status.st_mtim };
-  (void) fchmod (target, status.st_mode & 07777);
+  (void) fchmod (target, status.st_mode & 0777); /* a copy lends nobody's rights */
   (void) futimens (target, times);
   return 0;
 }

@@ -51,7 +51,7 @@ int64_t fs_copy (int source, int target, struct error *err);
 int64_t fs_append (int source, int target, struct error *err);
 
 /* Links or, over a file system's border, copies file OLD to NEW; NEW must not exist (EEXIST comes back
- * in err->code). Mode and times are kept. Symbolic links are copied as links. */
+ * in err->code). A copy has the mode without set-id bits, and the times. Symbolic links are copied as links. */
 int fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
                      struct error *err);
 

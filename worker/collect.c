@@ -1,5 +1,6 @@
 #include "worker/collect.h"
 
+#include "common/attributes.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "worker/listing.h"
@@ -37,7 +38,7 @@ struct walk
 
 /* ---- making it ours ---------------------------------------------------------------------- */
 
-/* Owner and mode of what FD is: ours, and usable by us; the set-id and sticky bits go. */
+/* Owner and mode of what FD is: ours, and usable by us; what could lend rights goes: set-id and sticky bits, capabilities, ACLs. */
 static int
 take_over (int fd, const struct stat *status, const char *path, struct error *err)
 {
@@ -45,8 +46,12 @@ take_over (int fd, const struct stat *status, const char *path, struct error *er
   if (foreign && fchown (fd, geteuid (), getegid ()) != 0 && geteuid () == 0)
     return error_errno (err, errno, "%s: chown", path);
   mode_t needed = S_ISDIR (status->st_mode) ? 0700 : 0600;
-  mode_t mode = (status->st_mode & 0777) | needed;
-  if (mode != (status->st_mode & 07777) && fchmod (fd, mode) != 0)
+  mode_t mode = status->st_mode & 0777;
+  int dropped = attributes_drop (fd, &mode, err);
+  if (dropped < 0)
+    return error_wrap (err, "%s", path);
+  mode |= needed;
+  if ((dropped > 0 || mode != (status->st_mode & 07777)) && fchmod (fd, mode) != 0)
     return error_errno (err, errno, "%s: chmod", path);
   return 0;
 }

@@ -169,6 +169,19 @@ where_links_do_not_go_files_are_copied (void **state)
   assert_string_equal (target, "/nowhere");
 }
 
+static void
+a_copy_has_no_set_id_bits (void **state)
+{
+  const struct scene *scene = *state;
+  struct stat status;
+  put (scene->fd, "old", "content");
+  assert_int_equal (fchmodat (scene->fd, "old", 06755, 0), 0);
+  sys_fail (SYS_LINK, 1, EXDEV);
+  assert_int_equal (fs_link_or_copy (scene->fd, "old", scene->fd, "new", NULL), 0);
+  assert_int_equal (fstatat (scene->fd, "new", &status, 0), 0);
+  assert_int_equal (status.st_mode & 07777, 0755);
+}
+
 int
 main (void)
 {
@@ -179,6 +192,7 @@ main (void)
     cmocka_unit_test_setup_teardown (reading_is_bounded, set_up, tear_down),
     cmocka_unit_test_setup_teardown (an_empty_file_reads_as_an_empty_string, set_up, tear_down),
     cmocka_unit_test_setup_teardown (where_links_do_not_go_files_are_copied, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (a_copy_has_no_set_id_bits, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -22,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 struct scene
@@ -221,6 +223,98 @@ test_it_becomes_ours (void **state)
   assert_int_equal (status.st_mode & 07777, 0755);
 }
 
+/* An ACL as the kernel takes it: USER 1000 may all, the owning group may read, within MASK. */
+static size_t
+make_acl (char acl[static 64], uint16_t mask)
+{
+  static const struct
+  {
+    uint16_t tag, bits;
+    uint32_t id;
+  } entries[] = { { 0x01, 7, UINT32_MAX },
+                  { 0x02, 7, 1000 },
+                  { 0x04, 4, UINT32_MAX },
+                  { 0x10, 0, UINT32_MAX },
+                  { 0x20, 0, UINT32_MAX } };
+  const uint32_t version = htole32 (2);
+  memcpy (acl, &version, sizeof version);
+  memcpy (acl + sizeof version, entries, sizeof entries);
+  mask = htole16 (mask);
+  memcpy (acl + sizeof version + 3 * sizeof entries[0] + sizeof mask, &mask, sizeof mask);
+  return sizeof version + sizeof entries;
+}
+
+static void
+set_attribute (const struct scene *scene, const char *path, const char *name, const void *value,
+               size_t size)
+{
+  auto_fd int fd = openat (scene->output, path, O_RDONLY | O_CLOEXEC);
+  assert_true (fd >= 0);
+  if (fsetxattr (fd, name, value, size, 0) != 0)
+    fail_msg ("%s: %s: %s", path, name, strerror (errno));
+}
+
+static void
+assert_attributes (const struct scene *scene, const char *path, const char *expected)
+{
+  char names[512] = "";
+  auto_fd int fd = openat (scene->output, path, O_RDONLY | O_CLOEXEC);
+  ssize_t size = flistxattr (fd, names, sizeof names - 1);
+  assert_true (size >= 0);
+  if (strcmp (names, expected) != 0)
+    fail_msg ("%s has the attribute \"%s\", not \"%s\"", path, names, expected);
+}
+
+/* cap_setuid in the permitted and effective sets. */
+static const uint32_t capability[] = { 0x02000001, 1U << 7, 0, 0, 0 };
+
+static void
+test_acls_are_dropped (void **state)
+{
+  struct scene *scene = *state;
+  char acl[64];
+  size_t size = make_acl (acl, 7);
+  struct stat status;
+  put (scene, "file", "x");
+  put (scene, "folder/inner", "x");
+  set_attribute (scene, "file", "system.posix_acl_access", acl, size);
+  set_attribute (scene, "folder", "system.posix_acl_access", acl, size);
+  set_attribute (scene, "folder", "system.posix_acl_default", acl, size);
+  set_attribute (scene, ".", "system.posix_acl_default", acl, size);
+  set_attribute (scene, "file", "user.note", "kept", 4);
+  assert_collected (scene, 0);
+  assert_attributes (scene, "file", "user.note");
+  assert_attributes (scene, "folder", "");
+  assert_attributes (scene, "folder/inner", "");
+  assert_attributes (scene, ".", "");
+  assert_int_equal (fstatat (scene->output, "file", &status, 0), 0);
+  assert_int_equal (status.st_mode & 07777, 0740); /* the mask was rwx, the group had r */
+}
+
+static void
+test_capabilities_are_dropped (void **state)
+{
+  struct scene *scene = *state;
+  put (scene, "ours", "x");
+  put (scene, "theirs", "x");
+  put (scene, "folder/inner", "x");
+  auto_fd int probe = openat (scene->output, "ours", O_RDONLY | O_CLOEXEC);
+  if (fsetxattr (probe, "security.capability", capability, sizeof capability, 0) != 0)
+    {
+      fprintf (stderr, "SKIPPED: capabilities can't be set here\n");
+      skip ();
+    }
+  assert_int_equal (fchownat (scene->output, "theirs", 1000, 1000, 0), 0);
+  set_attribute (scene, "theirs", "security.capability", capability, sizeof capability);
+  set_attribute (scene, "ours", "trusted.shoal", "x", 1);
+  set_attribute (scene, "ours", "security.shoal", "x", 1);
+  set_attribute (scene, "folder", "trusted.overlay.opaque", "y", 1);
+  assert_collected (scene, 0);
+  assert_attributes (scene, "ours", "");
+  assert_attributes (scene, "theirs", "");
+  assert_attributes (scene, "folder", "");
+}
+
 static void
 test_hard_links_are_fine (void **state)
 {
@@ -403,6 +497,8 @@ main (void)
     TEST (test_odd_names),
     TEST (test_links_are_never_followed),
     TEST (test_it_becomes_ours),
+    TEST (test_acls_are_dropped),
+    TEST (test_capabilities_are_dropped),
     TEST (test_hard_links_are_fine),
     TEST (test_random_trees),
     TEST (test_fifo),
