@@ -11,6 +11,7 @@
 #include "worker/launch.h"
 #include "worker/oci_config.h"
 #include "worker/oci_log.h"
+#include "worker/overlay.h"
 #include "worker/seccomp.h"
 #include "worker/skeleton.h"
 
@@ -208,54 +209,64 @@ struct root
   char *target; /* where it is mounted */
 };
 
-/* Mount points, the place of the root file system and the runtime's own state. */
+/* Mount points, the place of the root file system and the runtime's own state. The descriptor of its folder, or -1. */
 static int
 make_memory (const struct root *root, struct error *err)
 {
   static const char *const folders[] = { "skeleton", "root", "state" };
   const struct container *container = root->container;
   auto_free char *memory = xasprintf ("%s/" MEMORY, container->scratch);
-  if (mount ("tmpfs", memory, "tmpfs", MS_NODEV, "mode=755") != 0)
+  if (mount ("tmpfs", memory, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
     return error_errno (err, errno, "memory for the runtime");
+  auto_fd int memory_fd = fs_open_folder (AT_FDCWD, memory, err);
+  if (memory_fd < 0)
+    return -1;
   for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-    {
-      auto_free char *path = xasprintf ("%s/%s", memory, folders[i]);
-      if (mkdir (path, 0755) != 0)
-        return error_errno (err, errno, "%s", path);
-    }
+    if (mkdirat (memory_fd, folders[i], 0755) != 0)
+      return error_errno (err, errno, "%s/%s", memory, folders[i]);
   auto_free char *skeleton = xasprintf ("%s/skeleton", memory);
-  return skeleton_make (skeleton, root->oci->image.rootfs, container, root->cwd, err);
+  if (skeleton_make (skeleton, root->oci->image.rootfs, container, root->cwd, err) != 0)
+    return -1;
+  return take_fd (&memory_fd);
 }
 
 static int
-mount_overlay (const struct root *root, const char *upper, struct error *err)
+make_layers (int folder_fd, struct error *err)
 {
-  const char *scratch = root->container->scratch;
-  auto_free char *layers =
-      xasprintf ("lowerdir=%s/" MEMORY "/skeleton:%s", scratch, root->oci->image.rootfs);
-  auto_free char *options =
-      upper == NULL ? xstrdup (layers)
-                    : xasprintf ("%s,upperdir=%s/upper,workdir=%s/work,volatile%s", layers, upper,
-                                 upper, root->oci->rootless ? ",userxattr" : "");
-  if (mount ("overlay", root->target, "overlay", 0, options) == 0)
+  if (fs_make_folders (folder_fd, "upper", 0755, err) != 0)
+    return -1;
+  return fs_make_folders (folder_fd, "work", 0755, err);
+}
+
+/* The writable layer lies in the scratch folder; where its file system can't hold one (NFS, another overlay): in memory. */
+static int
+mount_writable (struct overlay *overlay, const char *scratch, int memory_fd, int target_fd,
+                struct error *err)
+{
+  auto_fd int scratch_fd = fs_open_folder (AT_FDCWD, scratch, err);
+  if (scratch_fd < 0)
+    return -1;
+  overlay->writable_fd = scratch_fd;
+  if (overlay_mount (overlay, target_fd, NULL) == 0)
     return 0;
-  return error_errno (err, errno, "mounting the root file system");
+  overlay->writable_fd = memory_fd;
+  return make_layers (memory_fd, err) != 0 ? -1 : overlay_mount (overlay, target_fd, err);
 }
 
 static int
-make_layers (const char *folder, struct error *err)
+mount_root (const struct root *root, int memory_fd, struct error *err)
 {
-  auto_free char *upper = xasprintf ("%s/upper", folder);
-  auto_free char *work = xasprintf ("%s/work", folder);
-  return fs_make_path (upper, 0755, err) != 0 || fs_make_path (work, 0755, err) != 0 ? -1 : 0;
-}
-
-/* Where the scratch folder's file system can't hold an upper layer (NFS, another overlay): memory. */
-static int
-mount_on_memory (const struct root *root, struct error *err)
-{
-  auto_free char *memory = xasprintf ("%s/" MEMORY, root->container->scratch);
-  return make_layers (memory, err) != 0 ? -1 : mount_overlay (root, memory, err);
+  auto_fd int top_fd = fs_open_folder (memory_fd, "skeleton", err);
+  auto_fd int image_fd = top_fd < 0 ? -1 : fs_open_folder (AT_FDCWD, root->oci->image.rootfs, err);
+  auto_fd int target_fd = image_fd < 0 ? -1 : fs_open_folder (memory_fd, "root", err);
+  if (target_fd < 0)
+    return -1;
+  struct overlay overlay = {
+    .top_fd = top_fd, .image_fd = image_fd, .writable_fd = -1, .rootless = root->oci->rootless
+  };
+  if (root->container->job->read_only)
+    return overlay_mount (&overlay, target_fd, err);
+  return mount_writable (&overlay, root->container->scratch, memory_fd, target_fd, err);
 }
 
 static int
@@ -267,13 +278,8 @@ set_up_root (void *context, struct error *err)
     return error_errno (err, errno, "the runtime's log");
   if (root->oci->rootless && hide_unified () != 0)
     return error_errno (err, errno, "hiding " UNIFIED);
-  if (make_memory (root, err) != 0)
-    return -1;
-  if (root->container->job->read_only)
-    return mount_overlay (root, NULL, err);
-  if (mount_overlay (root, root->container->scratch, NULL) == 0)
-    return 0;
-  return mount_on_memory (root, err);
+  auto_fd int memory_fd = make_memory (root, err);
+  return memory_fd < 0 ? -1 : mount_root (root, memory_fd, err);
 }
 
 /* ---- starting --------------------------------------------------------------------------- */
@@ -332,7 +338,10 @@ make_scratch (const struct container *container, struct error *err)
   auto_free char *memory = xasprintf ("%s/" MEMORY, container->scratch);
   if (fs_make_path (memory, 0755, err) != 0)
     return -1;
-  return container->job->read_only ? 0 : make_layers (container->scratch, err);
+  if (container->job->read_only)
+    return 0;
+  auto_fd int scratch_fd = fs_open_folder (AT_FDCWD, container->scratch, err);
+  return scratch_fd < 0 ? -1 : make_layers (scratch_fd, err);
 }
 
 static void

@@ -26,11 +26,13 @@ enum
 static char *
 make_store (const char *folder, const char *layout)
 {
-  auto_free char *store = xasprintf ("%s/images-%d", folder, (int) geteuid ());
+  auto_free char *made = xasprintf ("%s/images-%d", folder, (int) geteuid ());
+  auto_free char *store = xasprintf ("%s,upperdir=a:b\\c d\n-%d", made, (int) getpid ());
   struct error err = ERROR_INIT;
-  if (image_store_import (store, layout, "busybox", &err) == 0)
+  /* The tool that unpacks takes no such path. */
+  if (image_store_import (made, layout, "busybox", &err) == 0 && rename (made, store) == 0)
     return take (&store);
-  (void) fprintf (stderr, "%s\n", err.message);
+  (void) fprintf (stderr, "%s: %s\n", store, err.message);
   return NULL;
 }
 
