@@ -5,6 +5,7 @@
 #include "cli/supervise.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <stdio.h>
 
@@ -90,7 +91,8 @@ run (int argc, char **argv, struct error *err)
           || supervise_job (&session, &options, true, &tally, &status, err) < 0)
         return -1;
     }
-  (void) fprintf (stderr, "shoal: job %s %s\n", session.job.id, job_state_name (status.state));
+  auto_free char *id = text_shown (session.job.id);
+  (void) fprintf (stderr, "shoal: job %s %s\n", id, job_state_name (status.state));
   return EXIT_DONE;
 }
 

@@ -8,6 +8,7 @@
 #include "cli/words.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -205,9 +206,10 @@ list_one (const struct reader *reader, const char *name, const char *reason, int
       return;
     }
   char when[CLOCK_TEXT_SIZE];
-  auto_free char *text = words_line (error == NULL ? "" : error);
+  auto_free char *letter = text_shown (name);
+  auto_free char *text = text_shown (error);
   auto_free char *tries = attempts < 0 ? xstrdup ("-") : xasprintf ("%lld", (long long) attempts);
-  (void) printf ("%s\t%s\t%s\t%s\t%s\n", name, reason, clock_format (time, when), tries, text);
+  (void) printf ("%s\t%s\t%s\t%s\t%s\n", letter, reason, clock_format (time, when), tries, text);
 }
 
 static int
@@ -241,7 +243,7 @@ list (struct reader *reader)
 static void
 print_field (const char *name, const char *value)
 {
-  auto_free char *line = words_line (value == NULL ? "" : value);
+  auto_free char *line = text_shown (value);
   (void) printf ("%-10s %s\n", name, line);
 }
 
@@ -256,9 +258,10 @@ show_shard (struct reader *reader, const struct job *job, const struct tally_fai
   auto_free char *folder = report->folder == NULL
                                ? xstrdup ("none was kept")
                                : xasprintf ("%s: .shoal/attempts/%s", job->results, report->folder);
+  auto_free char *word = text_word (job->id);
   auto_free char *logs = failure->kind == SHARD_REDUCE
-                             ? xasprintf ("shoal logs %s", job->id)
-                             : xasprintf ("shoal logs %s --shard %u", job->id, failure->index);
+                             ? xasprintf ("shoal logs %s", word)
+                             : xasprintf ("shoal logs %s --shard %u", word, failure->index);
   print_field ("job", job->id);
   print_field ("reason", reason_of (failure));
   print_field ("error", report->reason);
@@ -337,8 +340,9 @@ reopen_job (struct reader *reader, const struct job *job)
   if (session_open (&session, job->id, reader->bus_args, reader->err) != 0)
     return -1;
   int reopened = retry_reopen (&session, &args, reader->err);
+  auto_free char *id = text_shown (job->id);
   if (reopened == 1)
-    (void) printf ("%s: %zu shards run again\n", job->id, args.named_count);
+    (void) printf ("%s: %zu shards run again\n", id, args.named_count);
   return reopened < 0 ? -1 : 0;
 }
 
@@ -347,7 +351,8 @@ send_again (struct reader *reader, const struct letter *letter)
 {
   if (bus_replay_letter (reader->bus, letter, reader->err) != 0)
     return -1;
-  (void) printf ("%s: sent again\n", letter->name);
+  auto_free char *name = text_shown (letter->name);
+  (void) printf ("%s: sent again\n", name);
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/result_store.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #include <stdio.h>
@@ -56,7 +57,9 @@ get_copy (const char *name, const struct bus_args *bus, const char *dir, bool qu
     return 0;
   auto_free char *files = words_plural (counts.files, "file");
   char bytes[UNITS_TEXT_SIZE];
-  (void) fprintf (stderr, "shoal: %s: %s, %s", dir, files, units_format_size (counts.bytes, bytes));
+  auto_free char *shown = text_shown (dir);
+  (void) fprintf (stderr, "shoal: %s: %s, %s", shown, files,
+                  units_format_size (counts.bytes, bytes));
   if (counts.kept > 0)
     (void) fprintf (stderr, "; %lld of them were there already", (long long) counts.kept);
   (void) fputc ('\n', stderr);

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/json_text.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "common/units.h"
 #include "worker/image_store.h"
 
@@ -55,7 +56,9 @@ print_image (void *context, const char *name, const char *digest, int64_t bytes)
   char size[UNITS_TEXT_SIZE];
   if (!args->json)
     {
-      (void) printf ("%s\t%.19s\t%s\n", name, digest, units_format_size (bytes, size));
+      auto_free char *name_shown = text_shown (name);
+      auto_free char *digest_shown = text_shown (digest);
+      (void) printf ("%s\t%.19s\t%s\n", name_shown, digest_shown, units_format_size (bytes, size));
       return 0;
     }
   json_t *object = json_object ();
@@ -71,9 +74,10 @@ print_image (void *context, const char *name, const char *digest, int64_t bytes)
 static int
 import (const struct image_args *args, const char *store, const char *value, struct error *err)
 {
+  auto_free char *source = text_word (value);
   if (args->as == NULL)
     return error_set (err, ERROR_USER, "the name is missing: shoal image import %s --as NAME[:TAG]",
-                      value);
+                      source);
   return image_store_import (store, value, args->as, err);
 }
 

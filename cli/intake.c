@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "merger/status_json.h"
 #include "schemas/job_difference.h"
 
@@ -36,7 +37,7 @@ answer_json (struct http_answer *answer, unsigned int status, json_t *object)
 static void
 answer_trouble (struct intake *intake, const struct error *err, struct http_answer *answer)
 {
-  auto_free char *text = log_quote (err->message);
+  auto_free char *text = text_log (err->message);
   log_warn ("intake_trouble", "error=%s", text);
   bus_close (take (&intake->bus));
   http_refuse (answer, 503, NULL, err->message);

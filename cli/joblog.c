@@ -3,6 +3,7 @@
 #include "cli/words.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,14 +20,6 @@ struct joblog
   char *reduce_command;
 };
 
-/* One line: a tab or newline in an argument would break the columns. */
-static char *
-command_line (const char *image, const struct strlist *command)
-{
-  auto_free char *joined = words_join (image, command);
-  return words_line (joined);
-}
-
 struct joblog *
 joblog_open (const char *file, const struct job *job, struct error *err)
 {
@@ -42,9 +35,9 @@ joblog_open (const char *file, const struct job *job, struct error *err)
   struct joblog *joblog = xcalloc (1, sizeof *joblog);
   joblog->fd = take_fd (&fd);
   joblog->name = xstrdup (file);
-  joblog->map_command = command_line (job->image, &job->command);
+  joblog->map_command = text_words (job->image, &job->command);
   if (job->reduce_image != NULL)
-    joblog->reduce_command = command_line (job->reduce_image, &job->reduce_command);
+    joblog->reduce_command = text_words (job->reduce_image, &job->reduce_command);
   return joblog;
 }
 
@@ -56,7 +49,8 @@ host_of (const char *writer)
   const char *end = writer == NULL ? NULL : strrchr (writer, '-');
   if (begin == NULL || end <= begin)
     return xstrdup (":");
-  return xstrndup (begin + 1, (size_t) (end - begin - 1));
+  auto_free char *host = xstrndup (begin + 1, (size_t) (end - begin - 1));
+  return text_shown (host);
 }
 
 int

@@ -1,6 +1,6 @@
 #include "cli/json_text.h"
 
-#include "merger/text.h"
+#include "common/text.h"
 
 void
 json_set_text (json_t *object, const char *key, const char *text)

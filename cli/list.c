@@ -4,6 +4,7 @@
 #include "cli/json_text.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "merger/status_json.h"
 
 #include <stdio.h>
@@ -47,7 +48,8 @@ print (void *context, const struct job *job)
   char time[CLOCK_TEXT_SIZE];
   auto_free char *shards =
       status.shards < 0 ? xstrdup ("?") : xasprintf ("%lld", (long long) status.shards);
-  (void) printf ("%s\t%s\t%s\t%lld/%s\t%lld\t%lld\n", job->id, job_state_name (status.state),
+  auto_free char *id = text_shown (job->id);
+  (void) printf ("%s\t%s\t%s\t%lld/%s\t%lld\t%lld\n", id, job_state_name (status.state),
                  clock_format (job->submitted, time), (long long) status.succeeded, shards,
                  (long long) status.failed, (long long) status.running);
   return 0;

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/result_store.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,8 +103,8 @@ receive (const char *place, int root, const char *attempt)
   auto_result_store struct result_store *store = result_store_open (place, &err);
   if (store != NULL && result_store_receive (store, root, attempt, &err) == 0)
     return;
-  auto_free char *reason = log_quote (err.message);
-  log_warn ("logs_away", "attempt=%s reason=%s", attempt, reason);
+  auto_free char *folder = text_log (attempt);
+  log_failure (LOG_WARN, "logs_away", &err, "attempt=%s", folder);
 }
 
 /* Opens what is there by now. */

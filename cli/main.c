@@ -6,6 +6,7 @@
 #include "common/http/http.h"
 #include "common/memory.h"
 #include "common/sys.h"
+#include "common/text.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ exit_code_of (const struct error *err)
 static int
 complain (const struct error *err)
 {
-  auto_free char *line = words_line (err->message);
+  auto_free char *line = text_shown (err->message);
   (void) fprintf (stderr, "shoal: %s\n", line);
   return exit_code_of (err);
 }

@@ -8,6 +8,7 @@
 #include "cli/supervise.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 struct merge_args
 {
@@ -53,10 +54,11 @@ check_ended (struct session *session, struct job_status *status, struct error *e
 {
   if (session_status (session, status, err) != 0)
     return -1;
+  auto_free char *place = text_word (session->place);
   if (!job_state_is_terminal (status->state))
     return error_set (err, ERROR_USER,
                       "%s: the job hasn't ended yet: shoal resume %s goes on with it",
-                      session->place, session->place);
+                      session->place, place);
   if (status->class_name != NULL)
     return error_set (err, ERROR_USER, "%s: the job couldn't be planned, there is nothing to merge",
                       session->place);

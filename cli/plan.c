@@ -7,6 +7,7 @@
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/storage/storage.h"
+#include "common/text.h"
 #include "common/units.h"
 #include "producer/slicer.h"
 #include "schemas/codec.h"
@@ -28,6 +29,7 @@ struct plan_args
   bool shards;
   bool nul;
   bool json;
+  bool exact; /* paths are for a program: their bytes as they are */
 };
 
 #define SWITCH(name)                                                                               \
@@ -82,7 +84,8 @@ print_atom (const struct printer *printer, const struct shard *shard, const char
 {
   if (printer->args->shards)
     (void) printf ("%u\t", shard->index);
-  (void) fputs (path, stdout);
+  auto_free char *shown = printer->args->exact ? NULL : text_shown (path);
+  (void) fputs (printer->args->exact ? path : shown, stdout);
   (void) putchar (printer->args->nul ? '\0' : '\n');
 }
 
@@ -172,7 +175,9 @@ print_slicing (const struct job *job, const struct plan *plan)
   if (plan->bytes >= 0)
     (void) printf (", %s", units_format_size (plan->bytes, size));
   (void) printf ("; %s looked at\n", listed);
-  (void) printf ("pattern   %s below %s\n", job->glob, job->base_path);
+  auto_free char *glob = text_shown (job->glob);
+  auto_free char *base = text_shown (job->base_path);
+  (void) printf ("pattern   %s below %s\n", glob, base);
 }
 
 static void
@@ -183,8 +188,8 @@ print_examples (const struct printer *printer, const struct plan *plan)
   for (int64_t i = 0; i < EXAMPLES && i < plan->shards; i++)
     {
       auto_free char *count = words_plural (printer->examples[i].atoms, "atom");
-      auto_free char *first = words_line (printer->examples[i].first);
-      auto_free char *last = words_line (printer->examples[i].last);
+      auto_free char *first = text_shown (printer->examples[i].first);
+      auto_free char *last = text_shown (printer->examples[i].last);
       bool one = printer->examples[i].atoms == 1;
       (void) printf ("shard %lld   %s: %s%s%s\n", (long long) i, count, first, one ? "" : " … ",
                      one ? "" : last);
@@ -197,20 +202,27 @@ static void
 print_summary (const struct printer *printer, const struct plan *plan, const char *images)
 {
   const struct job *job = printer->job;
-  auto_free char *command = words_join (job->image, &job->command);
-  auto_free char *line = words_line (command);
-  (void) printf ("command   %s\n", line);
+  auto_free char *command = text_words (job->image, &job->command);
+  (void) printf ("command   %s\n", command);
+  auto_free char *image = text_shown (job->image);
+  auto_free char *word = text_word (job->image);
   if (strcmp (job->runtime, "oci") == 0 && !have_image (job->image, images))
     (void) printf ("image     %s isn't in the image store: shoal image import SOURCE --as %s\n",
-                   job->image, job->image);
+                   image, word);
   for (size_t i = 0; i < job->volume_count; i++)
     {
       auto_free char *source = storage_shown (job->volumes[i].source);
-      (void) printf ("input     %s:%s%s\n", source, job->volumes[i].path,
+      auto_free char *volume = xasprintf ("%s:%s", source, job->volumes[i].path);
+      auto_free char *shown = text_shown (volume);
+      (void) printf ("input     %s%s\n", shown,
                      job->volumes[i].shared ? " (whole, for each shard)" : "");
     }
   for (size_t i = 0; i < job->output_count; i++)
-    (void) printf ("output    outputs/%s ← %s\n", job->outputs[i].name, job->outputs[i].path);
+    {
+      auto_free char *name = text_shown (job->outputs[i].name);
+      auto_free char *path = text_shown (job->outputs[i].path);
+      (void) printf ("output    outputs/%s ← %s\n", name, path);
+    }
   print_slicing (job, plan);
   print_examples (printer, plan);
 }
@@ -276,6 +288,7 @@ run (int argc, char **argv, struct error *err)
   if (job_args_operands (&args, argc - first, argv + first, command_plan.synopsis, err) != 0
       || job_args_finish (&args, err) != 0)
     return -1;
+  plan_args.exact = plan_args.nul || !isatty (STDOUT_FILENO);
   return print_plan (&args.job, &plan_args, options.images, err);
 }
 
@@ -285,7 +298,8 @@ const struct command command_plan = {
   .summary = "what would run, without running it",
   .help = "Takes all options of run, checks them in the same way and creates nothing. Without "
           "options of\n"
-          "its own it prints a summary.\n"
+          "its own it prints a summary. On a terminal control characters in paths are written out\n"
+          "(\\x1b); with --null or in a pipe paths come as they are.\n"
           "\n"
           "  shoal plan -v ./photos:/in --glob '*.jpg' --batch-size 1000 --shards imagemagick\n",
   .options = { plan_options },

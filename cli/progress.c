@@ -4,6 +4,7 @@
 #include "cli/words.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #include <stdio.h>
@@ -190,8 +191,9 @@ draw (struct progress *progress, const struct tally *tally)
 void
 progress_note (struct progress *progress, const char *line)
 {
+  auto_free char *shown = text_shown (line);
   erase (progress);
-  (void) fprintf (stderr, "%s\n", line);
+  (void) fprintf (stderr, "%s\n", shown);
   (void) fflush (stderr);
   if (progress->kind == PROGRESS_BAR)
     progress->next = 0;

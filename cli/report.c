@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #include <errno.h>
@@ -210,10 +211,9 @@ print_report (const struct session *session, struct history *history, struct err
   if (summary_read (session, &tally, err) != 0 || session_status (session, &status, err) != 0
       || read_history (session, history, err) != 0)
     return -1;
-  auto_free char *command = words_join (session->job.image, &session->job.command);
-  auto_free char *line = words_line (command);
+  auto_free char *command = text_words (session->job.image, &session->job.command);
   char when[CLOCK_TEXT_SIZE];
-  (void) printf ("%s\n", line);
+  (void) printf ("%s\n", command);
   (void) printf ("submitted %s\n\n", clock_format (session->job.submitted, when));
   summary_print (stdout, session, &tally, &status);
   print_timeline (history);

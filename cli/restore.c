@@ -7,6 +7,7 @@
 #include "common/result.h"
 #include "common/result_rest.h"
 #include "common/result_store.h"
+#include "common/text.h"
 #include "merger/verdict.h"
 
 #include <stdio.h>
@@ -50,7 +51,10 @@ restore_check_stands (const struct session *session, struct error *err)
   struct error why = ERROR_INIT;
   int stands = result_is_remote (session->place) ? restore_stands (session, &status, &why) : 1;
   if (stands < 0) /* who waits for a fleet needs no credentials for its storage */
-    (void) fprintf (stderr, "shoal: whether the result is there can't be seen: %s\n", why.message);
+    {
+      auto_free char *reason = text_shown (why.message);
+      (void) fprintf (stderr, "shoal: whether the result is there can't be seen: %s\n", reason);
+    }
   if (stands != 0)
     return 0;
   return error_set (err, ERROR_USER,

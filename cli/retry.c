@@ -10,6 +10,7 @@
 #include "cli/watch.h"
 #include "cli/words.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <stdio.h>
 
@@ -100,9 +101,10 @@ retry_reopen (struct session *session, const struct retry_args *args, struct err
   struct selection selection = { 0 };
   if (session_status (session, &status, err) != 0 || summary_read (session, &tally, err) != 0)
     return -1;
+  auto_free char *place = text_word (session->place);
   if (!job_state_is_terminal (status.state))
     return error_set (err, ERROR_USER, "%s: the job hasn't ended yet%s%s%s", session_name (session),
-                      session->fleet ? "" : ": shoal resume ", session->fleet ? "" : session->place,
+                      session->fleet ? "" : ": shoal resume ", session->fleet ? "" : place,
                       session->fleet ? "" : " goes on with it");
   int result = choose (args, tally.fold, &selection, err);
   uint32_t generation = tally.counts.generation + 1;

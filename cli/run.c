@@ -12,6 +12,7 @@
 #include "cli/watch.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/text.h"
 #include "schemas/job_difference.h"
 
 #include <stdio.h>
@@ -113,8 +114,9 @@ make_again (struct session *session, const struct run_options *options, struct j
             struct error *err)
 {
   int merges = restore_reopen (session, status, err);
+  auto_free char *place = text_shown (session->place);
   if (merges >= 0 && !options->quiet)
-    (void) fprintf (stderr, "shoal: the result isn't at %s any more: %s\n", session->place,
+    (void) fprintf (stderr, "shoal: the result isn't at %s any more: %s\n", place,
                     merges == 1 ? "it is merged again" : "what is gone of it runs again");
   return merges;
 }

@@ -7,6 +7,7 @@
 #include "common/memory.h"
 #include "common/spawn.h"
 #include "common/storage/storage.h"
+#include "common/text.h"
 #include "common/units.h"
 #include "merger/merger.h"
 #include "producer/producer.h"
@@ -284,7 +285,8 @@ probe (const struct worker_options *options, struct error *err)
   char *line = NULL;
   if (worker_probe (options, &line, err) != 0)
     return -1;
-  (void) puts (line);
+  auto_free char *shown = text_shown (line);
+  (void) puts (shown);
   free (line);
   return EXIT_DONE;
 }

@@ -7,6 +7,7 @@
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #include <stdio.h>
@@ -87,7 +88,7 @@ print_shard (const struct tally *tally, uint32_t index, bool attended, bool json
       json_put_line (object, stdout);
       return;
     }
-  auto_free char *text = words_line (reason != NULL ? reason : "");
+  auto_free char *text = text_shown (reason);
   auto_free char *exit_code = ran ? xasprintf ("%d", record->exit_code) : xstrdup ("-");
   (void) printf ("%u\t%s\t%u\t%s\t%s\t%s\n", index, state, shard_attempts (record),
                  ran ? outcome_name ((enum outcome) record->outcome) : "-", exit_code, text);
@@ -164,7 +165,7 @@ trouble_of (const struct session *session, const struct job_status *status, stru
   if (!session->fleet || job_state_is_terminal (status->state))
     return NULL;
   if (status->reason != NULL)
-    return words_line (status->reason);
+    return xstrdup (status->reason);
   if (bus_queue_served (session->bus, session->job.queue, &since, err)
       != 0) /* or nobody can tell */
     return NULL;
@@ -179,24 +180,28 @@ print_running (const struct session *session, const struct tally *tally, pid_t o
                const char *folder, const char *trouble)
 {
   auto_free char *line = progress_line (tally);
+  auto_free char *id = text_shown (session->job.id);
+  auto_free char *shown = text_shown (folder);
   if (session->fleet)
-    (void) printf ("job %s is %s\n", session->job.id,
+    (void) printf ("job %s is %s\n", id,
                    fold_planned (tally->fold) || tally->ran ? "running" : "waiting to be planned");
   else if (owner > 0)
-    (void) printf ("job %s is running (process %d)\n", session->job.id, (int) owner);
+    (void) printf ("job %s is running (process %d)\n", id, (int) owner);
   else
-    (void) printf ("job %s isn't finished, and no run is working on it\n", session->job.id);
+    (void) printf ("job %s isn't finished, and no run is working on it\n", id);
   (void) printf ("  progress  %s\n", line);
+  auto_free char *why = text_shown (trouble);
   if (trouble != NULL)
-    (void) printf ("  trouble   %s\n", trouble);
+    (void) printf ("  trouble   %s\n", why);
   if (tally->failure_count > 0)
     {
       (void) puts ("  failed");
       summary_failures (stdout, tally);
     }
-  (void) printf ("  result    %s\n", folder);
+  (void) printf ("  result    %s\n", shown);
+  auto_free char *place = text_word (session->place);
   if (!session_is_attended (session))
-    (void) printf ("  next      shoal resume %s\n", session->place);
+    (void) printf ("  next      shoal resume %s\n", place);
 }
 
 static int

@@ -10,6 +10,7 @@
 #include "cli/upload.h"
 #include "cli/watch.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "schemas/job_difference.h"
 
 #include <stdio.h>
@@ -47,9 +48,11 @@ submit_fetch (const struct job_args *args, const struct bus_args *bus, const cha
     return code;
   if (code != EXIT_DONE)
     {
+      auto_free char *job = text_word (id);
+      auto_free char *dir = text_word (args->fetch);
       if (!quiet)
         (void) fprintf (stderr, "shoal: nothing is fetched; `shoal get %s %s` brings what stands\n",
-                        id, args->fetch);
+                        job, dir);
       return code;
     }
   struct bus_args fleet = *bus;

@@ -4,6 +4,7 @@
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #include <string.h>
@@ -77,7 +78,7 @@ static void
 print_reason (FILE *out, const struct tally *tally, size_t first)
 {
   const char *reason = reason_of (&tally->failures[first]);
-  auto_free char *text = words_line (reason);
+  auto_free char *text = text_shown (reason);
   if (tally->failures[first].kind == SHARD_REDUCE)
     {
       (void) fprintf (out, "            reduce: %s\n", text);
@@ -156,7 +157,7 @@ static void
 print_next (FILE *out, const struct session *session, const struct tally *tally,
             const struct job_status *status)
 {
-  const char *place = session_name (session);
+  auto_free char *place = text_word (session_name (session));
   if (status->state == JOB_CONFLICT)
     (void) fprintf (out, "  next      shoal merge %s --on-conflict first|last|rename|concat\n",
                     place);
@@ -175,13 +176,14 @@ summary_print (FILE *out, const struct session *session, const struct tally *tal
 {
   auto_free char *folder = result_shown (session->place, NULL);
   char text[UNITS_TEXT_SIZE];
-  (void) fprintf (out, "shoal: job %s %s", session->job.id, job_state_name (status->state));
+  auto_free char *id = text_shown (session->job.id);
+  (void) fprintf (out, "shoal: job %s %s", id, job_state_name (status->state));
   if (tally->first_start > 0 && tally->last_end >= tally->first_start)
     (void) fprintf (out, " in %s",
                     units_format_duration (tally->last_end - tally->first_start, text));
   if (status->reason != NULL)
     {
-      auto_free char *reason = words_line (status->reason);
+      auto_free char *reason = text_shown (status->reason);
       (void) fprintf (out, ": %s", reason);
     }
   (void) fputc ('\n', out);
@@ -191,9 +193,9 @@ summary_print (FILE *out, const struct session *session, const struct tally *tal
       (void) fputs ("  failed\n", out);
       summary_failures (out, tally);
     }
-  (void) fprintf (out, "  result    %s\n",
-                  folder != NULL           ? folder
-                  : status->result != NULL ? status->result
-                                           : session->place);
+  auto_free char *place = text_shown (folder != NULL           ? folder
+                                      : status->result != NULL ? status->result
+                                                               : session->place);
+  (void) fprintf (out, "  result    %s\n", place);
   print_next (out, session, tally, status);
 }

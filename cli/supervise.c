@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -401,8 +402,9 @@ supervise_and_tell (struct session *session, const struct run_options *options, 
     return error_wrap (err, "%s (`shoal resume` goes on)", session->place);
   if (end == SUPERVISE_INTERRUPTED)
     {
+      auto_free char *place = text_word (session->place);
       if (!options->quiet)
-        (void) fprintf (stderr, "shoal: interrupted; to go on: shoal resume %s\n", session->place);
+        (void) fprintf (stderr, "shoal: interrupted; to go on: shoal resume %s\n", place);
       return EXIT_INTERRUPTED;
     }
   if (status.class_name != NULL)

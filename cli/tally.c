@@ -2,6 +2,7 @@
 
 #include "cli/words.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <string.h>
 
@@ -68,7 +69,7 @@ char *
 tally_describe (const struct tally_failure *failure)
 {
   const struct attempt_report *report = &failure->report;
-  auto_free char *reason = words_line (report->reason != NULL && report->reason[0] != '\0'
+  auto_free char *reason = text_shown (report->reason != NULL && report->reason[0] != '\0'
                                            ? report->reason
                                            : outcome_name (report->outcome));
   return failure->kind == SHARD_REDUCE ? xasprintf ("the reduce container: %s", reason)

@@ -3,6 +3,7 @@
 
 #include "cli/bus_options.h"
 #include "cli/commands.h"
+#include "common/text.h"
 #include "common/units.h"
 #include "schemas/job_check.h"
 
@@ -90,7 +91,8 @@ static void
 print (void *context, const char *line)
 {
   (void) context;
-  (void) puts (line);
+  auto_free char *shown = text_shown (line);
+  (void) puts (shown);
 }
 
 static int

@@ -5,6 +5,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/result_store.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #include <errno.h>
@@ -274,10 +275,13 @@ send_tree (struct tree *tree, const char *source, const char *place, bool say, s
     return -1;
   char bytes[UNITS_TEXT_SIZE];
   auto_free char *entries = words_plural ((int64_t) tree->count, "file");
+  auto_free char *target = xasprintf ("%s/%s", place, tree->key);
+  auto_free char *source_shown = text_shown (source);
+  auto_free char *target_shown = text_shown (target);
   if (say)
-    (void) fprintf (stderr, "shoal: %s: %s, %s %s %s/%s\n", source, entries,
+    (void) fprintf (stderr, "shoal: %s: %s, %s %s %s\n", source_shown, entries,
                     units_format_size (tree->bytes, bytes),
-                    there > 0 ? "are there already:" : "go to", place, tree->key);
+                    there > 0 ? "are there already:" : "go to", target_shown);
   if (there > 0)
     return 0;
   if (send_files (tree, store, err) != 0 || check_unchanged (tree, err) != 0

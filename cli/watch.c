@@ -5,6 +5,7 @@
 #include "cli/progress.h"
 #include "cli/summary.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -102,8 +103,11 @@ watch_job (struct session *session, enum progress_kind kind, bool quiet, struct 
   if (ended == 1)
     return tell (session, &tally, &status, quiet, err);
   if (!quiet)
-    (void) fprintf (stderr, "shoal: job %s goes on; `shoal watch %s` shows it again\n",
-                    session->job.id, session->job.id);
+    {
+      auto_free char *word = text_word (session->job.id);
+      (void) fprintf (stderr, "shoal: job %s goes on; `shoal watch %s` shows it again\n", word,
+                      word);
+    }
   return EXIT_INTERRUPTED;
 }
 

@@ -16,6 +16,45 @@ enum
 
 /* ---- command lines ---------------------------------------------------------------------- */
 
+/* The character that an escape of $'…' at **AT, behind its backslash, says; **AT moves behind it. */
+static char
+read_escape (const char **at)
+{
+  static const char escapes[][2] = { { 'n', '\n' }, { 't', '\t' }, { 'r', '\r' } };
+  for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++)
+    if (**at == escapes[i][0])
+      {
+        (*at)++;
+        return escapes[i][1];
+      }
+  if (**at < '0' || **at > '7')
+    return *(*at)++;
+  unsigned int code = 0;
+  for (int digits = 0; digits < 3 && **at >= '0' && **at <= '7'; digits++)
+    code = code * 8 + (unsigned int) (*(*at)++ - '0');
+  return (char) code;
+}
+
+/* What stands in $'…' at **AT, which moves behind the closing quote: 0 or -1. */
+static int
+read_dollar_quoted (const char **at, struct buffer *word)
+{
+  *at += strlen ("$'");
+  while (**at != '\0' && **at != '\'')
+    {
+      bool escaped = **at == '\\' && (*at)[1] != '\0';
+      *at += escaped ? 1 : 0;
+      char byte = escaped ? read_escape (at) : *(*at)++;
+      if (byte == '\0')
+        return -1;
+      buffer_putc (word, byte);
+    }
+  if (**at == '\0')
+    return -1;
+  (*at)++;
+  return 0;
+}
+
 /* What stands between quotes at **AT, which moves behind the closing one: 0 or -1. */
 static int
 read_quoted (const char **at, struct buffer *word)
@@ -45,10 +84,12 @@ words_split (const char *text, struct strlist *words, struct error *err)
       auto_buffer struct buffer word = { 0 };
       while (*at != '\0' && strchr (" \t\n", *at) == NULL)
         {
-          if (*at == '\'' || *at == '"')
+          bool dollar = *at == '$' && at[1] == '\'';
+          if (dollar || *at == '\'' || *at == '"')
             {
-              if (read_quoted (&at, &word) != 0)
-                return error_set (err, ERROR_USER, "\"%s\": a quote isn't closed", text);
+              if ((dollar ? read_dollar_quoted (&at, &word) : read_quoted (&at, &word)) != 0)
+                return error_set (err, ERROR_USER,
+                                  "\"%s\": a quote isn't closed, or has a NUL in it", text);
               continue;
             }
           if (*at == '\\' && at[1] != '\0')
@@ -57,52 +98,6 @@ words_split (const char *text, struct strlist *words, struct error *err)
         }
       strlist_take (words, buffer_take (&word));
     }
-}
-
-static void
-put_word (struct buffer *line, const char *word)
-{
-  static const char plain[] =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
-  if (word[0] != '\0' && strspn (word, plain) == strlen (word))
-    {
-      buffer_puts (line, word);
-      return;
-    }
-  buffer_putc (line, '\'');
-  for (; *word != '\0'; word++)
-    if (*word == '\'')
-      buffer_puts (line, "'\\''");
-    else
-      buffer_putc (line, *word);
-  buffer_putc (line, '\'');
-}
-
-char *
-words_join (const char *first, const struct strlist *words)
-{
-  struct buffer line = { 0 };
-  put_word (&line, first);
-  for (size_t i = 0; i < words->count; i++)
-    {
-      buffer_putc (&line, ' ');
-      put_word (&line, words->items[i]);
-    }
-  return buffer_take (&line);
-}
-
-char *
-words_line (const char *text)
-{
-  struct buffer line = { 0 };
-  for (const unsigned char *at = (const unsigned char *) text; *at != '\0'; at++)
-    if (*at == '\n')
-      buffer_puts (&line, "\\n");
-    else if (*at < 0x20 || *at == 0x7f)
-      buffer_printf (&line, "\\x%02x", *at);
-    else
-      buffer_putc (&line, (char) *at);
-  return buffer_take (&line);
 }
 
 /* ---- numbers ---------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* words.h — text for people: words of a command line, counts, lines that nothing can break out of. */
+/* words.h — words of a command line, and numbers as people read and write them. */
 #ifndef SHOAL_CLI_WORDS_H
 #define SHOAL_CLI_WORDS_H
 
@@ -8,15 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Splits TEXT into words as a shell does: white space, '…', "…", \x; no expansion of any kind. The words are added to WORDS.
+/* Splits TEXT into words as a shell does: white space, '…', "…", $'…', \x; no expansion of any kind. The words are added to WORDS.
  * ERROR_USER for a quote that isn't closed. */
 int words_split (const char *text, struct strlist *words, struct error *err);
-
-/* WORDS as one line that a shell reads back as them. The caller frees. */
-char *words_join (const char *first, const struct strlist *words);
-
-/* TEXT with control bytes as \n or \xNN, so that a file's name can't speak to the terminal. The caller frees. */
-char *words_line (const char *text);
 
 /* 12,345 into TEXT; returns TEXT. */
 #define WORDS_COUNT_SIZE 32

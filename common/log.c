@@ -2,6 +2,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/text.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -53,29 +54,27 @@ log_line (enum log_level level, const char *event, const char *format, ...)
                        clock_format (clock_wall_ms (), now), level_names[level], event);
   va_list args;
   va_start (args, format);
-  int more = vsnprintf (line + used, sizeof line - (size_t) used, format, args);
+  (void) vsnprintf (line + used, sizeof line - (size_t) used, format, args);
   va_end (args);
-  size_t length = (size_t) used + (size_t) (more > 0 ? more : 0);
-  if (length > sizeof line - 1)
-    length = sizeof line - 1;
-  line[length++] = '\n';
-  (void) !write (STDERR_FILENO, line, length);
+  /* Values are quoted where they come from; whatever wasn't still can't begin a line of its own or speak to a terminal. */
+  auto_buffer struct buffer shown = { 0 };
+  text_put_shown (&shown, line, SIZE_MAX);
+  buffer_putc (&shown, '\n');
+  (void) !write (STDERR_FILENO, shown.data, shown.size);
 }
 
-char *
-log_quote (const char *value)
+void
+log_failure (enum log_level level, const char *event, const struct error *why, const char *format,
+             ...)
 {
-  struct buffer quoted = { 0 };
-  buffer_putc (&quoted, '"');
-  for (const unsigned char *at = (const unsigned char *) value; *at != '\0'; at++)
-    if (*at == '"' || *at == '\\')
-      buffer_printf (&quoted, "\\%c", *at);
-    else if (*at == '\n')
-      buffer_puts (&quoted, "\\n");
-    else if (*at < 0x20 || *at == 0x7f)
-      buffer_printf (&quoted, "\\x%02x", *at);
-    else
-      buffer_putc (&quoted, (char) *at);
-  buffer_putc (&quoted, '"');
-  return buffer_take (&quoted);
+  if (!log_enabled (level))
+    return;
+  char pairs[LINE_SIZE] = "";
+  va_list args;
+  va_start (args, format);
+  if (format != NULL)
+    (void) vsnprintf (pairs, sizeof pairs, format, args);
+  va_end (args);
+  auto_free char *reason = text_log (why->message);
+  log_line (level, event, "%s%sreason=%s", pairs, pairs[0] == '\0' ? "" : " ", reason);
 }

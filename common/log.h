@@ -2,12 +2,14 @@
  *
  *     time=2026-11-23T15:06:07.123Z level=info event=shard_done job=j1 shard=42 attempt=1 exit=0
  *
- * The format string holds the pairs; values that may contain spaces or quotes go through
- * log_quote. Each line is one write(2), so that lines of several processes don't mix.
+ * The format string holds the pairs; values that may contain spaces or quotes, and all
+ * that others chose, go through text_log (text.h). Each line is one write(2), so that lines of several processes don't mix.
  * Thread-safe.
  */
 #ifndef SHOAL_COMMON_LOG_H
 #define SHOAL_COMMON_LOG_H
+
+#include "common/error.h"
 
 #include <stdbool.h>
 
@@ -27,8 +29,9 @@ bool log_enabled (enum log_level level);
 void log_line (enum log_level level, const char *event, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));
 
-/* VALUE in double quotes with `"`, `\` and control bytes escaped. Freed by the caller. */
-char *log_quote (const char *value);
+/* The same, with WHY as `reason="…"` behind the pairs that FORMAT holds (NULL: none). */
+void log_failure (enum log_level level, const char *event, const struct error *why,
+                  const char *format, ...) __attribute__ ((format (printf, 4, 5)));
 
 #define log_debug(event, ...) log_line (LOG_DEBUG, event, __VA_ARGS__)
 #define log_info(event, ...) log_line (LOG_INFO, event, __VA_ARGS__)

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -83,19 +84,26 @@ metrics_free (struct metrics *metrics)
   free (metrics);
 }
 
-/* A label's value as the format wants it. */
+/* A label's value as the format wants it: UTF-8, with newlines and quotes escaped. */
 static void
 append_escaped (struct buffer *out, const char *text)
 {
-  for (; *text != '\0'; text++)
-    if (*text == '\n')
+  for (;;)
+    {
+      size_t length = strcspn (text, "\n");
+      auto_free char *line = xstrndup (text, length);
+      auto_free char *shown = text_shown (line);
+      for (const char *at = shown; *at != '\0'; at++)
+        {
+          if (*at == '"' || *at == '\\')
+            buffer_putc (out, '\\');
+          buffer_putc (out, *at);
+        }
+      if (text[length] == '\0')
+        return;
       buffer_puts (out, "\\n");
-    else
-      {
-        if (*text == '"' || *text == '\\')
-          buffer_putc (out, '\\');
-        buffer_putc (out, *text);
-      }
+      text += length + 1;
+    }
 }
 
 static char *

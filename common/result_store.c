@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/text.h"
 #include "common/upload_note.h"
 #include "schemas/codec.h"
 
@@ -295,8 +296,8 @@ send_noted (struct result_store *store, struct listed *listed, int folder_fd, co
   struct error left = ERROR_INIT;
   if (noted > 0 && upload_note_end (store->storage, name, &left) != 0)
     {
-      auto_free char *reason = log_quote (left.message); /* what was sent is there all the same */
-      log_warn ("uploads_left", "place=%s note=%s reason=%s", store->place, name, reason);
+      auto_free char *place = text_log (store->place); /* what was sent is there all the same */
+      log_failure (LOG_WARN, "uploads_left", &left, "place=%s note=%s", place, name);
     }
   return 0;
 }
@@ -587,8 +588,8 @@ result_store_publish (struct result_store *store, int build_fd, const char *buil
   struct error left = ERROR_INIT;
   if (complete && storage_remove (store->storage, MANIFEST_PARTIAL, &left) != 0)
     {
-      auto_free char *reason = log_quote (left.message); /* the result stands all the same */
-      log_warn ("attempt_left", "place=%s reason=%s", store->place, reason);
+      auto_free char *place = text_log (store->place); /* the result stands all the same */
+      log_failure (LOG_WARN, "attempt_left", &left, "place=%s", place);
     }
   return 0;
 }

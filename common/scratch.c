@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/sys.h"
+#include "common/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,8 +25,9 @@ scratch_remove (int dirfd, const char *name)
   struct error err = ERROR_INIT;
   if (fs_remove_tree (dirfd, name, &err) == 0)
     return;
-  auto_free char *text = log_quote (err.message);
-  log_warn ("remove_failed", "folder=%s error=%s", name, text);
+  auto_free char *text = text_log (err.message);
+  auto_free char *folder = text_log (name);
+  log_warn ("remove_failed", "folder=%s error=%s", folder, text);
 }
 
 /* Opens and locks the folder NAME; -1 when it isn't there or somebody living has it. */

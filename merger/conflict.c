@@ -2,7 +2,7 @@
 
 #include "common/memory.h"
 #include "common/result.h"
-#include "merger/text.h"
+#include "common/text.h"
 
 #include <search.h>
 #include <string.h>

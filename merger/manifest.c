@@ -6,8 +6,8 @@
 #include "common/result.h"
 #include "common/storage/storage.h"
 #include "common/sys.h"
+#include "common/text.h"
 #include "merger/report.h"
-#include "merger/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -271,7 +271,7 @@ put_head (struct writer *writer, const struct manifest *manifest)
   put_member (writer, "state", json_string (job_state_name (manifest->status->state)));
   if (manifest->status->reason != NULL)
     {
-      auto_free char *reason = text_printable (manifest->status->reason);
+      auto_free char *reason = text_shown (manifest->status->reason);
       put_member (writer, "reason", json_string (reason));
     }
   put_member (writer, "job", job_json (manifest));

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/result_store.h"
+#include "common/text.h"
 #include "merger/assemble.h"
 #include "merger/manifest.h"
 #include "merger/reduce.h"
@@ -236,7 +237,7 @@ check_limits (struct merge_job *merge, struct error *err)
   auto_free char *reason = verdict_give_up (&merge->job, merge->fold, age);
   if (reason == NULL)
     return 0;
-  auto_free char *quoted = log_quote (reason);
+  auto_free char *quoted = text_log (reason);
   log_warn ("job_given_up", "job=%s reason=%s", merge->job.id, quoted);
   return publish_cancelled (merge, reason, CLASS_LIMIT, clock_wall_ms (), err);
 }
@@ -400,8 +401,9 @@ sweep_away (struct merge_job *merge)
       && (stay || result_store_sweep (store, counts, merge->fold, &err) == 0))
     return;
   /* The result stands; who may not remove there has to do with what lies beside it. */
-  auto_free char *reason = log_quote (err.message);
-  log_warn ("attempt_left", "job=%s place=%s reason=%s", merge->job.id, merge->job.results, reason);
+  auto_free char *reason = text_log (err.message);
+  auto_free char *place = text_log (merge->job.results);
+  log_warn ("attempt_left", "job=%s place=%s reason=%s", merge->job.id, place, reason);
 }
 
 /* Two mergers may come here at once (a service and `shoal merge`): one after the other then. */
@@ -455,7 +457,7 @@ merge_job_set_back (struct merge_job *merge, const struct error *why)
   merge->workers_told = false;
   if (put_progress (merge, NULL) != 0)
     merge->news = true;
-  auto_free char *reason = log_quote (why->message);
+  auto_free char *reason = text_log (why->message);
   log_warn ("job_set_back", "job=%s times=%d wait_ms=%lld reason=%s", merge->job.id,
             merge->set_backs, (long long) wait, reason);
 }

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "merger/backlog.h"
 #include "merger/merge_job.h"
 #include "merger/webhook.h"
@@ -323,7 +324,7 @@ recover (struct merger *merger, int failures, struct error *err)
   if (err->class == ERROR_FATAL || (merger->options->job_id != NULL && failures >= TRIES_MAX))
     return -1;
   vitals_bus_error (merger->options->vitals);
-  auto_free char *reason = log_quote (err->message);
+  auto_free char *reason = text_log (err->message);
   log_warn ("merger_retries", "failures=%d reason=%s", failures, reason);
   error_clear (err);
   start_over (merger);

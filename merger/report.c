@@ -3,8 +3,8 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "merger/manifest.h"
-#include "merger/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -144,10 +144,10 @@ add_failure (struct report *report, uint32_t index, const json_t *shard)
   const char *reason = json_string_value (json_object_get (shard, "reason"));
   const char *outcome = json_string_value (json_object_get (shard, "outcome"));
   buffer_printf (&report->failures, "<tr><td>%u</td><td>", index);
-  text_append_html (&report->failures, outcome != NULL ? outcome : "");
+  text_put_html (&report->failures, outcome != NULL ? outcome : "");
   buffer_printf (&report->failures, "</td><td>%lld</td><td>",
                  (long long) json_integer_value (json_object_get (shard, "exit_code")));
-  text_append_html (&report->failures, reason != NULL ? reason : "");
+  text_put_html (&report->failures, reason != NULL ? reason : "");
   buffer_puts (&report->failures, "</td></tr>\n");
 }
 
@@ -179,27 +179,27 @@ put_head (const struct report *report, struct buffer *out)
   const struct job_status *status = report->manifest->status;
   const struct job *job = report->manifest->job;
   buffer_puts (out, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>shoal: ");
-  text_append_html (out, job->id);
+  text_put_html (out, job->id);
   buffer_puts (out, "</title>\n<style>body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;"
                     "margin:2rem auto;padding:0 1rem;color:#1c2530}h1{font-size:1.4rem}"
                     "h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}"
                     "td,th{padding:.15rem .9rem .15rem 0;text-align:left;vertical-align:top}"
                     "svg{width:100%;height:auto;background:#f4f6f8}.ok{fill:#3b82c4}"
                     ".bad{fill:#c43b3b}code{background:#f4f6f8}</style>\n<h1>Job ");
-  text_append_html (out, job->id);
+  text_put_html (out, job->id);
   buffer_printf (out, ": %s</h1>\n", job_state_name (status->state));
   if (status->reason != NULL)
     {
       buffer_puts (out, "<p>");
-      text_append_html (out, status->reason);
+      text_put_html (out, status->reason);
       buffer_puts (out, "</p>\n");
     }
   buffer_puts (out, "<p><code>");
-  text_append_html (out, job->image);
+  text_put_html (out, job->image);
   for (size_t i = 0; i < job->command.count; i++)
     {
       buffer_putc (out, ' ');
-      text_append_html (out, job->command.items[i]);
+      text_put_html (out, job->command.items[i]);
     }
   buffer_puts (out, "</code></p>\n");
   buffer_printf (out,

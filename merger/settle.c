@@ -4,7 +4,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
-#include "merger/text.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -243,7 +243,7 @@ find_objection (const struct settlement *settlement, const struct conflicts *con
   if (first == NULL)
     return NULL;
   auto_free char *others = more > 0 ? xasprintf (" (and %zu more paths)", more) : xstrdup ("");
-  auto_free char *path = text_printable (first->path);
+  auto_free char *path = text_shown (first->path);
   return xasprintf ("outputs/%s/%s was written by shard %lld and by shard %lld%s: %s",
                     first->output, path, (long long) shards[0], (long long) shards[1], others, why);
 }

@@ -1,6 +1,6 @@
 #include "merger/status_json.h"
 
-#include "merger/text.h"
+#include "common/text.h"
 
 static void
 set_text (json_t *object, const char *key, const char *text)

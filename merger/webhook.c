@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "merger/status_json.h"
 
 #include <curl/curl.h>
@@ -358,7 +359,7 @@ on_end (struct webhooks *webhooks, struct notice *notice, CURLcode code, struct 
       (code != CURLE_OK && code != CURLE_URL_MALFORMAT && code != CURLE_UNSUPPORTED_PROTOCOL)
       || answer >= 500 || answer == 408 || answer == 425 || answer == 429;
   int64_t now = clock_boot_ms ();
-  auto_free char *quoted = log_quote (why);
+  auto_free char *quoted = text_log (why);
   if (may_pass && now - notice->began < webhooks->patience_ms)
     {
       metric_add (webhooks->tried_again, 1);

@@ -7,6 +7,7 @@
 #include "common/result.h"
 #include "common/result_store.h"
 #include "common/sys.h"
+#include "common/text.h"
 #include "producer/slicer.h"
 #include "schemas/job_check.h"
 
@@ -279,7 +280,7 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
       bool away = err->code == BUS_AWAY; /* that is waited for */
       if (result != -1 || err->class != ERROR_TRANSIENT || (try == TRIES && !away))
         return result;
-      auto_free char *reason = log_quote (err->message);
+      auto_free char *reason = text_log (err->message);
       log_error ("plan_retry", "job=%s try=%d reason=%s", planning->job->id, try, reason);
       result = wait_alive (planning, (int64_t) 250 << try);
       if (result != 0)
@@ -318,7 +319,7 @@ settle (struct planning *planning, int result, const struct plan *plan, const st
     }
   event.reason = reason;
   event.class_name = class_name;
-  auto_free char *quoted = log_quote (reason == NULL ? "" : reason);
+  auto_free char *quoted = text_log (reason == NULL ? "" : reason);
   log_info ("job_planning_ended", "job=%s as=%s shards=%lld atoms=%lld listed=%lld reason=%s",
             planning->job->id, event_kind_name (event.kind), (long long) plan->shards,
             (long long) plan->atoms, (long long) plan->listed, quoted);

@@ -3,6 +3,7 @@
 #include "common/bus/bus.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "producer/planning.h"
 
 enum
@@ -69,7 +70,7 @@ bear (struct bus *bus, const struct producer_options *options, struct error *err
   if (err->class == ERROR_FATAL || options->job_id != NULL)
     return error_wrap (err, "producer");
   vitals_bus_error (options->vitals);
-  auto_free char *text = log_quote (err->message);
+  auto_free char *text = text_log (err->message);
   log_warn ("bus_trouble", "error=%s", text);
   error_clear (err);
   (void) bus_poll (bus, NULL, 0, TROUBLE_MS);

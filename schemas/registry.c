@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "schemas/codec_internal.h"
 #include "schemas/fingerprint.h"
 #include "schemas/registry_internal.h"
@@ -313,7 +314,7 @@ learn (struct registry *registry, const char *subject, const char *text, struct 
     remember (registry, subject, text, fingerprint, id);
   else if (kept >= 0 && own.class == ERROR_TRANSIENT)
     {
-      auto_free char *why = log_quote (own.message);
+      auto_free char *why = text_log (own.message);
       log_warn ("schema_registry_away", "subject=%s id=%d from=cache error=%s", subject, kept, why);
       return kept;
     }

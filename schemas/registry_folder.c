@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "schemas/fingerprint.h"
 #include "schemas/writer_schema.h"
 
@@ -34,7 +35,7 @@ put (int dirfd, const char *name, struct bytes content)
   struct error err = ERROR_INIT;
   if (dirfd < 0 || fs_write_file (dirfd, name, content, &err) == 0)
     return;
-  auto_free char *message = log_quote (err.message);
+  auto_free char *message = text_log (err.message);
   log_warn ("schema_cache", "error=%s", message);
 }
 

@@ -5,6 +5,7 @@
 #include "common/path.h"
 #include "common/strlist.h"
 #include "common/sys.h"
+#include "common/text.h"
 #include "worker/image_ref.h"
 #include "worker/image_tmp.h"
 
@@ -92,10 +93,11 @@ read_ref (const char *store, const char *file, struct error *err)
 static int
 unknown (const char *store, const char *name, struct error *err)
 {
+  auto_free char *word = text_word (name);
   (void) error_set (err, ERROR_USER,
                     "image \"%s\" isn't in the local store %s: import it with "
                     "`shoal image import SOURCE --as %s`",
-                    name, store, name);
+                    name, store, word);
   if (err != NULL)
     err->code = ENOENT;
   return -1;

@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/sys.h"
+#include "common/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -56,7 +57,7 @@ sweep (int parent)
       struct error why = ERROR_INIT;
       if (fd >= 0 && fs_remove_tree (parent, entry->d_name, &why) != 0)
         {
-          auto_free char *quoted = log_quote (why.message);
+          auto_free char *quoted = text_log (why.message);
           log_warn ("image_sweep", "reason=%s", quoted);
         }
     }

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "worker/attempt.h"
 #include "worker/workplace.h"
 
@@ -29,7 +30,7 @@ log_shard (enum log_level level, const char *event, const struct lane *lane, con
 static void
 log_trouble (const char *event, const struct lane *lane, const struct error *err)
 {
-  auto_free char *text = log_quote (err->message);
+  auto_free char *text = text_log (err->message);
   auto_free char *rest = xasprintf ("error=%s", text);
   log_shard (LOG_WARN, event, lane, rest);
 }
@@ -208,7 +209,7 @@ note_fetched (struct lane *lane, const struct crew *crew)
 static void
 bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
 {
-  auto_free char *text = log_quote (reason);
+  auto_free char *text = text_log (reason);
   auto_free char *rest = xasprintf ("error=%s", text);
   log_shard (LOG_WARN, "slot_lost", lane, rest);
   slot_end (&lane->slot);
@@ -258,7 +259,7 @@ static void
 log_done (const struct lane *lane, const struct shard *retry)
 {
   const struct attempt_report *report = &lane->event.report;
-  auto_free char *reason = report->reason == NULL ? NULL : log_quote (report->reason);
+  auto_free char *reason = report->reason == NULL ? NULL : text_log (report->reason);
   auto_free char *rest =
       xasprintf ("outcome=%s exit=%d seconds=%.3f final=%s%s%s", outcome_name (report->outcome),
                  report->exit_code, (double) (report->ended - report->started) / 1000.0,

@@ -4,10 +4,10 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <string.h>
 
 enum
@@ -51,46 +51,14 @@ listing_close (struct listing *listing)
   free (listing);
 }
 
-/* All but letters, digits and -._~/ as %XX. */
-static char *
-percent_encode (const char *bytes)
-{
-  struct buffer text = { 0 };
-  for (const unsigned char *at = (const unsigned char *) bytes; *at != '\0'; at++)
-    {
-      bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z')
-                   || (*at >= '0' && *at <= '9') || strchr ("-._~/", *at) != NULL;
-      if (plain)
-        buffer_putc (&text, (char) *at);
-      else
-        buffer_printf (&text, "%%%02X", *at);
-    }
-  return buffer_take (&text);
-}
-
-/* Sets KEY, or KEY_percent where VALUE isn't UTF-8, which JSON can't hold. */
-static void
-set_bytes (json_t *object, const char *key, const char *value)
-{
-  json_t *string = json_string (value);
-  if (string != NULL)
-    {
-      (void) json_object_set_new (object, key, string);
-      return;
-    }
-  auto_free char *encoded = percent_encode (value);
-  auto_free char *name = xasprintf ("%s_percent", key);
-  (void) json_object_set_new (object, name, json_string (encoded));
-}
-
 static json_t *
 start_line (const char *output, const char *path)
 {
   json_t *object = json_object ();
-  set_bytes (object, "output", output);
+  text_set_bytes (object, "output", output);
   size_t size = strlen (path);
   auto_free char *plain = xstrndup (path, size > 0 && path[size - 1] == '/' ? size - 1 : size);
-  set_bytes (object, "path", plain);
+  text_set_bytes (object, "path", plain);
   return object;
 }
 
@@ -136,7 +104,7 @@ listing_link (struct listing *listing, const char *output, const char *path, con
               struct error *err)
 {
   json_t *object = start_line (output, path);
-  set_bytes (object, "link", target);
+  text_set_bytes (object, "link", target);
   return end_line (listing, object, err);
 }
 

@@ -4,7 +4,7 @@
 
 #include "worker/container.h"
 
-/* TEXT as one line of valid UTF-8: control bytes and what isn't UTF-8 become \xNN. The caller frees. */
+/* TEXT as people are shown it (common/text.h), cut at some 2,000 bytes. The caller frees. */
 char *reason_line (const char *text);
 
 /* "exit code 3", "killed by signal 11 (Segmentation fault)". The caller frees. */

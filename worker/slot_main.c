@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/spawn.h"
+#include "common/text.h"
 #include "schemas/codec.h"
 #include "worker/attempt.h"
 #include "worker/frame.h"
@@ -268,7 +269,7 @@ slot_main (int fd, const struct worker_options *options)
   int result = serve (&self, &err);
   if (result != 0)
     {
-      auto_free char *text = log_quote (err.message);
+      auto_free char *text = text_log (err.message);
       log_error ("slot_failed", "slot=%s error=%s", self.name != NULL ? self.name : "?", text);
     }
   container_runtime_close (self.runtime);

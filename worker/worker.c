@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "worker/container.h"
 #include "worker/lane.h"
 #include "worker/workplace.h"
@@ -75,7 +76,7 @@ bear (struct worker *worker, const char *what, const struct error *err)
   if (err->class == ERROR_FATAL)
     return -1;
   vitals_bus_error (worker->options->vitals);
-  auto_free char *text = log_quote (err->message);
+  auto_free char *text = text_log (err->message);
   log_warn ("bus_trouble", "doing=%s error=%s", what, text);
   worker->trouble_until = clock_boot_ms () + TROUBLE_MS;
   return 0;
@@ -86,8 +87,9 @@ static void
 sweep (const struct worker *worker, const char *results)
 {
   int swept = workplace_sweep (results, worker->options->scratch);
+  auto_free char *place = text_log (results);
   if (swept > 0)
-    log_info ("swept", "results=%s folders=%d", results, swept);
+    log_info ("swept", "results=%s folders=%d", place, swept);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include "common/result_store.h"
 #include "common/scratch.h"
 #include "common/sys.h"
+#include "common/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -160,6 +161,7 @@ workplace_forget (const char *place, const char *name)
   auto_result_store struct result_store *store = result_store_open (place, &err);
   if (store != NULL && result_store_forget (store, name, &err) == 0)
     return;
-  auto_free char *reason = log_quote (err.message);
-  log_warn ("attempt_left", "place=%s attempt=%s reason=%s", place, name, reason);
+  auto_free char *reason = text_log (err.message);
+  auto_free char *where = text_log (place);
+  log_warn ("attempt_left", "place=%s attempt=%s reason=%s", where, name, reason);
 }

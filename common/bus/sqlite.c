@@ -424,7 +424,7 @@ sqlite_close (struct bus *base)
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
   struct error err = ERROR_INIT;
   if (bus->pending_count > 0 && sqlite_flush (base, &err) != 0)
-    log_error ("bus_flush_failed", "reason=\"%s\"", err.message);
+    log_failure (LOG_ERROR, "bus_flush_failed", &err, NULL);
   sqlite_drop_pending (bus);
   for (int i = 0; i < SQL_STATEMENTS; i++)
     (void) sqlite3_finalize (bus->statements[i]);

@@ -204,8 +204,8 @@ sqlite_follower_next (struct follower *base, struct event *event, struct error *
       event->position = follower->position;
       if (outcome == 0)
         return 1;
-      log_error ("event_skipped", "position=%lld reason=\"%s\"", (long long) follower->position,
-                 bad.message);
+      log_failure (LOG_ERROR, "event_skipped", &bad, "position=%lld",
+                   (long long) follower->position);
       event_release (event);
     }
 }

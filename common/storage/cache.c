@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/storage/fetched_file.h"
+#include "common/text.h"
 #include "common/units.h"
 
 #include <dirent.h>
@@ -34,7 +35,7 @@ struct cache
 static void
 complain (const char *what, const struct error *err)
 {
-  auto_free char *quoted = log_quote (err->message);
+  auto_free char *quoted = text_log (err->message);
   log_warn (what, "reason=%s", quoted);
 }
 

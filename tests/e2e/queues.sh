@@ -101,6 +101,6 @@ expect_true "$told statuses, at most $most" [ "$told" -ge 2 -a "$told" -le "$mos
 
 # ---- a second merger with other settings
 part other merger --keep-attempts --lease 20s
-wait_for "says so" grep -q 'event=member_differs group=merger member=merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err
+wait_for "says so" grep -q 'event=member_differs group=merger member="merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err
 part same merger --keep-attempts --lease 20s
 wait_for "once for each that differs" eval '[ "$(grep -c event=member_differs same.err)" -eq 1 ]'

@@ -2,6 +2,7 @@
  * within bounds. */
 #include "cli/words.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -14,7 +15,7 @@ split_and_join (const char *text)
   auto_strlist struct strlist words = { 0 };
   if (words_split (text, &words, NULL) != 0 || words.count == 0)
     return;
-  auto_free char *joined = words_join ("shoal", &words);
+  auto_free char *joined = text_words ("shoal", &words);
   auto_strlist struct strlist again = { 0 };
   if (words_split (joined, &again, NULL) != 0 || again.count != words.count + 1)
     abort ();
@@ -28,9 +29,12 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
   auto_free char *text = xstrndup (size == 0 ? "" : (const char *) data, size);
   split_and_join (text);
-  auto_free char *line = words_line (text);
+  auto_free char *line = text_shown (text);
+  auto_free char *again = text_shown (line);
   for (const char *at = line; *at != '\0'; at++)
     if ((unsigned char) *at < 0x20)
       abort ();
+  if (strcmp (line, again) != 0)
+    abort ();
   return 0;
 }

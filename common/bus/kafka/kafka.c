@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -263,7 +264,7 @@ kafka_renew_producer (struct kafka_bus *bus)
   char text[512] = "";
   if (rd_kafka_fatal_error (bus->producer, text, sizeof text) == RD_KAFKA_RESP_ERR_NO_ERROR)
     return;
-  auto_free char *reason = log_quote (text);
+  auto_free char *reason = text_log (text);
   log_warn ("producer_renewed", "reason=%s", reason);
   close_producer (bus, 0);
   if (open_producer (bus, &err) != 0) /* it could be made once: this is about memory */
@@ -289,7 +290,7 @@ complain (struct kafka_bus *bus, const struct error *err)
   int64_t now = clock_boot_ms ();
   if (now - bus->complained_at < COMPLAIN_MS)
     return;
-  auto_free char *reason = log_quote (err->message);
+  auto_free char *reason = text_log (err->message);
   log_warn ("kafka_away", "reason=%s", reason);
   bus->complained_at = now;
 }
@@ -310,7 +311,8 @@ watch_brokers (struct kafka_bus *bus)
   else if (bus->away)
     {
       bus->away = false;
-      log_warn ("kafka_back", "bus=%s", bus->url);
+      auto_free char *url = text_log (bus->url);
+      log_warn ("kafka_back", "bus=%s", url);
     }
   if (doubted)
     bus->asked_at = clock_boot_ms ();
@@ -371,7 +373,7 @@ kafka_close (struct bus *base)
   struct error err = ERROR_INIT;
   if (bus->producer != NULL && bus->published.pending > 0
       && kafka_await (bus, &bus->published, "publishing", &err) != 0)
-    log_error ("bus_flush_failed", "reason=\"%s\"", err.message);
+    log_failure (LOG_ERROR, "bus_flush_failed", &err, NULL);
   work_release (bus);
   scan_free (bus->scan);
   burials_release (bus);

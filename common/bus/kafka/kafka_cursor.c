@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <poll.h>
 #include <string.h>
@@ -214,8 +215,8 @@ restart (struct cursor *cursor)
   const struct kafka_bus *bus = cursor->reader->bus;
   if (look (cursor, &low, &high, &err) != 0)
     {
-      log_warn ("cursor_stuck", "topic=%s partition=%d reason=\"%s\"", bus->names[cursor->topic],
-                cursor->partition, err.message);
+      log_failure (LOG_WARN, "cursor_stuck", &err, "topic=%s partition=%d",
+                   bus->names[cursor->topic], cursor->partition);
       return;
     }
   int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
@@ -224,7 +225,7 @@ restart (struct cursor *cursor)
   (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
   cursor->next = next;
   if (start (cursor, next, &err) != 0)
-    log_error ("cursor_stuck", "reason=\"%s\"", err.message);
+    log_failure (LOG_ERROR, "cursor_stuck", &err, NULL);
 }
 
 bool
@@ -246,7 +247,7 @@ unpack (struct cursor *cursor, const rd_kafka_message_t *message)
              == 0)
     return true;
   cursor->payload = raw;
-  auto_free char *reason = log_quote (err.message);
+  auto_free char *reason = text_log (err.message);
   log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_away",
             "topic=%s partition=%d offset=%lld reason=%s",
             cursor->reader->bus->names[cursor->topic], cursor->partition,
@@ -263,7 +264,7 @@ step_back (struct cursor *cursor, const rd_kafka_message_t *message)
   cursor->next = message->offset;
   cursor->stuck_until = clock_boot_ms () + REGISTRY_MS;
   if (start (cursor, cursor->next, &err) != 0)
-    log_error ("cursor_stuck", "reason=\"%s\"", err.message);
+    log_failure (LOG_ERROR, "cursor_stuck", &err, NULL);
 }
 
 /* As cursor_next, waiting for up to TIMEOUT_MS. */

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -104,7 +105,7 @@ kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
                const rd_kafka_message_t *message, const char *reason, const struct error *why)
 {
   auto_free char *name = name_of (bus, cursor, message);
-  auto_free char *text = log_quote (why->message);
+  auto_free char *text = text_log (why->message);
   letter_count (bus->metrics, reason);
   log_error ("message_dead", "at=%s as=%s reason=%s", name, reason, text);
   struct burial *burial = xcalloc (1, sizeof *burial);
@@ -175,7 +176,7 @@ void
 kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
                    const struct error *why)
 {
-  auto_free char *reason = log_quote (why->message);
+  auto_free char *reason = text_log (why->message);
   log_info ("record_skipped", "topic=%s partition=%d offset=%lld reason=%s",
             cursor->reader->bus->names[cursor->topic], cursor->partition,
             (long long) message->offset, reason);

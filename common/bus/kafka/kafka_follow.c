@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "schemas/codec.h"
 
 #include <string.h>
@@ -171,17 +172,19 @@ compare_settings (const struct kafka_follower *follower)
   if (bus->settings == NULL)
     return;
   auto_free char *members = xasprintf ("member/%s/", follower->group);
-  auto_free char *ours = log_quote (bus->settings);
+  auto_free char *ours = text_log (bus->settings);
   for (const struct claims_entry *entry = NULL;
        (entry = claims_next_held (bus->leases, members, entry)) != NULL;)
     {
       const char *settings = strchr (entry->key, ' ');
       if (settings == NULL || strcmp (settings + 1, bus->settings) == 0)
         continue;
-      auto_free char *theirs = log_quote (settings + 1);
-      log_warn ("member_differs", "group=%s member=%.*s theirs=%s ours=%s", follower->group,
-                (int) (settings - entry->key - (ptrdiff_t) strlen (members)),
-                entry->key + strlen (members), theirs, ours);
+      const char *name = entry->key + strlen (members);
+      auto_free char *member = xstrndup (name, (size_t) (settings - name));
+      auto_free char *member_quoted = text_log (member);
+      auto_free char *theirs = text_log (settings + 1);
+      log_warn ("member_differs", "group=%s member=%s theirs=%s ours=%s", follower->group,
+                member_quoted, theirs, ours);
     }
 }
 

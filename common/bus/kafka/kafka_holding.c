@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "schemas/codec.h"
 
 #include <string.h>
@@ -12,6 +13,14 @@ enum
 {
   AGAIN_MS = 5000, /* before an end that couldn't be sent is looked at again */
 };
+
+/* A key is what its topic says. */
+static void
+log_not_sent (const char *event, const struct claims_entry *entry, const struct error *why)
+{
+  auto_free char *key = text_log (entry->key);
+  log_failure (LOG_ERROR, event, why, "key=%s", key);
+}
 
 /* ---- records ---------------------------------------------------------------------------- */
 
@@ -68,7 +77,7 @@ holding_renew (struct holding *holding)
 {
   struct error err = ERROR_INIT;
   if (say (holding, CLAIM_RENEW, &err) != 0)
-    log_error ("claim_not_sent", "key=%s reason=\"%s\"", holding->entry->key, err.message);
+    log_not_sent ("claim_not_sent", holding->entry, &err);
 }
 
 bool
@@ -83,7 +92,7 @@ work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind ki
   struct error err = ERROR_INIT;
   struct claim claim = { .kind = kind, .starts = entry->starts, .position = entry->position };
   if (holding_send (lot, entry->key, &claim, &err) != 0)
-    log_error ("claim_not_sent", "key=%s reason=\"%s\"", entry->key, err.message);
+    log_not_sent ("claim_not_sent", entry, &err);
 }
 
 /* ---- holdings --------------------------------------------------------------------------- */
@@ -206,7 +215,7 @@ publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
     return;
   holding->receipt->failed++;
   if (!holding->complained)
-    log_error ("end_not_published", "key=%s reason=\"%s\"", entry->key, err.message);
+    log_not_sent ("end_not_published", entry, &err);
   holding->complained = true;
 }
 
@@ -250,7 +259,7 @@ say_again (struct holding *holding)
   else if (holding->phase < HOLDING_SETTLING)
     holding_renew (holding);
   if (sent != 0)
-    log_error ("claim_not_sent", "key=%s reason=\"%s\"", holding->entry->key, err.message);
+    log_not_sent ("claim_not_sent", holding->entry, &err);
 }
 
 void
@@ -272,8 +281,9 @@ work_redo (struct parcel *parcel)
       (struct claim){ .kind = CLAIM_SETTLE, .starts = entry->starts, .position = parcel->offset };
   buffer_append (&holding->settle.event, entry->event.data, entry->event.size);
   buffer_append (&holding->settle.retry, entry->retry.data, entry->retry.size);
-  log_info ("end_redone", "key=%s of=%s", parcel->entry->key,
-            parcel->entry->holder == NULL ? "" : parcel->entry->holder);
+  auto_free char *key = text_log (entry->key);
+  auto_free char *holder = text_log (entry->holder);
+  log_info ("end_redone", "key=%s of=%s", key, holder);
   if (holding_send_settle (holding, &err) == 0)
     return;
   holding_drop (lot->work->bus, holding);

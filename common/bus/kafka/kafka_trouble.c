@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 
 #include <string.h>
 
@@ -130,7 +131,7 @@ kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
     doubt (bus);
   else
     note (bus, text, found);
-  auto_free char *quoted = log_quote (text);
+  auto_free char *quoted = text_log (text);
   log_info ("kafka_trouble", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
             quoted);
 }
@@ -155,7 +156,7 @@ kafka_on_log (const rd_kafka_t *handle, int level, const char *facility, const c
     note_failure (rd_kafka_opaque (handle), text);
   if (!log_enabled (LOG_DEBUG))
     return;
-  auto_free char *quoted = log_quote (text);
+  auto_free char *quoted = text_log (text);
   log_debug ("librdkafka", "facility=%s text=%s", facility, quoted);
 }
 

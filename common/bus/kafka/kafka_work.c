@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "schemas/codec.h"
 
 #include <string.h>
@@ -219,11 +220,11 @@ static void
 leave_to_others (struct parcel *parcel, const struct error *why)
 {
   struct kafka_bus *bus = parcel->lot->work->bus;
-  auto_free char *reason = log_quote (why->message);
+  auto_free char *key = text_log (parcel->entry->key);
   parcel->due = clock_boot_ms () + bus->lease_ms;
   parcel_set (parcel, PARCEL_WAITING, parcel->due);
   if (parcel->unread == 0)
-    log_error ("shard_unreadable", "key=%s reason=%s", parcel->entry->key, reason);
+    log_failure (LOG_ERROR, "shard_unreadable", why, "key=%s", key);
   else if (parcel->unread == 1
            && kafka_bury_at (bus, parcel->lot->work->messages, parcel->lot->partition,
                              parcel->offset, why, NULL)

@@ -6,6 +6,7 @@
 #include "common/storage/s3/s3.h"
 #include "common/storage/s3/sign.h"
 #include "common/storage/s3/xml.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -422,9 +423,9 @@ abort_uploads (struct sending *sending)
           s3_call_init (sending->s3, &call, "DELETE", upload->key, query);
           if (s3_perform (sending->s3, http, &call, &err) != 0 && call.status != 404)
             {
-              auto_free char *reason = log_quote (err.message);
-              log_warn ("upload_left", "place=%s key=%s reason=%s", sending->s3->shown, upload->key,
-                        reason);
+              auto_free char *place = text_log (sending->s3->shown);
+              auto_free char *key = text_log (upload->key);
+              log_failure (LOG_WARN, "upload_left", &err, "place=%s key=%s", place, key);
             }
         }
       free_upload (upload);

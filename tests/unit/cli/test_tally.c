@@ -271,8 +271,8 @@ the_job_log_is_gnu_parallels (void **state)
   assert_int_equal (fs_read_file (AT_FDCWD, file, 10000, &text, NULL), 0);
   assert_string_equal (
       text.data, "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n"
-                 "5\tsome-host\t1.000\t     1.000\t12\t0\t3\t9\timage 'a b' 'tab\\x09here'\n"
-                 "5\tsome-host\t1.000\t     1.000\t12\t0\t3\t9\timage 'a b' 'tab\\x09here'\n");
+                 "5\tsome-host\t1.000\t     1.000\t12\t0\t3\t9\timage 'a b' $'tab\\011here'\n"
+                 "5\tsome-host\t1.000\t     1.000\t12\t0\t3\t9\timage 'a b' $'tab\\011here'\n");
   (void) unlink (file);
   job_release (&job);
 }
