@@ -94,7 +94,11 @@ run_child (const struct launch *launch, int go, int report)
   (void) setsid ();
   if (prepare_child (launch, go, &err) == 0)
     {
-      (void) execvpe (launch->argv[0], launch->argv, launch->env != NULL ? launch->env : environ);
+      char *const *env = launch->env != NULL ? launch->env : environ;
+      if (launch->program > 0)
+        (void) fexecve (launch->program, launch->argv, env);
+      else
+        (void) execvpe (launch->argv[0], launch->argv, env);
       (void) error_errno (&err, errno, "starting %s", launch->argv[0]);
     }
   (void) !write (report, &err, sizeof err);

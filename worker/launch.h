@@ -12,7 +12,8 @@
 
 struct launch
 {
-  char *const *argv; /* looked up in PATH of ENV's, or ours */
+  char *const *argv; /* looked up in PATH of ENV's, or ours … */
+  int program;       /* … unless this isn't 0: a descriptor of the program */
   char *const *env;  /* NULL: ours */
   const char *cwd;   /* NULL: ours */
   int stdout_fd;

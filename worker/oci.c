@@ -12,6 +12,7 @@
 #include "worker/oci_config.h"
 #include "worker/oci_log.h"
 #include "worker/overlay.h"
+#include "worker/sealed.h"
 #include "worker/seccomp.h"
 #include "worker/skeleton.h"
 
@@ -35,7 +36,8 @@
 struct oci
 {
   struct container_runtime runtime;
-  char *program; /* "crun" or "runc" */
+  char *program;  /* "crun" or "runc" … */
+  int program_fd; /* … as sealed memory */
   bool is_crun;
   bool rootless;
   char *images;
@@ -116,6 +118,9 @@ choose_program (struct oci *oci, const struct container_runtime_options *options
       if (version == NULL)
         continue;
       oci->program = xstrdup (programs[i]);
+      oci->program_fd = sealed_program (programs[i], err);
+      if (oci->program_fd < 0)
+        return -1;
       oci->is_crun = i == 0;
       join_cgroup (oci, options->slot_name);
       oci->description =
@@ -144,6 +149,7 @@ oci_close (struct container_runtime *runtime)
   free (oci->description);
   free (oci->prepared);
   auto_fd_ (&oci->log_fd);
+  auto_fd_ (&oci->program_fd);
   free (oci);
 }
 
@@ -376,6 +382,7 @@ oci_start (struct container_runtime *runtime, const struct container *container,
   auto_strlist struct strlist argv = { 0 };
   runtime_argv (oci, container, &argv);
   const struct launch launch = { .argv = strlist_argv (&argv),
+                                 .program = oci->program_fd,
                                  .stdout_fd = container->stdout_fd,
                                  .stderr_fd = container->stderr_fd,
                                  .user_namespace = oci->rootless,
@@ -453,6 +460,7 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   struct oci *oci = xcalloc (1, sizeof *oci);
   oci->runtime.ops = &oci_ops;
   oci->pidfd = -1;
+  oci->program_fd = -1;
   oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
