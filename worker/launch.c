@@ -6,33 +6,34 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
+#include <pthread.h>
+#include <sanitizer/asan_interface.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum
 {
   SET_UP_FAILED = 125, /* the child's exit code, for nobody: the error goes through the pipe */
+  STACK_SIZE =
+      1 << 20, /* bytes for the child until it runs its program; only what it touches is used */
 };
 
-static pid_t
-clone_child (uint64_t flags, int *pidfd)
+/* What the child gets. */
+struct child
 {
-  struct clone_args args = {
-    .flags = flags | CLONE_PIDFD,
-    .pidfd = (uint64_t) (uintptr_t) pidfd,
-    .exit_signal = SIGCHLD,
-  };
-  return (pid_t) syscall (SYS_clone3, &args, sizeof args);
-}
+  const struct launch *launch;
+  int go_read;
+  int go_write; /* the parent's end */
+  int report;
+};
 
 /* ---- in the child ----------------------------------------------------------------------- */
 
@@ -85,14 +86,17 @@ prepare_child (const struct launch *launch, int go, struct error *err)
   return 0;
 }
 
-/* Never returns. The pipe REPORT closes when the program is started; before, an error is written to it. */
-static void
-run_child (const struct launch *launch, int go, int report)
+/* Never returns. The report's pipe closes when the program is started; before, an error is written to it. */
+static int
+run_child (void *context)
 {
+  const struct child *child = context;
+  const struct launch *launch = child->launch;
   struct error err = ERROR_INIT;
+  (void) close (child->go_write); /* else a dead parent wouldn't end the read */
   reset_signals ();
   (void) setsid ();
-  if (prepare_child (launch, go, &err) == 0)
+  if (prepare_child (launch, child->go_read, &err) == 0)
     {
       char *const *env = launch->env != NULL ? launch->env : environ;
       if (launch->program > 0)
@@ -101,7 +105,7 @@ run_child (const struct launch *launch, int go, int report)
         (void) execvpe (launch->argv[0], launch->argv, env);
       (void) error_errno (&err, errno, "starting %s", launch->argv[0]);
     }
-  (void) !write (report, &err, sizeof err);
+  (void) !write (child->report, &err, sizeof err);
   _exit (SET_UP_FAILED);
 }
 
@@ -131,14 +135,51 @@ write_maps (pid_t pid, struct error *err)
   return write_map (pid, "gid_map", gids, err);
 }
 
-/* Lets the child go on and waits until it runs its program: 0, or -1 with what it reported. */
 static int
-let_go (const struct launch *launch, pid_t pid, int go, int report, struct error *err)
+let_go (int go, struct error *err)
 {
-  if (launch->user_namespace && write_maps (pid, err) != 0)
-    return -1;
-  if (write (go, "", 1) != 1)
-    return error_errno (err, errno, "starting a process");
+  return write (go, "", 1) == 1 ? 0 : error_errno (err, errno, "starting a process");
+}
+
+/* Runs CHILD in new namespaces, on STACK. Without maps to write it may borrow our memory, as posix_spawn's do: we stand still
+ * until it runs its program, and nothing is copied. All signals are blocked meanwhile, as our handlers would run in it. */
+static pid_t
+clone_child (struct child *child, char *stack, int *pidfd)
+{
+  bool borrows = !child->launch->user_namespace;
+  int flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PIDFD | SIGCHLD
+              | (borrows ? CLONE_VM | CLONE_VFORK : CLONE_NEWUSER);
+  sigset_t all;
+  sigset_t before;
+  (void) sigfillset (&all);
+  (void) pthread_sigmask (SIG_SETMASK, &all, &before);
+  pid_t pid = clone (run_child, stack + STACK_SIZE, flags, child, pidfd);
+  int code = errno;
+  (void) pthread_sigmask (SIG_SETMASK, &before, NULL);
+  /* The child's frames were never left. */
+  ASAN_UNPOISON_MEMORY_REGION (stack, STACK_SIZE);
+  errno = code;
+  return pid;
+}
+
+static pid_t
+start_child (struct child *child, int *pidfd, struct error *err)
+{
+  char *stack = mmap (NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+  if (stack == MAP_FAILED)
+    return error_errno (err, errno, "memory for a process");
+  pid_t pid = clone_child (child, stack, pidfd);
+  if (pid < 0)
+    (void) error_errno (err, errno, "a process in namespaces of its own");
+  (void) munmap (stack, STACK_SIZE);
+  return pid;
+}
+
+/* Waits until the child runs its program: 0, or -1 with what it reported. */
+static int
+await_program (int report, struct error *err)
+{
   struct error reported = ERROR_INIT;
   ssize_t got = 0;
   do
@@ -170,20 +211,21 @@ launch_start (const struct launch *launch, int *pidfd, struct error *err)
     return error_errno (err, errno, "pipe");
   auto_fd int report_read = report[0];
   auto_fd int report_write = report[1];
-  uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | (launch->user_namespace ? CLONE_NEWUSER : 0);
-  pid_t pid = clone_child (flags, pidfd);
-  if (pid == 0)
-    {
-      (void) close (go_write); /* else a dead parent wouldn't end the read */
-      run_child (launch, go_read, report_write);
-    }
+  struct child child = {
+    .launch = launch, .go_read = go_read, .go_write = go_write, .report = report_write
+  };
+  bool maps = launch->user_namespace;
+  if (!maps && let_go (go_write, err) != 0)
+    return -1;
+  pid_t pid = start_child (&child, pidfd, err);
   if (pid < 0)
-    return error_errno (err, errno, "a process in namespaces of its own");
+    return -1;
   auto_fd_ (&report_write);
   report_write = -1;
   auto_fd_ (&go_read);
   go_read = -1;
-  if (let_go (launch, pid, go_write, report_read, err) == 0)
+  if ((!maps || (write_maps (pid, err) == 0 && let_go (go_write, err) == 0))
+      && await_program (report_read, err) == 0)
     return pid;
   (void) kill (pid, SIGKILL);
   (void) waitpid (pid, NULL, 0);
