@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 enum
 {
@@ -21,18 +23,64 @@ enum
 
 /* ---- unix:PATH -------------------------------------------------------------------------- */
 
-/* Whether somebody listens at PLACE; a socket file outlives its server. */
+/* Whether a server listens at PLACE, or that can't be told: a socket file outlives its server. */
 static bool
 is_served (const struct sockaddr_un *place)
 {
-  auto_fd int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  return fd >= 0 && connect (fd, (const struct sockaddr *) place, sizeof *place) == 0;
+  auto_fd int fd = socket (AF_UNIX, SOCKET_FLAGS, 0);
+  return fd < 0 || connect (fd, (const struct sockaddr *) place, sizeof *place) == 0
+         || errno != ECONNREFUSED;
+}
+
+static const char *
+kind_of (mode_t mode)
+{
+  return S_ISDIR (mode)    ? "a folder"
+         : S_ISLNK (mode)  ? "a symbolic link"
+         : S_ISREG (mode)  ? "a file"
+         : S_ISFIFO (mode) ? "a pipe"
+                           : "a device";
+}
+
+/* Removes what has the path of PLACE, when it is a socket that a killed server of ours left. */
+static int
+remove_left_over (const struct sockaddr_un *place, struct error *err)
+{
+  const char *path = place->sun_path;
+  struct stat there;
+  if (lstat (path, &there) != 0)
+    return errno == ENOENT ? 0 : error_errno (err, errno, "%s", path);
+  if (!S_ISSOCK (there.st_mode))
+    return error_set (err, ERROR_USER, "%s is %s, not a socket: remove it, or choose another path",
+                      path, kind_of (there.st_mode));
+  if (there.st_uid != geteuid ())
+    return error_set (err, ERROR_USER, "%s is a socket of another user (%u): choose another path",
+                      path, (unsigned int) there.st_uid);
+  if (is_served (place))
+    return error_set (err, ERROR_USER, "%s: %s", path, strerror (EADDRINUSE));
+  return unlink (path) == 0 || errno == ENOENT ? 0 : error_errno (err, errno, "%s", path);
 }
 
 static int
-listen_unix (const char *path, char **name, struct error *err)
+bind_unix (int fd, const struct sockaddr_un *place, struct error *err)
+{
+  int bound = bind (fd, (const struct sockaddr *) place, sizeof *place);
+  if (bound != 0 && errno == EADDRINUSE)
+    {
+      if (remove_left_over (place, err) != 0)
+        return -1;
+      bound = bind (fd, (const struct sockaddr *) place, sizeof *place);
+    }
+  if (bound == 0 && listen (fd, BACKLOG) == 0)
+    return 0;
+  return error_set (err, ERROR_USER, "%s: %s", place->sun_path, strerror (errno));
+}
+
+static int
+listen_unix (const char *path, struct address *at, struct error *err)
 {
   struct sockaddr_un place = { .sun_family = AF_UNIX };
+  struct stat made;
   if (path[0] == '\0' || strlen (path) >= sizeof place.sun_path)
     return error_set (err, ERROR_USER, "a socket's path has 1 to %zu bytes",
                       sizeof place.sun_path - 1);
@@ -40,24 +88,27 @@ listen_unix (const char *path, char **name, struct error *err)
   auto_fd int fd = socket (AF_UNIX, SOCKET_FLAGS, 0);
   if (fd < 0)
     return error_errno (err, errno, "socket");
-  int bound = bind (fd, (const struct sockaddr *) &place, sizeof place);
-  if (bound != 0 && errno == EADDRINUSE && !is_served (&place) && unlink (path) == 0)
-    bound = bind (fd, (const struct sockaddr *) &place, sizeof place);
-  if (bound != 0 || listen (fd, BACKLOG) != 0)
+  if (bind_unix (fd, &place, err) != 0)
+    return -1;
+  at->name = xasprintf (UNIX_PREFIX "%s", path);
+  if (lstat (path, &made) == 0)
     {
-      int code = errno;
-      (void) error_errno (err, code, "%s", path);
-      return error_set (err, ERROR_USER, "%s: %s", path, strerror (code));
+      at->device = made.st_dev;
+      at->inode = made.st_ino;
     }
-  *name = xasprintf (UNIX_PREFIX "%s", path);
   return take_fd (&fd);
 }
 
 void
-address_forget (const char *name)
+address_forget (struct address *place)
 {
-  if (strncmp (name, UNIX_PREFIX, strlen (UNIX_PREFIX)) == 0)
-    (void) unlink (name + strlen (UNIX_PREFIX));
+  const char *path = place->inode == 0 ? NULL : place->name + strlen (UNIX_PREFIX);
+  struct stat there;
+  if (path != NULL && lstat (path, &there) == 0 && S_ISSOCK (there.st_mode)
+      && there.st_dev == place->device && there.st_ino == place->inode)
+    (void) unlink (path);
+  free (place->name);
+  *place = (struct address){ 0 };
 }
 
 /* ---- HOST:PORT -------------------------------------------------------------------------- */
@@ -108,13 +159,13 @@ listen_at (const struct addrinfo *place)
 }
 
 int
-address_listen (const char *address, char **name, struct error *err)
+address_listen (const char *text, struct address *place, struct error *err)
 {
-  if (strncmp (address, UNIX_PREFIX, strlen (UNIX_PREFIX)) == 0)
-    return listen_unix (address + strlen (UNIX_PREFIX), name, err);
+  if (strncmp (text, UNIX_PREFIX, strlen (UNIX_PREFIX)) == 0)
+    return listen_unix (text + strlen (UNIX_PREFIX), place, err);
   auto_free char *host = NULL;
   auto_free char *port = NULL;
-  if (split (address, &host, &port, err) != 0)
+  if (split (text, &host, &port, err) != 0)
     return -1;
   const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
@@ -124,14 +175,14 @@ address_listen (const char *address, char **name, struct error *err)
     return error_set (err, ERROR_USER, "%s: %s", host, gai_strerror (failure));
   int fd = -1;
   int code = 0;
-  for (const struct addrinfo *place = places; place != NULL && fd < 0; place = place->ai_next)
+  for (const struct addrinfo *one = places; one != NULL && fd < 0; one = one->ai_next)
     {
-      fd = listen_at (place);
+      fd = listen_at (one);
       code = errno;
     }
   freeaddrinfo (places);
   if (fd < 0)
-    return error_set (err, ERROR_USER, "%s: %s", address, strerror (code));
-  *name = name_of (fd);
+    return error_set (err, ERROR_USER, "%s: %s", text, strerror (code));
+  place->name = name_of (fd);
   return fd;
 }

@@ -4,11 +4,21 @@
 
 #include "common/error.h"
 
-/* A listening socket, close-on-exec, not blocking, at ADDRESS (httpd.h says how it reads); -1 with ERR. *NAME is how others call
- * it, with the port that was chosen; the caller frees. */
-int address_listen (const char *address, char **name, struct error *err);
+#include <sys/types.h>
 
-/* Removes what NAME left in the file system. */
-void address_forget (const char *name);
+/* A place where a server listens. */
+struct address
+{
+  char *name;   /* how others call it, with the port that was chosen; owned */
+  dev_t device; /* of a socket in the file system … */
+  ino_t inode;  /* … which it is; 0: none */
+};
+
+/* A listening socket, close-on-exec, not blocking, at TEXT (httpd.h says how it reads); -1 with ERR. PLACE is zeroed. What has a
+ * socket's path already is removed only when it is a socket of ours that no server listens on: left by one that was killed. */
+int address_listen (const char *text, struct address *place, struct error *err);
+
+/* Removes what the server left in the file system, unless that is another's by now. Frees. */
+void address_forget (struct address *place);
 
 #endif

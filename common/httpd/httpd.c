@@ -27,7 +27,7 @@ struct httpd
 {
   struct MHD_Daemon *daemon;
   struct clerk *clerk;
-  char *address;
+  struct address address;
   const struct http_route *routes;
   size_t route_count;
   size_t body_max;
@@ -288,9 +288,7 @@ static void
 httpd_free (struct httpd *httpd)
 {
   clerk_free (httpd->clerk);
-  if (httpd->address != NULL)
-    address_forget (httpd->address);
-  free (httpd->address);
+  address_forget (&httpd->address);
   (void) pthread_cond_destroy (&httpd->calm);
   (void) pthread_mutex_destroy (&httpd->lock);
   free (httpd);
@@ -359,7 +357,7 @@ httpd_start (const struct httpd_options *options, struct error *err)
 const char *
 httpd_address (const struct httpd *httpd)
 {
-  return httpd->address;
+  return httpd->address.name;
 }
 
 /* Waits until what was answered is out, for a while. */
