@@ -7,6 +7,7 @@
 #include "common/storage/fetched_file.h"
 #include "common/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@ enum
 
 static const char manifest_name[] = "manifest.json";
 static const char part_name[] = ".fetching"; /* the one file that isn't whole */
+static const char fresh_name[] = ".manifest.json";
 
 struct fetch
 {
@@ -288,24 +290,24 @@ same_file (int folder, const char *a, const char *b)
 static int
 fetch_manifest (struct fetch *fetch, const char *partial, struct error *err)
 {
-  static const char fresh[] = ".manifest.json";
   char sha256[DIGEST_TEXT_SIZE];
   if (fetch->kept)
     {
-      int there = fetch_kept (fetch, manifest_name, fresh, err);
+      int there = fetch_kept (fetch, manifest_name, fresh_name, err);
       if (there <= 0)
         return there < 0
                    ? -1
                    : error_set (err, ERROR_USER, "there is no complete result: no manifest.json");
     }
-  else if (fetch_whole (fetch, manifest_name, fresh, sha256, err) < 0)
+  else if (fetch_whole (fetch, manifest_name, fresh_name, sha256, err) < 0)
     return -1;
-  if (fs_exists (fetch->folder, manifest_name) && !same_file (fetch->folder, manifest_name, fresh))
+  if (fs_exists (fetch->folder, manifest_name)
+      && !same_file (fetch->folder, manifest_name, fresh_name))
     return error_set (err, ERROR_USER,
                       "%s is begun of another result, or of an older state of this one: remove it, "
                       "or choose another folder",
                       partial);
-  return sys_rename (fetch->folder, fresh, fetch->folder, manifest_name, 0) == 0
+  return sys_rename (fetch->folder, fresh_name, fetch->folder, manifest_name, 0) == 0
              ? 0
              : error_errno (err, errno, "%s", partial);
 }
@@ -330,9 +332,38 @@ fetch_rest (struct fetch *fetch, struct error *err)
   return 0;
 }
 
+/* Whether NAME may be in DIR.partial before the manifest is: what a fetch that was cut off then left. */
+static bool
+is_left_over (const char *name)
+{
+  return strcmp (name, ".") == 0 || strcmp (name, "..") == 0 || strcmp (name, part_name) == 0
+         || strcmp (name, fresh_name) == 0 || fetched_file_is_ours (name);
+}
+
+/* A folder with other things in it is the user's. */
+static int
+check_begun (const struct fetch *fetch, const char *partial, struct error *err)
+{
+  if (fs_exists (fetch->folder, manifest_name))
+    return 0;
+  int fd = openat (fetch->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto_dir DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  if (dir == NULL)
+    return error_errno (err, errno, "%s", partial);
+  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
+    if (!is_left_over (entry->d_name))
+      return error_set (err, ERROR_USER,
+                        "%s is there already, with %s in it, and was begun by no `shoal get`: move "
+                        "it away, or choose another folder",
+                        partial, entry->d_name);
+  return 0;
+}
+
 static int
 fetch_into (struct fetch *fetch, const char *partial, struct error *err)
 {
+  if (check_begun (fetch, partial, err) != 0)
+    return -1;
   fetched_file_sweep (fetch->folder);
   if (fetch_manifest (fetch, partial, err) != 0
       || (fetch->kept ? fetch_kept_outputs (fetch, err) : fetch_outputs (fetch, err)) != 0

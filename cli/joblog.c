@@ -20,16 +20,33 @@ struct joblog
   char *reduce_command;
 };
 
+/* A job log goes on; whatever else is there isn't to be written to. */
+static int
+check_file (int fd, const struct stat *about, const char *file, struct error *err)
+{
+  char begins[sizeof header - 1];
+  if (!S_ISREG (about->st_mode) || about->st_size == 0)
+    return 0;
+  if (pread (fd, begins, sizeof begins, 0) == (ssize_t) sizeof begins
+      && memcmp (begins, header, sizeof begins) == 0)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "--joblog %s: this file is there already and isn't a job log: choose another",
+                    file);
+}
+
 struct joblog *
 joblog_open (const char *file, const struct job *job, struct error *err)
 {
-  auto_fd int fd = open (file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  auto_fd int fd = open (file, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
   struct stat about;
   if (fd < 0 || fstat (fd, &about) != 0)
     {
       (void) error_errno (err, errno, "--joblog %s", file);
       return NULL;
     }
+  if (check_file (fd, &about, file, err) != 0)
+    return NULL;
   if (about.st_size == 0 && fs_write_all (fd, header, sizeof header - 1, file, err) != 0)
     return NULL;
   struct joblog *joblog = xcalloc (1, sizeof *joblog);

@@ -191,14 +191,32 @@ print_totals (const struct history *history)
 
 /* ---- the command ------------------------------------------------------------------------ */
 
+/* Whether FD is one of the files at the result's top, which are shoal's own. */
+static bool
+is_in_result (const struct session *session, int fd)
+{
+  static const char *const names[] = { "report.html", "manifest.json", "stdout", "stderr" };
+  struct stat one;
+  struct stat other;
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (fstat (fd, &one) == 0 && fstatat (session->folder_fd, names[i], &other, 0) == 0
+        && one.st_dev == other.st_dev && one.st_ino == other.st_ino)
+      return true;
+  return false;
+}
+
 static int
 copy_report (const struct session *session, const char *file, struct error *err)
 {
   auto_fd int source = fs_open_beneath (session->folder_fd, "report.html", O_RDONLY, 0, err);
   if (source < 0)
     return error_wrap (err, "%s: there is no report yet", session->place);
-  auto_fd int target = open (file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  auto_fd int target = open (file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (target < 0)
+    return error_errno (err, errno, "%s", file);
+  if (is_in_result (session, target))
+    return error_set (err, ERROR_USER, "%s is a file of the result itself: choose another", file);
+  if (ftruncate (target, 0) != 0 && errno != EINVAL) /* a pipe or a terminal has no length */
     return error_errno (err, errno, "%s", file);
   return fs_append (source, target, err) < 0 ? -1 : 0;
 }

@@ -87,6 +87,14 @@ registry_folder_put_schema (int dirfd, int32_t id, struct bytes text)
   put (dirfd, name, text);
 }
 
+/* Whether NAME is one of those that are put here. */
+static bool
+is_ours (const char *name)
+{
+  size_t digits = strspn (name, "0123456789abcdef-");
+  return digits > 0 && (strcmp (name + digits, ".id") == 0 || strcmp (name + digits, ".avsc") == 0);
+}
+
 void
 registry_folder_forget (int dirfd)
 {
@@ -96,6 +104,6 @@ registry_folder_forget (int dirfd)
     return;
   again = -1; /* DIR closes it */
   for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (entry->d_name[0] != '.')
+    if (is_ours (entry->d_name))
       (void) unlinkat (dirfd, entry->d_name, 0);
 }

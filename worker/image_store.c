@@ -1,5 +1,6 @@
 #include "worker/image_store.h"
 
+#include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
@@ -227,6 +228,14 @@ list_used (const char *store, struct strlist *used, struct error *err)
   return 0;
 }
 
+/* Whether NAME is an image's folder: there may be others where the user put the store. */
+static bool
+is_image (const char *name)
+{
+  return strlen (name) == DIGEST_TEXT_SIZE - 1
+         && strspn (name, "0123456789abcdef") == DIGEST_TEXT_SIZE - 1;
+}
+
 /* Moves what no name stands for to TMP, with which it goes. */
 static int
 drop_unnamed (const char *store, const struct image_tmp *tmp, struct error *err)
@@ -238,7 +247,7 @@ drop_unnamed (const char *store, const struct image_tmp *tmp, struct error *err)
   for (size_t i = 0; i < images.count; i++)
     {
       auto_free char *path = xasprintf ("%s/images/%s", store, images.items[i]);
-      if (!strlist_has (&used, images.items[i])
+      if (is_image (images.items[i]) && !strlist_has (&used, images.items[i])
           && sys_rename (AT_FDCWD, path, tmp->fd, images.items[i], 0) != 0)
         return error_errno (err, errno, "removing %s", path);
     }

@@ -40,6 +40,16 @@ hold (int parent, const char *name)
   return take_fd (&fd);
 }
 
+/* Whether NAME is "PID.N" as image_tmp_make gives them: the store may have been put where a folder `tmp` of other things is. */
+static bool
+is_ours (const char *name)
+{
+  size_t pid = strspn (name, "0123456789");
+  const char *number = name + pid + 1;
+  return pid > 0 && name[pid] == '.' && number[0] != '\0'
+         && strspn (number, "0123456789") == strlen (number);
+}
+
 /* Trouble here is no reason to fail: a child of the dead process may still write there. The next one sweeps again. */
 static void
 sweep (int parent)
@@ -51,7 +61,7 @@ sweep (int parent)
   (void) take_fd (&copy);
   for (struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
     {
-      if (entry->d_name[0] == '.')
+      if (!is_ours (entry->d_name))
         continue;
       auto_fd int fd = hold (parent, entry->d_name);
       struct error why = ERROR_INIT;

@@ -44,8 +44,14 @@ open_used (int folder_fd, struct error *err)
 {
   auto_fd int fd = openat (folder_fd, "used", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   struct stat status;
-  if (fd >= 0 && fstat (fd, &status) == 0
-      && (status.st_size == sizeof (int64_t) || ftruncate (fd, sizeof (int64_t)) == 0))
+  if (fd >= 0 && fstat (fd, &status) == 0 && status.st_size != 0
+      && status.st_size != sizeof (int64_t))
+    {
+      (void) error_set (err, ERROR_USER,
+                        "its file `used` isn't a cache's: choose a folder of its own");
+      return NULL;
+    }
+  if (fd >= 0 && (status.st_size != 0 || ftruncate (fd, sizeof (int64_t)) == 0))
     {
       void *used = mmap (NULL, sizeof (int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
       if (used != MAP_FAILED)
@@ -139,6 +145,27 @@ cache_take (struct cache *cache, const char *address, const struct storage_item 
   return 1;
 }
 
+/* Whether NAME, in one of the folders, is that of an item: the user may have given a folder with other things in it. */
+static bool
+is_item (const char *name)
+{
+  size_t digits = strspn (name, "0123456789abcdef");
+  const char *size = name + digits + 1;
+  return digits == DIGEST_TEXT_SIZE - 1 - 2 && name[digits] == '-' && size[0] != '\0'
+         && strspn (size, "0123456789") == strlen (size);
+}
+
+/* Whether NAME is that of a copy in the making: ".ITEM.PID". */
+static bool
+is_copy (const char *name)
+{
+  const char *dot = name[0] == '.' ? strrchr (name, '.') : name;
+  if (dot == name || dot[1] == '\0' || strspn (dot + 1, "0123456789") != strlen (dot + 1))
+    return false;
+  auto_free char *item = xstrndup (name + 1, (size_t) (dot - name - 1));
+  return is_item (item);
+}
+
 /* ---- making room ------------------------------------------------------------------------ */
 
 struct kept
@@ -160,7 +187,7 @@ static bool
 is_left_over (int fd, const char *name)
 {
   struct stat status;
-  return name[0] == '.' && fstatat (fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0
+  return is_copy (name) && fstatat (fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0
          && S_ISREG (status.st_mode)
          && status.st_mtim.tv_sec < clock_wall_ms () / 1000 - LEFT_OVER_S;
 }
@@ -178,7 +205,7 @@ list_folder (struct cache *cache, const char *name, struct kept_list *list)
       struct kept kept;
       if (is_left_over (fd, entry->d_name))
         (void) unlinkat (fd, entry->d_name, 0);
-      if (entry->d_name[0] == '.' || fstatat (fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0
+      if (!is_item (entry->d_name) || fstatat (fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0
           || !S_ISREG (status.st_mode)
           || snprintf (kept.place, sizeof kept.place, "%s/%s", name, entry->d_name)
                  >= (int) sizeof kept.place)

@@ -251,6 +251,12 @@ fetched_file_drop_sum (struct fetched_file *file)
   file->sum.algorithm = NULL;
 }
 
+bool
+fetched_file_is_ours (const char *name)
+{
+  return strncmp (name, NAME_PREFIX, strlen (NAME_PREFIX)) == 0;
+}
+
 void
 fetched_file_sweep (int folder_fd)
 {
@@ -259,7 +265,7 @@ fetched_file_sweep (int folder_fd)
   if (fd >= 0 && (dir = fdopendir (fd)) == NULL)
     (void) close (fd);
   for (const struct dirent *entry = NULL; dir != NULL && (entry = readdir (dir)) != NULL;)
-    if (strncmp (entry->d_name, NAME_PREFIX, strlen (NAME_PREFIX)) == 0)
+    if (fetched_file_is_ours (entry->d_name))
       (void) unlinkat (folder_fd, entry->d_name, 0);
 }
 

@@ -98,6 +98,9 @@ int fetched_file_finish (struct fetched_file *file, struct error *err);
 /* It has SIZE bytes, and was listed with others: ERROR_USER, or of a pinned version ERROR_TRANSIENT. -1. */
 int fetched_file_changed (const struct fetched_file *file, int64_t size, struct error *err);
 
+/* Whether NAME is one that a file has while it comes in. */
+bool fetched_file_is_ours (const char *name);
+
 /* Removes from the folder what fetches that were killed have left there. */
 void fetched_file_sweep (int folder_fd);
 

@@ -227,6 +227,46 @@ the_oldest_go_when_it_is_full (void **state)
   assert_int_equal (fetch (&scene, 1, 30, 9000).cached, 1);
 }
 
+/* A folder given by mistake may have such names too, a repository's objects for one. */
+static void
+what_isnt_the_caches_stays (void **state)
+{
+  (void) state;
+  auto_scene struct scene scene = { 0 };
+  static const char *const theirs[] = { "00/photo.jpg", "ab/cdef0123456789abcdef0123456789abcdef01",
+                                        "ff/.draft", "ff/.1.2" };
+  scene_set (&scene, "20k");
+  for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+    {
+      file_tree_put (scene.cache, theirs[i], 9000);
+      const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+      assert_int_equal (utimensat (scene.cache->fd, theirs[i], old, 0), 0);
+    }
+  for (int version = 1; version <= 5; version++)
+    {
+      put (&scene, 0, version, 9000);
+      (void) fetch (&scene, 1, version, 9000);
+    }
+  for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+    if (!fs_exists (scene.cache->fd, theirs[i]))
+      fail_msg ("%s was removed", theirs[i]);
+}
+
+static void
+a_file_called_as_the_count_isnt_cut (void **state)
+{
+  (void) state;
+  auto_scene struct scene scene = { 0 };
+  struct stat status;
+  scene_set (&scene, "1g");
+  file_tree_put (scene.cache, "used", 1000);
+  put (&scene, 0, 1, 2000);
+  (void) fetch (&scene, 1, 1, 2000);
+  assert_int_equal (fstatat (scene.cache->fd, "used", &status, 0), 0);
+  assert_int_equal (status.st_size, 1000);
+  assert_int_equal (fetch (&scene, 1, 1, 2000).cached, 0);
+}
+
 /* One that is larger than all of the cache isn't kept. */
 static void
 too_large_isnt_kept (void **state)
@@ -324,6 +364,8 @@ main (void)
     cmocka_unit_test (a_file_is_kept_once_whatever_volume_it_is_seen_by),
     cmocka_unit_test (another_version_is_another_file),
     cmocka_unit_test (the_oldest_go_when_it_is_full),
+    cmocka_unit_test (what_isnt_the_caches_stays),
+    cmocka_unit_test (a_file_called_as_the_count_isnt_cut),
     cmocka_unit_test (too_large_isnt_kept),
     cmocka_unit_test (a_cut_file_is_fetched_again),
     cmocka_unit_test (a_folder_that_cant_be_is_no_failure),
