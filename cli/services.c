@@ -32,10 +32,11 @@ static volatile sig_atomic_t stop_flag;
 static void
 on_stop (int number)
 {
-  stop_flag = number == SIGQUIT || stop_flag > 0 ? 2 : 1;
+  stop_flag = number == SIGQUIT || number == SIGHUP || stop_flag > 0 ? 2 : 1;
 }
 
-/* SIGTERM and SIGINT: run out, the second time stop; SIGQUIT: stop. A supervisor's child leaves Ctrl-C to it. */
+/* SIGTERM and SIGINT: run out, the second time stop; SIGQUIT, and SIGHUP unless nohup has seen to it: stop. A supervisor's child leaves Ctrl-C and
+ * the terminal's end to it. */
 static void
 catch_signals (bool supervised)
 {
@@ -45,6 +46,9 @@ catch_signals (bool supervised)
   if (supervised)
     action.sa_handler = SIG_IGN;
   (void) sigaction (SIGINT, &action, NULL);
+  struct sigaction before;
+  if (sigaction (SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+    (void) sigaction (SIGHUP, &action, NULL);
   (void) signal (SIGPIPE, SIG_IGN);
 }
 
@@ -338,8 +342,8 @@ const struct command command_worker = {
   .synopsis = "worker --bus URL [options] | worker --probe",
   .summary = "the part that runs shards",
   .help =
-      "SIGTERM: takes no more shards and ends with those it has; again (or SIGQUIT): stops their\n"
-      "containers and gives them back.\n"
+      "SIGTERM: takes no more shards and ends with those it has; again, SIGQUIT or SIGHUP: stops\n"
+      "their containers and gives them back.\n"
       "\n"
       "  shoal worker --bus sqlite:work.db --jobs 4\n",
   .options = { bus_options, service_options, listen_options, storage_options, worker_options },
