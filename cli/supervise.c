@@ -10,6 +10,7 @@
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/text.h"
+#include "worker/worker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -367,6 +368,8 @@ supervise_job (struct session *session, const struct run_options *options, bool 
   pass_on_lines (&supervisor);
   progress_finish (supervisor.progress, tally, status);
   parts_release (&supervisor.parts);
+  if (!merge_only)
+    worker_sweep ();
   follower_close (supervisor.events);
   joblog_close (supervisor.joblog);
   progress_free (supervisor.progress);

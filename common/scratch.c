@@ -30,9 +30,8 @@ scratch_remove (int dirfd, const char *name)
   log_warn ("remove_failed", "folder=%s error=%s", folder, text);
 }
 
-/* Opens and locks the folder NAME; -1 when it isn't there or somebody living has it. */
-static int
-lock_folder (int dirfd, const char *name)
+int
+scratch_lock (int dirfd, const char *name)
 {
   auto_fd int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   struct stat opened;
@@ -46,7 +45,7 @@ lock_folder (int dirfd, const char *name)
 static bool
 remove_dead (int dirfd, const char *name)
 {
-  auto_fd int lock = lock_folder (dirfd, name);
+  auto_fd int lock = scratch_lock (dirfd, name);
   if (lock < 0)
     return false;
   scratch_remove (dirfd, name);
@@ -66,7 +65,7 @@ scratch_make (int dirfd, const char *name, mode_t mode, struct error *err)
           (void) remove_dead (dirfd, name);
           continue;
         }
-      int fd = lock_folder (dirfd, name);
+      int fd = scratch_lock (dirfd, name);
       if (fd >= 0)
         return fd;
     }

@@ -10,6 +10,9 @@
  * ERR. */
 int scratch_make (int dirfd, const char *name, mode_t mode, struct error *err);
 
+/* Opens the folder NAME in DIRFD and locks it: its descriptor, which holds the lock, or -1 when it isn't there or somebody living holds it. */
+int scratch_lock (int dirfd, const char *name);
+
 /* Removes NAME, whoever's it is; a failure is only logged. */
 void scratch_remove (int dirfd, const char *name);
 

@@ -1,83 +1,220 @@
 #include "worker/cgroup.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
+#include "worker/cgroup_folder.h"
+#include "worker/cgroup_v2.h"
+#include "worker/device_rule.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/random.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define V1_ROOT "/sys/fs/cgroup"
+#define V1_ROOT CGROUP_ROOT
 #define PARENT "shoal"
 
 enum
 {
   CPU_PERIOD_US = 100000,
   CPU_SHARES = 1024, /* the kernel's default weight */
-  V1_CONTROLLERS = 4,
+  SWEEP_PAUSE_MS = 2,
 };
 
-static const char *const v1_controllers[V1_CONTROLLERS] = { "memory", "pids", "cpu", "cpuacct" };
+/* Version 2 has only the first. */
+enum part
+{
+  MEMORY,
+  PIDS,
+  CPU,
+  CPUACCT,
+  DEVICES, /* only where they are confined */
+  PARTS,
+};
+
+static const char *const v1_controllers[PARTS] = { "memory", "pids", "cpu", "cpuacct", "devices" };
 
 struct cgroup
 {
   bool v2;
-  char *paths[V1_CONTROLLERS]; /* v2: only the first */
-  char *home;                  /* v2: the group to go back to */
-  int64_t memory;              /* limits as they were written last */
+  char *name;
+  struct cgroup_folder parts[PARTS];
+  char *home;     /* v2: the group to go back to */
+  int peak_fd;    /* v2: memory.peak counts anew for the descriptor that was written to */
+  int64_t peak;   /* v2, older kernels: the highest ever when the run began; -1: it counts anew */
+  int64_t memory; /* limits as they were written last */
   int32_t milli_cpus;
   int64_t pids;
 };
 
-/* ---- files ------------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------------------- */
 
 static int
-write_text (const char *folder, const char *name, const char *text)
+join_v1 (struct cgroup *group, enum part part)
 {
-  auto_free char *path = xasprintf ("%s/%s", folder, name);
-  auto_fd int fd = open (path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0)
+  auto_free char *parent = xasprintf (V1_ROOT "/%s/" PARENT, v1_controllers[part]);
+  if (cgroup_folder_join (&group->parts[part], parent, group->name) != 0)
     return -1;
-  return write (fd, text, strlen (text)) < 0 ? -1 : 0;
+  /* All slots together weigh as much as a process a core would: else they'd share the weight of one. */
+  auto_fd int fd = part == CPU ? open (parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  if (fd >= 0)
+    (void) cgroup_write_number (fd, "cpu.shares",
+                                CPU_SHARES * (int64_t) sysconf (_SC_NPROCESSORS_ONLN));
+  return 0;
 }
 
 static int
-write_number (const char *folder, const char *name, int64_t number)
+join (struct cgroup *group, char **why)
 {
-  char text[32];
-  (void) snprintf (text, sizeof text, "%lld", (long long) number);
-  return write_text (folder, name, text);
+  if (group->v2)
+    {
+      auto_free char *parent = cgroup_v2_parent (&group->home, why);
+      if (parent == NULL || cgroup_folder_join (&group->parts[0], parent, group->name) != 0)
+        return -1;
+      int fd = group->parts[0].fd;
+      group->peak_fd = openat (fd, "memory.peak", O_RDWR | O_CLOEXEC);
+      if (group->peak_fd < 0)
+        group->peak_fd = openat (fd, "memory.peak", O_RDONLY | O_CLOEXEC);
+      return 0;
+    }
+  for (enum part part = MEMORY; part <= CPUACCT; part++)
+    if (join_v1 (group, part) != 0)
+      return -1;
+  return 0;
 }
 
-/* The file NAME, at most SIZE - 1 bytes, into TEXT. */
+/* Whether CODE says that this host gives us no groups; all else is trouble that may pass. */
 static bool
-read_text (const char *folder, const char *name, char *text, size_t size)
+is_refusal (int code)
 {
-  auto_free char *path = xasprintf ("%s/%s", folder, name);
-  auto_fd int fd = open (path, O_RDONLY | O_CLOEXEC);
-  ssize_t got = fd < 0 ? -1 : read (fd, text, size - 1);
-  text[got > 0 ? got : 0] = '\0';
-  return got > 0;
+  static const int codes[] = { EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EOPNOTSUPP };
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (codes[i] == code)
+      return true;
+  return false;
 }
+
+int
+cgroup_open (const char *name, struct cgroup **opened, char **why, struct error *err)
+{
+  unsigned int unique = 0;
+  struct cgroup *group = xcalloc (1, sizeof *group);
+  *opened = NULL;
+  group->memory = -1;
+  group->milli_cpus = -1;
+  group->pids = -1;
+  group->peak_fd = -1;
+  group->peak = -1;
+  for (int i = 0; i < PARTS; i++)
+    group->parts[i] = (struct cgroup_folder) CGROUP_FOLDER_INIT;
+  (void) getrandom (&unique, sizeof unique, 0);
+  /* Workers of two containers may both be process 1. */
+  group->name = xasprintf (CGROUP_SLOT_PREFIX "%s-%08x", name, unique);
+  group->v2 = cgroup_is_v2 ();
+  if (join (group, why) == 0)
+    {
+      *opened = group;
+      return 0;
+    }
+  int code = errno;
+  cgroup_close (group);
+  if (*why != NULL)
+    return 0;
+  if (!is_refusal (code))
+    {
+      (void) error_errno (err, code, "joining a control group");
+      if (err != NULL)
+        err->class = ERROR_TRANSIENT;
+      return -1;
+    }
+  *why = xasprintf ("cgroup %s can't be written to: %s", cgroup_is_v2 () ? "v2" : "v1",
+                    strerror (code));
+  return 0;
+}
+
+bool
+cgroup_confine_devices (struct cgroup *group)
+{
+  if (group->v2)
+    return device_rule_attach (group->parts[0].fd) == 0;
+  if (join_v1 (group, DEVICES) == 0 && device_rule_write (group->parts[DEVICES].fd) == 0)
+    return true;
+  int code = errno;
+  cgroup_folder_leave (&group->parts[DEVICES], V1_ROOT "/devices");
+  errno = code;
+  return false;
+}
+
+void
+cgroup_close (struct cgroup *group)
+{
+  if (group == NULL)
+    return;
+  for (int i = 0; i < PARTS; i++)
+    {
+      auto_free char *root = xasprintf (V1_ROOT "/%s", v1_controllers[i]);
+      cgroup_folder_leave (&group->parts[i], group->v2 ? group->home : root);
+    }
+  auto_fd_ (&group->peak_fd);
+  free (group->name);
+  free (group->home);
+  free (group);
+}
+
+const char *
+cgroup_describe (const struct cgroup *group)
+{
+  return group->v2 ? "cgroup v2" : "cgroup v1";
+}
+
+/* ---- sweeping --------------------------------------------------------------------------- */
+
+static int
+sweep_once (void)
+{
+  if (cgroup_is_v2 ())
+    {
+      auto_free char *parent = cgroup_v2_own ();
+      return parent == NULL ? 0 : cgroup_folder_sweep (parent);
+    }
+  int dying = 0;
+  for (int i = 0; i < PARTS; i++)
+    {
+      auto_free char *parent = xasprintf (V1_ROOT "/%s/" PARENT, v1_controllers[i]);
+      dying += cgroup_folder_sweep (parent);
+    }
+  return dying;
+}
+
+void
+cgroup_sweep (int wait_ms)
+{
+  int64_t end = clock_boot_ms () + wait_ms;
+  while (sweep_once () > 0 && clock_boot_ms () < end)
+    (void) poll (NULL, 0, SWEEP_PAUSE_MS);
+}
+
+/* ---- limits and usage ------------------------------------------------------------------- */
 
 static int64_t
-read_number (const char *folder, const char *name)
+read_number (const struct cgroup *group, enum part part, const char *name)
 {
   char text[64];
-  return read_text (folder, name, text, sizeof text) ? strtoll (text, NULL, 10) : -1;
+  return cgroup_read_text (group->parts[part].fd, name, text, sizeof text)
+             ? strtoll (text, NULL, 10)
+             : -1;
 }
 
 /* The number behind KEY in a file of "key number" lines; -1 when it isn't there. */
 static int64_t
-read_key (const char *folder, const char *name, const char *key)
+read_key (const struct cgroup *group, const char *name, const char *key)
 {
   char text[4096];
-  if (!read_text (folder, name, text, sizeof text))
+  if (!cgroup_read_text (group->parts[0].fd, name, text, sizeof text))
     return -1;
   size_t length = strlen (key);
   for (const char *line = text; line != NULL; line = strchr (line, '\n'))
@@ -89,119 +226,6 @@ read_key (const char *folder, const char *name, const char *key)
   return -1;
 }
 
-/* ---- opening ---------------------------------------------------------------------------- */
-
-/* Groups that no process is in any more can be removed, others can't: a slot that lives is safe. */
-static void
-sweep (const char *parent)
-{
-  auto_dir DIR *dir = opendir (parent);
-  for (const struct dirent *entry = dir == NULL ? NULL : readdir (dir); entry != NULL;
-       entry = readdir (dir))
-    if (entry->d_type == DT_DIR && strncmp (entry->d_name, "slot-", 5) == 0)
-      (void) unlinkat (dirfd (dir), entry->d_name, AT_REMOVEDIR);
-}
-
-static bool
-join_v1 (struct cgroup *group, const char *name)
-{
-  for (int i = 0; i < V1_CONTROLLERS; i++)
-    {
-      auto_free char *parent = xasprintf (V1_ROOT "/%s/" PARENT, v1_controllers[i]);
-      group->paths[i] = xasprintf ("%s/slot-%s", parent, name);
-      if (mkdir (parent, 0755) != 0 && errno != EEXIST)
-        return false;
-      sweep (parent);
-      /* All slots together weigh as much as a process a core would: else they'd share the weight of one. */
-      if (strcmp (v1_controllers[i], "cpu") == 0)
-        (void) write_number (parent, "cpu.shares",
-                             CPU_SHARES * (int64_t) sysconf (_SC_NPROCESSORS_ONLN));
-      if ((mkdir (group->paths[i], 0755) != 0 && errno != EEXIST)
-          || write_text (group->paths[i], "cgroup.procs", "0") != 0)
-        return false;
-    }
-  return true;
-}
-
-/* Our own group's folder under version 2. */
-static char *
-own_v2_group (void)
-{
-  char text[4096];
-  if (!read_text ("/proc/self", "cgroup", text, sizeof text))
-    return NULL;
-  const char *line = strstr (text, "0::");
-  if (line == NULL)
-    return NULL;
-  return xasprintf (V1_ROOT "%.*s", (int) strcspn (line + 3, "\n"), line + 3);
-}
-
-/* A group beside the worker's processes; the parent must hold no processes to hand controllers on. */
-static bool
-join_v2 (struct cgroup *group, const char *name)
-{
-  group->home = own_v2_group ();
-  if (group->home == NULL)
-    return false;
-  auto_free char *leaf = xasprintf ("%s/shoal-worker", group->home);
-  group->paths[0] = xasprintf ("%s/slot-%s", group->home, name);
-  if (write_text (group->home, "cgroup.subtree_control", "+memory +pids +cpu") != 0)
-    {
-      /* The worker itself may still sit in it: move to a leaf first. */
-      if ((mkdir (leaf, 0755) != 0 && errno != EEXIST)
-          || write_number (leaf, "cgroup.procs", getppid ()) != 0
-          || write_text (leaf, "cgroup.procs", "0") != 0
-          || write_text (group->home, "cgroup.subtree_control", "+memory +pids +cpu") != 0)
-        return false;
-    }
-  sweep (group->home);
-  return (mkdir (group->paths[0], 0755) == 0 || errno == EEXIST)
-         && write_text (group->paths[0], "cgroup.procs", "0") == 0;
-}
-
-struct cgroup *
-cgroup_open (const char *name, char **why)
-{
-  struct statfs status;
-  struct cgroup *group = xcalloc (1, sizeof *group);
-  group->memory = -1;
-  group->milli_cpus = -1;
-  group->pids = -1;
-  group->v2 = statfs (V1_ROOT, &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
-  if (group->v2 ? join_v2 (group, name) : join_v1 (group, name))
-    return group;
-  *why = xasprintf ("cgroup %s can't be written to: %s", group->v2 ? "v2" : "v1", strerror (errno));
-  cgroup_close (group);
-  return NULL;
-}
-
-void
-cgroup_close (struct cgroup *group)
-{
-  if (group == NULL)
-    return;
-  for (int i = 0; i < V1_CONTROLLERS; i++)
-    {
-      auto_free char *root = xasprintf (V1_ROOT "/%s", v1_controllers[i]);
-      if (group->paths[i] != NULL)
-        {
-          (void) write_text (group->v2 ? group->home : root, "cgroup.procs", "0");
-          (void) rmdir (group->paths[i]);
-        }
-      free (group->paths[i]);
-    }
-  free (group->home);
-  free (group);
-}
-
-const char *
-cgroup_describe (const struct cgroup *group)
-{
-  return group->v2 ? "cgroup v2" : "cgroup v1";
-}
-
-/* ---- limits and usage ------------------------------------------------------------------- */
-
 static int
 limit_v1 (const struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_t pids)
 {
@@ -210,15 +234,15 @@ limit_v1 (const struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_
   if (memory != group->memory)
     {
       /* memory + swap may not be below memory at any moment: lift it first, then set both. */
-      (void) write_number (group->paths[0], "memory.memsw.limit_in_bytes", -1);
-      outcome |= write_number (group->paths[0], "memory.limit_in_bytes", memory);
-      (void) write_number (group->paths[0], "memory.memsw.limit_in_bytes", memory);
+      (void) cgroup_write_number (group->parts[MEMORY].fd, "memory.memsw.limit_in_bytes", -1);
+      outcome |= cgroup_write_number (group->parts[MEMORY].fd, "memory.limit_in_bytes", memory);
+      (void) cgroup_write_number (group->parts[MEMORY].fd, "memory.memsw.limit_in_bytes", memory);
     }
   if (pids != group->pids)
-    outcome |= pids < 0 ? write_text (group->paths[1], "pids.max", "max")
-                        : write_number (group->paths[1], "pids.max", pids);
+    outcome |= pids < 0 ? cgroup_write (group->parts[PIDS].fd, "pids.max", "max")
+                        : cgroup_write_number (group->parts[PIDS].fd, "pids.max", pids);
   if (milli_cpus != group->milli_cpus)
-    outcome |= write_number (group->paths[2], "cpu.cfs_quota_us", quota);
+    outcome |= cgroup_write_number (group->parts[CPU].fd, "cpu.cfs_quota_us", quota);
   return outcome;
 }
 
@@ -229,14 +253,13 @@ limit_v2 (const struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_
   if (milli_cpus >= 0)
     (void) snprintf (quota, sizeof quota, "%lld %d", (long long) milli_cpus * CPU_PERIOD_US / 1000,
                      CPU_PERIOD_US);
-  const char *path = group->paths[0];
-  int outcome = memory < 0 ? write_text (path, "memory.max", "max")
-                           : write_number (path, "memory.max", memory);
-  if (memory >= 0)
-    (void) write_text (path, "memory.swap.max", "0");
+  int fd = group->parts[0].fd;
+  int outcome = memory < 0 ? cgroup_write (fd, "memory.max", "max")
+                           : cgroup_write_number (fd, "memory.max", memory);
+  (void) cgroup_write (fd, "memory.swap.max", memory < 0 ? "max" : "0");
   outcome |=
-      pids < 0 ? write_text (path, "pids.max", "max") : write_number (path, "pids.max", pids);
-  return outcome | write_text (path, "cpu.max", quota);
+      pids < 0 ? cgroup_write (fd, "pids.max", "max") : cgroup_write_number (fd, "pids.max", pids);
+  return outcome | cgroup_write (fd, "cpu.max", quota);
 }
 
 int
@@ -248,20 +271,29 @@ cgroup_limit (struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_t 
   int outcome = group->v2 ? limit_v2 (group, memory, milli_cpus, pids)
                           : limit_v1 (group, memory, milli_cpus, pids);
   if (outcome != 0)
-    return error_errno (err, errno, "setting limits in %s", group->paths[0]);
+    return error_errno (err, errno, "setting limits in %s", group->parts[0].path);
   group->memory = memory;
   group->milli_cpus = milli_cpus;
   group->pids = pids;
   return 0;
 }
 
+static int64_t
+read_peak (const struct cgroup *group)
+{
+  char text[64];
+  ssize_t got = pread (group->peak_fd, text, sizeof text - 1, 0);
+  text[got > 0 ? got : 0] = '\0';
+  return got > 0 ? strtoll (text, NULL, 10) : -1;
+}
+
 void
 cgroup_reset (struct cgroup *group)
 {
   if (group->v2)
-    (void) write_text (group->paths[0], "memory.peak", "reset");
+    group->peak = pwrite (group->peak_fd, "reset", 5, 0) > 0 ? -1 : read_peak (group);
   else
-    (void) write_text (group->paths[0], "memory.max_usage_in_bytes", "0");
+    (void) cgroup_write (group->parts[MEMORY].fd, "memory.max_usage_in_bytes", "0");
 }
 
 void
@@ -269,13 +301,15 @@ cgroup_read (const struct cgroup *group, struct cgroup_usage *usage)
 {
   if (group->v2)
     {
-      usage->cpu_us = read_key (group->paths[0], "cpu.stat", "usage_usec");
-      usage->peak_memory = read_number (group->paths[0], "memory.peak");
-      usage->oom_kills = read_key (group->paths[0], "memory.events", "oom_kill");
+      usage->cpu_us = read_key (group, "cpu.stat", "usage_usec");
+      usage->peak_memory = read_peak (group);
+      if (usage->peak_memory <= group->peak)
+        usage->peak_memory = -1; /* an earlier run's */
+      usage->oom_kills = read_key (group, "memory.events", "oom_kill");
       return;
     }
-  int64_t nanoseconds = read_number (group->paths[3], "cpuacct.usage");
+  int64_t nanoseconds = read_number (group, CPUACCT, "cpuacct.usage");
   usage->cpu_us = nanoseconds < 0 ? -1 : nanoseconds / 1000;
-  usage->peak_memory = read_number (group->paths[0], "memory.max_usage_in_bytes");
-  usage->oom_kills = read_key (group->paths[0], "memory.oom_control", "oom_kill");
+  usage->peak_memory = read_number (group, MEMORY, "memory.max_usage_in_bytes");
+  usage->oom_kills = read_key (group, "memory.oom_control", "oom_kill");
 }

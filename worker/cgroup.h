@@ -1,8 +1,8 @@
 /* cgroup.h — one control group a slot: limits of what runs in it, and the truth about memory.
  *
  * The slot process joins its group once (joining costs up to 36 ms in bursts), its containers are born in it. Version 1:
- * a folder shoal/SLOT in each of memory, pids, cpu and cpuacct. Version 2: below the slot's own group, where that may be
- * written to.
+ * a folder shoal/slot-NAME in each of memory, pids, cpu and cpuacct, and in devices where it is asked for. Version 2: below
+ * the worker's own group, where that may be written to. Each folder is locked as long as its slot lives.
  */
 #ifndef SHOAL_WORKER_CGROUP_H
 #define SHOAL_WORKER_CGROUP_H
@@ -15,8 +15,13 @@
 
 struct cgroup;
 
-/* Joins a new group NAME. NULL when the host allows none: WHY (the caller frees) says why. Empty groups of dead slots are removed. */
-struct cgroup *cgroup_open (const char *name, char **why);
+/* Joins a new group for the slot NAME. 0 and GROUP, which is NULL when this host allows none: WHY (the caller frees) says
+ * why. -1 with ERR when it does and something went wrong. */
+int cgroup_open (const char *name, struct cgroup **group, char **why, struct error *err);
+
+/* From now on only what every container needs of devices can be opened and made in the group: null, zero, full, random,
+ * urandom, tty and pseudo terminals. False with errno when this host can't do that. */
+bool cgroup_confine_devices (struct cgroup *group);
 
 /* Sets limits for the next run; -1: none. */
 int cgroup_limit (struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_t pids,
@@ -32,10 +37,13 @@ struct cgroup_usage
 void cgroup_reset (struct cgroup *group);
 void cgroup_read (const struct cgroup *group, struct cgroup_usage *usage);
 
-/* "cgroup v1 (memory, pids, cpu)". Owned by the group. */
+/* "cgroup v1" or "cgroup v2". */
 const char *cgroup_describe (const struct cgroup *group);
 
 /* Leaves the group and removes it. */
 void cgroup_close (struct cgroup *group);
+
+/* Removes what slots left that were killed, everywhere on this machine. Waits up to WAIT_MS for what is about to end in them. */
+void cgroup_sweep (int wait_ms);
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "worker/attempt.h"
+#include "worker/cgroup.h"
 #include "worker/workplace.h"
 
 #include <errno.h>
@@ -72,6 +73,8 @@ need_slot (struct lane *lane, const struct crew *crew, struct error *err)
     return error_set (err, ERROR_FATAL, "slot %d died %d times in a row; it can't run here",
                       lane->number, lane->deaths);
   auto_free char *name = xasprintf ("%d-%d", (int) getpid (), lane->number);
+  if (lane->slot.name != NULL)
+    cgroup_sweep (0); /* of the one that was killed */
   if (slot_start (&lane->slot, name, crew->options, err) == 0)
     return 0;
   lane->deaths++;

@@ -44,6 +44,7 @@ struct oci
   char *seccomp;         /* NULL: none */
   struct cgroup *cgroup; /* NULL: none, for the reason in no_cgroup */
   char *no_cgroup;
+  bool devices; /* the group holds a rule for them */
   char *description;
 
   char *prepared; /* name of the image that is prepared */
@@ -96,13 +97,19 @@ version_of (const char *program)
 
 /* runc moves what it runs to a group of its own and removes that at the end: neither limits nor the truth about memory would
  * be ours. */
-static void
-join_cgroup (struct oci *oci, const char *slot)
+static int
+join_cgroup (struct oci *oci, const char *slot, struct error *err)
 {
-  if (oci->is_crun)
-    oci->cgroup = cgroup_open (slot, &oci->no_cgroup);
-  else
-    oci->no_cgroup = xstrdup ("they need crun, and runc is used");
+  if (!oci->is_crun)
+    {
+      oci->no_cgroup = xstrdup ("they need crun, and runc is used");
+      return 0;
+    }
+  if (cgroup_open (slot, &oci->cgroup, &oci->no_cgroup, err) != 0)
+    return -1;
+  /* Where that can't be, nodes are of no use for want of CAP_MKNOD and for mounts without devices. */
+  oci->devices = oci->cgroup != NULL && cgroup_confine_devices (oci->cgroup);
+  return 0;
 }
 
 static int
@@ -122,10 +129,13 @@ choose_program (struct oci *oci, const struct container_runtime_options *options
       if (oci->program_fd < 0)
         return -1;
       oci->is_crun = i == 0;
-      join_cgroup (oci, options->slot_name);
+      if (join_cgroup (oci, options->slot_name, err) != 0)
+        return -1;
       oci->description =
           xasprintf ("oci: %s%s, %s%s, %s", version, oci->rootless ? " in a user namespace" : "",
-                     oci->cgroup != NULL ? "limits by " : "no limits: ",
+                     oci->devices          ? "limits and devices by "
+                     : oci->cgroup != NULL ? "limits by "
+                                           : "no limits: ",
                      oci->cgroup != NULL ? cgroup_describe (oci->cgroup) : oci->no_cgroup,
                      oci->seccomp != NULL ? "seccomp filter" : "seccomp by the runtime");
       return 0;

@@ -245,12 +245,15 @@ static const struct container_runtime_ops process_ops = {
 struct container_runtime *
 process_runtime_open (const struct container_runtime_options *options, struct error *err)
 {
-  (void) err;
   struct process *process = xcalloc (1, sizeof *process);
   process->runtime.ops = &process_ops;
   process->pidfd = -1;
   process->rootless = geteuid () != 0;
-  process->cgroup = cgroup_open (options->slot_name, &process->no_cgroup);
+  if (cgroup_open (options->slot_name, &process->cgroup, &process->no_cgroup, err) != 0)
+    {
+      process_close (&process->runtime);
+      return NULL;
+    }
   process->description =
       xasprintf ("process: no container%s, %s%s", process->rootless ? ", in a user namespace" : "",
                  process->cgroup != NULL ? "limits by " : "no limits: ",

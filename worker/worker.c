@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "worker/cgroup.h"
 #include "worker/container.h"
 #include "worker/lane.h"
 #include "worker/workplace.h"
@@ -23,6 +24,7 @@ enum
   STATUS_MS = 1000, /* how often the jobs of running attempts are looked at */
   TROUBLE_MS = 500, /* pause after an error of the bus */
   SWEPT_MAX = 64,   /* results that are remembered as swept */
+  END_MS = 1000,    /* for containers of slots that were killed to vanish */
 };
 
 struct worker
@@ -460,6 +462,7 @@ worker_run (const struct worker_options *options, struct error *err)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");
   init (&worker, options);
   worker.crew.bus = bus;
+  cgroup_sweep (0); /* what a machine's dead workers left */
   log_info ("worker_ready", "writer=%s slots=%d", bus_writer (bus), worker.slots);
   int result = 0;
   while (result == 0)
@@ -469,8 +472,15 @@ worker_run (const struct worker_options *options, struct error *err)
   free (worker.lanes);
   free (worker.fds);
   sweep_all (&worker);
+  worker_sweep ();
   log_info ("worker_gone", "writer=%s", bus_writer (bus));
   return result > 0 ? 0 : error_wrap (err, "worker");
+}
+
+void
+worker_sweep (void)
+{
+  cgroup_sweep (END_MS);
 }
 
 int

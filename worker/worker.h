@@ -42,6 +42,9 @@ struct worker_options
 
 int worker_run (const struct worker_options *options, struct error *err);
 
+/* Removes the control groups that killed slots of this machine left: for who had a worker that may have been killed. */
+void worker_sweep (void);
+
 /* The slot process: started by worker_run as `shoal slot` without arguments, speaks with its worker on descriptor FD (3).
  * Its worker tells it all it needs in the first frame: OPTIONS may be empty. Returns the exit code. */
 int slot_main (int fd, const struct worker_options *options);
