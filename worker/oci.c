@@ -9,6 +9,7 @@
 #include "worker/image_config.h"
 #include "worker/image_store.h"
 #include "worker/launch.h"
+#include "worker/netns.h"
 #include "worker/oci_config.h"
 #include "worker/oci_log.h"
 #include "worker/overlay.h"
@@ -43,6 +44,7 @@ struct oci
   char *images;
   char *seccomp;         /* NULL: none */
   struct cgroup *cgroup; /* NULL: none, for the reason in no_cgroup */
+  struct netns netns;    /* of containers without one, as root */
   char *no_cgroup;
   bool devices; /* the group holds a rule for them */
   char *description;
@@ -150,6 +152,7 @@ oci_close (struct container_runtime *runtime)
 {
   struct oci *oci = (struct oci *) runtime;
   cgroup_close (oci->cgroup);
+  netns_release (&oci->netns);
   image_release (&oci->image);
   image_config_release (&oci->config);
   free (oci->program);
@@ -222,6 +225,7 @@ struct root
   const struct oci *oci;
   const struct container *container;
   const char *cwd;
+  int network_fd; /* the container's network namespace; -1: the host's, or one that the runtime makes */
   char *target; /* where it is mounted */
 };
 
@@ -294,6 +298,8 @@ set_up_root (void *context, struct error *err)
     return error_errno (err, errno, "the runtime's log");
   if (root->oci->rootless && hide_unified () != 0)
     return error_errno (err, errno, "hiding " UNIFIED);
+  if (root->network_fd >= 0 && setns (root->network_fd, CLONE_NEWNET) != 0)
+    return error_errno (err, errno, "entering the network namespace");
   auto_fd int memory_fd = make_memory (root, err);
   return memory_fd < 0 ? -1 : mount_root (root, memory_fd, err);
 }
@@ -381,11 +387,14 @@ oci_start (struct container_runtime *runtime, const struct container *container,
   const char *workdir = container->job->workdir != NULL ? container->job->workdir
                         : oci->config.workdir != NULL   ? oci->config.workdir
                                                         : "/";
-  struct root root = { .oci = oci, .container = container, .cwd = workdir };
+  struct root root = { .oci = oci, .container = container, .cwd = workdir, .network_fd = -1 };
   auto_free char *target = xasprintf ("%s/" MEMORY "/root", container->scratch);
   root.target = target;
   if (ftruncate (oci->log_fd, 0) != 0 || lseek (oci->log_fd, 0, SEEK_SET) != 0)
     return error_errno (err, errno, "the runtime's log");
+  bool own_network = !oci->rootless && container->job->network == NETWORK_NONE;
+  if (own_network && (root.network_fd = netns_take (&oci->netns, container->job, err)) < 0)
+    return -1;
   if (make_scratch (container, err) != 0 || write_config (oci, &root, err) != 0
       || set_limits (oci, container->job, err) != 0)
     return -1;
@@ -470,6 +479,7 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   struct oci *oci = xcalloc (1, sizeof *oci);
   oci->runtime.ops = &oci_ops;
   oci->pidfd = -1;
+  oci->netns = (struct netns) NETNS_INIT;
   oci->program_fd = -1;
   oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;

@@ -140,7 +140,8 @@ static json_t *
 linux_json (const struct oci_config *config)
 {
   static const char *const names[] = { "pid", "mount", "ipc", "uts", "network" };
-  bool own_network = config->container->job->network == NETWORK_NONE;
+  /* The runtime is in the namespace already where one of the slot's is used. */
+  bool own_network = config->rootless && config->container->job->network == NETWORK_NONE;
   json_t *object = json_object ();
   json_t *namespaces = json_array ();
   for (size_t i = 0; i < COUNT (names) - (own_network ? 0 : 1); i++)

@@ -113,7 +113,12 @@ class Bare:
             if "config.json" in files:
                 try:
                     with open(os.path.join(here, "config.json")) as file:
-                        return json.load(file)
+                        config = json.load(file)
+                    # A slot's containers share an empty network; alone each needs one of its own.
+                    names = config["linux"]["namespaces"]
+                    if not any(name["type"] == "network" for name in names):
+                        names.append({"type": "network"})
+                    return config
                 except (FileNotFoundError, json.JSONDecodeError):
                     pass # just written, or gone
         return None
