@@ -160,7 +160,9 @@ on_job (void *context, const struct job *job)
   if (reader->args->job != NULL && strcmp (reader->args->job, job->id) != 0)
     return 0;
   int known = bus_get_status (reader->bus, job->id, &status, reader->err);
-  if (known < 0 || (known == 1 && status.failed > 0 && read_shards (reader, job) != 0))
+  /* The reduce container isn't counted among the failed shards. */
+  bool any = status.failed > 0 || (status.state == JOB_FAILED && job->reduce_image != NULL);
+  if (known < 0 || (known == 1 && any && read_shards (reader, job) != 0))
     return -1;
   return reader->on_job_end == NULL ? 0 : reader->on_job_end (reader, job);
 }

@@ -198,17 +198,28 @@ print_examples (const struct printer *printer, const struct plan *plan)
     (void) puts ("          …");
 }
 
+/* LABEL: what IMAGE with COMMAND is of the job. */
+static void
+print_container (const struct job *job, const char *label, const char *image,
+                 const struct strlist *command, const char *images)
+{
+  if (image == NULL)
+    return;
+  auto_free char *line = text_words (image, command);
+  auto_free char *shown = text_shown (image);
+  auto_free char *word = text_word (image);
+  (void) printf ("%s%s\n", label, line);
+  if (strcmp (job->runtime, "oci") == 0 && !have_image (image, images))
+    (void) printf ("image     %s isn't in the image store: shoal image import SOURCE --as %s\n",
+                   shown, word);
+}
+
 static void
 print_summary (const struct printer *printer, const struct plan *plan, const char *images)
 {
   const struct job *job = printer->job;
-  auto_free char *command = text_words (job->image, &job->command);
-  (void) printf ("command   %s\n", command);
-  auto_free char *image = text_shown (job->image);
-  auto_free char *word = text_word (job->image);
-  if (strcmp (job->runtime, "oci") == 0 && !have_image (job->image, images))
-    (void) printf ("image     %s isn't in the image store: shoal image import SOURCE --as %s\n",
-                   image, word);
+  print_container (job, "command   ", job->image, &job->command, images);
+  print_container (job, "reduce    ", job->reduce_image, &job->reduce_command, images);
   for (size_t i = 0; i < job->volume_count; i++)
     {
       auto_free char *source = storage_shown (job->volumes[i].source);

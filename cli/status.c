@@ -57,25 +57,31 @@ state_name (const struct shard_record *record, bool attended)
 }
 
 static const char *
-reason_of (const struct tally *tally, uint32_t index)
+reason_of (const struct tally *tally, enum shard_kind kind, uint32_t index)
 {
   for (size_t i = 0; i < tally->failure_count; i++)
-    if (tally->failures[i].index == index && tally->failures[i].kind == SHARD_MAP)
+    if (tally->failures[i].kind == kind
+        && (kind == SHARD_REDUCE || tally->failures[i].index == index))
       return tally->failures[i].report.reason;
   return NULL;
 }
 
 static void
-print_shard (const struct tally *tally, uint32_t index, bool attended, bool json)
+print_shard (const struct tally *tally, enum shard_kind kind, uint32_t index, bool attended,
+             bool json)
 {
-  const struct shard_record *record = fold_shard (tally->fold, index);
+  const struct shard_record *record =
+      kind == SHARD_REDUCE ? fold_reduce (tally->fold) : fold_shard (tally->fold, index);
   const char *state = state_name (record, attended);
-  const char *reason = record->state == SHARD_FAILED ? reason_of (tally, index) : NULL;
+  const char *reason = record->state == SHARD_FAILED ? reason_of (tally, kind, index) : NULL;
   bool ran = shard_attempts (record) > 0;
   if (json)
     {
       json_t *object = json_object ();
-      json_set_number (object, "shard", index);
+      if (kind == SHARD_REDUCE)
+        (void) json_object_set_new (object, "reduce", json_true ());
+      else
+        json_set_number (object, "shard", index);
       json_set_text (object, "state", state);
       json_set_number (object, "generation", record->generation);
       json_set_number (object, "attempts", shard_attempts (record));
@@ -90,7 +96,8 @@ print_shard (const struct tally *tally, uint32_t index, bool attended, bool json
     }
   auto_free char *text = text_shown (reason);
   auto_free char *exit_code = ran ? xasprintf ("%d", record->exit_code) : xstrdup ("-");
-  (void) printf ("%u\t%s\t%u\t%s\t%s\t%s\n", index, state, shard_attempts (record),
+  auto_free char *name = kind == SHARD_REDUCE ? xstrdup ("reduce") : xasprintf ("%u", index);
+  (void) printf ("%s\t%s\t%u\t%s\t%s\t%s\n", name, state, shard_attempts (record),
                  ran ? outcome_name ((enum outcome) record->outcome) : "-", exit_code, text);
 }
 
@@ -100,7 +107,9 @@ print_shards (const struct tally *tally, bool attended, bool json)
   if (!json)
     (void) puts ("shard\tstate\tattempts\toutcome\texit\treason");
   for (uint32_t i = 0; i < fold_known (tally->fold); i++)
-    print_shard (tally, i, attended, json);
+    print_shard (tally, SHARD_MAP, i, attended, json);
+  if (fold_reduce (tally->fold) != NULL)
+    print_shard (tally, SHARD_REDUCE, 0, attended, json);
 }
 
 /* ---- the job ---------------------------------------------------------------------------- */
@@ -243,10 +252,12 @@ const struct command command_status = {
   .name = "status",
   .synopsis = "status [--json] [--shards] RESULT|JOB",
   .summary = "counts, rate, time left, the failing shards with their reasons",
-  .help = "The columns of --shards: shard, state, attempts, outcome, exit code, reason.\n"
-          "\n"
-          "  shoal status resized\n"
-          "  shoal status --bus kafka://broker:9092 resize-2019\n",
+  .help =
+      "The columns of --shards: shard (last the reduce container, \"reduce\"), state, attempts,\n"
+      "outcome, exit code, reason.\n"
+      "\n"
+      "  shoal status resized\n"
+      "  shoal status --bus kafka://broker:9092 resize-2019\n",
   .options = { status_options, bus_options },
   .run = run,
 };

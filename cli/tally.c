@@ -46,6 +46,13 @@ keep_failure (struct tally *tally, const struct event *event, uint32_t attempts)
   failure->report.reason = xstrdup (event->report.reason);
 }
 
+/* NULL: a reduce shard that was never heard of. */
+static const struct shard_record *
+record_of (const struct tally *tally, enum shard_kind kind, uint32_t index)
+{
+  return kind == SHARD_REDUCE ? fold_reduce (tally->fold) : fold_shard (tally->fold, index);
+}
+
 /* Drops the failures of shards that aren't failed any more. */
 static void
 drop_stale_failures (struct tally *tally)
@@ -54,9 +61,7 @@ drop_stale_failures (struct tally *tally)
   for (size_t i = 0; i < tally->failure_count; i++)
     {
       struct tally_failure *failure = &tally->failures[i];
-      const struct shard_record *record = failure->kind == SHARD_REDUCE
-                                              ? fold_reduce (tally->fold)
-                                              : fold_shard (tally->fold, failure->index);
+      const struct shard_record *record = record_of (tally, failure->kind, failure->index);
       if (record != NULL && record->state == SHARD_FAILED)
         tally->failures[kept++] = *failure;
       else
@@ -148,15 +153,13 @@ tally_apply (struct tally *tally, const struct event *event)
   if (event->kind != EVENT_FINISHED || change == FOLD_NOTHING)
     return;
   note_end (tally, event);
-  if (change == FOLD_SUCCEEDED)
+  /* What the shard is now says whether it failed, not what became of this attempt. */
+  const struct shard_record *record = record_of (tally, event->shard_kind, event->index);
+  if (record->state == SHARD_SUCCEEDED)
     drop_stale_failures (tally);
-  else if (event->report.final && event->report.outcome != OUTCOME_CANCELLED)
-    {
-      const struct shard_record *record = event->shard_kind == SHARD_REDUCE
-                                              ? fold_reduce (tally->fold)
-                                              : fold_shard (tally->fold, event->index);
-      keep_failure (tally, event, record == NULL ? 1 : shard_attempts (record));
-    }
+  else if (record->state == SHARD_FAILED && event->report.final
+           && event->report.outcome != OUTCOME_CANCELLED)
+    keep_failure (tally, event, shard_attempts (record));
 }
 
 /* ---- speed ------------------------------------------------------------------------------ */

@@ -255,13 +255,16 @@ put_missing (struct writer *writer, const struct manifest *manifest)
 }
 
 static void
-put_reduce (struct writer *writer, const struct manifest *manifest, int folder_fd)
+put_reduce (struct writer *writer, const struct manifest *manifest, int folder_fd,
+            struct report *report)
 {
   const struct shard_record *reduce = fold_reduce (manifest->fold);
   if (reduce == NULL)
     return;
   auto_free char *folder = fold_reduce_folder_name (manifest->fold);
-  put_member (writer, "reduce", shard_json (reduce, folder, folder_fd));
+  json_t *object = shard_json (reduce, folder, folder_fd);
+  report_add_reduce (report, object);
+  put_member (writer, "reduce", object);
 }
 
 static void
@@ -302,7 +305,7 @@ write_all (struct writer *writer, const struct manifest *manifest, struct assemb
   put_missing (writer, manifest);
   if (put_shards (writer, manifest, folder_fd, report, err) != 0)
     return -1;
-  put_reduce (writer, manifest, folder_fd);
+  put_reduce (writer, manifest, folder_fd, report);
   put_member (writer, "conflicts", conflicts_json (assembly_conflicts (assembly)));
   if (put_outputs (writer, manifest, assembly, err) != 0)
     return -1;

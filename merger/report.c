@@ -136,14 +136,21 @@ report_free (struct report *report)
   free (report);
 }
 
+static bool
+is_failed (const json_t *shard)
+{
+  const char *state = json_string_value (json_object_get (shard, "state"));
+  return state != NULL && strcmp (state, "failed") == 0;
+}
+
 static void
-add_failure (struct report *report, uint32_t index, const json_t *shard)
+add_failure (struct report *report, const char *name, const json_t *shard)
 {
   if (report->failure_count++ >= FAILURES)
     return;
   const char *reason = json_string_value (json_object_get (shard, "reason"));
   const char *outcome = json_string_value (json_object_get (shard, "outcome"));
-  buffer_printf (&report->failures, "<tr><td>%u</td><td>", index);
+  buffer_printf (&report->failures, "<tr><td>%s</td><td>", name);
   text_put_html (&report->failures, outcome != NULL ? outcome : "");
   buffer_printf (&report->failures, "</td><td>%lld</td><td>",
                  (long long) json_integer_value (json_object_get (shard, "exit_code")));
@@ -154,10 +161,10 @@ add_failure (struct report *report, uint32_t index, const json_t *shard)
 void
 report_add (struct report *report, uint32_t index, const json_t *shard)
 {
-  const char *state = json_string_value (json_object_get (shard, "state"));
-  bool failed = state != NULL && strcmp (state, "failed") == 0;
+  auto_free char *name = xasprintf ("%u", index);
+  bool failed = is_failed (shard);
   if (failed)
-    add_failure (report, index, shard);
+    add_failure (report, name, shard);
   int64_t started = json_integer_value (json_object_get (shard, "started"));
   int64_t ended = json_integer_value (json_object_get (shard, "ended"));
   if (started <= 0 || ended < started)
@@ -169,6 +176,13 @@ report_add (struct report *report, uint32_t index, const json_t *shard)
   first_ones_add (&report->earliest, &span);
   first_ones_add (&report->slowest, &span);
   count_duration (report, duration (&span));
+}
+
+void
+report_add_reduce (struct report *report, const json_t *reduce)
+{
+  if (is_failed (reduce))
+    add_failure (report, "reduce", reduce);
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */

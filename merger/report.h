@@ -20,6 +20,9 @@ struct report *report_new (const struct manifest *manifest);
 /* Takes in shard INDEX as it stands in the manifest. */
 void report_add (struct report *report, uint32_t index, const json_t *shard);
 
+/* Takes in the reduce container likewise: only its failure is told. */
+void report_add_reduce (struct report *report, const json_t *reduce);
+
 /* Writes report.html into FOLDER_FD. */
 int report_write (struct report *report, int folder_fd, struct error *err);
 void report_free (struct report *report);

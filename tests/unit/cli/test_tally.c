@@ -189,6 +189,41 @@ failures_are_kept_while_they_last (void **state)
   assert_int_equal (tally.failures[0].index, 2);
 }
 
+static void
+reduce_finished (struct tally *tally, uint32_t attempt, enum outcome outcome, bool final,
+                 const char *reason)
+{
+  auto_free char *text = xstrdup (reason);
+  struct event event = make_finished (4, 1, outcome, final, text);
+  event.shard_kind = SHARD_REDUCE;
+  event.attempt = attempt;
+  tally_apply (tally, &event);
+}
+
+/* The reduce container is no shard of the plan, but fails and succeeds as they do. */
+static void
+the_reduce_container_fails_as_shards_do (void **state)
+{
+  (void) state;
+  auto_tally struct tally tally = { 0 };
+  tally_init (&tally, NULL);
+  planned (&tally, 1, 10);
+  finished (&tally, 0, OUTCOME_SUCCEEDED, true, NULL);
+  reduce_finished (&tally, 1, OUTCOME_SUCCEEDED, true, NULL);
+  assert_int_equal (tally.failure_count, 0);
+  auto_tally struct tally other = { 0 };
+  tally_init (&other, NULL);
+  planned (&other, 1, 10);
+  reduce_finished (&other, 1, OUTCOME_FAILED, false, "exit code 3");
+  assert_int_equal (other.failure_count, 0);
+  reduce_finished (&other, 2, OUTCOME_FAILED, true, "exit code 3");
+  assert_int_equal (other.failure_count, 1);
+  assert_int_equal (other.failures[0].attempts, 2);
+  reduce_finished (&other, 3, OUTCOME_SUCCEEDED, true,
+                   NULL); /* of a worker that was thought lost */
+  assert_int_equal (other.failure_count, 0);
+}
+
 static int
 code (struct tally *tally, enum job_state job_state, const char *class_name)
 {
@@ -286,6 +321,7 @@ main (void)
     cmocka_unit_test (inputs_on_their_way_are_told),
     cmocka_unit_test (an_open_plan_has_no_end),
     cmocka_unit_test (failures_are_kept_while_they_last),
+    cmocka_unit_test (the_reduce_container_fails_as_shards_do),
     cmocka_unit_test (exit_codes_follow_the_state),
     cmocka_unit_test (the_bar_fits_every_width),
     cmocka_unit_test (the_job_log_is_gnu_parallels),
