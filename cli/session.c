@@ -1,6 +1,7 @@
 #include "cli/session.h"
 
 #include "common/fs.h"
+#include "common/lock.h"
 #include "common/memory.h"
 #include "common/result.h"
 
@@ -114,24 +115,10 @@ session_lock (struct session *session, struct error *err)
   return session->lock_fd < 0 ? error_wrap (err, "%s", session->place) : 0;
 }
 
-/* The kernel's list of locks tells who has one without taking it. */
 pid_t
 session_owner (const struct session *session)
 {
-  struct stat lock;
-  if (fstatat (session->folder_fd, RESULT_LOCK, &lock, AT_SYMLINK_NOFOLLOW) != 0)
-    return 0;
-  auto_file FILE *locks = fopen ("/proc/locks", "re");
-  char line[256];
-  while (locks != NULL && fgets (line, sizeof line, locks) != NULL)
-    {
-      int pid = 0;
-      unsigned long inode = 0;
-      if (sscanf (line, "%*s FLOCK %*s WRITE %d %*x:%*x:%lu", &pid, &inode) == 2
-          && inode == (unsigned long) lock.st_ino)
-        return pid > 0 ? pid : 1;
-    }
-  return 0;
+  return lock_holder (session->folder_fd, RESULT_LOCK);
 }
 
 bool

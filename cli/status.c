@@ -152,7 +152,7 @@ print_json (const struct session *session, const struct tally *tally,
   json_set_number (object, "shards", counts->shards);
   json_set_number (object, "succeeded", counts->succeeded);
   json_set_number (object, "failed", counts->failed);
-  json_set_number (object, "running", session_is_attended (session) ? counts->running : 0);
+  json_set_number (object, "running", counts->running);
   json_set_number (object, "atoms", counts->atoms);
   json_set_number (object, "atoms_done", counts->atoms_done);
   json_set_number (object, "attempts", tally->attempts);
@@ -237,6 +237,8 @@ run (int argc, char **argv, struct error *err)
   if (error_is_set (err))
     return -1;
   pid_t owner = session_owner (&session);
+  if (!session_is_attended (&session)) /* whoever ran them is gone */
+    tally.counts.running = 0;
   if (args.shards)
     print_shards (&tally, session_is_attended (&session), args.json);
   else if (args.json)

@@ -2,6 +2,7 @@
 
 #include "common/auto.h"
 #include "common/fs.h"
+#include "common/lock.h"
 #include "common/memory.h"
 #include "common/result_store.h"
 #include "common/scratch.h"
@@ -288,7 +289,7 @@ result_job (int folder_fd)
 int
 result_lock (int folder_fd, struct error *err)
 {
-  auto_fd int fd = fs_open_beneath (folder_fd, RESULT_LOCK, O_RDWR | O_CREAT, 0644, err);
+  auto_fd int fd = lock_open (folder_fd, RESULT_LOCK, err);
   if (fd < 0)
     return -1;
   char text[32] = "";

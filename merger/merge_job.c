@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
@@ -410,7 +411,7 @@ sweep_away (struct merge_job *merge)
 static int
 publish (struct merge_job *merge, const struct verdict *verdict, struct error *err)
 {
-  auto_fd int lock = fs_open_beneath (merge->folder_fd, PUBLISH_LOCK, O_RDWR | O_CREAT, 0644, err);
+  auto_fd int lock = lock_open (merge->folder_fd, PUBLISH_LOCK, err);
   if (lock < 0)
     return -1;
   if (flock (lock, LOCK_EX) != 0)

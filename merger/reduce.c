@@ -1,6 +1,7 @@
 #include "merger/reduce.h"
 
 #include "common/fs.h"
+#include "common/lock.h"
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/result_store.h"
@@ -14,6 +15,8 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+#define PLAN_LOCK RESULT_STATE "/plan.lock" /* not the plan itself: others may read that */
 
 bool
 reduce_is_wanted (const struct job *job, const struct fold *fold)
@@ -64,12 +67,13 @@ static int
 move_to_plan (struct shard *shard, const struct job *job, struct error *err)
 {
   auto_fd int folder = result_open (job->results, err);
+  auto_fd int lock = folder < 0 ? -1 : lock_open (folder, PLAN_LOCK, err);
   auto_fd int plan =
-      folder < 0 ? -1 : fs_open_beneath (folder, RESULT_PLAN, O_WRONLY | O_CREAT, 0644, err);
+      lock < 0 ? -1 : fs_open_beneath (folder, RESULT_PLAN, O_WRONLY | O_CREAT, 0644, err);
   if (plan < 0)
     return -1;
-  if (flock (plan, LOCK_EX) != 0)
-    return error_errno (err, errno, RESULT_PLAN);
+  if (flock (lock, LOCK_EX) != 0)
+    return error_errno (err, errno, PLAN_LOCK);
   off_t end = lseek (plan, 0, SEEK_END);
   if (end < 0)
     return error_errno (err, errno, RESULT_PLAN);

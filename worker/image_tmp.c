@@ -1,6 +1,7 @@
 #include "worker/image_tmp.h"
 
 #include "common/fs.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/path.h"
@@ -111,9 +112,9 @@ int
 image_tmp_lock (const char *store, struct error *err)
 {
   auto_free char *path = path_join (store, "lock");
-  auto_fd int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  auto_fd int fd = lock_open (AT_FDCWD, path, err);
   if (fd < 0)
-    return error_errno (err, errno, "%s", path);
+    return -1;
   while (flock (fd, LOCK_EX) != 0)
     if (errno != EINTR)
       return error_errno (err, errno, "locking %s", path);

@@ -2,6 +2,7 @@
 
 #include "common/auto.h"
 #include "common/clock.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -239,9 +240,9 @@ static int
 lock_owner_byte (struct sqlite_bus *bus, struct error *err)
 {
   auto_free char *path = xasprintf ("%s-owners", bus->path);
-  bus->owners_fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  bus->owners_fd = lock_open (AT_FDCWD, path, err);
   if (bus->owners_fd < 0)
-    return error_errno (err, errno, "%s", path);
+    return -1;
   sqlite3_stmt *statement = sqlite_statement (bus, SQL_ADD_OWNER, err);
   if (statement == NULL)
     return -1;

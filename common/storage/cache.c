@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/fs.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/storage/fetched_file.h"
@@ -236,7 +237,7 @@ by_use (const void *left, const void *right)
 static void
 make_room (struct cache *cache)
 {
-  auto_fd int lock = openat (cache->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  auto_fd int lock = lock_open (cache->fd, "lock", NULL);
   if (lock < 0 || flock (lock, LOCK_EX | LOCK_NB) != 0)
     return;
   struct kept_list list = { 0 };

@@ -77,5 +77,9 @@ start k
 kill -9 $run
 wait $run 2>/dev/null || true
 wait_for "its parts to be gone" sh -c '! pgrep -f "[-]-parent=$1( |$)" >/dev/null' - $run
+expect_exit 0 "status of a run that was killed" "$SHOAL" status k
+expect_stdout "isn't finished, and no run is working on it"
+expect_stdout "progress  2/4 shards.* 0 running"
+expect_stdout "next      shoal resume /.*/k$"
 expect_exit 0 "cancel of a job that nobody runs" "$SHOAL" cancel k
 expect_same "… puts its end on record" cancelled "$("$SHOAL" status k --json | json state)"
