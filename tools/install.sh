@@ -9,13 +9,13 @@ set -euo pipefail
 
 packages_for () {
   case $1 in
-    build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libssl-dev libseccomp-dev librdkafka-dev \
+    build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libssl-dev librdkafka-dev \
                 libmicrohttpd-dev libexpat1-dev ;;
     run) echo crun runc umoci skopeo ;;
     image) echo mmdebstrap busybox-static ;;
     kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev openssl util-linux ;;
     photos) echo python3 python3-pil ;;
-    test) echo libcmocka-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
+    test) echo libcmocka-dev libseccomp-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
                spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux ;;
     registry) echo openjdk-17-jre-headless maven curl openssl util-linux ;;
     storage) echo nginx-light python3-venv curl util-linux ;;

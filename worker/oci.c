@@ -484,7 +484,7 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
-  oci->seccomp = seccomp_compile (NULL);
+  oci->seccomp = seccomp_compile ();
   if (oci->log_fd < 0)
     (void) error_errno (err, errno, "memory for the runtime's log");
   else if (choose_program (oci, options, err) == 0

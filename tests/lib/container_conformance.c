@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "tests/lib/seccomp_oracle.h"
 #include "worker/container.h"
 
 #include <setjmp.h>
@@ -478,6 +479,46 @@ dangerous_calls_are_refused (void **state)
   assert_string_equal (result.out.data, "");
 }
 
+/* Runs PROGRAM, one of tests/probe/, in a container. */
+static void
+probe (struct rig *rig, const char *program, struct result *result)
+{
+  const struct container_mount mount = { .source = rig->subject->probes, .target = "/probe" };
+  auto_free char *command = xasprintf ("exec /probe/%s", program);
+  auto_job struct job job;
+  shell (&job, command);
+  run_signalled (rig, &job, &mount, 1, NULL, 0, result);
+  assert_ran (result, 0);
+}
+
+static void
+system_calls_are_judged_as_docker_does (void **state)
+{
+  struct rig *rig = *state;
+  if (!is_oci (rig))
+    return;
+  struct seccomp_oracle *oracle = seccomp_oracle_new (".");
+  auto_result struct result result;
+  probe (rig, "probe_system_calls", &result);
+  seccomp_oracle_check (oracle, result.out.data, strcmp (rig->subject->oci_program, "runc") == 0);
+  seccomp_oracle_free (oracle);
+}
+
+static void
+programs_of_32_bits_run (void **state)
+{
+#ifdef PROBE_I386
+  struct rig *rig = *state;
+  if (!is_oci (rig))
+    return;
+  auto_result struct result result;
+  probe (rig, "probe_i386", &result);
+  assert_string_equal (result.out.data, "runs\nsocket\nno socketcall\n");
+#else
+  (void) state; /* only x86_64 has such programs' compiler at hand */
+#endif
+}
+
 static void
 an_unknown_image_says_how_to_import_it (void **state)
 {
@@ -555,6 +596,8 @@ container_conformance_run (const struct container_conformance *subject)
     cmocka_unit_test (user_folder_and_entrypoint_follow_docker),
     cmocka_unit_test (the_network_is_none_or_the_hosts),
     cmocka_unit_test (dangerous_calls_are_refused),
+    cmocka_unit_test (system_calls_are_judged_as_docker_does),
+    cmocka_unit_test (programs_of_32_bits_run),
     cmocka_unit_test (an_unknown_image_says_how_to_import_it),
   };
   current = subject;

@@ -86,6 +86,22 @@ run_script (const char *a, const char *b, const char *c, const char *d)
   return -1;
 }
 
+/* A checkout may be closed to nobody. */
+static int
+copy_probes (const char *folder)
+{
+  static const char *const programs[] = {
+    PROBE_SYSTEM_CALLS,
+#ifdef PROBE_I386
+    PROBE_I386,
+#endif
+  };
+  for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+    if (run_script ("cp", programs[i], folder, NULL) != 0)
+      return -1;
+  return 0;
+}
+
 int
 main (void)
 {
@@ -96,9 +112,11 @@ main (void)
   if (run_script ("bash", "lib/images.sh", layouts, "busybox") != 0 || mkdtemp (folder) == NULL
       || chmod (folder, 01777) != 0)
     return 1;
-  static const struct container_conformance subjects[] = { { "oci", "crun", NULL },
-                                                           { "oci", "runc", NULL },
-                                                           { "process", NULL, NULL } };
+  if (copy_probes (folder) != 0)
+    return 1;
+  const struct container_conformance subjects[] = { { "oci", "crun", NULL, folder },
+                                                    { "oci", "runc", NULL, folder },
+                                                    { "process", NULL, NULL, folder } };
   int failed = 0;
   for (size_t i = 0; i < 3; i++)
     {
