@@ -30,6 +30,7 @@ struct part
   bool ranged;    /* the request has a Range */
   bool no_ranges; /* the server ignored that */
   bool checked;   /* this answer's headers are the right ones */
+  bool unsized;   /* nobody tells how long its file is */
   char *held;     /* what came and isn't written yet … */
   size_t held_size;
 };
@@ -143,6 +144,9 @@ check_answer (struct part *part, struct error *err)
   int64_t size = call->status == 206 ? call->whole : call->length;
   if (file->item.size >= 0 && size >= 0 && size != file->item.size)
     return fetched_file_changed (file, size, err);
+  part->unsized = size < 0 && file->item.size < 0;
+  if (fetch_batch_check_room (&part->fetch->batch, size, err) != 0)
+    return -1;
   if (fetched_file_same (file, call, err) != 0)
     return -1;
   return part->fetch->cutting == file ? cut_all (part->fetch, err) : 0;
@@ -190,6 +194,8 @@ receive (struct http_call *call, const char *data, size_t size, struct error *er
     return -1;
   if (part->end >= 0 && (int64_t) size > part->end - part->at)
     return error_set (err, ERROR_USER, "more bytes came than were listed");
+  if (part->unsized && fetch_batch_count_unsized (&part->fetch->batch, (int64_t) size, err) != 0)
+    return -1;
   if (hold (part, data, size, err) != 0)
     return -1;
   part->at += (int64_t) size;
@@ -210,6 +216,8 @@ receive_again (struct http_call *call, struct error *err)
       ask_for_range (part);
       return write_held (part, err);
     }
+  if (part->unsized)
+    (void) fetch_batch_count_unsized (&part->fetch->batch, part->from - part->at, NULL);
   part->held_size = 0;
   part->at = part->from;
   if (part->ranged)

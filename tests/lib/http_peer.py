@@ -15,6 +15,9 @@ answers is said by its query; what is PUT below /said/ is what its path answers 
     stall=S      nothing for S seconds
     etag=E       another ETag; empty: none
     chunked      the length isn't told (of parts it is)
+    endless      bytes without end, whose number isn't told
+    trickle=S    a byte of the body every S seconds
+    says=N       Content-Length is N, whatever the body
     noranges     all of it, whatever part is asked for
     times=N      all of the above for the first N requests of this path only, afterwards as if only `size` were said
 """
@@ -88,17 +91,27 @@ class Peer(standin.Handler):
             self.send_header("Retry-After", said["after"])
         for number in range(int(said.get("headers", 0)) // 1000):
             self.send_header(f"X-{number}", "x" * 990)
+        if "endless" in said:
+            self.end_headers()
+            while self.command == "GET":
+                self.wfile.write(bytes(65536))
+            return
         chunked = "chunked" in said and status == 200
         if chunked:
             self.send_header("Transfer-Encoding", "chunked")
         else:
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", said.get("says", str(len(content))))
         self.end_headers()
         if self.command == "HEAD":
             return
         if chunked:
             self.wfile.write(b"%x\r\n" % len(content) if content else b"")
-        if "cut" in said and int(said["cut"]) < len(content):
+        if "trickle" in said:
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(float(said["trickle"]))
+        elif "cut" in said and int(said["cut"]) < len(content):
             self.wfile.write(content[:int(said["cut"])])
             self.reset()
         elif "short" in said:
