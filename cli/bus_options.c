@@ -79,7 +79,7 @@ const struct option_spec bus_options[] = {
   { 0, "schema-registry", NULL, "URL", "of Avro schemas; default: SHOAL_SCHEMA_REGISTRY",
     GROUP_OTHER, false, set_registry },
   { 0, "connect-timeout", NULL, "DURATION", "for a first answer of the bus; default 10s",
-    GROUP_OTHER, false, set_patience },
+    GROUP_OTHER, true, set_patience },
   { 0 },
 };
 

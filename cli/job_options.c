@@ -269,6 +269,26 @@ SETTER (timeout) { return units_parse_duration (value, &JOB (context)->timeout_m
 
 SETTER (job_timeout) { return units_parse_duration (value, &JOB (context)->job_timeout_ms, err); }
 
+SETTER (stage_timeout)
+{
+  return units_parse_duration (value, &JOB (context)->stage_timeout_ms, err);
+}
+
+SETTER (collect_timeout)
+{
+  return units_parse_duration (value, &JOB (context)->collect_timeout_ms, err);
+}
+
+SETTER (max_output_bytes)
+{
+  return units_parse_size (value, &JOB (context)->max_output_bytes, err);
+}
+
+SETTER (max_output_files)
+{
+  return units_parse_number (value, 1, COUNT_MAX, &JOB (context)->max_output_files, err);
+}
+
 SETTER (log_limit) { return units_parse_size (value, &JOB (context)->log_limit, err); }
 
 /* ---- when something fails --------------------------------------------------------------- */
@@ -389,9 +409,18 @@ const struct option_spec job_options[] = {
   { 'm', "memory", NULL, "SIZE", "of a container", GROUP_LIMITS, false, set_memory },
   { 0, "cpus", NULL, "N", "of a container, e.g. 1.5", GROUP_LIMITS, true, set_cpus },
   { 0, "pids-limit", NULL, "N", "processes of a container", GROUP_LIMITS, true, set_pids_limit },
-  { 0, "timeout", NULL, "DURATION", "of an attempt, e.g. 90s, 5m", GROUP_LIMITS, false,
+  { 0, "timeout", NULL, "DURATION", "of an attempt's command, e.g. 90s, 5m", GROUP_LIMITS, false,
     set_timeout },
+  { 0, "stage-timeout", NULL, "DURATION", "for an attempt's inputs to be there (default 1h)",
+    GROUP_LIMITS, true, set_stage_timeout },
+  { 0, "collect-timeout", NULL, "DURATION",
+    "for summing an attempt's outputs, and again for sending them (default 1h)", GROUP_LIMITS, true,
+    set_collect_timeout },
   { 0, "job-timeout", NULL, "DURATION", "of the job", GROUP_LIMITS, true, set_job_timeout },
+  { 0, "max-output-bytes", NULL, "SIZE", "of an attempt's outputs (default unlimited)",
+    GROUP_LIMITS, true, set_max_output_bytes },
+  { 0, "max-output-files", NULL, "N", "files of an attempt's outputs (default unlimited)",
+    GROUP_LIMITS, true, set_max_output_files },
   { 0, "log-limit", NULL, "SIZE", "kept of stdout and stderr each, default 1g", GROUP_LIMITS, true,
     set_log_limit },
 

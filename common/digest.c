@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 enum
 {
@@ -62,24 +65,92 @@ digest_free (struct digest *digest)
   free (digest);
 }
 
-int64_t
-digest_fd (struct digest *digest, int fd, uint8_t sum[static DIGEST_SIZE], struct error *err)
+/* Takes what FD has from where it stands, at most LIMIT bytes: how many, or -1. */
+static int64_t
+add_bytes (struct digest *digest, int fd, int64_t limit, const struct halt *halt, struct error *err)
 {
   int64_t total = 0;
-  for (;;)
+  while (total < limit)
     {
-      ssize_t got = read (fd, digest->chunk, sizeof digest->chunk);
+      int64_t left = limit - total;
+      if (halt_ask (halt, err) != 0)
+        return -1;
+      ssize_t got =
+          read (fd, digest->chunk, left < READ_CHUNK ? (size_t) left : sizeof digest->chunk);
       if (got < 0 && errno == EINTR)
         continue;
-      if (got <= 0)
-        {
-          int code = errno;
-          digest_finish (digest, sum);
-          return got == 0 ? total : error_errno (err, code, "reading for the checksum");
-        }
+      if (got < 0)
+        return error_errno (err, errno, "reading for the checksum");
+      if (got == 0)
+        break;
       digest_add (digest, digest->chunk, (size_t) got);
       total += got;
     }
+  return total;
+}
+
+static int
+add_zeros (struct digest *digest, int64_t size, const struct halt *halt, struct error *err)
+{
+  memset (digest->chunk, 0, sizeof digest->chunk);
+  while (size > 0)
+    {
+      size_t part = size < READ_CHUNK ? (size_t) size : sizeof digest->chunk;
+      if (halt_ask (halt, err) != 0)
+        return -1;
+      digest_add (digest, digest->chunk, part);
+      size -= (int64_t) part;
+    }
+  return 0;
+}
+
+/* Data and holes of FD in turn, up to SIZE. */
+static int64_t
+add_sparse (struct digest *digest, int fd, int64_t size, const struct halt *halt, struct error *err)
+{
+  for (int64_t at = 0; at < size;)
+    {
+      int64_t data = lseek (fd, at, SEEK_DATA);
+      if (data < 0 && errno != ENXIO)
+        return error_errno (err, errno, "looking for data");
+      if (data < 0 || data > size)
+        data = size; /* nothing but a hole is left */
+      if (add_zeros (digest, data - at, halt, err) != 0)
+        return -1;
+      int64_t hole = data < size ? lseek (fd, data, SEEK_HOLE) : size;
+      if (hole < 0 || lseek (fd, data, SEEK_SET) != data)
+        return error_errno (err, errno, "looking for holes");
+      if (hole > size)
+        hole = size;
+      if (data < hole && add_bytes (digest, fd, hole - data, halt, err) != hole - data)
+        return error_is_set (err) ? -1
+                                  : error_set (err, ERROR_TRANSIENT, "changed while it was read");
+      at = hole;
+    }
+  return size;
+}
+
+int64_t
+digest_fd (struct digest *digest, int fd, uint8_t sum[static DIGEST_SIZE], struct error *err)
+{
+  int64_t total = add_bytes (digest, fd, INT64_MAX, NULL, err);
+  digest_finish (digest, sum); /* also when it failed: it is ready for the next one */
+  return total;
+}
+
+int64_t
+digest_file (struct digest *digest, int fd, const struct stat *status, const struct halt *halt,
+             uint8_t sum[static DIGEST_SIZE], struct error *err)
+{
+  struct error unwanted = ERROR_INIT;
+  err = err == NULL ? &unwanted : err;
+  /* A file system may keep less than all and not tell holes: compression, or an old network. */
+  bool sparse = status->st_blocks * 512 < status->st_size && lseek (fd, 0, SEEK_HOLE) >= 0
+                && lseek (fd, 0, SEEK_SET) == 0;
+  int64_t total = sparse ? add_sparse (digest, fd, status->st_size, halt, err)
+                         : add_bytes (digest, fd, INT64_MAX, halt, err);
+  digest_finish (digest, sum);
+  return total;
 }
 
 const char *

@@ -18,7 +18,8 @@
 enum
 {
   COPY_CHUNK = 1 << 20,
-  REMOVE_DEPTH = 100, /* levels of a tree that are open at once while it is removed */
+  COPY_ASK = 16 << 20, /* bytes that the kernel copies between two questions */
+  REMOVE_DEPTH = 100,  /* levels of a tree that are open at once while it is removed */
 };
 
 static int
@@ -254,11 +255,13 @@ fs_read_file (int dirfd, const char *path, size_t limit, struct buffer *buffer, 
 }
 
 static int64_t
-copy_by_hand (int source, int target, int64_t copied, struct error *err)
+copy_by_hand (int source, int target, int64_t copied, const struct halt *halt, struct error *err)
 {
   auto_free char *chunk = xcalloc (1, COPY_CHUNK);
   for (;;)
     {
+      if (halt_ask (halt, err) != 0)
+        return -1;
       ssize_t got = read (source, chunk, COPY_CHUNK);
       if (got < 0 && errno == EINTR)
         continue;
@@ -272,31 +275,71 @@ copy_by_hand (int source, int target, int64_t copied, struct error *err)
     }
 }
 
-int64_t
-fs_append (int source, int target, struct error *err)
+/* At most LIMIT bytes. */
+static int64_t
+append (int source, int target, int64_t limit, const struct halt *halt, struct error *err)
 {
   int64_t copied = 0;
-  for (;;)
+  while (copied < limit)
     {
-      ssize_t sent = sendfile (target, source, NULL, (size_t) 1 << 30);
+      int64_t most = halt == NULL ? (int64_t) 1 << 30 : COPY_ASK;
+      int64_t left = limit - copied < most ? limit - copied : most;
+      if (halt_ask (halt, err) != 0)
+        return -1;
+      ssize_t sent = sendfile (target, source, NULL, (size_t) left);
       if (sent > 0)
         copied += sent;
       else if (sent == 0)
-        return copied;
-      else if (errno == EINVAL || errno == ENOSYS)
-        return copy_by_hand (source, target, copied, err);
+        break;
+      else if (limit == INT64_MAX && (errno == EINVAL || errno == ENOSYS))
+        return copy_by_hand (source, target, copied, halt, err);
       else if (errno != EINTR)
         return error_errno (err, errno, "copy");
     }
+  return copied;
+}
+
+/* The same holes and data, up to SIZE: a disk may not have the room for zeros. */
+static int64_t
+copy_sparse (int source, int target, int64_t size, const struct halt *halt, struct error *err)
+{
+  for (int64_t at = 0; at < size;)
+    {
+      int64_t data = lseek (source, at, SEEK_DATA);
+      if (data < 0 && errno == ENXIO)
+        break;
+      int64_t hole = data < 0 ? -1 : lseek (source, data, SEEK_HOLE);
+      if (hole < 0 || lseek (source, data, SEEK_SET) != data
+          || lseek (target, data, SEEK_SET) != data)
+        return error_errno (err, errno, "copy: looking for holes");
+      if (append (source, target, hole - data, halt, err) < 0)
+        return -1;
+      at = hole;
+    }
+  struct stat status;
+  if (fstat (target, &status) != 0 || (status.st_size < size && ftruncate (target, size) != 0))
+    return error_errno (err, errno, "copy");
+  return status.st_size < size ? size : status.st_size;
 }
 
 int64_t
-fs_copy (int source, int target, struct error *err)
+fs_append (int source, int target, struct error *err)
+{
+  return append (source, target, INT64_MAX, NULL, err);
+}
+
+int64_t
+fs_copy (int source, int target, const struct halt *halt, struct error *err)
 {
   struct stat status;
-  if (ioctl (target, FICLONE, source) == 0 && fstat (source, &status) == 0)
+  if (fstat (source, &status) != 0)
+    return error_errno (err, errno, "copy");
+  if (ioctl (target, FICLONE, source) == 0)
     return status.st_size;
-  return fs_append (source, target, err);
+  bool sparse = S_ISREG (status.st_mode) && status.st_blocks * 512 < status.st_size
+                && lseek (source, 0, SEEK_HOLE) >= 0 && lseek (source, 0, SEEK_SET) == 0;
+  return sparse ? copy_sparse (source, target, status.st_size, halt, err)
+                : append (source, target, INT64_MAX, halt, err);
 }
 
 static int
@@ -332,7 +375,7 @@ fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char 
   auto_fd int target = openat (new_dirfd, new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (target < 0)
     return error_errno (err, errno, "%s", new_path);
-  if (fs_copy (source, target, err) < 0)
+  if (fs_copy (source, target, NULL, err) < 0)
     {
       (void) unlinkat (new_dirfd, new_path, 0);
       return error_wrap (err, "%s", new_path);

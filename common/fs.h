@@ -10,6 +10,7 @@
 
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/halt.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,9 +44,9 @@ int fs_write_file (int dirfd, const char *path, struct bytes content, struct err
 int fs_read_file (int dirfd, const char *path, size_t limit, struct buffer *buffer,
                   struct error *err);
 
-/* Copies SOURCE, which stands at its start, to the empty file TARGET: by reflink, else in the kernel, else by hand.
+/* Copies SOURCE, which stands at its start, to the empty file TARGET: by reflink, else in the kernel, else by hand; holes stay holes. HALT (may be NULL) ends it.
  * Returns the bytes copied or -1. */
-int64_t fs_copy (int source, int target, struct error *err);
+int64_t fs_copy (int source, int target, const struct halt *halt, struct error *err);
 
 /* Writes what is left of SOURCE at TARGET's position. Returns the bytes copied or -1. */
 int64_t fs_append (int source, int target, struct error *err);

@@ -42,23 +42,25 @@ read_plan (const struct shard *shard, int result_fd, struct buffer *store, struc
 }
 
 static int
-get_plan (const struct shard *shard, const char *results, struct buffer *store, struct error *err)
+get_plan (const struct shard *shard, const char *results, const struct halt *halt,
+          struct buffer *store, struct error *err)
 {
   auto_result_store struct result_store *kept = result_store_open (results, err);
   if (kept == NULL)
     return -1;
+  storage_set_halt (result_store_storage (kept), halt);
   return result_store_get_plan (kept, shard->plan_offset, shard->plan_length, store, err);
 }
 
 int
-atoms_load (const struct shard *shard, const char *results, int result_fd, struct buffer *store,
-            struct bytes *list, struct error *err)
+atoms_load (const struct shard *shard, const char *results, int result_fd, const struct halt *halt,
+            struct buffer *store, struct bytes *list, struct error *err)
 {
   *list = buffer_bytes (&shard->atoms);
   if (shard->plan_length >= 0)
     {
       bool remote = results != NULL && result_is_remote (results);
-      if (remote ? get_plan (shard, results, store, err) != 0
+      if (remote ? get_plan (shard, results, halt, store, err) != 0
                  : read_plan (shard, result_fd, store, err) != 0)
         return -1;
       *list = buffer_bytes (store);

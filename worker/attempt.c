@@ -9,6 +9,7 @@
 #include "worker/collect.h"
 #include "worker/environment.h"
 #include "worker/mounts.h"
+#include "worker/patience.h"
 #include "worker/reason.h"
 #include "worker/record.h"
 #include "worker/retry.h"
@@ -29,7 +30,8 @@ struct run
   struct workplace workplace;
   struct capture captures[2]; /* stdout, stderr */
   struct mounts mounts;
-  enum attempt_order order; /* that came before its container started */
+  enum attempt_order order; /* the strongest that came */
+  bool cut_short;           /* while it was sent away: its outcome says why */
 };
 
 /* ---- outcomes --------------------------------------------------------------------------- */
@@ -101,6 +103,8 @@ classify (struct run *run, const struct supervision *supervision, const struct c
     set_outcome (report, OUTCOME_CANCELLED, "cancelled");
   else if (error_is_set (&supervision->output))
     set_failure (report, &supervision->output);
+  else if (error_is_set (&supervision->excess))
+    set_failure (report, &supervision->excess);
   else if (supervision->timed_out)
     {
       auto_free char *reason =
@@ -169,30 +173,49 @@ open_workplace (struct run *run, struct error *err)
   return make_outputs (run, err);
 }
 
-static bool
-is_stopped (void *context)
+/* The time that the job gives one part of the attempt begins. */
+static void
+start_patience (const struct run *run, struct patience *patience, int64_t limit_ms,
+                int64_t otherwise)
 {
-  struct run *run = context;
-  const struct attempt_control *control = &run->attempt->control;
-  if (control->fd >= 0 && run->order == ATTEMPT_GO_ON)
-    run->order = control->read (control->context);
-  return run->order != ATTEMPT_GO_ON;
+  patience->control = &run->attempt->control;
+  patience_start (patience, limit_ms, otherwise, run->order);
 }
 
+static void
+set_late (struct attempt_report *report, const struct patience *patience)
+{
+  auto_free char *reason = patience_reason (patience);
+  set_outcome (report, OUTCOME_TIMEOUT, reason);
+}
+
+/* -1: with the outcome. */
 static int
 make_mounts (struct run *run, struct error *err)
 {
   const struct attempt *attempt = run->attempt;
+  struct patience patience = { .doing = "staging the inputs", .option = "--stage-timeout" };
+  const struct halt halt = patience_halt (&patience);
   const struct stage stage = { .job = attempt->job,
                                .shard = attempt->shard,
                                .result_fd = run->workplace.result_fd,
                                .scratch = run->workplace.scratch,
                                .totals = attempt->totals,
-                               .stopped = is_stopped,
-                               .context = run };
-  if (stage_in (&stage, &run->mounts, &run->report->bytes_in, err) != 0)
-    return -1;
-  return mounts_arrange (&run->mounts, err);
+                               .halt = &halt };
+  start_patience (run, &patience, attempt->job->stage_timeout_ms, ATTEMPT_STAGE_MS);
+  int result = stage_in (&stage, &run->mounts, &run->report->bytes_in, err);
+  run->order = patience.order;
+  if (result == 0)
+    result = mounts_arrange (&run->mounts, err);
+  if (result == 0)
+    return 0;
+  if (patience.late)
+    set_late (run->report, &patience);
+  else if (patience.stopped)
+    set_outcome (run->report, OUTCOME_CANCELLED, "cancelled");
+  else
+    set_failure (run->report, err);
+  return -1;
 }
 
 /* Waiting for a place to run isn't time that the attempt took. */
@@ -204,7 +227,10 @@ may_go (struct run *run)
   if (run->order == ATTEMPT_GO_ON && control->await != NULL)
     run->order = control->await (control->context);
   run->report->started += clock_wall_ms () - since;
-  return run->order == ATTEMPT_GO_ON;
+  if (run->order == ATTEMPT_GO_ON)
+    return true;
+  set_outcome (run->report, OUTCOME_CANCELLED, "cancelled");
+  return false;
 }
 
 /* The reduce container is another image: what was said about the first one's entrypoint and folder isn't meant for it. */
@@ -247,9 +273,12 @@ run_container (struct run *run, struct error *err)
   struct supervision supervision = { .runtime = attempt->runtime,
                                      .control = &attempt->control,
                                      .captures = run->captures,
-                                     .timeout_ms = job.timeout_ms };
+                                     .timeout_ms = job.timeout_ms,
+                                     .usage = usage_new (run->workplace.folder_fd, &job) };
   struct container_exit exit = { .exit_code = -1, .cpu_us = -1, .peak_memory = -1 };
   int result = supervise (&supervision, &container, &exit, err);
+  usage_free (supervision.usage);
+  run->order = supervision.order;
   if (result == 0)
     classify (run, &supervision, &exit);
   else if (supervision.order != ATTEMPT_GO_ON)
@@ -261,18 +290,42 @@ run_container (struct run *run, struct error *err)
   return 0;
 }
 
+/* Collecting was ended early: nothing is kept of the outputs, what was printed is. */
+static int
+give_up (struct run *run, const struct patience *patience, struct error *err)
+{
+  struct attempt_report *report = run->report;
+  report->files_out = report->bytes_out = 0;
+  if (patience->stopped)
+    set_outcome (report, OUTCOME_CANCELLED, "cancelled");
+  else if (report->outcome == OUTCOME_SUCCEEDED)
+    set_late (report, patience);
+  return run->order == ATTEMPT_KILL
+             ? -1
+             : collect_nothing (run->workplace.folder_fd, run->attempt->job, err);
+}
+
 /* Takes the outputs over. An attempt that had succeeded fails with what can't be kept of them. */
 static int
 collect (struct run *run, struct error *err)
 {
   const struct attempt *attempt = run->attempt;
+  const struct job *job = attempt->job;
   struct attempt_report *report = run->report;
   struct collected collected = { 0 };
-  bool sharded = attempt->job->glob != NULL && attempt->shard->kind == SHARD_MAP;
+  struct patience patience = { .doing = "collecting the outputs",
+                               .option = "--collect-timeout",
+                               .grace_ms = ATTEMPT_CANCEL_COLLECT_MS };
+  const struct halt halt = patience_halt (&patience);
+  bool sharded = job->glob != NULL && attempt->shard->kind == SHARD_MAP;
   int64_t shard = sharded ? (int64_t) attempt->shard->index : -1;
-  int result = collect_outputs (run->workplace.folder_fd, attempt->job, shard, &collected, err);
+  start_patience (run, &patience, job->collect_timeout_ms, ATTEMPT_COLLECT_MS);
+  int result = collect_outputs (run->workplace.folder_fd, job, shard, &halt, &collected, err);
+  run->order = patience.order;
   report->files_out = collected.files;
   report->bytes_out = collected.bytes;
+  if (patience.late || patience.stopped)
+    return give_up (run, &patience, err);
   if (result != 0 && report->outcome == OUTCOME_SUCCEEDED)
     set_failure (report, err);
   return result == 0 || err->class == ERROR_USER ? 0 : -1;
@@ -281,31 +334,37 @@ collect (struct run *run, struct error *err)
 /* ---- the end ---------------------------------------------------------------------------- */
 
 static bool
-is_killed (void *context)
+is_over (void *context)
 {
-  struct run *run = context;
-  const struct attempt_control *control = &run->attempt->control;
-  enum attempt_order order = control->fd < 0 ? ATTEMPT_GO_ON : control->read (control->context);
-  if (order > run->order)
-    run->order = order;
-  return run->order == ATTEMPT_KILL;
+  return halt_ask (context, NULL) != 0;
 }
 
 /* Takes the attempt to where the result is kept. Its outputs aren't needed here any more. */
 static int
 send_away (struct run *run, struct error *err)
 {
-  const char *place = run->attempt->job->results;
+  const struct job *job = run->attempt->job;
   const struct workplace *workplace = &run->workplace;
-  if (!result_is_remote (place))
+  struct patience patience = { .doing = "sending the outputs",
+                               .option = "--collect-timeout",
+                               .grace_ms = ATTEMPT_CANCEL_SEND_MS };
+  struct halt halt = patience_halt (&patience);
+  if (!result_is_remote (job->results))
     return 0;
-  auto_result_store struct result_store *store = result_store_open (place, err);
-  if (store == NULL
-      || result_store_send (store, workplace->folder_fd, workplace->folder, workplace->name,
-                            is_killed, run, err)
-             != 0)
-    return -1;
-  return fs_remove_tree (workplace->folder_fd, "outputs", err);
+  start_patience (run, &patience, job->collect_timeout_ms, ATTEMPT_COLLECT_MS);
+  auto_result_store struct result_store *store = result_store_open (job->results, err);
+  int result = store == NULL ? -1
+                             : result_store_send (store, workplace->folder_fd, workplace->folder,
+                                                  workplace->name, is_over, &halt, err);
+  run->order = patience.order;
+  if (result == 0)
+    return fs_remove_tree (workplace->folder_fd, "outputs", err);
+  run->cut_short = patience.late || patience.stopped;
+  if (patience.late)
+    set_late (run->report, &patience);
+  else if (patience.stopped)
+    set_outcome (run->report, OUTCOME_CANCELLED, "cancelled");
+  return -1;
 }
 
 static int
@@ -330,7 +389,7 @@ keep (struct run *run, struct error *err)
   if (complete (run, err) == 0)
     return 0;
   free (take (&run->report->folder));
-  if (run->report->outcome != OUTCOME_CANCELLED)
+  if (run->report->outcome != OUTCOME_CANCELLED && !run->cut_short)
     set_outcome (run->report, OUTCOME_INFRA, err->message);
   return -1;
 }
@@ -360,13 +419,7 @@ attempt_run (const struct attempt *attempt, struct attempt_report *report)
   if (open_workplace (&run, &err) != 0)
     set_failure (report, &err);
   else if (make_mounts (&run, &err) != 0 || !may_go (&run))
-    {
-      if (run.order != ATTEMPT_GO_ON)
-        set_outcome (report, OUTCOME_CANCELLED, "cancelled");
-      else
-        set_failure (report, &err);
-      kept = run.order != ATTEMPT_KILL && keep (&run, &err) == 0;
-    }
+    kept = run.order != ATTEMPT_KILL && keep (&run, &err) == 0;
   else if (run_container (&run, &err) == 0)
     kept = keep (&run, &err) == 0;
   if (!kept)

@@ -47,6 +47,12 @@ struct attempt
 #define ATTEMPT_GRACE_MS 10000
 #define ATTEMPT_CANCEL_GRACE_MS 1000
 
+/* For staging, and for collecting and then for sending away, where the job doesn't say; and what is left for the latter two after a cancel. */
+#define ATTEMPT_STAGE_MS ((int64_t) 60 * 60 * 1000)
+#define ATTEMPT_COLLECT_MS ((int64_t) 60 * 60 * 1000)
+#define ATTEMPT_CANCEL_COLLECT_MS 1500
+#define ATTEMPT_CANCEL_SEND_MS 5000
+
 /* Runs it and fills zeroed REPORT (`final` is left false). */
 void attempt_run (const struct attempt *attempt, struct attempt_report *report);
 

@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "worker/listing.h"
+#include "worker/usage.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LIST "outputs.jsonl"
 
 /* What one folder holds, sorted, and how far the walk has come in it. */
 struct level
@@ -27,6 +30,8 @@ struct walk
 {
   struct listing *listing;
   const char *output;
+  const struct job *job;
+  const struct halt *halt;
   struct collected *collected;
   int fd;             /* of the folder where the walk is */
   struct buffer path; /* its path below the output, "" or ended by "/" */
@@ -34,7 +39,20 @@ struct walk
   size_t depth;
   size_t capacity;
   struct error *refused; /* the first thing that can't be kept */
+  bool *excess;          /* that is a limit of the job's: nothing is kept */
 };
+
+/* Counts a line of the list, of so many BYTES. 0, or -1 when the limits of the job don't allow it. */
+static int
+count (struct walk *walk, int64_t bytes, struct error *err)
+{
+  struct collected *collected = walk->collected;
+  int64_t files = collected->files + collected->folders + 1;
+  if (usage_check (walk->job, files, collected->bytes + bytes, err) == 0)
+    return 0;
+  *walk->excess = true;
+  return -1;
+}
 
 /* ---- making it ours ---------------------------------------------------------------------- */
 
@@ -197,6 +215,8 @@ collect_link (struct walk *walk, const char *name, struct error *err)
     return error_errno (err, errno, "%s", walk->path.data);
   target[length] = '\0';
   (void) fchownat (walk->fd, name, geteuid (), getegid (), AT_SYMLINK_NOFOLLOW);
+  if (count (walk, 0, err) != 0)
+    return -1;
   walk->collected->files++;
   return listing_link (walk->listing, walk->output, walk->path.data, target, err);
 }
@@ -211,9 +231,10 @@ collect_file (struct walk *walk, const char *name, struct error *err)
   if (!S_ISREG (status.st_mode))
     return error_set (err, ERROR_TRANSIENT, "%s/%s: changed while it was read", walk->output,
                       walk->path.data);
-  if (take_over (fd, &status, walk->path.data, err) != 0)
+  if (count (walk, status.st_size, err) != 0 || take_over (fd, &status, walk->path.data, err) != 0)
     return -1;
-  int64_t size = listing_file (walk->listing, walk->output, walk->path.data, fd, err);
+  int64_t size =
+      listing_file (walk->listing, walk->output, walk->path.data, fd, &status, walk->halt, err);
   if (size < 0)
     return error_wrap (err, "%s/%s", walk->output, walk->path.data);
   walk->collected->files++;
@@ -262,15 +283,20 @@ collect_folder (struct walk *walk, const char *name, struct error *err)
     return error_errno (err, errno, "%s/%s", walk->output, walk->path.data);
   if (enter (walk, fd, err) != 0)
     return -1;
-  if (walk->levels[walk->depth - 1].count == 0)
-    return listing_folder (walk->listing, walk->output, walk->path.data, err);
-  return 0;
+  if (walk->levels[walk->depth - 1].count > 0)
+    return 0;
+  if (count (walk, 0, err) != 0)
+    return -1;
+  walk->collected->folders++;
+  return listing_folder (walk->listing, walk->output, walk->path.data, err);
 }
 
 static int
 collect_next (struct walk *walk, struct error *err)
 {
   struct level *level = &walk->levels[walk->depth - 1];
+  if (halt_ask (walk->halt, err) != 0)
+    return -1;
   if (level->next == level->count)
     return leave (walk, err);
   const char *name = level->names[level->next++];
@@ -285,17 +311,15 @@ collect_next (struct walk *walk, struct error *err)
   return folder ? collect_folder (walk, name, err) : collect_entry (walk, name, err);
 }
 
+/* Walks through the output NAME, from WALK as it is for all of them. */
 static int
-collect_output (struct listing *listing, int folder_fd, const char *name,
-                struct collected *collected, struct error *refused, struct error *err)
+collect_output (struct walk walk, int folder_fd, const char *name, struct error *err)
 {
   auto_free char *path = xasprintf ("outputs/%s", name);
   int fd = fs_open_beneath (folder_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
   if (fd < 0)
     return -1;
-  struct walk walk = {
-    .listing = listing, .output = name, .collected = collected, .fd = -1, .refused = refused
-  };
+  walk.output = name;
   int result = enter (&walk, fd, err);
   while (result == 0 && walk.depth > 0)
     result = collect_next (&walk, err);
@@ -312,32 +336,60 @@ collect_output (struct listing *listing, int folder_fd, const char *name,
 }
 
 static int
-collect_all (int folder_fd, const struct job *job, int64_t shard, struct collected *collected,
-             struct error *refused, struct error *err)
+collect_all (struct walk *walk, int folder_fd, int64_t shard, struct error *err)
 {
-  auto_listing struct listing *listing = listing_open (folder_fd, "outputs.jsonl", shard, err);
+  auto_listing struct listing *listing = listing_open (folder_fd, LIST, shard, err);
   if (listing == NULL)
     return -1;
-  for (size_t i = 0; i < job->output_count; i++)
-    if (collect_output (listing, folder_fd, job->outputs[i].name, collected, refused, err) != 0)
+  walk->listing = listing;
+  for (size_t i = 0; i < walk->job->output_count; i++)
+    if (collect_output (*walk, folder_fd, walk->job->outputs[i].name, err) != 0)
       return -1;
   return listing_finish (listing, err);
 }
 
 int
-collect_outputs (int folder_fd, const struct job *job, int64_t shard, struct collected *collected,
-                 struct error *err)
+collect_nothing (int folder_fd, const struct job *job, struct error *err)
 {
-  struct error refused = ERROR_INIT;
-  if (collect_all (folder_fd, job, shard, collected, &refused, err) != 0)
+  auto_listing struct listing *listing = listing_open (folder_fd, LIST, -1, err);
+  if (listing == NULL)
+    return -1;
+  for (size_t i = 0; i < job->output_count; i++)
     {
-      if (err != NULL)
-        err->class = ERROR_TRANSIENT;
-      return error_wrap (err, "collecting outputs");
+      auto_free char *path = xasprintf ("outputs/%s", job->outputs[i].name);
+      if (fs_remove_tree (folder_fd, path, err) != 0
+          || fs_make_folders (folder_fd, path, 0755, err) != 0)
+        return error_wrap (err, "dropping the outputs");
     }
-  if (!error_is_set (&refused))
-    return 0;
-  if (err != NULL)
-    *err = refused;
-  return -1;
+  return 0;
+}
+
+int
+collect_outputs (int folder_fd, const struct job *job, int64_t shard, const struct halt *halt,
+                 struct collected *collected, struct error *err)
+{
+  struct error unwanted = ERROR_INIT, refused = ERROR_INIT;
+  bool excess = false;
+  struct walk walk = { .job = job,
+                       .halt = halt,
+                       .collected = collected,
+                       .fd = -1,
+                       .refused = &refused,
+                       .excess = &excess };
+  err = err == NULL ? &unwanted : err;
+  if (collect_all (&walk, folder_fd, shard, err) == 0)
+    {
+      if (error_is_set (&refused))
+        *err = refused;
+      return error_is_set (&refused) ? -1 : 0;
+    }
+  refused = *err;
+  if (excess && collect_nothing (folder_fd, job, err) == 0)
+    {
+      *collected = (struct collected){ 0 };
+      *err = refused;
+      return -1;
+    }
+  err->class = ERROR_TRANSIENT;
+  return error_wrap (err, "collecting outputs");
 }

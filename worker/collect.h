@@ -14,6 +14,7 @@
 #define SHOAL_WORKER_COLLECT_H
 
 #include "common/error.h"
+#include "common/halt.h"
 #include "schemas/messages.h"
 
 #include <stdint.h>
@@ -24,14 +25,19 @@
 
 struct collected
 {
-  int64_t files; /* files and links */
-  int64_t bytes; /* of the files */
+  int64_t files;   /* files and links */
+  int64_t folders; /* that are empty */
+  int64_t bytes;   /* of the files */
 };
 
 /* Collects JOB's outputs, the folders outputs/NAME below FOLDER_FD, and writes outputs.jsonl there. SHARD -1: none to be
  * named. ERROR_USER names the first thing that can't be kept (a device, a socket, a fifo, a tree too deep): all
- * such are removed, the rest is collected and listed. After any other error the folder isn't fit to be kept. */
-int collect_outputs (int folder_fd, const struct job *job, int64_t shard,
+ * such are removed, the rest is collected and listed; or the job's limit that is passed: nothing is kept then. After any other error the
+ * folder isn't fit to be kept. HALT (may be NULL) ends it so. */
+int collect_outputs (int folder_fd, const struct job *job, int64_t shard, const struct halt *halt,
                      struct collected *collected, struct error *err);
+
+/* Removes all that is in JOB's outputs; outputs.jsonl is empty then. */
+int collect_nothing (int folder_fd, const struct job *job, struct error *err);
 
 #endif

@@ -86,11 +86,11 @@ end_line (struct listing *listing, json_t *object, struct error *err)
 
 int64_t
 listing_file (struct listing *listing, const char *output, const char *path, int fd,
-              struct error *err)
+              const struct stat *status, const struct halt *halt, struct error *err)
 {
   uint8_t sum[DIGEST_SIZE];
   char text[DIGEST_TEXT_SIZE];
-  int64_t size = digest_fd (listing->digest, fd, sum, err);
+  int64_t size = digest_file (listing->digest, fd, status, halt, sum, err);
   if (size < 0)
     return -1;
   json_t *object = start_line (output, path);

@@ -4,17 +4,19 @@
 
 #include "common/auto.h"
 #include "common/error.h"
+#include "common/halt.h"
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 struct listing;
 
 /* Makes NAME in FOLDER_FD. SHARD -1: not named in the lines. NULL with ERR. */
 struct listing *listing_open (int folder_fd, const char *name, int64_t shard, struct error *err);
 
-/* A file, read from FD to its end for the checksum: its size, or -1. */
+/* A file, open as FD, of which STATUS tells, read for the checksum: its size, or -1. HALT (may be NULL) ends it. */
 int64_t listing_file (struct listing *listing, const char *output, const char *path, int fd,
-                      struct error *err);
+                      const struct stat *status, const struct halt *halt, struct error *err);
 int listing_link (struct listing *listing, const char *output, const char *path, const char *target,
                   struct error *err);
 int listing_folder (struct listing *listing, const char *output, const char *path,

@@ -199,7 +199,7 @@ copy_file (struct place *place, const char *path, const char *leaf, enum place_h
   if (how == PLACE_CLONE && ioctl (target, FICLONE, source) != 0)
     return unlinkat (place->parent_target_fd, leaf, 0) == 0 ? 1
                                                             : error_errno (err, errno, "%s", path);
-  if (how == PLACE_COPY && fs_copy (source, target, err) < 0)
+  if (how == PLACE_COPY && fs_copy (source, target, place->halt, err) < 0)
     return error_wrap (err, "%s", path);
   copy_attributes (target, &status);
   *bytes += status.st_size;
@@ -211,7 +211,7 @@ place_file (struct place *place, const char *path, enum place_how how, int64_t *
             struct error *err)
 {
   const char *leaf = NULL;
-  if (enter_parent (place, path, &leaf, err) != 0)
+  if (halt_ask (place->halt, err) != 0 || enter_parent (place, path, &leaf, err) != 0)
     return -1;
   bool link = how == PLACE_LINK || how == PLACE_LINK_OR_COPY;
   int linked = link && place->source_fd >= 0 ? link_file (place, path, leaf, bytes, err) : 1;
@@ -236,6 +236,8 @@ static int
 place_tree (struct place *place, const char *path, enum place_how how, int64_t *bytes, int depth,
             struct error *err)
 {
+  if (halt_ask (place->halt, err) != 0)
+    return -1;
   if (depth > DEPTH_MAX)
     return error_set (err, ERROR_USER, "%s: more than %d folders deep", path, DEPTH_MAX);
   int fd = fs_open_beneath (place->source_fd, path, O_RDONLY | O_DIRECTORY, 0, err);

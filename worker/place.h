@@ -8,6 +8,7 @@
 
 #include "common/auto.h"
 #include "common/error.h"
+#include "common/halt.h"
 #include "common/storage/storage.h"
 #include "schemas/messages.h"
 
@@ -28,6 +29,7 @@ struct place
   enum symlinks symlinks;
   int source_fd; /* the volume's root; -1: not on this machine, only PLACE_COPY works */
   int target_fd;
+  const struct halt *halt; /* asked for each file, and while one is copied; NULL */
 
   char *parent; /* the folder of the last file, whose descriptors are kept for the next */
   int parent_source_fd;

@@ -31,7 +31,7 @@ is_used (const struct stage *stage, const struct volume *volume)
 
 static int
 open_source (struct source *source, const struct volume *volume, const struct job *job,
-             struct error *err)
+             const struct halt *halt, struct error *err)
 {
   static const enum method first[] = {
     [STAGE_AUTO] = METHOD_LINK,
@@ -43,6 +43,7 @@ open_source (struct source *source, const struct volume *volume, const struct jo
   source->storage = storage_open (volume->source, err);
   if (source->storage == NULL)
     return error_wrap (err, "volume %s", volume->path);
+  storage_set_halt (source->storage, halt);
   source->local = storage_local_path (source->storage);
   source->method = source->local == NULL ? METHOD_FETCH : first[job->stage];
   return 0;
@@ -78,7 +79,7 @@ open_sources (struct staging *staging, struct error *err)
       struct source *source = &staging->sources[i];
       if (!is_used (staging->stage, volume))
         continue;
-      if (open_source (source, volume, job, err) != 0)
+      if (open_source (source, volume, job, staging->stage->halt, err) != 0)
         return -1;
       if (is_whole (staging->stage, volume) && mount_whole (staging, source, err) != 0)
         return -1;
@@ -116,6 +117,7 @@ stage_need_folder (struct staging *staging, struct source *source, struct error 
   if (source->place.target_fd < 0)
     goto failed;
   source->place.storage = source->storage;
+  source->place.halt = staging->stage->halt;
   source->place.symlinks = staging->stage->job->symlinks;
   if (source->local != NULL)
     {
@@ -278,7 +280,10 @@ fetch_outputs (struct staging *staging, struct source *shards, const struct atom
   auto_fd int target =
       fs_open_beneath (shards->place.target_fd, atom->path, O_RDONLY | O_DIRECTORY, 0, err);
   auto_storage struct storage *storage = target < 0 ? NULL : storage_open (atom->source, err);
-  return storage == NULL ? -1 : stage_fetch_folder (staging, storage, target, "", err);
+  if (storage == NULL)
+    return -1;
+  storage_set_halt (storage, staging->stage->halt);
+  return stage_fetch_folder (staging, storage, target, "", err);
 }
 
 /* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. */
@@ -310,6 +315,7 @@ stage_outputs (struct staging *staging, const struct atom *atom, struct error *e
   auto_place struct place place = PLACE_INIT;
   place.source_fd = source;
   place.target_fd = target;
+  place.halt = staging->stage->halt;
   return place_whole (&place, "", staging->stage->job->stage, &staging->bytes, err);
 }
 
@@ -354,7 +360,8 @@ stage_atoms (struct staging *staging, struct error *err)
         return -1;
       if (got == 0)
         break;
-      if (stage_atom (staging, &atom, number, err) != 0)
+      if (halt_ask (staging->stage->halt, err) != 0
+          || stage_atom (staging, &atom, number, err) != 0)
         return -1;
     }
   for (size_t i = 0; i < staging->source_count; i++)
@@ -426,7 +433,7 @@ stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, s
   int result = open_sources (&staging, reason);
   if (result == 0 && stage_has_atoms (stage->job, stage->shard))
     {
-      result = atoms_load (stage->shard, stage->job->results, stage->result_fd, &plan,
+      result = atoms_load (stage->shard, stage->job->results, stage->result_fd, stage->halt, &plan,
                            &staging.atoms, reason);
       if (result == 0)
         result = stage_atoms (&staging, reason);

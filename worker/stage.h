@@ -11,6 +11,7 @@
 #define SHOAL_WORKER_STAGE_H
 
 #include "common/error.h"
+#include "common/halt.h"
 #include "common/storage/storage.h"
 #include "schemas/messages.h"
 #include "worker/mounts.h"
@@ -29,9 +30,8 @@ struct stage
   int result_fd; /* the result folder: it has the plan file */
   const char
       *scratch; /* absolute path of a folder of this run, on the volumes' file system at best */
-  struct storage_totals *totals;   /* of what comes from servers, by STORAGE_KINDS; NULL */
-  bool (*stopped) (void *context); /* asked now and then while files come from servers; NULL */
-  void *context;
+  struct storage_totals *totals; /* of what comes from servers, by STORAGE_KINDS; NULL */
+  const struct halt *halt;       /* asked by the calling thread, at least once a second; NULL */
 };
 
 /* Whether SHARD has a list of atoms at all; a job without a glob sees its volumes whole and nothing of sharding. */

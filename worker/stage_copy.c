@@ -6,19 +6,31 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 enum
 {
   COPY_THREADS = 4,
-  COPY_RUN = 32, /* neighbouring atoms that one thread copies: they mostly share a folder */
+  WATCH_MS = 100, /* between two looks whether it is to go on */
+  COPY_RUN = 32,  /* neighbouring atoms that one thread copies: they mostly share a folder */
+};
+
+/* What the copiers and who waits for them share. */
+struct crew
+{
+  pthread_mutex_t lock;
+  pthread_cond_t ended;
+  unsigned int working;
+  atomic_bool failed; /* one of them, or they are to stop */
 };
 
 struct copier
 {
   const struct staging *staging;
+  struct crew *crew;
+  struct halt halt;     /* asked by this thread: the crew's failing */
   struct place *places; /* this thread's own, one per source */
   unsigned int turn;    /* which of COPY_THREADS this is */
-  atomic_bool *failed;
   int64_t bytes;
   struct error err;
 };
@@ -46,7 +58,7 @@ copy_share (struct copier *copier)
       if ((number / COPY_RUN) % COPY_THREADS != copier->turn
           || !is_left_to_copy (staging, &atom, number))
         continue;
-      if (atomic_load (copier->failed))
+      if (atomic_load (&copier->crew->failed))
         return 0;
       struct place *place = &copier->places[atom.volume];
       const struct place *shared = &staging->sources[atom.volume].place;
@@ -54,51 +66,125 @@ copy_share (struct copier *copier)
       place->symlinks = shared->symlinks;
       place->source_fd = shared->source_fd;
       place->target_fd = shared->target_fd;
+      place->halt = &copier->halt;
       if (place_file (place, atom.path, PLACE_COPY, &copier->bytes, &copier->err) != 0)
         return error_wrap (&copier->err, "%s", staging->sources[atom.volume].path);
     }
+}
+
+/* Of a copier that works while another one failed: that one says why. */
+static int
+ask_crew (void *context, struct error *err)
+{
+  struct crew *crew = context;
+  return atomic_load (&crew->failed) ? error_set (err, ERROR_NONE, "%s", "") : 0;
 }
 
 static void *
 copier_main (void *context)
 {
   struct copier *copier = context;
-  if (copy_share (copier) != 0)
-    atomic_store (copier->failed, true);
+  struct crew *crew = copier->crew;
+  int result = copy_share (copier);
+  (void) pthread_mutex_lock (&crew->lock);
+  if (result != 0)
+    atomic_store (&crew->failed, true);
+  crew->working--;
+  (void) pthread_cond_signal (&crew->ended);
+  (void) pthread_mutex_unlock (&crew->lock);
   return NULL;
+}
+
+/* Asks the stage's halt until all have ended; only this thread may. */
+static int
+watch (const struct staging *staging, struct crew *crew, struct error *err)
+{
+  int result = 0;
+  (void) pthread_mutex_lock (&crew->lock);
+  while (crew->working > 0)
+    {
+      struct timespec until;
+      (void) clock_gettime (CLOCK_MONOTONIC, &until);
+      until.tv_nsec += WATCH_MS * 1000000L;
+      until.tv_sec += until.tv_nsec / 1000000000L;
+      until.tv_nsec %= 1000000000L;
+      (void) pthread_cond_timedwait (&crew->ended, &crew->lock, &until);
+      if (result == 0 && halt_ask (staging->stage->halt, err) != 0)
+        {
+          atomic_store (&crew->failed, true);
+          result = -1;
+        }
+    }
+  (void) pthread_mutex_unlock (&crew->lock);
+  return result;
+}
+
+static void
+open_crew (struct crew *crew)
+{
+  pthread_condattr_t clock;
+  (void) pthread_condattr_init (&clock);
+  (void) pthread_condattr_setclock (&clock, CLOCK_MONOTONIC);
+  (void) pthread_mutex_init (&crew->lock, NULL);
+  (void) pthread_cond_init (&crew->ended, &clock);
+  (void) pthread_condattr_destroy (&clock);
+}
+
+static void
+open_copier (struct copier *copier, const struct staging *staging, struct crew *crew,
+             unsigned int turn)
+{
+  *copier = (struct copier){
+    .staging = staging, .crew = crew, .halt = { .ask = ask_crew, .context = crew }, .turn = turn
+  };
+  copier->places = xcalloc (staging->source_count, sizeof *copier->places);
+  for (size_t i = 0; i < staging->source_count; i++)
+    copier->places[i] = (struct place) PLACE_INIT;
+}
+
+static void
+close_copier (struct copier *copier)
+{
+  for (size_t i = 0; i < copier->staging->source_count; i++)
+    place_release (&copier->places[i]);
+  free (copier->places);
 }
 
 int
 stage_copy (struct staging *staging, struct error *err)
 {
+  struct crew crew = { .working = COPY_THREADS };
   struct copier copiers[COPY_THREADS] = { 0 };
   pthread_t threads[COPY_THREADS];
   bool started[COPY_THREADS] = { false };
-  atomic_bool failed = false;
+  open_crew (&crew);
   for (unsigned int i = 0; i < COPY_THREADS; i++)
     {
-      copiers[i] = (struct copier){ .staging = staging, .turn = i, .failed = &failed };
-      copiers[i].places = xcalloc (staging->source_count, sizeof *copiers[i].places);
-      for (size_t k = 0; k < staging->source_count; k++)
-        copiers[i].places[k] = (struct place) PLACE_INIT;
+      open_copier (&copiers[i], staging, &crew, i);
       started[i] = pthread_create (&threads[i], NULL, copier_main, &copiers[i]) == 0;
     }
+  for (unsigned int i = 0; i < COPY_THREADS; i++)
+    if (!started[i]) /* no more threads to be had: do its share here */
+      {
+        if (staging->stage->halt != NULL)
+          copiers[i].halt = *staging->stage->halt;
+        (void) copier_main (&copiers[i]);
+      }
+  int result = watch (staging, &crew, err);
   for (unsigned int i = 0; i < COPY_THREADS; i++)
     {
       if (started[i])
         (void) pthread_join (threads[i], NULL);
-      else
-        (void) copier_main (&copiers[i]); /* no more threads to be had: do its share here */
       staging->bytes += copiers[i].bytes;
-      for (size_t k = 0; k < staging->source_count; k++)
-        place_release (&copiers[i].places[k]);
-      free (copiers[i].places);
+      close_copier (&copiers[i]);
     }
-  for (unsigned int i = 0; i < COPY_THREADS; i++)
+  for (unsigned int i = 0; result == 0 && i < COPY_THREADS; i++)
     if (error_is_set (&copiers[i].err))
       {
         *err = copiers[i].err;
-        return -1;
+        result = -1;
       }
-  return 0;
+  (void) pthread_cond_destroy (&crew.ended);
+  (void) pthread_mutex_destroy (&crew.lock);
+  return result;
 }

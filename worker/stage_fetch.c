@@ -99,8 +99,7 @@ next_item (void *context, struct storage_item *item, struct error *err)
 static bool
 is_stopped (void *context)
 {
-  const struct stage *stage = ((const struct fetching *) context)->staging->stage;
-  return stage->stopped != NULL && stage->stopped (stage->context);
+  return halt_ask (((const struct fetching *) context)->staging->stage->halt, NULL) != 0;
 }
 
 static int

@@ -26,6 +26,7 @@ struct deadlines
 {
   int64_t timeout; /* then SIGTERM */
   int64_t kill;    /* then SIGKILL */
+  int64_t look;    /* then the outputs are looked at */
 };
 
 static int64_t
@@ -49,8 +50,7 @@ static void
 kill_now (const struct supervision *supervision, struct deadlines *deadlines)
 {
   container_signal (supervision->runtime, SIGKILL);
-  deadlines->timeout = INT64_MAX;
-  deadlines->kill = INT64_MAX;
+  *deadlines = (struct deadlines){ INT64_MAX, INT64_MAX, INT64_MAX };
 }
 
 static void
@@ -84,6 +84,17 @@ check_deadlines (struct supervision *supervision, struct deadlines *deadlines)
 }
 
 static void
+check_usage (struct supervision *supervision, struct deadlines *deadlines)
+{
+  if (clock_boot_ms () < deadlines->look)
+    return;
+  if (usage_look (supervision->usage, &supervision->excess) != 0)
+    kill_now (supervision, deadlines);
+  else
+    deadlines->look = usage_due (supervision->usage);
+}
+
+static void
 pump (struct supervision *supervision, int which, struct deadlines *deadlines)
 {
   if (capture_pump (&supervision->captures[which], &supervision->output) != 0)
@@ -94,6 +105,7 @@ static int
 wait_ms (const struct deadlines *deadlines)
 {
   int64_t next = deadlines->kill < deadlines->timeout ? deadlines->kill : deadlines->timeout;
+  next = deadlines->look < next ? deadlines->look : next;
   if (next == INT64_MAX)
     return -1;
   int64_t left = next - clock_boot_ms ();
@@ -109,7 +121,7 @@ watch (struct supervision *supervision, int end_fd)
     [WATCH_STDERR] = { .fd = supervision->captures[1].read_fd, .events = POLLIN },
     [WATCH_CONTROL] = { .fd = supervision->control->fd, .events = POLLIN },
   };
-  struct deadlines deadlines = { .timeout = INT64_MAX, .kill = INT64_MAX };
+  struct deadlines deadlines = { INT64_MAX, INT64_MAX, usage_due (supervision->usage) };
   if (supervision->timeout_ms >= 0)
     deadlines.timeout = clock_boot_ms () + supervision->timeout_ms;
   while ((fds[WATCH_END].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) == 0)
@@ -125,6 +137,7 @@ watch (struct supervision *supervision, int end_fd)
       if (supervision->order == ATTEMPT_KILL)
         fds[WATCH_CONTROL].fd = -1;
       check_deadlines (supervision, &deadlines);
+      check_usage (supervision, &deadlines);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "worker/attempt.h"
 #include "worker/capture.h"
 #include "worker/container.h"
+#include "worker/usage.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,11 +17,13 @@ struct supervision
   const struct attempt_control *control;
   struct capture *captures; /* two: stdout and stderr */
   int64_t timeout_ms;       /* -1: none */
+  struct usage *usage;      /* of the outputs, which have a limit; NULL */
 
   /* how it went */
   enum attempt_order order; /* the strongest that came */
   bool timed_out;
-  struct error output; /* set when the output couldn't be kept */
+  struct error output; /* set when the output couldn't be kept … */
+  struct error excess; /* … or was more than is allowed, which ended it */
 };
 
 /* Runs CONTAINER to its end and fills EXIT; -1 as container_prepare, _start and _wait. */

@@ -365,10 +365,12 @@ end_try (struct http_try *try, CURLcode code, struct error *err)
 
 /* ---- turns ------------------------------------------------------------------------------ */
 
-static bool
-is_stopped (const struct http *http)
+static int
+check_stop (const struct http *http, struct error *err)
 {
-  return http->options.stop != NULL && *http->options.stop != 0;
+  if (http->options.stop != NULL && *http->options.stop != 0)
+    return error_set (err, ERROR_TRANSIENT, "stopped");
+  return halt_ask (http->options.halt, err);
 }
 
 /* Begins what may begin. Ms until the next one may, at most LIMIT. */
@@ -425,8 +427,8 @@ http_turn (struct http *http, int timeout_ms, struct error *err)
   int64_t end = clock_boot_ms () + timeout_ms;
   for (;;)
     {
-      if (is_stopped (http))
-        return error_set (err, ERROR_TRANSIENT, "stopped");
+      if (check_stop (http, err) != 0)
+        return -1;
       int64_t left = end - clock_boot_ms ();
       int wait = begin_tries (http, left > LOOK_MS ? LOOK_MS : left < 0 ? 0 : (int) left, err);
       if (wait < 0)

@@ -13,6 +13,7 @@
 #include "common/auto.h"
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/halt.h"
 #include "common/strlist.h"
 
 #include <signal.h>
@@ -36,6 +37,7 @@ struct http_options
   int tries;                   /* the first included; 0: SHOAL_HTTP_TRIES, else 8 */
   const char *ca_file;         /* PEM; NULL: the system's, or SHOAL_CA_FILE */
   volatile sig_atomic_t *stop; /* non-zero: all calls end with ERROR_TRANSIENT; NULL */
+  const struct halt *halt;     /* asked a few times a second: calls end with what it says; NULL */
 };
 
 struct http *http_new (const struct http_options *options);

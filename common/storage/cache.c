@@ -269,7 +269,7 @@ copy_to (struct cache *cache, int file, const char *place, struct error *err)
   auto_fd int target = openat (cache->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (target < 0)
     return error_errno (err, errno, "%s", temporary);
-  if (fs_copy (file, target, err) >= 0)
+  if (fs_copy (file, target, NULL, err) >= 0)
     {
       if (renameat (cache->fd, temporary, cache->fd, place) == 0)
         return 0;

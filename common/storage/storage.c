@@ -75,6 +75,12 @@ storage_close (struct storage *storage)
     storage->ops->close (storage);
 }
 
+void
+storage_set_halt (struct storage *storage, const struct halt *halt)
+{
+  storage->halt = halt;
+}
+
 enum storage_kind
 storage_kind (const struct storage *storage)
 {

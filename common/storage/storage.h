@@ -18,6 +18,7 @@
 #include "common/auto.h"
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/halt.h"
 #include "schemas/messages.h"
 
 #include <stdbool.h>
@@ -29,6 +30,9 @@ struct storage;
  * source that isn't there or can't be read, is ERROR_USER. NULL with ERR. */
 struct storage *storage_open (const char *source, struct error *err);
 void storage_close (struct storage *storage);
+
+/* HALT (outlives STORAGE; NULL: none) is asked at least once a second while storage_list and storage_get wait for a server. Batches have their own. */
+void storage_set_halt (struct storage *storage, const struct halt *halt);
 
 /* Whether SOURCE isn't a folder of this machine: a URL, or a CID where no folder has that name. */
 bool storage_is_elsewhere (const char *source);

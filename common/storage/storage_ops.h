@@ -30,6 +30,7 @@ struct storage_ops
 struct storage
 {
   const struct storage_ops *ops;
+  const struct halt *halt; /* NULL: none */
 };
 
 /* Whether SOURCE begins with a CID. */

@@ -151,7 +151,7 @@ bring (const struct storage_fixture *fixture, struct storage *storage, struct fi
       auto_fd int source = storage_open_file (storage, path, SYMLINKS_BENEATH, &err);
       file_tree_put (tree, path, 0);
       auto_fd int target = openat (tree->fd, path, O_WRONLY | O_CLOEXEC);
-      if (source < 0 || target < 0 || fs_copy (source, target, &err) < 0)
+      if (source < 0 || target < 0 || fs_copy (source, target, NULL, &err) < 0)
         fail_msg ("%s", err.message);
     }
   listed_release (&listed);

@@ -440,7 +440,9 @@ ipfs_list (struct storage *storage, const struct storage_visitor *visitor, struc
     err = &own;
   if (!visitor->enter (visitor->context, "", 0))
     return 0;
-  const struct http_options options = { .connections = CONNECTIONS, .tries = TRIES };
+  const struct http_options options = { .connections = CONNECTIONS,
+                                        .tries = TRIES,
+                                        .halt = ipfs->base.halt };
   struct walk walk = { .ipfs = ipfs, .visitor = visitor, .http = http_new (&options) };
   int result = visit_root (&walk, err);
   http_free (walk.http);

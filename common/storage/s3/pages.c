@@ -330,7 +330,7 @@ s3_pages_jump (struct s3_pages *pages, const char *start)
 struct s3_pages *
 s3_pages_new (struct s3 *s3, const char *prefix, bool shallow)
 {
-  const struct http_options options = { .connections = AHEAD_MAX + 1 };
+  const struct http_options options = { .connections = AHEAD_MAX + 1, .halt = s3->base.halt };
   struct s3_pages *pages = xcalloc (1, sizeof *pages);
   pages->s3 = s3;
   pages->http = http_new (&options);

@@ -287,7 +287,7 @@ get (struct storage *storage, const char *path, int64_t offset, int64_t length, 
      struct buffer *buffer, struct error *err)
 {
   struct s3 *s3 = (struct s3 *) storage;
-  const struct http_options options = { .connections = 1 };
+  const struct http_options options = { .connections = 1, .halt = s3->base.halt };
   auto_http struct http *http = http_new (&options);
   auto_free char *key = s3_key (s3, path);
   auto_http_call struct http_call call;

@@ -297,7 +297,7 @@ web_list (struct storage *storage, const struct storage_visitor *visitor, struct
     err = &own;
   if (!visitor->enter (visitor->context, "", 0))
     return 0;
-  const struct http_options options = { .connections = 1 };
+  const struct http_options options = { .connections = 1, .halt = web->base.halt };
   struct walk walk = { .web = web,
                        .visitor = visitor,
                        .http = http_new (&options),

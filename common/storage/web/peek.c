@@ -141,7 +141,7 @@ int
 web_look_all (const struct web *web, struct urls *urls,
               bool (*wanted) (void *context, const char *path), void *context, struct error *err)
 {
-  const struct http_options options = { .connections = LOOKS };
+  const struct http_options options = { .connections = LOOKS, .halt = web->base.halt };
   auto_free struct look *looks = xcalloc (LOOKS, sizeof *looks);
   struct http *http = http_new (&options);
   int result = 0;

@@ -340,7 +340,7 @@ our_own_disk_fails_at_each_point (void **state)
   listed_release (&listed);
 }
 
-struct halt
+struct giver
 {
   int given;
   char path[32];
@@ -350,17 +350,17 @@ struct halt
 static int
 next_without_end (void *context, struct storage_item *item, struct error *err)
 {
-  struct halt *halt = context;
+  struct giver *giver = context;
   (void) err;
-  (void) snprintf (halt->path, sizeof halt->path, "%d/file", ++halt->given);
-  *item = (struct storage_item){ .path = halt->path, .source = "file", .size = 4 };
+  (void) snprintf (giver->path, sizeof giver->path, "%d/file", ++giver->given);
+  *item = (struct storage_item){ .path = giver->path, .source = "file", .size = 4 };
   return 1;
 }
 
 static bool
 enough (void *context)
 {
-  return ((const struct halt *) context)->given >= 100;
+  return ((const struct giver *) context)->given >= 100;
 }
 
 static void
@@ -373,9 +373,9 @@ stop_ends_it (void **state)
   auto_storage struct storage *storage =
       open_at (peer_server ("SHOAL_TEST_HTTP"), "files", &scene, "");
   auto_file_tree struct file_tree *tree = file_tree_new ();
-  struct halt halt = { 0 };
+  struct giver giver = { 0 };
   struct storage_totals totals = { 0 };
-  const struct storage_batch batch = { .context = &halt,
+  const struct storage_batch batch = { .context = &giver,
                                        .next = next_without_end,
                                        .folder_fd = tree->fd,
                                        .stopped = enough,

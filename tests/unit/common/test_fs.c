@@ -182,6 +182,29 @@ a_copy_has_no_set_id_bits (void **state)
   assert_int_equal (status.st_mode & 07777, 0755);
 }
 
+static void
+a_copy_has_the_same_holes (void **state)
+{
+  const struct scene *scene = *state;
+  struct stat status;
+  auto_fd int old = openat (scene->fd, "old", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  auto_fd int new = openat (scene->fd, "new", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const off_t far = (off_t) 1 << 40;
+  assert_int_equal (pwrite (old, "begin", 5, 0), 5);
+  assert_int_equal (pwrite (old, "end", 3, far), 3);
+  assert_int_equal (ftruncate (old, 2 * far), 0);
+  assert_true (fs_copy (old, new, NULL, NULL) == 2 * far);
+  assert_int_equal (fstat (new, &status), 0);
+  assert_true (status.st_size == 2 * far);
+  assert_true (status.st_blocks * 512 < 1 << 20);
+  char text[8] = "";
+  assert_int_equal (pread (new, text, 5, 0), 5);
+  assert_string_equal (text, "begin");
+  memset (text, 0, sizeof text);
+  assert_int_equal (pread (new, text, 4, far), 4);
+  assert_string_equal (text, "end");
+}
+
 int
 main (void)
 {
@@ -193,6 +216,7 @@ main (void)
     cmocka_unit_test_setup_teardown (an_empty_file_reads_as_an_empty_string, set_up, tear_down),
     cmocka_unit_test_setup_teardown (where_links_do_not_go_files_are_copied, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_copy_has_no_set_id_bits, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (a_copy_has_the_same_holes, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* One attempt, with a runtime whose container is a forked C function: outcomes, orders, limits, and what is left when a call fails. */
 #include "worker/attempt.h"
 
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +28,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define NAME "00003.g1.a2.s1"
 
@@ -556,6 +559,219 @@ test_output_of_exactly_the_limit_is_whole (void **state)
   assert_int_equal (strlen (out), 64 << 20);
 }
 
+/* ---- limits of what is staged and kept ---------------------------------------------------- */
+
+static int
+leaves_a_hole (const struct container *container)
+{
+  auto_free char *path = host_path (container, "/out/hole");
+  auto_fd int fd = open (path, O_WRONLY | O_CREAT, 0644);
+  dprintf (1, "printed\n");
+  return ftruncate (fd, (off_t) 4 << 40) != 0;
+}
+
+static int
+leaves_five_things (const struct container *container)
+{
+  auto_free char *out = host_path (container, "/out");
+  auto_fd int fd = open (out, O_RDONLY | O_DIRECTORY);
+  char bytes[100] = "";
+  for (int i = 0; i < 3; i++)
+    {
+      char name[] = { (char) ('a' + i), '\0' };
+      auto_fd int file = openat (fd, name, O_WRONLY | O_CREAT, 0644);
+      if (write (file, bytes, sizeof bytes) != sizeof bytes)
+        return 1;
+    }
+  return symlinkat ("a", fd, "link") | mkdirat (fd, "empty", 0755);
+}
+
+static int
+writes_and_goes_on (const struct container *container)
+{
+  auto_free char *path = host_path (container, "/out/much");
+  auto_fd int fd = open (path, O_WRONLY | O_CREAT, 0644);
+  char bytes[65536] = "";
+  for (int i = 0; i < 64; i++)
+    if (write (fd, bytes, sizeof bytes) != sizeof bytes)
+      return 1;
+  return ignores_sigterm (container);
+}
+
+static int
+makes_files_and_goes_on (const struct container *container)
+{
+  auto_free char *out = host_path (container, "/out");
+  for (int i = 0; i < 1000; i++)
+    {
+      auto_free char *folder = xasprintf ("%s/%d", out, i / 100);
+      auto_free char *path = xasprintf ("%s/%d", folder, i);
+      (void) mkdir (folder, 0755);
+      auto_fd int fd = open (path, O_WRONLY | O_CREAT, 0644);
+      if (fd < 0)
+        return 1;
+    }
+  return ignores_sigterm (container);
+}
+
+static void
+assert_no_outputs (const struct scene *scene)
+{
+  assert_string_equal (scene->report.folder, NAME);
+  assert_kept (scene, "outputs.jsonl", "");
+  assert_int_equal (entries (scene, RESULT_ATTEMPTS "/" NAME "/outputs/out"), 0);
+  assert_int_equal (scene->report.files_out, 0);
+  assert_int_equal (scene->report.bytes_out, 0);
+}
+
+/* As run, which must not take longer than LIMIT_MS. */
+static void
+run_within (struct scene *scene, int (*command) (const struct container *container),
+            int64_t limit_ms)
+{
+  int64_t began = clock_boot_ms ();
+  run (scene, command);
+  int64_t took = clock_boot_ms () - began;
+  if (took > limit_ms)
+    fail_msg ("it took %lld ms, more than %lld", (long long) took, (long long) limit_ms);
+}
+
+static void
+test_collecting_has_an_end (void **state)
+{
+  struct scene *scene = *state;
+  scene->job.collect_timeout_ms = 300;
+  run_within (scene, leaves_a_hole, 3000);
+  assert_outcome (scene, OUTCOME_TIMEOUT, 0,
+                  "collecting the outputs took longer than the 300ms allowed (--collect-timeout)");
+  assert_no_outputs (scene);
+  assert_kept (scene, "stdout", "printed\n");
+}
+
+static void
+test_staging_has_an_end (void **state)
+{
+  struct scene *scene = *state;
+  for (int i = 0; i < 2000; i++)
+    {
+      auto_free char *name = xasprintf ("%d", i);
+      auto_free char *path = xasprintf ("%s/in/%s", scene->root, name);
+      const struct atom atom = { .path = name, .path_size = strlen (name), .size = -1 };
+      auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+      assert_true (fd >= 0);
+      atom_append (&scene->shard.atoms, &atom);
+    }
+  auto_digest struct digest *digest = digest_new ();
+  digest_add (digest, scene->shard.atoms.data, scene->shard.atoms.size);
+  digest_finish (digest, scene->shard.digest);
+  scene->shard.atom_count = 2001;
+  static const enum stage_mode modes[] = { STAGE_LINK, STAGE_COPY };
+  for (size_t i = 0; i < 2; i++)
+    {
+      scene->job.stage = modes[i];
+      scene->job.stage_timeout_ms = 1;
+      run (scene, copies_its_input);
+      assert_outcome (scene, OUTCOME_TIMEOUT, -1,
+                      "staging the inputs took longer than the 1ms allowed (--stage-timeout)");
+      scene->job.stage_timeout_ms = 600000;
+      run (scene, copies_its_input);
+      assert_outcome (scene, OUTCOME_SUCCEEDED, 0, NULL);
+    }
+}
+
+static void
+test_too_many_bytes (void **state)
+{
+  struct scene *scene = *state;
+  scene->job.max_output_bytes = 299;
+  run (scene, leaves_five_things);
+  assert_outcome (scene, OUTCOME_FAILED, 0,
+                  "outputs of 300 B, more than the 299 B allowed (--max-output-bytes)");
+  assert_no_outputs (scene);
+  scene->job.max_output_bytes = 300;
+  run (scene, leaves_five_things);
+  assert_outcome (scene, OUTCOME_SUCCEEDED, 0, NULL);
+  assert_int_equal (scene->report.bytes_out, 300);
+}
+
+/* Holes count, and nothing is summed first. */
+static void
+test_too_large_a_hole (void **state)
+{
+  struct scene *scene = *state;
+  scene->job.max_output_bytes = (int64_t) 1 << 40;
+  run_within (scene, leaves_a_hole, 2000);
+  assert_outcome (scene, OUTCOME_FAILED, 0,
+                  "outputs of 4.0 TiB, more than the 1.0 TiB allowed (--max-output-bytes)");
+  assert_no_outputs (scene);
+}
+
+static void
+test_too_many_files (void **state)
+{
+  struct scene *scene = *state;
+  scene->job.max_output_files = 4;
+  run (scene, leaves_five_things);
+  assert_outcome (scene, OUTCOME_FAILED, 0,
+                  "5 files of output, more than the 4 allowed (--max-output-files)");
+  assert_no_outputs (scene);
+  scene->job.max_output_files = 5;
+  run (scene, leaves_five_things);
+  assert_outcome (scene, OUTCOME_SUCCEEDED, 0, NULL);
+}
+
+static void
+test_limits_end_a_command (void **state)
+{
+  struct scene *scene = *state;
+  scene->job.max_output_bytes = 1 << 20;
+  run_within (scene, writes_and_goes_on, 10000);
+  assert_outcome (scene, OUTCOME_FAILED, 128 + SIGKILL, "(--max-output-bytes)");
+  assert_no_outputs (scene);
+  assert_kept (scene, "stdout", "began\n");
+  scene->job.max_output_bytes = 8 << 20;
+  scene->job.max_output_files = 500;
+  run_within (scene, makes_files_and_goes_on, 10000);
+  assert_outcome (scene, OUTCOME_FAILED, 128 + SIGKILL, "(--max-output-files)");
+  assert_no_outputs (scene);
+}
+
+/* The order comes while a file is summed that takes for ever. */
+static void *
+order_later (void *context)
+{
+  const struct scene *scene = context;
+  const struct timespec pause = { .tv_nsec = 500000000 };
+  (void) nanosleep (&pause, NULL);
+  assert_int_equal (write (scene->order_fds[1], "x", 1), 1);
+  return NULL;
+}
+
+static void
+test_orders_while_it_is_collected (void **state)
+{
+  struct scene *scene = *state;
+  pthread_t thread;
+  scene->order = ATTEMPT_STOP;
+  assert_int_equal (pthread_create (&thread, NULL, order_later, scene), 0);
+  run_within (scene, leaves_a_hole, 4000);
+  assert_int_equal (pthread_join (thread, NULL), 0);
+  assert_outcome (scene, OUTCOME_CANCELLED, 0, "cancelled");
+  assert_no_outputs (scene);
+  assert_kept (scene, "stdout", "printed\n");
+  char byte = 0;
+  assert_int_equal (read (scene->order_fds[0], &byte, 1), 1);
+  assert_int_equal (fs_remove_tree (scene->result_fd, RESULT_ATTEMPTS, NULL), 0);
+  scene->order = ATTEMPT_KILL;
+  assert_int_equal (pthread_create (&thread, NULL, order_later, scene), 0);
+  run_within (scene, leaves_a_hole, 2500);
+  assert_int_equal (pthread_join (thread, NULL), 0);
+  assert_int_equal (scene->report.outcome, OUTCOME_CANCELLED);
+  assert_null (scene->report.folder);
+  assert_int_equal (entries (scene, RESULT_TMP), 0);
+  assert_int_equal (entries (scene, RESULT_ATTEMPTS), 0);
+}
+
 static void
 test_fifo_in_the_output (void **state)
 {
@@ -727,6 +943,13 @@ main (void)
     TEST (test_kill_leaves_nothing),
     TEST (test_output_is_cut),
     TEST (test_output_of_exactly_the_limit_is_whole),
+    TEST (test_collecting_has_an_end),
+    TEST (test_staging_has_an_end),
+    TEST (test_too_many_bytes),
+    TEST (test_too_large_a_hole),
+    TEST (test_too_many_files),
+    TEST (test_limits_end_a_command),
+    TEST (test_orders_while_it_is_collected),
     TEST (test_fifo_in_the_output),
     TEST (test_links_are_kept_as_links),
     TEST (test_any_user_may_write_and_it_becomes_ours),

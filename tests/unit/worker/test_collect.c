@@ -32,6 +32,7 @@ struct scene
   int fd;     /* the attempt's folder */
   int output; /* outputs/out */
   struct job job;
+  const struct halt *halt;
   struct collected collected;
   struct error err;
 };
@@ -84,7 +85,8 @@ run_collect (struct scene *scene, int64_t shard)
 {
   error_clear (&scene->err);
   scene->collected = (struct collected){ 0 };
-  return collect_outputs (scene->fd, &scene->job, shard, &scene->collected, &scene->err);
+  return collect_outputs (scene->fd, &scene->job, shard, scene->halt, &scene->collected,
+                          &scene->err);
 }
 
 static void
