@@ -71,6 +71,14 @@ set_registry (void *context, const char *value, struct error *err)
                                                          : error_errno (err, errno, "%s", value);
 }
 
+/* A bus without senders that aren't ours has nothing to sign: the name of a key that counts for nothing is refused (bus_args_finish). */
+static int
+set_job_key (void *context, const char *value, struct error *err)
+{
+  ((struct bus_args *) context)->signs = true;
+  return setenv ("SHOAL_JOB_KEY", value, 1) == 0 ? 0 : error_errno (err, errno, "%s", value);
+}
+
 const struct option_spec bus_options[] = {
   { 0, "bus", NULL, "URL", "kafka://HOST:PORT[,…][/PREFIX] or sqlite:FILE; default: SHOAL_BUS",
     GROUP_OTHER, false, set_bus },
@@ -78,8 +86,10 @@ const struct option_spec bus_options[] = {
     GROUP_OTHER, false, set_property },
   { 0, "schema-registry", NULL, "URL", "of Avro schemas; default: SHOAL_SCHEMA_REGISTRY",
     GROUP_OTHER, false, set_registry },
-  { 0, "connect-timeout", NULL, "DURATION", "for a first answer of the bus; default 10s",
-    GROUP_OTHER, true, set_patience },
+  { 0, "job-key", NULL, "FILE", "keys that sign and verify records (default SHOAL_JOB_KEY)",
+    GROUP_OTHER, false, set_job_key },
+  { 0, "connect-timeout", NULL, "TIME", "for a first answer of the bus; default 10s", GROUP_OTHER,
+    true, set_patience },
   { 0 },
 };
 
@@ -161,6 +171,10 @@ bus_args_finish (struct bus_args *args, struct error *err)
   if (path != NULL && path[0] != '\0' && read_file (args, path, err) != 0)
     return -1;
   name_bus (args);
+  if (args->signs && args->url != NULL && !bus_args_is_fleet (args))
+    return error_set (err, ERROR_USER,
+                      "--job-key: %s isn't signed: who may write to it is the file's mode",
+                      args->url);
   return 0;
 }
 

@@ -10,6 +10,7 @@ struct bus_args
   const char *url; /* --bus, else SHOAL_BUS, else the brokers of the properties, else NULL */
   char *made;      /* the URL of the brokers in the properties; NULL: another one counts */
   bool named;      /* by --bus */
+  bool signs;      /* --job-key */
   struct strlist properties; /* name, value, … */
   int64_t patience_ms;       /* --connect-timeout; 0: the bus's own */
 };

@@ -28,7 +28,9 @@ struct dead_args
   bool all;
 };
 
-#define REASONS "failed, oom, timeout, infra, worker_lost, " LETTER_UNDECODABLE ", " LETTER_CONFLICT
+#define REASONS                                                                                    \
+  "failed, oom, timeout, infra, worker_lost, " LETTER_UNDECODABLE ", " LETTER_CONFLICT             \
+  ", " LETTER_UNSIGNED ", " LETTER_BAD_SIGNATURE
 
 #define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
 
@@ -43,9 +45,9 @@ SETTER (job)
 
 SETTER (reason)
 {
-  static const char *const reasons[] = { "failed",       "oom",         "timeout",
-                                         "infra",        "worker_lost", LETTER_UNDECODABLE,
-                                         LETTER_CONFLICT };
+  static const char *const reasons[] = { "failed",        "oom",           "timeout",
+                                         "infra",         "worker_lost",   LETTER_UNDECODABLE,
+                                         LETTER_CONFLICT, LETTER_UNSIGNED, LETTER_BAD_SIGNATURE };
   for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
     if (strcmp (reasons[i], value) == 0)
       {
@@ -73,7 +75,8 @@ SETTER (all)
 
 static const struct option_spec dead_options[] = {
   { 0, "job", NULL, "JOB", "only shards of this job", GROUP_OTHER, false, set_job },
-  { 0, "reason", NULL, "REASON", REASONS, GROUP_OTHER, false, set_reason },
+  { 0, "reason", NULL, "REASON", "as `dead list` shows it: failed, oom, conflict, unsigned …",
+    GROUP_OTHER, false, set_reason },
   { 0, "all", NULL, NULL, "replay: every letter", GROUP_OTHER, false, set_all },
   { 0, "json", NULL, NULL, "list: a JSON object a line", GROUP_OTHER, false, set_json },
   { 0 },

@@ -358,6 +358,7 @@ merger_run (const struct merger_options *options, struct error *err)
   if (err == NULL)
     err = &ignored;
   const struct bus_options bus_options = { .client = "merger",
+                                           .part = BUS_PART_MERGER,
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .stop = options->stop,

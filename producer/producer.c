@@ -81,6 +81,7 @@ int
 producer_run (const struct producer_options *options, struct error *err)
 {
   const struct bus_options bus_options = { .client = "producer",
+                                           .part = BUS_PART_PRODUCER,
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .stop = options->stop,

@@ -450,6 +450,7 @@ worker_run (const struct worker_options *options, struct error *err)
 {
   struct worker worker = { 0 };
   const struct bus_options bus_options = { .client = "worker",
+                                           .part = BUS_PART_WORKER,
                                            .lease_ms = options->lease_ms,
                                            .slots = lane_count (options),
                                            .patience_ms = -1,

@@ -34,10 +34,20 @@
 
 struct bus;
 
+/* What a handle is opened for: a bus that can tells at opening what it hasn't got for that, and not in the middle of the work. */
+enum bus_part
+{
+  BUS_PART_NONE, /* a command: it hears it when it asks */
+  BUS_PART_PRODUCER,
+  BUS_PART_WORKER,
+  BUS_PART_MERGER,
+};
+
 struct bus_options
 {
   const char
       *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
+  enum bus_part part;
   int64_t lease_ms; /* 0: 30 s */
   const struct strlist
       *queues; /* whose shards are taken, in order of preference; NULL: "default" */
@@ -215,6 +225,8 @@ int bus_next_control (struct bus *bus, int64_t *position, struct control *contro
 
 #define LETTER_UNDECODABLE "undecodable"
 #define LETTER_CONFLICT "conflict" /* another job under an id that is taken */
+#define LETTER_UNSIGNED "unsigned" /* on a bus whose records are signed */
+#define LETTER_BAD_SIGNATURE "bad_signature"
 
 struct letter
 {

@@ -106,6 +106,8 @@ stop_fleet
 # ---- with a schema registry
 eval "$(bash "$registry_sh" start "$registry")"
 export SHOAL_SCHEMA_REGISTRY=$REGISTRY
+(umask 077; openssl rand -hex 32 >job.key)
+export SHOAL_JOB_KEY=$PWD/job.key # what is signed is what travels: the registry's frame, or none
 start_fleet "upr-$$-$RANDOM"
 check_job packed "$REGISTRY"
 upstream submit "$(job framed)" # a sender without a registry is understood as well

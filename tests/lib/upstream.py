@@ -5,7 +5,13 @@
     upstream.py garbage BROKER/PREFIX TOPIC TEXT [KEY]  with a header: sender=upstream
     upstream.py letters BROKER/PREFIX COUNT             prints the first COUNT records of the dead topic: key, headers, value
     upstream.py partitions BROKER/PREFIX TOPIC COUNT    as somebody does with Kafka's own tools: the topic gets that many
+    upstream.py forge BROKER/PREFIX TOPIC RECORD KEY JSON    a record of ours (Event, Claim …) that isn't from us, in each partition
+    upstream.py copy BROKER/PREFIX FROM TO [KEY=VALUE…] the records of FROM, headers and all, to TO. KEY: of these ("" all); VALUE: text
+                                                        that is put behind each value
+
+SHOAL_JOB_KEY: a file with a key a line, of which the first signs what is sent.
 """
+import hmac
 import io
 import json
 import os
@@ -53,8 +59,19 @@ def unpack(record, message, topic, registry):
     return fastavro.schemaless_reader(io.BytesIO(message[10:]), fastavro.parse_schema(schema(record)))
 
 
+def sign(topic, key, value):
+    """The headers of a record that is signed: its topic, its key's length, its key, its value."""
+    if not os.environ.get("SHOAL_JOB_KEY"):
+        return []
+    secret = pathlib.Path(os.environ["SHOAL_JOB_KEY"]).read_text().split()[0].encode()
+    signed = b"%s\0%d\0%s%s" % (topic.encode(), len(key), key, value)
+    return [("shoal-signature", "sha256=" + hmac.new(secret, signed, "sha256").hexdigest())]
+
+
 def send(broker, topic, key, value, headers=None):
     failed = []
+    key = key.encode() if isinstance(key, str) else key
+    headers = (headers or []) + sign(topic, key, value)
     producer = Producer({"bootstrap.servers": broker, "acks": "all"})
     producer.produce(topic, value=value, key=key, headers=headers, on_delivery=lambda err, _: err and failed.append(err))
     producer.flush(SECONDS)
@@ -114,8 +131,37 @@ def partitions(broker, prefix, topic, count):
         outcome.result(SECONDS)
 
 
+def forge(broker, prefix, topic, record, key, text):
+    topic = f"{prefix}.{topic}"
+    fields = {name: value.encode() if name in ("atoms", "digest") and isinstance(value, str) else value for name, value in json.loads(text).items()}
+    value = pack(record, fields, topic, None)
+    producer = Producer({"bootstrap.servers": broker, "acks": "all"})
+    for number in producer.list_topics(topic, SECONDS).topics[topic].partitions:
+        producer.produce(topic, value=value, key=key, partition=number)
+    if producer.flush(SECONDS):
+        raise SystemExit("not delivered")
+
+
+def copy(broker, prefix, source, target, change="="):
+    only, behind = change.split("=", 1)
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "upstream", "enable.auto.commit": False})
+    topic = f"{prefix}.{source}"
+    places = [TopicPartition(topic, number, 0) for number in consumer.list_topics(topic, SECONDS).topics[topic].partitions]
+    left = sum(consumer.get_watermark_offsets(place, SECONDS)[1] for place in places)
+    consumer.assign(places)
+    producer = Producer({"bootstrap.servers": broker, "acks": "all"})
+    while left > 0:
+        message = consumer.poll(SECONDS)
+        left -= 1
+        if not only or message.key() == only.encode():
+            producer.produce(f"{prefix}.{target}", value=message.value() + behind.encode(), key=message.key(), headers=message.headers())
+    if producer.flush(SECONDS):
+        raise SystemExit("not delivered")
+
+
 def main():
-    actions = {"submit": submit, "follow": follow, "garbage": garbage, "letters": letters, "partitions": partitions}
+    actions = {"submit": submit, "follow": follow, "garbage": garbage, "letters": letters, "partitions": partitions, "forge": forge,
+               "copy": copy}
     if len(sys.argv) < 4 or sys.argv[1] not in actions:
         raise SystemExit(__doc__)
     broker, prefix = sys.argv[2].split("/")

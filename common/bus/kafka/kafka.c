@@ -384,6 +384,7 @@ kafka_close (struct bus *base)
   close_producer (bus, CLOSE_MS);
   auto_fd_ (&bus->wake_fd);
   registry_close (bus->registry);
+  trust_release (bus);
   kafka_names_release (bus);
   free (bus->writer);
   free (bus->placed_job);
@@ -455,6 +456,18 @@ open_registry (struct kafka_bus *bus, struct error *err)
   return bus->registry == NULL ? -1 : 0;
 }
 
+/* What would come to nothing later is told now. */
+static int
+check_part (struct kafka_bus *bus, enum bus_part part, struct error *err)
+{
+  static const char *const records[] = { [BUS_PART_PRODUCER] = "a producer's record",
+                                         [BUS_PART_WORKER] = "a worker's record",
+                                         [BUS_PART_MERGER] = "a merger's record" };
+  if (part == BUS_PART_NONE)
+    return 0;
+  return leases_sync (bus, err) != 0 ? -1 : trust_need_key (bus, records[part], err);
+}
+
 struct bus *
 kafka_bus_open (const char *rest, const struct bus_options *options, struct error *err)
 {
@@ -475,10 +488,11 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
   int named = kafka_names_init (bus, rest, options, err);
   if (bus->wake_fd < 0)
     (void) error_errno (err, errno, "eventfd");
-  else if (named == 0 && open_registry (bus, err) == 0 && open_producer (bus, err) == 0
-           && await_brokers (bus, options, err) == 0 && work_serve (bus, options->queues, err) == 0)
+  else if (named == 0 && trust_init (bus, err) == 0 && open_registry (bus, err) == 0
+           && open_producer (bus, err) == 0 && await_brokers (bus, options, err) == 0
+           && work_serve (bus, options->queues, err) == 0)
     bus->reader = kafka_reader_open (bus, NULL, err);
-  if (bus->reader != NULL)
+  if (bus->reader != NULL && check_part (bus, options->part, err) == 0)
     return &bus->bus;
   kafka_close (&bus->bus);
   return NULL;

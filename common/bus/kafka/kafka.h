@@ -4,6 +4,7 @@
  *     kafka_topics.c   the topics: names, creating, checking
  *     kafka_queues.c   the queues: their topics, who serves them
  *     kafka_send.c     the producer: records and their receipts
+ *     kafka_trust.c    signatures of records (keyring.h)
  *     kafka_cursor.c   reading one partition
  *     kafka_tables.c   what every handle knows by heart: jobs, statuses, control records
  *     claims.c         who runs what, as a fold
@@ -100,7 +101,9 @@ struct cursor
   struct bytes payload; /* of the record read last, in single-object encoding; until the next one */
   struct buffer unpacked;
   int64_t stuck_until; /* boot ms: a record can't be read before the schema registry is back */
-  int64_t skew;        /* of claims: the broker's clock minus ours, by our own records, ms */
+  struct error
+      refused;  /* set: the record read last isn't signed as it must be, and `payload` is empty */
+  int64_t skew; /* of claims: the broker's clock minus ours, by our own records, ms */
 };
 
 /* A consumer handle: a partition is read once by each. */
@@ -196,6 +199,8 @@ struct kafka_bus
   struct kafka_queue queues[QUEUES_MAX]; /* those that were needed so far; the first is "default" */
   int queue_count;
   struct registry *registry; /* of schemas; NULL: none */
+  struct keyring *keyring;   /* that signs and verifies records; NULL: none is signed, all count */
+  bool others_sign;          /* without a keyring: there are signed records */
   rd_kafka_t *producer;
   rd_kafka_queue_t *receipts; /* the producer's main queue */
   rd_kafka_topic_t *outgoing[TOPICS_MAX];
@@ -344,6 +349,24 @@ int kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *wha
 /* Calls librdkafka's callbacks. */
 void kafka_serve (struct kafka_bus *bus, int timeout_ms);
 
+/* ---- kafka_trust.c */
+
+#define SIGNATURE_SIZE 72 /* KEYRING_TEXT_SIZE */
+
+/* Reads the file that SHOAL_JOB_KEY names, where it names one. */
+int trust_init (struct kafka_bus *bus, struct error *err);
+void trust_release (struct kafka_bus *bus);
+
+/* What goes into a record's header, in TEXT; NULL: this one isn't signed. */
+const char *trust_sign (const struct kafka_bus *bus, int topic, struct bytes key,
+                        struct bytes value, char text[static SIGNATURE_SIZE]);
+
+/* Whether MESSAGE, which CURSOR has just read, counts; else says why in `cursor->refused`. */
+bool trust_judge (struct cursor *cursor, const rd_kafka_message_t *message);
+
+/* ERROR_USER where others sign and we can't: WHAT ("a job") would be refused by all of them. */
+int trust_need_key (const struct kafka_bus *bus, const char *what, struct error *err);
+
 /* ---- kafka_cursor.c */
 
 enum
@@ -380,10 +403,12 @@ cursor_is_at_end (const struct cursor *cursor)
   return cursor->next >= cursor->end;
 }
 
-/* One record, read by itself through the tables' reader, so of a topic that isn't one of theirs. Its payload is `cursor.payload`. */
+/* One record, read by itself. Its payload is `cursor.payload`. */
 struct record
 {
   struct cursor cursor;
+  struct kafka_reader
+      *own; /* of a topic that the tables read: a partition is read once by each reader */
   rd_kafka_message_t *message;
 };
 
@@ -491,7 +516,7 @@ struct follower *kafka_follow (struct bus *bus, const char *group, const char *j
 
 /* ---- kafka_dead.c */
 
-/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and WHY as headers. */
+/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and WHY as headers. What wasn't signed as it must be is a letter for that. */
 void kafka_bury (struct kafka_bus *bus, const struct cursor *cursor,
                  const rd_kafka_message_t *message, const struct error *why);
 

@@ -234,13 +234,16 @@ kafka_is_packed (int topic)
   return kafka_topic_kind (topic) != TOPIC_CLAIMS && topic != TOPIC_LEASES && topic != TOPIC_DEAD;
 }
 
-/* Takes MESSAGE out of the frame that it came in. What can't be is left for its decoder to refuse; false when it has to be read once
+/* Takes MESSAGE out of the frame that it came in, when it is signed as it must be. What can't be is left for its decoder to refuse; false when it has to be read once
  * more, because the schema registry is away or refuses us. */
 static bool
 unpack (struct cursor *cursor, const rd_kafka_message_t *message)
 {
   struct error err = ERROR_INIT;
   const struct bytes raw = { message->payload, message->len };
+  cursor->payload = (struct bytes){ 0 };
+  if (!trust_judge (cursor, message))
+    return true;
   cursor->payload = raw;
   if (!kafka_is_packed (cursor->topic)
       || wire_unpack (cursor->reader->bus->registry, &cursor->payload, &cursor->unpacked, &err)
@@ -334,11 +337,22 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
   return 0;
 }
 
+/* Whether the tables' own reader reads TOPIC, or will. */
+static bool
+is_of_tables (int topic)
+{
+  return topic == TOPIC_JOBS || topic == TOPIC_LEASES || topic == TOPIC_CONTROL
+         || topic == TOPIC_STATUS;
+}
+
 int
 record_read (struct record *record, struct kafka_bus *bus, int topic, int32_t partition,
              int64_t offset, struct error *err)
 {
-  if (cursor_open (&record->cursor, bus->reader, topic, partition, offset, err) != 0)
+  if (is_of_tables (topic) && (record->own = kafka_reader_open (bus, NULL, err)) == NULL)
+    return -1;
+  struct kafka_reader *reader = record->own != NULL ? record->own : bus->reader;
+  if (cursor_open (&record->cursor, reader, topic, partition, offset, err) != 0)
     return -1;
   int got = cursor_next_before_end (&record->cursor, &record->message, err);
   return got == 1 ? record->message->offset == offset : got;
@@ -349,6 +363,7 @@ record_release (struct record *record)
 {
   auto_message_ (&record->message);
   cursor_close (&record->cursor);
+  kafka_reader_close (record->own);
 }
 
 rd_kafka_resp_err_t

@@ -1,6 +1,7 @@
 /* Dead letters: records that nobody can read or follow, as they came, with where they were and why as headers. */
 #include "common/bus/kafka/kafka.h"
 
+#include "common/bus/kafka/keyring.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -14,7 +15,10 @@
 
 enum
 {
-  AGAIN_MS = 5000, /* between two tries of letters that were refused */
+  AGAIN_MS = 5000,    /* between two tries of letters that were refused */
+  LETTERS_MAX = 1000, /* on their way: more than that are waited for … */
+  LETTERS_MS = 5000,  /* … at most for so long */
+  AWAIT_STEP_MS = 20,
 };
 
 static const char *const our_headers[] = {
@@ -41,7 +45,7 @@ add_number (rd_kafka_headers_t *headers, const char *name, int64_t number)
 /* The record's own headers, and ours. */
 static rd_kafka_headers_t *
 make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
-              const rd_kafka_message_t *message, const char *reason, const struct error *why)
+              const rd_kafka_message_t *message, const char *reason, const char *why)
 {
   rd_kafka_headers_t *given = NULL;
   rd_kafka_headers_t *headers =
@@ -56,7 +60,7 @@ make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
     (void) rd_kafka_header_add (headers, HEADER "key", -1, message->key,
                                 (ssize_t) message->key_len);
   add_header (headers, HEADER "reason", reason);
-  add_header (headers, HEADER "error", why->message);
+  add_header (headers, HEADER "error", why);
   return headers;
 }
 
@@ -77,12 +81,12 @@ struct burial
   int32_t partition;
   int64_t offset;
   char *reason;
-  struct error why;
+  char *why;
 };
 
 static void
 write_letter (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
-              const char *reason, const struct error *why)
+              const char *reason, const char *why)
 {
   auto_free char *name = name_of (bus, cursor, message);
   rd_kafka_headers_t *headers = make_headers (bus, cursor, message, reason, why);
@@ -100,6 +104,34 @@ write_letter (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka
   rd_kafka_headers_destroy (headers);
 }
 
+/* Whoever floods a topic with junk is slowed down, and costs no more memory than some. */
+static void
+wait_for_letters (struct kafka_bus *bus)
+{
+  int64_t end = clock_boot_ms () + kafka_at_most (bus, LETTERS_MS);
+  if (bus->letters.pending < LETTERS_MAX)
+    return;
+  while (bus->letters.pending > 0 && clock_boot_ms () < end)
+    kafka_serve (bus, AWAIT_STEP_MS);
+  if (bus->letters.pending == 0 && bus->letters.failed == 0)
+    burials_release (bus);
+}
+
+/* What wasn't signed is dead for that, whatever its reader made of it. */
+static const struct error *
+true_cause (const struct cursor *cursor, const struct error *why)
+{
+  return error_is_set (&cursor->refused) ? &cursor->refused : why;
+}
+
+static const char *
+reason_of (const struct error *why)
+{
+  return why->code == KEYRING_UNSIGNED ? LETTER_UNSIGNED
+         : why->code == KEYRING_BAD    ? LETTER_BAD_SIGNATURE
+                                       : LETTER_UNDECODABLE;
+}
+
 void
 kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
                const rd_kafka_message_t *message, const char *reason, const struct error *why)
@@ -113,9 +145,10 @@ kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
                              .partition = cursor->partition,
                              .offset = message->offset,
                              .reason = xstrdup (reason),
-                             .why = *why };
+                             .why = xstrdup (why->message) };
   TAILQ_INSERT_TAIL (&bus->burials, burial, links);
-  write_letter (bus, cursor, message, reason, why);
+  write_letter (bus, cursor, message, reason, why->message);
+  wait_for_letters (bus);
 }
 
 static void
@@ -125,7 +158,7 @@ write_again (struct kafka_bus *bus, const struct burial *burial)
   auto_record struct record record = { 0 };
   int got = record_read (&record, bus, burial->topic, burial->partition, burial->offset, &err);
   if (got == 1)
-    write_letter (bus, &record.cursor, record.message, burial->reason, &burial->why);
+    write_letter (bus, &record.cursor, record.message, burial->reason, burial->why);
   else if (got < 0)
     bus->letters.failed++;
 }
@@ -138,6 +171,7 @@ burials_release (struct kafka_bus *bus)
     {
       TAILQ_REMOVE (&bus->burials, burial, links);
       free (burial->reason);
+      free (burial->why);
       free (burial);
     }
 }
@@ -169,14 +203,15 @@ void
 kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
             const struct error *why)
 {
-  kafka_bury_as (bus, cursor, message, LETTER_UNDECODABLE, why);
+  const struct error *cause = true_cause (cursor, why);
+  kafka_bury_as (bus, cursor, message, reason_of (cause), cause);
 }
 
 void
 kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
                    const struct error *why)
 {
-  auto_free char *reason = text_log (why->message);
+  auto_free char *reason = text_log (true_cause (cursor, why)->message);
   log_info ("record_skipped", "topic=%s partition=%d offset=%lld reason=%s",
             cursor->reader->bus->names[cursor->topic], cursor->partition,
             (long long) message->offset, reason);

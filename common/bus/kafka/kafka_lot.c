@@ -331,8 +331,9 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   struct parcel *parcel = xcalloc (1, sizeof *parcel);
   parcel->lot = lot;
   struct bytes payload = lot->messages.payload;
-  int read = lot->work->queue == BUS_JOBS ? read_job (payload, parcel, &key, &err)
-                                          : read_shard (payload, message, parcel, &key, &err);
+  int read = error_is_set (&lot->messages.refused) ? -1
+             : lot->work->queue == BUS_JOBS        ? read_job (payload, parcel, &key, &err)
+                                            : read_shard (payload, message, parcel, &key, &err);
   if (read != 0)
     {
       if (message->offset >= lot->buried)

@@ -339,7 +339,7 @@ kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const u
   if (found <= 0)
     return found < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", job_id);
   int known = kafka_get_status (base, job_id, &status, err);
-  if (known < 0)
+  if (known < 0 || trust_need_key (bus, "a shard", err) != 0)
     return -1;
   if (known == 1 && status.generation >= generation)
     return 0;

@@ -1,6 +1,7 @@
 /* The producer: records and their receipts. */
 #include "common/bus/kafka/kafka.h"
 
+#include "common/bus/kafka/keyring.h"
 #include "common/clock.h"
 #include "common/memory.h"
 
@@ -76,21 +77,40 @@ kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key
   return kafka_send_as_is (bus, topic, partition, key, buffer_bytes (payload), receipt, err);
 }
 
+/* SIGNATURE may be NULL. */
+static rd_kafka_resp_err_t
+produce (struct kafka_bus *bus, int topic, int32_t partition, struct bytes key,
+         struct bytes payload, const char *signature, struct receipt *receipt)
+{
+  rd_kafka_topic_t *to = bus->outgoing[topic];
+  void *bytes = (void *) (uintptr_t) payload.data;
+  if (signature != NULL)
+    return rd_kafka_producev (
+        bus->producer, RD_KAFKA_V_RKT (to), RD_KAFKA_V_PARTITION (partition),
+        RD_KAFKA_V_MSGFLAGS (RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY (key.data, key.size),
+        RD_KAFKA_V_VALUE (bytes, payload.size), RD_KAFKA_V_HEADER (KEYRING_HEADER, signature, -1),
+        RD_KAFKA_V_OPAQUE (receipt), RD_KAFKA_V_END);
+  int failed = rd_kafka_produce (to, partition, RD_KAFKA_MSG_F_COPY, bytes, payload.size, key.data,
+                                 key.size, receipt);
+  return failed == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error ();
+}
+
 int
 kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                   struct bytes payload, struct receipt *receipt, struct error *err)
 {
+  char text[SIGNATURE_SIZE];
+  const struct bytes named = { key, key == NULL ? 0 : strlen (key) };
+  const char *signature = trust_sign (bus, topic, named, payload, text);
   for (int64_t end = clock_boot_ms () + kafka_at_most (bus, AWAIT_MS);;)
     {
-      if (rd_kafka_produce (bus->outgoing[topic], partition, RD_KAFKA_MSG_F_COPY,
-                            (void *) (uintptr_t) payload.data, payload.size, key,
-                            key == NULL ? 0 : strlen (key), receipt)
-          == 0)
+      rd_kafka_resp_err_t code =
+          produce (bus, topic, partition, named, payload, signature, receipt);
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         {
           receipt->pending++;
           return 0;
         }
-      rd_kafka_resp_err_t code = rd_kafka_last_error ();
       if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return kafka_error (bus, code, bus->names[topic], err);
       if (clock_boot_ms () >= end)

@@ -351,6 +351,8 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
     return -1;
   if (find_job (bus, job->id) != NULL)
     return 0;
+  if (trust_need_key (bus, "a job", err) != 0)
+    return -1;
   if (queues_need (bus, job->queue, err) == NULL)
     return error_wrap (err, "queue %s", job->queue);
   if (codec_encode_job (job, &payload, err) != 0
@@ -403,7 +405,7 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
   auto_buffer struct buffer payload = { 0 };
   auto_receipt struct receipt *receipt = receipt_new ();
   int32_t partition = kafka_partition_of_job (bus, TOPIC_STATUS, control->job_id);
-  if (sync_status (bus, partition, err) != 0)
+  if (sync_status (bus, partition, err) != 0 || trust_need_key (bus, "a control record", err) != 0)
     return -1;
   const struct kafka_status *status = find_status (bus, control->job_id);
   struct control record = *control;
