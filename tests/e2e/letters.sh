@@ -53,7 +53,7 @@ upstream garbage shards "nor a retry" "job/map/1/0/2"
 expect_exit 0 "a job is submitted" submit job "cat in/*; while [ ! -f $PWD/go ]; do sleep 0.1; done"
 start worker "$SHOAL" worker --jobs 3
 wait_for "what nobody can read is a letter a lease later" has_letters 2 '\.shards/0/'
-expect_true "the worker says so at once" grep -q 'shard_unreadable.*key=job/map/1/7/1' worker.err
+expect_true "the worker says so at once" grep -q 'shard_unreadable.*key="job/map/1/7/1' worker.err
 letter=$("$SHOAL" dead list | sed -n 's/^\([^\t]*\.shards\/0\/2\)\t.*/\1/p')
 expect_exit 0 "dead show" "$SHOAL" dead show "$letter"
 expect_stdout 'job/map/1/7/1'
@@ -99,7 +99,7 @@ start producer "$SHOAL" producer
 start merger "$SHOAL" merger
 start blind env -u SHOAL_SCHEMA_REGISTRY "$SHOAL" worker
 expect_exit 0 "a job is submitted" submit packed "[ -f $PWD/again ] || exit 1; cat in/*"
-blind_saw () { [ "$(grep -c "shard_unreadable.*key=packed/map/1/./$1" blind.err)" -eq 2 ]; }
+blind_saw () { [ "$(grep -c "shard_unreadable.*key=\"packed/map/1/./$1" blind.err)" -eq 2 ]; }
 wait_for "a worker without the registry can't read its shards" blind_saw 1
 expect_true "says what is missing" grep -q 'record_unreadable.*\.shards .*--schema-registry' blind.err
 stop blind
