@@ -2,16 +2,17 @@
 #include "cli/job_options.h"
 
 #include "common/clock.h"
-#include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/result.h"
 #include "common/result_store.h"
 #include "common/storage/storage.h"
-#include "producer/slicer.h"
+#include "producer/admit.h"
 #include "schemas/job_check.h"
+#include "schemas/job_paths.h"
 #include "worker/image_store.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -33,70 +34,43 @@ make_id (void)
   return xasprintf ("%s-%04x", text, random);
 }
 
-/* A local SOURCE as an absolute path; one that isn't there stays as it is, for slicer_check to say so. */
-static void
-make_absolute (char **source)
+/* SOURCE by the name that all machines have for it: a path of this machine's is made absolute, a bare CID is a URL. FOREIGN: it was sent, so that it names
+ * nothing relative to where we happen to be. */
+static int
+make_absolute (char **source, bool foreign, struct error *err)
 {
   const char *path = strncmp (*source, "file://", 7) == 0 ? *source + 7 : *source;
+  char *absolute = NULL;
   if (storage_is_elsewhere (*source))
     {
-      char *url =
-          strstr (path, "://") != NULL ? NULL : xasprintf ("ipfs://%s", path); /* a bare CID */
-      if (url != NULL)
-        {
-          free (*source);
-          *source = url;
-        }
-      return;
+      if (strstr (path, "://") != NULL)
+        return 0;
+      absolute = xasprintf ("ipfs://%s", path);
     }
-  char *absolute = realpath (path, NULL);
-  if (absolute == NULL)
-    return;
+  else if (foreign)
+    return 0;
+  else
+    absolute = realpath (path, NULL);
+  if (absolute == NULL && path[0] != '/')
+    return error_errno (err, errno, "%s", path);
+  if (absolute == NULL) /* slicer_check says so */
+    return 0;
   free (*source);
   *source = absolute;
+  return 0;
 }
 
 /* ---- checks ----------------------------------------------------------------------------- */
 
-/* An option of slicing without a pattern would do nothing: that is hardly what was meant. */
-static int
-check_sense (const struct job *job, const char **wrong, struct error *err)
-{
-  const char *pointless = job->glob != NULL        ? NULL
-                          : job->batch_size != 1   ? "batch-size"
-                          : job->batch_bytes != -1 ? "batch-bytes"
-                          : job->shards != -1      ? "shards"
-                          : job->exclude.count > 0 ? "exclude"
-                          : job->base_path != NULL ? "base-path"
-                                                   : NULL;
-  *wrong = pointless;
-  if (pointless != NULL)
-    return error_set (err, ERROR_USER, "--%s does nothing without --glob", pointless);
-  *wrong = "reduce-command";
-  if (job->reduce_image == NULL && job->reduce_command.count > 0)
-    return error_set (err, ERROR_USER, "--reduce-command does nothing without --reduce IMAGE");
-  *wrong = NULL;
-  return 0;
-}
-
-/* The result mustn't grow inside a folder that is just being listed. */
-static int
-check_place (const struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->volume_count; i++)
-    if (job->volumes[i].source[0] == '/'
-        && path_below (job->results, job->volumes[i].source) != NULL)
-      return error_set (
-          err, ERROR_USER,
-          "the result %s would lie inside the input %s: choose another place by --results",
-          job->results, job->volumes[i].source);
-  return 0;
-}
-
 /* The option that fills in FIELD of Job.avsc. */
 static const char *
-option_of (const char *field)
+option_of (const struct job *job, const char *field)
 {
+  bool shared = job->volume_count > 0;
+  for (size_t i = 0; i < job->volume_count; i++)
+    shared = shared && job->volumes[i].shared;
+  if (shared && strcmp (field, "volumes") == 0)
+    return "volume-shared";
   static const char *const others[][2] = {
     { "base_path", "base-path" },
     { "batch_bytes", "batch-bytes" },
@@ -105,12 +79,14 @@ option_of (const char *field)
     { "job_timeout_ms", "job-timeout" },
     { "log_limit", "log-limit" },
     { "max_failures", "max-failures" },
+    { "max_failures_bp", "max-failures" },
     { "max_output_bytes", "max-output-bytes" },
     { "max_output_files", "max-output-files" },
-    { "max_failures_bp", "max-failures" },
     { "min_success", "min-success" },
     { "outputs", "output" },
     { "pids", "pids-limit" },
+    { "reduce_command", "reduce-command" },
+    { "reduce_image", "reduce" },
     { "stage_timeout_ms", "stage-timeout" },
     { "timeout_ms", "timeout" },
     { "volumes", "volume" },
@@ -121,47 +97,68 @@ option_of (const char *field)
   return field;
 }
 
-/* The result's place as it was asked for; what names no place stands below `args->below`. The caller frees. */
+/* The result's place: below `args->below` where there is such a folder (or URL) and the job names no place of its own. The caller frees. */
 static char *
-wanted_place (const struct job_args *args)
+find_place (const struct job_args *args, struct error *err)
 {
-  const char *place = args->results != NULL ? args->results : args->job.id;
-  if (args->below == NULL || place[0] == '/' || place[0] == '\0' || result_is_remote (place))
-    return xstrdup (place);
-  return xasprintf ("%s/%s", args->below, place);
+  const char *wanted = args->results != NULL ? args->results : args->job.id;
+  if (args->below == NULL)
+    return result_place (wanted, err);
+  bool named = wanted[0] == '/' || wanted[0] == '\0' || result_is_remote (wanted);
+  auto_free char *place = named ? xstrdup (wanted) : xasprintf ("%s/%s", args->below, wanted);
+  if (!result_is_remote (place) && wanted[0] != '\0' && job_place_normal (&place, err) != 0)
+    return NULL;
+  auto_free char *found = result_place (place, err);
+  if (found == NULL || named || path_below (found, args->below) != NULL)
+    return take (&found);
+  (void) error_set (err, ERROR_USER, "%s: leads out of %s", wanted, args->below);
+  return NULL;
 }
 
-int
-job_args_finish (struct job_args *args, struct error *err)
+static int
+find_sources (struct job_args *args, struct error *err)
 {
   struct job *job = &args->job;
-  const char *field = NULL;
-  if (!args->has_id)
-    job->id = make_id ();
-  job->submitted = clock_wall_ms ();
-  auto_free char *place = wanted_place (args);
-  job->results = result_place (place, err);
-  if (job->results == NULL)
-    {
-      args->wrong = "results";
-      return error_wrap (err, "--results");
-    }
   args->by_path = xcalloc (job->volume_count + 1, sizeof *args->by_path);
   for (size_t i = 0; i < job->volume_count; i++)
     {
       const char *source = job->volumes[i].source;
       args->by_path[i] = strncmp (source, "file://", 7) != 0 && !storage_is_elsewhere (source);
-      make_absolute (&job->volumes[i].source);
+      if (make_absolute (&job->volumes[i].source, args->below != NULL, err) != 0)
+        return -1;
     }
-  if (check_sense (job, &args->wrong, err) != 0)
+  return 0;
+}
+
+static int
+finish (struct job_args *args, const char **field, struct error *err)
+{
+  struct job *job = &args->job;
+  *field = "id";
+  if (!args->has_id)
+    job->id = make_id ();
+  job->submitted = clock_wall_ms ();
+  if (job_check_id (job->id, err) != 0)
     return -1;
-  if (slicer_check (job, &field, err) != 0 || job_check (job, &field, err) != 0)
-    {
-      args->wrong = option_of (field);
-      return -1;
-    }
-  args->wrong = "results";
-  return check_place (job, err);
+  *field = "results";
+  job->results = find_place (args, err);
+  if (job->results == NULL)
+    return -1;
+  *field = "volumes";
+  return find_sources (args, err) != 0 ? -1 : admit_job (job, field, err);
+}
+
+int
+job_args_finish (struct job_args *args, struct error *err)
+{
+  const char *field = NULL;
+  if (finish (args, &field, err) == 0)
+    return 0;
+  args->wrong = option_of (&args->job, field);
+  if (args->below != NULL)
+    return -1;
+  bool operand = strcmp (field, "image") == 0 || strcmp (field, "command") == 0;
+  return error_wrap (err, "%s%s", operand ? "" : "--", args->wrong);
 }
 
 int

@@ -4,6 +4,7 @@
 #include "common/lock.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "schemas/job_check.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -111,8 +112,13 @@ session_open (struct session *session, const char *name, const struct bus_args *
 int
 session_lock (struct session *session, struct error *err)
 {
+  const char *field = NULL;
   session->lock_fd = result_lock (session->folder_fd, err);
-  return session->lock_fd < 0 ? error_wrap (err, "%s", session->place) : 0;
+  if (session->lock_fd < 0)
+    return error_wrap (err, "%s", session->place);
+  if (session->job.id == NULL || job_check (&session->job, &field, err) == 0)
+    return 0;
+  return error_wrap (err, "%s: the job in it: %s", session->place, field);
 }
 
 pid_t

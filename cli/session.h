@@ -37,7 +37,7 @@ int session_open (struct session *session, const char *name, const struct bus_ar
 /* The same when it is known where it stands (result_place); a folder without a job is fine: job.id is NULL then. */
 int session_open_place (struct session *session, const char *place, struct error *err);
 
-/* Takes the result for this process; ERROR_USER that names the process that has it. */
+/* Takes the result for this process, to work on its job: ERROR_USER that names the process that has it, or what is wrong with the job in it. */
 int session_lock (struct session *session, struct error *err);
 
 /* The process that works on the result, 0 when none does. Disturbs nobody. */

@@ -144,7 +144,7 @@ units_parse_cpus (const char *text, int32_t *milli, struct error *err)
 {
   const char *at = text;
   int64_t value = read_milli (&at);
-  if (value <= 0 || value > 1000000 || *at != '\0')
+  if (value <= 0 || value > INT32_MAX || *at != '\0')
     return error_set (err, ERROR_USER, "\"%s\" isn't a number of CPUs: expected e.g. 0.5, 1 or 2",
                       text);
   *milli = (int32_t) value;

@@ -8,8 +8,8 @@
 #include "common/result_store.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "producer/admit.h"
 #include "producer/slicer.h"
-#include "schemas/job_check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -222,10 +222,9 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
 {
   struct job *job = planning->delivery->job;
   const char *field = NULL;
-  if (job_check (job, &field, err) != 0)
+  if (admit_job (job, &field, err) != 0)
     return error_wrap (err, "%s", field);
-  if (slicer_check (job, NULL, err) != 0
-      || (job->results != NULL && result_claim (job->results, job->id, err) != 0)
+  if ((job->results != NULL && result_claim (job->results, job->id, err) != 0)
       || open_plan (planning, err) != 0)
     return -1;
   int begun = was_begun (planning, err);

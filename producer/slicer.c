@@ -5,112 +5,22 @@
 #include "producer/batcher.h"
 #include "producer/selector.h"
 #include "producer/slicer_internal.h"
+#include "schemas/job_paths.h"
 
 #include <string.h>
 
 /* ---- checking -------------------------------------------------------------------------- */
 
+/* Only what is asked of the volumes' own storages. */
 static int
-make_normal (char **path, const char *what, struct error *err)
-{
-  char *normal = path_normal (*path, err);
-  if (normal == NULL)
-    return error_wrap (err, "%s", what);
-  free (*path);
-  *path = normal;
-  return 0;
-}
-
-static int
-check_volumes (struct job *job, struct error *err)
+check_sources (const struct job *job, struct error *err)
 {
   for (size_t i = 0; i < job->volume_count; i++)
     {
-      struct volume *volume = &job->volumes[i];
-      if (make_normal (&volume->path, "volume", err) != 0)
-        return -1;
-      for (size_t j = 0; j < i; j++)
-        if (strcmp (job->volumes[j].path, volume->path) == 0)
-          {
-            auto_free char *one = storage_shown (job->volumes[j].source);
-            auto_free char *other = storage_shown (volume->source);
-            return error_set (err, ERROR_USER, "two volumes on one path %s: %s and %s",
-                              volume->path, one, other);
-          }
-      auto_storage struct storage *storage = storage_open (volume->source, err);
+      auto_storage struct storage *storage = storage_open (job->volumes[i].source, err);
       if (storage == NULL)
-        return error_wrap (err, "volume %s", volume->path);
+        return error_wrap (err, "volume %s", job->volumes[i].path);
     }
-  return 0;
-}
-
-static int
-check_outputs (struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->output_count; i++)
-    {
-      struct output *output = &job->outputs[i];
-      if (make_normal (&output->path, "output", err) != 0)
-        return -1;
-      for (size_t j = 0; j < job->volume_count; j++)
-        if (path_below (output->path, job->volumes[j].path) != NULL)
-          return error_set (err, ERROR_USER,
-                            "the output %s:%s lies inside the input volume %s, which is read-only",
-                            output->name, output->path, job->volumes[j].path);
-    }
-  return 0;
-}
-
-static int
-check_base_path (struct job *job, struct error *err)
-{
-  auto_free char *common = NULL;
-  for (size_t i = 0; i < job->volume_count; i++)
-    if (!job->volumes[i].shared)
-      {
-        char *wider = common == NULL ? xstrdup (job->volumes[i].path)
-                                     : path_common (common, job->volumes[i].path);
-        free (common);
-        common = wider;
-      }
-  if (common == NULL)
-    return error_set (err, ERROR_USER,
-                      "the pattern '%s' needs a volume to choose from (-v SRC:PATH)", job->glob);
-  if (job->base_path == NULL)
-    {
-      job->base_path = take (&common);
-      return 0;
-    }
-  if (make_normal (&job->base_path, "base path", err) != 0)
-    return -1;
-  for (size_t i = 0; i < job->volume_count; i++)
-    if (!job->volumes[i].shared && path_below (job->volumes[i].path, job->base_path) == NULL
-        && path_below (job->base_path, job->volumes[i].path) == NULL)
-      return error_set (err, ERROR_USER,
-                        "the volume %s lies neither below nor above the base path %s (the deepest "
-                        "path common to the volumes is %s)",
-                        job->volumes[i].path, job->base_path, common);
-  return 0;
-}
-
-static int
-check_sizes (const struct job *job, const char **field, struct error *err)
-{
-  *field = "batch_size";
-  if (job->batch_size < 1)
-    return error_set (err, ERROR_USER, "batch size %lld: must be at least 1",
-                      (long long) job->batch_size);
-  *field = "batch_bytes";
-  if (job->batch_bytes != -1 && job->batch_bytes < 1)
-    return error_set (err, ERROR_USER, "batch bytes %lld: must be at least 1",
-                      (long long) job->batch_bytes);
-  *field = "shards";
-  if (job->shards != -1 && (job->shards < 1 || job->shards > UINT32_MAX))
-    return error_set (err, ERROR_USER, "%lld shards: must be from 1 to %u", (long long) job->shards,
-                      UINT32_MAX);
-  if (job->shards != -1 && (job->batch_bytes != -1 || job->batch_size != 1))
-    return error_set (err, ERROR_USER,
-                      "a fixed number of shards can't go with a batch size or batch bytes");
   return 0;
 }
 
@@ -129,17 +39,11 @@ slicer_check (struct job *job, const char **field, struct error *err)
 {
   const char *ignored = NULL;
   field = field == NULL ? &ignored : field;
-  if ((job->glob != NULL && check_patterns (job, field, err) != 0)
-      || check_sizes (job, field, err) != 0)
+  if (job_check_slicing (job, field, err) != 0
+      || (job->glob != NULL && check_patterns (job, field, err) != 0))
     return -1;
   *field = "volumes";
-  if (check_volumes (job, err) != 0)
-    return -1;
-  *field = "outputs";
-  if (check_outputs (job, err) != 0)
-    return -1;
-  *field = job->base_path == NULL ? "volumes" : "base_path";
-  if (job->glob != NULL && check_base_path (job, err) != 0)
+  if (check_sources (job, err) != 0)
     return -1;
   *field = NULL;
   return 0;

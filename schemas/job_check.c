@@ -1,170 +1,36 @@
 #include "schemas/job_check.h"
 
 #include "common/path.h"
+#include "schemas/job_bounds.h"
+#include "schemas/job_paths.h"
+#include "schemas/tmpfs.h"
 
-#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum
-{
-  ID_LENGTH_MAX = 128,
-  QUEUE_LENGTH_MAX = 64, /* it is part of topics' names */
-  NAME_LENGTH_MAX = 255,
-  RETRIES_MAX = 1000,
-  WHOLE = 10000, /* hundredths of a percent */
-};
+/* ---- names ------------------------------------------------------------------------------ */
 
 int
 job_check_id (const char *id, struct error *err)
 {
   static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   size_t length = strlen (id);
-  if (length > 0 && length <= ID_LENGTH_MAX && strspn (id, allowed) == length && id[0] != '.'
+  if (length > 0 && length <= JOB_ID_MAX && strspn (id, allowed) == length && id[0] != '.'
       && id[0] != '-')
     return 0;
   return error_set (err, ERROR_USER,
                     "\"%.200s\": expected 1 to %d letters, digits, '.', '_' or '-', the first a "
                     "letter, a digit or '_'",
-                    id, ID_LENGTH_MAX);
+                    id, JOB_ID_MAX);
 }
 
 int
 job_check_output_name (const char *name, struct error *err)
 {
   if (name[0] != '\0' && strchr (name, '/') == NULL && strcmp (name, ".") != 0
-      && strcmp (name, "..") != 0 && strlen (name) <= NAME_LENGTH_MAX)
+      && strcmp (name, "..") != 0 && strlen (name) <= JOB_NAME_MAX && job_text_is_plain (name))
     return 0;
   return error_set (err, ERROR_USER, "\"%.300s\": expected a folder's name", name);
-}
-
-/* A path in a container, or one that stands for itself on every machine. */
-static int
-check_path (const char *path, const char *what, struct error *err)
-{
-  if (path[0] != '/')
-    return error_set (err, ERROR_USER, "%s \"%s\": expected a path beginning with a slash", what,
-                      path);
-  auto_free char *normal = path_normal (path, err);
-  return normal == NULL ? -1 : 0;
-}
-
-static int
-check_url (const char *url, struct error *err)
-{
-  size_t length = strlen (url);
-  if (strncmp (url, "s3://", 5) != 0 || length > PATH_MAX || url[length - 1] == '/'
-      || strpbrk (url, " \t\n?#") != NULL)
-    return error_set (err, ERROR_USER,
-                      "%s: the result's place is an absolute path or s3://BUCKET/PREFIX without a "
-                      "\"/\" behind it",
-                      url);
-  return 0;
-}
-
-static int
-check_results (const struct job *job, struct error *err)
-{
-  if (job->results != NULL && strstr (job->results, "://") != NULL)
-    return check_url (job->results, err);
-  if (check_path (job->results, "the result's place", err) != 0)
-    return -1;
-  auto_free char *normal = path_normal (job->results, err);
-  return strcmp (normal, "/") != 0
-             ? 0
-             : error_set (err, ERROR_USER, "a result can't stand in the root");
-}
-
-static int
-check_env (const struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->env.count; i++)
-    if (job->env.items[i][0] == '=' || strchr (job->env.items[i], '=') == NULL)
-      return error_set (err, ERROR_USER, "\"%s\": expected NAME=VALUE", job->env.items[i]);
-  return 0;
-}
-
-static int
-check_volumes (const struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->volume_count; i++)
-    {
-      const struct volume *volume = &job->volumes[i];
-      if (volume->source[0] != '/' && strstr (volume->source, "://") == NULL)
-        return error_set (err, ERROR_USER,
-                          "the source \"%s\": expected an absolute folder, the same for all "
-                          "workers, or a URL",
-                          volume->source);
-      if (check_path (volume->path, "the volume", err) != 0)
-        return -1;
-    }
-  return 0;
-}
-
-/* Whether the two overlap: as normal paths. */
-static bool
-overlap (const char *a, const char *b)
-{
-  auto_free char *first = path_normal (a, NULL);
-  auto_free char *second = path_normal (b, NULL);
-  return path_below (first, second) != NULL || path_below (second, first) != NULL;
-}
-
-static int
-check_outputs (const struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->output_count; i++)
-    {
-      const struct output *output = &job->outputs[i];
-      if (job_check_output_name (output->name, err) != 0
-          || check_path (output->path, "the output", err) != 0)
-        return -1;
-      auto_free char *path = path_normal (output->path, err);
-      if (strcmp (path, "/") == 0)
-        return error_set (err, ERROR_USER, "the output %s can't be the container's root",
-                          output->name);
-      for (size_t j = 0; j < i; j++)
-        {
-          const struct output *other = &job->outputs[j];
-          if (strcmp (output->name, other->name) == 0)
-            return error_set (err, ERROR_USER, "two outputs of the name %s: %s and %s",
-                              output->name, other->path, output->path);
-          if (overlap (output->path, other->path))
-            return error_set (err, ERROR_USER, "the outputs %s:%s and %s:%s lie inside each other",
-                              other->name, other->path, output->name, output->path);
-        }
-      for (size_t j = 0; j < job->volume_count; j++)
-        {
-          auto_free char *volume = path_normal (job->volumes[j].path, err);
-          if (path_below (volume, path) != NULL && strcmp (volume, path) != 0)
-            return error_set (err, ERROR_USER, "the input volume %s lies inside the output %s:%s",
-                              job->volumes[j].path, output->name, output->path);
-        }
-    }
-  return 0;
-}
-
-static int
-check_tmpfs (const struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->tmpfs.count; i++)
-    if (job->tmpfs.items[i][0] != '/')
-      return error_set (err, ERROR_USER, "\"%s\": expected PATH or PATH:size=SIZE",
-                        job->tmpfs.items[i]);
-  return 0;
-}
-
-static int
-check_runtime (const struct job *job, struct error *err)
-{
-  if (strcmp (job->runtime, "oci") == 0 || strcmp (job->runtime, "process") == 0)
-    return 0;
-  return error_set (err, ERROR_USER, "\"%s\" is none of oci, process", job->runtime);
-}
-
-static int
-check_image (const struct job *job, struct error *err)
-{
-  return job->image[0] != '\0' ? 0 : error_set (err, ERROR_USER, "the image is missing");
 }
 
 int
@@ -172,17 +38,11 @@ job_check_queue (const char *queue, struct error *err)
 {
   static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
   size_t length = strlen (queue);
-  if (length > 0 && length <= QUEUE_LENGTH_MAX && strspn (queue, allowed) == length)
+  if (length > 0 && length <= JOB_QUEUE_MAX && strspn (queue, allowed) == length)
     return 0;
   return error_set (err, ERROR_USER,
                     "\"%.100s\": expected 1 to %d small letters, digits, '_' or '-'", queue,
-                    QUEUE_LENGTH_MAX);
-}
-
-static int
-check_queue (const struct job *job, struct error *err)
-{
-  return job_check_queue (job->queue, err);
+                    JOB_QUEUE_MAX);
 }
 
 int
@@ -193,7 +53,7 @@ job_check_webhook (const char *url, struct error *err)
   size_t length = strcspn (host, "/?#");
   for (const char *at = url; web && *at != '\0'; at++)
     web = *at > ' ' && *at < 0x7f;
-  if (!web || length == 0)
+  if (!web || length == 0 || strlen (url) > JOB_URL_MAX)
     return error_set (err, ERROR_USER, "\"%.300s\": expected http://HOST/… or https://HOST/…", url);
   if (memchr (host, '@', length) != NULL)
     return error_set (err, ERROR_USER,
@@ -202,17 +62,210 @@ job_check_webhook (const char *url, struct error *err)
   return 0;
 }
 
+/* ---- texts ------------------------------------------------------------------------------ */
+
+static const char *
+given (const char *text)
+{
+  return text == NULL ? "" : text;
+}
+
 static int
-check_webhook (const struct job *job, struct error *err)
+check_id (struct job *job, struct error *err)
+{
+  return job_check_id (given (job->id), err);
+}
+
+/* What IMAGE, a name for people and a store, may be. */
+static int
+check_image_name (const char *image, struct error *err)
+{
+  if (image[0] == '\0')
+    return error_set (err, ERROR_USER, "the image is missing");
+  if (strlen (image) <= JOB_PATH_MAX && job_text_is_plain (image) && strpbrk (image, " \\") == NULL)
+    return 0;
+  return error_set (err, ERROR_USER, "\"%.300s\" isn't an image's name", image);
+}
+
+static int
+check_image (struct job *job, struct error *err)
+{
+  return check_image_name (given (job->image), err);
+}
+
+static int
+check_reduce_image (struct job *job, struct error *err)
+{
+  return job->reduce_image == NULL ? 0 : check_image_name (job->reduce_image, err);
+}
+
+static int
+check_runtime (struct job *job, struct error *err)
+{
+  const char *runtime = given (job->runtime);
+  if (strcmp (runtime, "oci") == 0 || strcmp (runtime, "process") == 0)
+    return 0;
+  return error_set (err, ERROR_USER, "\"%.100s\" is none of oci, process", runtime);
+}
+
+static int
+check_results (struct job *job, struct error *err)
+{
+  return job_place_normal (&job->results, err);
+}
+
+static int
+check_workdir (struct job *job, struct error *err)
+{
+  return job->workdir == NULL ? 0 : job_path_normal (&job->workdir, NULL, err);
+}
+
+/* "USER", "USER:GROUP", each a name or a number; "" and ":GROUP" are root, as docker has it. */
+static int
+check_user (struct job *job, struct error *err)
+{
+  const char *user = given (job->user);
+  const char *colon = strchr (user, ':');
+  bool good = strlen (user) <= JOB_NAME_MAX && job_text_is_plain (user)
+              && strpbrk (user, " /\\,\"'") == NULL
+              && (colon == NULL || strchr (colon + 1, ':') == NULL);
+  const char *const parts[] = { user, colon == NULL ? "" : colon + 1 };
+  for (size_t i = 0; good && i < sizeof parts / sizeof parts[0]; i++)
+    {
+      size_t length = strcspn (parts[i], ":");
+      bool number = length > 0 && strspn (parts[i], "0123456789") == length;
+      good = !number || (length <= 10 && strtoll (parts[i], NULL, 10) <= JOB_USER_ID_MAX);
+    }
+  return good ? 0
+              : error_set (err, ERROR_USER,
+                           "\"%.300s\": expected USER or USER:GROUP, names or numbers up to %lld",
+                           user, (long long) JOB_USER_ID_MAX);
+}
+
+static int
+check_queue (struct job *job, struct error *err)
+{
+  return job_check_queue (given (job->queue), err);
+}
+
+static int
+check_webhook (struct job *job, struct error *err)
 {
   return job->webhook == NULL ? 0 : job_check_webhook (job->webhook, err);
 }
 
+/* A name in a folder or a map of the services, never a path. */
 static int
-check_job_id (const struct job *job, struct error *err)
+check_credentials (struct job *job, struct error *err)
 {
-  return job_check_id (job->id, err);
+  return job->credentials == NULL ? 0 : job_check_id (job->credentials, err);
 }
+
+static int
+check_glob (struct job *job, struct error *err)
+{
+  return job->glob == NULL || strlen (job->glob) <= JOB_PATTERN_MAX
+             ? 0
+             : error_set (err, ERROR_USER, "the pattern is longer than %d bytes", JOB_PATTERN_MAX);
+}
+
+/* ---- lists ------------------------------------------------------------------------------ */
+
+static int
+check_list (const struct strlist *list, const char *what, size_t most, size_t longest,
+            struct error *err)
+{
+  if (list->count > most)
+    return error_set (err, ERROR_USER, "%zu %s: a job has at most %zu", list->count, what, most);
+  for (size_t i = 0; i < list->count; i++)
+    if (strlen (list->items[i]) > longest)
+      return error_set (err, ERROR_USER, "\"%.100s…\": longer than %zu bytes", list->items[i],
+                        longest);
+  return 0;
+}
+
+static int
+check_command (struct job *job, struct error *err)
+{
+  return check_list (&job->command, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
+}
+
+static int
+check_entrypoint (struct job *job, struct error *err)
+{
+  return check_list (&job->entrypoint, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
+}
+
+static int
+check_reduce_command (struct job *job, struct error *err)
+{
+  if (job->reduce_image == NULL && job->reduce_command.count > 0)
+    return error_set (err, ERROR_USER, "does nothing without --reduce IMAGE");
+  return check_list (&job->reduce_command, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
+}
+
+static int
+check_exclude (struct job *job, struct error *err)
+{
+  return check_list (&job->exclude, "patterns", JOB_LIST_MAX, JOB_PATTERN_MAX, err);
+}
+
+/* "NAME=VALUE"; a name is what a shell could be told of, and a little more. */
+static int
+check_variable (const char *text, struct error *err)
+{
+  size_t length = 0;
+  while (text[length] > ' ' && text[length] < 0x7f && text[length] != '=')
+    length++;
+  if (length > 0 && length <= JOB_NAME_MAX && text[length] == '=')
+    return 0;
+  return error_set (err, ERROR_USER, "\"%.300s\": expected NAME=VALUE", text);
+}
+
+static int
+check_env (struct job *job, struct error *err)
+{
+  if (check_list (&job->env, "variables", JOB_ENV_MAX, JOB_WORD_MAX, err) != 0)
+    return -1;
+  for (size_t i = 0; i < job->env.count; i++)
+    if (check_variable (job->env.items[i], err) != 0)
+      return -1;
+  return 0;
+}
+
+static int
+check_tmpfs_item (const struct job *job, size_t index, struct error *err)
+{
+  auto_tmpfs struct tmpfs tmpfs = { 0 };
+  const char *text = job->tmpfs.items[index];
+  if (!job_text_is_plain (text))
+    return error_set (err, ERROR_USER, "\"%.300s\" has a control character in it", text);
+  if (tmpfs_parse (text, &tmpfs, err) != 0)
+    return -1;
+  if (path_below (tmpfs.path, "/proc") != NULL || path_below (tmpfs.path, "/sys") != NULL)
+    return error_set (err, ERROR_USER, "%s: nothing can be mounted in /proc and /sys", tmpfs.path);
+  for (size_t i = 0; i < index; i++)
+    {
+      auto_tmpfs struct tmpfs other = { 0 };
+      if (tmpfs_parse (job->tmpfs.items[i], &other, NULL) == 0
+          && strcmp (other.path, tmpfs.path) == 0)
+        return error_set (err, ERROR_USER, "two of them at %s", tmpfs.path);
+    }
+  return 0;
+}
+
+static int
+check_tmpfs (struct job *job, struct error *err)
+{
+  if (check_list (&job->tmpfs, "of them", JOB_TMPFS_MAX, JOB_PATH_MAX, err) != 0)
+    return -1;
+  for (size_t i = 0; i < job->tmpfs.count; i++)
+    if (check_tmpfs_item (job, i, err) != 0)
+      return -1;
+  return 0;
+}
+
+/* ---- numbers ---------------------------------------------------------------------------- */
 
 /* VALUE is from LEAST to MOST, or -1 where that says that there is no bound. */
 struct range
@@ -228,19 +281,21 @@ static int
 check_ranges (const struct job *job, const char **field, struct error *err)
 {
   const struct range ranges[] = {
-    { "batch_size", job->batch_size, 1, INT64_MAX, false },
-    { "batch_bytes", job->batch_bytes, 1, INT64_MAX, true },
-    { "shards", job->shards, 1, UINT32_MAX, true },
-    { "memory", job->memory, 1, INT64_MAX, true },
-    { "cpus", job->cpus, 1, INT32_MAX, true },
-    { "pids", job->pids, 1, INT32_MAX, true },
-    { "timeout_ms", job->timeout_ms, 1, INT64_MAX, true },
-    { "job_timeout_ms", job->job_timeout_ms, 1, INT64_MAX, true },
-    { "log_limit", job->log_limit, 0, INT64_MAX, false },
-    { "retries", job->retries, 0, RETRIES_MAX, false },
-    { "min_success", job->min_success, 0, WHOLE, false },
-    { "max_failures", job->max_failures, 0, INT64_MAX, true },
-    { "max_failures_bp", job->max_failures_bp, 0, WHOLE, true },
+    { "submitted", job->submitted, 0, JOB_TIME_MAX_MS, false },
+    { "memory", job->memory, 1, JOB_BYTES_MAX, true },
+    { "cpus", job->cpus, 1, JOB_CPUS_MAX, true },
+    { "pids", job->pids, 1, JOB_PIDS_MAX, true },
+    { "timeout_ms", job->timeout_ms, 1, JOB_DURATION_MAX_MS, true },
+    { "job_timeout_ms", job->job_timeout_ms, 1, JOB_DURATION_MAX_MS, true },
+    { "stage_timeout_ms", job->stage_timeout_ms, 1, JOB_DURATION_MAX_MS, true },
+    { "collect_timeout_ms", job->collect_timeout_ms, 1, JOB_DURATION_MAX_MS, true },
+    { "max_output_bytes", job->max_output_bytes, 1, JOB_BYTES_MAX, true },
+    { "max_output_files", job->max_output_files, 1, JOB_COUNT_MAX, true },
+    { "log_limit", job->log_limit, 0, JOB_BYTES_MAX, false },
+    { "retries", job->retries, 0, JOB_RETRIES_MAX, false },
+    { "min_success", job->min_success, 0, JOB_WHOLE, false },
+    { "max_failures", job->max_failures, 0, JOB_COUNT_MAX, true },
+    { "max_failures_bp", job->max_failures_bp, 0, JOB_WHOLE, true },
   };
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
     {
@@ -256,32 +311,68 @@ check_ranges (const struct job *job, const char **field, struct error *err)
   return 0;
 }
 
-int
-job_check (const struct job *job, const char **field, struct error *err)
+/* ---- all of it -------------------------------------------------------------------------- */
+
+/* The result mustn't grow inside a folder that is being listed. */
+static int
+check_place (const struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->volume_count; i++)
+    if (job->volumes[i].source[0] == '/'
+        && path_below (job->results, job->volumes[i].source) != NULL)
+      return error_set (
+          err, ERROR_USER,
+          "the result %s would lie inside the input %s: choose another place by --results",
+          job->results, job->volumes[i].source);
+  return 0;
+}
+
+static int
+check_texts (struct job *job, const char **field, struct error *err)
 {
   static const struct
   {
     const char *field;
-    int (*check) (const struct job *job, struct error *err);
+    int (*check) (struct job *job, struct error *err);
   } checks[] = {
-    { "id", check_job_id },       { "image", check_image },     { "runtime", check_runtime },
-    { "results", check_results }, { "volumes", check_volumes }, { "outputs", check_outputs },
-    { "env", check_env },         { "tmpfs", check_tmpfs },     { "queue", check_queue },
+    { "id", check_id },
+    { "results", check_results },
+    { "image", check_image },
+    { "command", check_command },
+    { "runtime", check_runtime },
+    { "workdir", check_workdir },
+    { "user", check_user },
+    { "entrypoint", check_entrypoint },
+    { "env", check_env },
+    { "tmpfs", check_tmpfs },
+    { "glob", check_glob },
+    { "exclude", check_exclude },
+    { "reduce_image", check_reduce_image },
+    { "reduce_command", check_reduce_command },
+    { "queue", check_queue },
     { "webhook", check_webhook },
+    { "credentials", check_credentials },
   };
-  const char *ignored = NULL;
-  field = field == NULL ? &ignored : field;
   for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
     if (checks[i].check (job, err) != 0)
       {
         *field = checks[i].field;
         return -1;
       }
-  if (job->workdir != NULL && job->workdir[0] != '/')
-    {
-      *field = "workdir";
-      return error_set (err, ERROR_USER, "\"%s\": expected a path beginning with a slash",
-                        job->workdir);
-    }
-  return check_ranges (job, field, err);
+  return 0;
+}
+
+int
+job_check (struct job *job, const char **field, struct error *err)
+{
+  const char *ignored = NULL;
+  field = field == NULL ? &ignored : field;
+  if (check_texts (job, field, err) != 0 || check_ranges (job, field, err) != 0
+      || job_check_slicing (job, field, err) != 0)
+    return -1;
+  *field = "results";
+  if (check_place (job, err) != 0)
+    return -1;
+  *field = NULL;
+  return 0;
 }

@@ -1,4 +1,8 @@
-/* job_check.h — what must hold of any job, by whichever door it came: command line, HTTP, or another program's Avro. */
+/* job_check.h — what must hold of any job, by whichever door it came: command line, HTTP, another program's Avro, a result's folder; asked again by the worker.
+ *
+ * What a job's members may be is said here and in job_bounds.h, and nowhere else: the command line's options only turn text into numbers. Asks nothing of
+ * the machine: whether a folder or an image is there is for others to say.
+ */
 #ifndef SHOAL_SCHEMAS_JOB_CHECK_H
 #define SHOAL_SCHEMAS_JOB_CHECK_H
 
@@ -17,8 +21,8 @@ int job_check_queue (const char *queue, struct error *err);
 /* http:// or https://, without a user's name or password. ERROR_USER. */
 int job_check_webhook (const char *url, struct error *err);
 
-/* Whether JOB can be run as it is, as far as can be said without looking at its inputs: 0, or -1 with ERROR_USER and *FIELD (may be NULL), the
- * member of Job.avsc that is wrong. Paths in it needn't be normal. */
-int job_check (const struct job *job, const char **field, struct error *err);
+/* Whether JOB can be run as it is, as far as can be said without looking at its inputs and reading its patterns: 0, or -1 with ERROR_USER and *FIELD (may be
+ * NULL), the member of Job.avsc that is wrong. The job's paths are normal afterwards (path.h), and it has a base path when it has a pattern. */
+int job_check (struct job *job, const char **field, struct error *err);
 
 #endif

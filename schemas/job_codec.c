@@ -150,8 +150,7 @@ read_mounts (const struct record *record, struct job *job, struct error *err)
   struct record array = { 0 };
   size_t count = record_get (record, "volumes", &array) ? record_size (&array) : 0;
   if (count > JOB_LIST_MAX)
-    return error_set (err, ERROR_USER, "a job with %zu volumes: the limit is %d", count,
-                      JOB_LIST_MAX);
+    return error_set (err, ERROR_USER, "%zu volumes: a job has at most %d", count, JOB_LIST_MAX);
   job->volumes = xcalloc (count, sizeof *job->volumes);
   for (size_t i = 0; i < count; i++)
     {
@@ -163,8 +162,7 @@ read_mounts (const struct record *record, struct job *job, struct error *err)
     }
   count = record_get (record, "outputs", &array) ? record_size (&array) : 0;
   if (count > JOB_LIST_MAX)
-    return error_set (err, ERROR_USER, "a job with %zu outputs: the limit is %d", count,
-                      JOB_LIST_MAX);
+    return error_set (err, ERROR_USER, "%zu outputs: a job has at most %d", count, JOB_LIST_MAX);
   job->outputs = xcalloc (count, sizeof *job->outputs);
   for (size_t i = 0; i < count; i++)
     {

@@ -3,9 +3,18 @@
 #include "schemas/codec_internal.h"
 
 #include "common/memory.h"
+#include "schemas/job_bounds.h"
 
 #include <string.h>
 #include <strings.h>
+
+/* A number of more than 2^53 is none that anybody meant: it is read as that, so that sums of what others say don't overflow. */
+static int64_t
+number (const struct record *record, const char *name, int64_t absent)
+{
+  int64_t value = record_long (record, name, absent);
+  return value > JOB_BYTES_MAX ? JOB_BYTES_MAX : value < -JOB_BYTES_MAX ? -JOB_BYTES_MAX : value;
+}
 
 static uint32_t
 natural_or (const struct record *record, const char *name, uint32_t absent)
@@ -92,20 +101,20 @@ shard_read (const struct record *record, void *into, struct error *err)
   shard->kind = read_shard_kind (record, "kind");
   shard->generation = natural (record, "generation");
   shard->index = natural (record, "index");
-  shard->count = record_long (record, "count", -1);
+  shard->count = number (record, "count", -1);
   shard->attempt = natural (record, "attempt");
   shard->failures = natural (record, "failures");
   shard->infra = natural (record, "infra");
-  shard->not_before = record_long (record, "not_before", 0);
-  shard->atom_count = record_long (record, "atom_count", 0);
-  shard->bytes = record_long (record, "bytes", -1);
+  shard->not_before = number (record, "not_before", 0);
+  shard->atom_count = number (record, "atom_count", 0);
+  shard->bytes = number (record, "bytes", -1);
   read_digest (record, shard->digest);
   struct bytes atoms = record_bytes (record, "atoms");
   buffer_append (&shard->atoms, atoms.data, atoms.size);
   struct record plan = { 0 };
   bool in_file = record_get (record, "plan", &plan);
-  shard->plan_offset = in_file ? record_long (&plan, "offset", -1) : -1;
-  shard->plan_length = in_file ? record_long (&plan, "length", -1) : -1;
+  shard->plan_offset = in_file ? number (&plan, "offset", -1) : -1;
+  shard->plan_length = in_file ? number (&plan, "length", -1) : -1;
   return 0;
 }
 
@@ -219,17 +228,17 @@ read_report (const struct record *record, struct attempt_report *report)
   int outcome = symbol_index (record_enum (record, "outcome"), outcome_name_, OUTCOME_INFRA + 1);
   report->outcome = outcome < 0 ? OUTCOME_INFRA : (enum outcome) outcome;
   report->final = record_bool (record, "final", true);
-  report->exit_code = (int32_t) record_long (record, "exit_code", -1);
-  report->signal = (int32_t) record_long (record, "signal", 0);
+  report->exit_code = (int32_t) number (record, "exit_code", -1);
+  report->signal = (int32_t) number (record, "signal", 0);
   report->folder = record_string (record, "folder");
   report->reason = record_string (record, "reason");
-  report->started = record_long (record, "started", 0);
-  report->ended = record_long (record, "ended", 0);
-  report->cpu_us = record_long (record, "cpu_us", -1);
-  report->peak_memory = record_long (record, "peak_memory", -1);
-  report->bytes_in = record_long (record, "bytes_in", 0);
-  report->bytes_out = record_long (record, "bytes_out", 0);
-  report->files_out = record_long (record, "files_out", 0);
+  report->started = number (record, "started", 0);
+  report->ended = number (record, "ended", 0);
+  report->cpu_us = number (record, "cpu_us", -1);
+  report->peak_memory = number (record, "peak_memory", -1);
+  report->bytes_in = number (record, "bytes_in", 0);
+  report->bytes_out = number (record, "bytes_out", 0);
+  report->files_out = number (record, "files_out", 0);
 }
 
 static void
@@ -257,7 +266,7 @@ event_read (const struct record *record, void *into, struct error *err)
   int kind = symbol_index (record_enum (record, "kind"), event_kind_name_, EVENT_REMERGE + 1);
   event->kind = kind < 0 ? EVENT_UNKNOWN : (enum event_kind) kind;
   event->job_id = record_string (record, "job_id");
-  event->time = record_long (record, "time", 0);
+  event->time = number (record, "time", 0);
   event->writer = record_string (record, "writer");
   event->generation = natural (record, "generation");
   event->index = natural (record, "index");
@@ -265,9 +274,9 @@ event_read (const struct record *record, void *into, struct error *err)
   event->attempt = natural (record, "attempt");
   event->starts = natural (record, "starts");
   read_digest (record, event->digest);
-  event->shards = record_long (record, "shards", -1);
-  event->atoms = record_long (record, "atoms", -1);
-  event->bytes = record_long (record, "bytes", -1);
+  event->shards = number (record, "shards", -1);
+  event->atoms = number (record, "atoms", -1);
+  event->bytes = number (record, "bytes", -1);
   struct record report = { 0 };
   if (record_get (record, "report", &report))
     read_report (&report, &event->report);
@@ -312,7 +321,7 @@ control_read (const struct record *record, void *into, struct error *err)
   bool cancel = strcmp (record_enum (record, "kind"), "CANCEL") == 0;
   control->kind = cancel ? CONTROL_CANCEL : CONTROL_UNKNOWN;
   control->job_id = record_string (record, "job_id");
-  control->time = record_long (record, "time", 0);
+  control->time = number (record, "time", 0);
   control->generation = natural (record, "generation");
   control->reason = record_string (record, "reason");
   return 0;
@@ -359,13 +368,13 @@ status_read (const struct record *record, void *into, struct error *err)
   int state = symbol_index (record_enum (record, "state"), job_state_name_, JOB_CANCELLED + 1);
   status->job_id = record_string (record, "job_id");
   status->state = state < 0 ? JOB_RUNNING : (enum job_state) state;
-  status->updated = record_long (record, "updated", 0);
-  status->shards = record_long (record, "shards", -1);
-  status->atoms = record_long (record, "atoms", -1);
-  status->succeeded = record_long (record, "succeeded", 0);
-  status->failed = record_long (record, "failed", 0);
-  status->running = record_long (record, "running", 0);
-  status->atoms_done = record_long (record, "atoms_done", 0);
+  status->updated = number (record, "updated", 0);
+  status->shards = number (record, "shards", -1);
+  status->atoms = number (record, "atoms", -1);
+  status->succeeded = number (record, "succeeded", 0);
+  status->failed = number (record, "failed", 0);
+  status->running = number (record, "running", 0);
+  status->atoms_done = number (record, "atoms_done", 0);
   status->generation = natural_or (record, "generation", 1);
   status->closed = natural (record, "closed");
   status->result = record_string (record, "result");

@@ -4,6 +4,8 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "schemas/job_check.h"
+#include "schemas/shard_check.h"
 #include "worker/attempt.h"
 #include "worker/cgroup.h"
 #include "worker/workplace.h"
@@ -111,6 +113,16 @@ tell_started (const struct lane *lane, const struct crew *crew)
   log_shard (LOG_INFO, "shard_started", lane, "");
 }
 
+/* Whoever may write to the bus can have put it there: no door that we know of need have seen it. */
+static int
+check (struct delivery *delivery, struct error *err)
+{
+  const char *field = NULL;
+  if (job_check (delivery->job, &field, err) != 0)
+    return error_wrap (err, "the job: %s", field);
+  return shard_check (&delivery->shard, delivery->job, err);
+}
+
 static void
 start (struct lane *lane, const struct crew *crew)
 {
@@ -125,6 +137,11 @@ start (struct lane *lane, const struct crew *crew)
                      delivery->starts - 1);
       end_without_slot (lane, crew, OUTCOME_INFRA, reason);
       lane->event.report.final = true;
+      return;
+    }
+  if (check (delivery, &err) != 0)
+    {
+      end_without_slot (lane, crew, OUTCOME_FAILED, err.message);
       return;
     }
   if (!lane->ahead)

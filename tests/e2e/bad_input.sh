@@ -45,7 +45,7 @@ bad "the image is missing" "${sliced[@]}"
 bad "\"in\": expected SRC:PATH" -v in --glob '*' busybox true
 bad "\"in:in\": expected SRC:PATH" -v in:in --glob '*' busybox true
 bad "inputs are read-only" -v in:/in:rw --glob '*' busybox true
-bad "\"a/b:/out\": expected NAME:PATH" "${sliced[@]}" -o a/b:/out busybox true
+bad "\-\-output: \"a/b\": expected a folder's name" "${sliced[@]}" -o a/b:/out busybox true
 bad "\-\-memory: \"lots\" isn't a size" "${sliced[@]}" --memory lots busybox true
 bad "\-\-timeout: \"0\" isn't a duration" "${sliced[@]}" --timeout 0 busybox true
 bad "\-\-cpus: \"no\" isn't a number of CPUs" "${sliced[@]}" --cpus no busybox true
@@ -61,7 +61,7 @@ bad "\-\-env: \"=x\": expected" "${sliced[@]}" -e =x busybox true
 bad "\-\-env-file: .*nosuchfile" "${sliced[@]}" --env-file nosuchfile busybox true
 bad "\-\-workdir: \"tmp\": expected" "${sliced[@]}" -w tmp busybox true
 bad "base path" "${sliced[@]}" --base-path /elsewhere busybox true
-bad "\-\-batch-size does nothing without --glob" -v in:/in --batch-size 2 busybox true
+bad "\-\-batch-size: does nothing without --glob" -v in:/in --batch-size 2 busybox true
 bad "a fixed number of shards can't go with" "${sliced[@]}" --shards 2 --batch-size 2 busybox true
 bad "\-\-reduce-command: .*a quote isn't closed" "${sliced[@]}" --reduce busybox --reduce-command "sh -c 'x" busybox true
 bad "needs a volume" --glob '*' busybox true

@@ -194,6 +194,8 @@ test_a_job_without_a_glob (void **state)
   struct scene *scene = *state;
   free (scene->job.glob);
   scene->job.glob = NULL;
+  free (take (&scene->job.base_path));
+  scene->job.batch_size = 1;
   submit (scene);
   run_producer (scene);
   auto_event struct event event = closing_event (scene);

@@ -83,7 +83,10 @@ new_scene (void)
   free (scene->job.runtime);
   scene->job.runtime = xstrdup ("process");
   scene->job.glob = xstrdup ("*");
-  scene->job.base_path = xstrdup ("/");
+  scene->job.volumes = xcalloc (1, sizeof *scene->job.volumes);
+  scene->job.volumes[scene->job.volume_count++] =
+      (struct volume){ .source = xasprintf ("%s/in", scene->root), .path = xstrdup ("/in") };
+  assert_int_equal (mkdir (scene->job.volumes[0].source, 0755), 0);
   return scene;
 }
 
@@ -373,6 +376,57 @@ test_retries (void **state)
   assert_ends_well (scene, 0);
 }
 
+/* It came by a door that asked nothing: once is enough, whatever it says of retries. */
+static void
+test_a_job_that_no_door_would_take_fails_at_once (void **state)
+{
+  struct scene *scene = *state;
+  scene->job.retries = 1000;
+  scene->job.timeout_ms = INT64_MAX;
+  submit (scene, 2, "touch $D/ran");
+  start_worker (scene, 0, 1);
+  follow_until (scene, all_final, "all shards are final");
+  for (uint32_t i = 0; i < scene->shards; i++)
+    {
+      assert_int_equal (scene->history[i].finished, 1);
+      assert_int_equal (scene->history[i].last.outcome, OUTCOME_FAILED);
+      assert_non_null (strstr (scene->history[i].last.reason, "the job: timeout_ms: "));
+    }
+  auto_free char *ran = xasprintf ("%s/ran", scene->root);
+  assert_int_not_equal (access (ran, F_OK), 0);
+  end_job (scene);
+  assert_ends_well (scene, 0);
+}
+
+/* A reduce shard of a job without an image for it. */
+static void
+test_a_shard_that_cannot_be_fails_at_once (void **state)
+{
+  struct scene *scene = *state;
+  struct error err = ERROR_INIT;
+  submit (scene, 1, "true");
+  struct shard shard = { .job_id = scene->job.id,
+                         .kind = SHARD_REDUCE,
+                         .generation = 1,
+                         .index = 1,
+                         .count = 2,
+                         .attempt = 1,
+                         .bytes = -1,
+                         .plan_offset = -1,
+                         .plan_length = -1 };
+  assert_int_equal (bus_publish_shard (scene->bus, &shard, &err), 0);
+  assert_int_equal (bus_flush (scene->bus, &err), 0);
+  scene->shards = 2;
+  start_worker (scene, 0, 1);
+  follow_until (scene, all_final, "all shards are final");
+  assert_int_equal (scene->history[0].succeeded, 1);
+  assert_int_equal (scene->history[1].finished, 1);
+  assert_int_equal (scene->history[1].last.outcome, OUTCOME_FAILED);
+  assert_non_null (strstr (scene->history[1].last.reason, "no reduce image"));
+  end_job (scene);
+  assert_ends_well (scene, 0);
+}
+
 static void
 test_a_killed_slot_costs_an_attempt_but_no_retry (void **state)
 {
@@ -540,6 +594,8 @@ main (int argc, char **argv)
   const struct CMUnitTest tests[] = {
     TEST (test_every_shard_runs_once),
     TEST (test_retries),
+    TEST (test_a_job_that_no_door_would_take_fails_at_once),
+    TEST (test_a_shard_that_cannot_be_fails_at_once),
     TEST (test_a_killed_slot_costs_an_attempt_but_no_retry),
     TEST (test_a_killed_workers_shard_runs_elsewhere),
     TEST (test_a_shard_that_kills_its_workers_is_given_up),

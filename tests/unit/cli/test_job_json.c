@@ -74,7 +74,7 @@ what_is_wrong_is_named (void **state)
     { "{\"image\": 5}", "image" },
     { "{\"image\": \"a\", \"command\": \"ls\"}", "command" },
     { "{\"image\": \"a\", \"command\": [[]]}", "command" },
-    { "{\"image\": \"a\", \"batch-size\": 0}", "batch-size" },
+    { "{\"image\": \"a\", \"batch-size\": -1}", "batch-size" },
     { "{\"image\": \"a\", \"batch_size\": \"ten\"}", "batch_size" },
     { "{\"image\": \"a\", \"batch-size\": [1]}", "batch-size" },
     { "{\"image\": \"a\", \"glob\": {}}", "glob" },
@@ -82,7 +82,7 @@ what_is_wrong_is_named (void **state)
     { "{\"image\": \"a\", \"read-only\": \"yes\"}", "read-only" },
     { "{\"image\": \"a\", \"colour\": \"red\"}", "colour" },
     { "{\"image\": \"a\", \"volume\": [\"/a\"]}", "volume" },
-    { "{\"image\": \"a\", \"id\": \"../b\"}", "id" },
+    { "{\"image\": \"a\", \"id\": [\"b\"]}", "id" },
     { "{\"image\": \"a\", \"env-file\": \"/etc/passwd\"}", "env-file" },
     { "{\"image\": \"a\", \"env\": [\"HOME\"]}", "env" },
   };

@@ -234,7 +234,7 @@ test_upstream_cases (void **state)
       "/a/file1.txt\n/a/file2.txt\n/a/file3.txt\n/a/file4.txt\n" },
     { "5 spaces in file names", V, "/inputs", "/inputs/*.mp4", "/", V_ATOMS },
     { "6 pattern without leading slash", V, "/inputs", "*.mp4", "/inputs", V_ATOMS },
-    { "7 names without leading slash", V, "inputs", "/*.mp4", "inputs", V_ATOMS },
+    { "7 names without leading slash", V, "/inputs", "/*.mp4", "/inputs", V_ATOMS },
   };
   for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
     check_vector (&vectors[i]);
@@ -770,15 +770,15 @@ test_bad_input (void **state)
   add_volume (&job, tree->folder, "/in", false);
   expect_error (&job, "nothing below the base path /in matches the pattern '*.jpg' (1 paths");
   job.batch_size = 0;
-  expect_error (&job, "batch size 0: must be at least 1");
+  expect_error (&job, "0 is out of range: expected 1 to 1000000000");
   job.batch_size = -5;
-  expect_error (&job, "batch size -5");
+  expect_error (&job, "-5 is out of range");
   job.batch_size = 1;
   job.batch_bytes = 0;
-  expect_error (&job, "batch bytes 0");
+  expect_error (&job, "0 is out of range: expected 1 to 9007199254740992");
   job.batch_bytes = -1;
   job.shards = 0;
-  expect_error (&job, "0 shards");
+  expect_error (&job, "0 is out of range");
   job.shards = -1;
   strlist_add (&job.exclude, "[");
   expect_error (&job, "exclude: pattern '[': position 1");
@@ -787,6 +787,8 @@ test_bad_input (void **state)
   expect_error (&job, "two volumes on one path /in");
   free (job.volumes[1].path);
   job.volumes[1].path = xstrdup ("/other");
+  free (job.base_path);
+  job.base_path = xstrdup ("/");
   free (job.volumes[1].source);
   job.volumes[1].source = xstrdup ("/no/such/folder");
   expect_error (&job, "volume /other: /no/such/folder: No such file");
@@ -808,7 +810,10 @@ test_bad_input (void **state)
   job.volumes[0].shared = false;
   free (job.base_path);
   job.base_path = xstrdup ("../x");
-  expect_error (&job, "base path");
+  expect_error (&job, "expected a path beginning with a slash");
+  free (job.base_path);
+  job.base_path = xstrdup ("/in/../x");
+  expect_error (&job, "a path can't hold \"..\"");
 }
 
 /* ---- properties on random trees -------------------------------------------------------- */
