@@ -6,10 +6,12 @@
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/result_store.h"
+#include "common/units.h"
 
 enum
 {
   BODY_MAX = 1 << 20, /* bytes of a job */
+  PER_ADDRESS = 32,
 };
 
 #define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
@@ -20,6 +22,16 @@ SETTER (listen)
 {
   (void) err;
   ARGS (context)->address = value;
+  return 0;
+}
+
+SETTER (per_address)
+{
+  int64_t number = 0;
+  if (units_parse_number (value, 0, INT32_MAX, &number, err) != 0)
+    return -1;
+  ARGS (context)->per_address = (int) number;
+  ARGS (context)->has_per_address = true;
   return 0;
 }
 
@@ -40,6 +52,8 @@ SETTER (results)
 const struct option_spec listen_options[] = {
   { 0, "listen", NULL, "HOST:PORT", "serve /metrics, /healthz, /readyz; :PORT is loopback",
     GROUP_OTHER, false, set_listen },
+  { 0, "per-address", NULL, "N", "connections from one address at once; 0: any (default 32)",
+    GROUP_OTHER, false, set_per_address },
   { 0 },
 };
 
@@ -76,13 +90,15 @@ listening_start (struct listening *listening, const struct listening_args *args,
       listening->intake = intake_new (bus, here);
       intake_routes (listening->intake, routes + PROBE_ROUTES);
     }
-  const struct httpd_options options = { .address = args->address,
-                                         .token = token,
-                                         .routes = routes,
-                                         .route_count =
-                                             PROBE_ROUTES + (bus == NULL ? 0 : INTAKE_ROUTES),
-                                         .body_max = BODY_MAX,
-                                         .metrics = vitals_metrics (listening->vitals) };
+  const struct httpd_options options = {
+    .address = args->address,
+    .token = token,
+    .routes = routes,
+    .route_count = PROBE_ROUTES + (bus == NULL ? 0 : INTAKE_ROUTES),
+    .body_max = BODY_MAX,
+    .per_address = args->has_per_address ? args->per_address : PER_ADDRESS,
+    .metrics = vitals_metrics (listening->vitals)
+  };
   listening->httpd = httpd_start (&options, err);
   if (listening->httpd == NULL)
     return error_wrap (err, "--listen %s", args->address);

@@ -8,7 +8,9 @@
 
 struct listening_args
 {
-  const char *address;    /* NULL: doesn't listen */
+  const char *address; /* NULL: doesn't listen */
+  bool has_per_address;
+  int per_address;        /* connections from one address at once; 0: any */
   const char *token_file; /* NULL: SHOAL_TOKEN, or none: then no jobs are taken */
   const char *
       results; /* folder of results without an absolute place; NULL: where the service was started */

@@ -22,6 +22,12 @@ http_request_header (const struct http_request *request, const char *name)
   return MHD_lookup_connection_value (request->connection, MHD_HEADER_KIND, name);
 }
 
+const char *
+http_request_query (const struct http_request *request, const char *name)
+{
+  return MHD_lookup_connection_value (request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 void
 http_answer_text (struct http_answer *answer, unsigned int status, char *text)
 {

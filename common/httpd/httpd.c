@@ -1,285 +1,140 @@
-#include "common/httpd/httpd.h"
+#include "common/httpd/httpd_internal.h"
 
 #include "common/clock.h"
-#include "common/httpd/address.h"
-#include "common/httpd/clerk.h"
 #include "common/httpd/route.h"
-#include "common/log.h"
 #include "common/memory.h"
 
-#include <microhttpd.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum
 {
-  CONNECTIONS_MAX = 64,
-  IDLE_SECONDS = 15,        /* of a connection that says nothing */
-  REQUEST_MS = 60000,       /* from its first line to its last byte */
-  DISCARD_MAX = 4 << 20,    /* of a body that isn't wanted: so that the sender reads the answer */
-  MEMORY_MAX = 32 << 10,    /* bytes a connection: headers */
-  LAST_ANSWERS_SECONDS = 2, /* for answers to get out at the end */
+  HEAD_MS = 10000,        /* from the connection to the end of the headers */
+  REFUSED_MS = 5000,      /* for the body of a request that is refused */
+  BODY_MS = 60000,        /* for another's */
+  ANSWER_MS = 30000,      /* for taking the answer */
+  LAST_ANSWERS_MS = 2000, /* for answers to get out at the end */
+  LOOK_MS = 1000,         /* at most so long before deadlines are looked at again */
+  EVENTS = 64,
 };
 
-struct httpd
+void
+httpd_count_end (const struct httpd *httpd, const char *reason)
 {
-  struct MHD_Daemon *daemon;
-  struct clerk *clerk;
-  struct address address;
-  const struct http_route *routes;
-  size_t route_count;
-  size_t body_max;
-  bool has_token;
-  uint8_t token[DIGEST_SIZE]; /* token_sum of it */
-  struct metrics *metrics;
-  pthread_mutex_t lock;
-  pthread_cond_t calm;
-  int open; /* exchanges that aren't over */
-};
+  if (httpd->options.metrics != NULL)
+    metric_add (metrics_counter (httpd->options.metrics, "shoal_http_connections_ended_total",
+                                 "Connections that the server ended, and why.",
+                                 LABELS ("reason", reason)),
+                1);
+}
 
-/* One request and its answer. Belongs to the server thread, or, while its connection is suspended, to the clerk. */
-struct exchange
+/* ---- the server thread ------------------------------------------------------------------ */
+
+static bool
+is_set (const bool *flag)
 {
-  struct httpd *httpd;
-  struct MHD_Connection *connection;
-  const struct http_route *route; /* NULL when none fits */
-  char *path;
-  const char *rest;
-  struct buffer body;
-  size_t received; /* bytes of the body, kept or not */
-  int64_t begun;   /* boot ms */
-  bool decided;    /* there is an answer */
-  struct http_answer answer;
-};
+  return __atomic_load_n (flag, __ATOMIC_ACQUIRE);
+}
 
-/* ---- deciding what is asked ------------------------------------------------------------- */
+/* What an event is about, where it isn't a connection. */
+#define EVENT_LISTENER(httpd) ((void *) &(httpd)->listener)
+#define EVENT_LIBRARY(httpd) ((void *) &(httpd)->daemon)
+#define EVENT_WAKE(httpd) ((void *) &(httpd)->wake)
 
-static void
-refuse (struct exchange *exchange, unsigned int status, const char *header, const char *value,
-        const char *message)
+static int
+watch (const struct httpd *httpd, int fd, void *about)
 {
-  http_refuse (&exchange->answer, status, NULL, message);
-  exchange->answer.header = header;
-  exchange->answer.header_value = xstrdup (value);
-  exchange->decided = true;
+  struct epoll_event event = { .events = EPOLLIN, .data.ptr = about };
+  return epoll_ctl (httpd->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Whether CONNECTION is there still: those of one round of events may end each other. */
+static bool
+is_there (const struct httpd *httpd, const struct connection *connection)
+{
+  const struct connection *one = httpd->connections.first;
+  while (one != NULL && one != connection)
+    one = one->next;
+  return one != NULL;
 }
 
 static void
-find_route (struct exchange *exchange, const char *method)
+handle_event (struct httpd *httpd, const struct epoll_event *event)
 {
-  const struct httpd *httpd = exchange->httpd;
-  const char *allowed = NULL;
-  exchange->route = route_find (httpd->routes, httpd->route_count, method, exchange->path,
-                                &exchange->rest, &allowed);
-  if (exchange->route != NULL)
-    return;
-  if (allowed != NULL)
-    refuse (exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "Allow", allowed, "this method isn't allowed");
-  else
-    refuse (exchange, MHD_HTTP_NOT_FOUND, NULL, NULL, "there is nothing at this path");
+  void *about = event->data.ptr;
+  uint64_t count = 0;
+  if (about == EVENT_LISTENER (httpd))
+    door_open (httpd);
+  else if (about == EVENT_WAKE (httpd))
+    (void) !read (httpd->wake, &count, sizeof count);
+  else if (about != EVENT_LIBRARY (httpd) && is_there (httpd, about))
+    door_look (httpd, about, (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+}
+
+/* Ms until something is to be done whoever says nothing. */
+static int
+pause_of (struct httpd *httpd)
+{
+  int64_t now = clock_boot_ms ();
+  int64_t next = connections_expire (&httpd->connections, now, door_end, httpd);
+  int64_t pause = next < 0 || next - now > LOOK_MS ? LOOK_MS : next - now;
+  MHD_UNSIGNED_LONG_LONG library = 0;
+  if (MHD_get_timeout (httpd->daemon, &library) == MHD_YES && (int64_t) library < pause)
+    pause = (int64_t) library;
+  if (httpd->deaf_until != 0 && httpd->deaf_until - now < pause)
+    pause = httpd->deaf_until - now;
+  return pause < 0 ? 0 : (int) pause;
 }
 
 static void
-check_token (struct exchange *exchange)
+listen_again (struct httpd *httpd)
 {
-  const struct httpd *httpd = exchange->httpd;
-  if (!exchange->route->guarded)
+  if (httpd->deaf_until == 0 || clock_boot_ms () < httpd->deaf_until)
     return;
-  if (!httpd->has_token)
+  httpd->deaf_until = 0;
+  (void) watch (httpd, httpd->listener, EVENT_LISTENER (httpd));
+}
+
+/* Nobody comes in any more, and who hasn't asked yet goes. */
+static void
+shut_door (struct httpd *httpd)
+{
+  struct connection *following = NULL;
+  auto_fd_ (&httpd->listener);
+  httpd->deaf_until = 0;
+  for (struct connection *one = httpd->connections.first; one != NULL; one = following)
     {
-      refuse (exchange, MHD_HTTP_FORBIDDEN, NULL, NULL,
-              "closed: this service was started without a token (--token-file or SHOAL_TOKEN)");
-      return;
+      following = one->next;
+      if (one->phase == PHASE_WAITING || one->phase == PHASE_LEAVING)
+        door_end (httpd, one, "end");
     }
-  const char *header = MHD_lookup_connection_value (exchange->connection, MHD_HEADER_KIND,
-                                                    MHD_HTTP_HEADER_AUTHORIZATION);
-  if (!token_is_in (header, httpd->token))
-    refuse (exchange, MHD_HTTP_UNAUTHORIZED, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer",
-            header == NULL ? "a token is needed: Authorization: Bearer TOKEN"
-                           : "this token isn't the one");
 }
 
-static void
-refuse_size (struct exchange *exchange)
-{
-  auto_free char *message =
-      xasprintf ("the body is too large: at most %zu bytes", exchange->httpd->body_max);
-  buffer_release (&exchange->body);
-  refuse (exchange, MHD_HTTP_CONTENT_TOO_LARGE, NULL, NULL, message);
-}
-
-/* Bytes that the client said it would send; 0 when it didn't say. */
-static size_t
-announced (const struct exchange *exchange)
-{
-  const char *length = MHD_lookup_connection_value (exchange->connection, MHD_HEADER_KIND,
-                                                    MHD_HTTP_HEADER_CONTENT_LENGTH);
-  return length == NULL ? 0 : strtoul (length, NULL, 10);
-}
-
-/* ---- answering -------------------------------------------------------------------------- */
-
-static void
-count (const struct exchange *exchange)
-{
-  if (exchange->httpd->metrics == NULL)
-    return;
-  auto_free char *code = xasprintf ("%u", exchange->answer.status);
-  const char *path = exchange->route == NULL ? "other" : exchange->route->path;
-  metric_add (metrics_counter (exchange->httpd->metrics, "shoal_http_requests_total",
-                               "Requests that were answered.", LABELS ("path", path, "code", code)),
-              1);
-}
-
-static enum MHD_Result
-answer (struct exchange *exchange)
-{
-  struct http_answer *given = &exchange->answer;
-  if (given->status == 0)
-    http_refuse (given, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, "no answer was given");
-  size_t size = given->body.size;
-  struct MHD_Response *response =
-      MHD_create_response_from_buffer (size, buffer_take (&given->body), MHD_RESPMEM_MUST_FREE);
-  if (response == NULL)
-    return MHD_NO;
-  const char *type = given->type == NULL ? "application/json" : given->type;
-  (void) MHD_add_response_header (response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-  (void) MHD_add_response_header (response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-  if (given->header != NULL && given->header_value != NULL)
-    (void) MHD_add_response_header (response, given->header, given->header_value);
-  enum MHD_Result result = MHD_queue_response (exchange->connection, given->status, response);
-  MHD_destroy_response (response);
-  count (exchange);
-  log_debug ("http", "path=%s status=%u ms=%lld",
-             exchange->route == NULL ? "other" : exchange->route->path, given->status,
-             (long long) (clock_boot_ms () - exchange->begun));
-  return result;
-}
-
-static void
-handle (struct exchange *exchange)
-{
-  const struct http_request request = { .path = exchange->path,
-                                        .rest = exchange->rest,
-                                        .body = buffer_bytes (&exchange->body),
-                                        .connection = exchange->connection };
-  exchange->route->handle (exchange->route->context, &request, &exchange->answer);
-  exchange->decided = true;
-}
-
-static void
-work (void *task)
-{
-  struct exchange *exchange = task;
-  handle (exchange);
-  MHD_resume_connection (exchange->connection);
-}
-
-static void
-refuse_now (struct exchange *exchange)
-{
-  refuse (exchange, MHD_HTTP_SERVICE_UNAVAILABLE, MHD_HTTP_HEADER_RETRY_AFTER, "1",
-          "busy, or about to end: try again");
-}
-
-static void
-drop (void *task)
-{
-  struct exchange *exchange = task;
-  refuse_now (exchange);
-  MHD_resume_connection (exchange->connection);
-}
-
-/* Hands it to the clerk; its connection is looked at again when that is done. */
-static enum MHD_Result
-defer (struct exchange *exchange)
-{
-  MHD_suspend_connection (exchange->connection);
-  if (!clerk_put (exchange->httpd->clerk, exchange))
-    drop (exchange);
-  return MHD_YES;
-}
-
-/* ---- what the library calls ------------------------------------------------------------- */
-
-static struct exchange *
-begin (struct httpd *httpd, struct MHD_Connection *connection, const char *path, const char *method)
-{
-  struct exchange *exchange = xcalloc (1, sizeof *exchange);
-  *exchange = (struct exchange){
-    .httpd = httpd, .connection = connection, .path = xstrdup (path), .begun = clock_boot_ms ()
-  };
-  (void) pthread_mutex_lock (&httpd->lock);
-  httpd->open++;
-  (void) pthread_mutex_unlock (&httpd->lock);
-  find_route (exchange, method);
-  if (!exchange->decided)
-    check_token (exchange);
-  if (!exchange->decided && announced (exchange) > httpd->body_max)
-    refuse_size (exchange);
-  return exchange;
-}
-
-/* Takes a part of the body. A body that isn't wanted is read for a while, or the client would see a broken connection and no answer. */
-static enum MHD_Result
-take_body (struct exchange *exchange, const char *data, size_t *size)
-{
-  exchange->received += *size;
-  if (!exchange->decided && exchange->received > exchange->httpd->body_max)
-    refuse_size (exchange);
-  if (exchange->received > exchange->httpd->body_max + DISCARD_MAX
-      || clock_boot_ms () - exchange->begun > REQUEST_MS)
-    return MHD_NO;
-  if (!exchange->decided)
-    buffer_append (&exchange->body, data, *size);
-  *size = 0;
-  return MHD_YES;
-}
-
-static enum MHD_Result
-on_request (void *context, struct MHD_Connection *connection, const char *path, const char *method,
-            const char *version, const char *data, size_t *size, void **state)
-{
-  (void) version;
-  struct exchange *exchange = *state;
-  if (exchange == NULL)
-    {
-      *state = exchange = begin (context, connection, path, method);
-      bool hopeless = exchange->decided && announced (exchange) > DISCARD_MAX;
-      return hopeless ? answer (exchange) : MHD_YES;
-    }
-  if (*size > 0)
-    return take_body (exchange, data, size);
-  if (exchange->decided)
-    return answer (exchange);
-  if (exchange->route->slow)
-    return defer (exchange);
-  handle (exchange);
-  return answer (exchange);
-}
-
-static void
-on_end (void *context, struct MHD_Connection *connection, void **state,
-        enum MHD_RequestTerminationCode how)
+static void *
+serve (void *context)
 {
   struct httpd *httpd = context;
-  struct exchange *exchange = *state;
-  (void) connection;
-  (void) how;
-  if (exchange == NULL)
-    return;
-  free (exchange->path);
-  buffer_release (&exchange->body);
-  buffer_release (&exchange->answer.body);
-  free (exchange->answer.header_value);
-  free (exchange);
-  *state = NULL;
-  (void) pthread_mutex_lock (&httpd->lock);
-  if (--httpd->open == 0)
-    (void) pthread_cond_signal (&httpd->calm);
-  (void) pthread_mutex_unlock (&httpd->lock);
+  struct epoll_event events[EVENTS];
+  int64_t until = 0; /* boot ms, when ending */
+  for (;;)
+    {
+      int count = epoll_wait (httpd->epoll, events, EVENTS, pause_of (httpd));
+      for (int i = 0; i < count; i++)
+        handle_event (httpd, &events[i]);
+      (void) MHD_run (httpd->daemon);
+      listen_again (httpd);
+      if (is_set (&httpd->ending) && until == 0)
+        {
+          shut_door (httpd);
+          until = clock_boot_ms () + LAST_ANSWERS_MS;
+        }
+      if (is_set (&httpd->idle)
+          && (connections_served (&httpd->connections) == 0 || clock_boot_ms () >= until))
+        return NULL;
+    }
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -287,65 +142,67 @@ on_end (void *context, struct MHD_Connection *connection, void **state,
 static void
 httpd_free (struct httpd *httpd)
 {
+  if (httpd->daemon != NULL)
+    MHD_stop_daemon (httpd->daemon);
   clerk_free (httpd->clerk);
+  auto_fd_ (&httpd->listener);
+  auto_fd_ (&httpd->epoll);
+  auto_fd_ (&httpd->wake);
   address_forget (&httpd->address);
-  (void) pthread_cond_destroy (&httpd->calm);
-  (void) pthread_mutex_destroy (&httpd->lock);
   free (httpd);
 }
 
-static struct MHD_Daemon *
-start_daemon (struct httpd *httpd, int fd)
-{
-  const unsigned int flags =
-      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
-  return MHD_start_daemon (flags, 0, NULL, NULL, on_request, httpd, MHD_OPTION_LISTEN_SOCKET, fd,
-                           MHD_OPTION_NOTIFY_COMPLETED, on_end, httpd, MHD_OPTION_CONNECTION_LIMIT,
-                           (unsigned int) CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                           (unsigned int) IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                           (size_t) MEMORY_MAX, MHD_OPTION_END);
-}
-
 static int
-start (struct httpd *httpd, const char *address, struct error *err)
+start (struct httpd *httpd, struct error *err)
 {
-  auto_fd int fd = address_listen (address, &httpd->address, err);
-  if (fd < 0)
+  httpd->listener = address_listen (httpd->options.address, &httpd->address, err);
+  if (httpd->listener < 0)
     return -1;
-  httpd->clerk = clerk_start (work, drop, err);
+  httpd->clerk = clerk_start (exchange_work, exchange_drop, err);
   if (httpd->clerk == NULL)
     return -1;
-  httpd->daemon = start_daemon (httpd, fd);
-  if (httpd->daemon == NULL)
+  httpd->daemon = exchange_daemon (httpd);
+  httpd->epoll = epoll_create1 (EPOLL_CLOEXEC);
+  httpd->wake = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (httpd->daemon == NULL || watch (httpd, httpd->listener, EVENT_LISTENER (httpd)) != 0
+      || watch (httpd, httpd->wake, EVENT_WAKE (httpd)) != 0
+      || watch (httpd, MHD_get_daemon_info (httpd->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+                EVENT_LIBRARY (httpd))
+             != 0
+      || pthread_create (&httpd->thread, NULL, serve, httpd) != 0)
     return error_set (err, ERROR_TRANSIENT, "the HTTP server can't be started");
-  (void) take_fd (&fd);
   return 0;
+}
+
+static void
+set_default (int64_t *ms, int64_t value)
+{
+  if (*ms == 0)
+    *ms = value;
 }
 
 struct httpd *
 httpd_start (const struct httpd_options *options, struct error *err)
 {
   struct httpd *httpd = xcalloc (1, sizeof *httpd);
-  httpd->routes = options->routes;
-  httpd->route_count = options->route_count;
-  httpd->body_max = options->body_max;
-  httpd->metrics = options->metrics;
+  httpd->options = *options;
+  httpd->options.token = NULL;
+  httpd->listener = httpd->epoll = httpd->wake = -1;
+  httpd->connections.per_address = options->per_address;
   httpd->has_token = options->token != NULL;
   if (options->token != NULL)
     token_sum (options->token, httpd->token);
-  pthread_condattr_t clock;
-  (void) pthread_condattr_init (&clock);
-  (void) pthread_condattr_setclock (&clock, CLOCK_MONOTONIC);
-  (void) pthread_cond_init (&httpd->calm, &clock);
-  (void) pthread_condattr_destroy (&clock);
-  (void) pthread_mutex_init (&httpd->lock, NULL);
+  set_default (&httpd->options.head_ms, HEAD_MS);
+  set_default (&httpd->options.refused_ms, REFUSED_MS);
+  set_default (&httpd->options.body_ms, BODY_MS);
+  set_default (&httpd->options.answer_ms, ANSWER_MS);
 
   /* Threads inherit the mask: signals are the service's. */
   sigset_t all;
   sigset_t before;
   (void) sigfillset (&all);
   (void) pthread_sigmask (SIG_SETMASK, &all, &before);
-  int result = start (httpd, options->address, err);
+  int result = start (httpd, err);
   (void) pthread_sigmask (SIG_SETMASK, &before, NULL);
   if (result == 0)
     return httpd;
@@ -360,17 +217,12 @@ httpd_address (const struct httpd *httpd)
   return httpd->address.name;
 }
 
-/* Waits until what was answered is out, for a while. */
 static void
-await_calm (struct httpd *httpd)
+tell (struct httpd *httpd, bool *flag)
 {
-  struct timespec until;
-  (void) clock_gettime (CLOCK_MONOTONIC, &until);
-  until.tv_sec += LAST_ANSWERS_SECONDS;
-  (void) pthread_mutex_lock (&httpd->lock);
-  while (httpd->open > 0 && pthread_cond_timedwait (&httpd->calm, &httpd->lock, &until) == 0)
-    ;
-  (void) pthread_mutex_unlock (&httpd->lock);
+  const uint64_t one = 1;
+  __atomic_store_n (flag, true, __ATOMIC_RELEASE);
+  (void) !write (httpd->wake, &one, sizeof one);
 }
 
 void
@@ -378,10 +230,9 @@ httpd_close (struct httpd *httpd)
 {
   if (httpd == NULL)
     return;
-  int fd = MHD_quiesce_daemon (httpd->daemon);
-  auto_fd_ (&fd);
+  tell (httpd, &httpd->ending);
   clerk_stop (httpd->clerk);
-  await_calm (httpd);
-  MHD_stop_daemon (httpd->daemon);
+  tell (httpd, &httpd->idle);
+  (void) pthread_join (httpd->thread, NULL);
   httpd_free (httpd);
 }

@@ -1,11 +1,11 @@
 /* httpd.h — a small HTTP server beside a service, in threads of its own.
  *
- *     server thread:  accept ─► headers ─► route ─► token ─► body ─┬─► quick handler ────────────┬─► answer
- *     clerk thread:                                                └─► slow handlers, one by one ┘
+ *     server thread:  accept ─► head, checked ─► route ─► token ─► body ─┬─► quick handler ────────────┬─► answer, close
+ *     clerk thread:                                                      └─► slow handlers, one by one ┘
  *
  * The server thread never waits for anything but sockets, so that probes are answered however long a bus takes. What may wait is a slow
- * route: its handlers run one after the other in one thread, which thus may own a bus handle. Requests have a size, connections a number
- * and an idle time; answers are short. HTTP/1.1 without TLS: a proxy's work.
+ * route: its handlers run one after the other in one thread, which thus may own a bus handle. Requests have a size, connections a number and deadlines;
+ * answers are short. HTTP/1.1 without TLS, one request a connection.
  */
 #ifndef SHOAL_COMMON_HTTPD_HTTPD_H
 #define SHOAL_COMMON_HTTPD_HTTPD_H
@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What was asked; valid during the handler's call. */
 struct http_request
@@ -28,6 +29,9 @@ struct http_request
 
 /* The value of a header, by its name in any case; NULL when there is none. */
 const char *http_request_header (const struct http_request *request, const char *name);
+
+/* The value of NAME in the query, "" for one without; NULL when it isn't there. */
+const char *http_request_query (const struct http_request *request, const char *name);
 
 /* What is answered: zeroed at first. The server releases it. */
 struct http_answer
@@ -65,6 +69,13 @@ struct httpd_options
   size_t route_count;
   size_t body_max;         /* bytes; larger ones are 413 */
   struct metrics *metrics; /* NULL: not counted */
+  int per_address;         /* connections at once from one address but this machine's; 0: any */
+
+  /* How long a peer may take, in ms; 0: as httpd.c says. */
+  int64_t head_ms;    /* for the headers, from its connection on */
+  int64_t body_ms;    /* for the body then */
+  int64_t refused_ms; /* the same where the request is refused */
+  int64_t answer_ms;  /* for reading the answer */
 };
 
 struct httpd;

@@ -125,3 +125,23 @@ for garbage in 'GET' $'\x16\x03\x01\x02' 'POST /v1/jobs HTTP/1.1\r\nContent-Leng
   printf "$garbage" | timeout 1 bash -c "exec 3<>/dev/tcp/${producer/://}; cat >&3; cat <&3" >/dev/null 2>&1 || true
 done
 ask 200 "it lives on" "$http/healthz"
+
+# ---- slow peers without a token, and requests that can be read in two ways
+/usr/bin/python3 - "$producer" >held 2>&1 <<'END' &
+import socket, sys, time
+host, port = sys.argv[1].split(":")
+peers = [socket.create_connection((host, int(port))) for _ in range(150)]
+for peer in peers:
+    peer.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+print("there", flush=True)
+while True:
+    time.sleep(1)
+END
+pids+=($!)
+wait_for "150 slow connections" grep -qs there held
+ask 200 "don't shut probes" -m 5 "$http/readyz"
+ask 200 "nor metrics" -m 5 "$http/metrics"
+submit 422 "nor the intake" '{"image": "x", "colour": "red"}'
+get 400 "a NUL in a path" /v1/jobs/one%00x
+ask 400 "two lengths" -X POST -H "Authorization: Bearer $token" -H 'Content-Length: 2' -H 'Content-Length: 3' "$http/v1/jobs"
+ask 400 "a length beside chunks" -H "Authorization: Bearer $token" -H 'Content-Length: 2' -H 'Transfer-Encoding: chunked' --data '{}' "$http/v1/jobs"
