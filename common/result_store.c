@@ -1,5 +1,6 @@
 #include "common/result_store.h"
 
+#include "common/closed.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -98,10 +99,13 @@ result_store_mirror (const char *place, struct error *err)
   add_server (digest);
   digest_finish (digest, sum);
   auto_free char *above = xasprintf ("%s/results", base);
-  if (fs_make_path (above, 0755, err) != 0)
+  if (closed_make (above, err) != 0)
     return NULL;
   auto_free char *absolute = realpath (above, NULL);
-  return xasprintf ("%s/%.32s", absolute == NULL ? above : absolute, digest_format (sum, text));
+  auto_free char *mirror =
+      xasprintf ("%s/%.32s", absolute == NULL ? above : absolute, digest_format (sum, text));
+  closed_tighten (mirror, NULL);
+  return take (&mirror);
 }
 
 struct result_store *

@@ -1,11 +1,14 @@
 #include "common/buffer.h"
 #include "common/fs.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/spawn.h"
 #include "common/strlist.h"
 #include "common/sys.h"
+#include "common/text.h"
 #include "worker/image_layout.h"
+#include "worker/image_nodes.h"
 #include "worker/image_ref.h"
 #include "worker/image_store.h"
 #include "worker/image_tmp.h"
@@ -157,10 +160,23 @@ copy (const struct image_tmp *tmp, const char *from, char **folder, struct image
 }
 
 static int
+leave_nodes_out (const struct image_tmp *tmp, struct error *err)
+{
+  auto_free char *rootfs = xasprintf ("%s/image/rootfs", tmp->path);
+  auto_free char *first = NULL;
+  int removed = image_nodes_remove (rootfs, &first, err);
+  if (removed <= 0)
+    return removed;
+  auto_free char *text = text_log (first);
+  log_warn ("image_devices", "left_out=%d first=%s", removed, text);
+  return 0;
+}
+
+static int
 unpack (const struct image_tmp *tmp, const char *folder, const struct image_layout *layout,
         struct error *err)
 {
-  if (fs_make_folders (tmp->fd, "image", 0755, err) != 0)
+  if (fs_make_folders (tmp->fd, "image", 0700, err) != 0)
     return -1;
   auto_strlist struct strlist argv = { 0 };
   strlist_add (&argv, "umoci");
@@ -172,6 +188,8 @@ unpack (const struct image_tmp *tmp, const char *folder, const struct image_layo
   strlist_addf (&argv, "%s:%s", folder, layout->tag);
   strlist_addf (&argv, "%s/image/rootfs", tmp->path);
   if (run (&argv, "umoci", NULL, err) != 0)
+    return error_wrap (err, "unpacking the image");
+  if (leave_nodes_out (tmp, err) != 0)
     return error_wrap (err, "unpacking the image");
   if (fs_write_file (tmp->fd, "image/config.json", buffer_bytes (&layout->config), err) != 0)
     return -1;

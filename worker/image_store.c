@@ -111,11 +111,15 @@ image_store_find (const char *store, const char *name, struct image *image, stru
   auto_free char *absolute = ref == NULL ? NULL : image_store_absolute (store, err);
   if (absolute == NULL)
     return -1;
+  image_tmp_close_off (absolute);
   auto_free char *file = image_ref_encode (ref);
   struct error why = ERROR_INIT;
   auto_free char *digest = read_ref (absolute, file, &why);
   if (digest == NULL && (why.code == ENOENT || why.code == ENOTDIR))
     return unknown (absolute, name, err);
+  if (digest == NULL && why.code == EACCES)
+    return error_set (err, ERROR_USER,
+                      "%s: the store is another user's: import the image as this one", why.message);
   if (digest == NULL)
     return error_set (err, why.class, "%s", why.message);
   const char *hex = image_digest_hex (digest);

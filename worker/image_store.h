@@ -6,7 +6,8 @@
  *     STORE/tmp/                   what is being unpacked; a rename makes it an image
  *     STORE/lock                   held while names and images change
  *
- * Two processes may import the same image at once, or one be killed: there is never half an image.
+ * Two processes may import the same image at once, or one be killed: there is never half an image. It is its owner's alone, from
+ * STORE on: root file systems have programs with set-id bits, of whatever age, which they need inside.
  */
 #ifndef SHOAL_WORKER_IMAGE_STORE_H
 #define SHOAL_WORKER_IMAGE_STORE_H

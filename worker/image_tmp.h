@@ -22,6 +22,9 @@ struct image_tmp
     .parent = -1, .fd = -1                                                                         \
   }
 
+/* Closes a STORE that is there to other users, as new ones are: its root file systems hold programs with set-id bits. */
+void image_tmp_close_off (const char *store);
+
 /* Makes STORE where it isn't there, sweeps, and makes TMP (IMAGE_TMP_INIT) a new, empty folder. */
 int image_tmp_make (const char *store, struct image_tmp *tmp, struct error *err);
 

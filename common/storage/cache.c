@@ -1,6 +1,7 @@
 #include "common/storage/cache.h"
 
 #include "common/clock.h"
+#include "common/closed.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/lock.h"
@@ -62,6 +63,14 @@ open_used (int folder_fd, struct error *err)
   return NULL;
 }
 
+static bool
+is_of_a_cache (const char *name)
+{
+  static const char hex[] = "0123456789abcdef";
+  return strcmp (name, "used") == 0 || strcmp (name, "lock") == 0 || name[0] == '.'
+         || (strlen (name) == 2 && strspn (name, hex) == 2);
+}
+
 struct cache *
 cache_open (void)
 {
@@ -73,8 +82,9 @@ cache_open (void)
   struct cache cache = { .fd = -1, .limit = SIZE_DEFAULT };
   if (size != NULL && size[0] != '\0' && units_parse_size (size, &cache.limit, &err) != 0)
     (void) error_wrap (&err, "SHOAL_CACHE_SIZE");
-  else if (fs_make_path (folder, 0755, &err) == 0)
+  else if (closed_make (folder, &err) == 0)
     cache.fd = fs_open_folder (AT_FDCWD, folder, &err);
+  closed_tighten (folder, is_of_a_cache);
   if (cache.fd >= 0)
     cache.used = open_used (cache.fd, &err);
   if (cache.used != NULL)
