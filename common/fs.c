@@ -394,6 +394,16 @@ fs_sync_folder (int dirfd, struct error *err)
   return error_errno (err, errno, "fsync of a folder");
 }
 
+int64_t
+fs_mtime_ns (const struct stat *status)
+{
+  const int64_t second = 1000000000, most = INT64_MAX / second - 1;
+  int64_t seconds = status->st_mtim.tv_sec;
+  seconds = seconds > most ? most : seconds < -most ? -most : seconds;
+  int64_t time = seconds * second + status->st_mtim.tv_nsec;
+  return time == -1 ? 0 : time;
+}
+
 bool
 fs_exists (int dirfd, const char *path)
 {

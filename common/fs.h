@@ -59,6 +59,9 @@ int fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const c
 /* Writes a folder's names to disk. */
 int fs_sync_folder (int dirfd, struct error *err);
 
+/* A file's time of its last change, in ns; never -1. What a container says may be beyond all that 64 bits hold: the nearest that they do. */
+int64_t fs_mtime_ns (const struct stat *status);
+
 /* Whether PATH exists (links not followed). */
 bool fs_exists (int dirfd, const char *path);
 

@@ -6,6 +6,7 @@
 #include "common/result.h"
 #include "common/result_store.h"
 #include "common/sys.h"
+#include "common/text.h"
 #include "merger/lines.h"
 #include "merger/linker.h"
 #include "merger/settle.h"
@@ -39,6 +40,7 @@ struct assembly
   const struct pulse *pulse;
   struct linker linker;
   struct conflicts *conflicts;
+  char *damage;          /* the first file that isn't what was collected; NULL: none */
   struct buffer settled; /* manifest lines of the settled conflicts */
   uint32_t next;         /* first shard whose logs and lines aren't appended */
   uint64_t appended;     /* sum over the appended shards of what counted (stamp) */
@@ -119,6 +121,7 @@ assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse, 
     {
       assembly->linker = (struct linker) LINKER_INIT (assembly->build_fd);
       assembly->linker.pointers = assembly->store != NULL;
+      assembly->linker.pulse = pulse;
       return assembly;
     }
   assembly_close (assembly);
@@ -141,6 +144,7 @@ assembly_close (struct assembly *assembly)
   conflicts_free (assembly->conflicts);
   result_store_close (assembly->store);
   buffer_release (&assembly->settled);
+  free (assembly->damage);
   free (assembly->name);
   free (assembly);
 }
@@ -157,6 +161,12 @@ assembly_name (const struct assembly *assembly)
   return assembly->name;
 }
 
+bool
+assembly_is_damaged (const struct assembly *assembly)
+{
+  return assembly->damage != NULL;
+}
+
 const struct conflicts *
 assembly_conflicts (const struct assembly *assembly)
 {
@@ -165,15 +175,31 @@ assembly_conflicts (const struct assembly *assembly)
 
 /* ---- linking ---------------------------------------------------------------------------- */
 
+/* The file of LINE isn't what the attempt FOLDER wrote. A sum that isn't its file's must not be published. */
+static void
+note_damage (struct assembly *assembly, const char *folder, const struct line *line)
+{
+  auto_free char *path = text_shown (line->path.data);
+  bool sharded = line->shard >= 0;
+  auto_free char *again =
+      sharded ? xasprintf ("`shoal retry --shard %lld` makes it anew", (long long) line->shard)
+              : xstrdup ("run the job anew");
+  if (assembly->damage == NULL)
+    assembly->damage = xasprintf ("outputs/%s/%s isn't what attempt %s wrote any more: it was "
+                                  "changed or removed in the result or in " RESULT_ATTEMPTS "; %s",
+                                  line->output, path, folder, again);
+}
+
 static int
 add_line (struct assembly *assembly, const char *folder, const struct line *line, struct error *err)
 {
   auto_free char *from = xasprintf (RESULT_ATTEMPTS "/%s/outputs/%s", folder, line->output);
   auto_free char *to = xasprintf ("outputs/%s", line->output);
   enum link_outcome outcome =
-      line->folder
-          ? linker_folder (&assembly->linker, to, line->path.data, err)
-          : linker_link (&assembly->linker, assembly->folder_fd, from, to, line->path.data, err);
+      line->folder ? linker_folder (&assembly->linker, to, line->path.data, err)
+                   : linker_link (&assembly->linker, assembly->folder_fd, from, to, line, err);
+  if (outcome == LINK_CHANGED)
+    note_damage (assembly, folder, line);
   if (outcome == LINK_TAKEN)
     conflicts_add (assembly->conflicts, line->output, line->path.data, false);
   if (outcome == LINK_COLLIDES)
@@ -410,6 +436,11 @@ assembly_finish (struct assembly *assembly, const struct fold *fold, enum on_con
       || link_shards (assembly, fold, err) != 0 || add_reduce (assembly, fold, err) != 0)
     return -1;
   linker_release (&assembly->linker);
+  if (assembly->damage != NULL)
+    {
+      *reason = xstrdup (assembly->damage);
+      return fs_remove_tree (assembly->build_fd, "outputs", err);
+    }
   if (conflicts_find_owners (assembly->conflicts, assembly->folder_fd, fold, err) != 0)
     return -1;
   const struct settlement settlement = { .folder_fd = assembly->folder_fd,

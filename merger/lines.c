@@ -108,6 +108,29 @@ line_release (struct line *line)
   buffer_release (&line->object);
 }
 
+/* Cuts the last member off the line, if it is a file's time, which it returns; else -1. */
+static int64_t
+cut_time (char *raw, size_t *size)
+{
+  static const char member[] = ",\"mtime_ns\":";
+  size_t digits = *size;
+  if (digits == 0 || raw[--digits] != '}')
+    return -1;
+  size_t end = digits;
+  while (digits > 0 && isdigit ((unsigned char) raw[digits - 1]))
+    digits--;
+  size_t sign = digits > 0 && raw[digits - 1] == '-' ? 1 : 0; /* before 1970 */
+  size_t start = sizeof member - 1 + sign;
+  if (digits == end || digits < start
+      || memcmp (raw + digits - start, member, sizeof member - 1) != 0)
+    return -1;
+  int64_t time = strtoll (raw + digits - sign, NULL, 10);
+  *size = digits - start + 1;
+  raw[*size - 1] = '}';
+  raw[*size] = '\0';
+  return time;
+}
+
 int
 lines_next_raw (struct lines *lines, struct error *err)
 {
@@ -118,8 +141,10 @@ lines_next_raw (struct lines *lines, struct error *err)
     return ferror (lines->file) ? error_errno (err, errno, "reading %s", lines->name) : 0;
   while (size > 0 && lines->raw[size - 1] == '\n')
     lines->raw[--size] = '\0';
+  size_t left = (size_t) size;
+  lines->line.mtime_ns = cut_time (lines->raw, &left);
   lines->line.text = lines->raw;
-  lines->line.text_size = (size_t) size;
+  lines->line.text_size = left;
   return 1;
 }
 

@@ -22,6 +22,8 @@ struct line
   struct buffer target; /* what a link says */
   int64_t size;         /* of a file */
   char sha256[DIGEST_TEXT_SIZE];
+  int64_t
+      mtime_ns; /* of an attempt's file when it was summed; -1: not said. Not part of `text`: times aren't a result's */
   int64_t shard;        /* who wrote it; -1: not said (the reduce container) */
   struct buffer object; /* where it is kept, when not in the attempt of that shard; empty */
 };
@@ -45,7 +47,7 @@ int lines_open (struct lines *lines, int folder_fd, const char *name, struct err
 /* The next line, valid until the next call: 1, 0 at the end, or -1 (a damaged list). */
 int lines_next (struct lines *lines, struct error *err);
 
-/* The same, but only `text` of the line is filled, and it isn't checked. */
+/* The same, but only `text` and `mtime_ns` of the line are filled, and it isn't checked. */
 int lines_next_raw (struct lines *lines, struct error *err);
 void lines_close (struct lines *lines);
 #define auto_lines AUTO (lines_close)

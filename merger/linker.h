@@ -7,6 +7,8 @@
 
 #include "common/auto.h"
 #include "common/error.h"
+#include "merger/lines.h"
+#include "merger/pulse.h"
 
 #include <stdbool.h>
 
@@ -14,13 +16,15 @@ enum link_outcome
 {
   LINK_FAILED = -1,
   LINK_DONE,
-  LINK_TAKEN,   /* a file is there already */
-  LINK_COLLIDES /* a file where a folder is needed, or the other way round */
+  LINK_TAKEN,    /* a file is there already */
+  LINK_COLLIDES, /* a file where a folder is needed, or the other way round */
+  LINK_CHANGED,  /* it isn't the file any more that the line tells of */
 };
 
 struct linker
 {
-  int target_fd; /* the tree's root; not owned */
+  int target_fd;             /* the tree's root; not owned */
+  const struct pulse *pulse; /* beats while a file is summed; NULL */
   bool pointers; /* the files aren't on this machine: symbolic links say where they are */
   char *source;  /* the open source folder's path, NULL: none */
   char *target;
@@ -33,9 +37,9 @@ struct linker
     .target_fd = (fd), .source_fd = -1, .folder_fd = -1                                            \
   }
 
-/* Links FROM_FD/FROM/PATH to TO/PATH below the target. */
+/* Links FROM_FD/FROM/PATH to TO/PATH below the target, PATH being LINE's. A file whose size or time aren't LINE's is summed: with the right sum it is fine. */
 enum link_outcome linker_link (struct linker *linker, int from_fd, const char *from, const char *to,
-                               const char *path, struct error *err);
+                               const struct line *line, struct error *err);
 
 /* Makes the folder TO/PATH below the target. */
 enum link_outcome linker_folder (struct linker *linker, const char *to, const char *path,

@@ -342,7 +342,7 @@ write_manifest (struct merge_job *merge, struct verdict *verdict, struct error *
   return manifest_write (&manifest, merge->assembly, merge->folder_fd, err);
 }
 
-/* Completes the tree. A conflict replaces the verdict. */
+/* Completes the tree. A conflict, or an output that somebody changed, replaces the verdict. */
 static int
 assemble (struct merge_job *merge, struct verdict *verdict, struct error *err)
 {
@@ -358,7 +358,9 @@ assemble (struct merge_job *merge, struct verdict *verdict, struct error *err)
   if (settled == 0)
     {
       verdict_release (verdict);
-      *verdict = (struct verdict){ .state = JOB_CONFLICT, .reason = conflict };
+      bool damaged = assembly_is_damaged (merge->assembly);
+      *verdict =
+          (struct verdict){ .state = damaged ? JOB_FAILED : JOB_CONFLICT, .reason = conflict };
     }
   if (write_manifest (merge, verdict, err) != 0 || assembly_clean (merge->assembly, err) != 0)
     return -1;

@@ -3,12 +3,12 @@
  * Nothing runs in the container any more. Everything is reached by descriptors, one component at a time; symbolic links
  * are kept as links and never followed. The list, outputs.jsonl, has one object a line in the storage's order:
  *
- *     {"output":"results","path":"a/b.jpg","size":123,"sha256":"…","shard":42}
+ *     {"output":"results","path":"a/b.jpg","size":123,"sha256":"…","shard":42,"mtime_ns":…}
  *     {"output":"results","path":"a/latest","link":"b.jpg","shard":42}
  *     {"output":"results","path":"empty","folder":true,"shard":42}
  *
  * A path or link that isn't UTF-8 is given as "path_percent" or "link_percent", percent-encoded. "shard" is absent where the
- * job isn't sharded.
+ * job isn't sharded. By size and time the merger sees whether somebody changed a file since.
  */
 #ifndef SHOAL_WORKER_COLLECT_H
 #define SHOAL_WORKER_COLLECT_H

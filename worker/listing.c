@@ -71,12 +71,14 @@ flush (struct listing *listing, struct error *err)
   return result;
 }
 
-/* Ends the line and takes OBJECT. */
+/* Ends the line and takes OBJECT. STATUS of a file: the merger cuts its time off again, so it is the last member. */
 static int
-end_line (struct listing *listing, json_t *object, struct error *err)
+end_line (struct listing *listing, json_t *object, const struct stat *status, struct error *err)
 {
   if (listing->shard >= 0)
     (void) json_object_set_new (object, "shard", json_integer (listing->shard));
+  if (status != NULL)
+    (void) json_object_set_new (object, "mtime_ns", json_integer (fs_mtime_ns (status)));
   auto_free char *line = json_dumps (object, JSON_COMPACT);
   json_decref (object);
   buffer_puts (&listing->lines, line);
@@ -96,7 +98,7 @@ listing_file (struct listing *listing, const char *output, const char *path, int
   json_t *object = start_line (output, path);
   (void) json_object_set_new (object, "size", json_integer (size));
   (void) json_object_set_new (object, "sha256", json_string (digest_format (sum, text)));
-  return end_line (listing, object, err) == 0 ? size : -1;
+  return end_line (listing, object, status, err) == 0 ? size : -1;
 }
 
 int
@@ -105,7 +107,7 @@ listing_link (struct listing *listing, const char *output, const char *path, con
 {
   json_t *object = start_line (output, path);
   text_set_bytes (object, "link", target);
-  return end_line (listing, object, err);
+  return end_line (listing, object, NULL, err);
 }
 
 int
@@ -113,7 +115,7 @@ listing_folder (struct listing *listing, const char *output, const char *path, s
 {
   json_t *object = start_line (output, path);
   (void) json_object_set_new (object, "folder", json_true ());
-  return end_line (listing, object, err);
+  return end_line (listing, object, NULL, err);
 }
 
 int

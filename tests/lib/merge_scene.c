@@ -115,6 +115,7 @@ make_file (int outputs_fd, const struct made_file *file, int64_t shard, struct b
   auto_free char *above = xstrndup (file->path, slash == NULL ? 0 : (size_t) (slash - file->path));
   assert_int_equal (fs_make_folders (outputs_fd, above, 0755, NULL), 0);
   json_t *object = json_object ();
+  struct stat status = { 0 };
   (void) json_object_set_new (object, "output", json_string ("o"));
   set_path (object, file->path);
   if (file->content == NULL)
@@ -135,9 +136,12 @@ make_file (int outputs_fd, const struct made_file *file, int64_t shard, struct b
       assert_int_equal (fs_write_all (fd, file->content, strlen (file->content), file->path, NULL),
                         0);
       set_sum (object, file->content);
+      assert_int_equal (fstat (fd, &status), 0);
     }
   if (shard >= 0)
     (void) json_object_set_new (object, "shard", json_integer (shard));
+  if (S_ISREG (status.st_mode))
+    (void) json_object_set_new (object, "mtime_ns", json_integer (fs_mtime_ns (&status)));
   auto_free char *line = json_dumps (object, JSON_COMPACT);
   json_decref (object);
   buffer_puts (list, line);

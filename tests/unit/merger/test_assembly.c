@@ -494,6 +494,93 @@ test_dead_mergers_trees_are_removed_and_living_ones_stay (void **state)
   assert_string_not_equal (assembly_name (first), assembly_name (second));
 }
 
+/* ---- files that somebody changed ---------------------------------------------------------- */
+
+static void
+write_over (int dirfd, const char *path, const char *content)
+{
+  auto_fd int fd = openat (dirfd, path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+  assert_true (fd >= 0);
+  assert_int_equal (write (fd, content, strlen (content)), (ssize_t) strlen (content));
+}
+
+static void
+do_nothing (int dirfd, const char *path)
+{
+  (void) dirfd, (void) path;
+}
+
+static void
+touch (int dirfd, const char *path)
+{
+  const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 2000 } };
+  assert_int_equal (utimensat (dirfd, path, times, 0), 0);
+}
+
+static void
+change_bytes (int dirfd, const char *path)
+{
+  write_over (dirfd, path, "xyz");
+}
+
+static void
+make_longer (int dirfd, const char *path)
+{
+  write_over (dirfd, path, "abcd");
+}
+
+static void
+remove_it (int dirfd, const char *path)
+{
+  assert_int_equal (unlinkat (dirfd, path, 0), 0);
+}
+
+static void
+make_a_link (int dirfd, const char *path)
+{
+  remove_it (dirfd, path);
+  assert_int_equal (symlinkat ("/etc/passwd", dirfd, path), 0);
+}
+
+/* What a sum says must be so, whatever became of the file since it was collected. */
+static void
+test_a_changed_file_is_found (void **state)
+{
+  (void) state;
+  static const struct
+  {
+    void (*change) (int dirfd, const char *path);
+    bool found;
+  } changes[] = { { do_nothing, false }, { touch, false },    { change_bytes, true },
+                  { make_longer, true }, { remove_it, true }, { make_a_link, true } };
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+    {
+      struct merge_scene scene;
+      struct assembled outcome;
+      const uint32_t order[] = { 0, 1 };
+      merge_scene_set_up (&scene);
+      merge_scene_attempt (&scene, 0, 1, 1, OUTCOME_SUCCEEDED,
+                           (struct made_file[]){ { "first", "abc" }, { 0 } });
+      merge_scene_attempt (&scene, 1, 1, 1, OUTCOME_SUCCEEDED,
+                           (struct made_file[]){ { "a/b", "abc" }, { 0 } });
+      auto_fd int folder = result_open (scene.place, NULL);
+      changes[i].change (folder, RESULT_ATTEMPTS "/00001.g1.a1.s1/outputs/o/a/b");
+      assemble (&scene, order, 2, CONFLICT_FAIL, &outcome);
+      if (outcome.settled != !changes[i].found)
+        fail_msg ("change %zu: settled is %d: %s", i, outcome.settled,
+                  outcome.reason == NULL ? "" : outcome.reason);
+      if (changes[i].found)
+        assert_non_null (strstr (outcome.reason,
+                                 "outputs/o/a/b isn't what attempt 00001.g1.a1.s1 wrote any more"));
+      else
+        assert_null (strstr (outcome.lines.data, "mtime_ns"));
+      if (changes[i].found)
+        assert_non_null (strstr (outcome.reason, "`shoal retry --shard 1`"));
+      assembled_release (&outcome);
+      merge_scene_tear_down (&scene);
+    }
+}
+
 int
 main (void)
 {
@@ -505,6 +592,7 @@ main (void)
     TEST (test_links_stay_links),
     TEST (test_a_renamed_file_finds_a_free_and_short_enough_name),
     TEST (test_two_hundred_levels),
+    cmocka_unit_test (test_a_changed_file_is_found),
     TEST (test_dead_mergers_trees_are_removed_and_living_ones_stay),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -122,6 +122,14 @@ assert_list (const struct scene *scene, const char *expected)
 
 /* ---- what is kept ----------------------------------------------------------------------- */
 
+/* With the same time, so that the list is known. */
+static void
+set_time (const struct scene *scene, const char *path)
+{
+  const struct timespec times[2] = { { .tv_sec = 7 }, { .tv_sec = 1700000000, .tv_nsec = 9 } };
+  assert_int_equal (utimensat (scene->output, path, times, 0), 0);
+}
+
 static void
 test_list_of_everything (void **state)
 {
@@ -131,19 +139,40 @@ test_list_of_everything (void **state)
   put (scene, "a-", "x");
   assert_int_equal (mkdirat (scene->output, "empty", 0755), 0);
   assert_int_equal (symlinkat ("a/b", scene->output, "link"), 0);
+  set_time (scene, "a.txt");
+  set_time (scene, "a/b");
+  set_time (scene, "a-");
   assert_collected (scene, 42);
   assert_int_equal (scene->collected.files, 4);
   assert_int_equal (scene->collected.bytes, 7);
   /* the storage's order: "a-" < "a.txt" < "a/b", because "-" < "." < "/" */
-  assert_list (
-      scene, "{\"output\":\"out\",\"path\":\"a-\",\"size\":1,\"sha256\":"
-             "\"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\",\"shard\":42}\n"
-             "{\"output\":\"out\",\"path\":\"a.txt\",\"size\":6,\"sha256\":"
-             "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\",\"shard\":42}\n"
-             "{\"output\":\"out\",\"path\":\"a/b\",\"size\":0,\"sha256\":"
-             "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",\"shard\":42}\n"
-             "{\"output\":\"out\",\"path\":\"empty\",\"folder\":true,\"shard\":42}\n"
-             "{\"output\":\"out\",\"path\":\"link\",\"link\":\"a/b\",\"shard\":42}\n");
+  assert_list (scene, "{\"output\":\"out\",\"path\":\"a-\",\"size\":1,\"sha256\":"
+                      "\"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\","
+                      "\"shard\":42,\"mtime_ns\":1700000000000000009}\n"
+                      "{\"output\":\"out\",\"path\":\"a.txt\",\"size\":6,\"sha256\":"
+                      "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\","
+                      "\"shard\":42,\"mtime_ns\":1700000000000000009}\n"
+                      "{\"output\":\"out\",\"path\":\"a/b\",\"size\":0,\"sha256\":"
+                      "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\","
+                      "\"shard\":42,\"mtime_ns\":1700000000000000009}\n"
+                      "{\"output\":\"out\",\"path\":\"empty\",\"folder\":true,\"shard\":42}\n"
+                      "{\"output\":\"out\",\"path\":\"link\",\"link\":\"a/b\",\"shard\":42}\n");
+}
+
+static void
+test_times_beyond_all_numbers (void **state)
+{
+  struct scene *scene = *state;
+  const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 15000000000 } };
+  put (scene, "far", "x");
+  put (scene, "early", "x");
+  assert_int_equal (utimensat (scene->output, "far", times, 0), 0);
+  const struct timespec early[2] = { { .tv_nsec = UTIME_OMIT },
+                                     { .tv_sec = -2, .tv_nsec = 999999999 } };
+  assert_int_equal (utimensat (scene->output, "early", early, 0), 0);
+  assert_collected (scene, 0);
+  auto_free char *list = read_list (scene);
+  assert_non_null (strstr (list, "\"mtime_ns\":-1000000001}"));
 }
 
 static void
@@ -495,6 +524,7 @@ main (void)
   umask (022);
   const struct CMUnitTest tests[] = {
     TEST (test_list_of_everything),
+    TEST (test_times_beyond_all_numbers),
     TEST (test_nothing_of_sharding_in_an_unsharded_list),
     TEST (test_odd_names),
     TEST (test_links_are_never_followed),

@@ -1,0 +1,29 @@
+#!/bin/bash
+# An output that was edited in place is the attempt's file as well: it isn't published under a sum that isn't its own.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+use_images busybox
+make_files in 4
+
+expect_exit 0 "a job runs" "$SHOAL" run -v in:/in -o res:/out --glob '*.txt' --results r busybox sh -c "$COPY"
+cp r/manifest.json before
+expect_exit 0 "merging again" "$SHOAL" merge r
+expect_true "… gives the same outputs" python3 -c 'import json, sys
+a, b = (json.load(open(f)) for f in sys.argv[1:])
+sys.exit(a["outputs"] != b["outputs"])' before r/manifest.json
+expect_true "… and times are no part of a result" sh -c '! grep -q mtime r/manifest.json'
+
+cp -r r other
+expect_exit 0 "a copy with other times is merged" "$SHOAL" merge other
+
+echo changed >r/outputs/res/f002.txt # as an editor that keeps the file does
+expect_exit 1 "a changed output isn't merged" "$SHOAL" merge r
+expect_stderr 'outputs/res/f002\.txt isn.t what attempt 00001\.[a-z0-9.]* wrote any more'
+expect_stderr '`shoal retry --shard 1` makes it anew'
+expect_true "… the result stands" test -f r/manifest.json
+expect_exit 3 "get doesn't take it either" "$SHOAL" get r copy
+expect_stderr "f002"
+expect_exit 0 "retry makes it anew" "$SHOAL" retry r --shard 1
+expect_same "… as it was" 2 "$(cat r/outputs/res/f002.txt)"
+expect_exit 0 "… and the result is merged again" "$SHOAL" merge r
+expect_exit 0 "… and got" "$SHOAL" get r copy2
+expect_true "… whole" diff -r in copy2/outputs/res
