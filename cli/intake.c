@@ -2,6 +2,7 @@
 
 #include "cli/job_json.h"
 #include "cli/json_text.h"
+#include "cli/submit.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -124,18 +125,18 @@ intake_read_job (struct bytes body, const char *trace, const char *results, stru
 
 /* 1 when it is new, 0 when it was there, or -1. *DIFFERENCE: the option in which the one that was there is another. */
 static int
-submit (struct intake *intake, const struct job *job, const char **difference, struct error *err)
+submit (struct intake *intake, struct job_args *args, const char **difference, struct error *err)
 {
   auto_job struct job first = { 0 };
   if (need_bus (intake, err) != 0)
     return -1;
-  int added = bus_submit (intake->bus, job, err);
+  int added = job_args_submit (args, intake->bus, err);
   if (added < 0)
     return -1;
-  int found = bus_get_job (intake->bus, job->id, &first, err);
+  int found = bus_get_job (intake->bus, args->job.id, &first, err);
   if (found <= 0)
     return found < 0 ? -1 : error_set (err, ERROR_TRANSIENT, "the job was lost on its way");
-  *difference = added == 1 ? NULL : job_difference (&first, job);
+  *difference = added == 1 ? NULL : job_difference (&first, &args->job);
   return added;
 }
 
@@ -155,7 +156,7 @@ post_job (void *context, const struct http_request *request, struct http_answer 
       http_refuse (answer, field == NULL ? 400 : 422, field, err.message);
       return;
     }
-  int added = submit (intake, &args.job, &difference, &err);
+  int added = submit (intake, &args, &difference, &err);
   if (added < 0 && err.class == ERROR_USER) /* the bus has no such queue */
     http_refuse (answer, 422, "queue", err.message);
   else if (added < 0)

@@ -7,6 +7,7 @@
 #include "common/result.h"
 #include "common/result_store.h"
 #include "common/storage/storage.h"
+#include "common/unique.h"
 #include "producer/admit.h"
 #include "schemas/job_check.h"
 #include "schemas/job_paths.h"
@@ -14,25 +15,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
 /* ---- what wasn't said ------------------------------------------------------------------- */
-
-/* "20261123-150607-4f2a": sorts by time. */
-static char *
-make_id (void)
-{
-  time_t now = (time_t) (clock_wall_ms () / 1000);
-  struct tm utc = { 0 };
-  (void) gmtime_r (&now, &utc);
-  char text[32];
-  (void) strftime (text, sizeof text, "%Y%m%d-%H%M%S", &utc);
-  uint16_t random = 0;
-  if (getrandom (&random, sizeof random, 0) < 0)
-    random = (uint16_t) getpid ();
-  return xasprintf ("%s-%04x", text, random);
-}
 
 /* SOURCE by the name that all machines have for it: a path of this machine's is made absolute, a bare CID is a URL. FOREIGN: it was sent, so that it names
  * nothing relative to where we happen to be. */
@@ -115,6 +99,16 @@ find_place (const struct job_args *args, struct error *err)
   return NULL;
 }
 
+int
+job_args_name (struct job_args *args, struct error *err)
+{
+  free (args->job.id);
+  free (args->job.results);
+  args->job.id = unique_id ();
+  args->job.results = find_place (args, err);
+  return args->job.results == NULL ? -1 : 0;
+}
+
 static int
 find_sources (struct job_args *args, struct error *err)
 {
@@ -135,14 +129,16 @@ finish (struct job_args *args, const char **field, struct error *err)
 {
   struct job *job = &args->job;
   *field = "id";
-  if (!args->has_id)
-    job->id = make_id ();
   job->submitted = clock_wall_ms ();
-  if (job_check_id (job->id, err) != 0)
+  if (args->has_id && job_check_id (job->id, err) != 0)
     return -1;
   *field = "results";
-  job->results = find_place (args, err);
-  if (job->results == NULL)
+  if (!args->has_id)
+    {
+      if (job_args_name (args, err) != 0)
+        return -1;
+    }
+  else if ((job->results = find_place (args, err)) == NULL)
     return -1;
   *field = "volumes";
   return find_sources (args, err) != 0 ? -1 : admit_job (job, field, err);

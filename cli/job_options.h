@@ -35,6 +35,9 @@ int job_args_operands (struct job_args *args, int count, char **operands, const 
  * among others). ERROR_USER. */
 int job_args_finish (struct job_args *args, struct error *err);
 
+/* Gives the job another id of our own making, and a result's place that goes by it where none was named. Jobs that were given their id keep it. */
+int job_args_name (struct job_args *args, struct error *err);
+
 /* Checks that IMAGES (NULL: the default store) has the job's images. ERROR_USER. */
 int job_check_images (const struct job *job, const char *images, struct error *err);
 

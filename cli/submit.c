@@ -61,6 +61,19 @@ submit_fetch (const struct job_args *args, const struct bus_args *bus, const cha
 }
 
 int
+job_args_submit (struct job_args *args, struct bus *bus, struct error *err)
+{
+  for (;;)
+    {
+      int added = bus_submit (bus, &args->job, err);
+      if (added != 0 || args->has_id)
+        return added;
+      if (job_args_name (args, err) != 0)
+        return -1;
+    }
+}
+
+int
 submit_job (struct session *session, struct job_args *args, const struct bus_args *bus, bool say,
             struct error *err)
 {
@@ -75,7 +88,7 @@ submit_job (struct session *session, struct job_args *args, const struct bus_arg
     return -1;
   if (fleet && upload_inputs (args, say, err) != 0)
     return -1;
-  int added = bus_submit (session->bus, &args->job, err);
+  int added = job_args_submit (args, session->bus, err);
   if (added < 0)
     return -1;
   /* The first submission of an id is the job. */

@@ -7,6 +7,7 @@
 #include "common/result_store.h"
 #include "common/scratch.h"
 #include "common/sys.h"
+#include "common/unique.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -196,7 +197,8 @@ enum
 static int
 note_job (int folder_fd, const char *job_id, struct buffer *owner, struct error *err)
 {
-  auto_free char *making = xasprintf (RESULT_JOB ".%d", (int) getpid ());
+  char unique[UNIQUE_SIZE];
+  auto_free char *making = xasprintf (RESULT_JOB ".%s", unique_text (unique));
   if (fs_read_file (folder_fd, RESULT_JOB, JOB_ID_MAX, owner, NULL) == 0)
     return 0;
   buffer_clear (owner);
@@ -221,7 +223,8 @@ result_create (const char *place, const char *job_id, struct error *err)
     return error_set (err, ERROR_USER, "%s exists already", place);
   /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
   auto_free char *partial = partial_of (home);
-  auto_free char *making = xasprintf ("%s.%d" MAKING_SUFFIX, partial, (int) getpid ());
+  char unique[UNIQUE_SIZE];
+  auto_free char *making = xasprintf ("%s.%s" MAKING_SUFFIX, partial, unique_text (unique));
   sweep_makings (partial);
   auto_buffer struct buffer owner = { 0 };
   static const char *const folders[] = { RESULT_STATE, RESULT_TMP, RESULT_ATTEMPTS };

@@ -7,13 +7,13 @@
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/text.h"
+#include "common/unique.h"
 #include "common/upload_note.h"
 #include "schemas/codec.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 enum
@@ -350,7 +350,8 @@ result_store_receive (struct result_store *store, int result_fd, const char *nam
     return 0;
   auto_free char *url = xasprintf ("%s/" ATTEMPTS_KEY "/%s", store->place, name);
   auto_free char *key = xasprintf (ATTEMPTS_KEY "/%s/", name);
-  auto_free char *folder = xasprintf (RESULT_TMP "/%s.%d", name, (int) getpid ());
+  char unique[UNIQUE_SIZE];
+  auto_free char *folder = xasprintf (RESULT_TMP "/%s.%s", name, unique_text (unique));
   auto_free char *local = xasprintf ("%s/", folder);
   auto_free char *to = xasprintf (RESULT_ATTEMPTS "/%s", name);
   auto_storage struct storage *there = storage_open (url, err);
@@ -557,10 +558,9 @@ send_build (struct result_store *store, int build_fd, const char *build, const c
             struct error *err)
 {
   static const char *const names[] = { "stdout", "stderr", "report.html" };
-  uint64_t random = 0;
+  char unique[UNIQUE_SIZE];
   struct listed listed = { .outgoing = true }, last = { .outgoing = true };
-  (void) getrandom (&random, sizeof random, 0);
-  auto_free char *note = xasprintf (MERGER "%016llx", (unsigned long long) random);
+  auto_free char *note = xasprintf (MERGER "%s", unique_text (unique));
   int result = add_merged (&listed, build_fd, build, err);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     add_file (&listed, build_fd, names[i], names[i]);

@@ -8,6 +8,7 @@
 #include "common/scratch.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "common/unique.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -59,8 +60,9 @@ make_scratch (struct workplace *workplace, const char *scratch, struct error *er
       if (absolute == NULL)
         return error_errno (err, errno, "scratch folder %s", scratch);
       workplace->scratch_parent = fs_open_folder (AT_FDCWD, absolute, err);
+      char unique[UNIQUE_SIZE];
       workplace->scratch_name =
-          xasprintf (SCRATCH_PREFIX "%d-%s", (int) getpid (), workplace->name);
+          xasprintf (SCRATCH_PREFIX "%s-%s", unique_text (unique), workplace->name);
       workplace->scratch = xasprintf ("%s/%s", absolute, workplace->scratch_name);
     }
   if (workplace->scratch_parent < 0)

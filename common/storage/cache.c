@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "common/storage/fetched_file.h"
 #include "common/text.h"
+#include "common/unique.h"
 #include "common/units.h"
 
 #include <dirent.h>
@@ -166,12 +167,13 @@ is_item (const char *name)
          && strspn (size, "0123456789") == strlen (size);
 }
 
-/* Whether NAME is that of a copy in the making: ".ITEM.PID". */
+/* Whether NAME is that of a copy in the making: ".ITEM.NAME" (unique.h). */
 static bool
 is_copy (const char *name)
 {
+  static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyz";
   const char *dot = name[0] == '.' ? strrchr (name, '.') : name;
-  if (dot == name || dot[1] == '\0' || strspn (dot + 1, "0123456789") != strlen (dot + 1))
+  if (dot == name || dot[1] == '\0' || strspn (dot + 1, letters) != strlen (dot + 1))
     return false;
   auto_free char *item = xstrndup (name + 1, (size_t) (dot - name - 1));
   return is_item (item);
@@ -274,8 +276,8 @@ make_room (struct cache *cache)
 static int
 copy_to (struct cache *cache, int file, const char *place, struct error *err)
 {
-  auto_free char *temporary = xasprintf ("%.2s/.%s.%d", place, place + 3, (int) getpid ());
-  (void) unlinkat (cache->fd, temporary, 0);
+  char unique[UNIQUE_SIZE];
+  auto_free char *temporary = xasprintf ("%.2s/.%s.%s", place, place + 3, unique_text (unique));
   auto_fd int target = openat (cache->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (target < 0)
     return error_errno (err, errno, "%s", temporary);

@@ -6,12 +6,12 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "common/unique.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 
 enum
 {
@@ -215,10 +215,9 @@ static char *
 make_writer (const char *client)
 {
   char host[256] = "localhost";
-  uint32_t salt = 0; /* host and process id come back in containers */
+  char salt[UNIQUE_SIZE]; /* host and process id come back in containers */
   (void) gethostname (host, sizeof host - 1);
-  (void) getrandom (&salt, sizeof salt, 0);
-  return xasprintf ("%s-%s-%d-%08x", client, host, (int) getpid (), salt);
+  return xasprintf ("%s-%s-%d-%s", client, host, (int) getpid (), unique_text (salt));
 }
 
 /* ---- the producer ------------------------------------------------------------------------ */

@@ -1,6 +1,8 @@
 /* What POST /v1/jobs makes of a body: each refusal names the member that is wrong. */
 #include "cli/intake.h"
 
+#include "cli/submit.h"
+#include "common/bus/bus_ops.h"
 #include "common/memory.h"
 
 #include <setjmp.h>
@@ -144,6 +146,65 @@ a_header_is_the_trace (void **state)
   assert_int_equal (args.job.env.count, 0); /* what is no text can't be in a message */
 }
 
+/* ---- ids of our own making --------------------------------------------------------------- */
+
+/* A bus on which the first jobs' ids are taken. */
+struct crowded
+{
+  struct bus bus;
+  int taken;
+  struct strlist seen;
+};
+
+static int
+submit_to_crowded (struct bus *bus, const struct job *job, struct error *err)
+{
+  struct crowded *crowded = (struct crowded *) bus;
+  (void) err;
+  strlist_addf (&crowded->seen, "%s %s", job->id, job->results);
+  return (int) crowded->seen.count > crowded->taken;
+}
+
+static const struct bus_ops crowded_ops = { .submit = submit_to_crowded };
+
+static void
+a_taken_id_of_our_own_means_another (void **state)
+{
+  (void) state;
+  struct crowded crowded = { .bus.ops = &crowded_ops, .taken = 2 };
+  auto_job_args struct job_args args;
+  auto_free char *field = NULL;
+  struct error err = ERROR_INIT;
+  if (read_text ("{\"image\": \"i\", \"runtime\": \"process\"}", NULL, &args, &field, &err) != 0)
+    fail_msg ("%s", err.message);
+  assert_int_equal (job_args_submit (&args, &crowded.bus, &err), 1);
+  assert_int_equal (crowded.seen.count, 3);
+  for (size_t i = 0; i < 3; i++)
+    for (size_t j = 0; j < i; j++)
+      assert_string_not_equal (crowded.seen.items[i], crowded.seen.items[j]);
+  auto_free char *last = xasprintf ("%s /tmp/%s", args.job.id, args.job.id);
+  assert_string_equal (crowded.seen.items[2], last); /* its result goes by its id */
+  strlist_release (&crowded.seen);
+}
+
+static void
+a_taken_id_of_the_users_stays (void **state)
+{
+  (void) state;
+  struct crowded crowded = { .bus.ops = &crowded_ops, .taken = 2 };
+  auto_job_args struct job_args args;
+  auto_free char *field = NULL;
+  struct error err = ERROR_INIT;
+  if (read_text ("{\"image\": \"i\", \"id\": \"mine\", \"runtime\": \"process\"}", NULL, &args,
+                 &field, &err)
+      != 0)
+    fail_msg ("%s", err.message);
+  assert_int_equal (job_args_submit (&args, &crowded.bus, &err), 0);
+  assert_int_equal (crowded.seen.count, 1);
+  assert_string_equal (args.job.id, "mine");
+  strlist_release (&crowded.seen);
+}
+
 int
 main (void)
 {
@@ -152,6 +213,8 @@ main (void)
     cmocka_unit_test (lists_have_an_end),
     cmocka_unit_test (results_stand_below_the_producers),
     cmocka_unit_test (a_header_is_the_trace),
+    cmocka_unit_test (a_taken_id_of_our_own_means_another),
+    cmocka_unit_test (a_taken_id_of_the_users_stays),
   };
   return cmocka_run_group_tests_name ("intake", tests, NULL, NULL);
 }
