@@ -39,6 +39,8 @@ struct fold
   enum on_conflict on_conflict;
 
   int64_t begun;
+  int64_t since;  /* when its present run began, by the bus's clock; 0: not known */
+  int64_t latest; /* of its events, likewise */
   int64_t ended;
   int64_t basis;
 };
@@ -304,6 +306,8 @@ apply_reopened (struct fold *fold, const struct event *event)
   raise_generation (fold, event->generation);
   if (event->time > fold->cancel_time)
     fold->cancel_time = event->time;
+  if (changed)
+    fold->since = event->logged;
   return changed ? FOLD_REOPENED : FOLD_NOTHING;
 }
 
@@ -372,6 +376,10 @@ fold_apply (struct fold *fold, const struct event *event)
   check_range (fold);
   if (event->time > 0 && (fold->begun == 0 || event->time < fold->begun))
     fold->begun = event->time;
+  if (event->logged > 0 && (fold->since == 0 || event->logged < fold->since))
+    fold->since = event->logged;
+  if (event->logged > fold->latest)
+    fold->latest = event->logged;
   if (change == FOLD_NOTHING || event->kind == EVENT_STARTED)
     return change;
   if (event->kind != EVENT_REMERGE && event->time > fold->ended)
@@ -512,6 +520,13 @@ enum on_conflict
 fold_on_conflict (const struct fold *fold, enum on_conflict fallback)
 {
   return fold->remerged ? fold->on_conflict : fallback;
+}
+
+int64_t
+fold_age (const struct fold *fold, int64_t now)
+{
+  now = fold->latest > now ? fold->latest : now;
+  return fold->since == 0 || now < fold->since ? 0 : now - fold->since;
 }
 
 int64_t

@@ -117,6 +117,10 @@ const char *fold_problem (const struct fold *fold); /* events that contradict ea
 enum on_conflict fold_on_conflict (const struct fold *fold, enum on_conflict fallback);
 
 int64_t fold_begun (const struct fold *fold); /* UTC ms of the earliest event; 0: none */
+
+/* How long the job runs at NOW (UTC ms), by the times at which its events came to the bus, since its first one or since it was last opened again: no matter
+ * which merger asks. A clock that is behind the bus's changes nothing. */
+int64_t fold_age (const struct fold *fold, int64_t now);
 int64_t fold_ended (const struct fold *fold); /* of the latest that changed anything but STARTED */
 int64_t fold_basis (const struct fold *fold); /* that event's highest position */
 

@@ -43,7 +43,8 @@ struct merge_job
   int folder_fd;             /* the result's folder; -1 until needed */
   struct assembly *assembly; /* NULL until something has to be assembled */
   int64_t first;             /* position of the event it was taken up with */
-  int64_t taken_up;          /* boot ms */
+  int64_t taken_up;          /* boot ms … */
+  int64_t wall;              /* … and UTC ms then */
   int64_t cancel_seen;       /* boot ms at which it was first seen to be cancelled; 0: it isn't */
   int64_t told;              /* boot ms of the last status */
   bool news;                 /* something changed since */
@@ -130,6 +131,7 @@ merge_job_open (struct bus *bus, const struct event *event, const struct pulse *
   opened->folder_fd = -1;
   opened->first = event->position;
   opened->taken_up = clock_boot_ms ();
+  opened->wall = clock_wall_ms ();
   opened->fold = fold_new ();
   int found = bus_get_job (bus, event->job_id, &opened->job, err);
   if (found <= 0)
@@ -234,8 +236,9 @@ merge_job_cancel (struct merge_job *merge, const struct control *control, struct
 static int
 check_limits (struct merge_job *merge, struct error *err)
 {
-  int64_t age = clock_boot_ms () - merge->taken_up;
-  auto_free char *reason = verdict_give_up (&merge->job, merge->fold, age);
+  /* A wall clock that is set meanwhile gives nobody more time, or less. */
+  int64_t now = merge->wall + clock_boot_ms () - merge->taken_up;
+  auto_free char *reason = verdict_give_up (&merge->job, merge->fold, fold_age (merge->fold, now));
   if (reason == NULL)
     return 0;
   auto_free char *quoted = text_log (reason);

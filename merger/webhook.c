@@ -32,7 +32,7 @@ struct notice
   char *job_id;
   uint32_t generation;
   int64_t position;
-  int64_t began; /* boot ms */
+  int64_t until; /* boot ms: it isn't tried again later */
   int64_t due;
   int tries;
   CURL *request; /* NULL: waits for its time */
@@ -178,7 +178,9 @@ add (struct webhooks *webhooks, const struct job *job, const struct job_status *
   notice->generation = status->generation;
   notice->position = position;
   notice->url = xstrdup (job->webhook);
-  notice->began = clock_boot_ms ();
+  /* From the job's end on, whichever merger tells it and how often it was begun anew; each tries at least once. */
+  int64_t ago = clock_wall_ms () - status->updated;
+  notice->until = clock_boot_ms () + webhooks->patience_ms - (ago > 0 ? ago : 0);
   json_t *object = status_json (job, status);
   (void) json_object_del (object, "webhook");
   char *text = json_dumps (object, JSON_COMPACT);
@@ -360,7 +362,7 @@ on_end (struct webhooks *webhooks, struct notice *notice, CURLcode code, struct 
       || answer >= 500 || answer == 408 || answer == 425 || answer == 429;
   int64_t now = clock_boot_ms ();
   auto_free char *quoted = text_log (why);
-  if (may_pass && now - notice->began < webhooks->patience_ms)
+  if (may_pass && now < notice->until)
     {
       metric_add (webhooks->tried_again, 1);
       notice->due = now + pause_before (notice->tries);

@@ -5,7 +5,7 @@
  *     X-Shoal-Timestamp: SECONDS
  *     X-Shoal-Signature: sha256=HEX                   HMAC-SHA256 of "SECONDS.BODY", where there is a secret
  *
- * 2xx is delivered. What may pass (no answer, 5xx, 408, 425, 429) is tried again with growing pauses for a quarter of an hour, the rest is
+ * 2xx is delivered. What may pass (no answer, 5xx, 408, 425, 429) is tried again with growing pauses for a quarter of an hour from the job's end on, by whichever merger, the rest is
  * given up at once; either way the job's status says so. Until then the status says "pending", and the merger doesn't commit past the job's
  * events: another merger finds it there. Redirects aren't followed.
  *
@@ -19,7 +19,7 @@
 
 struct webhooks;
 
-/* SECRET: NULL or "" for none; it is copied. PATIENCE_MS: how long one is tried; 0: 15 min. */
+/* SECRET: NULL or "" for none; it is copied. PATIENCE_MS: how long after its job's end one is tried; 0: 15 min. */
 struct webhooks *webhooks_new (struct bus *bus, const char *secret, int64_t patience_ms,
                                struct metrics *metrics);
 void webhooks_free (struct webhooks *webhooks);

@@ -223,6 +223,8 @@ struct event
   int64_t position; /* where it stands in the log, set by the bus; not encoded */
   char *job_id;
   int64_t time;
+  int64_t
+      logged; /* UTC ms by the bus's clock when it came there, set by the bus; not encoded; 0: not known */
   char *writer; /* which process: "worker-…" */
 
   uint32_t generation; /* STARTED, FINISHED, REOPENED */

@@ -202,6 +202,7 @@ sqlite_follower_next (struct follower *base, struct event *event, struct error *
       outcome = codec_decode_event (sqlite_payload (statement, 1), event, &bad);
       (void) sqlite3_reset (statement);
       event->position = follower->position;
+      event->logged = event->time; /* all of this machine */
       if (outcome == 0)
         return 1;
       log_failure (LOG_ERROR, "event_skipped", &bad, "position=%lld",

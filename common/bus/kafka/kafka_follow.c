@@ -360,6 +360,7 @@ read_event (struct kafka_follower *follower, struct slice *slice, const rd_kafka
       return 0;
     }
   event->position = position_of (message->offset, message->partition);
+  event->logged = message_time (message);
   return 1;
 }
 

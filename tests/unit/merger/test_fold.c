@@ -57,6 +57,34 @@ planned (int64_t shards)
 
 /* ---- by example ------------------------------------------------------------------------- */
 
+/* Whichever merger asks, and when it took the job up: by the times at which events came to the bus. */
+static void
+test_age_is_that_of_the_job (void **state)
+{
+  (void) state;
+  auto_fold struct fold *fold = fold_new ();
+  struct event event = planned (2);
+  assert_int_equal (fold_age (fold, 5000), 0);
+  event.logged = 1000;
+  (void) apply (fold, event);
+  event = shard_event (EVENT_STARTED, 0, 1, 1);
+  event.logged = 3000;
+  (void) apply (fold, event);
+  assert_int_equal (fold_age (fold, 5000), 4000);
+  assert_int_equal (fold_age (fold, 2000),
+                    2000); /* our clock is behind: events aren't from the future */
+  assert_int_equal (fold_age (fold, 0), 2000);
+  event = finished (0, 1, 1, OUTCOME_FAILED, true);
+  event.logged = 6000;
+  (void) apply (fold, event);
+  uint32_t again[] = { 0 };
+  const struct event reopened = {
+    .kind = EVENT_REOPENED, .generation = 2, .indexes = again, .index_count = 1, .logged = 9000
+  };
+  (void) apply (fold, reopened);
+  assert_int_equal (fold_age (fold, 9500), 500); /* a retry has the whole time */
+}
+
 static void
 test_the_first_success_wins (void **state)
 {
@@ -354,6 +382,7 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test (test_age_is_that_of_the_job),
     cmocka_unit_test (test_the_first_success_wins),
     cmocka_unit_test (test_a_shard_fails_when_its_attempts_are_used_up),
     cmocka_unit_test (test_a_folder_name_that_isnt_the_attempts_own_is_not_believed),
