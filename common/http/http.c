@@ -336,6 +336,11 @@ judge (struct http_try *try, CURLcode code, struct error *why)
       *why = try->refused;
       return true;
     }
+  if (code != CURLE_OK && error_is_set (&try->strayed))
+    {
+      *why = try->strayed;
+      return true;
+    }
   bool refusal_cut = code == CURLE_WRITE_ERROR && call->status >= 300;
   if (code != CURLE_OK && !refusal_cut)
     {

@@ -5,6 +5,7 @@
  *
  * What is tried again, with growing pauses (Retry-After is obeyed): timeouts, resets, a body that is cut off, 408, 429, 5xx but 501, and what `again` says.
  * Redirects are followed for GET and HEAD, at most ten, from https to https only, and no header of ours but what is wanted (Range, If-Match …) goes to another host.
+ * They lead to public addresses, or to such as the server itself has (address_class.h).
  * Answers are believed in nothing: headers, redirects and bodies are bounded. No message holds a query string, user information or a header of a request.
  */
 #ifndef SHOAL_COMMON_HTTP_HTTP_H
@@ -14,6 +15,7 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/halt.h"
+#include "common/http/address_class.h"
 #include "common/strlist.h"
 
 #include <signal.h>
@@ -66,6 +68,11 @@ struct http_call
   void *context;      /* of `data`, `restart` and `done` */
   const void *wanted; /* of `check` */
   void *server;       /* of `prepare` and `again`: who is asked */
+
+  /* URL isn't our user's word but that of somebody who is at an address of class HOME (http_class_of): it may lead to public addresses, and to such ones. Says why
+   * not to others, "the list that names it isn't at one". NULL: our user's; it may lead anywhere, its redirects to public addresses and to such as it has itself. */
+  const char *led;
+  enum address_class home;
 
   /* Before each try (may be NULL): adds headers that are of now, a signature, into HEADERS (a copy of the above), and may change `url`. */
   int (*prepare) (struct http_call *call, struct strlist *headers, struct error *err);
@@ -123,6 +130,9 @@ int http_perform (struct http *http, struct http_call *call, struct error *err);
 
 /* ERR for the answer CALL got that isn't 2xx: class by status (404, 403 and other 4xx ERROR_USER, 5xx and 429 ERROR_TRANSIENT), DETAIL (may be NULL) in parentheses. -1. */
 int http_error (const struct http_call *call, const char *detail, struct error *err);
+
+/* The class of the addresses of URL's server, the most distant one; ADDRESS_PUBLIC when there are none. Asks the DNS. */
+enum address_class http_class_of (const char *url);
 
 /* URL without user information, query and fragment, for people. The caller frees. */
 char *http_url_shown (const char *url);

@@ -14,17 +14,19 @@ struct http_try
   struct http_try *next; /* in the pool's list */
   CURL *easy;            /* while a try runs, else NULL */
   struct curl_slist *headers;
-  int64_t not_before;   /* boot ms, when waiting */
-  char *location;       /* where redirects have led; NULL: still the call's own URL */
-  int hops;             /* redirects of this try */
-  bool strange;         /* LOCATION is another server: it gets none of our headers */
-  int forgiven;         /* tries that don't count, since they brought us further */
-  int wrong;            /* answers that `check` didn't take */
-  bool gave;            /* this try has called `data` */
-  int64_t got;          /* bytes of the body in this try */
-  size_t header_size;   /* bytes of headers so far */
-  int64_t sent;         /* of the body, in this try */
-  struct error refused; /* by us: `data`, a limit */
+  int64_t not_before;      /* boot ms, when waiting */
+  char *location;          /* where redirects have led; NULL: still the call's own URL */
+  int hops;                /* redirects of this try */
+  bool strange;            /* LOCATION is another server: it gets none of our headers */
+  int forgiven;            /* tries that don't count, since they brought us further */
+  int wrong;               /* answers that `check` didn't take */
+  bool gave;               /* this try has called `data` */
+  int64_t got;             /* bytes of the body in this try */
+  size_t header_size;      /* bytes of headers so far */
+  int64_t sent;            /* of the body, in this try */
+  struct error refused;    /* by us: `data`, a limit */
+  struct error strayed;    /* by us: an address that it may not reach */
+  enum address_class home; /* of the server that the call's own URL led to */
   char problem[CURL_ERROR_SIZE];
   struct http_end *end; /* who performs it and waits; NULL */
 };
@@ -55,5 +57,10 @@ int http_try_begin (struct http_try *try, struct error *err);
 
 /* Gives the handle back. */
 void http_try_end (struct http_try *try);
+
+/* ---- http_reach.c: libcurl asks whether a try may talk to an address, before it connects and before it asks */
+
+curl_socket_t http_reach_open (void *context, curlsocktype purpose, struct curl_sockaddr *address);
+int http_reach_ask (void *context, char *remote, char *local, int remote_port, int local_port);
 
 #endif

@@ -272,6 +272,10 @@ set_up (struct http_try *try, CURL *easy)
   SET (CURLOPT_HTTPHEADER, try->headers);
   SET (CURLOPT_USERAGENT, "shoal/" SHOAL_VERSION);
   SET (CURLOPT_PRIVATE, try);
+  SET (CURLOPT_OPENSOCKETFUNCTION, http_reach_open);
+  SET (CURLOPT_OPENSOCKETDATA, try);
+  SET (CURLOPT_PREREQFUNCTION, http_reach_ask);
+  SET (CURLOPT_PREREQDATA, try);
   if (try->http->ca_file != NULL)
     SET (CURLOPT_CAINFO, try->http->ca_file);
   return good;
@@ -286,6 +290,7 @@ http_try_begin (struct http_try *try, struct error *err)
   try->header_size = 0;
   try->problem[0] = '\0';
   error_clear (&try->refused);
+  error_clear (&try->strayed);
   begin_answer (try->call);
   if (make_headers (try, err) != 0)
     return -1;

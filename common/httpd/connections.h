@@ -39,6 +39,7 @@ struct connection
   enum phase phase;
   bool probe;       /* SERVED in answer to a probe */
   bool trusted;     /* has shown the token */
+  bool answered;    /* its answer is on its way */
   bool busy;        /* the clerk has it: it can't be ended now */
   bool counted;     /* by its address: it isn't this machine's */
   uint8_t peer[16]; /* its address, of an IPv6 one the network (/64) */

@@ -136,6 +136,7 @@ answer (struct exchange *exchange)
   MHD_destroy_response (response);
   exchange->place->deadline = clock_boot_ms () + exchange->httpd->options.answer_ms;
   exchange->place->busy = false;
+  exchange->place->answered = true;
   count (exchange);
   log_debug ("http", "path=%s status=%u ms=%lld",
              exchange->route == NULL ? "other" : exchange->route->path, given->status,

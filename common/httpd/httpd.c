@@ -98,7 +98,7 @@ listen_again (struct httpd *httpd)
   (void) watch (httpd, httpd->listener, EVENT_LISTENER (httpd));
 }
 
-/* Nobody comes in any more, and who hasn't asked yet goes. */
+/* Nobody comes in any more, and who hasn't asked all yet goes. */
 static void
 shut_door (struct httpd *httpd)
 {
@@ -108,7 +108,8 @@ shut_door (struct httpd *httpd)
   for (struct connection *one = httpd->connections.first; one != NULL; one = following)
     {
       following = one->next;
-      if (one->phase == PHASE_WAITING || one->phase == PHASE_LEAVING)
+      bool asks = one->phase == PHASE_SERVED && !one->busy && !one->answered;
+      if (one->phase == PHASE_WAITING || one->phase == PHASE_LEAVING || asks)
         door_end (httpd, one, "end");
     }
 }

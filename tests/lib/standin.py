@@ -1,6 +1,7 @@
 """What the tests' stand-in servers share: how requests are read, and the life of the server. Run them with `python3 -B`."""
 import ctypes
 import http.server
+import os
 import pathlib
 import signal
 import ssl
@@ -31,9 +32,9 @@ def end_with_parent():
 
 
 def serve(handler, pem=None, folder=None):
-    """Prints its port, or writes it to FOLDER/port, and serves until the parent ends; https with PEM, a certificate and its key."""
+    """Prints its port, or writes it to FOLDER/port, and serves until the parent ends; https with PEM, a certificate and its key. Listens on loopback, or STANDIN_HOST."""
     end_with_parent()
-    server = Server(("127.0.0.1", 0), handler)
+    server = Server((os.environ.get("STANDIN_HOST", "127.0.0.1"), 0), handler)
     if pem is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)

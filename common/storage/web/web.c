@@ -7,10 +7,29 @@
 #include <string.h>
 #include <strings.h>
 
+/* The class of the source's own server, which entries of a list may be of too; asked for once, by whichever thread. */
+static enum address_class
+home_of (const struct web *web)
+{
+  int *known = (int *) (uintptr_t) &web->home;
+  int home = __atomic_load_n (known, __ATOMIC_RELAXED);
+  if (home == 0)
+    {
+      home = 1 + (int) http_class_of (web->url.text);
+      __atomic_store_n (known, home, __ATOMIC_RELAXED);
+    }
+  return (enum address_class) (home - 1);
+}
+
 void
 web_call_init (const struct web *web, struct http_call *call, const char *url)
 {
   http_call_init (call, xstrdup (url));
+  if (!url_same_server (url, web->url.text))
+    {
+      call->led = "the list that names it isn't at such an address itself";
+      call->home = home_of (web);
+    }
   if (web->url.authorization != NULL && url_same_server (url, web->url.text))
     strlist_add (&call->headers, web->url.authorization);
 }

@@ -22,6 +22,7 @@ struct web
   char *shown; /* the URL without secrets */
   char *file;  /* name of the one file; NULL: it can't be one */
   enum web_kind kind;
+  int home; /* atomic: 1 + the address_class of the URL's server; 0: not asked for yet */
 };
 
 /* Makes CALL a GET of URL (clean of user information), with what its server must know of us. */
