@@ -14,7 +14,7 @@
 
 enum
 {
-  BACKLOG = 64,
+  BACKLOG = 1024, /* those who come at once wait here, not for another try a second later */
   SOCKET_FLAGS = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 };
 

@@ -155,12 +155,20 @@ handle (struct exchange *exchange)
   exchange->decided = true;
 }
 
+/* The exchange is the server thread's again, at once and not when it looks the next time. */
+static void
+give_back (struct exchange *exchange)
+{
+  const struct httpd *httpd = exchange->httpd;
+  MHD_resume_connection (exchange->connection);
+  httpd_wake (httpd);
+}
+
 void
 exchange_work (void *task)
 {
-  struct exchange *exchange = task;
-  handle (exchange);
-  MHD_resume_connection (exchange->connection);
+  handle (task);
+  give_back (task);
 }
 
 static void
@@ -173,9 +181,8 @@ refuse_now (struct exchange *exchange)
 void
 exchange_drop (void *task)
 {
-  struct exchange *exchange = task;
-  refuse_now (exchange);
-  MHD_resume_connection (exchange->connection);
+  refuse_now (task);
+  give_back (task);
 }
 
 /* Hands it to the clerk; its connection is looked at again when that is done. */

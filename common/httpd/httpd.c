@@ -31,6 +31,13 @@ httpd_count_end (const struct httpd *httpd, const char *reason)
                 1);
 }
 
+void
+httpd_wake (const struct httpd *httpd)
+{
+  const uint64_t one = 1;
+  (void) !write (httpd->wake, &one, sizeof one);
+}
+
 /* ---- the server thread ------------------------------------------------------------------ */
 
 static bool
@@ -221,9 +228,8 @@ httpd_address (const struct httpd *httpd)
 static void
 tell (struct httpd *httpd, bool *flag)
 {
-  const uint64_t one = 1;
   __atomic_store_n (flag, true, __ATOMIC_RELEASE);
-  (void) !write (httpd->wake, &one, sizeof one);
+  httpd_wake (httpd);
 }
 
 void

@@ -21,7 +21,7 @@ struct httpd
   struct address address;
   struct clerk *clerk;
   pthread_t thread;
-  int wake;    /* an eventfd: look at `ending` */
+  int wake;    /* an eventfd: something changed in another thread */
   bool ending; /* atomic: no more connections */
   bool idle;   /* atomic: the clerk has stopped */
 
@@ -36,6 +36,9 @@ struct httpd
 
 /* Counts a connection that was ended by us, for REASON. */
 void httpd_count_end (const struct httpd *httpd, const char *reason);
+
+/* Has the server thread look around. From any thread. */
+void httpd_wake (const struct httpd *httpd);
 
 /* ---- door.c */
 

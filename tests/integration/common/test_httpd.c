@@ -279,6 +279,21 @@ plain_requests_are_served (void **state)
     }
 }
 
+/* The clerk's answer goes out when it is there: a hundred take no second each. */
+static void
+answers_are_sent_at_once (void **state)
+{
+  (void) state;
+  auto_scene struct scene scene = { 0 };
+  start (&scene, 0);
+  int64_t begun = clock_boot_ms ();
+  for (int i = 0; i < 100; i++)
+    assert_int_equal (ASK (&scene, JOB ("Content-Length: 2\r\n\r\nab")), 201);
+  int64_t spent = clock_boot_ms () - begun;
+  if (spent > 10000)
+    fail_msg ("100 answers took %lld ms", (long long) spent);
+}
+
 /* What comes behind a request is no second one. */
 static void
 a_connection_has_one_request (void **state)
@@ -473,6 +488,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (ambiguous_requests_are_refused),
     cmocka_unit_test (plain_requests_are_served),
+    cmocka_unit_test (answers_are_sent_at_once),
     cmocka_unit_test (a_connection_has_one_request),
     cmocka_unit_test (headers_without_an_end_are_refused),
     cmocka_unit_test (slow_peers_without_a_token_shut_nobody_out),
