@@ -52,6 +52,9 @@ spawn (char *const argv[], const struct spawn_options *options, struct error *er
   place (&actions, options->stdout_fd, STDOUT_FILENO);
   place (&actions, options->stderr_fd, STDERR_FILENO);
   place (&actions, options->extra_fd, EXTRA_FD);
+  /* What our own caller left open would be open in all parts, and in what they start. */
+  (void) posix_spawn_file_actions_addclosefrom_np (&actions, options->extra_fd >= 0 ? EXTRA_FD + 1
+                                                                                    : EXTRA_FD);
 
   pid_t pid = -1;
   int code = posix_spawnp (&pid, argv[0], &actions, &attributes, argv, environ);

@@ -20,7 +20,7 @@ struct spawn_options
     .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .extra_fd = -1                               \
   }
 
-/* Starts ARGV[0] (looked up in PATH). The child has default signal handlers and an empty signal mask.
+/* Starts ARGV[0] (looked up in PATH). The child has default signal handlers, an empty signal mask and no descriptors but these.
  * Returns its pid, the caller waits for it; or -1. */
 pid_t spawn (char *const argv[], const struct spawn_options *options, struct error *err);
 
