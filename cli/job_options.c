@@ -383,7 +383,7 @@ const struct option_spec job_options[] = {
   { 0, "network", NULL, "none|host", "default none", GROUP_CONTAINER, true, set_network },
   { 0, "read-only", NULL, NULL, "the root file system can't be written", GROUP_CONTAINER, true,
     set_read_only },
-  { 0, "tmpfs", NULL, "PATH[:size=SIZE]", "memory at PATH; repeatable", GROUP_CONTAINER, true,
+  { 0, "tmpfs", NULL, "PATH[:OPTION,…]", "memory at PATH; repeatable", GROUP_CONTAINER, true,
     set_tmpfs },
   { 0, "runtime", NULL, "oci|process", "process: no container at all", GROUP_CONTAINER, true,
     set_runtime },

@@ -2,6 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +64,19 @@ read_string (const json_t *object, const char *key, char **string, struct error 
   return 0;
 }
 
+/* Normal, like any path of a job: it is made where the image lacks it. */
+static int
+read_workdir (const json_t *object, struct image_config *config, struct error *err)
+{
+  auto_free char *path = NULL;
+  if (read_string (object, "WorkingDir", &path, err) != 0)
+    return -1;
+  if (path == NULL)
+    return 0;
+  config->workdir = path_normal (path, err);
+  return config->workdir != NULL ? 0 : error_wrap (err, "image configuration: WorkingDir");
+}
+
 static int
 read_config (const json_t *root, struct image_config *config, struct error *err)
 {
@@ -76,9 +90,9 @@ read_config (const json_t *root, struct image_config *config, struct error *err)
   if (read_list (object, "Entrypoint", &config->entrypoint, err) != 0
       || read_list (object, "Cmd", &config->cmd, err) != 0
       || read_list (object, "Env", &config->env, err) != 0
-      || read_string (object, "WorkingDir", &config->workdir, err) != 0)
+      || read_string (object, "User", &config->user, err) != 0)
     return -1;
-  return read_string (object, "User", &config->user, err);
+  return read_workdir (object, config, err);
 }
 
 int
@@ -298,4 +312,16 @@ image_config_user (const struct image_config *config, const struct job *job, con
   if (colon == NULL || colon[1] == '\0')
     return 0;
   return resolve_group (rootfs, colon + 1, user, err);
+}
+
+int
+image_user_check_rootless (const struct image_user *user, struct error *err)
+{
+  if (user->uid == 0 && user->gid == 0)
+    return 0;
+  return error_set (
+      err, ERROR_USER,
+      "user %u:%u doesn't exist where the worker isn't root: give --user 0:0, which is "
+      "the worker's own user",
+      (unsigned int) user->uid, (unsigned int) user->gid);
 }

@@ -21,7 +21,7 @@ struct image_config
   struct strlist entrypoint;
   struct strlist cmd;
   struct strlist env; /* "NAME=value" */
-  char *workdir;      /* NULL: "/" */
+  char *workdir;      /* normal; NULL: "/" */
   char *user;         /* NULL: root */
 };
 
@@ -53,5 +53,8 @@ struct image_user
  * ROOTFS; numbers need neither file. A name that isn't there is ERROR_USER. */
 int image_config_user (const struct image_config *config, const struct job *job, const char *rootfs,
                        struct image_user *user, struct error *err);
+
+/* ERROR_USER unless USER is 0:0, the only one there is in the user namespace of somebody who isn't root. */
+int image_user_check_rootless (const struct image_user *user, struct error *err);
 
 #endif

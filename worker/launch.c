@@ -3,9 +3,12 @@
 #include "common/auto.h"
 #include "common/fs.h"
 #include "common/sys.h"
+#include "worker/privileges.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sched.h>
@@ -33,6 +36,7 @@ struct child
   int go_read;
   int go_write; /* the parent's end */
   int report;
+  int report_read; /* the parent's end */
 };
 
 /* ---- in the child ----------------------------------------------------------------------- */
@@ -68,21 +72,49 @@ set_up_namespaces (struct error *err)
   return 0;
 }
 
+/* Asks for SIGKILL when the parent ends. It may have ended before: then nobody reads REPORT. */
 static int
-prepare_child (const struct launch *launch, int go, struct error *err)
+die_with_parent (int report, struct error *err)
 {
-  char byte = 0;
+  struct pollfd reader = { .fd = report };
   if (prctl (PR_SET_PDEATHSIG, SIGKILL) != 0)
     return error_errno (err, errno, "prctl(PR_SET_PDEATHSIG)");
+  if (poll (&reader, 1, 0) == 0)
+    return 0;
+  return error_set (err, ERROR_FATAL, "the slot is gone");
+}
+
+/* A change of the user makes the kernel forget whose death is to be followed. */
+static int
+become_user (const struct child *child, struct error *err)
+{
+  const struct launch_user *user = child->launch->user;
+  if (user == NULL)
+    return 0;
+  if (privileges_drop (user->uid, user->gid, err) != 0)
+    return -1;
+  return die_with_parent (child->report, err);
+}
+
+static int
+prepare_child (const struct child *child, struct error *err)
+{
+  const struct launch *launch = child->launch;
+  char byte = 0;
+  /* What the caller of this whole program left open isn't the command's. Our pipes stay until the program is started. */
+  if (close_range (STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+    return error_errno (err, errno, "close_range");
+  if (die_with_parent (child->report, err) != 0)
+    return -1;
   /* Nothing to read: the parent died before it could write the maps. */
-  if (read (go, &byte, 1) != 1)
+  if (read (child->go_read, &byte, 1) != 1)
     return error_set (err, ERROR_FATAL, "the slot is gone");
   /* Descriptors of the host's standard error are kept until here for sanitizers' reports. */
   if (set_up_namespaces (err) != 0 || launch->set_up (launch->context, err) != 0
-      || set_up_descriptors (launch, err) != 0)
+      || set_up_descriptors (launch, err) != 0 || become_user (child, err) != 0)
     return -1;
   if (launch->cwd != NULL && chdir (launch->cwd) != 0)
-    return error_errno (err, errno, "working folder %s", launch->cwd);
+    return error_set (err, ERROR_USER, "working folder %s: %s", launch->cwd, strerror (errno));
   return 0;
 }
 
@@ -93,10 +125,11 @@ run_child (void *context)
   const struct child *child = context;
   const struct launch *launch = child->launch;
   struct error err = ERROR_INIT;
-  (void) close (child->go_write); /* else a dead parent wouldn't end the read */
+  (void) close (child->go_write);    /* else a dead parent wouldn't end the read … */
+  (void) close (child->report_read); /* … and would seem to be there */
   reset_signals ();
   (void) setsid ();
-  if (prepare_child (launch, child->go_read, &err) == 0)
+  if (prepare_child (child, &err) == 0)
     {
       char *const *env = launch->env != NULL ? launch->env : environ;
       if (launch->program > 0)
@@ -211,9 +244,11 @@ launch_start (const struct launch *launch, int *pidfd, struct error *err)
     return error_errno (err, errno, "pipe");
   auto_fd int report_read = report[0];
   auto_fd int report_write = report[1];
-  struct child child = {
-    .launch = launch, .go_read = go_read, .go_write = go_write, .report = report_write
-  };
+  struct child child = { .launch = launch,
+                         .go_read = go_read,
+                         .go_write = go_write,
+                         .report = report_write,
+                         .report_read = report_read };
   bool maps = launch->user_namespace;
   if (!maps && let_go (go_write, err) != 0)
     return -1;

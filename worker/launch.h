@@ -1,6 +1,7 @@
 /* launch.h — a child process that is the first of a PID namespace of its own, in a mount namespace of its own.
  *
- * It dies with us, and with it everything in its namespace: nothing is left running or mounted, whoever is killed.
+ * It has no descriptors but the standard three. It dies with us, and with it everything in its namespace: nothing is left running or
+ * mounted, whoever is killed.
  */
 #ifndef SHOAL_WORKER_LAUNCH_H
 #define SHOAL_WORKER_LAUNCH_H
@@ -9,6 +10,13 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+
+/* Who the program is; it has no more than privileges_drop leaves. */
+struct launch_user
+{
+  uid_t uid; /* -1: who we are */
+  gid_t gid;
+};
 
 struct launch
 {
@@ -19,6 +27,8 @@ struct launch
   int stdout_fd;
   int stderr_fd;
   bool user_namespace; /* our own user and group become root in there */
+  const struct launch_user
+      *user; /* NULL: the program keeps our privileges, to give them up itself */
 
   /* Called in the child, in its namespaces, before the program is started: mounts what it needs. */
   int (*set_up) (void *context, struct error *err);

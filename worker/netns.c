@@ -46,16 +46,24 @@ netns_is_quiet (void)
   return sockets == 0 && waiting == 0;
 }
 
+int
+netns_enter_new (struct error *err)
+{
+  if (unshare (CLONE_NEWNET) != 0)
+    return error_errno (err, errno, "making a network namespace");
+  if (netns_raise_loopback () != 0)
+    return error_errno (err, errno, "the loopback interface of a network namespace");
+  return 0;
+}
+
 /* Makes a new namespace and enters it. */
 static int
 netns_make (struct netns *netns, const struct job *job, struct error *err)
 {
   auto_fd_ (&netns->fd);
   netns->fd = -1;
-  if (unshare (CLONE_NEWNET) != 0)
-    return error_errno (err, errno, "making a network namespace");
-  if (netns_raise_loopback () != 0)
-    return error_errno (err, errno, "the loopback interface of a network namespace");
+  if (netns_enter_new (err) != 0)
+    return -1;
   netns->fd = open (OWN_NAMESPACE, O_RDONLY | O_CLOEXEC);
   if (netns->fd < 0)
     return error_errno (err, errno, OWN_NAMESPACE);

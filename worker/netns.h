@@ -28,6 +28,9 @@ struct netns
  * namespaces meanwhile; no other thread may run. */
 int netns_take (struct netns *netns, const struct job *job, struct error *err);
 
+/* Makes such a namespace and enters it, for good. */
+int netns_enter_new (struct error *err);
+
 void netns_release (struct netns *netns);
 
 #endif

@@ -4,7 +4,10 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/path.h"
 #include "common/spawn.h"
+#include "schemas/tmpfs.h"
+#include "worker/bind.h"
 #include "worker/cgroup.h"
 #include "worker/image_config.h"
 #include "worker/image_store.h"
@@ -39,10 +42,11 @@ struct oci
   struct container_runtime runtime;
   char *program;  /* "crun" or "runc" … */
   int program_fd; /* … as sealed memory */
-  bool is_crun;
+  enum oci_crun crun;
   bool rootless;
   char *images;
   char *seccomp;         /* NULL: none */
+  struct strlist hidden; /* paths in /sys */
   struct cgroup *cgroup; /* NULL: none, for the reason in no_cgroup */
   struct netns netns;    /* of containers without one, as root */
   char *no_cgroup;
@@ -102,7 +106,7 @@ version_of (const char *program)
 static int
 join_cgroup (struct oci *oci, const char *slot, struct error *err)
 {
-  if (!oci->is_crun)
+  if (oci->crun == OCI_CRUN_NONE)
     {
       oci->no_cgroup = xstrdup ("they need crun, and runc is used");
       return 0;
@@ -112,6 +116,16 @@ join_cgroup (struct oci *oci, const char *slot, struct error *err)
   /* Where that can't be, nodes are of no use for want of CAP_MKNOD and for mounts without devices. */
   oci->devices = oci->cgroup != NULL && cgroup_confine_devices (oci->cgroup);
   return 0;
+}
+
+/* Whether VERSION, "crun version 1.8.1", is 1.MINOR at least. One without a number is a build of today. */
+static bool
+is_at_least (const char *version, int minor)
+{
+  int found[2] = { 0 };
+  if (sscanf (version, "%*s version %d.%d", &found[0], &found[1]) != 2)
+    return true;
+  return found[0] > 1 || (found[0] == 1 && found[1] >= minor);
 }
 
 static int
@@ -126,11 +140,16 @@ choose_program (struct oci *oci, const struct container_runtime_options *options
       auto_free char *version = version_of (programs[i]);
       if (version == NULL)
         continue;
+      /* Older ones make only the top of an input read-only, without a word. */
+      if (!is_at_least (version, i == 0 ? 4 : 1))
+        return error_set (err, ERROR_USER, "%s is too old: crun 1.4 or runc 1.1 is needed",
+                          version);
       oci->program = xstrdup (programs[i]);
       oci->program_fd = sealed_program (programs[i], err);
       if (oci->program_fd < 0)
         return -1;
-      oci->is_crun = i == 0;
+      if (i == 0)
+        oci->crun = is_at_least (version, 22) ? OCI_CRUN_NEW : OCI_CRUN_OLD;
       if (join_cgroup (oci, options->slot_name, err) != 0)
         return -1;
       oci->description =
@@ -158,6 +177,7 @@ oci_close (struct container_runtime *runtime)
   free (oci->program);
   free (oci->images);
   free (oci->seccomp);
+  strlist_release (&oci->hidden);
   free (oci->no_cgroup);
   free (oci->description);
   free (oci->prepared);
@@ -184,6 +204,18 @@ check_limits (const struct oci *oci, const struct job *job, struct error *err)
                     oci->no_cgroup);
 }
 
+static int
+check_tmpfs (const struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->tmpfs.count; i++)
+    {
+      auto_tmpfs struct tmpfs tmpfs = { 0 };
+      if (tmpfs_parse (job->tmpfs.items[i], &tmpfs, err) != 0)
+        return error_wrap (err, "--tmpfs");
+    }
+  return 0;
+}
+
 /* Another machine may have the image. */
 static int
 missing (struct error *err)
@@ -198,7 +230,7 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
              struct error *err)
 {
   struct oci *oci = (struct oci *) runtime;
-  if (check_limits (oci, container->job, err) != 0)
+  if (check_limits (oci, container->job, err) != 0 || check_tmpfs (container->job, err) != 0)
     return -1;
   if (oci->prepared != NULL && strcmp (oci->prepared, container->image) == 0)
     return 0;
@@ -333,7 +365,8 @@ write_config (const struct oci *oci, const struct root *root, struct error *err)
   auto_strlist struct strlist env = { 0 };
   struct image_user user = { 0 };
   if (image_config_command (&oci->config, container->job, container->command, &argv, err) != 0
-      || image_config_user (&oci->config, container->job, oci->image.rootfs, &user, err) != 0)
+      || image_config_user (&oci->config, container->job, oci->image.rootfs, &user, err) != 0
+      || (oci->rootless && image_user_check_rootless (&user, err) != 0))
     return -1;
   image_config_env (&oci->config, container->job, &container->env, &env);
   const struct oci_config config = { .container = container,
@@ -341,12 +374,15 @@ write_config (const struct oci *oci, const struct root *root, struct error *err)
                                      .env = &env,
                                      .rootfs = root->target,
                                      .cwd = root->cwd,
-                                     .seccomp = oci->is_crun ? oci->seccomp : NULL,
+                                     .seccomp = oci->crun != OCI_CRUN_NONE ? oci->seccomp : NULL,
+                                     .hidden = &oci->hidden,
                                      .uid = user.uid,
                                      .gid = user.gid,
-                                     .rootless = oci->rootless };
+                                     .rootless = oci->rootless,
+                                     .crun = oci->crun };
   auto_buffer struct buffer json = { 0 };
-  oci_config_render (&config, &json);
+  if (oci_config_render (&config, &json, err) != 0)
+    return -1;
   auto_free char *path = xasprintf ("%s/config.json", container->scratch);
   auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0)
@@ -373,20 +409,32 @@ runtime_argv (const struct oci *oci, const struct container *container, struct s
   strlist_addf (argv, "--root=%s/" MEMORY "/state", container->scratch);
   strlist_addf (argv, "--log=/proc/self/fd/%d", oci->log_fd);
   strlist_add (argv, "--log-format=json");
-  if (oci->is_crun)
+  if (oci->crun != OCI_CRUN_NONE)
     strlist_add (argv, "--cgroup-manager=disabled");
   strlist_add (argv, "run");
   strlist_addf (argv, "--bundle=%s", container->scratch);
   strlist_add (argv, container->id);
 }
 
+/* Where the command begins, normal; the caller frees. */
+static char *
+find_workdir (const struct oci *oci, const struct job *job, struct error *err)
+{
+  if (job->workdir == NULL)
+    return xstrdup (oci->config.workdir != NULL ? oci->config.workdir : "/");
+  char *path = path_normal (job->workdir, err);
+  if (path == NULL)
+    (void) error_wrap (err, "--workdir");
+  return path;
+}
+
 static int
 oci_start (struct container_runtime *runtime, const struct container *container, struct error *err)
 {
   struct oci *oci = (struct oci *) runtime;
-  const char *workdir = container->job->workdir != NULL ? container->job->workdir
-                        : oci->config.workdir != NULL   ? oci->config.workdir
-                                                        : "/";
+  auto_free char *workdir = find_workdir (oci, container->job, err);
+  if (workdir == NULL)
+    return -1;
   struct root root = { .oci = oci, .container = container, .cwd = workdir, .network_fd = -1 };
   auto_free char *target = xasprintf ("%s/" MEMORY "/root", container->scratch);
   root.target = target;
@@ -485,9 +533,10 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
   oci->seccomp = seccomp_compile ();
+  oci_config_find_hidden (&oci->hidden);
   if (oci->log_fd < 0)
     (void) error_errno (err, errno, "memory for the runtime's log");
-  else if (choose_program (oci, options, err) == 0
+  else if (bind_check_kernel (err) == 0 && choose_program (oci, options, err) == 0
            && (oci->rootless || enter_mount_namespace (err) == 0))
     return &oci->runtime;
   oci_close (&oci->runtime);

@@ -1,25 +1,32 @@
 #include "worker/oci_config.h"
 
 #include "common/memory.h"
+#include "schemas/tmpfs.h"
+#include "worker/privileges.h"
 #include "worker/seccomp.h"
 
+#include <glob.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 
-/* Docker's default set. */
-static const char *const capabilities[] = {
-  "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
-  "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
-  "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
-  "CAP_KILL",    "CAP_AUDIT_WRITE"
-};
-
+/* Docker's lists as of its release 29. It hides a folder of each CPU as well: oci_config_find_hidden. */
 static const char *const masked[] = {
-  "/proc/acpi",        "/proc/kcore",       "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-  "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
 };
-static const char *const readonly[] = { "/proc/asound", "/proc/bus", "/proc/fs",
-                                        "/proc/irq",    "/proc/sys", "/proc/sysrq-trigger" };
+static const char *const readonly[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                        "/proc/sysrq-trigger" };
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
@@ -32,7 +39,6 @@ strings (const char *const *items, size_t count)
   return array;
 }
 
-/* Words of a command are bytes; the runtime takes them as they are. */
 static json_t *
 list_json (const struct strlist *list)
 {
@@ -68,50 +74,95 @@ add_system_mounts (json_t *mounts, const struct oci_config *config)
     add_mount (mounts, "/sys", "sysfs", "sysfs", sys, COUNT (sys));
 }
 
-/* Docker's "PATH[:OPTION,…]". */
+/* TEXT was checked when the container was prepared. */
 static void
 add_tmpfs (json_t *mounts, const char *text)
 {
-  auto_free char *target = xstrndup (text, strcspn (text, ":"));
-  auto_free char *rest = xstrdup (text[strlen (target)] == ':' ? text + strlen (target) + 1 : "");
-  const char *options[32] = { "nosuid", "nodev", "noexec", "mode=1777" };
-  size_t count = 4;
-  char *at = rest;
-  for (char *option = strsep (&at, ","); option != NULL && count < COUNT (options);
-       option = strsep (&at, ","))
-    if (option[0] != '\0')
-      options[count++] = option;
-  add_mount (mounts, target, "tmpfs", "tmpfs", options, count);
+  auto_tmpfs struct tmpfs tmpfs = { 0 };
+  if (tmpfs_parse (text, &tmpfs, NULL) != 0)
+    return;
+  auto_strlist struct strlist options = { 0 };
+  tmpfs_options (&tmpfs, &options);
+  add_mount (mounts, tmpfs.path, "tmpfs", "tmpfs", (const char *const *) options.items,
+             options.count);
+}
+
+/* What is mounted below SOURCE comes along, and is as the top is. `ro` alone means the top; only a folder has anything below, and
+ * crun before 1.11 takes the others for folders. */
+static void
+add_bind (json_t *mounts, const struct container_mount *mount)
+{
+  static const char *const ro[] = { "rbind", "rprivate", "ro",      "nosuid",
+                                    "nodev", "rro",      "rnosuid", "rnodev" };
+  static const char *const rw[] = { "rbind", "rprivate", "rw",    "nosuid",
+                                    "nodev", "rnosuid",  "rnodev" };
+  static const char *const ro_file[] = { "bind", "rprivate", "ro", "nosuid", "nodev" };
+  static const char *const rw_file[] = { "bind", "rprivate", "rw", "nosuid", "nodev" };
+  struct stat status;
+  if (stat (mount->source, &status) != 0 || S_ISDIR (status.st_mode))
+    add_mount (mounts, mount->target, "bind", mount->source, mount->writable ? rw : ro,
+               mount->writable ? COUNT (rw) : COUNT (ro));
+  else
+    add_mount (mounts, mount->target, "bind", mount->source, mount->writable ? rw_file : ro_file,
+               COUNT (ro_file));
+}
+
+/* crun binds the root file system onto itself without the flags that it was mounted with, and for `readonly` once more: here it is told
+ * them. Since 1.22 it takes a mount on "/" for the new root; before, a remount is all that works there. runc keeps the flags. */
+static void
+add_root (json_t *mounts, const struct oci_config *config)
+{
+  static const char *const bind[] = { "bind", "nosuid", "nodev", "ro" };
+  static const char *const remount[] = { "bind", "remount", "nosuid", "nodev", "ro" };
+  size_t writable = config->container->job->read_only ? 0 : 1;
+  if (config->crun == OCI_CRUN_NEW)
+    add_mount (mounts, "/", "bind", config->rootfs, bind, COUNT (bind) - writable);
+  else if (config->crun == OCI_CRUN_OLD)
+    add_mount (mounts, "/.", "bind", config->rootfs, remount, COUNT (remount) - writable);
 }
 
 static json_t *
 mounts_json (const struct oci_config *config)
 {
-  static const char *const ro[] = { "rbind", "rprivate", "ro", "nosuid", "nodev" };
-  static const char *const rw[] = { "rbind", "rprivate", "rw", "nosuid", "nodev" };
   const struct container *container = config->container;
   json_t *mounts = json_array ();
+  add_root (mounts, config);
   add_system_mounts (mounts, config);
   for (size_t i = 0; i < container->job->tmpfs.count; i++)
     add_tmpfs (mounts, container->job->tmpfs.items[i]);
   if (container->job->network == NETWORK_HOST)
     {
-      add_mount (mounts, "/etc/resolv.conf", "bind", "/etc/resolv.conf", ro, COUNT (ro));
-      add_mount (mounts, "/etc/hosts", "bind", "/etc/hosts", ro, COUNT (ro));
+      add_bind (mounts, &(struct container_mount){ .source = "/etc/resolv.conf",
+                                                   .target = "/etc/resolv.conf" });
+      add_bind (mounts,
+                &(struct container_mount){ .source = "/etc/hosts", .target = "/etc/hosts" });
     }
   for (size_t i = 0; i < container->mount_count; i++)
-    {
-      const struct container_mount *mount = &container->mounts[i];
-      add_mount (mounts, mount->target, "bind", mount->source, mount->writable ? rw : ro, 5);
-    }
+    add_bind (mounts, &container->mounts[i]);
   return mounts;
+}
+
+/* Only root has them in effect; ambient ones would give them to others. */
+static json_t *
+capabilities_json (bool root)
+{
+  static const char *const sets[] = { "bounding", "effective", "permitted", "inheritable",
+                                      "ambient" };
+  json_t *object = json_object ();
+  for (size_t i = 0; i < COUNT (sets); i++)
+    {
+      bool has = i == 0 || (root && i <= 2);
+      json_t *names = json_array ();
+      for (size_t j = 0; has && privileges_capability (j) != NULL; j++)
+        (void) json_array_append_new (names, json_string (privileges_capability (j)));
+      (void) json_object_set_new (object, sets[i], names);
+    }
+  return object;
 }
 
 static json_t *
 process_json (const struct oci_config *config)
 {
-  static const char *const sets[] = { "bounding", "effective", "permitted", "inheritable",
-                                      "ambient" };
   json_t *process = json_object ();
   json_t *user = json_object ();
   (void) json_object_set_new (user, "uid", json_integer (config->uid));
@@ -122,24 +173,14 @@ process_json (const struct oci_config *config)
   (void) json_object_set_new (process, "env", list_json (config->env));
   (void) json_object_set_new (process, "cwd", json_string_nocheck (config->cwd));
   (void) json_object_set_new (process, "noNewPrivileges", json_true ());
-  json_t *caps = json_object ();
-  /* Only root has them in effect; ambient ones would give them to others. */
-  for (size_t i = 0; i < COUNT (sets); i++)
-    {
-      bool has = strcmp (sets[i], "bounding") == 0
-                 || (config->uid == 0 && strcmp (sets[i], "effective") == 0)
-                 || (config->uid == 0 && strcmp (sets[i], "permitted") == 0);
-      (void) json_object_set_new (caps, sets[i],
-                                  strings (capabilities, has ? COUNT (capabilities) : 0));
-    }
-  (void) json_object_set_new (process, "capabilities", caps);
+  (void) json_object_set_new (process, "capabilities", capabilities_json (config->uid == 0));
   return process;
 }
 
 static json_t *
 linux_json (const struct oci_config *config)
 {
-  static const char *const names[] = { "pid", "mount", "ipc", "uts", "network" };
+  static const char *const names[] = { "pid", "mount", "ipc", "uts", "cgroup", "network" };
   /* The runtime is in the namespace already where one of the slot's is used. */
   bool own_network = config->rootless && config->container->job->network == NETWORK_NONE;
   json_t *object = json_object ();
@@ -151,7 +192,10 @@ linux_json (const struct oci_config *config)
       (void) json_array_append_new (namespaces, name);
     }
   (void) json_object_set_new (object, "namespaces", namespaces);
-  (void) json_object_set_new (object, "maskedPaths", strings (masked, COUNT (masked)));
+  json_t *hidden = strings (masked, COUNT (masked));
+  for (size_t i = 0; i < config->hidden->count; i++)
+    (void) json_array_append_new (hidden, json_string (config->hidden->items[i]));
+  (void) json_object_set_new (object, "maskedPaths", hidden);
   (void) json_object_set_new (object, "readonlyPaths", strings (readonly, COUNT (readonly)));
   if (config->seccomp == NULL)
     (void) json_object_set_new (object, "seccomp", seccomp_json ());
@@ -159,13 +203,64 @@ linux_json (const struct oci_config *config)
 }
 
 void
-oci_config_render (const struct oci_config *config, struct buffer *out)
+oci_config_find_hidden (struct strlist *paths)
 {
+  glob_t found = { 0 };
+  if (glob ("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle", 0, NULL, &found) == 0)
+    for (size_t i = 0; i < found.gl_pathc; i++)
+      strlist_add (paths, found.gl_pathv[i]);
+  globfree (&found);
+}
+
+/* ERROR_USER unless TEXT, a WHAT, can stand in JSON. */
+static int
+check_text (const char *what, const char *text, struct error *err)
+{
+  json_t *string = json_string (text);
+  bool fine = string != NULL;
+  json_decref (string);
+  return fine ? 0
+              : error_set (err, ERROR_USER, "%s \"%s\" isn't UTF-8, which --runtime oci needs",
+                           what, text);
+}
+
+static int
+check_texts (const struct oci_config *config, struct error *err)
+{
+  for (size_t i = 0; i < config->argv->count; i++)
+    if (check_text ("the command's word", config->argv->items[i], err) != 0)
+      return -1;
+  for (size_t i = 0; i < config->env->count; i++)
+    {
+      /* The value may be a secret. */
+      const char *variable = config->env->items[i];
+      auto_free char *name = xstrndup (variable, strcspn (variable, "="));
+      if (check_text ("the variable's value", variable, NULL) != 0)
+        return check_text ("the variable", name, err) != 0
+                   ? -1
+                   : error_set (err, ERROR_USER,
+                                "the value of variable %s isn't UTF-8, which --runtime oci needs",
+                                name);
+    }
+  for (size_t i = 0; i < config->container->mount_count; i++)
+    if (check_text ("the mount point", config->container->mounts[i].target, err) != 0
+        || check_text ("the mounted path", config->container->mounts[i].source, err) != 0)
+      return -1;
+  return check_text ("the working folder", config->cwd, err) != 0
+                 || check_text ("the path", config->rootfs, err) != 0
+             ? -1
+             : 0;
+}
+
+int
+oci_config_render (const struct oci_config *config, struct buffer *out, struct error *err)
+{
+  if (check_texts (config, err) != 0)
+    return -1;
   json_t *root = json_object ();
   json_t *object = json_object ();
   (void) json_object_set_new (object, "ociVersion", json_string ("1.0.2"));
   (void) json_object_set_new (root, "path", json_string_nocheck (config->rootfs));
-  (void) json_object_set_new (root, "readonly", json_boolean (config->container->job->read_only));
   (void) json_object_set_new (object, "root", root);
   (void) json_object_set_new (object, "hostname", json_string ("shard"));
   (void) json_object_set_new (object, "process", process_json (config));
@@ -179,6 +274,9 @@ oci_config_render (const struct oci_config *config, struct buffer *out)
       (void) json_object_set_new (object, "annotations", annotations);
     }
   auto_free char *text = json_dumps (object, JSON_COMPACT);
-  buffer_puts (out, text);
   json_decref (object);
+  if (text == NULL)
+    return error_set (err, ERROR_FATAL, "the runtime's configuration can't be written");
+  buffer_puts (out, text);
+  return 0;
 }

@@ -5,6 +5,13 @@
 #include "common/buffer.h"
 #include "worker/container.h"
 
+enum oci_crun
+{
+  OCI_CRUN_NONE, /* runc */
+  OCI_CRUN_OLD,
+  OCI_CRUN_NEW, /* 1.22 and later */
+};
+
 struct oci_config
 {
   const struct container *container;
@@ -14,12 +21,17 @@ struct oci_config
   const char *cwd;
   const char *
       seccomp; /* base64 of the filter, which crun takes; NULL: its rules, for the runtime to compile */
+  const struct strlist *hidden; /* of oci_config_find_hidden */
   uint32_t uid;
   uint32_t gid;
   bool rootless;
+  enum oci_crun crun;
 };
 
-/* Appends the JSON. */
-void oci_config_render (const struct oci_config *config, struct buffer *out);
+/* Adds what this machine's /sys has that a container mustn't read, beside what no machine's may. */
+void oci_config_find_hidden (struct strlist *paths);
+
+/* Appends the JSON. Texts are UTF-8 there: one that isn't is ERROR_USER. */
+int oci_config_render (const struct oci_config *config, struct buffer *out, struct error *err);
 
 #endif

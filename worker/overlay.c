@@ -73,7 +73,10 @@ overlay_mount (const struct overlay *overlay, int target_fd, struct error *err)
       || (upper >= 0 && set_writable (context, overlay, upper, work) != 0)
       || fsconfig (context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
     return overlay_error (context, errno, err);
-  auto_fd int tree = fsmount (context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  unsigned int flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (upper < 0)
+    flags |= MOUNT_ATTR_RDONLY;
+  auto_fd int tree = fsmount (context, FSMOUNT_CLOEXEC, flags);
   if (tree < 0)
     return overlay_error (context, errno, err);
   if (move_mount (tree, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)

@@ -1,23 +1,21 @@
 /* The runtime `process`: the command on this host, without a container. It sees the host's files, and the job's mounts at their
- * places in a root of its own; it has a PID namespace of its own, so that nothing of it outlives it. */
+ * places in a root of its own; it has a PID namespace of its own, so that nothing of it outlives it, and no network unless the job
+ * has the host's. As root it has a container's capabilities: with all of them it could undo what the job's options say. */
 #include "worker/container_runtimes.h"
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "worker/bind.h"
 #include "worker/cgroup.h"
+#include "worker/host_root.h"
 #include "worker/image_config.h"
 #include "worker/launch.h"
+#include "worker/netns.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,11 +25,29 @@ struct process
   bool rootless;
   struct cgroup *cgroup; /* NULL: none */
   char *no_cgroup;
+  struct netns netns; /* of commands without a network, as root */
   char *description;
   pid_t pid;
   int pidfd;
   struct cgroup_usage before;
 };
+
+static const struct image_config no_image = { 0 };
+
+/* Who the command is: by the host's accounts; -1 for who the worker is. */
+static int
+find_user (const struct process *process, const struct job *job, struct launch_user *user,
+           struct error *err)
+{
+  *user = (struct launch_user){ .uid = (uid_t) -1, .gid = (gid_t) -1 };
+  if (job->user == NULL)
+    return 0;
+  struct image_user found = { 0 };
+  if (image_config_user (&no_image, job, "/", &found, err) != 0)
+    return error_wrap (err, "--runtime process: --user %s", job->user);
+  *user = (struct launch_user){ .uid = found.uid, .gid = found.gid };
+  return process->rootless ? image_user_check_rootless (&found, err) : 0;
+}
 
 static int
 process_prepare (struct container_runtime *runtime, const struct container *container,
@@ -39,6 +55,9 @@ process_prepare (struct container_runtime *runtime, const struct container *cont
 {
   const struct process *process = (const struct process *) runtime;
   const struct job *job = container->job;
+  struct launch_user user;
+  if (find_user (process, job, &user, err) != 0)
+    return -1;
   if (process->cgroup != NULL || (job->memory < 0 && job->cpus < 0 && job->pids < 0))
     return 0;
   return error_set (err, ERROR_USER,
@@ -46,101 +65,30 @@ process_prepare (struct container_runtime *runtime, const struct container *cont
                     process->no_cgroup);
 }
 
-/* ---- the root, in the child ------------------------------------------------------------- */
-
 struct root
 {
   const struct container *container;
   char *folder;
+  int network_fd; /* the command's network namespace; -1: the host's, or one that is made */
 };
 
 static int
-bind (const char *source, const char *target, bool writable, struct error *err)
+set_up_network (const struct root *root, struct error *err)
 {
-  if (mount (source, target, NULL, MS_BIND | MS_REC, NULL) != 0)
-    return error_errno (err, errno, "mounting %s at %s", source, target);
-  if (!writable
-      && mount (NULL, target, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL)
-             != 0)
-    return error_errno (err, errno, "mounting %s read-only", target);
-  return 0;
-}
-
-/* A place for SOURCE (folder or file) at TARGET. */
-static int
-make_place (const char *source, const char *target, struct error *err)
-{
-  struct stat status;
-  if (stat (source, &status) != 0)
-    return error_errno (err, errno, "%s", source);
-  if (S_ISDIR (status.st_mode))
-    return fs_make_path (target, 0755, err);
-  auto_fd int fd = open (target, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  return fd >= 0 ? 0 : error_errno (err, errno, "%s", target);
-}
-
-/* The host's entry NAME of / at its place in the new root. */
-static int
-add_host_entry (const struct root *root, const char *name, struct error *err)
-{
-  auto_free char *source = xasprintf ("/%s", name);
-  auto_free char *target = xasprintf ("%s/%s", root->folder, name);
-  struct stat status;
-  char link[4096];
-  if (lstat (source, &status) != 0)
-    return 0;
-  if (S_ISLNK (status.st_mode))
-    {
-      ssize_t length = readlink (source, link, sizeof link - 1);
-      link[length > 0 ? length : 0] = '\0';
-      return symlink (link, target) == 0 ? 0 : error_errno (err, errno, "%s", target);
-    }
-  if (!S_ISDIR (status.st_mode))
-    return 0;
-  return make_place (source, target, err) != 0 ? -1 : bind (source, target, true, err);
-}
-
-static int
-add_host (const struct root *root, struct error *err)
-{
-  auto_dir DIR *dir = opendir ("/");
-  if (dir == NULL)
-    return error_errno (err, errno, "/");
-  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0
-        && add_host_entry (root, entry->d_name, err) != 0)
-      return -1;
-  return 0;
-}
-
-static int
-add_mounts (const struct root *root, struct error *err)
-{
-  for (size_t i = 0; i < root->container->mount_count; i++)
-    {
-      const struct container_mount *mount = &root->container->mounts[i];
-      auto_free char *target = xasprintf ("%s%s", root->folder, mount->target);
-      /* Nothing is made in the host's folders: only in the new root itself is there room for mount points. */
-      if (access (target, F_OK) != 0 && make_place (mount->source, target, err) != 0)
-        return error_wrap (err, "--runtime process: no place for %s", mount->target);
-      if (bind (mount->source, target, mount->writable, err) != 0)
-        return -1;
-    }
-  return 0;
+  if (root->network_fd >= 0)
+    return setns (root->network_fd, CLONE_NEWNET) == 0
+               ? 0
+               : error_errno (err, errno, "entering the network namespace");
+  return root->container->job->network == NETWORK_NONE ? netns_enter_new (err) : 0;
 }
 
 static int
 set_up_root (void *context, struct error *err)
 {
   const struct root *root = context;
-  if (mount ("shoal", root->folder, "tmpfs", MS_NOSUID, "mode=755") != 0)
-    return error_errno (err, errno, "a root folder of its own");
-  if (add_host (root, err) != 0 || add_mounts (root, err) != 0)
+  if (set_up_network (root, err) != 0)
     return -1;
-  if (chdir (root->folder) != 0 || syscall (SYS_pivot_root, ".", ".") != 0
-      || umount2 (".", MNT_DETACH) != 0 || chdir ("/") != 0)
-    return error_errno (err, errno, "changing the root folder");
-  return 0;
+  return host_root_enter (root->folder, root->container, err);
 }
 
 /* ---- running ---------------------------------------------------------------------------- */
@@ -150,10 +98,11 @@ process_start (struct container_runtime *runtime, const struct container *contai
                struct error *err)
 {
   struct process *process = (struct process *) runtime;
-  static const struct image_config no_image = { 0 };
   auto_strlist struct strlist argv = { 0 };
   auto_strlist struct strlist env = { 0 };
-  if (image_config_command (&no_image, container->job, container->command, &argv, err) != 0)
+  struct launch_user user;
+  if (find_user (process, container->job, &user, err) != 0
+      || image_config_command (&no_image, container->job, container->command, &argv, err) != 0)
     return -1;
   image_config_env (&no_image, container->job, &container->env, &env);
   auto_free char *folder = xasprintf ("%s/root", container->scratch);
@@ -168,13 +117,17 @@ process_start (struct container_runtime *runtime, const struct container *contai
       cgroup_reset (process->cgroup);
       cgroup_read (process->cgroup, &process->before);
     }
-  struct root root = { .container = container, .folder = folder };
+  struct root root = { .container = container, .folder = folder, .network_fd = -1 };
+  if (!process->rootless && container->job->network == NETWORK_NONE
+      && (root.network_fd = netns_take (&process->netns, container->job, err)) < 0)
+    return -1;
   const struct launch launch = { .argv = strlist_argv (&argv),
                                  .env = strlist_argv (&env),
                                  .cwd = container->job->workdir,
                                  .stdout_fd = container->stdout_fd,
                                  .stderr_fd = container->stderr_fd,
                                  .user_namespace = process->rootless,
+                                 .user = &user,
                                  .set_up = set_up_root,
                                  .context = &root };
   process->pid = launch_start (&launch, &process->pidfd, err);
@@ -228,6 +181,7 @@ process_close (struct container_runtime *runtime)
 {
   struct process *process = (struct process *) runtime;
   cgroup_close (process->cgroup);
+  netns_release (&process->netns);
   free (process->no_cgroup);
   free (process->description);
   free (process);
@@ -245,9 +199,12 @@ static const struct container_runtime_ops process_ops = {
 struct container_runtime *
 process_runtime_open (const struct container_runtime_options *options, struct error *err)
 {
+  if (bind_check_kernel (err) != 0)
+    return NULL;
   struct process *process = xcalloc (1, sizeof *process);
   process->runtime.ops = &process_ops;
   process->pidfd = -1;
+  process->netns = (struct netns) NETNS_INIT;
   process->rootless = geteuid () != 0;
   if (cgroup_open (options->slot_name, &process->cgroup, &process->no_cgroup, err) != 0)
     {

@@ -3,7 +3,8 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
-#include "common/sys.h"
+#include "schemas/tmpfs.h"
+#include "worker/root_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,34 +28,76 @@ copy_look (const struct tree *tree, const char *path)
   (void) fchmodat (tree->skeleton_fd, path, status.st_mode & 07777, 0);
 }
 
-/* Makes folder PATH (relative) and those above it. */
+/* Makes folder PATH (relative) and those above it, which look as the image's. */
 static int
-add_folder (const struct tree *tree, const char *path, struct error *err)
+make_folders (const struct tree *tree, const char *path, struct error *err)
 {
+  if (fs_make_folders (tree->skeleton_fd, path, 0755, err) != 0)
+    return -1;
   auto_free char *part = xstrdup (path);
-  for (char *slash = strchr (part, '/');; slash = strchr (slash + 1, '/'))
+  for (char *slash = strchr (part, '/'); slash != NULL; slash = strchr (slash + 1, '/'))
     {
-      if (slash != NULL)
-        *slash = '\0';
-      if (part[0] != '\0' && sys_mkdir (tree->skeleton_fd, part, 0755) == 0)
-        copy_look (tree, part);
-      else if (part[0] != '\0' && errno != EEXIST)
-        return error_errno (err, errno, "mount point /%s", part);
-      if (slash == NULL)
-        return 0;
+      *slash = '\0';
+      copy_look (tree, part);
       *slash = '/';
     }
+  return 0;
 }
 
 static int
-add_file (const struct tree *tree, const char *path, struct error *err)
+make_file (const struct tree *tree, const char *path, struct error *err)
 {
   const char *slash = strrchr (path, '/');
   auto_free char *above = xstrndup (path, slash == NULL ? 0 : (size_t) (slash - path));
-  if (above[0] != '\0' && add_folder (tree, above, err) != 0)
+  if (make_folders (tree, above, err) != 0)
     return -1;
-  auto_fd int fd = openat (tree->skeleton_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  return fd >= 0 ? 0 : error_errno (err, errno, "mount point /%s", path);
+  if (slash != NULL)
+    copy_look (tree, above);
+  auto_fd int fd = fs_open_beneath (tree->skeleton_fd, path, O_WRONLY | O_CREAT, 0644, err);
+  return fd < 0 ? -1 : 0;
+}
+
+/* What PATH, which is normal, is called in the image when its links are followed, relative; the caller frees. NULL where the image has
+ * something else there than a FOLDER, or else a file. *THERE tells whether it has all of it. */
+static char *
+find_place (const struct tree *tree, const char *path, bool folder, bool *there, struct error *err)
+{
+  const char *rest = NULL;
+  struct stat status;
+  auto_fd int fd = root_path_open (tree->rootfs_fd, path, &rest, err);
+  if (fd < 0 || fstat (fd, &status) != 0)
+    {
+      (void) (fd < 0 ? error_wrap (err, "the image")
+                     : error_errno (err, errno, "the image: %s", path));
+      return NULL;
+    }
+  *there = rest[0] == '\0';
+  bool is_folder = S_ISDIR (status.st_mode);
+  if (is_folder != (folder || !*there))
+    {
+      (void) error_set (err, ERROR_USER, "%.*s is a %s in the image",
+                        (int) (rest - path) - (*there ? 0 : 1), path,
+                        is_folder ? "folder" : "file");
+      return NULL;
+    }
+  auto_free char *above = root_path_name (tree->rootfs_fd, fd, err);
+  if (above == NULL)
+    return NULL;
+  return above[0] == '\0' ? xstrdup (rest) : path_join (above, rest);
+}
+
+/* Sees to it that PATH, which is normal, is a folder of the container, or else a file. What the image has is left to it: a folder laid
+ * over one of its links would hide what is behind it. */
+static int
+add_place (const struct tree *tree, const char *path, bool folder, struct error *err)
+{
+  bool there = false;
+  auto_free char *place = find_place (tree, path, folder, &there, err);
+  if (place == NULL)
+    return -1;
+  if (there)
+    return 0;
+  return folder ? make_folders (tree, place, err) : make_file (tree, place, err);
 }
 
 /* Whether an earlier mount is there already where mount INDEX goes: its mount point lies in that. */
@@ -77,35 +120,55 @@ add_mount (const struct tree *tree, const struct container *container, size_t in
     return 0;
   if (stat (mount->source, &status) != 0)
     return error_errno (err, errno, "%s", mount->source);
-  return S_ISDIR (status.st_mode) ? add_folder (tree, mount->target + 1, err)
-                                  : add_file (tree, mount->target + 1, err);
+  if (add_place (tree, mount->target, S_ISDIR (status.st_mode), err) != 0)
+    return error_wrap (err, "mount point %s", mount->target);
+  return 0;
+}
+
+/* runc gives the memory the mode of the folder that it is mounted on. */
+static int
+add_tmpfs (const struct tree *tree, const char *text, struct error *err)
+{
+  auto_tmpfs struct tmpfs tmpfs = { 0 };
+  bool there = false;
+  auto_free char *place = NULL;
+  if (tmpfs_parse (text, &tmpfs, err) != 0
+      || (place = find_place (tree, tmpfs.path, true, &there, err)) == NULL
+      || make_folders (tree, place, err) != 0)
+    return error_wrap (err, "--tmpfs %s", text);
+  if (fchmodat (tree->skeleton_fd, place[0] == '\0' ? "." : place, (mode_t) tmpfs.mode, 0) != 0)
+    return error_errno (err, errno, "--tmpfs %s", text);
+  return 0;
 }
 
 static int
 add_all (const struct tree *tree, const struct container *container, const char *cwd,
          struct error *err)
 {
+  /* Folders of ours whatever the image has there: runtimes set /dev up by its path, and a link would lead them astray. */
   static const char *const system[] = { "proc", "dev", "sys" };
   for (size_t i = 0; i < sizeof system / sizeof system[0]; i++)
-    if (add_folder (tree, system[i], err) != 0)
-      return -1;
+    {
+      if (make_folders (tree, system[i], err) != 0)
+        return -1;
+      copy_look (tree, system[i]);
+    }
   if (container->job->network == NETWORK_HOST
-      && (add_file (tree, "etc/resolv.conf", err) != 0 || add_file (tree, "etc/hosts", err) != 0))
+      && (add_place (tree, "/etc/resolv.conf", false, err) != 0
+          || add_place (tree, "/etc/hosts", false, err) != 0))
     return -1;
   for (size_t i = 0; i < container->job->tmpfs.count; i++)
-    {
-      const char *text = container->job->tmpfs.items[i];
-      auto_free char *path = xstrndup (text + 1, strcspn (text + 1, ":"));
-      if (add_folder (tree, path, err) != 0)
-        return -1;
-    }
+    if (add_tmpfs (tree, container->job->tmpfs.items[i], err) != 0)
+      return -1;
   for (size_t i = 0; i < container->mount_count; i++)
     if (add_mount (tree, container, i, err) != 0)
       return -1;
   for (size_t i = 0; i < container->mount_count; i++)
     if (path_below (cwd, container->mounts[i].target) != NULL)
       return 0;
-  return add_folder (tree, cwd + 1, err);
+  if (add_place (tree, cwd, true, err) != 0)
+    return error_wrap (err, "working folder %s", cwd);
+  return 0;
 }
 
 int

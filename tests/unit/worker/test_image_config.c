@@ -52,6 +52,28 @@ assert_words (const struct strlist *list, const char *words)
 }
 
 static void
+test_working_folders_are_normal (void **state)
+{
+  (void) state;
+  static const char *const paths[][2] = {
+    { "/w", "/w" }, { "app", "/app" }, { "/a//b/./c/", "/a/b/c" }, { "/", "/" }
+  };
+  for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+    {
+      auto_free char *json = xasprintf ("{\"config\":{\"WorkingDir\":\"%s\"}}", paths[i][0]);
+      auto_image_config struct image_config config = parse (json);
+      assert_string_equal (config.workdir, paths[i][1]);
+    }
+  static const char *const outside[] = { "..", "/..", "/../../var", "/w/../../x", "w/.." };
+  for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++)
+    {
+      auto_free char *json =
+          xasprintf ("{\"config\":{\"User\":\"u\",\"WorkingDir\":\"%s\"}}", outside[i]);
+      refuse (json, strlen (json));
+    }
+}
+
+static void
 test_parse (void **state)
 {
   (void) state;
@@ -299,9 +321,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_parse),   cmocka_unit_test (test_refused),
-    cmocka_unit_test (test_command), cmocka_unit_test (test_env),
-    cmocka_unit_test (test_user),    cmocka_unit_test (test_user_from_outside),
+    cmocka_unit_test (test_parse),
+    cmocka_unit_test (test_working_folders_are_normal),
+    cmocka_unit_test (test_refused),
+    cmocka_unit_test (test_command),
+    cmocka_unit_test (test_env),
+    cmocka_unit_test (test_user),
+    cmocka_unit_test (test_user_from_outside),
     cmocka_unit_test (test_ref),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
