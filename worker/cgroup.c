@@ -190,12 +190,18 @@ sweep_once (void)
   return dying;
 }
 
-void
+bool
 cgroup_sweep (int wait_ms)
 {
   int64_t end = clock_boot_ms () + wait_ms;
-  while (sweep_once () > 0 && clock_boot_ms () < end)
-    (void) poll (NULL, 0, SWEEP_PAUSE_MS);
+  for (;;)
+    {
+      if (sweep_once () == 0)
+        return true;
+      if (clock_boot_ms () >= end)
+        return false;
+      (void) poll (NULL, 0, SWEEP_PAUSE_MS);
+    }
 }
 
 /* ---- limits and usage ------------------------------------------------------------------- */

@@ -43,7 +43,8 @@ const char *cgroup_describe (const struct cgroup *group);
 /* Leaves the group and removes it. */
 void cgroup_close (struct cgroup *group);
 
-/* Removes what slots left that were killed, everywhere on this machine. Waits up to WAIT_MS for what is about to end in them. */
-void cgroup_sweep (int wait_ms);
+/* Removes what slots left that were killed, everywhere on this machine. Waits up to WAIT_MS for what is about to end in them. False when something
+ * still is: there is more to be removed then. */
+bool cgroup_sweep (int wait_ms);
 
 #endif

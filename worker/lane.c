@@ -7,7 +7,6 @@
 #include "schemas/job_check.h"
 #include "schemas/shard_check.h"
 #include "worker/attempt.h"
-#include "worker/cgroup.h"
 #include "worker/workplace.h"
 
 #include <errno.h>
@@ -64,6 +63,14 @@ end_without_slot (struct lane *lane, const struct crew *crew, enum outcome outco
   lane->state = LANE_ENDED;
 }
 
+static void
+end_slot (struct lane *lane)
+{
+  slot_end (&lane->slot);
+  lane->deaths++;
+  lane->unswept = true;
+}
+
 /* ---- taking ----------------------------------------------------------------------------- */
 
 static int
@@ -75,8 +82,6 @@ need_slot (struct lane *lane, const struct crew *crew, struct error *err)
     return error_set (err, ERROR_FATAL, "slot %d died %d times in a row; it can't run here",
                       lane->number, lane->deaths);
   auto_free char *name = xasprintf ("%d-%d", (int) getpid (), lane->number);
-  if (lane->slot.name != NULL)
-    cgroup_sweep (0); /* of the one that was killed */
   if (slot_start (&lane->slot, name, crew->options, err) == 0)
     return 0;
   lane->deaths++;
@@ -151,8 +156,7 @@ start (struct lane *lane, const struct crew *crew)
       == 0)
     return;
   log_trouble ("slot_lost", lane, &err);
-  slot_end (&lane->slot);
-  lane->deaths++;
+  end_slot (lane);
   end_without_slot (lane, crew, OUTCOME_INFRA, err.message);
 }
 
@@ -232,8 +236,7 @@ bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
   auto_free char *text = text_log (reason);
   auto_free char *rest = xasprintf ("error=%s", text);
   log_shard (LOG_WARN, "slot_lost", lane, rest);
-  slot_end (&lane->slot);
-  lane->deaths++;
+  end_slot (lane);
   add_coming (lane, crew, -lane->coming);
   (void) workplace_sweep (lane->delivery->job->results, crew->options->scratch);
   bool cancelled = lane->ending != ENDING_NONE;

@@ -60,6 +60,7 @@ struct lane
   bool settling;      /* bus_settle is under way */
   bool settle_failed; /* bus_settle failed before: whether it took hold isn't known */
   int deaths;         /* of its slot, one after the other */
+  bool unswept;       /* a dead slot's control group may still be there */
   int64_t coming;     /* bytes that its attempt took from servers so far */
 };
 

@@ -24,6 +24,7 @@ enum
   STATUS_MS = 1000, /* how often the jobs of running attempts are looked at */
   TROUBLE_MS = 500, /* pause after an error of the bus */
   SWEPT_MAX = 64,   /* results that are remembered as swept */
+  GROUPS_MS = 100,  /* between two looks at what dead slots left */
   END_MS = 1000,    /* for containers of slots that were killed to vanish */
 };
 
@@ -39,6 +40,7 @@ struct worker
   int64_t keep_every;
   int64_t keep_at;
   int64_t status_at;
+  int64_t groups_at;     /* control groups of dead slots aren't looked at before */
   int64_t trouble_until; /* no taking and settling before */
   int64_t drain_until;   /* INT64_MAX: no end to it */
   bool draining;
@@ -111,6 +113,21 @@ sweep_once (struct worker *worker, const char *results)
     sweep_all (worker);
   strlist_add (&worker->swept, results);
   sweep (worker, results);
+}
+
+/* The control groups of slots that died, as soon as nothing is left in them. */
+static void
+sweep_groups (struct worker *worker)
+{
+  bool unswept = false;
+  for (int i = 0; i < worker->count; i++)
+    unswept |= worker->lanes[i].unswept;
+  if (!unswept || clock_boot_ms () < worker->groups_at)
+    return;
+  worker->groups_at = clock_boot_ms () + GROUPS_MS;
+  bool swept = cgroup_sweep (0);
+  for (int i = 0; i < worker->count; i++)
+    worker->lanes[i].unswept &= !swept;
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
@@ -390,6 +407,7 @@ step (struct worker *worker, struct error *err)
   if (settle_ended (worker, err) != 0)
     return -1;
   keep_leases (worker);
+  sweep_groups (worker);
   int taken = take_shards (worker, err);
   if (taken < 0)
     return -1;
@@ -463,7 +481,7 @@ worker_run (const struct worker_options *options, struct error *err)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");
   init (&worker, options);
   worker.crew.bus = bus;
-  cgroup_sweep (0); /* what a machine's dead workers left */
+  worker_sweep (); /* what a machine's dead workers left */
   log_info ("worker_ready", "writer=%s slots=%d", bus_writer (bus), worker.slots);
   int result = 0;
   while (result == 0)
@@ -481,7 +499,7 @@ worker_run (const struct worker_options *options, struct error *err)
 void
 worker_sweep (void)
 {
-  cgroup_sweep (END_MS);
+  (void) cgroup_sweep (END_MS);
 }
 
 int

@@ -148,7 +148,7 @@ static void
 be_a_sweeper (void)
 {
   for (;;)
-    cgroup_sweep (0);
+    (void) cgroup_sweep (0);
 }
 
 static void
@@ -251,17 +251,17 @@ what_killed_slots_left_is_removed_when_nothing_runs_in_it (void **state)
   (void) close (ends[1]);
   int groups = count_groups (name);
   assert_true (groups > 0);
-  cgroup_sweep (0); /* it lives */
+  (void) cgroup_sweep (0); /* it lives */
   assert_int_equal (count_groups (name), groups);
   assert_int_equal (kill (slot, SIGKILL), 0);
   assert_int_equal (waitpid (slot, NULL, 0), slot);
   /* The other process has the lock's descriptor too, being a mere fork: both must be gone. */
-  cgroup_sweep (0);
+  (void) cgroup_sweep (0);
   assert_int_equal (count_groups (name), groups);
   assert_int_equal (kill (inside, SIGKILL), 0);
   int64_t end = clock_boot_ms () + PATIENCE_MS;
   while (count_groups (name) > 0 && clock_boot_ms () < end)
-    cgroup_sweep (1000);
+    (void) cgroup_sweep (1000);
   assert_int_equal (count_groups (name), 0);
 }
 
@@ -281,10 +281,10 @@ a_group_that_is_held_but_empty_stays (void **state)
   auto_fd int fd = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   assert_true (fd >= 0);
   assert_int_equal (flock (fd, LOCK_EX | LOCK_NB), 0);
-  cgroup_sweep (0);
+  (void) cgroup_sweep (0);
   assert_int_equal (access (path, F_OK), 0);
   assert_int_equal (flock (fd, LOCK_UN), 0);
-  cgroup_sweep (0);
+  (void) cgroup_sweep (0);
   assert_int_equal (access (path, F_OK), -1);
 }
 
