@@ -6,6 +6,8 @@
 #   model        the larger models of the claims
 #   results      fleets with results in S3, workers and mergers killed: SHOAL_ROUNDS (100) rounds
 #   sizes        10,000 small objects and two of 5 GiB, there and back
+#   soak         20,000 tiny jobs through one producer, worker and merger, on SQLite and on Kafka: memory and descriptors
+#   kills        1,000 kills of parts, slots and containers of a fleet, each with a look for what is left
 #   judges       what talks to S3, to another server than MinIO: versitygw
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
@@ -57,6 +59,13 @@ results () {
 sizes () {
   bash tests/long/sizes.sh build/plain/shoal
 }
+soak () {
+  python3 -B tests/long/soak.py build/plain/shoal "${SHOAL_JOBS:-20000}" sqlite &&
+    python3 -B tests/long/soak.py build/plain/shoal "${SHOAL_JOBS:-20000}" kafka
+}
+kills () {
+  python3 -B tests/long/kills.py build/plain/shoal "${SHOAL_KILLS:-1000}"
+}
 judges () {
   local name
   for name in storage_s3 storage_s3_suite storage_s3_front result_store; do
@@ -64,7 +73,7 @@ judges () {
   done
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model results sizes judges
+[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills judges
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
@@ -72,8 +81,10 @@ for name; do
     model) part model tests/model/run.sh -l ;;
     results) part results with_s3 minio results ;;
     sizes) part sizes with_s3 minio sizes ;;
+    soak) part soak soak ;;
+    kills) part kills kills ;;
     judges) part judges with_s3 versitygw judges ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, judges" >&2; exit 2 ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, judges" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

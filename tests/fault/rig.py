@@ -3,6 +3,7 @@
 The job upper-cases 24 small files in 12 shards. One shard always fails (exit 3, never retried), the job counts as done all the same.
 Each shard also writes a random word, which tells from outside whether it was run again.
 """
+import glob
 import hashlib
 import json
 import os
@@ -123,6 +124,7 @@ class Place:
         self.result = os.path.join(self.folder, "result")
         self.log = os.path.join(rig.work, name + ".log")
         self.tag = uuid.uuid4().hex
+        self.workers = set() # process ids of those that were seen
         self.environment = dict(rig.environment, **{TAG: self.tag})
         self.run_command = [
             rig.program, "run", "--progress", "none", "--backoff", "10ms", "--runtime", runtime, "-j", "2", "--id", "job",
@@ -174,6 +176,8 @@ class Place:
                 command = read_bytes(f"/proc/{name}/cmdline")
                 if command and (tag in read_bytes(f"/proc/{name}/environ") or self.folder.encode() in command):
                     found[int(name)] = command.replace(b"\0", b" ").decode(errors="replace")
+                    if b"\0worker\0" in command:
+                        self.workers.add(int(name))
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 pass
         return found
@@ -254,6 +258,9 @@ class Place:
                   if self.folder + "/result" in line]
         if mounts:
             raise Failure(f"mounts are left: {mounts}")
+        groups = [group for pid in self.workers for group in control_groups(pid)]
+        if groups:
+            raise Failure(f"control groups are left: {groups}")
         state = self.state()
         tmp = os.path.join(state, ".shoal", "tmp")
         left = [".shoal/tmp/" + name for name in (os.listdir(tmp) if os.path.isdir(tmp) else [])]
@@ -275,6 +282,11 @@ class Place:
             for pid in processes:
                 kill(pid)
             time.sleep(0.01)
+
+
+def control_groups(pid):
+    """The groups of slots of the worker PID, in all hierarchies."""
+    return [group for above in ("*/shoal", "", "*", "*/*", "*/*/*") for group in glob.glob(f"/sys/fs/cgroup/{above}/slot-{pid}-*")]
 
 
 def kill(pid, signal_number=signal.SIGKILL):
