@@ -62,6 +62,7 @@ static const char environment[] =
     "  SHOAL_SCHEMA_REGISTRY  SHOAL_SCHEMA_REGISTRY_USER  SHOAL_SCHEMA_REGISTRY_PASSWORD\n"
     "  SHOAL_SCHEMA_REGISTRY_PASSWORD_FILE  SHOAL_SCHEMA_REGISTRY_CA  SHOAL_SCHEMA_CACHE\n"
     "                        the registry of Avro schemas, and where they are kept\n"
+    "  SHOAL_CREDENTIALS_DIR     the folder of --credentials-dir\n"
     "  SHOAL_JOB_KEY         the file of --job-key\n"
     "  SHOAL_WEBHOOK_SECRET  SHOAL_WEBHOOK_SECRET_FILE   what webhooks are signed with\n"
     "  SHOAL_FAULT           for tests: CALL:NTH[:ERRNO] makes a system call fail\n"

@@ -335,6 +335,13 @@ SETTER (webhook)
   return 0;
 }
 
+SETTER (credentials)
+{
+  (void) err;
+  replace (&JOB (context)->credentials, value);
+  return 0;
+}
+
 /* ---- the table -------------------------------------------------------------------------- */
 
 const struct option_spec job_options[] = {
@@ -372,6 +379,8 @@ const struct option_spec job_options[] = {
   { 0, "id", NULL, "ID", "the job's id, default made from the time", GROUP_OUTPUT, true, set_id },
   { 0, "queue", NULL, "NAME", "of a fleet: which workers take its shards", GROUP_OUTPUT, true,
     set_queue },
+  { 0, "credentials", NULL, "NAME", "of S3: which of those that the services hold", GROUP_OUTPUT,
+    true, set_credentials },
   { 0, "webhook", NULL, "URL", "is told how the job ended", GROUP_OUTPUT, true, set_webhook },
 
   { 'e', "env", NULL, "NAME[=VALUE]", "environment; repeatable", GROUP_CONTAINER, false, set_env },

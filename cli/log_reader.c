@@ -95,12 +95,14 @@ find_source (struct log_reader *reader, const struct event *event)
 
 /* Brings the logs of an attempt that is kept elsewhere. When that fails they come the next time, or not at all. */
 static void
-receive (const char *place, int root, const char *attempt)
+receive (const struct session *session, int root, const char *attempt)
 {
+  const char *place = session->place;
   if (!result_is_remote (place))
     return;
   struct error err = ERROR_INIT;
-  auto_result_store struct result_store *store = result_store_open (place, &err);
+  auto_result_store struct result_store *store =
+      result_store_open (place, session_credentials (session), &err);
   if (store != NULL && result_store_receive (store, root, attempt, &err) == 0)
     return;
   auto_free char *folder = text_log (attempt);
@@ -118,7 +120,7 @@ open_files (struct log_reader *reader, struct log_source *source)
   /* The tree may have been exchanged meanwhile: the state's folder is found anew. */
   auto_fd int root = result_open (reader->session->place, NULL);
   if (root >= 0 && source->ended && source->fds[0] < 0 && source->fds[1] < 0)
-    receive (reader->session->place, root, source->attempt);
+    receive (reader->session, root, source->attempt);
   for (int stream = 0; root >= 0 && stream < 2; stream++)
     for (int i = 0; i < 2 && source->fds[stream] < 0; i++)
       {

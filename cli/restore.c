@@ -18,7 +18,8 @@ restore_is_left (const struct session *session, struct error *err)
   auto_free char *claimed = result_job (session->folder_fd); /* by a producer, there and here */
   if (!result_is_remote (session->place) || claimed == NULL)
     return 1;
-  auto_result_store struct result_store *store = result_store_open (session->place, err);
+  auto_result_store struct result_store *store =
+      result_store_open (session->place, session_credentials (session), err);
   return store == NULL ? -1 : result_store_is_claimed (store, err);
 }
 
@@ -37,9 +38,10 @@ restore_check_left (const struct session *session, struct error *err)
 int
 restore_stands (const struct session *session, const struct job_status *status, struct error *err)
 {
-  return verdict_is_done (status->state) ? result_rest_stands (session->place, session->folder_fd,
-                                                               session->job.output_count > 0, err)
-                                         : 1;
+  return verdict_is_done (status->state)
+             ? result_rest_stands (session->place, session_credentials (session),
+                                   session->folder_fd, session->job.output_count > 0, err)
+             : 1;
 }
 
 int
@@ -100,7 +102,9 @@ restore_reopen (struct session *session, struct job_status *status, struct error
   auto_result_rest struct result_rest rest = { 0 };
   auto_tally struct tally tally = { 0 };
   struct retry_args gone = { 0 };
-  if (result_rest_open (&rest, session->place, session->folder_fd, err) != 0
+  if (result_rest_open (&rest, session->place, session_credentials (session), session->folder_fd,
+                        err)
+          != 0
       || summary_read (session, &tally, err) != 0)
     return -1;
   int result = find_gone (tally.fold, &rest, &gone, err);

@@ -152,6 +152,13 @@ session_status (const struct session *session, struct job_status *status, struct
   return 0;
 }
 
+const char *
+session_credentials (const struct session *session)
+{
+  const char *folder = getenv ("SHOAL_CREDENTIALS_DIR");
+  return folder == NULL || folder[0] == '\0' ? NULL : session->job.credentials;
+}
+
 int
 session_remove (struct session *session, struct error *err)
 {

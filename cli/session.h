@@ -49,6 +49,9 @@ bool session_is_attended (const struct session *session);
 /* What a person calls the job by. */
 const char *session_name (const struct session *session);
 
+/* The credentials that the job names, where this machine has such (--credentials-dir): `shoal run`'s parts use them; else NULL, our own. */
+const char *session_credentials (const struct session *session);
+
 /* The URL of the bus as it stands now; the caller frees. NULL with ERR. */
 char *session_bus_url (const struct session *session, struct error *err);
 

@@ -46,18 +46,31 @@ set_ipfs_gateway (void *context, const char *value, struct error *err)
 
 /* Absolute, so that it is the same folder for whoever we start. */
 static int
-set_cache_dir (void *context, const char *value, struct error *err)
+set_folder (const char *name, const char *value, struct error *err)
 {
-  (void) context;
   if (value[0] == '\0')
     return error_set (err, ERROR_USER, "expected a folder");
   if (value[0] == '/')
-    return set_variable ("SHOAL_CACHE_DIR", value, err);
+    return set_variable (name, value, err);
   auto_free char *here = getcwd (NULL, 0);
   if (here == NULL)
     return error_errno (err, errno, "the current folder");
   auto_free char *path = xasprintf ("%s/%s", here, value);
-  return set_variable ("SHOAL_CACHE_DIR", path, err);
+  return set_variable (name, path, err);
+}
+
+static int
+set_cache_dir (void *context, const char *value, struct error *err)
+{
+  (void) context;
+  return set_folder ("SHOAL_CACHE_DIR", value, err);
+}
+
+static int
+set_credentials_dir (void *context, const char *value, struct error *err)
+{
+  (void) context;
+  return set_folder ("SHOAL_CREDENTIALS_DIR", value, err);
 }
 
 static int
@@ -87,6 +100,9 @@ prefetch_parse (const char *value, int64_t *bytes, struct error *err)
 const struct option_spec storage_options[] = {
   { 0, "s3-endpoint", NULL, "URL", "of S3; default: AWS_ENDPOINT_URL_S3, else Amazon's", GROUP_RUN,
     true, set_s3_endpoint },
+  { 0, "credentials-dir", NULL, "DIR",
+    "what jobs' --credentials name (default SHOAL_CREDENTIALS_DIR)", GROUP_RUN, true,
+    set_credentials_dir },
   { 0, "ipfs-api", NULL, "URL", "an IPFS node's RPC; default: SHOAL_IPFS_API", GROUP_RUN, true,
     set_ipfs_api },
   { 0, "ipfs-gateway", NULL, "URL", "an IPFS gateway; default: SHOAL_IPFS_GATEWAY", GROUP_RUN, true,

@@ -266,16 +266,16 @@ claim_folder (const char *place, const char *job_id, struct error *err)
 
 /* Where the result is behind a URL, that says whose it is. */
 static int
-claim_store (const char *place, const char *job_id, struct error *err)
+claim_store (const char *place, const char *job_id, const char *credentials, struct error *err)
 {
-  auto_result_store struct result_store *store = result_store_open (place, err);
+  auto_result_store struct result_store *store = result_store_open (place, credentials, err);
   return store == NULL ? -1 : result_store_claim (store, job_id, err);
 }
 
 int
-result_claim (const char *place, const char *job_id, struct error *err)
+result_claim (const char *place, const char *job_id, const char *credentials, struct error *err)
 {
-  if (result_is_remote (place) && claim_store (place, job_id, err) != 0)
+  if (result_is_remote (place) && claim_store (place, job_id, credentials, err) != 0)
     return -1;
   return claim_folder (place, job_id, err);
 }

@@ -55,7 +55,8 @@ int result_create (const char *place, const char *job_id, struct error *err);
 
 /* Makes the result's folder where it is absent, and notes that it is JOB_ID's. ERROR_USER when it is another job's, or not a result. Twice is once,
  * by several processes too. */
-int result_claim (const char *place, const char *job_id, struct error *err);
+int result_claim (const char *place, const char *job_id, const char *credentials,
+                  struct error *err);
 
 /* The id of the job whose result FOLDER_FD is, where it isn't known by a bus in it; NULL when nothing was noted. The caller frees. */
 char *result_job (int folder_fd);

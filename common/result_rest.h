@@ -7,9 +7,10 @@
 
 #include "common/result_store.h"
 
-/* Whether at PLACE, whose folder on this machine is FOLDER_FD, a result that counts as done is there: its manifest, and of a folder that
+/* CREDENTIALS as for result_store_open. Whether at PLACE, whose folder on this machine is FOLDER_FD, a result that counts as done is there: its manifest, and of a folder that
  * HAS_OUTPUTS those. 1, 0 or -1. */
-int result_rest_stands (const char *place, int folder_fd, bool has_outputs, struct error *err);
+int result_rest_stands (const char *place, const char *credentials, int folder_fd, bool has_outputs,
+                        struct error *err);
 
 /* Where attempts are. */
 struct result_rest
@@ -18,8 +19,8 @@ struct result_rest
   struct result_store *store; /* NULL: in the folder */
 };
 
-int result_rest_open (struct result_rest *rest, const char *place, int folder_fd,
-                      struct error *err);
+int result_rest_open (struct result_rest *rest, const char *place, const char *credentials,
+                      int folder_fd, struct error *err);
 void result_rest_release (struct result_rest *rest);
 #define auto_result_rest AUTO (result_rest_release)
 

@@ -31,6 +31,7 @@ enum
 struct result_store
 {
   char *place;
+  char *credentials; /* NULL: our own */
   struct storage *storage;
 };
 
@@ -109,14 +110,12 @@ result_store_mirror (const char *place, struct error *err)
 }
 
 struct result_store *
-result_store_open (const char *place, struct error *err)
+result_store_open (const char *place, const char *credentials, struct error *err)
 {
-  auto_storage struct storage *storage = storage_open (place, err);
-  if (storage == NULL)
-    return NULL;
-  struct result_store *store = xcalloc (1, sizeof *store);
-  store->place = xstrdup (place);
-  store->storage = take (&storage);
+  struct storage *storage = storage_open_as (place, credentials, err);
+  struct result_store *store = storage == NULL ? NULL : xcalloc (1, sizeof *store);
+  if (store != NULL)
+    *store = (struct result_store){ xstrdup (place), xstrdup (credentials), storage };
   return store;
 }
 
@@ -127,6 +126,7 @@ result_store_close (struct result_store *store)
     return;
   storage_close (store->storage);
   free (store->place);
+  free (store->credentials);
   free (store);
 }
 
@@ -354,7 +354,7 @@ result_store_receive (struct result_store *store, int result_fd, const char *nam
   auto_free char *folder = xasprintf (RESULT_TMP "/%s.%s", name, unique_text (unique));
   auto_free char *local = xasprintf ("%s/", folder);
   auto_free char *to = xasprintf (RESULT_ATTEMPTS "/%s", name);
-  auto_storage struct storage *there = storage_open (url, err);
+  auto_storage struct storage *there = storage_open_as (url, store->credentials, err);
   struct listed listed = { .local = local, .remote = key, .pruned = "outputs" };
   if (there == NULL)
     return -1;
@@ -447,7 +447,7 @@ list_names (struct result_store *store, const char *key, bool folders, struct st
 {
   struct gathering gathering = { .folders = folders };
   auto_free char *url = xasprintf ("%s/%s", store->place, key);
-  auto_storage struct storage *folder = storage_open (url, err);
+  auto_storage struct storage *folder = storage_open_as (url, store->credentials, err);
   const struct storage_visitor visitor = {
     .context = &gathering, .shallow = true, .enter = enter_root, .entry = gather
   };

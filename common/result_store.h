@@ -31,7 +31,9 @@ char *result_store_mirror (const char *place, struct error *err);
 
 struct result_store;
 
-struct result_store *result_store_open (const char *place, struct error *err);
+/* CREDENTIALS: the job's (storage_open_as), or NULL. */
+struct result_store *result_store_open (const char *place, const char *credentials,
+                                        struct error *err);
 void result_store_close (struct result_store *store);
 
 static inline void

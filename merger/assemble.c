@@ -115,7 +115,7 @@ assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse, 
   assembly->conflicts = conflicts_new ();
   bool remote = job->results != NULL && result_is_remote (job->results);
   if (remote)
-    assembly->store = result_store_open (job->results, err);
+    assembly->store = result_store_open (job->results, job->credentials, err);
   if ((!remote || assembly->store != NULL) && sweep_builds (folder_fd, err) == 0
       && make_build (assembly, err) == 0 && make_parts (assembly, err) == 0)
     {

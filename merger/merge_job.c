@@ -377,7 +377,8 @@ publish_away (struct merge_job *merge, const struct verdict *verdict, struct err
 {
   if (!result_is_remote (merge->job.results))
     return 0;
-  auto_result_store struct result_store *store = result_store_open (merge->job.results, err);
+  auto_result_store struct result_store *store =
+      result_store_open (merge->job.results, merge->job.credentials, err);
   auto_free char *folder = store == NULL ? NULL : result_folder (merge->job.results, err);
   if (folder == NULL)
     return -1;
@@ -402,7 +403,8 @@ sweep_away (struct merge_job *merge)
   if (!result_is_remote (merge->job.results))
     return;
   bool stay = merge->older_stands || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL;
-  auto_result_store struct result_store *store = result_store_open (merge->job.results, &err);
+  auto_result_store struct result_store *store =
+      result_store_open (merge->job.results, merge->job.credentials, &err);
   if (store != NULL && result_store_end_uploads (store, counts, merge->fold, &err) == 0
       && (stay || result_store_sweep (store, counts, merge->fold, &err) == 0))
     return;

@@ -57,7 +57,8 @@ append_atom (struct buffer *atoms, const struct job *job, const char *folder, ui
 static int
 put_plan (const struct job *job, int64_t offset, const struct buffer *atoms, struct error *err)
 {
-  auto_result_store struct result_store *store = result_store_open (job->results, err);
+  auto_result_store struct result_store *store =
+      result_store_open (job->results, job->credentials, err);
   return store == NULL ? -1 : result_store_put_plan (store, offset, buffer_bytes (atoms), err);
 }
 

@@ -141,7 +141,8 @@ static int
 put_plan (const struct planning *planning, const struct shard *shard, struct error *err)
 {
   auto_buffer struct buffer list = { 0 };
-  auto_result_store struct result_store *store = result_store_open (planning->job->results, err);
+  auto_result_store struct result_store *store =
+      result_store_open (planning->job->results, planning->job->credentials, err);
   if (store == NULL)
     return -1;
   size_t left = (size_t) shard->plan_length;
@@ -224,7 +225,7 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   const char *field = NULL;
   if (admit_job (job, &field, err) != 0)
     return error_wrap (err, "%s", field);
-  if ((job->results != NULL && result_claim (job->results, job->id, err) != 0)
+  if ((job->results != NULL && result_claim (job->results, job->id, job->credentials, err) != 0)
       || open_plan (planning, err) != 0)
     return -1;
   int begun = was_begun (planning, err);

@@ -167,7 +167,7 @@ static struct storage *
 open_source (void *context, const struct job *job, size_t index, struct error *err)
 {
   (void) context;
-  return storage_open (job->volumes[index].source, err);
+  return storage_open_as (job->volumes[index].source, job->credentials, err);
 }
 
 int

@@ -16,7 +16,8 @@
 enum
 {
   JOB_ID_MAX = 128,
-  JOB_QUEUE_MAX = 64,      /* it is part of topics' names */
+  JOB_QUEUE_MAX = 64, /* it is part of topics' names */
+  JOB_CREDENTIALS_MAX = 63,
   JOB_NAME_MAX = 255,      /* of a folder, a variable, a user */
   JOB_PATH_MAX = 3000,     /* of all paths: there must be room for what is put behind it */
   JOB_URL_MAX = 8000,      /* signed ones are long */

@@ -46,6 +46,20 @@ job_check_queue (const char *queue, struct error *err)
 }
 
 int
+job_check_credentials (const char *name, struct error *err)
+{
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+  size_t length = strlen (name);
+  if (length > 0 && length <= JOB_CREDENTIALS_MAX && name[0] != '-'
+      && strspn (name, allowed) == length)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "expected the name of credentials, 1 to %d small letters, digits or '-' (what "
+                    "was given isn't shown: it may be a secret)",
+                    JOB_CREDENTIALS_MAX);
+}
+
+int
 job_check_webhook (const char *url, struct error *err)
 {
   bool web = strncmp (url, "https://", 8) == 0 || strncmp (url, "http://", 7) == 0;
@@ -158,7 +172,7 @@ check_webhook (struct job *job, struct error *err)
 static int
 check_credentials (struct job *job, struct error *err)
 {
-  return job->credentials == NULL ? 0 : job_check_id (job->credentials, err);
+  return job->credentials == NULL ? 0 : job_check_credentials (job->credentials, err);
 }
 
 static int

@@ -18,6 +18,9 @@ int job_check_output_name (const char *name, struct error *err);
 /* A queue is part of topics' names: 1 to 64 of a-z, 0-9, '_', '-'. ERROR_USER. */
 int job_check_queue (const char *queue, struct error *err);
 
+/* The name of credentials is a file's: 1 to 63 of a-z, 0-9, '-', the first no '-'. ERROR_USER. */
+int job_check_credentials (const char *name, struct error *err);
+
 /* http:// or https://, without a user's name or password. ERROR_USER. */
 int job_check_webhook (const char *url, struct error *err);
 

@@ -42,10 +42,11 @@ read_plan (const struct shard *shard, int result_fd, struct buffer *store, struc
 }
 
 static int
-get_plan (const struct shard *shard, const char *results, const struct halt *halt,
+get_plan (const struct shard *shard, const struct job *job, const struct halt *halt,
           struct buffer *store, struct error *err)
 {
-  auto_result_store struct result_store *kept = result_store_open (results, err);
+  auto_result_store struct result_store *kept =
+      result_store_open (job->results, job->credentials, err);
   if (kept == NULL)
     return -1;
   storage_set_halt (result_store_storage (kept), halt);
@@ -53,14 +54,14 @@ get_plan (const struct shard *shard, const char *results, const struct halt *hal
 }
 
 int
-atoms_load (const struct shard *shard, const char *results, int result_fd, const struct halt *halt,
-            struct buffer *store, struct bytes *list, struct error *err)
+atoms_load (const struct shard *shard, const struct job *job, int result_fd,
+            const struct halt *halt, struct buffer *store, struct bytes *list, struct error *err)
 {
   *list = buffer_bytes (&shard->atoms);
   if (shard->plan_length >= 0)
     {
-      bool remote = results != NULL && result_is_remote (results);
-      if (remote ? get_plan (shard, results, halt, store, err) != 0
+      bool remote = job->results != NULL && result_is_remote (job->results);
+      if (remote ? get_plan (shard, job, halt, store, err) != 0
                  : read_plan (shard, result_fd, store, err) != 0)
         return -1;
       *list = buffer_bytes (store);

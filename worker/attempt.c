@@ -352,7 +352,8 @@ send_away (struct run *run, struct error *err)
   if (!result_is_remote (job->results))
     return 0;
   start_patience (run, &patience, job->collect_timeout_ms, ATTEMPT_COLLECT_MS);
-  auto_result_store struct result_store *store = result_store_open (job->results, err);
+  auto_result_store struct result_store *store =
+      result_store_open (job->results, job->credentials, err);
   int result = store == NULL ? -1
                              : result_store_send (store, workplace->folder_fd, workplace->folder,
                                                   workplace->name, is_over, &halt, err);

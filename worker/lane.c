@@ -275,7 +275,7 @@ static void
 forget_attempt (const struct lane *lane)
 {
   if (lane->event.report.folder != NULL)
-    workplace_forget (lane->delivery->job->results, lane->event.report.folder);
+    workplace_forget (lane->delivery->job, lane->event.report.folder);
 }
 
 static void

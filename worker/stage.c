@@ -40,7 +40,7 @@ open_source (struct source *source, const struct volume *volume, const struct jo
     [STAGE_BIND] = METHOD_BIND,
   };
   source->path = volume->path;
-  source->storage = storage_open (volume->source, err);
+  source->storage = storage_open_as (volume->source, job->credentials, err);
   if (source->storage == NULL)
     return error_wrap (err, "volume %s", volume->path);
   storage_set_halt (source->storage, halt);
@@ -279,7 +279,8 @@ fetch_outputs (struct staging *staging, struct source *shards, const struct atom
     return -1;
   auto_fd int target =
       fs_open_beneath (shards->place.target_fd, atom->path, O_RDONLY | O_DIRECTORY, 0, err);
-  auto_storage struct storage *storage = target < 0 ? NULL : storage_open (atom->source, err);
+  auto_storage struct storage *storage =
+      target < 0 ? NULL : storage_open_as (atom->source, staging->stage->job->credentials, err);
   if (storage == NULL)
     return -1;
   storage_set_halt (storage, staging->stage->halt);
@@ -433,7 +434,7 @@ stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, s
   int result = open_sources (&staging, reason);
   if (result == 0 && stage_has_atoms (stage->job, stage->shard))
     {
-      result = atoms_load (stage->shard, stage->job->results, stage->result_fd, stage->halt, &plan,
+      result = atoms_load (stage->shard, stage->job, stage->result_fd, stage->halt, &plan,
                            &staging.atoms, reason);
       if (result == 0)
         result = stage_atoms (&staging, reason);

@@ -151,8 +151,9 @@ workplace_sweep (const char *place, const char *scratch)
 }
 
 void
-workplace_forget (const char *place, const char *name)
+workplace_forget (const struct job *job, const char *name)
 {
+  const char *place = job->results;
   auto_fd int result = result_open (place, NULL);
   auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s", name);
   if (result >= 0)
@@ -160,7 +161,7 @@ workplace_forget (const char *place, const char *name)
   if (!result_is_remote (place))
     return;
   struct error err = ERROR_INIT;
-  auto_result_store struct result_store *store = result_store_open (place, &err);
+  auto_result_store struct result_store *store = result_store_open (place, job->credentials, &err);
   if (store != NULL && result_store_forget (store, name, &err) == 0)
     return;
   auto_free char *reason = text_log (err.message);

@@ -11,6 +11,7 @@
 
 #include "common/auto.h"
 #include "common/error.h"
+#include "schemas/messages.h"
 
 struct workplace
 {
@@ -47,6 +48,6 @@ void workplace_release (struct workplace *workplace);
 int workplace_sweep (const char *place, const char *scratch);
 
 /* Removes the finished attempt NAME of the result at PLACE: it will never count. */
-void workplace_forget (const char *place, const char *name);
+void workplace_forget (const struct job *job, const char *name);
 
 #endif

@@ -68,6 +68,17 @@ storage_open (const char *source, struct error *err)
   return NULL;
 }
 
+struct storage *
+storage_open_as (const char *source, const char *credentials, struct error *err)
+{
+  auto_storage struct storage *storage = storage_open (source, err);
+  if (storage == NULL
+      || (credentials != NULL && storage->ops->act_as != NULL
+          && storage->ops->act_as (storage, credentials, err) != 0))
+    return NULL;
+  return take (&storage);
+}
+
 void
 storage_close (struct storage *storage)
 {

@@ -29,6 +29,10 @@ struct storage;
 /* SOURCE: a folder's path ("./photos", "/data", "file:///data"). A scheme nobody serves, and a
  * source that isn't there or can't be read, is ERROR_USER. NULL with ERR. */
 struct storage *storage_open (const char *source, struct error *err);
+
+/* The same for a job that names CREDENTIALS, which the operator holds (s3/credentials.h): it is reached with these and no others. NULL: as whoever opens it. Kinds
+ * that know no credentials don't mind. ERROR_TRANSIENT where they aren't here: they may be elsewhere. */
+struct storage *storage_open_as (const char *source, const char *credentials, struct error *err);
 void storage_close (struct storage *storage);
 
 /* HALT (outlives STORAGE; NULL: none) is asked at least once a second while storage_list and storage_get wait for a server. Batches have their own. */

@@ -8,7 +8,7 @@
 
 #include "common/storage/storage.h"
 
-/* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system), `open_file` and the last six. */
+/* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system), `open_file` and the last seven. */
 struct storage_ops
 {
   enum storage_kind kind;
@@ -25,6 +25,7 @@ struct storage_ops
               size_t limit, struct buffer *buffer, struct error *err);
   int (*remove) (struct storage *storage, const char *prefix, struct error *err);
   int (*end_uploads) (struct storage *storage, const char *path, struct error *err);
+  int (*act_as) (struct storage *storage, const char *credentials, struct error *err);
 };
 
 struct storage

@@ -9,7 +9,8 @@
     uploads s3://B/P         unfinished uploads of exactly the keys below P that standard input has, one a line
     role                     prints credentials for fifteen minutes, for eval; as JSON with `role --json`
     public BUCKET            anybody may list and read it
-    user NAME SECRET         somebody who may read and write everything (MinIO only, as the next two)
+    user NAME SECRET         somebody who may read and write everything (MinIO only, as the next three)
+    member NAME SECRET BUCKET [ACTION…]  somebody who may do these things (s3:GetObject …; default all) with BUCKET and nothing else
     revoke NAME              what he was given for a while isn't known any more, as when it has run out
     forget NAME              he isn't there any more
 """
@@ -90,11 +91,11 @@ def sealed(password, text):
     return salt + b"\x02" + nonce + cipher.encrypt(nonce + b"\1\0\0\0", text.encode(), b"\x80" + mark)
 
 
-def administer(method, what, secret_of_user=None, **query):
+def administer(method, what, secret_of_user=None, plain=b"", **query):
     text = os.environ["AWS_ENDPOINT_URL"] + "/minio/admin/v3/" + what + "?" + urllib.parse.urlencode(sorted(query.items()))
     secret = os.environ["AWS_SECRET_ACCESS_KEY"]
     keys = botocore.credentials.Credentials(os.environ["AWS_ACCESS_KEY_ID"], secret)
-    body = b"" if secret_of_user is None else sealed(secret, json.dumps({"secretKey": secret_of_user, "status": "enabled"}))
+    body = plain if secret_of_user is None else sealed(secret, json.dumps({"secretKey": secret_of_user, "status": "enabled"}))
     request = botocore.awsrequest.AWSRequest(method, text, data=body, headers={"X-Amz-Content-Sha256": hashlib.sha256(body).hexdigest()})
     botocore.auth.S3SigV4Auth(keys, "s3", "us-east-1").add_auth(request)
     urllib.request.urlopen(urllib.request.Request(text, data=body, method=method, headers=dict(request.headers))).close()
@@ -133,6 +134,12 @@ def main():
     elif command == "user":
         administer("PUT", "add-user", secret_of_user=words[1], accessKey=words[0])
         administer("PUT", "set-user-or-group-policy", policyName="readwrite", userOrGroup=words[0], isGroup="false")
+    elif command == "member":
+        name, secret, bucket, *actions = words
+        may = {"Effect": "Allow", "Action": actions or ["s3:*"], "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]}
+        administer("PUT", "add-user", secret_of_user=secret, accessKey=name)
+        administer("PUT", "add-canned-policy", plain=json.dumps({"Version": "2012-10-17", "Statement": [may]}).encode(), name=name)
+        administer("PUT", "set-user-or-group-policy", policyName=name, userOrGroup=name, isGroup="false")
     elif command == "revoke":
         administer("POST", "revoke-tokens/builtin", user=words[0], fullRevoke="true")
     elif command == "forget":

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/secret.h"
 #include "common/storage/s3/credentials_internal.h"
 
 #include <ctype.h>
@@ -19,6 +20,7 @@ enum
 
 struct credentials
 {
+  char *name; /* NULL: the machine's own */
   pthread_mutex_t lock;
   bool known;
   bool stale;   /* a server didn't take them any more */
@@ -27,9 +29,10 @@ struct credentials
 };
 
 struct credentials *
-credentials_new (void)
+credentials_new (const char *name)
 {
   struct credentials *credentials = xcalloc (1, sizeof *credentials);
+  credentials->name = xstrdup (name);
   (void) pthread_mutex_init (&credentials->lock, NULL);
   return credentials;
 }
@@ -58,6 +61,7 @@ credentials_free (struct credentials *credentials)
     return;
   credentials_release (&credentials->found.keys);
   (void) pthread_mutex_destroy (&credentials->lock);
+  free (credentials->name);
   free (credentials);
 }
 
@@ -98,15 +102,13 @@ is_section (char *line, const char *section)
   return strcmp (name, section) == 0;
 }
 
-/* The value of NAME in the section of an INI file; the caller frees. */
-static char *
-setting_in (const char *path, const char *section, const char *name)
+char *
+credentials_in (const char *text, const char *section, const char *name)
 {
-  auto_buffer struct buffer text = { 0 };
-  if (path == NULL || fs_read_file (AT_FDCWD, path, FILE_MAX, &text, NULL) != 0)
-    return NULL;
+  auto_secret struct buffer copy = { 0 };
+  buffer_puts (&copy, text);
   bool inside = false;
-  char *rest = text.data;
+  char *rest = copy.data;
   for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))
     {
       bool nested = isspace ((unsigned char) line[0]) != 0;
@@ -121,6 +123,16 @@ setting_in (const char *path, const char *section, const char *name)
         return xstrdup (trim (equals + 1));
     }
   return NULL;
+}
+
+/* The value of NAME in the section of an INI file; the caller frees. */
+static char *
+setting_in (const char *path, const char *section, const char *name)
+{
+  auto_secret struct buffer text = { 0 };
+  if (path == NULL || fs_read_file (AT_FDCWD, path, FILE_MAX, &text, NULL) != 0)
+    return NULL;
+  return credentials_in (text.data, section, name);
 }
 
 static const char *
@@ -179,12 +191,14 @@ from_profile (struct found *found, struct error *err)
 }
 
 static int
-find (struct found *found, struct error *err)
+find (const char *name, struct found *found, struct error *err)
 {
   static int (*const sources[]) (struct found *, struct error *) = {
     from_environment,           credentials_from_web_identity, from_profile,
     credentials_from_container, credentials_from_instance,
   };
+  if (name != NULL)
+    return credentials_from_name (name, found, err);
   for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
     {
       int result = sources[i](found, err);
@@ -229,7 +243,7 @@ renew (struct credentials *credentials, struct error *err)
 {
   struct found found = { 0 };
   struct error why = ERROR_INIT;
-  if (find (&found, &why) == 0)
+  if (find (credentials->name, &found, &why) == 0)
     {
       credentials_release (&credentials->found.keys);
       credentials->found = found;
@@ -274,7 +288,8 @@ bool
 credentials_are_lent (struct credentials *credentials)
 {
   (void) pthread_mutex_lock (&credentials->lock);
-  bool lent = credentials->known && credentials->found.keys.token != NULL;
+  bool lent =
+      credentials->known && (credentials->name != NULL || credentials->found.keys.token != NULL);
   (void) pthread_mutex_unlock (&credentials->lock);
   return lent;
 }

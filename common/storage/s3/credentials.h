@@ -27,7 +27,9 @@ struct credentials_now
   char *token; /* or NULL */
 };
 
-struct credentials *credentials_new (void);
+/* NAME: those that a job names, and no others (SHOAL_CREDENTIALS_DIR/NAME: a file as ~/.aws/credentials, or a folder with files aws_access_key_id and
+ * aws_secret_access_key); NULL: found as above. */
+struct credentials *credentials_new (const char *name);
 void credentials_free (struct credentials *credentials);
 
 /* Fills zeroed NOW, which the caller releases. ERROR_USER when nothing is found: says where was looked; ERROR_TRANSIENT when a server that has
@@ -38,7 +40,7 @@ int credentials_get (struct credentials *credentials, struct credentials_now *no
 /* A server says that the last ones aren't valid any more: the next credentials_get looks for others. */
 void credentials_expire (struct credentials *credentials);
 
-/* Whether the last ones are of a session, which has an end. */
+/* Whether there may be others by now: the last ones are of a session, which has an end, or of a file that the operator changes. */
 bool credentials_are_lent (struct credentials *credentials);
 
 void credentials_release (struct credentials_now *now);

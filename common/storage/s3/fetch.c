@@ -21,12 +21,15 @@ key_of (const struct s3 *s3, const struct storage_item *item)
   return itself ? xstrdup (s3->object) : s3_key (s3, source);
 }
 
+/* What was fetched for one whose credentials showed it isn't kept for others. */
 static char *
 address (void *context, const struct storage_item *item)
 {
   const struct s3 *s3 = context;
   auto_free char *key = key_of (s3, item);
-  return xasprintf ("%s s3://%s/%s", s3->endpoint == NULL ? "aws" : s3->endpoint, s3->bucket, key);
+  auto_free char *who = s3->name == NULL ? xstrdup ("") : xasprintf ("%s ", s3->name);
+  return xasprintf ("%s%s s3://%s/%s", who, s3->endpoint == NULL ? "aws" : s3->endpoint, s3->bucket,
+                    key);
 }
 
 static int

@@ -347,7 +347,22 @@ s3_close (struct storage *storage)
   free (s3->object);
   free (s3->shown);
   free (s3->endpoint);
+  free (s3->name);
   free (s3);
+}
+
+/* Public or not: a job that names credentials is to see what they show. */
+static int
+act_as (struct storage *storage, const char *name, struct error *err)
+{
+  struct s3 *s3 = (struct s3 *) storage;
+  auto_credentials struct credentials_now now = { 0 };
+  credentials_free (s3->credentials);
+  free (s3->name);
+  s3->credentials = credentials_new (name);
+  s3->name = xstrdup (name);
+  s3->anonymous = false;
+  return credentials_get (s3->credentials, &now, err) == 0 ? 0 : error_wrap (err, "%s", s3->shown);
 }
 
 static const struct storage_ops ops = { .kind = STORAGE_S3,
@@ -358,7 +373,8 @@ static const struct storage_ops ops = { .kind = STORAGE_S3,
                                         .put = put,
                                         .get = get,
                                         .remove = s3_remove,
-                                        .end_uploads = s3_end_uploads };
+                                        .end_uploads = s3_end_uploads,
+                                        .act_as = act_as };
 
 /* Amazon's rules for names, which other servers share: 3 to 63 of a-z, 0-9, "." and "-" (older ones may have more letters). */
 static bool
@@ -435,7 +451,7 @@ storage_open_s3 (const char *source, struct error *err)
   struct s3 *s3 = xcalloc (1, sizeof *s3);
   s3->base.ops = &ops;
   (void) pthread_mutex_init (&s3->lock, NULL);
-  s3->credentials = credentials_new ();
+  s3->credentials = credentials_new (NULL);
   s3->bucket = xstrndup (bucket, size);
   size_t length = strlen (key);
   s3->prefix = xasprintf ("%s%s", key, length == 0 || key[length - 1] == '/' ? "" : "/");

@@ -21,6 +21,7 @@ struct s3
   bool anonymous;
   bool requester_pays;
   struct credentials *credentials;
+  char *name;           /* of these; NULL: the machine's own */
   pthread_mutex_t lock; /* of: */
   char region[64];
 };

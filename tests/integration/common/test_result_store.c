@@ -44,7 +44,7 @@ set_up (void **state)
   struct place *place = xcalloc (1, sizeof *place);
   place->bucket = s3_bucket_new ();
   place->url = xasprintf ("%s/r", place->bucket->url);
-  place->store = result_store_open (place->url, NULL);
+  place->store = result_store_open (place->url, NULL, NULL);
   place->here = file_tree_new ();
   place->state = file_tree_new ();
   (void) setenv ("SHOAL_STATE_DIR", place->state->folder, 1);
@@ -402,7 +402,7 @@ an_upload_that_began_twice_is_ended_twice (void **state)
       peer_start ("s3_front.py", peer_server ("SHOAL_TEST_S3"), "doubles", NULL);
   auto_free char *endpoint = xasprintf ("http://127.0.0.1:%d", front->port);
   (void) setenv ("AWS_ENDPOINT_URL", endpoint, 1);
-  auto_result_store struct result_store *store = result_store_open (place->url, &err);
+  auto_result_store struct result_store *store = result_store_open (place->url, NULL, &err);
   make_attempt (place, "text");
   make_large (place, "outputs/large");
   if (result_store_send (store, place->here->fd, place->here->folder, "00001.g1.a1.s1", NULL, NULL,
@@ -424,7 +424,7 @@ start_sender (struct place *place, const char *name)
   assert_true (pid >= 0);
   if (pid > 0)
     return pid;
-  auto_result_store struct result_store *store = result_store_open (place->url, NULL);
+  auto_result_store struct result_store *store = result_store_open (place->url, NULL, NULL);
   int result =
       result_store_send (store, place->here->fd, place->here->folder, name, NULL, NULL, NULL);
   _exit (result == 0 ? 0 : 1);

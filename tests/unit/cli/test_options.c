@@ -386,6 +386,7 @@ each_option_makes_another_job (void **state)
     { "--min-success", "7%" },
     { "--max-failures", "7" },
     { "--queue", "x" },
+    { "--credentials", "x" },
     { "--webhook", "http://x/" },
   };
   struct parsed plain = PARSE ("image", "x");

@@ -119,9 +119,9 @@ a_result_says_whose_it_is_from_the_start (void **state)
   auto_fd int folder = result_open (scene->place, NULL);
   auto_free char *job = result_job (folder);
   assert_string_equal (job, "job-1");
-  assert_int_equal (result_claim (scene->place, "job-1", NULL), 0);
+  assert_int_equal (result_claim (scene->place, "job-1", NULL, NULL), 0);
   struct error err = ERROR_INIT;
-  assert_int_equal (result_claim (scene->place, "job-2", &err), -1);
+  assert_int_equal (result_claim (scene->place, "job-2", NULL, &err), -1);
   assert_int_equal (err.class, ERROR_USER);
 }
 

@@ -165,7 +165,7 @@ static char *
 who (void)
 {
   struct error err = ERROR_INIT;
-  struct credentials *credentials = credentials_new ();
+  struct credentials *credentials = credentials_new (NULL);
   auto_credentials struct credentials_now now = { 0 };
   int result = credentials_get (credentials, &now, &err);
   credentials_free (credentials);
@@ -312,7 +312,7 @@ credentials_that_run_out_are_got_again (void **state)
     {
       auto_free char *text = role_until (time (NULL) + cases[i].left);
       say (peer, "/said/role", text);
-      struct credentials *credentials = credentials_new ();
+      struct credentials *credentials = credentials_new (NULL);
       for (int round = 0; round < 3; round++)
         {
           auto_credentials struct credentials_now now = { 0 };
@@ -344,7 +344,7 @@ credentials_do_until_they_run_out (void **state)
       const time_t then = time (NULL) + left;
       auto_free char *text = role_until (then);
       say (peer, "/said/role", text);
-      struct credentials *credentials = credentials_new ();
+      struct credentials *credentials = credentials_new (NULL);
       auto_credentials struct credentials_now first = { 0 }, second = { 0 };
       assert_int_equal (credentials_get (credentials, &first, NULL), 0);
       (void) unsetenv ("AWS_CONTAINER_CREDENTIALS_FULL_URI"); /* as if nobody were there */
