@@ -60,6 +60,7 @@ struct service_args
   const char *job;
   int64_t parent; /* 0: nobody supervises us */
   bool probe;
+  bool webhook_private;
   struct worker_options worker;
 };
 
@@ -153,6 +154,14 @@ SETTER (probe)
   return 0;
 }
 
+SETTER (webhook_private)
+{
+  (void) value;
+  (void) err;
+  ARGS (context)->webhook_private = true;
+  return 0;
+}
+
 /* Its page stays for good. */
 SETTER (meter)
 {
@@ -201,6 +210,12 @@ static const struct option_spec worker_options[] = {
   { 0 },
 };
 
+static const struct option_spec merger_options[] = {
+  { 0, "webhook-private", NULL, NULL, "jobs' webhooks may be at private addresses too", GROUP_OTHER,
+    false, set_webhook_private },
+  { 0 },
+};
+
 /* Reads the options of a service; 0, OPTIONS_HELP or -1. */
 static int
 parse (struct service_args *args, const struct command *command, int argc, char **argv,
@@ -213,9 +228,11 @@ parse (struct service_args *args, const struct command *command, int argc, char 
     { command->options[1], args },
     { command->options[2], &args->listening },
     { command->options[3], NULL },
-    { command->options[4], command == &command_worker ? (void *) args : (void *) &args->listening }
+    { command->options[4], command == &command_worker ? (void *) args : (void *) &args->listening },
+    { command->options[5], args },
   };
-  int first = options_operands (sets, 5, argc, argv, 0, 0, command->synopsis, err);
+  int first = options_operands (sets, command->options[5] == NULL ? 5 : 6, argc, argv, 0, 0,
+                                command->synopsis, err);
   if (first < 0)
     return first;
   if (args->probe)
@@ -255,8 +272,9 @@ merger_settings (const struct service_args *args)
   auto_free char *lease = args->worker.lease_ms == 0
                               ? xstrdup ("default")
                               : xasprintf ("%lldms", (long long) args->worker.lease_ms);
-  return xasprintf ("version=%s lease=%s keep-attempts=%s s3-endpoint=%s", SHOAL_VERSION, lease,
-                    getenv ("SHOAL_KEEP_ATTEMPTS") == NULL ? "no" : "yes", shown);
+  return xasprintf ("version=%s lease=%s keep-attempts=%s webhook-private=%s s3-endpoint=%s",
+                    SHOAL_VERSION, lease, getenv ("SHOAL_KEEP_ATTEMPTS") == NULL ? "no" : "yes",
+                    args->webhook_private ? "yes" : "no", shown);
 }
 
 static int
@@ -278,6 +296,7 @@ run_merger (int argc, char **argv, struct error *err)
                                           .bus_properties = &args.bus.properties,
                                           .settings = settings,
                                           .job_id = args.job,
+                                          .webhook_private = args.webhook_private,
                                           .vitals = listening.vitals,
                                           .stop = &stop_flag };
   return merger_run (&options, err);
@@ -357,7 +376,8 @@ const struct command command_merger = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
-  .options = { bus_options, service_options, listen_options, storage_options, keep_options },
+  .options = { bus_options, service_options, listen_options, storage_options, keep_options,
+               merger_options },
   .run = run_merger,
 };
 

@@ -373,8 +373,14 @@ merger_run (const struct merger_options *options, struct error *err)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "merger");
   struct merger merger = { .bus = bus, .options = options };
   make_metrics (&merger);
-  merger.webhooks = webhooks_new (bus, secret.data, options->job_id == NULL ? 0 : ONE_JOB_MS,
-                                  vitals_metrics (options->vitals));
+  /* Who runs one job here gave its webhook's URL himself. */
+  const struct webhooks_options webhooks = {
+    .secret = secret.data,
+    .patience_ms = options->job_id == NULL ? 0 : ONE_JOB_MS,
+    .private = options->webhook_private || options->job_id != NULL,
+    .metrics = vitals_metrics (options->vitals)
+  };
+  merger.webhooks = webhooks_new (bus, &webhooks);
   merger.pulse = (struct pulse){ .beat = beat, .confirm = confirm, .context = &merger };
   int outcome = run (&merger, err);
   drop_jobs (&merger);

@@ -12,6 +12,7 @@
 #include "common/vitals.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct merger_options
@@ -21,6 +22,7 @@ struct merger_options
   int64_t lease_ms;                     /* 0: default */
   const char *settings;  /* what all mergers should have in common, for people; NULL: nothing */
   const char *job_id;    /* only this job, return when it is terminal; NULL: all, for ever */
+  bool webhook_private;  /* jobs' webhooks may be at special addresses (webhook.h) */
   struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop;
 };

@@ -2,16 +2,15 @@
 
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/http/http.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "merger/status_json.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -35,11 +34,11 @@ struct notice
   int64_t until; /* boot ms: it isn't tried again later */
   int64_t due;
   int tries;
-  CURL *request; /* NULL: waits for its time */
   char *url;
   struct buffer body;
-  struct curl_slist *headers;
-  char problem[CURL_ERROR_SIZE];
+  struct webhooks *webhooks;
+  bool under_way; /* else it waits for its time */
+  struct http_call call;
 };
 
 struct webhooks
@@ -47,58 +46,44 @@ struct webhooks
   struct bus *bus;
   char *secret;
   int64_t patience_ms;
-  CURLM *multi;
+  bool private;
+  struct http *http;
   struct notice **notices;
   size_t count;
   char *asked; /* the job that was recalled last */
   struct metric *delivered;
   struct metric *given_up;
   struct metric *tried_again;
+  int ended; /* deliveries, in this turn */
 };
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-static void
-curl_start (void)
-{
-  if (curl_global_init (CURL_GLOBAL_DEFAULT) != CURLE_OK)
-    abort ();
-}
-
 struct webhooks *
-webhooks_new (struct bus *bus, const char *secret, int64_t patience_ms, struct metrics *metrics)
+webhooks_new (struct bus *bus, const struct webhooks_options *options)
 {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
   static const char name[] = "shoal_webhooks_total";
   static const char help[] = "Webhooks of jobs: tries that ended so.";
+  const struct http_options http = { .connections = AT_ONCE, .tries = 1, .try_ms = ANSWER_MS };
+  struct metrics *metrics = options->metrics;
   struct webhooks *webhooks = xcalloc (1, sizeof *webhooks);
-  (void) pthread_once (&once, curl_start);
   webhooks->bus = bus;
-  webhooks->secret = xstrdup (secret == NULL ? "" : secret);
-  webhooks->patience_ms = patience_ms > 0 ? patience_ms : PATIENCE_MS;
-  webhooks->multi = curl_multi_init ();
+  webhooks->secret = xstrdup (options->secret == NULL ? "" : options->secret);
+  webhooks->patience_ms = options->patience_ms > 0 ? options->patience_ms : PATIENCE_MS;
+  webhooks->private = options->private;
+  webhooks->http = http_new (&http);
   webhooks->delivered = metrics_counter (metrics, name, help, LABELS ("outcome", "delivered"));
   webhooks->tried_again = metrics_counter (metrics, name, help, LABELS ("outcome", "retried"));
   webhooks->given_up = metrics_counter (metrics, name, help, LABELS ("outcome", "given_up"));
   return webhooks;
 }
 
+/* Its call isn't under way. */
 static void
-end_request (struct webhooks *webhooks, struct notice *notice)
+notice_free (struct notice *notice)
 {
-  if (notice->request == NULL)
-    return;
-  (void) curl_multi_remove_handle (webhooks->multi, notice->request);
-  curl_easy_cleanup (notice->request);
-  curl_slist_free_all (notice->headers);
-  notice->request = NULL;
-  notice->headers = NULL;
-}
-
-static void
-notice_free (struct webhooks *webhooks, struct notice *notice)
-{
-  end_request (webhooks, notice);
+  if (notice->under_way)
+    http_call_release (&notice->call);
   free (notice->job_id);
   free (notice->url);
   buffer_release (&notice->body);
@@ -108,8 +93,9 @@ notice_free (struct webhooks *webhooks, struct notice *notice)
 void
 webhooks_drop (struct webhooks *webhooks)
 {
+  http_drop (webhooks->http);
   for (size_t i = 0; i < webhooks->count; i++)
-    notice_free (webhooks, webhooks->notices[i]);
+    notice_free (webhooks->notices[i]);
   free (webhooks->notices);
   free (webhooks->asked);
   webhooks->notices = NULL;
@@ -123,7 +109,7 @@ webhooks_free (struct webhooks *webhooks)
   if (webhooks == NULL)
     return;
   webhooks_drop (webhooks);
-  (void) curl_multi_cleanup (webhooks->multi);
+  http_free (webhooks->http);
   explicit_bzero (webhooks->secret, strlen (webhooks->secret));
   free (webhooks->secret);
   free (webhooks);
@@ -178,6 +164,7 @@ add (struct webhooks *webhooks, const struct job *job, const struct job_status *
   notice->generation = status->generation;
   notice->position = position;
   notice->url = xstrdup (job->webhook);
+  notice->webhooks = webhooks;
   /* From the job's end on, whichever merger tells it and how often it was begun anew; each tries at least once. */
   int64_t ago = clock_wall_ms () - status->updated;
   notice->until = clock_boot_ms () + webhooks->patience_ms - (ago > 0 ? ago : 0);
@@ -223,19 +210,21 @@ webhooks_recall (struct webhooks *webhooks, const char *job_id, int64_t position
 
 /* ---- one try ---------------------------------------------------------------------------- */
 
-static size_t
-ignore (char *bytes, size_t size, size_t count, void *context)
+/* What a receiver says beside its status is of no use. */
+static int
+ignore (struct http_call *call, const char *bytes, size_t size, struct error *err)
 {
+  (void) call;
   (void) bytes;
-  (void) context;
-  return size * count;
+  (void) size;
+  (void) err;
+  return 0;
 }
 
 static void
 add_header (struct notice *notice, const char *name, const char *value)
 {
-  auto_free char *text = xasprintf ("%s: %s", name, value);
-  notice->headers = curl_slist_append (notice->headers, text);
+  strlist_addf (&notice->call.headers, "%s: %s", name, value);
 }
 
 /* As receivers of other people's webhooks know it: the time is signed too, so that an old delivery can't be played again. */
@@ -260,29 +249,27 @@ sign (const struct webhooks *webhooks, struct notice *notice)
   add_header (notice, "X-Shoal-Signature", hex.data);
 }
 
+static int on_end (struct http_call *call, struct error *err);
+
 static void
 begin (struct webhooks *webhooks, struct notice *notice)
 {
-  CURL *request = curl_easy_init ();
+  struct http_call *call = &notice->call;
   auto_free char *delivery = xasprintf ("%s/%u", notice->job_id, notice->generation);
-  notice->request = request;
+  notice->under_way = true;
   notice->tries++;
-  notice->problem[0] = '\0';
+  http_call_init (call, xstrdup (notice->url));
+  call->method = "POST";
+  call->body = buffer_bytes (&notice->body);
+  call->context = notice;
+  call->data = ignore;
+  call->done = on_end;
+  if (!webhooks->private)
+    call->led = "a webhook's address must be public (merger --webhook-private allows others)";
   add_header (notice, "Content-Type", "application/json");
   add_header (notice, "X-Shoal-Delivery", delivery);
   sign (webhooks, notice);
-  (void) curl_easy_setopt (request, CURLOPT_URL, notice->url);
-  (void) curl_easy_setopt (request, CURLOPT_PROTOCOLS_STR, "http,https");
-  (void) curl_easy_setopt (request, CURLOPT_USERAGENT, "shoal");
-  (void) curl_easy_setopt (request, CURLOPT_NOSIGNAL, 1L);
-  (void) curl_easy_setopt (request, CURLOPT_TIMEOUT_MS, (long) ANSWER_MS);
-  (void) curl_easy_setopt (request, CURLOPT_HTTPHEADER, notice->headers);
-  (void) curl_easy_setopt (request, CURLOPT_POSTFIELDS, notice->body.data);
-  (void) curl_easy_setopt (request, CURLOPT_POSTFIELDSIZE, (long) notice->body.size);
-  (void) curl_easy_setopt (request, CURLOPT_WRITEFUNCTION, ignore);
-  (void) curl_easy_setopt (request, CURLOPT_ERRORBUFFER, notice->problem);
-  (void) curl_easy_setopt (request, CURLOPT_PRIVATE, notice);
-  (void) curl_multi_add_handle (webhooks->multi, request);
+  http_start (webhooks->http, call);
 }
 
 static void
@@ -290,9 +277,9 @@ begin_due (struct webhooks *webhooks)
 {
   size_t under_way = 0;
   for (size_t i = 0; i < webhooks->count; i++)
-    under_way += webhooks->notices[i]->request != NULL;
+    under_way += webhooks->notices[i]->under_way;
   for (size_t i = 0; i < webhooks->count && under_way < AT_ONCE; i++)
-    if (webhooks->notices[i]->request == NULL && webhooks->notices[i]->due <= clock_boot_ms ())
+    if (!webhooks->notices[i]->under_way && webhooks->notices[i]->due <= clock_boot_ms ())
       {
         begin (webhooks, webhooks->notices[i]);
         under_way++;
@@ -327,8 +314,9 @@ conclude (struct webhooks *webhooks, struct notice *notice, const char *outcome,
   while (webhooks->notices[i] != notice)
     i++;
   webhooks->notices[i] = webhooks->notices[--webhooks->count];
-  notice_free (webhooks, notice);
-  return 1;
+  notice_free (notice);
+  webhooks->ended = 1;
+  return 0;
 }
 
 static int64_t
@@ -342,24 +330,22 @@ pause_before (int tries)
 
 /* No URL in what is said: it may hold a token. */
 static int
-on_end (struct webhooks *webhooks, struct notice *notice, CURLcode code, struct error *err)
+on_end (struct http_call *call, struct error *err)
 {
-  long answer = 0;
-  (void) curl_easy_getinfo (notice->request, CURLINFO_RESPONSE_CODE, &answer);
-  auto_free char *why =
-      code != CURLE_OK ? xasprintf ("%s", notice->problem[0] != '\0' ? notice->problem
-                                                                     : curl_easy_strerror (code))
-                       : xasprintf ("HTTP %ld", answer);
-  end_request (webhooks, notice);
-  if (code == CURLE_OK && answer >= 200 && answer < 300)
+  struct notice *notice = call->context;
+  struct webhooks *webhooks = notice->webhooks;
+  auto_free char *why = xstrdup (err->message);
+  bool delivered = !error_is_set (err);
+  bool may_pass = err->class == ERROR_TRANSIENT || call->status == 425;
+  error_clear (err);
+  http_call_release (call);
+  notice->under_way = false;
+  if (delivered)
     {
       metric_add (webhooks->delivered, 1);
       log_info ("webhook_delivered", "job=%s tries=%d", notice->job_id, notice->tries);
       return conclude (webhooks, notice, "delivered", err);
     }
-  bool may_pass =
-      (code != CURLE_OK && code != CURLE_URL_MALFORMAT && code != CURLE_UNSUPPORTED_PROTOCOL)
-      || answer >= 500 || answer == 408 || answer == 425 || answer == 429;
   int64_t now = clock_boot_ms ();
   auto_free char *quoted = text_log (why);
   if (may_pass && now < notice->until)
@@ -380,25 +366,9 @@ on_end (struct webhooks *webhooks, struct notice *notice, CURLcode code, struct 
 int
 webhooks_turn (struct webhooks *webhooks, struct error *err)
 {
-  int running = 0;
-  int left = 0;
-  int ended = 0;
-  CURLMsg *message = NULL;
   if (webhooks->count == 0)
     return 0;
   begin_due (webhooks);
-  (void) curl_multi_perform (webhooks->multi, &running);
-  while ((message = curl_multi_info_read (webhooks->multi, &left)) != NULL)
-    {
-      char *notice = NULL;
-      if (message->msg != CURLMSG_DONE)
-        continue;
-      CURLcode code = message->data.result;
-      (void) curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, &notice);
-      int outcome = on_end (webhooks, (struct notice *) (void *) notice, code, err);
-      if (outcome < 0)
-        return -1;
-      ended = outcome > 0 ? 1 : ended;
-    }
-  return ended;
+  webhooks->ended = 0;
+  return http_turn (webhooks->http, 0, err) == 0 ? webhooks->ended : -1;
 }

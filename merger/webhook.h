@@ -9,6 +9,8 @@
  * given up at once; either way the job's status says so. Until then the status says "pending", and the merger doesn't commit past the job's
  * events: another merger finds it there. Redirects aren't followed.
  *
+ * A job is somebody's word: its webhook is at a public address, unless the operator allows others (`private`). Addresses are looked at behind the DNS.
+ *
  * Nothing here waits: webhooks_turn is called again and again by the one thread that owns it.
  */
 #ifndef SHOAL_MERGER_WEBHOOK_H
@@ -19,9 +21,15 @@
 
 struct webhooks;
 
-/* SECRET: NULL or "" for none; it is copied. PATIENCE_MS: how long after its job's end one is tried; 0: 15 min. */
-struct webhooks *webhooks_new (struct bus *bus, const char *secret, int64_t patience_ms,
-                               struct metrics *metrics);
+struct webhooks_options
+{
+  const char *secret;  /* copied; NULL or "": none */
+  int64_t patience_ms; /* how long one is tried; 0: 15 min */
+  bool private;        /* loopback, private and other special addresses too */
+  struct metrics *metrics;
+};
+
+struct webhooks *webhooks_new (struct bus *bus, const struct webhooks_options *options);
 void webhooks_free (struct webhooks *webhooks);
 
 /* The secret from SHOAL_WEBHOOK_SECRET_FILE or SHOAL_WEBHOOK_SECRET into SECRET. */

@@ -65,16 +65,24 @@ free_try (struct http_try *try)
 }
 
 void
-http_free (struct http *http)
+http_drop (struct http *http)
 {
-  if (http == NULL)
-    return;
   while (http->first != NULL)
     {
       struct http_try *try = http->first;
       http->first = try->next;
       free_try (try);
     }
+  http->last = &http->first;
+  http->pending = 0;
+}
+
+void
+http_free (struct http *http)
+{
+  if (http == NULL)
+    return;
+  http_drop (http);
   while (http->spare_count > 0)
     curl_easy_cleanup (http->spare[--http->spare_count]);
   (void) curl_multi_cleanup (http->multi);

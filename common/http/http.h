@@ -36,6 +36,7 @@ struct http_options
   int connections;             /* calls under way at once, further ones wait; 0: 32 */
   int64_t connect_ms;          /* 0: 10 s */
   int64_t stall_ms;            /* nothing came or went for so long; 0: 30 s */
+  int64_t try_ms;              /* all of a try, for short answers; 0: no bound */
   int tries;                   /* the first included; 0: SHOAL_HTTP_TRIES, else 8 */
   const char *ca_file;         /* PEM; NULL: the system's, or SHOAL_CA_FILE */
   volatile sig_atomic_t *stop; /* non-zero: all calls end with ERROR_TRANSIENT; NULL */
@@ -44,8 +45,9 @@ struct http_options
 
 struct http *http_new (const struct http_options *options);
 
-/* Calls that are under way end without their `done`. */
-void http_free (struct http *http);
+/* Calls that are under way, or wait, end without their `done`. */
+void http_drop (struct http *http);
+void http_free (struct http *http); /* likewise */
 
 static inline void
 auto_http_ (struct http **http)

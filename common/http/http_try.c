@@ -260,6 +260,7 @@ set_up (struct http_try *try, CURL *easy)
   SET (CURLOPT_PATH_AS_IS, 1L); /* keys may hold ".." */
   SET (CURLOPT_NOSIGNAL, 1L);
   SET (CURLOPT_CONNECTTIMEOUT_MS, (long) options->connect_ms);
+  SET (CURLOPT_TIMEOUT_MS, (long) options->try_ms);
   SET (CURLOPT_LOW_SPEED_LIMIT, 1L);
   SET (CURLOPT_LOW_SPEED_TIME, (long) ((options->stall_ms + 999) / 1000));
   SET (CURLOPT_BUFFERSIZE, (long) RECEIVE_BUFFER);

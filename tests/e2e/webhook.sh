@@ -47,11 +47,25 @@ expect_same "which isn't repeated" 0 "$(grep -c sesame "$E2E_WORK/err")"
 # ---- on a fleet, the merger killed between the result and the telling
 export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/hook-$$-$RANDOM
 expect_exit 0 "topics" "$SHOAL" topics create --partitions 2
-merger () { SHOAL_LOG=info "$SHOAL" merger --lease 1s 2>>merger.err & pids+=($!); merger=$!; }
+merger () { SHOAL_LOG=info "$SHOAL" merger --lease 1s "${allowed[@]}" 2>>merger.err & pids+=($!); merger=$!; }
+allowed=()
 for part in producer worker; do
   "$SHOAL" $part 2>"$part.err" &
   pids+=($!)
 done
+merger
+webhook_of () { "$SHOAL" status --json "$1" | json webhook; }
+number=0
+for host in 127.0.0.1 localhost 0x7f000001 10.1.2.3 169.254.169.254 '[::1]' '[::ffff:127.0.0.1]' '[fd00:ec2::254]'; do
+  number=$((number + 1))
+  expect_exit 0 "a job that names $host" "$SHOAL" submit "${job[@]}" --id "inside$number" --webhook "${url/127.0.0.1/$host}/inside" --results "$PWD/inside$number" x true
+  refused () { [[ "$(webhook_of "inside$number")" = "given up: "*"a webhook's address must be public (merger --webhook-private allows others)" ]]; }
+  wait_for "is told why it isn't told" refused
+done
+expect_same "nobody was asked" 0 "$(deliveries /inside)"
+kill $merger
+expect_end 0 "SIGTERM ends a merger" $merger
+allowed=(--webhook-private)
 merger
 echo 503 >hook/answer
 expect_exit 0 "a job" "$SHOAL" submit "${job[@]}" --id told --webhook "$url/told?token=s3same" --results "$PWD/told" x true

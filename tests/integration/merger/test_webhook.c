@@ -38,7 +38,7 @@ outcome_after (int64_t ago_ms)
                                     .generation = 1,
                                     .webhook = (char *) "pending" };
   assert_int_equal (bus_put_status (bus, &ended, &err), 0);
-  struct webhooks *webhooks = webhooks_new (bus, NULL, 0, NULL);
+  struct webhooks *webhooks = webhooks_new (bus, &(struct webhooks_options){ .private = true });
   assert_int_equal (webhooks_note (webhooks, scene.job.id, 1, &err), 0);
   assert_int_equal (webhooks_count (webhooks), 1);
   int64_t end = clock_boot_ms () + TRY_MS;
