@@ -399,7 +399,8 @@ const struct option_spec job_options[] = {
 
   { 'm', "memory", NULL, "SIZE", "of a container", GROUP_LIMITS, false, set_memory },
   { 0, "cpus", NULL, "N", "of a container, e.g. 1.5", GROUP_LIMITS, true, set_cpus },
-  { 0, "pids-limit", NULL, "N", "processes of a container", GROUP_LIMITS, true, set_pids_limit },
+  { 0, "pids-limit", NULL, "N", "processes of a container (default 2048)", GROUP_LIMITS, true,
+    set_pids_limit },
   { 0, "timeout", NULL, "DURATION", "of an attempt's command, e.g. 90s, 5m", GROUP_LIMITS, false,
     set_timeout },
   { 0, "stage-timeout", NULL, "DURATION", "for an attempt's inputs to be there (default 1h)",

@@ -340,7 +340,8 @@ set_up_root (void *context, struct error *err)
 
 enum
 {
-  OWN_PROCESSES = 4, /* the slot and the runtime count in its group as well */
+  OWN_PROCESSES = 4,   /* the slot and the runtime count in its group as well */
+  PIDS_DEFAULT = 2048, /* Podman's, so that a fork bomb isn't the whole host's */
 };
 
 static int
@@ -348,12 +349,19 @@ set_limits (struct oci *oci, const struct job *job, struct error *err)
 {
   if (oci->cgroup == NULL)
     return 0;
-  int64_t pids = job->pids < 0 ? -1 : job->pids + OWN_PROCESSES;
-  if (cgroup_limit (oci->cgroup, job->memory, job->cpus, pids, err) != 0)
+  int64_t pids = job->pids < 0 ? PIDS_DEFAULT : job->pids;
+  if (cgroup_limit (oci->cgroup, job->memory, job->cpus, pids + OWN_PROCESSES, err) != 0)
     return -1;
   cgroup_reset (oci->cgroup);
   cgroup_read (oci->cgroup, &oci->before);
   return 0;
+}
+
+/* How many processes the runtime itself is to allow: where there is no group of the slot's, and the runtime may make one. */
+static int64_t
+runtime_pids (const struct oci *oci)
+{
+  return oci->crun != OCI_CRUN_NONE || oci->rootless ? -1 : PIDS_DEFAULT;
 }
 
 /* Writes the bundle's config.json. */
@@ -378,6 +386,7 @@ write_config (const struct oci *oci, const struct root *root, struct error *err)
                                      .hidden = &oci->hidden,
                                      .uid = user.uid,
                                      .gid = user.gid,
+                                     .pids = runtime_pids (oci),
                                      .rootless = oci->rootless,
                                      .crun = oci->crun };
   auto_buffer struct buffer json = { 0 };

@@ -199,6 +199,9 @@ linux_json (const struct oci_config *config)
   (void) json_object_set_new (object, "readonlyPaths", strings (readonly, COUNT (readonly)));
   if (config->seccomp == NULL)
     (void) json_object_set_new (object, "seccomp", seccomp_json ());
+  if (config->pids >= 0)
+    (void) json_object_set_new (
+        object, "resources", json_pack ("{s:{s:I}}", "pids", "limit", (json_int_t) config->pids));
   return object;
 }
 

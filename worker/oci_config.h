@@ -24,6 +24,7 @@ struct oci_config
   const struct strlist *hidden; /* of oci_config_find_hidden */
   uint32_t uid;
   uint32_t gid;
+  int64_t pids; /* how many the runtime is to allow; -1: that is the slot's control group's */
   bool rootless;
   enum oci_crun crun;
 };

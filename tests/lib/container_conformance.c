@@ -19,7 +19,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum
 {
@@ -359,6 +361,24 @@ probe (struct rig *rig, const char *program, struct result *result)
 }
 
 static void
+processes_have_a_limit_though_none_was_asked_for (void **state)
+{
+  struct rig *rig = *state;
+  if (!rig_is_oci (rig))
+    return;
+  bool is_runc_as_root = strcmp (rig->subject->oci_program, "runc") == 0 && geteuid () == 0;
+  if (strstr (container_runtime_describe (rig->runtime), "no limits") != NULL && !is_runc_as_root)
+    {
+      print_message ("SKIPPED: this runtime has no cgroup here\n");
+      return;
+    }
+  auto_result struct result result;
+  probe (rig, "probe_isolation processes 3000", &result);
+  /* A few are reckoned for the slot and the runtime, which may be fewer. */
+  assert_in_range (strtol (result.out.data, NULL, 10), 2000, 2048 + 4);
+}
+
+static void
 system_calls_are_judged_as_docker_does (void **state)
 {
   struct rig *rig = *state;
@@ -440,6 +460,7 @@ container_conformance_run (const struct container_conformance *subject)
     cmocka_unit_test (user_folder_and_entrypoint_follow_docker),
     cmocka_unit_test (the_network_is_none_or_the_hosts),
     cmocka_unit_test (dangerous_calls_are_refused),
+    cmocka_unit_test (processes_have_a_limit_though_none_was_asked_for),
     cmocka_unit_test (system_calls_are_judged_as_docker_does),
     cmocka_unit_test (programs_of_32_bits_run),
     cmocka_unit_test (an_unknown_image_says_how_to_import_it),

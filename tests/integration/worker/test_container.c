@@ -92,6 +92,7 @@ copy_probes (const char *folder)
 {
   static const char *const programs[] = {
     PROBE_SYSTEM_CALLS,
+    PROBE_ISOLATION,
 #ifdef PROBE_I386
     PROBE_I386,
 #endif
