@@ -137,7 +137,7 @@ is_wanted (struct reader *reader, const char *name, const char *reason)
 static int
 read_shards (struct reader *reader, const struct job *job)
 {
-  auto_session struct session session = SESSION_INIT;
+  auto_session struct session session = SESSION_READER;
   auto_tally struct tally tally = { 0 };
   if (session_open (&session, job->id, reader->bus_args, reader->err) != 0
       || summary_read (&session, &tally, reader->err) != 0)
@@ -400,7 +400,8 @@ run (int argc, char **argv, struct error *err)
     return first;
   if (bus_args_need (&bus_args, err) != 0)
     return -1;
-  const struct bus_options options = bus_args_options (&bus_args, "cli");
+  struct bus_options options = bus_args_options (&bus_args, "cli");
+  options.access = strcmp (argv[first], "replay") == 0 ? BUS_WRITES : BUS_READS;
   auto_bus struct bus *bus = bus_open (bus_args.url, &options, err);
   if (bus == NULL)
     return -1;

@@ -5,12 +5,14 @@
 #include "cli/session.h"
 #include "cli/storage_options.h"
 #include "cli/words.h"
+#include "common/fs.h"
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/result_store.h"
 #include "common/text.h"
 #include "common/units.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,10 +38,17 @@ find_place (const char *name, const struct bus_args *bus, struct error *err)
 {
   if (result_is_remote (name))
     return result_place (name, err);
-  auto_session struct session session = SESSION_INIT;
-  if (session_open (&session, name, bus, err) != 0 || check_ended (&session, err) != 0)
+  auto_session struct session session = SESSION_READER;
+  if (session_open (&session, name, bus, err) == 0)
+    return check_ended (&session, err) == 0 ? result_shown (session.place, err) : NULL;
+  /* Another user's, or a fleet's whose bus isn't named: what is complete needs no bus to say so. */
+  auto_free char *place = result_place (name, NULL);
+  auto_free char *manifest = place == NULL ? NULL : xasprintf ("%s/manifest.json", place);
+  if (manifest == NULL || result_state (place) != RESULT_COMPLETE
+      || !fs_exists (AT_FDCWD, manifest))
     return NULL;
-  return result_shown (session.place, err);
+  error_clear (err);
+  return take (&place);
 }
 
 int

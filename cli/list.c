@@ -67,7 +67,8 @@ run (int argc, char **argv, struct error *err)
     return first;
   if (bus_args_need (&bus, err) != 0)
     return -1;
-  const struct bus_options options = bus_args_options (&bus, "cli");
+  struct bus_options options = bus_args_options (&bus, "cli");
+  options.access = BUS_READS;
   auto_bus struct bus *opened = bus_open (bus.url, &options, err);
   if (opened == NULL)
     return -1;

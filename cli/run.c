@@ -73,6 +73,7 @@ open_result (struct session *session, const struct job_args *args, struct error 
     case RESULT_COMPLETE:
       break;
     }
+  session->access = BUS_MAKES;
   if (session_open_place (session, place, err) != 0 || session_lock (session, err) != 0)
     return -1;
   if (session->job.id == NULL)

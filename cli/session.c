@@ -27,7 +27,7 @@ session_bus_url (const struct session *session, struct error *err)
 int
 session_open_place (struct session *session, const char *place, struct error *err)
 {
-  const struct bus_options options = { .client = "cli" };
+  const struct bus_options options = { .client = "cli", .access = session->access };
   session->place = xstrdup (place);
   session->folder_fd = result_open (place, err);
   if (session->folder_fd < 0)
@@ -63,7 +63,8 @@ open_result (struct session *session, const char *place, struct error *err)
 static int
 open_job (struct session *session, const char *id, const struct bus_args *bus, struct error *err)
 {
-  const struct bus_options options = bus_args_options (bus, "cli");
+  struct bus_options options = bus_args_options (bus, "cli");
+  options.access = session->access;
   session->fleet = true;
   session->bus = bus_open (bus->url, &options, err);
   if (session->bus == NULL)

@@ -20,13 +20,20 @@ struct session
   int folder_fd; /* -1: it isn't there, or not to be seen from here */
   bool fleet;
   int lock_fd; /* -1: not ours */
+  enum bus_access access;
   struct bus *bus;
   struct job job;
 };
 
 #define SESSION_INIT                                                                               \
   {                                                                                                \
-    .folder_fd = -1, .lock_fd = -1                                                                 \
+    .folder_fd = -1, .lock_fd = -1, .access = BUS_WRITES                                           \
+  }
+
+/* Of a command that only looks. */
+#define SESSION_READER                                                                             \
+  {                                                                                                \
+    .folder_fd = -1, .lock_fd = -1, .access = BUS_READS                                            \
   }
 
 /* Opens the result that NAME (as a person gives it) is the place of; or, where BUS (NULL: none) names a fleet, the job of that id (with
@@ -34,7 +41,7 @@ struct session
 int session_open (struct session *session, const char *name, const struct bus_args *bus,
                   struct error *err);
 
-/* The same when it is known where it stands (result_place); a folder without a job is fine: job.id is NULL then. */
+/* The same when it is known where it stands (result_place); a folder without a job is fine: job.id is NULL then. Where ACCESS says so its bus is made. */
 int session_open_place (struct session *session, const char *place, struct error *err);
 
 /* Takes the result for this process, to work on its job: ERROR_USER that names the process that has it, or what is wrong with the job in it. */

@@ -223,7 +223,7 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 1, 1, command_status.synopsis, err);
   if (first < 0)
     return first;
-  auto_session struct session session = SESSION_INIT;
+  auto_session struct session session = SESSION_READER;
   auto_tally struct tally tally = { 0 };
   auto_job_status struct job_status status = { 0 };
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0

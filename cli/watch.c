@@ -171,7 +171,7 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 1, 1, command_watch.synopsis, err);
   if (first < 0)
     return first;
-  auto_session struct session session = SESSION_INIT;
+  auto_session struct session session = SESSION_READER;
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0)
     return -1;
   return watch_job (&session, args.progress, args.quiet, err);

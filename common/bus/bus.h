@@ -43,11 +43,19 @@ enum bus_part
   BUS_PART_MERGER,
 };
 
+enum bus_access
+{
+  BUS_MAKES,  /* a bus of one machine that isn't there is made */
+  BUS_WRITES, /* it must be there */
+  BUS_READS, /* … and nothing is written to it; it may be another user's, or on storage that can't be written to */
+};
+
 struct bus_options
 {
   const char
       *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
   enum bus_part part;
+  enum bus_access access;
   int64_t lease_ms; /* 0: 30 s */
   const struct strlist
       *queues; /* whose shards are taken, in order of preference; NULL: "default" */
@@ -61,8 +69,8 @@ struct bus_options
       settings; /* what all members of a group should have in common: those that differ are told; NULL: nothing */
 };
 
-/* URL: "sqlite:FILE" (made when missing) or "kafka://HOST:PORT[,…][/PREFIX]" (topics must be there). NULL with ERR; a scheme that
- * isn't known is ERROR_USER. */
+/* URL: "sqlite:FILE" or "kafka://HOST:PORT[,…][/PREFIX]" (topics must be there). NULL with ERR; a scheme that
+ * isn't known, or a FILE that should be there and isn't, is ERROR_USER. */
 struct bus *bus_open (const char *url, const struct bus_options *options, struct error *err);
 void bus_close (struct bus *bus);
 

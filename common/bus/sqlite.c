@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum
 {
@@ -374,11 +375,13 @@ set_up_tables (struct sqlite_bus *bus, struct error *err)
                       "%s: version %lld of the bus's format; this program knows up to %d: use a "
                       "newer shoal",
                       bus->path, (long long) version, FORMAT_VERSION);
+  if (version == 0 && bus->reads)
+    return error_set (err, ERROR_USER, "%s: there is no bus in this file", bus->path);
   if (version == 0
       && (run_script (bus, schema, err) != 0
           || run_script (bus, "PRAGMA user_version = 1", err) != 0))
     return -1;
-  return void_claims_of_another_boot (bus, err);
+  return bus->reads ? 0 : void_claims_of_another_boot (bus, err);
 }
 
 /* Somebody else writes. SQLite's own handler sleeps for up to 100 ms, hundreds of times longer than a write takes. */
@@ -395,20 +398,67 @@ wait_for_lock (void *context, int tries)
 }
 
 static int
-open_database (struct sqlite_bus *bus, struct error *err)
+open_file (struct sqlite_bus *bus, const char *name, int flags, struct error *err)
 {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  /* Volumes' URLs may have passwords in them. Only a file that wasn't there: to close one that is would drop our other handles' locks. */
-  int fresh = open (bus->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fresh >= 0)
-    (void) close (fresh);
-  if (sqlite3_open_v2 (bus->path, &bus->db, flags, NULL) != SQLITE_OK)
+  if (sqlite3_open_v2 (name, &bus->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
     {
       int code = sqlite3_system_errno (bus->db);
       return code != 0 ? error_errno (err, code, "%s", bus->path)
                        : sqlite_error (bus, "opening", err);
     }
   (void) sqlite3_busy_handler (bus->db, wait_for_lock, bus);
+  return 0;
+}
+
+/* PATH as a URI that says that nobody changes the file. The caller frees. */
+static char *
+immutable_uri (const char *path)
+{
+  struct buffer uri = { 0 };
+  buffer_puts (&uri, "file:");
+  for (const char *at = path; *at != '\0'; at++)
+    if (strchr ("?#%", *at) != NULL)
+      buffer_printf (&uri, "%%%02x", (unsigned char) *at);
+    else
+      buffer_putc (&uri, *at);
+  buffer_puts (&uri, "?immutable=1");
+  return buffer_take (&uri);
+}
+
+/* Where its folder can't be written to, SQLite reads a file beside which it finds its own two (-wal, -shm), or one that is whole without them. */
+static int
+open_for_reading (struct sqlite_bus *bus, struct error *err)
+{
+  if (open_file (bus, bus->path, SQLITE_OPEN_READONLY, err) != 0)
+    return -1;
+  if (read_number (bus, "PRAGMA user_version", NULL) >= 0
+      || sqlite3_errcode (bus->db) != SQLITE_CANTOPEN)
+    return set_up_tables (bus, err);
+  (void) sqlite3_close (bus->db);
+  bus->db = NULL;
+  auto_free char *log = xasprintf ("%s-wal", bus->path);
+  struct stat about;
+  if (stat (log, &about) == 0 && about.st_size > 0)
+    return error_set (err, ERROR_USER,
+                      "%s: changes are left in %s, and can't be read where nothing can be written: "
+                      "copy the folder to where you may write",
+                      bus->path, log);
+  auto_free char *uri = immutable_uri (bus->path);
+  if (open_file (bus, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err) != 0)
+    return -1;
+  return set_up_tables (bus, err);
+}
+
+static int
+open_for_writing (struct sqlite_bus *bus, enum bus_access how, struct error *err)
+{
+  int flags = SQLITE_OPEN_READWRITE | (how == BUS_MAKES ? SQLITE_OPEN_CREATE : 0);
+  /* Volumes' URLs may have passwords in them. Only a file that wasn't there: to close one that is would drop our other handles' locks. */
+  int fresh = how == BUS_MAKES ? open (bus->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+  if (fresh >= 0)
+    (void) close (fresh);
+  if (open_file (bus, bus->path, flags, err) != 0)
+    return -1;
   if (run_script (bus, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", err) != 0)
     return -1;
   /* The folder may be renamed while we have it open: unlinking the log by its old name at the end would miss it, or hit another's. */
@@ -417,6 +467,39 @@ open_database (struct sqlite_bus *bus, struct error *err)
   if (sqlite_begin (bus, err) != 0)
     return -1;
   return sqlite_end (bus, set_up_tables (bus, err), err);
+}
+
+static int
+open_database (struct sqlite_bus *bus, enum bus_access how, struct error *err)
+{
+  if (how != BUS_MAKES && access (bus->path, F_OK) != 0 && errno == ENOENT)
+    return error_set (err, ERROR_USER, "%s: there is no such bus", bus->path);
+  return bus->reads ? open_for_reading (bus, err) : open_for_writing (bus, how, err);
+}
+
+/* Whether no other handle is open that writes. Ours gives its byte back first, so that of two that close at once the later one finds it out. */
+static bool
+is_last (const struct sqlite_bus *bus)
+{
+  struct flock ours = {
+    .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = bus->owner, .l_len = 1
+  };
+  struct flock others = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+  (void) fcntl (bus->owners_fd, F_OFD_SETLK, &ours);
+  return fcntl (bus->owners_fd, F_OFD_GETLK, &others) == 0 && others.l_type == F_UNLCK;
+}
+
+/* The log would grow by each handle that comes and goes: the last one copies it to the database and leaves it empty. SQLite itself does that only where the
+ * folder still has the name by which it was opened. Who reads just now keeps us from it; then the next one does it. */
+static void
+leave (struct sqlite_bus *bus)
+{
+  if (bus->db != NULL && bus->owners_fd >= 0 && is_last (bus))
+    {
+      (void) sqlite3_busy_handler (bus->db, NULL, NULL);
+      (void) sqlite3_wal_checkpoint_v2 (bus->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    }
+  (void) sqlite3_close (bus->db);
 }
 
 static void
@@ -429,7 +512,7 @@ sqlite_close (struct bus *base)
   sqlite_drop_pending (bus);
   for (int i = 0; i < SQL_STATEMENTS; i++)
     (void) sqlite3_finalize (bus->statements[i]);
-  (void) sqlite3_close (bus->db);
+  leave (bus);
   auto_fd_ (&bus->owners_fd);
   strlist_release (&bus->queues);
   if (bus->job != NULL)
@@ -544,7 +627,9 @@ sqlite_bus_open (const char *path, const struct bus_options *options, struct err
   bus->lease_ms = options->lease_ms > 0 ? options->lease_ms : LEASE_MS;
   bus->owners_fd = -1;
   bus->version = -1;
-  if (open_database (bus, err) == 0 && lock_owner_byte (bus, err) == 0)
+  bus->reads = options->access == BUS_READS;
+  if (open_database (bus, options->access, err) == 0
+      && (bus->reads || lock_owner_byte (bus, err) == 0))
     return &bus->bus;
   sqlite_close (&bus->bus);
   return NULL;

@@ -103,7 +103,8 @@ struct sqlite_bus
   struct strlist queues; /* whose shards are taken, the preferred first */
   size_t turns;          /* shards that were looked for */
   int64_t owner;         /* our row in owners */
-  int owners_fd;         /* FILE-owners, our byte locked */
+  int owners_fd;         /* FILE-owners, our byte locked; -1 for who only reads */
+  bool reads;            /* nothing is written */
   int64_t version;       /* PRAGMA data_version as last seen */
   int64_t reaped;        /* boot ms of the last look for void claims */
   int64_t due_told;      /* boot ms up to which bus_poll has told of retries */
