@@ -182,7 +182,7 @@ on_letter (void *context, const struct letter *letter)
 static int
 read_letters (struct reader *reader)
 {
-  if (bus_list_jobs (reader->bus, on_job, reader, reader->err) != 0
+  if (bus_list_jobs (reader->bus, NULL, on_job, reader, reader->err) != 0
       || (reader->args->job == NULL
           && bus_list_letters (reader->bus, on_letter, reader, reader->err) != 0))
     return -1;

@@ -1,12 +1,14 @@
 #include "cli/intake.h"
 
 #include "cli/job_json.h"
+#include "cli/job_states.h"
 #include "cli/json_text.h"
 #include "cli/submit.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "common/units.h"
 #include "merger/status_json.h"
 #include "schemas/job_difference.h"
 
@@ -15,6 +17,9 @@
 enum
 {
   PATIENCE_MS = 5000, /* for the bus to answer at all */
+  PAGE_DEFAULT = 100, /* jobs of an answer */
+  PAGE_MAX = 1000,
+  LOOKED_AT_MAX = 1000, /* jobs for one answer, whether they are in it or not */
 };
 
 struct intake
@@ -176,24 +181,62 @@ post_job (void *context, const struct http_request *request, struct http_answer 
 
 /* ---- the jobs there are ----------------------------------------------------------------- */
 
-struct listing
+/* A part of them: one answer of all would keep the others that wait for the clerk waiting. */
+struct page
 {
   struct bus *bus;
+  job_states states;
+  int64_t limit;
   json_t *jobs;
+  int64_t looked_at;
+  char *last; /* the job that was looked at last */
+  bool more;
   struct error *err;
 };
 
 static int
 add_job (void *context, const struct job *job)
 {
-  const struct listing *listing = context;
+  struct page *page = context;
   auto_job_status struct job_status status = { 0 };
-  int known = bus_get_status (listing->bus, job->id, &status, listing->err);
+  page->more =
+      (int64_t) json_array_size (page->jobs) == page->limit || page->looked_at == LOOKED_AT_MAX;
+  if (page->more)
+    return 1;
+  int known = bus_get_status (page->bus, job->id, &status, page->err);
+  if (known < 0)
+    return -1;
   if (known == 0)
     status.shards = -1;
-  if (known >= 0)
-    (void) json_array_append_new (listing->jobs, status_json (job, &status));
-  return known < 0 ? -1 : 0;
+  page->looked_at++;
+  free (page->last);
+  page->last = xstrdup (job->id);
+  if (job_states_have (page->states, status.state))
+    (void) json_array_append_new (page->jobs, status_json (job, &status));
+  return 0;
+}
+
+/* Reads which jobs REQUEST wants; the member of its query that is wrong with ERR, else NULL. */
+static const char *
+read_page (const struct http_request *request, struct page *page, struct error *err)
+{
+  const char *limit = http_request_query (request, "limit");
+  const char *state = http_request_query (request, "state");
+  page->limit = PAGE_DEFAULT;
+  if (limit != NULL && units_parse_number (limit, 1, PAGE_MAX, &page->limit, err) != 0)
+    return "limit";
+  if (state != NULL && job_states_read (state, &page->states, err) != 0)
+    return "state";
+  return NULL;
+}
+
+static void
+answer_page (const struct page *page, struct http_answer *answer)
+{
+  json_t *object = json_pack ("{s:O}", "jobs", page->jobs);
+  if (page->more)
+    json_set_text (object, "next", page->last);
+  answer_json (answer, 200, object);
 }
 
 static void
@@ -201,19 +244,24 @@ get_jobs (void *context, const struct http_request *request, struct http_answer 
 {
   struct intake *intake = context;
   struct error err = ERROR_INIT;
-  (void) request;
-  struct listing listing = { .jobs = json_array (), .err = &err };
-  int result = need_bus (intake, &err);
-  listing.bus = intake->bus;
+  struct page page = { .jobs = json_array (), .err = &err };
+  const char *after = http_request_query (request, "after");
+  const char *wrong = read_page (request, &page, &err);
+  int result = wrong != NULL ? -1 : need_bus (intake, &err);
+  page.bus = intake->bus;
   if (result == 0)
-    result = bus_list_jobs (intake->bus, add_job, &listing, &err);
-  if (result == 0)
-    answer_json (answer, 200, json_pack ("{s:o}", "jobs", listing.jobs));
-  else
     {
-      json_decref (listing.jobs);
-      answer_trouble (intake, &err, answer);
+      result = bus_list_jobs (intake->bus, after, add_job, &page, &err);
+      wrong = result < 0 && err.class == ERROR_USER ? "after" : NULL;
     }
+  if (result >= 0)
+    answer_page (&page, answer);
+  else if (wrong != NULL)
+    http_refuse (answer, 422, wrong, err.message);
+  else
+    answer_trouble (intake, &err, answer);
+  json_decref (page.jobs);
+  free (page.last);
 }
 
 static void

@@ -1,7 +1,7 @@
 /* intake.h — jobs by HTTP, for services that hold no client of the bus: what `shoal submit`, `status`, `list` and `cancel` do.
  *
  *     POST   /v1/jobs       a job (job_json.h): 201, or 200 when it was there already; 409 when that is another one, 422 what is wrong
- *     GET    /v1/jobs       all jobs
+ *     GET    /v1/jobs       jobs, oldest first: ?limit=N (100) &after=ID &state=failed,partial; `next` is where it goes on
  *     GET    /v1/jobs/ID    one
  *     DELETE /v1/jobs/ID    cancels it: 202; ended already: 409
  *

@@ -1,10 +1,13 @@
 /* shoal list: the jobs of a bus. */
 #include "cli/bus_options.h"
 #include "cli/commands.h"
+#include "cli/job_states.h"
 #include "cli/json_text.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/strlist.h"
 #include "common/text.h"
+#include "common/units.h"
 #include "merger/status_json.h"
 
 #include <stdio.h>
@@ -12,6 +15,9 @@
 struct list_args
 {
   bool json;
+  job_states states;
+  int64_t limit; /* of the newest; 0: all */
+  struct strlist lines;
   struct bus *bus;
   struct error *err;
 };
@@ -25,34 +31,74 @@ set_json (void *context, const char *value, struct error *err)
   return 0;
 }
 
+static int
+set_limit (void *context, const char *value, struct error *err)
+{
+  return units_parse_number (value, 1, INT32_MAX, &((struct list_args *) context)->limit, err);
+}
+
+static int
+set_state (void *context, const char *value, struct error *err)
+{
+  return job_states_read (value, &((struct list_args *) context)->states, err);
+}
+
 static const struct option_spec list_options[] = {
   { 0, "json", NULL, NULL, "a JSON object a line", GROUP_OTHER, false, set_json },
+  { 0, "limit", NULL, "N", "the newest N only (default all)", GROUP_OTHER, false, set_limit },
+  { 0, "state", NULL, "STATE,…", "only those that are queued, running, failed … (default all)",
+    GROUP_OTHER, false, set_state },
   { 0 },
 };
 
-static int
-print (void *context, const struct job *job)
+/* What is said of JOB; the caller frees. */
+static char *
+line_of (const struct list_args *args, const struct job *job, const struct job_status *status)
 {
-  const struct list_args *args = context;
+  if (args->json)
+    {
+      json_t *object = status_json (job, status);
+      char *text = json_dumps (object, JSON_COMPACT);
+      json_decref (object);
+      return text;
+    }
+  char time[CLOCK_TEXT_SIZE];
+  auto_free char *shards =
+      status->shards < 0 ? xstrdup ("?") : xasprintf ("%lld", (long long) status->shards);
+  auto_free char *id = text_shown (job->id);
+  return xasprintf ("%s\t%s\t%s\t%lld/%s\t%lld\t%lld", id, job_state_name (status->state),
+                    clock_format (job->submitted, time), (long long) status->succeeded, shards,
+                    (long long) status->failed, (long long) status->running);
+}
+
+/* The newest are known at the end only. */
+static int
+list (void *context, const struct job *job)
+{
+  struct list_args *args = context;
   auto_job_status struct job_status status = { 0 };
   int found = bus_get_status (args->bus, job->id, &status, args->err);
   if (found < 0)
     return -1;
   if (found == 0)
     status.shards = -1;
-  if (args->json)
-    {
-      json_put_line (status_json (job, &status), stdout);
-      return 0;
-    }
-  char time[CLOCK_TEXT_SIZE];
-  auto_free char *shards =
-      status.shards < 0 ? xstrdup ("?") : xasprintf ("%lld", (long long) status.shards);
-  auto_free char *id = text_shown (job->id);
-  (void) printf ("%s\t%s\t%s\t%lld/%s\t%lld\t%lld\n", id, job_state_name (status.state),
-                 clock_format (job->submitted, time), (long long) status.succeeded, shards,
-                 (long long) status.failed, (long long) status.running);
+  if (!job_states_have (args->states, status.state))
+    return 0;
+  auto_free char *line = line_of (args, job, &status);
+  if (args->limit > 0)
+    strlist_take (&args->lines, take (&line));
+  else
+    (void) puts (line);
   return 0;
+}
+
+static void
+print_newest (const struct list_args *args)
+{
+  size_t limit = (size_t) args->limit;
+  for (size_t i = args->lines.count > limit ? args->lines.count - limit : 0; i < args->lines.count;
+       i++)
+    (void) puts (args->lines.items[i]);
 }
 
 static int
@@ -75,14 +121,18 @@ run (int argc, char **argv, struct error *err)
   args.bus = opened;
   if (!args.json)
     (void) puts ("job\tstate\tsubmitted\tsucceeded\tfailed\trunning");
-  return bus_list_jobs (opened, print, &args, err) < 0 ? -1 : EXIT_DONE;
+  int result = bus_list_jobs (opened, NULL, list, &args, err);
+  if (result == 0)
+    print_newest (&args);
+  strlist_release (&args.lines);
+  return result < 0 ? -1 : EXIT_DONE;
 }
 
 const struct command command_list = {
   .name = "list",
   .synopsis = "list [options]",
   .summary = "the jobs of a bus and how they stand",
-  .help = "  shoal list --bus kafka://broker:9092\n",
+  .help = "  shoal list --bus kafka://broker:9092 --state failed,partial --limit 20\n",
   .options = { list_options, bus_options },
   .run = run,
 };

@@ -36,7 +36,7 @@ session_open_place (struct session *session, const char *place, struct error *er
   session->bus = url == NULL ? NULL : bus_open (url, &options, err);
   if (session->bus == NULL)
     return -1;
-  return bus_list_jobs (session->bus, keep_job, &session->job, err) < 0 ? -1 : 0;
+  return bus_list_jobs (session->bus, NULL, keep_job, &session->job, err) < 0 ? -1 : 0;
 }
 
 static int

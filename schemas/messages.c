@@ -235,6 +235,12 @@ stage_mode_name (enum stage_mode mode)
 }
 
 int
+job_state_from_name (const char *name)
+{
+  return from_name (job_state_names, name);
+}
+
+int
 on_conflict_from_name (const char *name)
 {
   return from_name (on_conflict_names, name);

@@ -351,6 +351,7 @@ const char *symlinks_name (enum symlinks symlinks);
 const char *stage_mode_name (enum stage_mode mode);
 
 /* And back; -1 when there is no such name. */
+int job_state_from_name (const char *name);
 int on_conflict_from_name (const char *name);
 int network_from_name (const char *name);
 int symlinks_from_name (const char *name);

@@ -60,10 +60,10 @@ bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err
 }
 
 int
-bus_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job), void *context,
-               struct error *err)
+bus_list_jobs (struct bus *bus, const char *after,
+               int (*each) (void *context, const struct job *job), void *context, struct error *err)
 {
-  return bus->ops->list_jobs (bus, each, context, err);
+  return bus->ops->list_jobs (bus, after, each, context, err);
 }
 
 int

@@ -99,9 +99,10 @@ int bus_submit (struct bus *bus, const struct job *job, struct error *err);
 /* Reads the job ID into zeroed JOB: 1, or 0 when there is none. */
 int bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
 
-/* Calls EACH for every job, oldest first, until it returns non-zero, which is returned. */
-int bus_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job),
-                   void *context, struct error *err);
+/* Calls EACH for every job behind the job AFTER (NULL: all), oldest first, until it returns non-zero, which is returned. AFTER isn't there: ERROR_USER. */
+int bus_list_jobs (struct bus *bus, const char *after,
+                   int (*each) (void *context, const struct job *job), void *context,
+                   struct error *err);
 
 /* ---- plan: idempotent by (job, generation, index, attempt) */
 

@@ -13,8 +13,9 @@ struct bus_ops
 
   int (*submit) (struct bus *bus, const struct job *job, struct error *err);
   int (*get_job) (struct bus *bus, const char *id, struct job *job, struct error *err);
-  int (*list_jobs) (struct bus *bus, int (*each) (void *context, const struct job *job),
-                    void *context, struct error *err);
+  int (*list_jobs) (struct bus *bus, const char *after,
+                    int (*each) (void *context, const struct job *job), void *context,
+                    struct error *err);
 
   int (*publish_shard) (struct bus *bus, const struct shard *shard, struct error *err);
   int (*publish_event) (struct bus *bus, const struct event *event, struct error *err);

@@ -151,8 +151,9 @@ int sqlite_reap (struct sqlite_bus *bus, bool now, struct error *err);
 /* ---- sqlite_work.c */
 int sqlite_submit (struct bus *bus, const struct job *job, struct error *err);
 int sqlite_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
-int sqlite_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job),
-                      void *context, struct error *err);
+int sqlite_list_jobs (struct bus *bus, const char *after,
+                      int (*each) (void *context, const struct job *job), void *context,
+                      struct error *err);
 int sqlite_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
 int sqlite_publish_event (struct bus *bus, const struct event *event, struct error *err);
 int sqlite_flush (struct bus *bus, struct error *err);

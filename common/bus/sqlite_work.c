@@ -67,12 +67,31 @@ next_job (struct sqlite_bus *bus, int64_t *row, struct job *job, struct error *e
   return outcome;
 }
 
+/* The row of the job ID: 1, 0 when there is none, or -1. */
+static int
+row_of_job (struct sqlite_bus *bus, const char *id, int64_t *row, struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_GET_JOB, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, id);
+  int outcome = sqlite_row (bus, statement, err);
+  if (outcome == 1)
+    *row = sqlite3_column_int64 (statement, 0);
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
 int
-sqlite_list_jobs (struct bus *base, int (*each) (void *context, const struct job *job),
-                  void *context, struct error *err)
+sqlite_list_jobs (struct bus *base, const char *after,
+                  int (*each) (void *context, const struct job *job), void *context,
+                  struct error *err)
 {
   int64_t row = 0;
   int verdict = 0;
+  int there = after == NULL ? 1 : row_of_job ((struct sqlite_bus *) base, after, &row, err);
+  if (there <= 0)
+    return there < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", after);
   while (verdict == 0)
     {
       auto_job struct job job = { 0 };

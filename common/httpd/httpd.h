@@ -30,7 +30,7 @@ struct http_request
 /* The value of a header, by its name in any case; NULL when there is none. */
 const char *http_request_header (const struct http_request *request, const char *name);
 
-/* The value of NAME in the query, "" for one without; NULL when it isn't there. */
+/* The value of NAME in the query; NULL when it isn't there, or has none. */
 const char *http_request_query (const struct http_request *request, const char *name);
 
 /* What is answered: zeroed at first. The server releases it. */

@@ -126,6 +126,47 @@ for garbage in 'GET' $'\x16\x03\x01\x02' 'POST /v1/jobs HTTP/1.1\r\nContent-Leng
 done
 ask 200 "it lives on" "$http/healthz"
 
+# ---- many jobs, in pages
+ids () { json_list () { /usr/bin/python3 -c 'import json, sys; a = json.load(sys.stdin); print(" ".join(j["job"] for j in a["jobs"]), a.get("next", "-"))'; }; json_list <"$E2E_WORK/out"; }
+kill "${pids[@]}" 2>/dev/null || true
+pids=()
+bus=sqlite:$PWD/pages.db
+part producer --bus "$bus" --token-file token --results "$PWD/below"
+http=http://$address
+producer=$address
+for i in 1 2 3 4 5 6 7; do
+  submit 201 "job $i" '{"id": "p'$i'", "image": "x", "runtime": "process", "command": ["true"]}'
+done
+ask 202 "one is cancelled" -X DELETE -H "Authorization: Bearer $token" "$http/v1/jobs/p3"
+get 200 "a page" '/v1/jobs?limit=3'
+expect_same "has the oldest, and says where it goes on" "p1 p2 p3 p3" "$(ids)"
+get 200 "the next page" '/v1/jobs?limit=3&after=p3'
+expect_same "goes on" "p4 p5 p6 p6" "$(ids)"
+get 200 "the last page" '/v1/jobs?limit=3&after=p6'
+expect_same "says that it is" "p7 -" "$(ids)"
+get 200 "a page that fits" '/v1/jobs?limit=7'
+expect_same "has no next one" "p1 p2 p3 p4 p5 p6 p7 -" "$(ids)"
+get 200 "none is left" '/v1/jobs?after=p7'
+expect_same "behind the last" " -" "$(ids)"
+part merger --bus "$bus"
+cancelled () { curl -s -H "Authorization: Bearer $token" "$http/v1/jobs/p3" | grep -q '"cancelled"'; }
+wait_for "it has ended" cancelled
+get 200 "by state" '/v1/jobs?state=cancelled,failed'
+expect_same "are those in it" "p3 -" "$(ids)"
+get 422 "no such state" '/v1/jobs?state=lost'
+expect_stdout '"field": "state"'
+get 422 "no such number" '/v1/jobs?limit=1001'
+expect_stdout '"field": "limit"'
+get 422 "behind a job that isn't there" '/v1/jobs?after=p9'
+expect_stdout '"field": "after"'
+listed () { "$SHOAL" list --bus "$bus" "$@" | tail -n +2 | cut -f1 | paste -sd ' '; }
+expect_same "shoal list has all" "p1 p2 p3 p4 p5 p6 p7" "$(listed)"
+expect_same "or the newest" "p6 p7" "$(listed --limit 2)"
+expect_same "or those in a state" "p3" "$(listed --state cancelled)"
+expect_same "or both" "p7" "$(listed --state queued,running --limit 1)"
+expect_exit 2 "no such state" "$SHOAL" list --bus "$bus" --state lost
+expect_stderr '"lost" is none of queued, running'
+
 # ---- slow peers without a token, and requests that can be read in two ways
 /usr/bin/python3 - "$producer" >held 2>&1 <<'END' &
 import socket, sys, time

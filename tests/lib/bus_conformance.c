@@ -44,12 +44,24 @@ jobs_are_listed_oldest_first (void **state)
 {
   struct stage *stage = *state;
   auto_buffer struct buffer ids = { 0 };
-  expect (stage, 0, bus_list_jobs (stage->bus, note_id, &ids, &stage->err));
+  expect (stage, 0, bus_list_jobs (stage->bus, NULL, note_id, &ids, &stage->err));
   const char *const names[] = { "b", "a", "c", "d" };
   for (size_t i = 0; i < 4; i++)
     expect (stage, 1, fixture_submit (stage->bus, names[i], &stage->err));
-  expect (stage, 7, bus_list_jobs (stage->bus, note_id, &ids, &stage->err));
+  expect (stage, 7, bus_list_jobs (stage->bus, NULL, note_id, &ids, &stage->err));
   assert_string_equal (ids.data, "bac");
+  buffer_clear (&ids);
+  expect (stage, 0, bus_list_jobs (stage->bus, "c", note_id, &ids, &stage->err));
+  assert_string_equal (ids.data, "d");
+  buffer_clear (&ids);
+  expect (stage, 7, bus_list_jobs (stage->bus, "b", note_id, &ids, &stage->err));
+  assert_string_equal (ids.data, "ac");
+  buffer_clear (&ids);
+  expect (stage, 0, bus_list_jobs (stage->bus, "d", note_id, &ids, &stage->err));
+  assert_int_equal (ids.size, 0);
+  struct error err = ERROR_INIT;
+  assert_int_equal (bus_list_jobs (stage->bus, "none", note_id, &ids, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
 }
 
 static void

@@ -470,8 +470,9 @@ int tables_need_liveness (struct kafka_bus *bus, struct error *err);
 
 int kafka_submit (struct bus *bus, const struct job *job, struct error *err);
 int kafka_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
-int kafka_list_jobs (struct bus *bus, int (*each) (void *context, const struct job *job),
-                     void *context, struct error *err);
+int kafka_list_jobs (struct bus *bus, const char *after,
+                     int (*each) (void *context, const struct job *job), void *context,
+                     struct error *err);
 int kafka_publish_control (struct bus *bus, const struct control *control, struct error *err);
 int kafka_next_control (struct bus *bus, int64_t *position, struct control *control,
                         struct error *err);

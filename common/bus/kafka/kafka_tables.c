@@ -376,22 +376,26 @@ kafka_get_job (struct bus *base, const char *id, struct job *job, struct error *
 }
 
 int
-kafka_list_jobs (struct bus *base, int (*each) (void *context, const struct job *job),
-                 void *context, struct error *err)
+kafka_list_jobs (struct bus *base, const char *after,
+                 int (*each) (void *context, const struct job *job), void *context,
+                 struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   if (sync_jobs (bus, err) != 0)
     return -1;
-  const struct kafka_job *entry = NULL;
-  TAILQ_FOREACH (entry, &bus->tables.job_list, links)
-  {
-    auto_job struct job job = { 0 };
-    if (codec_decode_job (buffer_bytes (&entry->payload), &job, err) != 0)
-      return -1;
-    int verdict = each (context, &job);
-    if (verdict != 0)
-      return verdict;
-  }
+  const struct kafka_job *entry = after == NULL ? NULL : find_job (bus, after);
+  if (after != NULL && entry == NULL)
+    return error_set (err, ERROR_USER, "there is no job %s", after);
+  entry = entry == NULL ? TAILQ_FIRST (&bus->tables.job_list) : TAILQ_NEXT (entry, links);
+  for (; entry != NULL; entry = TAILQ_NEXT (entry, links))
+    {
+      auto_job struct job job = { 0 };
+      if (codec_decode_job (buffer_bytes (&entry->payload), &job, err) != 0)
+        return -1;
+      int verdict = each (context, &job);
+      if (verdict != 0)
+        return verdict;
+    }
   return 0;
 }
 
