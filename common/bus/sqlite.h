@@ -1,6 +1,7 @@
 /* sqlite.h — the bus in one SQLite file: what its three source files share.
  *
  *     sqlite.c         the database: opening, statements, transactions, who is alive
+ *     sqlite_jobs.c    jobs: submit, read, list
  *     sqlite_work.c    jobs and shards: publish, take, keep, settle, release, replay
  *     sqlite_events.c  events and their followers, control, status
  *
@@ -148,12 +149,14 @@ bool sqlite_owner_lives (struct sqlite_bus *bus, int64_t owner);
 /* Turns void claims into waiting rows; at most every few ms unless NOW. */
 int sqlite_reap (struct sqlite_bus *bus, bool now, struct error *err);
 
-/* ---- sqlite_work.c */
+/* ---- sqlite_jobs.c */
 int sqlite_submit (struct bus *bus, const struct job *job, struct error *err);
 int sqlite_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
 int sqlite_list_jobs (struct bus *bus, const char *after,
                       int (*each) (void *context, const struct job *job), void *context,
                       struct error *err);
+
+/* ---- sqlite_work.c */
 int sqlite_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
 int sqlite_publish_event (struct bus *bus, const struct event *event, struct error *err);
 int sqlite_flush (struct bus *bus, struct error *err);
