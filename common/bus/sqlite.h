@@ -1,6 +1,7 @@
-/* sqlite.h — the bus in one SQLite file: what its three source files share.
+/* sqlite.h — the bus in one SQLite file: what its source files share.
  *
- *     sqlite.c         the database: opening, statements, transactions, who is alive
+ *     sqlite.c         the database: statements, transactions, who is alive, waiting
+ *     sqlite_open.c    opening and leaving it
  *     sqlite_jobs.c    jobs: submit, read, list
  *     sqlite_work.c    jobs and shards: publish, take, keep, settle, release, replay
  *     sqlite_events.c  events and their followers, control, status
@@ -148,6 +149,14 @@ bool sqlite_owner_lives (struct sqlite_bus *bus, int64_t owner);
 
 /* Turns void claims into waiting rows; at most every few ms unless NOW. */
 int sqlite_reap (struct sqlite_bus *bus, bool now, struct error *err);
+
+/* ---- sqlite_open.c */
+
+/* Opens bus->path, which nobody has opened yet, and registers the handle as an owner unless it only reads. ERROR_USER for what isn't there or isn't a bus. */
+int sqlite_open_database (struct sqlite_bus *bus, enum bus_access how, struct error *err);
+
+/* Closes it, all statements being finalized; the owners' file stays with the caller. */
+void sqlite_leave (struct sqlite_bus *bus);
 
 /* ---- sqlite_jobs.c */
 int sqlite_submit (struct bus *bus, const struct job *job, struct error *err);
