@@ -15,10 +15,9 @@
 #include "worker/netns.h"
 #include "worker/oci_config.h"
 #include "worker/oci_log.h"
-#include "worker/overlay.h"
+#include "worker/oci_root.h"
 #include "worker/sealed.h"
 #include "worker/seccomp.h"
-#include "worker/skeleton.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -246,80 +245,14 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
   return 0;
 }
 
-/* ---- the root file system, in the child ------------------------------------------------- */
-
-/* What lives in memory, in a folder that only the child's mount namespace has: it costs no file system anything and is gone with the
- * container. */
-#define MEMORY "memory"
+/* ---- in the child ----------------------------------------------------------------------- */
 
 struct root
 {
   const struct oci *oci;
-  const struct container *container;
-  const char *cwd;
+  struct oci_root mounts;
   int network_fd; /* the container's network namespace; -1: the host's, or one that the runtime makes */
-  char *target; /* where it is mounted */
 };
-
-/* Mount points, the place of the root file system and the runtime's own state. The descriptor of its folder, or -1. */
-static int
-make_memory (const struct root *root, struct error *err)
-{
-  static const char *const folders[] = { "skeleton", "root", "state" };
-  const struct container *container = root->container;
-  auto_free char *memory = xasprintf ("%s/" MEMORY, container->scratch);
-  if (mount ("tmpfs", memory, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
-    return error_errno (err, errno, "memory for the runtime");
-  auto_fd int memory_fd = fs_open_folder (AT_FDCWD, memory, err);
-  if (memory_fd < 0)
-    return -1;
-  for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-    if (mkdirat (memory_fd, folders[i], 0755) != 0)
-      return error_errno (err, errno, "%s/%s", memory, folders[i]);
-  auto_free char *skeleton = xasprintf ("%s/skeleton", memory);
-  if (skeleton_make (skeleton, root->oci->image.rootfs, container, root->cwd, err) != 0)
-    return -1;
-  return take_fd (&memory_fd);
-}
-
-static int
-make_layers (int folder_fd, struct error *err)
-{
-  if (fs_make_folders (folder_fd, "upper", 0755, err) != 0)
-    return -1;
-  return fs_make_folders (folder_fd, "work", 0755, err);
-}
-
-/* The writable layer lies in the scratch folder; where its file system can't hold one (NFS, another overlay): in memory. */
-static int
-mount_writable (struct overlay *overlay, const char *scratch, int memory_fd, int target_fd,
-                struct error *err)
-{
-  auto_fd int scratch_fd = fs_open_folder (AT_FDCWD, scratch, err);
-  if (scratch_fd < 0)
-    return -1;
-  overlay->writable_fd = scratch_fd;
-  if (overlay_mount (overlay, target_fd, NULL) == 0)
-    return 0;
-  overlay->writable_fd = memory_fd;
-  return make_layers (memory_fd, err) != 0 ? -1 : overlay_mount (overlay, target_fd, err);
-}
-
-static int
-mount_root (const struct root *root, int memory_fd, struct error *err)
-{
-  auto_fd int top_fd = fs_open_folder (memory_fd, "skeleton", err);
-  auto_fd int image_fd = top_fd < 0 ? -1 : fs_open_folder (AT_FDCWD, root->oci->image.rootfs, err);
-  auto_fd int target_fd = image_fd < 0 ? -1 : fs_open_folder (memory_fd, "root", err);
-  if (target_fd < 0)
-    return -1;
-  struct overlay overlay = {
-    .top_fd = top_fd, .image_fd = image_fd, .writable_fd = -1, .rootless = root->oci->rootless
-  };
-  if (root->container->job->read_only)
-    return overlay_mount (&overlay, target_fd, err);
-  return mount_writable (&overlay, root->container->scratch, memory_fd, target_fd, err);
-}
 
 static int
 set_up_root (void *context, struct error *err)
@@ -332,8 +265,7 @@ set_up_root (void *context, struct error *err)
     return error_errno (err, errno, "hiding " UNIFIED);
   if (root->network_fd >= 0 && setns (root->network_fd, CLONE_NEWNET) != 0)
     return error_errno (err, errno, "entering the network namespace");
-  auto_fd int memory_fd = make_memory (root, err);
-  return memory_fd < 0 ? -1 : mount_root (root, memory_fd, err);
+  return oci_root_mount (&root->mounts, err);
 }
 
 /* ---- starting --------------------------------------------------------------------------- */
@@ -366,9 +298,10 @@ runtime_pids (const struct oci *oci)
 
 /* Writes the bundle's config.json. */
 static int
-write_config (const struct oci *oci, const struct root *root, struct error *err)
+write_config (const struct oci *oci, const struct container *container, const char *cwd,
+              struct error *err)
 {
-  const struct container *container = root->container;
+  auto_free char *rootfs = oci_root_path (container->scratch);
   auto_strlist struct strlist argv = { 0 };
   auto_strlist struct strlist env = { 0 };
   struct image_user user = { 0 };
@@ -380,8 +313,8 @@ write_config (const struct oci *oci, const struct root *root, struct error *err)
   const struct oci_config config = { .container = container,
                                      .argv = &argv,
                                      .env = &env,
-                                     .rootfs = root->target,
-                                     .cwd = root->cwd,
+                                     .rootfs = rootfs,
+                                     .cwd = cwd,
                                      .seccomp = oci->crun != OCI_CRUN_NONE ? oci->seccomp : NULL,
                                      .hidden = &oci->hidden,
                                      .uid = user.uid,
@@ -399,23 +332,12 @@ write_config (const struct oci *oci, const struct root *root, struct error *err)
   return fs_write_all (fd, json.data, json.size, path, err);
 }
 
-static int
-make_scratch (const struct container *container, struct error *err)
-{
-  auto_free char *memory = xasprintf ("%s/" MEMORY, container->scratch);
-  if (fs_make_path (memory, 0755, err) != 0)
-    return -1;
-  if (container->job->read_only)
-    return 0;
-  auto_fd int scratch_fd = fs_open_folder (AT_FDCWD, container->scratch, err);
-  return scratch_fd < 0 ? -1 : make_layers (scratch_fd, err);
-}
-
 static void
 runtime_argv (const struct oci *oci, const struct container *container, struct strlist *argv)
 {
   strlist_add (argv, oci->program);
-  strlist_addf (argv, "--root=%s/" MEMORY "/state", container->scratch);
+  auto_free char *state = oci_root_state (container->scratch);
+  strlist_addf (argv, "--root=%s", state);
   strlist_addf (argv, "--log=/proc/self/fd/%d", oci->log_fd);
   strlist_add (argv, "--log-format=json");
   if (oci->crun != OCI_CRUN_NONE)
@@ -444,15 +366,18 @@ oci_start (struct container_runtime *runtime, const struct container *container,
   auto_free char *workdir = find_workdir (oci, container->job, err);
   if (workdir == NULL)
     return -1;
-  struct root root = { .oci = oci, .container = container, .cwd = workdir, .network_fd = -1 };
-  auto_free char *target = xasprintf ("%s/" MEMORY "/root", container->scratch);
-  root.target = target;
+  struct root root = { .oci = oci,
+                       .mounts = { .container = container,
+                                   .rootfs = oci->image.rootfs,
+                                   .cwd = workdir,
+                                   .rootless = oci->rootless },
+                       .network_fd = -1 };
   if (ftruncate (oci->log_fd, 0) != 0 || lseek (oci->log_fd, 0, SEEK_SET) != 0)
     return error_errno (err, errno, "the runtime's log");
   bool own_network = !oci->rootless && container->job->network == NETWORK_NONE;
   if (own_network && (root.network_fd = netns_take (&oci->netns, container->job, err)) < 0)
     return -1;
-  if (make_scratch (container, err) != 0 || write_config (oci, &root, err) != 0
+  if (oci_root_make (container, err) != 0 || write_config (oci, container, workdir, err) != 0
       || set_limits (oci, container->job, err) != 0)
     return -1;
   auto_strlist struct strlist argv = { 0 };
