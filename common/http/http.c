@@ -207,6 +207,9 @@ say_curl (const struct http_try *try, CURLcode code, struct error *why)
     case CURLE_UNSUPPORTED_PROTOCOL: /* of a redirect */
       (void) error_set (why, ERROR_USER, "%s", text);
       break;
+    case CURLE_OUT_OF_MEMORY: /* as libcurl calls it */
+      (void) error_set (why, ERROR_TRANSIENT, "a header that is too long");
+      break;
     default:
       (void) error_set (why, ERROR_TRANSIENT, "%s", text);
     }
@@ -348,6 +351,11 @@ judge (struct http_try *try, CURLcode code, struct error *why)
     {
       *why = try->strayed;
       return true;
+    }
+  if (code == CURLE_OK && !try->headed)
+    {
+      (void) error_set (why, ERROR_TRANSIENT, "the connection ended within the headers");
+      return !try_again (try, why);
     }
   bool refusal_cut = code == CURLE_WRITE_ERROR && call->status >= 300;
   if (code != CURLE_OK && !refusal_cut)

@@ -14,15 +14,17 @@ struct http_try
   struct http_try *next; /* in the pool's list */
   CURL *easy;            /* while a try runs, else NULL */
   struct curl_slist *headers;
-  int64_t not_before;      /* boot ms, when waiting */
-  char *location;          /* where redirects have led; NULL: still the call's own URL */
-  int hops;                /* redirects of this try */
-  bool strange;            /* LOCATION is another server: it gets none of our headers */
-  int forgiven;            /* tries that don't count, since they brought us further */
-  int wrong;               /* answers that `check` didn't take */
-  bool gave;               /* this try has called `data` */
-  int64_t got;             /* bytes of the body in this try */
-  size_t header_size;      /* bytes of headers so far */
+  int64_t not_before; /* boot ms, when waiting */
+  char *location;     /* where redirects have led; NULL: still the call's own URL */
+  int hops;           /* redirects of this try */
+  bool strange;       /* LOCATION is another server: it gets none of our headers */
+  int forgiven;       /* tries that don't count, since they brought us further */
+  int wrong;          /* answers that `check` didn't take */
+  bool gave;          /* this try has called `data` */
+  int64_t got;        /* bytes of the body in this try */
+  size_t header_size; /* bytes of headers so far */
+  bool
+      headed; /* all of them came: libcurl takes a connection that ends before as an answer without a body */
   int64_t sent;            /* of the body, in this try */
   struct error refused;    /* by us: `data`, a limit */
   struct error strayed;    /* by us: an address that it may not reach */

@@ -51,14 +51,29 @@ whole_of (const char *range)
   return slash == NULL ? -1 : number_of (slash + 1);
 }
 
-static void
-keep_header (struct http_call *call, const char *line, size_t size)
+/* Notes the length VALUE. False: it is none, or another one than before, and how much belongs to this answer is anybody's guess. */
+static bool
+keep_length (struct http_try *try, const char *value)
 {
+  struct http_call *call = try->call;
+  int64_t length = number_of (value);
+  if (length < 0)
+    (void) error_set (&try->refused, ERROR_TRANSIENT, "a Content-Length that is no number");
+  else if (call->length >= 0 && call->length != length)
+    (void) error_set (&try->refused, ERROR_TRANSIENT, "two Content-Lengths that differ");
+  call->length = length;
+  return !error_is_set (&try->refused);
+}
+
+static bool
+keep_header (struct http_try *try, const char *line, size_t size)
+{
+  struct http_call *call = try->call;
   while (size > 0 && isspace ((unsigned char) line[size - 1]))
     size--;
   const char *colon = memchr (line, ':', size);
   if (colon == NULL)
-    return;
+    return true;
   char *copy = xstrndup (line, size);
   for (char *at = copy; at < copy + (colon - line); at++)
     *at = (char) tolower ((unsigned char) *at);
@@ -68,8 +83,9 @@ keep_header (struct http_call *call, const char *line, size_t size)
   else if (strncmp (copy, "content-length:", strlen ("content-length:")) == 0)
     {
       const char *value = copy + strlen ("content-length:");
-      call->length = number_of (value + strspn (value, " \t"));
+      return keep_length (try, value + strspn (value, " \t"));
     }
+  return true;
 }
 
 static size_t
@@ -88,13 +104,16 @@ receive_header (char *line, size_t size, size_t count, void *context)
   if (n > 5 && memcmp (line, "HTTP/", 5) == 0)
     {
       begin_answer (call);
+      try->headed = false;
       long status = 0;
       (void) curl_easy_getinfo (try->easy, CURLINFO_RESPONSE_CODE, &status);
       const char *space = memchr (line, ' ', n);
       call->status = space == NULL ? (int) status : atoi (space + 1);
     }
-  else
-    keep_header (call, line, n);
+  else if (n <= 2 && (line[0] == '\r' || line[0] == '\n'))
+    try->headed = true;
+  else if (!keep_header (try, line, n))
+    return 0;
   return n;
 }
 
@@ -289,6 +308,7 @@ http_try_begin (struct http_try *try, struct error *err)
   try->gave = false;
   try->got = try->sent = 0;
   try->header_size = 0;
+  try->headed = false;
   try->problem[0] = '\0';
   error_clear (&try->refused);
   error_clear (&try->strayed);

@@ -11,6 +11,8 @@ answers is said by its query; what is PUT below /said/ is what its path answers 
     text=T       T as the body
     after=N      Retry-After: N
     to=URL       302 to URL; `self`: to where we are
+    raw=BYTES    BYTES and nothing else, then the end
+    endless=B    behind those of `raw` BYTES again and again, as long as they are taken
     headers=N    N bytes of headers
     stall=S      nothing for S seconds
     etag=E       another ETag; empty: none
@@ -47,6 +49,13 @@ class Peer(standin.Handler):
         self.close_connection = True
         self.connection.close()
 
+    def say_raw(self, query):
+        said = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, encoding="latin-1"))
+        self.close_connection = True
+        self.wfile.write(said.get("raw", "").encode("latin-1"))
+        while said.get("endless"):
+            self.wfile.write(said["endless"].encode("latin-1") * 100)
+
     def do_any(self):
         sent = self.sent()
         address = urllib.parse.urlsplit(self.path)
@@ -59,6 +68,9 @@ class Peer(standin.Handler):
             said = {"size": said.get("size", "0")}
         if "stall" in said:
             time.sleep(float(said["stall"]))
+        if "raw" in said or "endless" in said:
+            self.say_raw(address.query)
+            return
         if "to" in said:
             self.send_response(302)
             self.send_header("Location", self.path if said["to"] == "self" else said["to"])
