@@ -129,7 +129,7 @@ open_http (const struct registry_options *options, struct error *err)
   for (size_t n = strlen (url); n > 0 && url[n - 1] == '/'; n--)
     url[n - 1] = '\0';
   struct registry_http *http =
-      registry_http_new (url, options->user, password.data, options->ca_file, err);
+      registry_http_new (url, options->user, password.data, options->ca_file);
   if (password.data != NULL)
     explicit_bzero (password.data, password.capacity);
   return http;
@@ -258,7 +258,7 @@ find_or_add (struct registry *registry, const char *subject, const json_t *body,
              int64_t patience_ms, struct error *err)
 {
   auto_answer struct answer found = { 0 };
-  auto_free char *escaped = registry_http_escape (registry->http, subject);
+  auto_free char *escaped = registry_http_escape (subject);
   auto_free char *path = xasprintf ("/subjects/%s", escaped);
   if (ask (registry, "POST", path, body, patience_ms, &found, err) != 0)
     return -1;

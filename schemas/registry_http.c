@@ -1,10 +1,10 @@
 #include "schemas/registry_internal.h"
 
 #include "common/clock.h"
+#include "common/http/http.h"
 #include "common/memory.h"
 
-#include <curl/curl.h>
-#include <pthread.h>
+#include <ctype.h>
 #include <string.h>
 #include <time.h>
 
@@ -22,36 +22,11 @@ enum
 
 struct registry_http
 {
-  CURL *curl;
-  struct curl_slist *headers;
+  struct http *http;
   char *url;
   char *password; /* for keeping it out of errors */
   char *basic;    /* base64 of user:password, likewise */
-  struct buffer body;
-  bool overflow;
-  char problem[CURL_ERROR_SIZE];
 };
-
-static void
-curl_start (void)
-{
-  if (curl_global_init (CURL_GLOBAL_DEFAULT) != CURLE_OK)
-    abort ();
-}
-
-static size_t
-receive (char *bytes, size_t size, size_t count, void *context)
-{
-  struct registry_http *http = context;
-  size_t n = size * count;
-  if (n > ANSWER_MAX - http->body.size)
-    {
-      http->overflow = true;
-      return 0;
-    }
-  buffer_append (&http->body, bytes, n);
-  return n;
-}
 
 static char *
 base64 (const char *text)
@@ -72,133 +47,77 @@ base64 (const char *text)
   return buffer_take (&out);
 }
 
-static bool
-set_up (struct registry_http *http, const char *user, const char *ca_file)
-{
-  CURL *curl = http->curl;
-  bool good = curl_easy_setopt (curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_MS) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_TIMEOUT_MS, (long) TRY_MS) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_ERRORBUFFER, http->problem) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_WRITEFUNCTION, receive) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_WRITEDATA, http) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_USERAGENT, "shoal/" SHOAL_VERSION) == CURLE_OK;
-  if (good && ca_file != NULL)
-    good = curl_easy_setopt (curl, CURLOPT_CAINFO, ca_file) == CURLE_OK;
-  if (good && user != NULL)
-    good = curl_easy_setopt (curl, CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC) == CURLE_OK
-           && curl_easy_setopt (curl, CURLOPT_USERNAME, user) == CURLE_OK
-           && curl_easy_setopt (curl, CURLOPT_PASSWORD, http->password) == CURLE_OK;
-  return good;
-}
-
 struct registry_http *
-registry_http_new (const char *url, const char *user, const char *password, const char *ca_file,
-                   struct error *err)
+registry_http_new (const char *url, const char *user, const char *password, const char *ca_file)
 {
-  static pthread_once_t started = PTHREAD_ONCE_INIT;
-  (void) pthread_once (&started, curl_start);
-  struct registry_http *http = xcalloc (1, sizeof *http);
-  http->url = xstrdup (url);
-  http->curl = curl_easy_init ();
-  http->headers = curl_slist_append (NULL, "Accept: " CONTENT_TYPE ", application/json");
-  http->headers = curl_slist_append (http->headers, "Content-Type: " CONTENT_TYPE);
+  const struct http_options options = {
+    .connections = 1, .connect_ms = CONNECT_MS, .try_ms = TRY_MS, .tries = 1, .ca_file = ca_file
+  };
+  struct registry_http *registry = xcalloc (1, sizeof *registry);
+  registry->http = http_new (&options);
+  registry->url = xstrdup (url);
   if (user != NULL)
     {
       auto_free char *both = xasprintf ("%s:%s", user, password == NULL ? "" : password);
-      http->password = xstrdup (password == NULL ? "" : password);
-      http->basic = base64 (both);
+      registry->password = xstrdup (password == NULL ? "" : password);
+      registry->basic = base64 (both);
       explicit_bzero (both, strlen (both));
     }
-  if (http->curl == NULL || http->headers == NULL || !set_up (http, user, ca_file))
-    {
-      registry_http_free (http);
-      (void) error_set (err, ERROR_FATAL, "this libcurl can't do what is needed");
-      return NULL;
-    }
-  return http;
+  return registry;
 }
 
 void
-registry_http_free (struct registry_http *http)
+registry_http_free (struct registry_http *registry)
 {
-  if (http == NULL)
+  if (registry == NULL)
     return;
-  curl_easy_cleanup (http->curl);
-  curl_slist_free_all (http->headers);
-  if (http->password != NULL)
-    explicit_bzero (http->password, strlen (http->password));
-  if (http->basic != NULL)
-    explicit_bzero (http->basic, strlen (http->basic));
-  buffer_release (&http->body);
-  free (http->password);
-  free (http->basic);
-  free (http->url);
-  free (http);
+  http_free (registry->http);
+  if (registry->password != NULL)
+    explicit_bzero (registry->password, strlen (registry->password));
+  if (registry->basic != NULL)
+    explicit_bzero (registry->basic, strlen (registry->basic));
+  free (registry->password);
+  free (registry->basic);
+  free (registry->url);
+  free (registry);
 }
 
 char *
-registry_http_escape (struct registry_http *http, const char *text)
+registry_http_escape (const char *text)
 {
-  char *escaped = curl_easy_escape (http->curl, text, 0);
-  char *copy = xstrdup (escaped == NULL ? "" : escaped);
-  curl_free (escaped);
-  return copy;
+  auto_buffer struct buffer out = { 0 };
+  buffer_puts (&out, "");
+  for (; *text != '\0'; text++)
+    if (isalnum ((unsigned char) *text) || strchr ("-._~", *text) != NULL)
+      buffer_putc (&out, *text);
+    else
+      buffer_printf (&out, "%%%02X", (unsigned char) *text);
+  return buffer_take (&out);
 }
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
-static bool
-is_away (CURLcode code, long status)
+static void
+set_headers (const struct registry_http *registry, struct http_call *call)
 {
-  switch (code)
-    {
-    case CURLE_OK:
-      return status >= 500 || status == 429 || status == 408;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_OPERATION_TIMEDOUT:
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_SSL_CONNECT_ERROR:
-      return true;
-    default:
-      return false;
-    }
+  strlist_add (&call->headers, "Accept: " CONTENT_TYPE ", application/json");
+  strlist_add (&call->headers, "Content-Type: " CONTENT_TYPE);
+  if (registry->basic != NULL)
+    strlist_addf (&call->headers, "Authorization: Basic %s", registry->basic);
 }
 
-/* One request. 0 with the status, or -1 with ERR. */
+/* One request. 0 with an answer whatever its status, or -1 with ERR: ERROR_TRANSIENT where the registry is away. No message that waits is to blame for what is
+ * wrong with the registry: there is no ERROR_USER. */
 static int
-try_once (struct registry_http *http, const char *method, const char *body, const char *url,
-          long *status, struct error *err)
+try_once (const struct registry_http *registry, struct http_call *call, struct error *err)
 {
-  CURL *curl = http->curl;
-  buffer_clear (&http->body);
-  http->overflow = false;
-  http->problem[0] = '\0';
-  bool good = curl_easy_setopt (curl, CURLOPT_URL, url) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_POSTFIELDS, body) == CURLE_OK
-              && curl_easy_setopt (curl, CURLOPT_HTTPGET, body == NULL ? 1L : 0L) == CURLE_OK
-              && (body == NULL || curl_easy_setopt (curl, CURLOPT_POST, 1L) == CURLE_OK)
-              && curl_easy_setopt (curl, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK;
-  CURLcode code = good ? curl_easy_perform (curl) : CURLE_FAILED_INIT;
-  *status = 0;
-  if (code == CURLE_OK)
-    (void) curl_easy_getinfo (curl, CURLINFO_RESPONSE_CODE, status);
-  if (http->overflow)
-    return error_set (err, ERROR_FATAL, "an answer of more than %d bytes", (int) ANSWER_MAX);
-  if (code == CURLE_OK && !is_away (code, *status))
+  error_clear (err);
+  int result = http_perform (registry->http, call, err);
+  if (result == 0 || (call->status >= 300 && err->class != ERROR_TRANSIENT))
     return 0;
-  enum error_class class = is_away (code, *status) ? ERROR_TRANSIENT : ERROR_FATAL;
-  if (code == CURLE_OK)
-    return error_set (err, class, "HTTP %ld", *status);
-  return error_set (err, class, "%s",
-                    http->problem[0] != '\0' ? http->problem : curl_easy_strerror (code));
+  if (err->class == ERROR_USER || call->answer.size >= ANSWER_MAX)
+    err->class = ERROR_FATAL;
+  return -1;
 }
 
 /* Sleeps about PAUSE_MS, a different time in each process. */
@@ -212,14 +131,14 @@ pause_for (int64_t pause_ms)
 }
 
 static int
-ask_until (struct registry_http *http, const char *method, const char *body, const char *url,
-           int64_t patience_ms, long *status, struct error *err)
+ask_until (const struct registry_http *registry, struct http_call *call, int64_t patience_ms,
+           struct error *err)
 {
   struct error last = ERROR_INIT;
   int64_t start = clock_boot_ms ();
   int64_t pause_ms = PAUSE_MS;
   int tries = 1;
-  while (try_once (http, method, body, url, status, &last) != 0)
+  while (try_once (registry, call, &last) != 0)
     {
       int64_t spent = clock_boot_ms () - start;
       if (last.class != ERROR_TRANSIENT || spent + pause_ms > patience_ms)
@@ -237,16 +156,24 @@ ask_until (struct registry_http *http, const char *method, const char *body, con
 }
 
 int
-registry_http_ask (struct registry_http *http, const char *method, const char *path,
+registry_http_ask (const struct registry_http *registry, const char *method, const char *path,
                    const json_t *body, int64_t patience_ms, struct answer *answer,
                    struct error *err)
 {
-  auto_free char *url = xasprintf ("%s%s", http->url, path);
   auto_free char *text = body == NULL ? NULL : json_dumps (body, JSON_COMPACT);
-  if (ask_until (http, method, text, url, patience_ms, &answer->status, err) != 0)
-    return error_wrap (err, "schema registry %s", http->url);
+  auto_http_call struct http_call call;
+  http_call_init (&call, xasprintf ("%s%s", registry->url, path));
+  call.method = method;
+  call.limit = ANSWER_MAX;
+  call.direct = true;
+  if (text != NULL)
+    call.body = (struct bytes){ text, strlen (text) };
+  set_headers (registry, &call);
+  if (ask_until (registry, &call, patience_ms, err) != 0)
+    return error_wrap (err, "schema registry %s", registry->url);
+  answer->status = call.status;
   answer->json =
-      http->body.size == 0 ? NULL : json_loadb (http->body.data, http->body.size, 0, NULL);
+      call.answer.size == 0 ? NULL : json_loadb (call.answer.data, call.answer.size, 0, NULL);
   return 0;
 }
 
@@ -267,12 +194,13 @@ answer_release (struct answer *answer)
 
 /* What the server says of its refusal, in one short line; NULL when that holds our password. The caller frees. */
 static char *
-server_text (const struct registry_http *http, const struct answer *answer)
+server_text (const struct registry_http *registry, const struct answer *answer)
 {
   const char *message = json_string_value (json_object_get (answer->json, "message"));
-  bool secret = message != NULL && http->basic != NULL
-                && (strstr (message, http->basic) != NULL
-                    || (http->password[0] != '\0' && strstr (message, http->password) != NULL));
+  bool secret =
+      message != NULL && registry->basic != NULL
+      && (strstr (message, registry->basic) != NULL
+          || (registry->password[0] != '\0' && strstr (message, registry->password) != NULL));
   if (message == NULL || secret)
     return NULL;
   char *text = xstrndup (message, SERVER_TEXT_MAX);
@@ -283,21 +211,22 @@ server_text (const struct registry_http *http, const struct answer *answer)
 }
 
 int
-registry_http_refused (const struct registry_http *http, const struct answer *answer,
+registry_http_refused (const struct registry_http *registry, const struct answer *answer,
                        enum error_class class, struct error *err)
 {
   if (answer->status == 401 || answer->status == 403)
-    return error_set (err, ERROR_FATAL, "schema registry %s: HTTP %ld: %s", http->url,
+    return error_set (err, ERROR_FATAL, "schema registry %s: HTTP %ld: %s", registry->url,
                       answer->status,
-                      http->basic == NULL ? "it wants a user and a password"
-                                          : "it doesn't take this user and password");
-  auto_free char *text = server_text (http, answer);
+                      registry->basic == NULL ? "it wants a user and a password"
+                                              : "it doesn't take this user and password");
+  auto_free char *text = server_text (registry, answer);
   if (answer->status == 200)
-    return error_set (err, ERROR_FATAL, "schema registry %s: not a registry's answer", http->url);
+    return error_set (err, ERROR_FATAL, "schema registry %s: not a registry's answer",
+                      registry->url);
   if (answer_code (answer) == 0)
     return error_set (err, ERROR_FATAL,
                       "schema registry %s: HTTP %ld: is this the URL of the registry's API?",
-                      http->url, answer->status);
-  return error_set (err, class, "schema registry %s: HTTP %ld%s%s", http->url, answer->status,
+                      registry->url, answer->status);
+  return error_set (err, class, "schema registry %s: HTTP %ld%s%s", registry->url, answer->status,
                     text == NULL ? "" : ": ", text == NULL ? "" : text);
 }

@@ -13,9 +13,9 @@
 
 struct registry_http;
 
-/* NULL with ERR. Strings are copied; USER, PASSWORD and CA_FILE may be NULL. */
+/* Strings are copied; USER, PASSWORD and CA_FILE may be NULL. */
 struct registry_http *registry_http_new (const char *url, const char *user, const char *password,
-                                         const char *ca_file, struct error *err);
+                                         const char *ca_file);
 void registry_http_free (struct registry_http *http);
 
 struct answer
@@ -25,8 +25,8 @@ struct answer
 };
 
 /* METHOD PATH (below the URL) with BODY (NULL: none), tried again for PATIENCE_MS (0: one try) while the registry
- * is away. 0 with ANSWER, whatever its status below 500; -1 with ERR, ERROR_TRANSIENT where waiting may help. */
-int registry_http_ask (struct registry_http *http, const char *method, const char *path,
+ * is away. 0 with ANSWER, whatever its status below 500; -1 with ERR, ERROR_TRANSIENT where waiting may help. The URL is the operator's: it may lead anywhere. */
+int registry_http_ask (const struct registry_http *http, const char *method, const char *path,
                        const json_t *body, int64_t patience_ms, struct answer *answer,
                        struct error *err);
 
@@ -41,7 +41,7 @@ void answer_release (struct answer *answer);
 #define auto_answer AUTO (answer_release)
 
 /* TEXT escaped for a path; the caller frees. */
-char *registry_http_escape (struct registry_http *http, const char *text);
+char *registry_http_escape (const char *text);
 
 /* ---- the folder: FOLDER/<crc of the URL>/, files written as a whole. DIRFD -1: there is none, nothing is found. */
 

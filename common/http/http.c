@@ -304,7 +304,7 @@ static bool
 is_redirect (const struct http_call *call)
 {
   bool fetches = strcmp (call->method, "GET") == 0 || strcmp (call->method, "HEAD") == 0;
-  return fetches
+  return fetches && !call->direct
          && (call->status == 301 || call->status == 302 || call->status == 303
              || call->status == 307 || call->status == 308);
 }

@@ -75,6 +75,7 @@ struct http_call
    * not to others, "the list that names it isn't at one". NULL: our user's; it may lead anywhere, its redirects to public addresses and to such as it has itself. */
   const char *led;
   enum address_class home;
+  bool direct; /* redirects aren't followed: they are answers that aren't 2xx */
 
   /* Before each try (may be NULL): adds headers that are of now, a signature, into HEADERS (a copy of the above), and may change `url`. */
   int (*prepare) (struct http_call *call, struct strlist *headers, struct error *err);
