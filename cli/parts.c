@@ -80,6 +80,7 @@ add_worker_options (struct strlist *words, const struct run_options *options)
   if (options->backoff_ms > 0)
     strlist_addf (words, "--backoff=%lldms", (long long) options->backoff_ms);
   add_option (words, "--oci-runtime", options->oci_runtime);
+  add_option (words, "--userns", options->userns);
   add_option (words, "--images", options->images);
   add_option (words, "--scratch", options->scratch);
 }

@@ -2,6 +2,7 @@
 
 #include "cli/storage_options.h"
 #include "common/units.h"
+#include "worker/userns.h"
 
 #include <string.h>
 
@@ -69,6 +70,13 @@ SETTER (oci_runtime)
   return 0;
 }
 
+SETTER (userns)
+{
+  struct userns_ids ids;
+  RUN (context)->userns = value;
+  return userns_choose (value, &ids, err);
+}
+
 SETTER (scratch)
 {
   (void) err;
@@ -100,6 +108,9 @@ const struct option_spec run_options[] = {
     set_keep_attempts },
   { 0, "oci-runtime", NULL, "crun|runc", "default: crun, else runc", GROUP_RUN, true,
     set_oci_runtime },
+  { 0, "userns", NULL, "auto|none|FIRST:COUNT",
+    "users of root's containers (default auto: shoal's in /etc/subuid)", GROUP_RUN, true,
+    set_userns },
   { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_RUN, true, set_images },
   { 0, "scratch", NULL, "DIR", "for staging and root file systems", GROUP_RUN, true, set_scratch },
   { 0, "backoff", NULL, "DURATION", "before the first retry, default 1s", GROUP_RUN, true,

@@ -25,6 +25,7 @@ struct run_options
   bool quiet;
   bool verbose;
   const char *oci_runtime;
+  const char *userns; /* NULL: auto */
   const char *scratch;
   const char *images;
   int64_t backoff_ms; /* 0: default */

@@ -12,6 +12,7 @@
 #include "merger/merger.h"
 #include "producer/producer.h"
 #include "schemas/job_check.h"
+#include "worker/userns.h"
 #include "worker/worker.h"
 
 #include <signal.h>
@@ -117,6 +118,13 @@ SETTER (oci_runtime)
   return 0;
 }
 
+SETTER (userns)
+{
+  struct userns_ids ids;
+  ARGS (context)->worker.userns = value;
+  return userns_choose (value, &ids, err);
+}
+
 SETTER (scratch)
 {
   (void) err;
@@ -194,6 +202,9 @@ static const struct option_spec worker_options[] = {
     set_images },
   { 0, "oci-runtime", NULL, "crun|runc", "default: crun, else runc", GROUP_OTHER, false,
     set_oci_runtime },
+  { 0, "userns", NULL, "auto|none|FIRST:COUNT",
+    "users of root's containers (default auto: shoal's in /etc/subuid)", GROUP_OTHER, false,
+    set_userns },
   { 0, "scratch", NULL, "DIR", "for staging and root file systems", GROUP_OTHER, false,
     set_scratch },
   { 0, "drain-timeout", NULL, "DURATION", "after SIGTERM; default: as long as it takes",

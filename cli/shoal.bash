@@ -23,6 +23,7 @@ _shoal () {
     --runtime) values="oci process" ;;
     --progress) values="auto bar plain json none" ;;
     --oci-runtime) values="crun runc" ;;
+    --userns) values="auto none" ;;
     *)
       if [ "$COMP_CWORD" -eq $((at + 1)) ]; then
         case $command in

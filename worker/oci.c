@@ -18,6 +18,7 @@
 #include "worker/oci_root.h"
 #include "worker/sealed.h"
 #include "worker/seccomp.h"
+#include "worker/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +48,7 @@ struct oci
   char *seccomp;         /* NULL: none */
   struct strlist hidden; /* paths in /sys */
   struct cgroup *cgroup; /* NULL: none, for the reason in no_cgroup */
+  struct userns userns;  /* of root's containers, where they have one */
   struct netns netns;    /* of containers without one, as root */
   char *no_cgroup;
   bool devices; /* the group holds a rule for them */
@@ -117,6 +119,19 @@ join_cgroup (struct oci *oci, const char *slot, struct error *err)
   return 0;
 }
 
+/* An ordinary user has one for each container anyway. crun alone is told how mounts are to be mapped. */
+static int
+make_userns (struct oci *oci, const char *choice, struct error *err)
+{
+  struct userns_ids ids = { 0 };
+  if (userns_choose (choice, &ids, err) != 0)
+    return error_wrap (err, "--userns");
+  if (ids.count == 0 || oci->rootless || oci->crun == OCI_CRUN_NONE)
+    return 0;
+  oci->userns = (struct userns){ .ids = ids, .fd = userns_open (&ids, err) };
+  return oci->userns.fd < 0 ? error_wrap (err, "--userns") : 0;
+}
+
 /* Whether VERSION, "crun version 1.8.1", is 1.MINOR at least. One without a number is a build of today. */
 static bool
 is_at_least (const char *version, int minor)
@@ -149,10 +164,12 @@ choose_program (struct oci *oci, const struct container_runtime_options *options
         return -1;
       if (i == 0)
         oci->crun = is_at_least (version, 22) ? OCI_CRUN_NEW : OCI_CRUN_OLD;
-      if (join_cgroup (oci, options->slot_name, err) != 0)
+      if (join_cgroup (oci, options->slot_name, err) != 0
+          || make_userns (oci, options->userns, err) != 0)
         return -1;
       oci->description =
-          xasprintf ("oci: %s%s, %s%s, %s", version, oci->rootless ? " in a user namespace" : "",
+          xasprintf ("oci: %s%s, %s%s, %s", version,
+                     oci->rootless || oci->userns.fd >= 0 ? " in a user namespace" : "",
                      oci->devices          ? "limits and devices by "
                      : oci->cgroup != NULL ? "limits by "
                                            : "no limits: ",
@@ -171,6 +188,7 @@ oci_close (struct container_runtime *runtime)
   struct oci *oci = (struct oci *) runtime;
   cgroup_close (oci->cgroup);
   netns_release (&oci->netns);
+  auto_fd_ (&oci->userns.fd);
   image_release (&oci->image);
   image_config_release (&oci->config);
   free (oci->program);
@@ -296,31 +314,61 @@ runtime_pids (const struct oci *oci)
   return oci->crun != OCI_CRUN_NONE || oci->rootless ? -1 : PIDS_DEFAULT;
 }
 
+static int
+check_user (const struct userns *userns, const struct image_user *user, struct error *err)
+{
+  if (userns->fd < 0 || (user->uid < userns->ids.count && user->gid < userns->ids.count))
+    return 0;
+  return error_set (err, ERROR_TRANSIENT,
+                    "user %u:%u: this worker's containers have users 0 to %u; a worker with a "
+                    "larger range, or with --userns none, can run it",
+                    user->uid, user->gid, userns->ids.count - 1);
+}
+
+/* What a container in a user namespace has mounted must be able to show files to it: here an error can name it. */
+static int
+check_mounts (const struct userns *userns, const struct container *container, struct error *err)
+{
+  for (size_t i = 0; userns->fd >= 0 && i < container->mount_count; i++)
+    {
+      const struct container_mount *mount = &container->mounts[i];
+      auto_fd int source = open (mount->source, O_PATH | O_CLOEXEC);
+      if (source < 0)
+        return error_errno (err, errno, "%s", mount->source);
+      auto_fd int mapped = userns_map (userns->fd, source, mount->target, err);
+      if (mapped < 0 || userns_check_alone (source, mount->target, err) != 0)
+        return -1;
+    }
+  return 0;
+}
+
 /* Writes the bundle's config.json. */
 static int
-write_config (const struct oci *oci, const struct container *container, const char *cwd,
-              struct error *err)
+write_config (const struct oci *oci, const struct oci_root *root, struct error *err)
 {
-  auto_free char *rootfs = oci_root_path (container->scratch);
+  const struct container *container = root->container;
+  auto_free char *rootfs = oci_root_path (root);
   auto_strlist struct strlist argv = { 0 };
   auto_strlist struct strlist env = { 0 };
   struct image_user user = { 0 };
   if (image_config_command (&oci->config, container->job, container->command, &argv, err) != 0
       || image_config_user (&oci->config, container->job, oci->image.rootfs, &user, err) != 0
-      || (oci->rootless && image_user_check_rootless (&user, err) != 0))
+      || (oci->rootless && image_user_check_rootless (&user, err) != 0)
+      || check_user (&oci->userns, &user, err) != 0)
     return -1;
   image_config_env (&oci->config, container->job, &container->env, &env);
   const struct oci_config config = { .container = container,
                                      .argv = &argv,
                                      .env = &env,
                                      .rootfs = rootfs,
-                                     .cwd = cwd,
+                                     .cwd = root->cwd,
                                      .seccomp = oci->crun != OCI_CRUN_NONE ? oci->seccomp : NULL,
                                      .hidden = &oci->hidden,
                                      .uid = user.uid,
                                      .gid = user.gid,
                                      .pids = runtime_pids (oci),
                                      .rootless = oci->rootless,
+                                     .ids = oci->userns.fd >= 0 ? &oci->userns.ids : NULL,
                                      .crun = oci->crun };
   auto_buffer struct buffer json = { 0 };
   if (oci_config_render (&config, &json, err) != 0)
@@ -333,10 +381,11 @@ write_config (const struct oci *oci, const struct container *container, const ch
 }
 
 static void
-runtime_argv (const struct oci *oci, const struct container *container, struct strlist *argv)
+runtime_argv (const struct oci *oci, const struct oci_root *root, struct strlist *argv)
 {
+  const struct container *container = root->container;
   strlist_add (argv, oci->program);
-  auto_free char *state = oci_root_state (container->scratch);
+  auto_free char *state = oci_root_state (root);
   strlist_addf (argv, "--root=%s", state);
   strlist_addf (argv, "--log=/proc/self/fd/%d", oci->log_fd);
   strlist_add (argv, "--log-format=json");
@@ -370,18 +419,20 @@ oci_start (struct container_runtime *runtime, const struct container *container,
                        .mounts = { .container = container,
                                    .rootfs = oci->image.rootfs,
                                    .cwd = workdir,
-                                   .rootless = oci->rootless },
+                                   .rootless = oci->rootless,
+                                   .userns = &oci->userns },
                        .network_fd = -1 };
   if (ftruncate (oci->log_fd, 0) != 0 || lseek (oci->log_fd, 0, SEEK_SET) != 0)
     return error_errno (err, errno, "the runtime's log");
-  bool own_network = !oci->rootless && container->job->network == NETWORK_NONE;
+  bool own_network =
+      !oci->rootless && oci->userns.fd < 0 && container->job->network == NETWORK_NONE;
   if (own_network && (root.network_fd = netns_take (&oci->netns, container->job, err)) < 0)
     return -1;
-  if (oci_root_make (container, err) != 0 || write_config (oci, container, workdir, err) != 0
-      || set_limits (oci, container->job, err) != 0)
+  if (check_mounts (&oci->userns, container, err) != 0 || oci_root_make (&root.mounts, err) != 0
+      || write_config (oci, &root.mounts, err) != 0 || set_limits (oci, container->job, err) != 0)
     return -1;
   auto_strlist struct strlist argv = { 0 };
-  runtime_argv (oci, container, &argv);
+  runtime_argv (oci, &root.mounts, &argv);
   const struct launch launch = { .argv = strlist_argv (&argv),
                                  .program = oci->program_fd,
                                  .stdout_fd = container->stdout_fd,
@@ -463,6 +514,7 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   oci->pidfd = -1;
   oci->netns = (struct netns) NETNS_INIT;
   oci->program_fd = -1;
+  oci->userns.fd = -1;
   oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();

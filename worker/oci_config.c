@@ -90,31 +90,34 @@ add_tmpfs (json_t *mounts, const char *text)
 /* What is mounted below SOURCE comes along, and is as the top is. `ro` alone means the top; only a folder has anything below, and
  * crun before 1.11 takes the others for folders. */
 static void
-add_bind (json_t *mounts, const struct container_mount *mount)
+add_bind (json_t *mounts, const struct oci_config *config, const struct container_mount *mount)
 {
-  static const char *const ro[] = { "rbind", "rprivate", "ro",      "nosuid",
-                                    "nodev", "rro",      "rnosuid", "rnodev" };
-  static const char *const rw[] = { "rbind", "rprivate", "rw",    "nosuid",
-                                    "nodev", "rnosuid",  "rnodev" };
-  static const char *const ro_file[] = { "bind", "rprivate", "ro", "nosuid", "nodev" };
-  static const char *const rw_file[] = { "bind", "rprivate", "rw", "nosuid", "nodev" };
+  static const char *const recursive[] = { "rnosuid", "rnodev" };
   struct stat status;
-  if (stat (mount->source, &status) != 0 || S_ISDIR (status.st_mode))
-    add_mount (mounts, mount->target, "bind", mount->source, mount->writable ? rw : ro,
-               mount->writable ? COUNT (rw) : COUNT (ro));
-  else
-    add_mount (mounts, mount->target, "bind", mount->source, mount->writable ? rw_file : ro_file,
-               COUNT (ro_file));
+  bool folder = stat (mount->source, &status) != 0 || S_ISDIR (status.st_mode);
+  const char *options[9] = { folder ? "rbind" : "bind", "rprivate", mount->writable ? "rw" : "ro",
+                             "nosuid", "nodev" };
+  size_t count = 5;
+  for (size_t i = 0; folder && i < COUNT (recursive); i++)
+    options[count++] = recursive[i];
+  if (folder && !mount->writable)
+    options[count++] = "rro";
+  if (config->ids != NULL)
+    options[count++] = "idmap";
+  add_mount (mounts, mount->target, "bind", mount->source, options, count);
 }
 
 /* crun binds the root file system onto itself without the flags that it was mounted with, and for `readonly` once more: here it is told
- * them. Since 1.22 it takes a mount on "/" for the new root; before, a remount is all that works there. runc keeps the flags. */
+ * them. Since 1.22 it takes a mount on "/" for the new root; before, a remount is all that works there. runc keeps the flags, and
+ * for a user namespace the kernel does. */
 static void
 add_root (json_t *mounts, const struct oci_config *config)
 {
   static const char *const bind[] = { "bind", "nosuid", "nodev", "ro" };
   static const char *const remount[] = { "bind", "remount", "nosuid", "nodev", "ro" };
   size_t writable = config->container->job->read_only ? 0 : 1;
+  if (config->ids != NULL)
+    return;
   if (config->crun == OCI_CRUN_NEW)
     add_mount (mounts, "/", "bind", config->rootfs, bind, COUNT (bind) - writable);
   else if (config->crun == OCI_CRUN_OLD)
@@ -132,13 +135,14 @@ mounts_json (const struct oci_config *config)
     add_tmpfs (mounts, container->job->tmpfs.items[i]);
   if (container->job->network == NETWORK_HOST)
     {
-      add_bind (mounts, &(struct container_mount){ .source = "/etc/resolv.conf",
-                                                   .target = "/etc/resolv.conf" });
-      add_bind (mounts,
+      add_bind (
+          mounts, config,
+          &(struct container_mount){ .source = "/etc/resolv.conf", .target = "/etc/resolv.conf" });
+      add_bind (mounts, config,
                 &(struct container_mount){ .source = "/etc/hosts", .target = "/etc/hosts" });
     }
   for (size_t i = 0; i < container->mount_count; i++)
-    add_bind (mounts, &container->mounts[i]);
+    add_bind (mounts, config, &container->mounts[i]);
   return mounts;
 }
 
@@ -178,11 +182,19 @@ process_json (const struct oci_config *config)
 }
 
 static json_t *
+mapping_json (uint32_t first, uint32_t count)
+{
+  return json_pack ("[{s:I, s:I, s:I}]", "containerID", (json_int_t) 0, "hostID",
+                    (json_int_t) first, "size", (json_int_t) count);
+}
+
+static json_t *
 linux_json (const struct oci_config *config)
 {
   static const char *const names[] = { "pid", "mount", "ipc", "uts", "cgroup", "network" };
   /* The runtime is in the namespace already where one of the slot's is used. */
-  bool own_network = config->rootless && config->container->job->network == NETWORK_NONE;
+  bool own_network =
+      (config->rootless || config->ids != NULL) && config->container->job->network == NETWORK_NONE;
   json_t *object = json_object ();
   json_t *namespaces = json_array ();
   for (size_t i = 0; i < COUNT (names) - (own_network ? 0 : 1); i++)
@@ -190,6 +202,14 @@ linux_json (const struct oci_config *config)
       json_t *name = json_object ();
       (void) json_object_set_new (name, "type", json_string (names[i]));
       (void) json_array_append_new (namespaces, name);
+    }
+  if (config->ids != NULL)
+    {
+      (void) json_array_append_new (namespaces, json_pack ("{s:s}", "type", "user"));
+      (void) json_object_set_new (object, "uidMappings",
+                                  mapping_json (config->ids->first_uid, config->ids->count));
+      (void) json_object_set_new (object, "gidMappings",
+                                  mapping_json (config->ids->first_gid, config->ids->count));
     }
   (void) json_object_set_new (object, "namespaces", namespaces);
   json_t *hidden = strings (masked, COUNT (masked));

@@ -4,6 +4,7 @@
 
 #include "common/buffer.h"
 #include "worker/container.h"
+#include "worker/userns.h"
 
 enum oci_crun
 {
@@ -26,6 +27,7 @@ struct oci_config
   uint32_t gid;
   int64_t pids; /* how many the runtime is to allow; -1: that is the slot's control group's */
   bool rootless;
+  const struct userns_ids *ids; /* of the user namespace that the runtime makes; NULL: none */
   enum oci_crun crun;
 };
 

@@ -24,6 +24,7 @@ send_hello (const struct slot *slot, const struct worker_options *options, struc
   frame_put_text (&payload, slot->name);
   frame_put_text (&payload, options->images);
   frame_put_text (&payload, options->oci_program);
+  frame_put_text (&payload, options->userns);
   frame_put_text (&payload, options->scratch);
   return frame_send (slot->reader.fd, FRAME_HELLO, buffer_bytes (&payload), err);
 }

@@ -29,6 +29,7 @@ struct self
   char *name;
   char *images;
   char *oci_program;
+  char *userns;
   char *scratch;
   char *runtime_name; /* of the runtime that is open */
   struct container_runtime *runtime;
@@ -123,6 +124,7 @@ need_runtime (struct self *self, const char *name, struct error *err)
   free (self->runtime_name);
   const struct container_runtime_options options = { .images = self->images,
                                                      .oci_program = self->oci_program,
+                                                     .userns = self->userns,
                                                      .slot_name = self->name };
   self->runtime_name = xstrdup (name);
   self->runtime = container_runtime_open (name, &options, err);
@@ -234,6 +236,7 @@ read_hello (struct self *self, struct error *err)
       || frame_get_text (&payload, &self->name, err) != 0
       || frame_get_text (&payload, &self->images, err) != 0
       || frame_get_text (&payload, &self->oci_program, err) != 0
+      || frame_get_text (&payload, &self->userns, err) != 0
       || frame_get_text (&payload, &self->scratch, err) != 0)
     return -1;
   return spawn_die_with_parent ((pid_t) parent, err);
@@ -278,6 +281,7 @@ slot_main (int fd, const struct worker_options *options)
   free (self.name);
   free (self.images);
   free (self.oci_program);
+  free (self.userns);
   free (self.scratch);
   free (self.runtime_name);
   return result == 0 ? 0 : 1;

@@ -508,6 +508,7 @@ worker_probe (const struct worker_options *options, char **line, struct error *e
   auto_free char *slot = xasprintf ("%d-probe", (int) getpid ());
   const struct container_runtime_options runtime_options = { .images = options->images,
                                                              .oci_program = options->oci_program,
+                                                             .userns = options->userns,
                                                              .slot_name = slot };
   auto_container_runtime struct container_runtime *runtime =
       container_runtime_open ("oci", &runtime_options, err);

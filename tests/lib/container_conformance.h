@@ -7,6 +7,7 @@ struct container_conformance
   const char *runtime;     /* "oci" or "process" */
   const char *oci_program; /* "crun", "runc"; NULL */
   const char *images;      /* an image store that has `busybox` */
+  const char *userns;      /* as userns_choose takes it (worker/userns.h) */
   const char *probes;      /* a folder with the programs of tests/probe/, which everybody may run */
 };
 

@@ -31,6 +31,7 @@ rig_open (const struct container_conformance *subject)
   auto_free char *slot = xasprintf ("test-%d", (int) getpid ());
   const struct container_runtime_options options = { .images = subject->images,
                                                      .oci_program = subject->oci_program,
+                                                     .userns = subject->userns,
                                                      .slot_name = slot };
   struct error err = ERROR_INIT;
   rig->subject = subject;
@@ -175,4 +176,11 @@ bool
 rig_is_oci (const struct rig *rig)
 {
   return strcmp (rig->subject->runtime, "oci") == 0;
+}
+
+bool
+rig_is_mapped (const struct rig *rig)
+{
+  return geteuid () == 0 && rig->subject->userns != NULL
+         && strcmp (rig->subject->userns, "none") != 0;
 }

@@ -36,6 +36,9 @@ int rig_close (struct rig *rig);
 
 bool rig_is_oci (const struct rig *rig);
 
+/* Whether its containers are in a user namespace that root made for them. */
+bool rig_is_mapped (const struct rig *rig);
+
 /* Fills JOB with one that runs SCRIPT by sh in busybox. */
 void rig_shell (struct job *job, const char *script);
 
