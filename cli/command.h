@@ -23,7 +23,7 @@ enum exit_code
 
 enum
 {
-  COMMAND_TABLES = 6, /* option tables of a command, at most */
+  COMMAND_TABLES = 7, /* option tables of a command, at most */
 };
 
 struct command

@@ -20,6 +20,7 @@ extern const struct command command_list;
 extern const struct command command_watch;
 extern const struct command command_get;
 extern const struct command command_dead;
+extern const struct command command_policy;
 extern const struct command command_producer;
 extern const struct command command_worker;
 extern const struct command command_merger;

@@ -42,6 +42,8 @@ static const char environment[] =
     "  SHOAL_KAFKA_CONFIG    a file of librdkafka's properties; its bootstrap.servers is the bus, "
     "too\n"
     "  SHOAL_IMAGES          the image store's folder\n"
+    "  SHOAL_POLICY          what services let jobs do, when --policy isn't given: a file, or "
+    "none\n"
     "  SHOAL_STATE_DIR       what is kept of results in S3 on this machine; default: "
     "$XDG_STATE_HOME/shoal\n"
     "  SHOAL_LOG             debug, info, warn or error: what the parts log\n"

@@ -26,6 +26,7 @@ struct intake
 {
   const struct bus_args *bus_args;
   char *results;
+  const struct policy *policy;
   struct bus *bus; /* NULL until it is needed, and after it failed */
 };
 
@@ -114,12 +115,14 @@ is_plain (const char *text)
 }
 
 int
-intake_read_job (struct bytes body, const char *trace, const char *results, struct job_args *args,
-                 char **field, struct error *err)
+intake_read_job (struct bytes body, const char *trace, const char *results,
+                 const struct policy *policy, struct job_args *args, char **field,
+                 struct error *err)
 {
   if (job_json_read (body, args, field, err) != 0)
     return -1;
   args->below = results;
+  args->policy = policy;
   if (trace != NULL && is_plain (trace) && !has_trace (&args->job.env))
     strlist_addf (&args->job.env, "TRACEPARENT=%s", trace);
   if (job_args_finish (args, err) == 0)
@@ -155,7 +158,7 @@ post_job (void *context, const struct http_request *request, struct http_answer 
   const char *difference = NULL;
   job_args_init (&args);
   if (intake_read_job (request->body, http_request_header (request, "traceparent"), intake->results,
-                       &args, &field, &err)
+                       intake->policy, &args, &field, &err)
       != 0)
     {
       http_refuse (answer, field == NULL ? 400 : 422, field, err.message);
@@ -301,11 +304,12 @@ cancel_job (void *context, const struct http_request *request, struct http_answe
 /* ---- life ------------------------------------------------------------------------------- */
 
 struct intake *
-intake_new (const struct bus_args *bus, const char *results)
+intake_new (const struct bus_args *bus, const char *results, const struct policy *policy)
 {
   struct intake *intake = xcalloc (1, sizeof *intake);
   intake->bus_args = bus;
   intake->results = xstrdup (results);
+  intake->policy = policy;
   return intake;
 }
 

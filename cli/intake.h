@@ -22,7 +22,8 @@ enum
 struct intake;
 
 /* BUS outlives it. RESULTS: the folder that results without an absolute place stand in. */
-struct intake *intake_new (const struct bus_args *bus, const char *results);
+struct intake *intake_new (const struct bus_args *bus, const char *results,
+                           const struct policy *policy);
 void intake_free (struct intake *intake);
 
 void intake_routes (struct intake *intake, struct http_route routes[static INTAKE_ROUTES]);
@@ -30,6 +31,7 @@ void intake_routes (struct intake *intake, struct http_route routes[static INTAK
 /* What POST makes of BODY: a checked job in ARGS (job_args_init was called, RESULTS outlives it). TRACE: the traceparent header, or NULL. 0, or -1 with
  * ERR and *FIELD, the member that is wrong; NULL: BODY is no JSON object. The caller frees. */
 int intake_read_job (struct bytes body, const char *trace, const char *results,
-                     struct job_args *args, char **field, struct error *err);
+                     const struct policy *policy, struct job_args *args, char **field,
+                     struct error *err);
 
 #endif

@@ -141,7 +141,7 @@ finish (struct job_args *args, const char **field, struct error *err)
   else if ((job->results = find_place (args, err)) == NULL)
     return -1;
   *field = "volumes";
-  return find_sources (args, err) != 0 ? -1 : admit_job (job, field, err);
+  return find_sources (args, err) != 0 ? -1 : admit_job (args->policy, job, field, err);
 }
 
 int

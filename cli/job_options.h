@@ -7,6 +7,7 @@
 #define SHOAL_CLI_JOB_OPTIONS_H
 
 #include "cli/options.h"
+#include "policy/policy.h"
 #include "schemas/messages.h"
 
 struct job_args
@@ -17,6 +18,7 @@ struct job_args
   bool upload;       /* --upload (upload.h) */
   const char *fetch; /* --fetch (submit.h): a folder, or NULL */
   bool *by_path;     /* of each volume: it was named by a plain path; from job_args_finish */
+  const struct policy *policy; /* of a service that takes jobs; NULL: its own user asks */
   const char *below; /* the folder or URL that results which name none stand in; NULL: here */
   const char *wrong; /* the option that is wrong, without its dashes, when job_args_finish fails */
 };

@@ -65,9 +65,18 @@ const struct option_spec intake_options[] = {
   { 0 },
 };
 
+/* Who says where results of sent jobs stand lets them stand there. */
+static void
+add_results (struct policy *policy, const char *place)
+{
+  bool remote = result_is_remote (place);
+  if (!remote || !policy->results.any_url)
+    strlist_add (remote ? &policy->results.urls : &policy->results.folders, place);
+}
+
 int
 listening_start (struct listening *listening, const struct listening_args *args,
-                 const struct bus_args *bus, struct error *err)
+                 const struct bus_args *bus, struct policy *policy, struct error *err)
 {
   static struct http_route routes[PROBE_ROUTES + INTAKE_ROUTES]; /* a process listens once */
   if (args->address == NULL)
@@ -87,7 +96,8 @@ listening_start (struct listening *listening, const struct listening_args *args,
   probes_routes (listening->vitals, routes);
   if (bus != NULL)
     {
-      listening->intake = intake_new (bus, here);
+      add_results (policy, here);
+      listening->intake = intake_new (bus, here, policy);
       intake_routes (listening->intake, routes + PROBE_ROUTES);
     }
   const struct httpd_options options = {

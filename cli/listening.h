@@ -5,6 +5,7 @@
 #include "cli/bus_options.h"
 #include "common/auto.h"
 #include "common/vitals.h"
+#include "policy/policy.h"
 
 struct listening_args
 {
@@ -26,9 +27,10 @@ struct listening
 extern const struct option_spec listen_options[];
 extern const struct option_spec intake_options[]; /* a producer's */
 
-/* Starts to listen where ARGS say; with BUS (outlives it, NULL: none) jobs are taken for it. LISTENING is zeroed. -1 with ERR. */
+/* Starts to listen where ARGS say; with BUS (outlives it, NULL: none) jobs are taken for it, as POLICY lets them be (outlives it): what `results` names is
+ * added to where it lets results stand. LISTENING is zeroed. -1 with ERR. */
 int listening_start (struct listening *listening, const struct listening_args *args,
-                     const struct bus_args *bus, struct error *err);
+                     const struct bus_args *bus, struct policy *policy, struct error *err);
 void listening_close (struct listening *listening);
 #define auto_listening AUTO (listening_close)
 

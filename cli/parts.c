@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/spawn.h"
+#include "policy/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,6 +101,7 @@ start (struct parts *parts, enum part_name name, struct error *err)
   add_option (&words, "--bus", url);
   add_option (&words, "--job", parts->session->job.id);
   strlist_addf (&words, "--parent=%d", (int) getpid ());
+  add_option (&words, "--policy", POLICY_NONE); /* who runs us has the shell as well */
   struct spawn_options spawning = SPAWN_DEFAULT;
   if (name == PART_WORKER)
     {

@@ -2,6 +2,7 @@
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/listening.h"
+#include "cli/policy_options.h"
 #include "cli/storage_options.h"
 #include "common/fs.h"
 #include "common/memory.h"
@@ -57,6 +58,8 @@ struct service_args
 {
   struct bus_args bus;
   struct listening_args listening;
+  struct policy_args policies;
+  struct policy policy;
   struct strlist queues;
   const char *job;
   int64_t parent; /* 0: nobody supervises us */
@@ -69,6 +72,8 @@ static void
 service_args_release (struct service_args *args)
 {
   bus_args_release (&args->bus);
+  policy_args_release (&args->policies);
+  policy_release (&args->policy);
   strlist_release (&args->queues);
 }
 
@@ -240,15 +245,17 @@ parse (struct service_args *args, const struct command *command, int argc, char 
     { command->options[2], &args->listening },
     { command->options[3], NULL },
     { command->options[4], command == &command_worker ? (void *) args : (void *) &args->listening },
-    { command->options[5], args },
+    { command->options[5], command == &command_merger ? (void *) args : (void *) &args->policies },
+    { policy_options, &args->policies },
   };
-  int first = options_operands (sets, command->options[5] == NULL ? 5 : 6, argc, argv, 0, 0,
-                                command->synopsis, err);
+  size_t tables = command == &command_merger ? 7 : 6;
+  int first = options_operands (sets, tables, argc, argv, 0, 0, command->synopsis, err);
   if (first < 0)
     return first;
   if (args->probe)
     return 0;
-  if (bus_args_need (&args->bus, err) != 0)
+  if (bus_args_need (&args->bus, err) != 0
+      || policy_args_load (&args->policies, &args->policy, err) != 0)
     return -1;
   catch_signals (args->parent > 0);
   return args->parent > 0 ? spawn_die_with_parent ((pid_t) args->parent, err) : 0;
@@ -262,11 +269,12 @@ run_producer (int argc, char **argv, struct error *err)
   if (parsed != 0)
     return parsed;
   auto_listening struct listening listening = { 0 };
-  if (listening_start (&listening, &args.listening, &args.bus, err) != 0)
+  if (listening_start (&listening, &args.listening, &args.bus, &args.policy, err) != 0)
     return -1;
   const struct producer_options options = { .bus_url = args.bus.url,
                                             .lease_ms = args.worker.lease_ms,
                                             .bus_properties = &args.bus.properties,
+                                            .policy = &args.policy,
                                             .job_id = args.job,
                                             .vitals = listening.vitals,
                                             .stop = &stop_flag };
@@ -283,9 +291,11 @@ merger_settings (const struct service_args *args)
   auto_free char *lease = args->worker.lease_ms == 0
                               ? xstrdup ("default")
                               : xasprintf ("%lldms", (long long) args->worker.lease_ms);
-  return xasprintf ("version=%s lease=%s keep-attempts=%s webhook-private=%s s3-endpoint=%s",
-                    SHOAL_VERSION, lease, getenv ("SHOAL_KEEP_ATTEMPTS") == NULL ? "no" : "yes",
-                    args->webhook_private ? "yes" : "no", shown);
+  char digest[POLICY_DIGEST_SIZE];
+  return xasprintf (
+      "version=%s lease=%s keep-attempts=%s webhook-private=%s s3-endpoint=%s policy=%s",
+      SHOAL_VERSION, lease, getenv ("SHOAL_KEEP_ATTEMPTS") == NULL ? "no" : "yes",
+      args->webhook_private ? "yes" : "no", shown, policy_digest (&args->policy, digest));
 }
 
 static int
@@ -296,7 +306,7 @@ run_merger (int argc, char **argv, struct error *err)
   if (parsed != 0)
     return parsed;
   auto_listening struct listening listening = { 0 };
-  if (listening_start (&listening, &args.listening, NULL, err) != 0)
+  if (listening_start (&listening, &args.listening, NULL, NULL, err) != 0)
     return -1;
   /* Its jobs wait for each other: one whose storage is away is set back soon, and comes again later. */
   if (args.job == NULL)
@@ -305,6 +315,7 @@ run_merger (int argc, char **argv, struct error *err)
   const struct merger_options options = { .bus_url = args.bus.url,
                                           .lease_ms = args.worker.lease_ms,
                                           .bus_properties = &args.bus.properties,
+                                          .policy = &args.policy,
                                           .settings = settings,
                                           .job_id = args.job,
                                           .webhook_private = args.webhook_private,
@@ -335,12 +346,13 @@ run_worker (int argc, char **argv, struct error *err)
   args.worker.bus_url = args.bus.url;
   args.worker.bus_properties = &args.bus.properties;
   args.worker.queues = &args.queues;
+  args.worker.policy = &args.policy;
   args.worker.job_id = args.job;
   args.worker.stop = &stop_flag;
   if (args.probe)
     return probe (&args.worker, err);
   auto_listening struct listening listening = { 0 };
-  if (listening_start (&listening, &args.listening, NULL, err) != 0)
+  if (listening_start (&listening, &args.listening, NULL, NULL, err) != 0)
     return -1;
   args.worker.vitals = listening.vitals;
   return worker_run (&args.worker, err);
@@ -363,7 +375,8 @@ const struct command command_producer = {
   .help = "SIGTERM: ends.\n"
           "\n"
           "  shoal producer --bus sqlite:work.db\n",
-  .options = { bus_options, service_options, listen_options, storage_options, intake_options },
+  .options = { bus_options, service_options, listen_options, storage_options, intake_options,
+               policy_options },
   .run = run_producer,
 };
 
@@ -376,7 +389,8 @@ const struct command command_worker = {
       "their containers and gives them back.\n"
       "\n"
       "  shoal worker --bus sqlite:work.db --jobs 4\n",
-  .options = { bus_options, service_options, listen_options, storage_options, worker_options },
+  .options = { bus_options, service_options, listen_options, storage_options, worker_options,
+               policy_options },
   .run = run_worker,
 };
 
@@ -388,7 +402,7 @@ const struct command command_merger = {
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
   .options = { bus_options, service_options, listen_options, storage_options, keep_options,
-               merger_options },
+               merger_options, policy_options },
   .run = run_merger,
 };
 

@@ -30,6 +30,7 @@ _shoal () {
           help) values="$commands options exit-codes patterns environment" ;;
           image) values="import pull list remove" ;;
           topics) values="create check describe" ;;
+          policy) values="check" ;;
           dead) values="list show replay" ;;
         esac
       fi

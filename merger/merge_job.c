@@ -13,6 +13,8 @@
 #include "merger/reduce.h"
 #include "merger/sweep.h"
 #include "merger/verdict.h"
+#include "policy/policy_check.h"
+#include "schemas/job_check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +40,9 @@ struct merge_job
 {
   struct bus *bus;
   const struct pulse *pulse;
+  const struct policy *policy;
   struct job job;
+  char *refusal; /* why nothing is made of the job; NULL: it is merged */
   struct fold *fold;
   int folder_fd;             /* the result's folder; -1 until needed */
   struct assembly *assembly; /* NULL until something has to be assembled */
@@ -115,9 +119,20 @@ read_status (struct bus *bus, const char *job_id, bool *known, bool *done, struc
   return found < 0 ? -1 : 0;
 }
 
+/* Whoever may write to the bus can have put the job there. What is wrong with it; NULL: nothing. The caller frees. */
+static char *
+refusal_of (const struct policy *policy, struct job *job)
+{
+  struct error err = ERROR_INIT;
+  const char *field = NULL;
+  if (job_check (job, &field, &err) == 0 && policy_check_ends (policy, job, &field, &err) == 0)
+    return NULL;
+  return xasprintf ("%s: %s", field, err.message);
+}
+
 int
 merge_job_open (struct bus *bus, const struct event *event, const struct pulse *pulse,
-                struct merge_job **merge, struct error *err)
+                const struct policy *policy, struct merge_job **merge, struct error *err)
 {
   bool known = false;
   bool done = false;
@@ -136,6 +151,8 @@ merge_job_open (struct bus *bus, const struct event *event, const struct pulse *
   int found = bus_get_job (bus, event->job_id, &opened->job, err);
   if (found <= 0)
     return found;
+  opened->policy = policy;
+  opened->refusal = refusal_of (policy, &opened->job);
   if (known && read_history (opened, event->position, err) != 0)
     return -1;
   if (apply (opened, event, err) != 0)
@@ -155,6 +172,7 @@ merge_job_close (struct merge_job *merge)
   fold_free (merge->fold);
   job_release (&merge->job);
   free (merge->trouble);
+  free (merge->refusal);
   free (merge);
 }
 
@@ -274,13 +292,15 @@ put_status (struct merge_job *merge, enum job_state state, const char *reason, s
                                .reason = (char *) (uintptr_t) reason };
   if (state == JOB_FAILED && fold_failure (merge->fold, &class_name) != NULL)
     status.class_name = (char *) (uintptr_t) class_name;
+  if (merge->refusal != NULL)
+    status.class_name = (char *) (uintptr_t) error_class_name (ERROR_USER);
   fold_fill_status (merge->fold, &status);
   auto_free char *result = NULL;
-  if (job_state_is_terminal (state))
+  if (job_state_is_terminal (state) && merge->refusal == NULL)
     result = result_shown (merge->job.results, NULL);
   status.result = result;
   char pending[] = "pending";
-  if (job_state_is_terminal (state) && merge->job.webhook != NULL)
+  if (job_state_is_terminal (state) && merge->job.webhook != NULL && merge->refusal == NULL)
     status.webhook = pending;
   merge->told = clock_boot_ms ();
   merge->news = false;
@@ -314,15 +334,24 @@ link_all (struct merge_job *merge, struct error *err)
   return 0;
 }
 
+/* The result's folder on this machine. What was opened counts, whatever the path has become since it was looked at. */
+static int
+open_folder (struct merge_job *merge, struct error *err)
+{
+  if (merge->folder_fd < 0)
+    merge->folder_fd = result_open (merge->job.results, err);
+  if (merge->folder_fd < 0 || result_is_remote (merge->job.results))
+    return merge->folder_fd < 0 ? -1 : 0;
+  return policy_check_folder (merge->policy, POLICY_RESULT, merge->folder_fd, err);
+}
+
 /* The tree in the making, begun anew when there is none. */
 static int
 need_assembly (struct merge_job *merge, struct error *err)
 {
   if (merge->assembly != NULL)
     return 0;
-  if (merge->folder_fd < 0)
-    merge->folder_fd = result_open (merge->job.results, err);
-  if (merge->folder_fd < 0)
+  if (open_folder (merge, err) != 0)
     return -1;
   merge->assembly = assembly_open (merge->folder_fd, &merge->job, merge->pulse, err);
   return merge->assembly == NULL ? -1 : link_all (merge, err);
@@ -432,8 +461,8 @@ publish (struct merge_job *merge, const struct verdict *verdict, struct error *e
   assembly_close (take (&merge->assembly));
   /* After an exchange the descriptor is that of the old tree. */
   auto_fd_ (&merge->folder_fd);
-  merge->folder_fd = result_open (merge->job.results, err);
-  if (merge->folder_fd < 0 || sweep_attempts (merge->folder_fd, merge->fold, err) != 0)
+  merge->folder_fd = -1;
+  if (open_folder (merge, err) != 0 || sweep_attempts (merge->folder_fd, merge->fold, err) != 0)
     return -1;
   sweep_away (merge);
   return 0;
@@ -516,11 +545,25 @@ await_reduce (struct merge_job *merge, struct error *err)
   return reduce_publish (merge->bus, &merge->job, merge->fold, err) != 0 ? -1 : 1;
 }
 
+/* Of a job that nothing is made of all that there is to do is to say so. Its workers see it by its status. */
+static int
+refuse (struct merge_job *merge, struct error *err)
+{
+  if (put_status (merge, JOB_FAILED, merge->refusal, err) != 0)
+    return -1;
+  merge->done = true;
+  auto_free char *reason = text_log (merge->refusal);
+  log_warn ("job_refused", "job=%s reason=%s", merge->job.id, reason);
+  return 0;
+}
+
 int
 merge_job_tick (struct merge_job *merge, bool drained, struct error *err)
 {
   if (merge->done)
     return 0;
+  if (merge->refusal != NULL)
+    return drained ? refuse (merge, err) : 0;
   if (!drained || clock_boot_ms () < merge->not_before)
     return tell (merge, err);
   if (check_limits (merge, err) != 0 || stop_workers (merge, err) != 0)

@@ -9,13 +9,15 @@
 #include "common/auto.h"
 #include "common/bus/bus.h"
 #include "merger/pulse.h"
+#include "policy/policy.h"
 
 struct merge_job;
 
 /* Takes up the job that EVENT (already read) is of, with what the log has of it before: 1 and *MERGE; 0 when the job is done and
- * EVENT changes nothing, or the bus has no such job; or -1. PULSE outlives it. */
+ * EVENT changes nothing, or the bus has no such job; or -1. PULSE and POLICY (NULL: anything) outlive it: a job that is refused by it fails,
+ * and nothing is made of it. */
 int merge_job_open (struct bus *bus, const struct event *event, const struct pulse *pulse,
-                    struct merge_job **merge, struct error *err);
+                    const struct policy *policy, struct merge_job **merge, struct error *err);
 void merge_job_close (struct merge_job *merge);
 
 static inline void

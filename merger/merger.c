@@ -107,7 +107,8 @@ take_in (struct merger *merger, const struct event *event, struct error *err)
   struct merge_job *merge = find_job (merger, event->job_id);
   if (merge != NULL)
     return merge_job_apply (merge, event, err) == 0 ? 0 : set_back (merger, merge, err);
-  int opened = merge_job_open (merger->bus, event, &merger->pulse, &merge, err);
+  int opened =
+      merge_job_open (merger->bus, event, &merger->pulse, merger->options->policy, &merge, err);
   if (opened == 0)
     return webhooks_recall (merger->webhooks, event->job_id, event->position, err);
   if (opened < 0)
@@ -377,6 +378,7 @@ merger_run (const struct merger_options *options, struct error *err)
   const struct webhooks_options webhooks = {
     .secret = secret.data,
     .patience_ms = options->job_id == NULL ? 0 : ONE_JOB_MS,
+    .policy = options->policy,
     .private = options->webhook_private || options->job_id != NULL,
     .metrics = vitals_metrics (options->vitals)
   };

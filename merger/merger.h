@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/strlist.h"
 #include "common/vitals.h"
+#include "policy/policy.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@ struct merger_options
   const char *bus_url;
   const struct strlist *bus_properties; /* bus.h; NULL: none */
   int64_t lease_ms;                     /* 0: default */
+  const struct policy *policy;          /* what jobs may ask for; NULL: anything */
   const char *settings;  /* what all mergers should have in common, for people; NULL: nothing */
   const char *job_id;    /* only this job, return when it is terminal; NULL: all, for ever */
   bool webhook_private;  /* jobs' webhooks may be at special addresses (webhook.h) */

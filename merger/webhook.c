@@ -7,6 +7,8 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "merger/status_json.h"
+#include "policy/policy_check.h"
+#include "schemas/job_check.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -44,6 +46,7 @@ struct notice
 struct webhooks
 {
   struct bus *bus;
+  const struct policy *policy;
   char *secret;
   int64_t patience_ms;
   bool private;
@@ -70,6 +73,7 @@ webhooks_new (struct bus *bus, const struct webhooks_options *options)
   webhooks->bus = bus;
   webhooks->secret = xstrdup (options->secret == NULL ? "" : options->secret);
   webhooks->patience_ms = options->patience_ms > 0 ? options->patience_ms : PATIENCE_MS;
+  webhooks->policy = options->policy;
   webhooks->private = options->private;
   webhooks->http = http_new (&http);
   webhooks->delivered = metrics_counter (metrics, name, help, LABELS ("outcome", "delivered"));
@@ -193,7 +197,8 @@ webhooks_note (struct webhooks *webhooks, const char *job_id, int64_t position, 
   int found = wanted ? bus_get_job (webhooks->bus, job_id, &job, err) : 0;
   if (found < 0)
     return -1;
-  if (found == 1 && job.webhook != NULL)
+  if (found == 1 && job.webhook != NULL && job_check_webhook (job.webhook, NULL) == 0
+      && policy_check_place (webhooks->policy, POLICY_WEBHOOK, job.webhook, NULL) == 0)
     add (webhooks, &job, &status, position);
   return 0;
 }

@@ -18,14 +18,16 @@
 
 #include "common/bus/bus.h"
 #include "common/metrics.h"
+#include "policy/policy.h"
 
 struct webhooks;
 
 struct webhooks_options
 {
-  const char *secret;  /* copied; NULL or "": none */
-  int64_t patience_ms; /* how long one is tried; 0: 15 min */
-  bool private;        /* loopback, private and other special addresses too */
+  const char *secret;          /* copied; NULL or "": none */
+  const struct policy *policy; /* none is told that it doesn't allow; outlives it; NULL: anything */
+  int64_t patience_ms;         /* how long one is tried; 0: 15 min */
+  bool private;                /* loopback, private and other special addresses too */
   struct metrics *metrics;
 };
 

@@ -2,10 +2,11 @@
 #ifndef SHOAL_PRODUCER_ADMIT_H
 #define SHOAL_PRODUCER_ADMIT_H
 
+#include "policy/policy.h"
 #include "schemas/messages.h"
 
-/* Whether JOB may be planned: job_check, then slicer_check. Its paths are normal afterwards. 0, or -1 with *FIELD, the member of Job.avsc that is wrong: the
+/* Whether JOB may be planned: job_check, then what POLICY (NULL: anything) says of it, then slicer_check. Its paths are normal afterwards. 0, or -1 with *FIELD, the member of Job.avsc that is wrong: the
  * same field and the same reason wherever the job came in. ERROR_USER, or what a volume's storage said. */
-int admit_job (struct job *job, const char **field, struct error *err);
+int admit_job (const struct policy *policy, struct job *job, const char **field, struct error *err);
 
 #endif

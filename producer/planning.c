@@ -8,8 +8,10 @@
 #include "common/result_store.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "policy/policy_check.h"
 #include "producer/admit.h"
 #include "producer/slicer.h"
+#include "producer/slicer_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -163,6 +165,8 @@ static int
 on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
+  if (policy_check_shards (planning->options->policy, (int64_t) shard->index + 1, err) != 0)
+    return -1;
   int published = compare_published (planning, shard, err);
   if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
     published = put_plan (planning, shard, err);
@@ -215,6 +219,22 @@ close_plan (struct planning *planning)
   planning->plan_fd = -1;
 }
 
+/* ---- where the inputs are ---------------------------------------------------------------- */
+
+/* What is listed is what was opened: the policy is asked of that again. */
+static struct storage *
+open_source (void *context, const struct job *job, size_t index, struct error *err)
+{
+  const struct planning *planning = context;
+  auto_storage struct storage *storage =
+      storage_open_as (job->volumes[index].source, job->credentials, err);
+  const char *local = storage == NULL ? NULL : storage_local_path (storage);
+  if (local != NULL
+      && policy_check_place (planning->options->policy, POLICY_INPUT, local, err) != 0)
+    return NULL;
+  return take (&storage);
+}
+
 /* ---- slicing and settling -------------------------------------------------------------- */
 
 /* One try: 0 with PLAN, an enum ending, or -1. */
@@ -223,7 +243,7 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
 {
   struct job *job = planning->delivery->job;
   const char *field = NULL;
-  if (admit_job (job, &field, err) != 0)
+  if (admit_job (planning->options->policy, job, &field, err) != 0)
     return error_wrap (err, "%s", field);
   if ((job->results != NULL && result_claim (job->results, job->id, job->credentials, err) != 0)
       || open_plan (planning, err) != 0)
@@ -232,13 +252,14 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   if (begun < 0)
     return -1;
   planning->absent = begun == 1 ? 0 : FLUSH_SHARDS;
+  const struct slicer_sources sources = { .context = planning, .open = open_source };
   const struct slicer_sink sink = {
     .context = planning,
     .shard = on_shard,
     .plan_fd = planning->plan_fd,
     .alive = on_alive,
   };
-  int result = slicer_run (planning->job, &sink, plan, err);
+  int result = slicer_run_on (planning->job, &sources, &sink, plan, err);
   if (result == 0)
     result = finish_plan (planning, err);
   if (result == 0)

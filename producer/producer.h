@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/strlist.h"
 #include "common/vitals.h"
+#include "policy/policy.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@ struct producer_options
   const char *bus_url;
   const struct strlist *bus_properties; /* bus.h; NULL: none */
   int64_t lease_ms;                     /* 0: default */
+  const struct policy *policy;          /* what jobs may ask for; NULL: anything */
   const char *job_id;                   /* only this job, then return; NULL: all, for ever */
   struct vitals *vitals;                /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */

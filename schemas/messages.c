@@ -9,7 +9,6 @@
 
 enum
 {
-  RETRIES_DEFAULT = 2,
   EVERY_SHARD = 10000, /* basis points */
 };
 
@@ -29,8 +28,8 @@ job_init (struct job *job)
     .collect_timeout_ms = -1,
     .max_output_bytes = -1,
     .max_output_files = -1,
-    .log_limit = (int64_t) 1 << 30,
-    .retries = RETRIES_DEFAULT,
+    .log_limit = JOB_LOG_LIMIT_USUAL,
+    .retries = JOB_RETRIES_USUAL,
     .min_success = EVERY_SHARD,
     .max_failures = -1,
     .max_failures_bp = -1,

@@ -19,8 +19,10 @@
 
 enum
 {
-  JOB_LIST_MAX = 1000, /* volumes or outputs of one job */
+  JOB_LIST_MAX = 1000,   /* volumes or outputs of one job */
+  JOB_RETRIES_USUAL = 2, /* of a job that doesn't say */
 };
+#define JOB_LOG_LIMIT_USUAL ((int64_t) 1 << 30) /* bytes, likewise */
 
 enum network
 {

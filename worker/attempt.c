@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/result.h"
 #include "common/result_store.h"
+#include "policy/policy_check.h"
 #include "worker/capture.h"
 #include "worker/collect.h"
 #include "worker/environment.h"
@@ -162,6 +163,10 @@ open_workplace (struct run *run, struct error *err)
       result_attempt_name (shard->index, shard->generation, shard->attempt, attempt->starts);
   if (workplace_make (&run->workplace, attempt->job->results, attempt->scratch, name, err) != 0)
     return -1;
+  /* What was opened counts, whatever the path has become since it was looked at. */
+  if (!result_is_remote (attempt->job->results)
+      && policy_check_folder (attempt->policy, POLICY_RESULT, run->workplace.result_fd, err) != 0)
+    return -1;
   int folder = run->workplace.folder_fd;
   int64_t limit = attempt->job->log_limit;
   if (capture_open (&run->captures[0], folder, "stdout", limit, err) != 0
@@ -200,6 +205,7 @@ make_mounts (struct run *run, struct error *err)
                                .shard = attempt->shard,
                                .result_fd = run->workplace.result_fd,
                                .scratch = run->workplace.scratch,
+                               .policy = attempt->policy,
                                .totals = attempt->totals,
                                .halt = &halt };
   start_patience (run, &patience, attempt->job->stage_timeout_ms, ATTEMPT_STAGE_MS);
@@ -261,6 +267,7 @@ run_container (struct run *run, struct error *err)
   const struct container container = {
     .id = id,
     .job = &job,
+    .policy = attempt->policy,
     .image = reduce ? job.reduce_image : job.image,
     .command = reduce ? &job.reduce_command : &job.command,
     .env = env,

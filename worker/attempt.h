@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "common/storage/storage.h"
+#include "policy/policy.h"
 #include "schemas/messages.h"
 #include "worker/container.h"
 
@@ -36,8 +37,9 @@ struct attempt
   const struct job *job;
   const struct shard *shard;
   uint32_t starts;
-  const char *writer;  /* whose worker this is */
-  const char *scratch; /* NULL: beside the result */
+  const char *writer;          /* whose worker this is */
+  const char *scratch;         /* NULL: beside the result */
+  const struct policy *policy; /* what it may use; NULL: anything */
   struct container_runtime *runtime;
   struct attempt_control control;
   struct storage_totals *totals; /* grow by what inputs took, by STORAGE_KINDS; NULL */

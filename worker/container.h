@@ -10,6 +10,7 @@
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/strlist.h"
+#include "policy/policy.h"
 #include "schemas/messages.h"
 
 #include <stdbool.h>
@@ -28,9 +29,10 @@ struct container_mount
 /* One container run. All strings are the caller's and live until container_wait returned. */
 struct container
 {
-  const char *id;        /* unique on this machine: "shoal-…" */
-  const struct job *job; /* image, command, entrypoint, workdir, user, network, limits … */
-  const char *image;     /* job->image, or job->reduce_image … */
+  const char *id;              /* unique on this machine: "shoal-…" */
+  const struct job *job;       /* image, command, entrypoint, workdir, user, network, limits … */
+  const struct policy *policy; /* who may run what; NULL: anybody anything */
+  const char *image;           /* job->image, or job->reduce_image … */
   const struct strlist *command;        /* … and the command that goes with it */
   struct strlist env;                   /* on top of the image's and the job's */
   const struct container_mount *mounts; /* in this order */

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "policy/policy_check.h"
 #include "schemas/job_check.h"
 #include "schemas/shard_check.h"
 #include "worker/attempt.h"
@@ -118,14 +119,16 @@ tell_started (const struct lane *lane, const struct crew *crew)
   log_shard (LOG_INFO, "shard_started", lane, "");
 }
 
-/* Whoever may write to the bus can have put it there: no door that we know of need have seen it. */
+/* Whoever may write to the bus can have put it there: no door that we know of need have seen it. Gives the job what the policy says of one that doesn't say. */
 static int
-check (struct delivery *delivery, struct error *err)
+check (struct delivery *delivery, const struct policy *policy, struct error *err)
 {
   const char *field = NULL;
-  if (job_check (delivery->job, &field, err) != 0)
+  struct job *job = delivery->job;
+  if (job_check (job, &field, err) != 0 || policy_check_terms (policy, job, &field, err) != 0)
     return error_wrap (err, "the job: %s", field);
-  return shard_check (&delivery->shard, delivery->job, err);
+  policy_apply (policy, job);
+  return shard_check (&delivery->shard, job, err);
 }
 
 static void
@@ -144,7 +147,7 @@ start (struct lane *lane, const struct crew *crew)
       lane->event.report.final = true;
       return;
     }
-  if (check (delivery, &err) != 0)
+  if (check (delivery, crew->options->policy, &err) != 0)
     {
       end_without_slot (lane, crew, OUTCOME_FAILED, err.message);
       return;

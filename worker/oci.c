@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/spawn.h"
+#include "policy/policy_check.h"
 #include "schemas/tmpfs.h"
 #include "worker/bind.h"
 #include "worker/cgroup.h"
@@ -257,7 +258,8 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
   image_config_release (&oci->config);
   if (image_store_find (oci->images, container->image, &oci->image, err) != 0)
     return missing (err);
-  if (image_config_load (oci->image.config, &oci->config, err) != 0)
+  if (policy_check_image (container->policy, container->image, oci->image.digest, err) != 0
+      || image_config_load (oci->image.config, &oci->config, err) != 0)
     return -1;
   oci->prepared = xstrdup (container->image);
   return 0;
@@ -354,7 +356,8 @@ write_config (const struct oci *oci, const struct oci_root *root, struct error *
   if (image_config_command (&oci->config, container->job, container->command, &argv, err) != 0
       || image_config_user (&oci->config, container->job, oci->image.rootfs, &user, err) != 0
       || (oci->rootless && image_user_check_rootless (&user, err) != 0)
-      || check_user (&oci->userns, &user, err) != 0)
+      || check_user (&oci->userns, &user, err) != 0
+      || policy_check_user (container->policy, user.uid, err) != 0)
     return -1;
   image_config_env (&oci->config, container->job, &container->env, &env);
   const struct oci_config config = { .container = container,

@@ -5,6 +5,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "policy/policy_check.h"
 #include "worker/bind.h"
 #include "worker/cgroup.h"
 #include "worker/host_root.h"
@@ -102,6 +103,8 @@ process_start (struct container_runtime *runtime, const struct container *contai
   auto_strlist struct strlist env = { 0 };
   struct launch_user user;
   if (find_user (process, container->job, &user, err) != 0
+      || policy_check_user (container->policy, user.uid == (uid_t) -1 ? geteuid () : user.uid, err)
+             != 0
       || image_config_command (&no_image, container->job, container->command, &argv, err) != 0)
     return -1;
   image_config_env (&no_image, container->job, &container->env, &env);

@@ -26,6 +26,9 @@ send_hello (const struct slot *slot, const struct worker_options *options, struc
   frame_put_text (&payload, options->oci_program);
   frame_put_text (&payload, options->userns);
   frame_put_text (&payload, options->scratch);
+  bool free_policy = options->policy == NULL || options->policy->anything;
+  auto_free char *policy = free_policy ? NULL : policy_format (options->policy);
+  frame_put_text (&payload, policy);
   return frame_send (slot->reader.fd, FRAME_HELLO, buffer_bytes (&payload), err);
 }
 

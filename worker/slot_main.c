@@ -31,6 +31,7 @@ struct self
   char *oci_program;
   char *userns;
   char *scratch;
+  struct policy policy;
   char *runtime_name; /* of the runtime that is open */
   struct container_runtime *runtime;
   struct job job;                               /* the last one that came */
@@ -204,6 +205,7 @@ run (struct self *self, struct bytes payload, struct error *err)
             .starts = request.starts,
             .writer = request.writer,
             .scratch = self->scratch,
+            .policy = &self->policy,
             .runtime = self->runtime,
             .control = { .fd = self->reader.fd,
                          .read = read_order,
@@ -228,6 +230,7 @@ read_hello (struct self *self, struct error *err)
   enum frame_kind kind;
   struct bytes payload;
   uint32_t parent = 0;
+  auto_free char *policy = NULL;
   if (frame_receive (&self->reader, true, &kind, &payload, err) < 0)
     return -1;
   if (kind != FRAME_HELLO)
@@ -237,8 +240,12 @@ read_hello (struct self *self, struct error *err)
       || frame_get_text (&payload, &self->images, err) != 0
       || frame_get_text (&payload, &self->oci_program, err) != 0
       || frame_get_text (&payload, &self->userns, err) != 0
-      || frame_get_text (&payload, &self->scratch, err) != 0)
+      || frame_get_text (&payload, &self->scratch, err) != 0
+      || frame_get_text (&payload, &policy, err) != 0
+      || (policy != NULL
+          && policy_parse ((struct bytes){ policy, strlen (policy) }, &self->policy, err) != 0))
     return -1;
+  self->policy.anything = policy == NULL;
   return spawn_die_with_parent ((pid_t) parent, err);
 }
 
@@ -283,6 +290,7 @@ slot_main (int fd, const struct worker_options *options)
   free (self.oci_program);
   free (self.userns);
   free (self.scratch);
+  policy_release (&self.policy);
   free (self.runtime_name);
   return result == 0 ? 0 : 1;
 }

@@ -3,7 +3,9 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
+#include "common/result.h"
 #include "common/result_store.h"
+#include "policy/policy_check.h"
 #include "schemas/codec.h"
 #include "worker/atoms.h"
 #include "worker/stage_internal.h"
@@ -30,8 +32,8 @@ is_used (const struct stage *stage, const struct volume *volume)
 }
 
 static int
-open_source (struct source *source, const struct volume *volume, const struct job *job,
-             const struct halt *halt, struct error *err)
+open_source (struct source *source, const struct volume *volume, const struct stage *stage,
+             struct error *err)
 {
   static const enum method first[] = {
     [STAGE_AUTO] = METHOD_LINK,
@@ -39,14 +41,36 @@ open_source (struct source *source, const struct volume *volume, const struct jo
     [STAGE_COPY] = METHOD_COPY,
     [STAGE_BIND] = METHOD_BIND,
   };
+  const struct policy *policy = stage->policy;
   source->path = volume->path;
-  source->storage = storage_open_as (volume->source, job->credentials, err);
+  source->storage = policy_check_source (policy, volume->source, err) != 0
+                        ? NULL
+                        : storage_open_as (volume->source, stage->job->credentials, err);
   if (source->storage == NULL)
     return error_wrap (err, "volume %s", volume->path);
-  storage_set_halt (source->storage, halt);
+  storage_set_halt (source->storage, stage->halt);
   source->local = storage_local_path (source->storage);
-  source->method = source->local == NULL ? METHOD_FETCH : first[job->stage];
+  /* What was opened counts, whatever the path has become since it was looked at. */
+  if (source->local != NULL && policy_check_place (policy, POLICY_INPUT, source->local, err) != 0)
+    return error_wrap (err, "volume %s", volume->path);
+  source->method = source->local == NULL ? METHOD_FETCH : first[stage->job->stage];
   return 0;
+}
+
+/* The volume's folder, at its real path: what has become a link in it since isn't followed. */
+static int
+open_local (const struct source *source, struct error *err)
+{
+  auto_fd int root = fs_open_folder (AT_FDCWD, "/", err);
+  return root < 0 ? -1
+                  : fs_open_beneath (root, source->local[1] == '\0' ? "." : source->local + 1,
+                                     O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+static const char *
+volume_url (const struct staging *staging, const struct source *source)
+{
+  return staging->stage->job->volumes[source - staging->sources].source;
 }
 
 /* The folder PATH of a volume that isn't on this machine. */
@@ -55,7 +79,9 @@ fetch_folder (struct staging *staging, struct source *source, const char *path, 
 {
   if (stage_need_folder (staging, source, err) != 0)
     return -1;
-  if (stage_fetch_folder (staging, source->storage, source->place.target_fd, path, err) != 0)
+  if (stage_fetch_folder (staging, source->storage, volume_url (staging, source),
+                          source->place.target_fd, path, err)
+      != 0)
     return error_wrap (err, "volume %s", source->path);
   return 0;
 }
@@ -79,7 +105,7 @@ open_sources (struct staging *staging, struct error *err)
       struct source *source = &staging->sources[i];
       if (!is_used (staging->stage, volume))
         continue;
-      if (open_source (source, volume, job, staging->stage->halt, err) != 0)
+      if (open_source (source, volume, staging->stage, err) != 0)
         return -1;
       if (is_whole (staging->stage, volume) && mount_whole (staging, source, err) != 0)
         return -1;
@@ -121,7 +147,7 @@ stage_need_folder (struct staging *staging, struct source *source, struct error 
   source->place.symlinks = staging->stage->job->symlinks;
   if (source->local != NULL)
     {
-      source->place.source_fd = fs_open_folder (AT_FDCWD, source->local, err);
+      source->place.source_fd = open_local (source, err);
       if (source->place.source_fd < 0)
         return error_wrap (err, "volume %s", source->path);
     }
@@ -257,7 +283,7 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
     return -1;
   if (!root && !binds_folders (stage))
     return place_whole (&source->place, atom->path, stage->job->stage, &staging->bytes, err);
-  auto_fd int volume = fs_open_folder (AT_FDCWD, source->local, err);
+  auto_fd int volume = open_local (source, err);
   auto_fd int folder =
       volume < 0 ? -1 : fs_open_beneath (volume, atom->path, O_PATH | O_DIRECTORY, 0, err);
   if (folder < 0)
@@ -270,54 +296,82 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
   return 0;
 }
 
+/* The folder of what the attempt that SOURCE ends in made, below the result: the only one that a list of another container's outputs may name. The caller
+ * frees; NULL with ERR. */
+static char *
+outputs_of (const char *source, struct error *err)
+{
+  static const char behind[] = "/outputs";
+  const char *found = strstr (source, "/" RESULT_ATTEMPTS "/");
+  for (const char *at = found; at != NULL; at = strstr (at + 1, "/" RESULT_ATTEMPTS "/"))
+    found = at;
+  const char *name = found == NULL ? "" : found + strlen ("/" RESULT_ATTEMPTS "/");
+  size_t length = strcspn (name, "/");
+  if (length > 0 && strspn (name, "0123456789gas.") == length && name[0] != '.'
+      && strcmp (name + length, behind) == 0)
+    return xstrdup (found + 1);
+  (void) error_set (err, ERROR_USER, "%.300s: not an attempt of this job", source);
+  return NULL;
+}
+
 /* The same from where results are kept. A shard that made nothing has nothing there. */
 static int
 fetch_outputs (struct staging *staging, struct source *shards, const struct atom *atom,
-               struct error *err)
+               const char *folder, struct error *err)
 {
+  auto_free char *url = path_join (staging->stage->job->results, folder);
   if (fs_make_folders (shards->place.target_fd, atom->path, 0755, err) != 0)
     return -1;
   auto_fd int target =
       fs_open_beneath (shards->place.target_fd, atom->path, O_RDONLY | O_DIRECTORY, 0, err);
   auto_storage struct storage *storage =
-      target < 0 ? NULL : storage_open_as (atom->source, staging->stage->job->credentials, err);
+      target < 0 ? NULL : storage_open_as (url, staging->stage->job->credentials, err);
   if (storage == NULL)
     return -1;
   storage_set_halt (storage, staging->stage->halt);
-  return stage_fetch_folder (staging, storage, target, "", err);
+  return stage_fetch_folder (staging, storage, url, target, "", err);
 }
 
-/* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. */
 static int
-stage_outputs (struct staging *staging, const struct atom *atom, struct error *err)
+place_outputs (struct staging *staging, struct source *shards, const struct atom *atom, int source,
+               struct error *err)
 {
-  struct source *shards = &staging->sources[staging->source_count - 1];
-  if (stage_need_folder (staging, shards, err) != 0)
-    return -1;
-  if (atom->path[0] != '\0' && result_is_remote (atom->source))
-    return fetch_outputs (staging, shards, atom, err);
-  if (atom->source[0] != '/' || atom->path[0] == '\0')
-    return error_set (err, ERROR_USER, "%s: not a folder on this machine", atom->source);
-  if (binds_folders (staging->stage))
-    {
-      if (access (atom->source, F_OK) != 0)
-        return error_errno (err, errno, "%s", atom->source);
-      mounts_add (staging->mounts, xstrdup (atom->source), path_join (shards->path, atom->path),
-                  false, false);
-      return 0;
-    }
+  const struct stage *stage = staging->stage;
   if (fs_make_folders (shards->place.target_fd, atom->path, 0755, err) != 0)
     return -1;
-  auto_fd int source = fs_open_folder (AT_FDCWD, atom->source, err);
-  auto_fd int target =
-      source < 0 ? -1 : fs_open_beneath (shards->place.target_fd, atom->path, O_PATH, 0, err);
+  auto_fd int target = fs_open_beneath (shards->place.target_fd, atom->path, O_PATH, 0, err);
   if (target < 0)
     return -1;
   auto_place struct place place = PLACE_INIT;
   place.source_fd = source;
   place.target_fd = target;
-  place.halt = staging->stage->halt;
-  return place_whole (&place, "", staging->stage->job->stage, &staging->bytes, err);
+  place.halt = stage->halt;
+  return place_whole (&place, "", stage->job->stage, &staging->bytes, err);
+}
+
+/* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. Wherever its list says that it is, it is taken from this job's own result. */
+static int
+stage_outputs (struct staging *staging, const struct atom *atom, struct error *err)
+{
+  const struct stage *stage = staging->stage;
+  struct source *shards = &staging->sources[staging->source_count - 1];
+  auto_free char *folder = outputs_of (atom->source, err);
+  if (folder == NULL || stage_need_folder (staging, shards, err) != 0)
+    return -1;
+  if (atom->path[0] == '\0')
+    return error_set (err, ERROR_USER, "%s: it has no name", folder);
+  if (result_is_remote (stage->job->results))
+    return fetch_outputs (staging, shards, atom, folder, err);
+  auto_fd int source = fs_open_beneath (stage->result_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
+  if (source < 0)
+    return error_wrap (err, "%s", atom->source);
+  if (!binds_folders (stage))
+    return place_outputs (staging, shards, atom, source, err);
+  char *path = real_path (source, err);
+  if (path == NULL)
+    return error_wrap (err, "%s", atom->source);
+  mounts_add (staging->mounts, path, path_join (shards->path, atom->path), false, false);
+  return 0;
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */

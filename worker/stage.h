@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/halt.h"
 #include "common/storage/storage.h"
+#include "policy/policy.h"
 #include "schemas/messages.h"
 #include "worker/mounts.h"
 
@@ -30,6 +31,7 @@ struct stage
   int result_fd; /* the result folder: it has the plan file */
   const char
       *scratch; /* absolute path of a folder of this run, on the volumes' file system at best */
+  const struct policy *policy;   /* what it may read; NULL: anything */
   struct storage_totals *totals; /* of what comes from servers, by STORAGE_KINDS; NULL */
   const struct halt *halt;       /* asked by the calling thread, at least once a second; NULL */
 };

@@ -3,6 +3,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "policy/policy_check.h"
 #include "schemas/codec.h"
 
 #include <string.h>
@@ -70,10 +71,27 @@ on_entry (void *context, const struct storage_entry *entry, struct error *err)
 struct fetching
 {
   struct staging *staging;
+  enum storage_kind kind;
+  const char *base; /* what the atoms' sources are relative to */
   uint32_t volume;
   struct atom_cursor cursor;
   struct atom atom;
 };
+
+/* Whoever wrote the list may have put anything into it: on the web it names URLs of its own, elsewhere what is below the volume. */
+static int
+check_source (const struct fetching *fetching, const struct atom *atom, struct error *err)
+{
+  const struct policy *policy = fetching->staging->stage->policy;
+  if (atom->source == NULL)
+    return 0;
+  if (fetching->kind == STORAGE_HTTP)
+    return policy_check_link (policy, fetching->base, atom->source, err);
+  for (const char *at = strstr (atom->source, ".."); at != NULL; at = strstr (at + 1, ".."))
+    if ((at == atom->source || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
+      return error_set (err, ERROR_USER, "%s: not a name below the volume", atom->source);
+  return 0;
+}
 
 static int
 next_item (void *context, struct storage_item *item, struct error *err)
@@ -86,6 +104,8 @@ next_item (void *context, struct storage_item *item, struct error *err)
         return got;
       if (fetching->atom.volume != fetching->volume || fetching->atom.folder)
         continue;
+      if (check_source (fetching, &fetching->atom, err) != 0)
+        return error_wrap (err, "%s", fetching->atom.path);
       if (fetching->atom.size > 0)
         fetching->staging->bytes += fetching->atom.size;
       *item = (struct storage_item){ .path = fetching->atom.path,
@@ -103,10 +123,12 @@ is_stopped (void *context)
 }
 
 static int
-fetch (struct staging *staging, struct storage *storage, int target_fd, struct bytes atoms,
-       uint32_t volume, struct error *err)
+fetch (struct staging *staging, struct storage *storage, const char *base, int target_fd,
+       struct bytes atoms, uint32_t volume, struct error *err)
 {
   struct fetching fetching = { .staging = staging,
+                               .kind = storage_kind (storage),
+                               .base = base,
                                .volume = volume,
                                .cursor = atom_cursor_start (atoms) };
   struct storage_totals *totals = staging->stage->totals;
@@ -128,8 +150,8 @@ stage_fetch (struct staging *staging, struct error *err)
     {
       const struct source *source = &staging->sources[i];
       if (source->fetching
-          && fetch (staging, source->storage, source->place.target_fd, staging->atoms, (uint32_t) i,
-                    err)
+          && fetch (staging, source->storage, staging->stage->job->volumes[i].source,
+                    source->place.target_fd, staging->atoms, (uint32_t) i, err)
                  != 0)
         return error_wrap (err, "%s", source->path);
     }
@@ -137,8 +159,8 @@ stage_fetch (struct staging *staging, struct error *err)
 }
 
 int
-stage_fetch_folder (struct staging *staging, struct storage *storage, int target_fd,
-                    const char *path, struct error *err)
+stage_fetch_folder (struct staging *staging, struct storage *storage, const char *base,
+                    int target_fd, const char *path, struct error *err)
 {
   struct listing listing = { .target_fd = target_fd, .folder = path, .folder_size = strlen (path) };
   const struct storage_visitor visitor = { .context = &listing,
@@ -151,7 +173,7 @@ stage_fetch_folder (struct staging *staging, struct storage *storage, int target
   if (result == 0 && listing.found == 0 && path[0] != '\0')
     result = error_set (err, ERROR_USER, "%s: isn't there any more", path);
   if (result == 0)
-    result = fetch (staging, storage, target_fd, buffer_bytes (&listing.files), 0, err);
+    result = fetch (staging, storage, base, target_fd, buffer_bytes (&listing.files), 0, err);
   buffer_release (&listing.files);
   return result;
 }

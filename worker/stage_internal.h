@@ -48,9 +48,9 @@ int stage_copy (struct staging *staging, struct error *err);
 
 /* ---- stage_fetch.c: storages that aren't on this machine */
 
-/* Brings all that is in the folder PATH ("": the root) of STORAGE to the same path beneath TARGET_FD. */
-int stage_fetch_folder (struct staging *staging, struct storage *storage, int target_fd,
-                        const char *path, struct error *err);
+/* Brings all that is in the folder PATH ("": the root) of STORAGE, whose source is BASE, to the same path beneath TARGET_FD. */
+int stage_fetch_folder (struct staging *staging, struct storage *storage, const char *base,
+                        int target_fd, const char *path, struct error *err);
 
 /* Brings what is left for fetching, volume by volume. */
 int stage_fetch (struct staging *staging, struct error *err);

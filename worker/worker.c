@@ -312,7 +312,7 @@ take_shards (struct worker *worker, struct error *err)
       if (got == 0)
         break;
       taken++;
-      if (lane->delivery != NULL)
+      if (lane->delivery != NULL && lane->state == LANE_RUNNING)
         sweep_once (worker, lane->delivery->job->results);
     }
   return taken;

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/strlist.h"
 #include "common/vitals.h"
+#include "policy/policy.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -25,16 +26,17 @@ struct worker_options
   const struct strlist *queues; /* whose shards it runs, the preferred first; NULL: "default" */
   const char *job_id;           /* only this job, return when it is terminal; NULL: all, for ever */
   int slots;                    /* 0: number of cores */
-  int64_t prefetch_bytes;  /* inputs of next shards that are fetched while others run; 0: none */
-  const char *images;      /* the image store's folder; NULL: image_store_default */
-  const char *oci_program; /* "crun", "runc"; NULL: crun, else runc */
-  const char *userns;      /* as userns_choose takes it (userns.h) */
-  const char *scratch;     /* folder for root file systems and staging; NULL: beside the result */
-  int64_t lease_ms;        /* 0: default */
-  int64_t drain_ms;        /* after the first stop; -1: as long as it takes */
-  int32_t max_lost;        /* a shard that lost its worker this often is given up; 0: 3 */
-  int32_t max_infra;       /* infra failures of a shard before it is given up; 0: 5 */
-  int64_t backoff_ms; /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
+  int64_t prefetch_bytes; /* inputs of next shards that are fetched while others run; 0: none */
+  const struct policy *policy; /* what jobs may ask for; NULL: anything */
+  const char *images;          /* the image store's folder; NULL: image_store_default */
+  const char *oci_program;     /* "crun", "runc"; NULL: crun, else runc */
+  const char *userns;          /* as userns_choose takes it (userns.h) */
+  const char *scratch; /* folder for root file systems and staging; NULL: beside the result */
+  int64_t lease_ms;    /* 0: default */
+  int64_t drain_ms;    /* after the first stop; -1: as long as it takes */
+  int32_t max_lost;    /* a shard that lost its worker this often is given up; 0: 3 */
+  int32_t max_infra;   /* infra failures of a shard before it is given up; 0: 5 */
+  int64_t backoff_ms;  /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
   struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
   int64_t *
       coming; /* bytes of inputs that came for shards that haven't ended, for others to read; NULL */

@@ -432,7 +432,9 @@ storage_open_local (const char *folder, struct error *err)
   auto_fd int root = fs_open_folder (AT_FDCWD, folder[0] == '\0' ? "." : folder, err);
   if (root < 0)
     return NULL;
-  char *path = realpath (folder[0] == '\0' ? "." : folder, NULL);
+  char self[64];
+  (void) snprintf (self, sizeof self, "/proc/self/fd/%d", root);
+  char *path = realpath (self, NULL); /* of what was opened: FOLDER may be another meanwhile */
   if (path == NULL)
     {
       (void) error_errno (err, errno, "%s", folder);

@@ -4,6 +4,7 @@ One round is: submit so many, all done and known to be done. Each peer in the se
 counted in Redis and not stored; Dask with one thread a process and futures in one call; HyperQueue with /bin/true, as it runs programs only. What
 shoal's workers do with a shard beyond the bus (stage, container) isn't in it: overhead.py has that.
 """
+import json
 import os
 import re
 import signal
@@ -102,9 +103,12 @@ def takeover(broker, shoal):
         os.chmod(folder, 0o755)
         os.mkdir(folder + "/in")
         open(folder + "/in/a.txt", "w").close()
+        with open(folder + "/policy.json", "w") as file:
+            json.dump({"runtimes": ["oci", "process"], "inputs": [folder], "results": [folder]}, file)
+        policy = ["--policy", folder + "/policy.json"]
         for part in "producer", "merger":
-            children.start([shoal, part, "--bus", bus])
-        options = ["--bus", bus, "--lease", f"{LEASE}s", "--slots", "1"]
+            children.start([shoal, part, "--bus", bus, *policy])
+        options = ["--bus", bus, *policy, "--lease", f"{LEASE}s", "--slots", "1"]
         victim = children.start([shoal, "worker", *options])
         starts = folder + "/starts"
         said_by([shoal, "submit", "--bus", bus, "--id", "j", "--results", folder + "/r", "--runtime", "process", "-v", folder + "/in:/in",

@@ -95,7 +95,7 @@ class Part:
         bus = f"kafka://127.0.0.1:{fleet.cluster.network.port}/{fleet.prefix}" if far else fleet.bus
         with open(self.log, "wb") as log:
             self.popen = subprocess.Popen([fleet.program, name, "--bus", bus, *options], stdin=subprocess.DEVNULL,
-                                          stdout=log, stderr=log, env=dict(os.environ, SHOAL_LOG="info"))
+                                          stdout=log, stderr=log, env=dict(os.environ, SHOAL_LOG="info", SHOAL_POLICY=fleet.policy))
 
     def alive(self):
         return self.popen.poll() is None
@@ -110,9 +110,10 @@ class Part:
 
 
 class Fleet:
-    def __init__(self, program, broker, folder, seed, cluster, lease):
+    def __init__(self, program, broker, folder, inputs, seed, cluster, lease):
         self.lease = lease
         self.program, self.folder = program, folder
+        self.policy = rig.policy(folder, inputs)
         self.random = random.Random(seed)
         self.broker, self.cluster = broker, cluster
         self.prefix = "f%016x" % random.getrandbits(64)
@@ -335,7 +336,7 @@ MODES = {"restart": restart, "pause": pause, "plan": plan, "three": three, "slow
 def play(program, broker, inputs, reference, mode, seed, cluster=None):
     folder = tempfile.mkdtemp(prefix="shoal-fleet-")
     result = os.path.join(folder, "result")
-    fleet = Fleet(program, broker, folder, seed, cluster, LEASES.get(mode, LEASE))
+    fleet = Fleet(program, broker, folder, inputs, seed, cluster, LEASES.get(mode, LEASE))
     carried = cluster.network.carried if mode in ("slow", "cut") else 0
     try:
         fleet.submit(inputs, result)

@@ -297,6 +297,14 @@ def kill(pid, signal_number=signal.SIGKILL):
         return False
 
 
+def policy(folder, *others):
+    """A file in FOLDER that lets jobs of services read what is in it and in the OTHERS, write what is in it, and run without containers."""
+    path = os.path.join(folder, "policy.json")
+    with open(path, "w") as file:
+        json.dump({"runtimes": ["oci", "process"], "inputs": [folder, *others], "results": [folder]}, file)
+    return path
+
+
 class Rig:
     """The program, its image store, the inputs and the undisturbed result, in a temporary folder."""
 
@@ -305,7 +313,8 @@ class Rig:
         self.work = tempfile.mkdtemp(prefix="shoal-fault-")
         self.seed = int(os.environ.get("SHOAL_SEED") or random.randrange(1 << 32))
         self.inputs = os.path.join(self.work, "inputs")
-        self.environment = dict(os.environ, SHOAL_IMAGES=os.path.join(self.work, "images"))
+        self.environment = dict(os.environ, SHOAL_IMAGES=os.path.join(self.work, "images"),
+                                SHOAL_POLICY=policy(self.work))
         self.environment.pop("SHOAL_FAULT", None)
         self.reference = None
         self.seconds = {}

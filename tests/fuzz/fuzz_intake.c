@@ -59,7 +59,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       data = end + 1;
     }
   job_args_init (&args);
-  if (intake_read_job ((struct bytes){ data, size }, trace, "/tmp", &args, &field, &err) != 0)
+  if (intake_read_job ((struct bytes){ data, size }, trace, "/tmp", NULL, &args, &field, &err) != 0)
     check_refusal (&args, field, &err);
   else
     check_job (&args.job);

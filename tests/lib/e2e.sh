@@ -164,6 +164,23 @@ json () { # NAME
 # A command for a container that copies its files to /out.
 COPY='for f in /in/*; do cp "$f" /out/; done'
 
+# What the services of a script let jobs do: what is in its own folder, and all that the defaults don't; a script that is about policies has its own.
+e2e_policy () { # FILE [FOLDER…]
+  local folder folders=
+  for folder in "${@:2}"; do folders+=", \"$folder\""; done
+  cat >"$1" <<END
+{
+  "runtimes": ["oci", "process"],
+  "networks": ["none", "host"],
+  "symlinks": ["beneath", "follow", "skip"],
+  "inputs": ["*"$folders],
+  "results": ["*"$folders]
+}
+END
+}
+
 cd "$E2E_WORK"
+e2e_policy policy.json "$(pwd -P)"
+export SHOAL_POLICY=$E2E_WORK/policy.json
 mkdir work
 cd work

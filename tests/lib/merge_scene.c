@@ -37,6 +37,9 @@ merge_scene_set_up (struct merge_scene *scene)
   job->image = xstrdup ("image");
   job->glob = xstrdup ("*");
   job->base_path = xstrdup ("/in");
+  job->volumes = xcalloc (1, sizeof *job->volumes);
+  job->volumes[job->volume_count++] =
+      (struct volume){ .source = xstrdup ("/photos"), .path = xstrdup ("/in") };
   strlist_add (&job->env, "TOKEN=secret");
   job->outputs = xcalloc (1, sizeof *job->outputs);
   job->outputs[job->output_count++] =

@@ -513,8 +513,8 @@ by_http (const struct scene *scene, const struct job *job)
   auto_free char *field = NULL;
   struct error err = ERROR_INIT;
   job_args_init (&args);
-  int result = intake_read_job ((struct bytes){ text, strlen (text) }, NULL, scene->root, &args,
-                                &field, &err);
+  int result = intake_read_job ((struct bytes){ text, strlen (text) }, NULL, scene->root, NULL,
+                                &args, &field, &err);
   auto_free char *member = field == NULL ? NULL : member_of (field);
   return verdict_of (result, member, &err);
 }
@@ -530,7 +530,7 @@ by_avro (const struct job *job)
   if (codec_encode_job (job, &message, &err) != 0
       || codec_decode_job (buffer_bytes (&message), &back, &err) != 0)
     fail_msg ("%s", err.message);
-  int result = admit_job (&back, &field, &err);
+  int result = admit_job (NULL, &back, &field, &err);
   return verdict_of (result, field, &err);
 }
 
@@ -554,7 +554,7 @@ by_folder (struct scene *scene, const struct job *job)
   assert_int_equal (session_open_place (&session, place, &err), 0);
   if (session_lock (&session, &err) == 0)
     {
-      int result = admit_job (&session.job, &field, &err);
+      int result = admit_job (NULL, &session.job, &field, &err);
       return verdict_of (result, field, &err);
     }
   char *rest = strstr (err.message, ": the job in it: ");

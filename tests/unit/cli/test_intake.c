@@ -20,7 +20,8 @@ read_text (const char *text, const char *trace, struct job_args *args, char **fi
            struct error *err)
 {
   job_args_init (args);
-  return intake_read_job ((struct bytes){ text, strlen (text) }, trace, "/tmp", args, field, err);
+  return intake_read_job ((struct bytes){ text, strlen (text) }, trace, "/tmp", NULL, args, field,
+                          err);
 }
 
 static void

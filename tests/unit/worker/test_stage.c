@@ -6,6 +6,7 @@
 #include "common/path.h"
 #include "common/result.h"
 #include "common/sys.h"
+#include "policy/policy.h"
 #include "schemas/codec.h"
 #include "tests/lib/seed.h"
 #include "worker/place.h"
@@ -30,6 +31,7 @@ struct scene
   char *root; /* photos/ (the volume), result/, scratch/ */
   int volume_fd;
   int result_fd;
+  const struct policy *policy;
   char *scratch;
   struct job job;
   struct shard shard;
@@ -153,6 +155,7 @@ run_stage (struct scene *scene)
   const struct stage stage = { .job = &scene->job,
                                .shard = &scene->shard,
                                .result_fd = scene->result_fd,
+                               .policy = scene->policy,
                                .scratch = scene->scratch };
   error_clear (&scene->err);
   if (stage_in (&stage, &scene->mounts, &scene->bytes, &scene->err) != 0)
@@ -616,19 +619,112 @@ test_two_on_one_path (void **state)
   assert_int_equal (scene->err.class, ERROR_USER);
 }
 
+/* The output PATH of the attempt NAME. */
+static void
+put_output (const struct scene *scene, const char *name, const char *path)
+{
+  auto_free char *folder = xasprintf (RESULT_ATTEMPTS "/%s/outputs/out", name);
+  auto_free char *file = xasprintf ("%s/%s", folder, path);
+  assert_int_equal (fs_make_folders (scene->result_fd, folder, 0755, NULL), 0);
+  auto_fd int fd = openat (scene->result_fd, file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  assert_true (fd >= 0);
+}
+
+static void
+start_reduce (struct scene *scene)
+{
+  free (scene->job.results);
+  scene->job.results = xasprintf ("%s/result", scene->root);
+  scene->shard.kind = SHARD_REDUCE;
+}
+
+static void
+add_output_atom (struct scene *scene, const char *name, const char *source)
+{
+  add_atom_of (scene, (uint32_t) scene->job.volume_count, name, true, source);
+}
+
+/* Who may write to the bus may write any list: it names attempts of this job, or nothing. */
+static void
+test_a_forged_reduce_list_reads_nothing_else (void **state)
+{
+  struct scene *scene = *state;
+  put_file (scene, "secret/out/x");
+  put_output (scene, "00000.g1.a1.s1", "x");
+  auto_free char *secret = xasprintf ("%s/photos/secret", scene->root);
+  auto_free char *other =
+      xasprintf ("%s/photos/.shoal/attempts/00001.g1.a1.s1/outputs", scene->root);
+  put_file (scene, ".shoal/attempts/00001.g1.a1.s1/outputs/out/x");
+  assert_int_equal (symlinkat (secret, scene->result_fd, ".shoal/attempts/00002.g1.a1.s1"), 0);
+  const char *const sources[] = {
+    "/etc",
+    secret,
+    other,
+    "s3://bucket/other/.shoal/attempts/00001.g1.a1.s1/outputs",
+    "/r/.shoal/attempts/../../../../etc/outputs",
+    "/r/.shoal/attempts/00000.g1.a1.s1/outputs/../../../..",
+    "/r/.shoal/attempts/00000.g1.a1.s1",
+    "/r/.shoal/attempts//outputs",
+    "/r/.shoal/attempts/00002.g1.a1.s1/outputs",
+    "https://127.0.0.1/",
+    "",
+  };
+  start_reduce (scene);
+  for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
+    {
+      buffer_release (&scene->shard.atoms);
+      scene->shard.atom_count = 0;
+      add_output_atom (scene, "00000", sources[i]);
+      scene->err = (struct error) ERROR_INIT;
+      if (stage_all (scene) == 0)
+        fail_msg ("taken: %s", sources[i]);
+      mounts_release (&scene->mounts);
+      auto_free char *in = xasprintf ("%s/in", scene->scratch);
+      assert_int_equal (fs_remove_tree (AT_FDCWD, in, NULL), 0);
+    }
+}
+
+/* What a volume is when it is opened is what counts, and it is asked for each. */
+static void
+test_a_policy_is_asked_at_use (void **state)
+{
+  struct scene *scene = *state;
+  auto_policy struct policy policy = { 0 };
+  auto_free char *text = xasprintf ("{\"inputs\": [\"%s/photos/sub\"]}", scene->root);
+  assert_int_equal (policy_parse ((struct bytes){ text, strlen (text) }, &policy, NULL), 0);
+  scene->policy = &policy;
+  put_file (scene, "sub/a");
+  put_file (scene, "b");
+  add_atom (scene, "b", false);
+  assert_int_equal (stage_all (scene), -1);
+  assert_int_equal (scene->err.class, ERROR_USER);
+  assert_non_null (strstr (scene->err.message, "policy: inputs: "));
+  /* By a link to what isn't allowed, and by one to what is. */
+  assert_int_equal (symlinkat ("..", scene->volume_fd, "sub/up"), 0);
+  assert_int_equal (symlinkat ("sub", scene->volume_fd, "down"), 0);
+  static const char *const sources[] = { "photos/sub/up", "photos/down" };
+  for (int i = 0; i < 2; i++)
+    {
+      free (scene->job.volumes[0].source);
+      scene->job.volumes[0].source = xasprintf ("%s/%s", scene->root, sources[i]);
+      buffer_release (&scene->shard.atoms);
+      scene->shard.atom_count = 0;
+      add_atom (scene, i == 0 ? "b" : "a", false);
+      scene->err = (struct error) ERROR_INIT;
+      assert_int_equal (stage_all (scene), i - 1);
+    }
+  scene->policy = NULL;
+}
+
 static void
 test_reduce_sees_the_shards_outputs (void **state)
 {
   struct scene *scene = *state;
-  put_file (scene, "made/by/0/out/x");
-  put_file (scene, "made/by/1/out/y");
-  scene->shard.kind = SHARD_REDUCE;
-  for (int i = 0; i < 2; i++)
-    {
-      auto_free char *source = xasprintf ("%s/photos/made/by/%d", scene->root, i);
-      auto_free char *name = xasprintf ("%05d", i);
-      add_atom_of (scene, (uint32_t) scene->job.volume_count, name, true, source);
-    }
+  put_output (scene, "00000.g1.a1.s1", "x");
+  put_output (scene, "00001.g1.a2.s3", "y");
+  start_reduce (scene);
+  add_output_atom (scene, "00000", "/where/it/was/.shoal/attempts/00000.g1.a1.s1/outputs");
+  add_output_atom (scene, "00001", "/where/it/was/.shoal/attempts/00001.g1.a2.s3/outputs");
   assert_staged (scene);
   assert_true (is_seen (&scene->mounts, "/shards/00000/out/x"));
   assert_true (is_seen (&scene->mounts, "/shards/00001/out/y"));
@@ -731,6 +827,8 @@ main (void)
     TEST (test_mount_point_missing_in_the_users_folder),
     TEST (test_two_on_one_path),
     TEST (test_reduce_sees_the_shards_outputs),
+    TEST (test_a_forged_reduce_list_reads_nothing_else),
+    TEST (test_a_policy_is_asked_at_use),
     TEST (test_atoms_from_the_plan_file),
     TEST (test_list_that_isnt_the_planned_one),
     TEST (test_failing_calls),
