@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
+#include "common/sys.h"
 #include "schemas/tmpfs.h"
 #include "worker/root_path.h"
 
@@ -149,8 +150,8 @@ add_all (const struct tree *tree, const struct container *container, const char 
   static const char *const system[] = { "proc", "dev", "sys" };
   for (size_t i = 0; i < sizeof system / sizeof system[0]; i++)
     {
-      if (make_folders (tree, system[i], err) != 0)
-        return -1;
+      if (sys_mkdir (tree->skeleton_fd, system[i], 0755) != 0)
+        return error_errno (err, errno, "mount point /%s", system[i]);
       copy_look (tree, system[i]);
     }
   if (container->job->network == NETWORK_HOST
@@ -166,7 +167,7 @@ add_all (const struct tree *tree, const struct container *container, const char 
   for (size_t i = 0; i < container->mount_count; i++)
     if (path_below (cwd, container->mounts[i].target) != NULL)
       return 0;
-  if (add_place (tree, cwd, true, err) != 0)
+  if (strcmp (cwd, "/") != 0 && add_place (tree, cwd, true, err) != 0)
     return error_wrap (err, "working folder %s", cwd);
   return 0;
 }
