@@ -29,6 +29,12 @@ clock_boot_ms (void)
   return clock_boot_us () / 1000;
 }
 
+int64_t
+clock_run_ms (void)
+{
+  return read_us (CLOCK_MONOTONIC) / 1000;
+}
+
 const char *
 clock_format (int64_t wall_ms, char text[static CLOCK_TEXT_SIZE])
 {

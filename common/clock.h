@@ -14,6 +14,10 @@ int64_t clock_wall_ms (void);
 int64_t clock_boot_ms (void);
 int64_t clock_boot_us (void); /* for measuring */
 
+/* Milliseconds that this machine has run since its boot, suspend excluded. Not every kernel tells the others without a system call, this one it does: for
+ * what is asked very often. */
+int64_t clock_run_ms (void);
+
 /* "2026-11-23T15:06:07.123Z" into TEXT; returns TEXT. */
 #define CLOCK_TEXT_SIZE 32
 const char *clock_format (int64_t wall_ms, char text[static CLOCK_TEXT_SIZE]);

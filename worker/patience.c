@@ -13,7 +13,7 @@ void
 patience_start (struct patience *patience, int64_t limit_ms, int64_t otherwise,
                 enum attempt_order order)
 {
-  int64_t now = clock_boot_ms ();
+  int64_t now = clock_run_ms ();
   patience->limit_ms = limit_ms < 0 ? otherwise : limit_ms;
   patience->deadline = patience->limit_ms < INT64_MAX - now ? now + patience->limit_ms : INT64_MAX;
   if (order != ATTEMPT_GO_ON && now + patience->grace_ms < patience->deadline)
@@ -47,7 +47,7 @@ static int
 ask (void *context, struct error *err)
 {
   struct patience *patience = context;
-  int64_t now = clock_boot_ms ();
+  int64_t now = clock_run_ms ();
   if (now >= patience->read_at + READ_MS)
     read_order (patience, now);
   if (patience->order != ATTEMPT_KILL && now < patience->deadline)

@@ -18,7 +18,7 @@ struct patience
   const char *option;       /* that says how long it may take */
   int64_t limit_ms;         /* as given */
   int64_t grace_ms;         /* what it has left from an order to stop on */
-  int64_t deadline;         /* boot ms */
+  int64_t deadline;         /* ms of clock_run_ms */
   int64_t read_at;          /* when orders were last read */
   enum attempt_order order; /* the strongest that came, also before */
   bool late;                /* its time was over: that ended it … */
