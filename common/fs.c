@@ -48,6 +48,15 @@ fs_open_beneath (int dirfd, const char *path, int flags, mode_t mode, struct err
 }
 
 int
+fs_open_parent (int dirfd, const char *path, const char **leaf, struct error *err)
+{
+  const char *slash = strrchr (path, '/');
+  auto_free char *above = xstrndup (path, slash == NULL ? 0 : (size_t) (slash - path));
+  *leaf = slash == NULL ? path : slash + 1;
+  return fs_open_beneath (dirfd, above, O_PATH | O_DIRECTORY, 0, err);
+}
+
+int
 fs_open_folder (int dirfd, const char *path, struct error *err)
 {
   int fd = openat (dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -115,7 +124,7 @@ open_doomed (int dirfd, const char *name, unsigned int depth)
   int fd = (int) syscall (SYS_openat2, dirfd, name, &how, sizeof how);
   if (fd >= 0 || errno != EACCES)
     return fd;
-  (void) fchmodat (dirfd, name, 0700, 0);
+  (void) fchmodat (dirfd, name, 0700, AT_SYMLINK_NOFOLLOW);
   return (int) syscall (SYS_openat2, dirfd, name, &how, sizeof how);
 }
 

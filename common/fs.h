@@ -20,6 +20,9 @@
 /* Opens PATH below DIRFD; FLAGS and MODE as open(2). No symbolic link on the way is followed. */
 int fs_open_beneath (int dirfd, const char *path, int flags, mode_t mode, struct error *err);
 
+/* Opens the folder that PATH lies in, likewise; *LEAF is PATH's last component. For calls that take a name: of a longer path they follow links on the way. */
+int fs_open_parent (int dirfd, const char *path, const char **leaf, struct error *err);
+
 /* Opens the folder PATH (AT_FDCWD allowed, symbolic links followed): for paths our user gave. */
 int fs_open_folder (int dirfd, const char *path, struct error *err);
 

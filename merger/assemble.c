@@ -259,9 +259,12 @@ append_part (struct assembly *assembly, const char *folder, const char *name, in
              struct error *err)
 {
   auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s/%s", folder, name);
-  auto_fd int source = openat (assembly->folder_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  struct error problem = ERROR_INIT;
+  auto_fd int source = fs_open_beneath (assembly->folder_fd, path, O_RDONLY, 0, &problem);
+  if (source < 0 && problem.code == ENOENT)
+    return 0;
   if (source < 0)
-    return errno == ENOENT ? 0 : error_errno (err, errno, "%s", path);
+    return error_set (err, problem.class, "%s", problem.message);
   return fs_append (source, target, err) < 0 ? error_wrap (err, "%s", path) : 0;
 }
 

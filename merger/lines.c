@@ -14,9 +14,10 @@ lines_open (struct lines *lines, int folder_fd, const char *name, struct error *
 {
   auto_free char *path = xasprintf ("%s/outputs.jsonl", name);
   *lines = (struct lines){ .name = xstrdup (path) };
-  auto_fd int fd = openat (folder_fd, path, O_RDONLY | O_CLOEXEC);
+  struct error problem = ERROR_INIT;
+  auto_fd int fd = fs_open_beneath (folder_fd, path, O_RDONLY, 0, &problem);
   if (fd < 0)
-    return errno == ENOENT ? 0 : error_errno (err, errno, "%s", path);
+    return problem.code == ENOENT ? 0 : error_set (err, problem.class, "%s", problem.message);
   lines->file = fdopen (fd, "r");
   if (lines->file == NULL)
     return error_errno (err, errno, "%s", path);

@@ -36,7 +36,11 @@ static int
 set_file (const struct settlement *settlement, json_t *object, const char *full, struct error *err)
 {
   char target[PATH_MAX] = "";
-  if (readlinkat (settlement->build_fd, full, target, sizeof target - 1) >= 0)
+  const char *name = NULL;
+  auto_fd int above = fs_open_parent (settlement->build_fd, full, &name, err);
+  if (above < 0)
+    return -1;
+  if (readlinkat (above, name, target, sizeof target - 1) >= 0)
     {
       text_set_bytes (object, "link", target);
       return 0;
@@ -103,9 +107,14 @@ place (const struct settlement *settlement, const struct conflict *conflict, uin
 {
   auto_free char *from = path_in_attempt (settlement, conflict, index);
   auto_free char *to = path_in_tree (conflict, path);
-  if (unlinkat (settlement->build_fd, to, 0) != 0 && errno != ENOENT)
+  const char *old_name = NULL, *name = NULL;
+  auto_fd int source = fs_open_parent (settlement->folder_fd, from, &old_name, err);
+  auto_fd int target = source < 0 ? -1 : fs_open_parent (settlement->build_fd, to, &name, err);
+  if (target < 0)
+    return -1;
+  if (unlinkat (target, name, 0) != 0 && errno != ENOENT)
     return error_errno (err, errno, "replacing %s", to);
-  if (fs_link_or_copy (settlement->folder_fd, from, settlement->build_fd, to, err) != 0)
+  if (fs_link_or_copy (source, old_name, target, name, err) != 0)
     return -1;
   return describe (settlement, conflict, path, &index, 1, err);
 }
@@ -176,8 +185,12 @@ concatenate (const struct settlement *settlement, const struct conflict *conflic
              struct error *err)
 {
   auto_free char *to = path_in_tree (conflict, conflict->path);
+  const char *name = NULL;
+  auto_fd int above = fs_open_parent (settlement->build_fd, to, &name, err);
+  if (above < 0)
+    return -1;
   /* What is there is a hard link to an attempt's file: it must not be written to. */
-  if (unlinkat (settlement->build_fd, to, 0) != 0 && errno != ENOENT)
+  if (unlinkat (above, name, 0) != 0 && errno != ENOENT)
     return error_errno (err, errno, "replacing %s", to);
   auto_fd int target =
       fs_open_beneath (settlement->build_fd, to, O_WRONLY | O_CREAT | O_EXCL, 0644, err);

@@ -8,6 +8,7 @@
 #   sizes        10,000 small objects and two of 5 GiB, there and back
 #   soak         20,000 tiny jobs through one producer, worker and merger, on SQLite and on Kafka: memory and descriptors
 #   kills        1,000 kills of parts, slots and containers of a fleet, each with a look for what is left
+#   races        folders and files that become links meanwhile: SHOAL_RACE_ROUNDS (20000) rounds of each way
 #   judges       what talks to S3, to another server than MinIO: versitygw
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
@@ -66,6 +67,12 @@ soak () {
 kills () {
   python3 -B tests/long/kills.py build/plain/shoal "${SHOAL_KILLS:-1000}"
 }
+races () {
+  local name
+  for name in worker merger; do
+    SHOAL_RACE_ROUNDS=${SHOAL_RACE_ROUNDS:-20000} "build/plain/tests/test_unit_${name}_races" || return
+  done
+}
 judges () {
   local name
   for name in storage_s3 storage_s3_suite storage_s3_front result_store; do
@@ -73,7 +80,7 @@ judges () {
   done
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills judges
+[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races judges
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
@@ -83,8 +90,9 @@ for name; do
     sizes) part sizes with_s3 minio sizes ;;
     soak) part soak soak ;;
     kills) part kills kills ;;
+    races) part races races ;;
     judges) part judges with_s3 versitygw judges ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, judges" >&2; exit 2 ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, judges" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

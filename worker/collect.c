@@ -86,7 +86,7 @@ open_here (const struct walk *walk, const char *name, int flags)
   if (fstatat (walk->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK (status.st_mode))
     return -1;
   mode_t needed = S_ISDIR (status.st_mode) ? 0700 : 0600;
-  (void) fchmodat (walk->fd, name, (status.st_mode & 0777) | needed, 0);
+  (void) fchmodat (walk->fd, name, (status.st_mode & 0777) | needed, AT_SYMLINK_NOFOLLOW);
   return openat (walk->fd, name, flags);
 }
 

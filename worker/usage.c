@@ -150,8 +150,6 @@ end_look (struct usage *usage)
 int
 usage_look (struct usage *usage, struct error *err)
 {
-  if (clock_boot_ms () < usage_due (usage))
-    return 0;
   int64_t began = clock_boot_us ();
   bool more = true;
   for (unsigned int count = 1; more; count++)

@@ -18,7 +18,7 @@ struct usage;
 struct usage *usage_new (int folder_fd, const struct job *job);
 void usage_free (struct usage *usage);
 
-/* Boot ms at which usage_look wants to be called next. INT64_MAX for NULL. */
+/* Boot ms at which usage_look is to be called next. INT64_MAX for NULL. */
 int64_t usage_due (const struct usage *usage);
 
 /* Looks for a few milliseconds. -1: more than is allowed is there, ERR (ERROR_USER) names the limit. What a file takes on the disk counts, not its
