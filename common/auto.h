@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define AUTO(release) __attribute__ ((cleanup (release)))
+#define AUTO(release) __attribute__ ((cleanup (release), unused))
 
 /* Hands *POINTER over: gives its value and leaves NULL behind. */
 #define take(pointer)                                                                              \

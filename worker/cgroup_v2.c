@@ -105,13 +105,13 @@ hand_on (const char *path, char **why)
         return 0;
       if (errno != EBUSY)
         return -1;
-      if (leaf < 0 && mkdirat (group, LEAF + 1, 0755) != 0 && errno != EEXIST)
+      if (leaf < 0 && mkdirat (group, &LEAF[1], 0755) != 0 && errno != EEXIST)
         return -1;
       if (leaf < 0)
-        leaf = openat (group, LEAF + 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        leaf = openat (group, &LEAF[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       if (leaf < 0 || move_all (group, leaf, path, why) != 0)
         {
-          (void) unlinkat (group, LEAF + 1, AT_REMOVEDIR); /* only when nobody is in it */
+          (void) unlinkat (group, &LEAF[1], AT_REMOVEDIR); /* only when nobody is in it */
           return -1;
         }
     }
