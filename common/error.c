@@ -61,6 +61,14 @@ error_errno (struct error *err, int code, const char *format, ...)
 }
 
 int
+error_blame_machine (struct error *err)
+{
+  if (err != NULL && err->class == ERROR_USER)
+    err->class = ERROR_TRANSIENT;
+  return -1;
+}
+
+int
 error_wrap (struct error *err, const char *format, ...)
 {
   if (err == NULL)

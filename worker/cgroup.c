@@ -23,6 +23,7 @@ enum
   CPU_PERIOD_US = 100000,
   CPU_SHARES = 1024, /* the kernel's default weight */
   SWEEP_PAUSE_MS = 2,
+  NOT_KNOWN = -2, /* which limit is in force */
 };
 
 /* Version 2 has only the first. */
@@ -233,54 +234,84 @@ read_key (const struct cgroup *group, const char *name, const char *key)
 }
 
 static int
-limit_v1 (const struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_t pids)
+limit_memory_v1 (const struct cgroup *group, int64_t memory)
 {
-  int64_t quota = milli_cpus < 0 ? -1 : (int64_t) milli_cpus * CPU_PERIOD_US / 1000;
-  int outcome = 0;
-  if (memory != group->memory)
-    {
-      /* memory + swap may not be below memory at any moment: lift it first, then set both. */
-      (void) cgroup_write_number (group->parts[MEMORY].fd, "memory.memsw.limit_in_bytes", -1);
-      outcome |= cgroup_write_number (group->parts[MEMORY].fd, "memory.limit_in_bytes", memory);
-      (void) cgroup_write_number (group->parts[MEMORY].fd, "memory.memsw.limit_in_bytes", memory);
-    }
-  if (pids != group->pids)
-    outcome |= pids < 0 ? cgroup_write (group->parts[PIDS].fd, "pids.max", "max")
-                        : cgroup_write_number (group->parts[PIDS].fd, "pids.max", pids);
-  if (milli_cpus != group->milli_cpus)
-    outcome |= cgroup_write_number (group->parts[CPU].fd, "cpu.cfs_quota_us", quota);
-  return outcome;
+  int fd = group->parts[MEMORY].fd;
+  /* memory + swap may not be below memory at any moment: lift it first, then set both. */
+  (void) cgroup_write_number (fd, "memory.memsw.limit_in_bytes", -1);
+  if (cgroup_write_number (fd, "memory.limit_in_bytes", memory) != 0)
+    return -1;
+  (void) cgroup_write_number (fd, "memory.memsw.limit_in_bytes", memory);
+  return 0;
 }
 
 static int
-limit_v2 (const struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_t pids)
+limit_memory (const struct cgroup *group, int64_t memory)
 {
-  char quota[64] = "max 100000";
-  if (milli_cpus >= 0)
-    (void) snprintf (quota, sizeof quota, "%lld %d", (long long) milli_cpus * CPU_PERIOD_US / 1000,
-                     CPU_PERIOD_US);
-  int fd = group->parts[0].fd;
-  int outcome = memory < 0 ? cgroup_write (fd, "memory.max", "max")
-                           : cgroup_write_number (fd, "memory.max", memory);
+  if (!group->v2)
+    return limit_memory_v1 (group, memory);
+  int fd = group->parts[MEMORY].fd;
   (void) cgroup_write (fd, "memory.swap.max", memory < 0 ? "max" : "0");
-  outcome |=
-      pids < 0 ? cgroup_write (fd, "pids.max", "max") : cgroup_write_number (fd, "pids.max", pids);
-  return outcome | cgroup_write (fd, "cpu.max", quota);
+  return memory < 0 ? cgroup_write (fd, "memory.max", "max")
+                    : cgroup_write_number (fd, "memory.max", memory);
+}
+
+static int
+limit_pids (const struct cgroup *group, int64_t pids)
+{
+  int fd = group->parts[group->v2 ? MEMORY : PIDS].fd;
+  return pids < 0 ? cgroup_write (fd, "pids.max", "max")
+                  : cgroup_write_number (fd, "pids.max", pids);
+}
+
+static int
+limit_cpus (const struct cgroup *group, int32_t milli_cpus)
+{
+  int64_t quota = milli_cpus < 0 ? -1 : (int64_t) milli_cpus * CPU_PERIOD_US / 1000;
+  char text[64] = "max 100000";
+  if (!group->v2)
+    return cgroup_write_number (group->parts[CPU].fd, "cpu.cfs_quota_us", quota);
+  if (milli_cpus >= 0)
+    (void) snprintf (text, sizeof text, "%lld %d", (long long) quota, CPU_PERIOD_US);
+  return cgroup_write (group->parts[0].fd, "cpu.max", text);
+}
+
+/* ERROR_USER for less memory than the slot and the runtime have in use; all else is the machine's. */
+static int
+limit_failed (const struct cgroup *group, const char *option, struct error *err)
+{
+  int code = errno;
+  (void) error_errno (err, code, "setting %s in %s", option, group->parts[0].path);
+  return code == EBUSY
+             ? error_set (err, ERROR_USER, "--memory is less than what starting a container takes")
+             : error_blame_machine (err);
 }
 
 int
 cgroup_limit (struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_t pids,
               struct error *err)
 {
-  if (memory == group->memory && milli_cpus == group->milli_cpus && pids == group->pids)
-    return 0;
-  int outcome = group->v2 ? limit_v2 (group, memory, milli_cpus, pids)
-                          : limit_v1 (group, memory, milli_cpus, pids);
-  if (outcome != 0)
-    return error_errno (err, errno, "setting limits in %s", group->parts[0].path);
-  group->memory = memory;
-  group->milli_cpus = milli_cpus;
-  group->pids = pids;
+  if (memory != group->memory)
+    {
+      group->memory = NOT_KNOWN; /* unless all of it works */
+      if (limit_memory (group, memory) != 0)
+        return limit_failed (group, "--memory", err);
+      group->memory = memory;
+    }
+  if (pids != group->pids)
+    {
+      group->pids = NOT_KNOWN;
+      if (limit_pids (group, pids) != 0)
+        return limit_failed (group, "--pids-limit", err);
+      group->pids = pids;
+    }
+  if (milli_cpus != group->milli_cpus)
+    {
+      group->milli_cpus = NOT_KNOWN;
+      if (limit_cpus (group, milli_cpus) != 0)
+        return limit_failed (group, "--cpus", err);
+      group->milli_cpus = milli_cpus;
+    }
   return 0;
 }
 

@@ -212,25 +212,49 @@ add_jobs (const struct host_root *root, struct error *err)
   return 0;
 }
 
-int
-host_root_enter (const char *folder, const struct container *container, struct error *err)
+/* A new root on FOLDER: its descriptor, or -1. */
+static int
+mount_root (const char *folder, struct error *err)
 {
   if (mount ("shoal", folder, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
     return error_errno (err, errno, "a root folder of its own");
-  auto_fd int fd = fs_open_folder (AT_FDCWD, folder, err);
-  struct stat status;
+  return fs_open_folder (AT_FDCWD, folder, err);
+}
+
+/* What is the same for all jobs. */
+static int
+add_machine (const struct host_root *root, struct error *err)
+{
+  if (add_host (root, err) != 0 || allow_devices (root, err) != 0)
+    return -1;
+  return root->container->job->network == NETWORK_NONE ? add_own_sys (root, err) : 0;
+}
+
+static int
+change_root (int fd, struct error *err)
+{
+  if (fchdir (fd) == 0 && syscall (SYS_pivot_root, ".", ".") == 0 && umount2 (".", MNT_DETACH) == 0
+      && chdir ("/") == 0)
+    return 0;
+  return error_errno (err, errno, "changing the root folder");
+}
+
+int
+host_root_enter (const char *folder, const struct container *container, struct error *err)
+{
+  auto_fd int fd = mount_root (folder, err);
+  struct stat status = { 0 };
   if (fd < 0 || fstat (fd, &status) != 0)
-    return fd < 0 ? -1 : error_errno (err, errno, "%s", folder);
+    return error_blame_machine (err);
   const struct host_root root = { .container = container,
                                   .fd = fd,
                                   .device = status.st_dev,
                                   .access = container->job->read_only ? MOUNT_ATTR_RDONLY : 0 };
-  if (add_host (&root, err) != 0 || allow_devices (&root, err) != 0
-      || (container->job->network == NETWORK_NONE && add_own_sys (&root, err) != 0)
-      || add_jobs (&root, err) != 0 || bind_restrict (fd, root.access, err) != 0)
+  if (add_machine (&root, err) != 0)
+    return error_blame_machine (err);
+  if (add_jobs (&root, err) != 0)
     return -1;
-  if (fchdir (fd) != 0 || syscall (SYS_pivot_root, ".", ".") != 0 || umount2 (".", MNT_DETACH) != 0
-      || chdir ("/") != 0)
-    return error_errno (err, errno, "changing the root folder");
+  if (bind_restrict (fd, root.access, err) != 0 || change_root (fd, err) != 0)
+    return error_blame_machine (err);
   return 0;
 }

@@ -115,8 +115,9 @@ int
 image_config_load (const char *path, struct image_config *config, struct error *err)
 {
   auto_buffer struct buffer json = { 0 };
+  /* It was read when it came: what is wrong now is the store's. */
   if (fs_read_file (AT_FDCWD, path, IMAGE_CONFIG_MAX, &json, err) != 0)
-    return -1;
+    return error_blame_machine (err);
   if (image_config_parse (buffer_bytes (&json), config, err) != 0)
     return error_wrap (err, "%s", path);
   return 0;
@@ -231,7 +232,7 @@ find_account (const char *rootfs, const char *file, const char *who, struct buff
 {
   auto_fd int root = fs_open_folder (AT_FDCWD, rootfs, err);
   if (root < 0)
-    return -1;
+    return error_blame_machine (err);
   struct error why = ERROR_INIT;
   auto_fd int fd = fs_open_beneath (root, file, O_RDONLY | O_NONBLOCK, 0, &why);
   if (fd < 0 && (why.code == ENOENT || why.code == ENOTDIR))

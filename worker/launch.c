@@ -103,16 +103,22 @@ prepare_child (const struct child *child, struct error *err)
   char byte = 0;
   /* What the caller of this whole program left open isn't the command's. Our pipes stay until the program is started. */
   if (close_range (STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
-    return error_errno (err, errno, "close_range");
+    {
+      (void) error_errno (err, errno, "close_range");
+      return error_blame_machine (err);
+    }
   if (die_with_parent (child->report, err) != 0)
     return -1;
   /* Nothing to read: the parent died before it could write the maps. */
   if (read (child->go_read, &byte, 1) != 1)
     return error_set (err, ERROR_FATAL, "the slot is gone");
-  /* Descriptors of the host's standard error are kept until here for sanitizers' reports. */
-  if (set_up_namespaces (err) != 0 || launch->set_up (launch->context, err) != 0
-      || set_up_descriptors (launch, err) != 0 || become_user (child, err) != 0)
+  if (set_up_namespaces (err) != 0)
+    return error_blame_machine (err);
+  if (launch->set_up (launch->context, err) != 0)
     return -1;
+  /* Descriptors of the host's standard error are kept until here for sanitizers' reports. */
+  if (set_up_descriptors (launch, err) != 0 || become_user (child, err) != 0)
+    return error_blame_machine (err);
   if (launch->cwd != NULL && chdir (launch->cwd) != 0)
     return error_set (err, ERROR_USER, "working folder %s: %s", launch->cwd, strerror (errno));
   return 0;
@@ -137,6 +143,8 @@ run_child (void *context)
       else
         (void) execvpe (launch->argv[0], launch->argv, env);
       (void) error_errno (&err, errno, "starting %s", launch->argv[0]);
+      if (launch->program > 0) /* a container's runtime; else it is the command */
+        (void) error_blame_machine (&err);
     }
   (void) !write (child->report, &err, sizeof err);
   _exit (SET_UP_FAILED);
@@ -150,9 +158,11 @@ write_map (pid_t pid, const char *name, const char *text, struct error *err)
   char path[64];
   (void) snprintf (path, sizeof path, "/proc/%d/%s", (int) pid, name);
   auto_fd int fd = open (path, O_WRONLY | O_CLOEXEC);
+  if (fd >= 0 && fs_write_all (fd, text, strlen (text), path, err) == 0)
+    return 0;
   if (fd < 0)
-    return error_errno (err, errno, "%s", path);
-  return fs_write_all (fd, text, strlen (text), path, err);
+    (void) error_errno (err, errno, "%s", path);
+  return error_blame_machine (err);
 }
 
 /* Our user is root in there, and nobody else exists. */
@@ -254,7 +264,7 @@ launch_start (const struct launch *launch, int *pidfd, struct error *err)
     return -1;
   pid_t pid = start_child (&child, pidfd, err);
   if (pid < 0)
-    return -1;
+    return error_blame_machine (err);
   auto_fd_ (&report_write);
   report_write = -1;
   auto_fd_ (&go_read);

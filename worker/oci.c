@@ -11,6 +11,7 @@
 #include "worker/bind.h"
 #include "worker/cgroup.h"
 #include "worker/image_config.h"
+#include "worker/image_ref.h"
 #include "worker/image_store.h"
 #include "worker/launch.h"
 #include "worker/netns.h"
@@ -59,7 +60,8 @@ struct oci
   struct image image;
   struct image_config config;
 
-  pid_t pid; /* of what runs; 0: nothing */
+  pid_t pid;      /* of what runs; 0: nothing */
+  bool signalled; /* by us */
   int pidfd;
   int log_fd; /* the runtime's log: a file without a name */
   struct cgroup_usage before;
@@ -234,15 +236,6 @@ check_tmpfs (const struct job *job, struct error *err)
   return 0;
 }
 
-/* Another machine may have the image. */
-static int
-missing (struct error *err)
-{
-  if (err != NULL && err->code == ENOENT)
-    err->class = ERROR_TRANSIENT;
-  return -1;
-}
-
 static int
 oci_prepare (struct container_runtime *runtime, const struct container *container,
              struct error *err)
@@ -256,8 +249,12 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
   oci->prepared = NULL;
   image_release (&oci->image);
   image_config_release (&oci->config);
-  if (image_store_find (oci->images, container->image, &oci->image, err) != 0)
-    return missing (err);
+  auto_free char *ref = image_ref_normal (container->image, err);
+  if (ref == NULL)
+    return -1;
+  /* Another machine may have the image, or a store that isn't damaged. */
+  if (image_store_find (oci->images, ref, &oci->image, err) != 0)
+    return error_blame_machine (err);
   if (policy_check_image (container->policy, container->image, oci->image.digest, err) != 0
       || image_config_load (oci->image.config, &oci->config, err) != 0)
     return -1;
@@ -275,9 +272,8 @@ struct root
 };
 
 static int
-set_up_root (void *context, struct error *err)
+enter_place (const struct root *root, struct error *err)
 {
-  const struct root *root = context;
   /* The log is a file without a name, which the runtime reaches by its descriptor. */
   if (fcntl (root->oci->log_fd, F_SETFD, 0) != 0)
     return error_errno (err, errno, "the runtime's log");
@@ -285,6 +281,15 @@ set_up_root (void *context, struct error *err)
     return error_errno (err, errno, "hiding " UNIFIED);
   if (root->network_fd >= 0 && setns (root->network_fd, CLONE_NEWNET) != 0)
     return error_errno (err, errno, "entering the network namespace");
+  return 0;
+}
+
+static int
+set_up_root (void *context, struct error *err)
+{
+  const struct root *root = context;
+  if (enter_place (root, err) != 0)
+    return error_blame_machine (err);
   return oci_root_mount (&root->mounts, err);
 }
 
@@ -344,6 +349,18 @@ check_mounts (const struct userns *userns, const struct container *container, st
   return 0;
 }
 
+static int
+write_bundle (const struct container *container, const struct buffer *json, struct error *err)
+{
+  auto_free char *path = xasprintf ("%s/config.json", container->scratch);
+  auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd >= 0 && fs_write_all (fd, json->data, json->size, path, err) == 0)
+    return 0;
+  if (fd < 0)
+    (void) error_errno (err, errno, "%s", path);
+  return error_blame_machine (err);
+}
+
 /* Writes the bundle's config.json. */
 static int
 write_config (const struct oci *oci, const struct oci_root *root, struct error *err)
@@ -376,11 +393,7 @@ write_config (const struct oci *oci, const struct oci_root *root, struct error *
   auto_buffer struct buffer json = { 0 };
   if (oci_config_render (&config, &json, err) != 0)
     return -1;
-  auto_free char *path = xasprintf ("%s/config.json", container->scratch);
-  auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0)
-    return error_errno (err, errno, "%s", path);
-  return fs_write_all (fd, json.data, json.size, path, err);
+  return write_bundle (container, &json, err);
 }
 
 static void
@@ -397,6 +410,19 @@ runtime_argv (const struct oci *oci, const struct oci_root *root, struct strlist
   strlist_add (argv, "run");
   strlist_addf (argv, "--bundle=%s", container->scratch);
   strlist_add (argv, container->id);
+}
+
+/* What a container needs before anything is known of its image. */
+static int
+clear_place (struct oci *oci, struct root *root, struct error *err)
+{
+  const struct job *job = root->mounts.container->job;
+  bool own_network = !oci->rootless && oci->userns.fd < 0 && job->network == NETWORK_NONE;
+  if (ftruncate (oci->log_fd, 0) != 0 || lseek (oci->log_fd, 0, SEEK_SET) != 0)
+    return error_errno (err, errno, "the runtime's log");
+  if (own_network && (root->network_fd = netns_take (&oci->netns, job, err)) < 0)
+    return -1;
+  return oci_root_make (&root->mounts, err);
 }
 
 /* Where the command begins, normal; the caller frees. */
@@ -425,14 +451,10 @@ oci_start (struct container_runtime *runtime, const struct container *container,
                                    .rootless = oci->rootless,
                                    .userns = &oci->userns },
                        .network_fd = -1 };
-  if (ftruncate (oci->log_fd, 0) != 0 || lseek (oci->log_fd, 0, SEEK_SET) != 0)
-    return error_errno (err, errno, "the runtime's log");
-  bool own_network =
-      !oci->rootless && oci->userns.fd < 0 && container->job->network == NETWORK_NONE;
-  if (own_network && (root.network_fd = netns_take (&oci->netns, container->job, err)) < 0)
-    return -1;
-  if (check_mounts (&oci->userns, container, err) != 0 || oci_root_make (&root.mounts, err) != 0
-      || write_config (oci, &root.mounts, err) != 0 || set_limits (oci, container->job, err) != 0)
+  if (clear_place (oci, &root, err) != 0)
+    return error_blame_machine (err);
+  if (check_mounts (&oci->userns, container, err) != 0 || write_config (oci, &root.mounts, err) != 0
+      || set_limits (oci, container->job, err) != 0)
     return -1;
   auto_strlist struct strlist argv = { 0 };
   runtime_argv (oci, &root.mounts, &argv);
@@ -443,6 +465,7 @@ oci_start (struct container_runtime *runtime, const struct container *container,
                                  .user_namespace = oci->rootless,
                                  .set_up = set_up_root,
                                  .context = &root };
+  oci->signalled = false;
   oci->pid = launch_start (&launch, &oci->pidfd, err);
   if (oci->pid < 0)
     {
@@ -455,7 +478,8 @@ oci_start (struct container_runtime *runtime, const struct container *container,
 static void
 oci_signal (struct container_runtime *runtime, int number)
 {
-  const struct oci *oci = (const struct oci *) runtime;
+  struct oci *oci = (struct oci *) runtime;
+  oci->signalled = true;
   if (oci->pid > 0)
     (void) kill (oci->pid, number);
 }
@@ -486,7 +510,10 @@ oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct
   int status = 0;
   while (wait4 (oci->pid, &status, 0, &used) < 0)
     if (errno != EINTR)
-      return error_errno (err, errno, "waiting for the container");
+      {
+        (void) error_errno (err, errno, "waiting for the container");
+        return error_blame_machine (err);
+      }
   oci->pid = 0;
   auto_fd_ (&oci->pidfd);
   oci->pidfd = -1;
@@ -496,6 +523,10 @@ oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct
   exit->exit_code = exit->signal != 0 ? 128 + exit->signal : WEXITSTATUS (status);
   if (exit->exit_code > 128 && exit->exit_code < 128 + NSIG)
     exit->signal = exit->exit_code - 128;
+  /* A command's signal is an exit code of the runtime's. */
+  if (WIFSIGNALED (status) && !oci->signalled && !exit->oom)
+    return error_set (err, ERROR_TRANSIENT, "%s was killed by signal %d", oci->program,
+                      WTERMSIG (status));
   /* The runtime's own failures look like a command's exit code 1; only its log tells. */
   return exit->exit_code == 0 || exit->oom ? 0 : oci_log_check (oci->log_fd, err);
 }

@@ -3,6 +3,7 @@
 #include "common/auto.h"
 #include "common/fs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -13,6 +14,18 @@ enum
   LOG_MAX = 1 << 20,
 };
 
+/* What the kernel says when something runs out or breaks, whatever the runtime was doing. */
+static bool
+blames_the_machine (const char *message)
+{
+  static const int codes[] = { ENOSPC, EMFILE, ENFILE, ENOMEM, EIO,    EAGAIN,
+                               EDQUOT, ESTALE, EROFS,  EBUSY,  ENODEV, ENOSYS };
+  for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+    if (strstr (message, strerrordesc_np (codes[i])) != NULL)
+      return true;
+  return false;
+}
+
 static bool
 blames_the_command (const char *message)
 {
@@ -20,7 +33,7 @@ blames_the_command (const char *message)
     "executable file", "not found in $PATH", "No such file or directory: OCI", "exec",
     "chdir",           "executable"
   };
-  for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+  for (size_t i = 0; i < sizeof signs / sizeof signs[0] && !blames_the_machine (message); i++)
     if (strstr (message, signs[i]) != NULL)
       return true;
   return false;

@@ -49,12 +49,11 @@ give_folder (const struct oci_root *root, int folder_fd, const char *name, struc
   return fd < 0 ? -1 : userns_give (&root->userns->ids, fd, err);
 }
 
-/* Mount points, the place of the root file system and the runtime's own state. The descriptor of its folder, or -1. */
+/* Room for mount points, the root file system and the runtime's own state. The descriptor of its folder, or -1. */
 static int
 make_memory (const struct oci_root *root, struct error *err)
 {
   static const char *const folders[] = { "skeleton", "root", "state" };
-  const struct container *container = root->container;
   auto_free char *memory = memory_folder (root);
   if (mount ("tmpfs", memory, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
     return error_errno (err, errno, "memory for the runtime");
@@ -64,10 +63,6 @@ make_memory (const struct oci_root *root, struct error *err)
   for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
     if (mkdirat (memory_fd, folders[i], 0755) != 0)
       return error_errno (err, errno, "%s/%s", memory, folders[i]);
-  auto_free char *skeleton = xasprintf ("%s/skeleton", memory);
-  if (skeleton_make (skeleton, root->rootfs, container, root->cwd, err) != 0
-      || give_folder (root, memory_fd, "skeleton", err) != 0)
-    return -1;
   return take_fd (&memory_fd);
 }
 
@@ -134,9 +129,17 @@ mount_root (const struct oci_root *root, int memory_fd, struct error *err)
   return mount_writable (root, &overlay, memory_fd, target_fd, err);
 }
 
+/* What the image has in the places of mount points is its own fault, all else this machine's. */
 int
 oci_root_mount (const struct oci_root *root, struct error *err)
 {
+  auto_free char *skeleton = below_memory (root, "skeleton");
   auto_fd int memory_fd = make_memory (root, err);
-  return memory_fd < 0 ? -1 : mount_root (root, memory_fd, err);
+  if (memory_fd < 0)
+    return error_blame_machine (err);
+  if (skeleton_make (skeleton, root->rootfs, root->container, root->cwd, err) != 0)
+    return -1;
+  if (give_folder (root, memory_fd, "skeleton", err) != 0 || mount_root (root, memory_fd, err) != 0)
+    return error_blame_machine (err);
+  return 0;
 }

@@ -54,8 +54,8 @@ set_layers (int context, const struct overlay *overlay)
   return fsconfig (context, FSCONFIG_SET_STRING, "lowerdir", names, 0);
 }
 
-int
-overlay_mount (const struct overlay *overlay, int target_fd, struct error *err)
+static int
+mount_layers (const struct overlay *overlay, int target_fd, struct error *err)
 {
   auto_fd int upper = -1;
   auto_fd int work = -1;
@@ -82,4 +82,11 @@ overlay_mount (const struct overlay *overlay, int target_fd, struct error *err)
   if (move_mount (tree, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
     return error_errno (err, errno, "mounting the root file system");
   return 0;
+}
+
+/* None of it is in a job's hands. */
+int
+overlay_mount (const struct overlay *overlay, int target_fd, struct error *err)
+{
+  return mount_layers (overlay, target_fd, err) == 0 ? 0 : error_blame_machine (err);
 }

@@ -88,7 +88,7 @@ set_up_root (void *context, struct error *err)
 {
   const struct root *root = context;
   if (set_up_network (root, err) != 0)
-    return -1;
+    return error_blame_machine (err);
   return host_root_enter (root->folder, root->container, err);
 }
 
@@ -110,7 +110,7 @@ process_start (struct container_runtime *runtime, const struct container *contai
   image_config_env (&no_image, container->job, &container->env, &env);
   auto_free char *folder = xasprintf ("%s/root", container->scratch);
   if (fs_make_path (folder, 0755, err) != 0)
-    return -1;
+    return error_blame_machine (err);
   if (process->cgroup != NULL)
     {
       const struct job *job = container->job;
@@ -123,7 +123,7 @@ process_start (struct container_runtime *runtime, const struct container *contai
   struct root root = { .container = container, .folder = folder, .network_fd = -1 };
   if (!process->rootless && container->job->network == NETWORK_NONE
       && (root.network_fd = netns_take (&process->netns, container->job, err)) < 0)
-    return -1;
+    return error_blame_machine (err);
   const struct launch launch = { .argv = strlist_argv (&argv),
                                  .env = strlist_argv (&env),
                                  .cwd = container->job->workdir,

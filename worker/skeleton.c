@@ -179,7 +179,7 @@ skeleton_make (const char *skeleton, const char *rootfs, const struct container 
   auto_fd int skeleton_fd = fs_open_folder (AT_FDCWD, skeleton, err);
   auto_fd int rootfs_fd = skeleton_fd < 0 ? -1 : fs_open_folder (AT_FDCWD, rootfs, err);
   if (rootfs_fd < 0)
-    return -1;
+    return error_blame_machine (err);
   const struct tree tree = { .skeleton_fd = skeleton_fd, .rootfs_fd = rootfs_fd };
   /* The overlay's top layer gives the root folder its look. */
   copy_look (&tree, ".");
