@@ -248,10 +248,24 @@ bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
                     cancelled ? "cancelled" : why);
 }
 
+/* A slot that has nothing to do has nothing to say: it was killed. */
+static void
+look_at_idle (struct lane *lane)
+{
+  struct error err = ERROR_INIT;
+  auto_event struct event event = { 0 };
+  if (lane->slot.pid <= 0 || slot_report (&lane->slot, &event, &err) == 0)
+    return;
+  log_warn ("slot_lost", "slot=%d", lane->number);
+  end_slot (lane);
+}
+
 void
 lane_look (struct lane *lane, struct crew *crew)
 {
   struct error err = ERROR_INIT;
+  if (lane->state == LANE_IDLE)
+    look_at_idle (lane);
   if (lane->state != LANE_RUNNING)
     return;
   int got = slot_report (&lane->slot, &lane->event, &err);

@@ -77,7 +77,7 @@ void lane_keep (struct lane *lane, struct crew *crew);
 /* Tells the slot to end its attempt because of ENDING, once. */
 void lane_end (struct lane *lane, enum lane_ending ending);
 
-/* Looks for the report of a running lane, and kills a slot that doesn't answer. */
+/* Looks for the report of a running lane, and kills a slot that doesn't answer; of an idle one, whether its slot is there still. */
 void lane_look (struct lane *lane, struct crew *crew);
 
 /* Settles, releases or drops what has ended: 0 (the lane is idle then, unless the bus needs time: `settling`), or -1 with ERR. To be called

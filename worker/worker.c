@@ -224,6 +224,14 @@ keep_leases (struct worker *worker)
     lane_keep (&worker->lanes[i], &worker->crew);
 }
 
+/* Whoever had the shard before may have been dying when its result was looked at; once it is settled nobody comes there again. */
+static void
+sweep_before (const struct worker *worker, const struct lane *lane)
+{
+  if (lane->state == LANE_ENDED && !lane->settling && lane->delivery->starts > 1)
+    sweep (worker, lane->delivery->job->results);
+}
+
 static int
 settle_ended (struct worker *worker, struct error *err)
 {
@@ -233,6 +241,7 @@ settle_ended (struct worker *worker, struct error *err)
       lane_look (lane, &worker->crew);
       if (is_in_trouble (worker))
         continue;
+      sweep_before (worker, lane);
       if (lane_settle (lane, &worker->crew, err) == 0)
         continue;
       bool in_a_hurry = worker->options->stop != NULL && *worker->options->stop >= 2;
@@ -355,7 +364,7 @@ wait_for_news (struct worker *worker)
     {
       const struct lane *lane = &worker->lanes[i];
       unsettled |= lane->state == LANE_ENDED && !lane->settling;
-      if (lane->state == LANE_RUNNING)
+      if (lane->state == LANE_RUNNING || (lane->state == LANE_IDLE && lane->slot.pid > 0))
         worker->fds[count++] = (struct pollfd){ .fd = lane->slot.reader.fd, .events = POLLIN };
     }
   bool in_trouble = is_in_trouble (worker);
