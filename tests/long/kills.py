@@ -24,6 +24,13 @@ PARTS = ("producer", "worker-1", "worker-2", "merger")
 WORK = 'echo "$WORD" > /out/word; sleep "$SLEEP"; echo "$WORD" > /out/again'
 
 
+def is_empty(group):
+    try:
+        return not rig.read_bytes(group + "/cgroup.procs").strip()
+    except OSError: # it has just gone
+        return False
+
+
 class Kills:
     def __init__(self, fleet, rng):
         self.fleet, self.rng = fleet, rng
@@ -66,11 +73,9 @@ class Kills:
     # ---- kills
 
     def victims(self, target):
-        if target == "container":
-            return [pid for pid, command in self.fleet.processes().items() if command.startswith("sh -c ")]
-        if target == "slot":
-            return [pid for name in PARTS if name.startswith("worker") for pid in self.fleet.slots_of(name)]
-        return []
+        workers = [name for name in PARTS if name.startswith("worker")]
+        find = self.fleet.slots_of if target == "slot" else self.fleet.containers_of
+        return [pid for name in workers for pid in find(name)]
 
     def strike(self):
         """One kill: the name of what was hit; None: it wasn't there any more."""
@@ -91,7 +96,8 @@ class Kills:
         """What is there that shouldn't be, in words; empty: nothing."""
         fleet, found = self.fleet, []
         parts = {process.pid for process in fleet.parts.values()}
-        slots = {name: fleet.slots_of(name) for name in PARTS if name.startswith("worker")}
+        children = services.all_children()
+        slots = {name: fleet.slots_of(name, children) for name in PARTS if name.startswith("worker")}
         for pid, command in fleet.processes().items():
             if pid not in parts and not any(pid in slot for slot in slots.values()):
                 found.append(f"process {pid} {command}")
@@ -99,11 +105,10 @@ class Kills:
             if len(pids) > fleet.slots:
                 found.append(f"{len(pids)} slots of {name}")
             groups = rig.control_groups(fleet.parts[name].pid)
-            inside = [group for group in groups if not rig.read_bytes(group + "/cgroup.procs").strip()]
-            found += [f"control group {group} of nobody" for group in inside]
+            found += [f"control group {group} of nobody" for group in groups if is_empty(group)]
         for pid in self.workers - parts:
             found += [f"control group {group} of a dead worker" for group in rig.control_groups(pid)]
-        found += [f"mount {line}" for line in fleet.mounts()]
+        found += [f"mount {line}" for line in fleet.mounts([*parts, *(pid for pids in slots.values() for pid in pids)])]
         found += [f"scratch {name}" for name in os.listdir(fleet.scratch)]
         found += [f"result {name}" for name in os.listdir(fleet.results)]
         return found
@@ -116,6 +121,8 @@ class Kills:
         found = []
         for name, pid in people.items():
             held = services.descriptors(pid)
+            if name.startswith("slot") and "/memfd:runtime.log (deleted)" not in held.values():
+                continue # it hasn't run anything yet
             self.baseline[pid] = max(self.baseline.get(pid, 0), len(held)) if self.age.get(pid, 0) < 3 else self.baseline[pid]
             self.age[pid] = self.age.get(pid, 0) + 1
             if len(held) > self.baseline[pid] + SPARE:
@@ -123,7 +130,7 @@ class Kills:
         return found
 
     def check(self):
-        end, nudge = time.monotonic() + QUIET, time.monotonic() + 2
+        end = time.monotonic() + QUIET
         while True:
             self.fleet.check_alive()
             found = self.leaks()
@@ -131,9 +138,6 @@ class Kills:
                 break
             if time.monotonic() > end:
                 raise rig.Failure(f"left after {QUIET} s: {found}")
-            if time.monotonic() > nudge: # a slot that was killed while it had nothing to do is noticed by the next shard
-                self.collect(self.submit(2 * self.fleet.slots))
-                nudge = time.monotonic() + 2
             time.sleep(0.02)
         found = self.descriptor_leaks()
         if found:

@@ -79,9 +79,16 @@ class Services:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
 
-    def slots_of(self, name):
+    def slots_of(self, name, children=None):
         """The slot processes of the worker NAME."""
-        return [pid for pid, command in self.processes().items() if " slot" in command and parent_of(pid) == self.parts[name].pid]
+        children = children or all_children()
+        return [pid for pid in children.get(self.parts[name].pid, []) if command_of(pid).endswith(b"\0slot\0")]
+
+    def containers_of(self, name):
+        """The processes in its containers: the runtime is a slot's child, the command the runtime's."""
+        children = all_children()
+        inside = [child for slot in self.slots_of(name, children) for child in children.get(slot, [])]
+        return inside + [child for pid in inside for child in children.get(pid, [])]
 
     def check_alive(self):
         for name, process in self.parts.items():
@@ -151,11 +158,10 @@ class Services:
 
     # ---- what is held
 
-    def mounts(self):
-        """What is mounted below our folder, as seen by this process or one of ours that lives longer than a container."""
+    def mounts(self, pids):
+        """What is mounted below our folder, as seen by this process or by PIDS, who live longer than a container."""
         found = []
-        for pid in ["self", *(process.pid for process in self.parts.values()),
-                    *(pid for name in self.parts if name.startswith("worker") for pid in self.slots_of(name))]:
+        for pid in ["self", *pids]:
             try:
                 lines = rig.read_bytes(f"/proc/{pid}/mountinfo").decode(errors="replace").splitlines()
             except OSError:
@@ -164,11 +170,23 @@ class Services:
         return found
 
 
-def parent_of(pid):
+def all_children():
+    """Of all processes of this machine: {process id: those of its children}."""
+    found = {}
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit():
+                found.setdefault(int(rig.read_bytes(f"/proc/{name}/stat").rpartition(b")")[2].split()[1]), []).append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+def command_of(pid):
     try:
-        return int(rig.read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()[1])
+        return rig.read_bytes(f"/proc/{pid}/cmdline")
     except OSError:
-        return 0
+        return b""
 
 
 def descriptors(pid):

@@ -3,7 +3,8 @@
 
     soak.py SHOAL [JOBS [sqlite|kafka]]        20000 jobs on SQLite; kafka needs SHOAL_TEST_KAFKA
 
-Memory is looked at when nothing runs. From a fifth of the jobs on (all that is made once is made by then) it may grow by BYTES_A_JOB.
+Memory is looked at when nothing runs. In the second half of the jobs (what is made once is made by then, SQLite's cache of pages is full after some
+8,000) it may grow by BYTES_A_JOB.
 """
 import sys
 import time
@@ -12,7 +13,8 @@ import services
 from services import rig
 
 JOBS = 20000
-AT_A_TIME = 40
+SLOTS = 8
+AT_A_TIME = 60
 SAMPLES = 20
 BYTES_A_JOB = {"sqlite": 64, "kafka": 400}
 
@@ -63,7 +65,7 @@ class Soak:
             self.sample((number + 1) * size)
 
     def judge(self):
-        (early, before), (late, after) = self.samples[SAMPLES // 5 - 1], self.samples[-1]
+        (early, before), (late, after) = self.samples[SAMPLES // 2 - 1], self.samples[-1]
         problems = []
         for name, (memory, count, pid) in after.items():
             old_memory, old_count, old_pid = before[name]
@@ -82,7 +84,7 @@ class Soak:
 def main():
     jobs = int(sys.argv[2]) if len(sys.argv) > 2 else JOBS
     bus = sys.argv[3] if len(sys.argv) > 3 else "sqlite"
-    fleet = services.Services(sys.argv[1], bus)
+    fleet = services.Services(sys.argv[1], bus, SLOTS)
     begin = time.monotonic()
     try:
         for name in ("producer", "worker", "merger"):
