@@ -358,7 +358,12 @@ merger_run (const struct merger_options *options, struct error *err)
   struct error ignored = ERROR_INIT;
   if (err == NULL)
     err = &ignored;
-  const struct bus_options bus_options = { .client = "merger",
+  char digest[POLICY_DIGEST_SIZE];
+  const char *config = options->policy == NULL || options->job_id != NULL
+                           ? NULL
+                           : policy_digest (options->policy, digest);
+  const struct bus_options bus_options = { .config = config,
+                                           .client = "merger",
                                            .part = BUS_PART_MERGER,
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,

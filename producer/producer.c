@@ -80,7 +80,12 @@ bear (struct bus *bus, const struct producer_options *options, struct error *err
 int
 producer_run (const struct producer_options *options, struct error *err)
 {
-  const struct bus_options bus_options = { .client = "producer",
+  char digest[POLICY_DIGEST_SIZE];
+  const char *config = options->policy == NULL || options->job_id != NULL
+                           ? NULL
+                           : policy_digest (options->policy, digest);
+  const struct bus_options bus_options = { .config = config,
+                                           .client = "producer",
                                            .part = BUS_PART_PRODUCER,
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,

@@ -476,7 +476,12 @@ int
 worker_run (const struct worker_options *options, struct error *err)
 {
   struct worker worker = { 0 };
-  const struct bus_options bus_options = { .client = "worker",
+  char digest[POLICY_DIGEST_SIZE];
+  const char *config = options->policy == NULL || options->job_id != NULL
+                           ? NULL
+                           : policy_digest (options->policy, digest);
+  const struct bus_options bus_options = { .config = config,
+                                           .client = "worker",
                                            .part = BUS_PART_WORKER,
                                            .lease_ms = options->lease_ms,
                                            .slots = lane_count (options),

@@ -67,6 +67,8 @@ struct bus_options
   struct metrics *metrics; /* what the bus counts; outlives the handle; NULL: nobody asks */
   const char *
       settings; /* what all members of a group should have in common: those that differ are told; NULL: nothing */
+  const char *
+      config; /* what all services of a bus should have in common, a word of A-Z, a-z, 0-9, '.', '_', '-', likewise: "config_mismatch" in their logs */
 };
 
 /* URL: "sqlite:FILE" or "kafka://HOST:PORT[,…][/PREFIX]" (topics must be there). NULL with ERR; a scheme that

@@ -388,6 +388,8 @@ kafka_close (struct bus *base)
   free (bus->writer);
   free (bus->placed_job);
   free (bus->settings);
+  free (bus->config);
+  strlist_release (&bus->config_told);
   free (bus);
 }
 
@@ -481,6 +483,7 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
   bus->complained_at = clock_boot_ms ();
   bus->metrics = options->metrics;
   bus->settings = xstrdup (options->settings);
+  bus->config = xstrdup (options->config);
   bus->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   tables_init (bus);
   work_init (bus);

@@ -3,6 +3,7 @@
  *     kafka.c          opening, closing, waiting, errors
  *     kafka_topics.c   the topics: names, creating, checking
  *     kafka_queues.c   the queues: their topics, who serves them
+ *     kafka_config.c   what services should have in common, and who hasn't
  *     kafka_send.c     the producer: records and their receipts
  *     kafka_trust.c    signatures of records (keyring.h)
  *     kafka_cursor.c   reading one partition
@@ -214,6 +215,9 @@ struct kafka_bus
 
   struct metrics *metrics; /* NULL: nobody counts */
   char *settings;          /* of members of groups; NULL: nothing is compared */
+  char *config;            /* what all services should have in common; NULL: none is a service */
+  int64_t config_say_at;   /* boot ms */
+  struct strlist config_told;
   struct kafka_tables tables;
   struct claims *leases;
   struct cursor leases_cursor;
@@ -316,6 +320,15 @@ void queues_take_in (struct kafka_bus *bus, const char *key, const struct claim 
 /* Says of each queue that this handle serves that it does, when nobody else did so lately. */
 void queues_pump (struct kafka_bus *bus);
 int kafka_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
+
+/* ---- kafka_config.c */
+
+/* A record of the leases, which may be word of what others have. */
+void config_take_in (struct kafka_bus *bus, const char *key, const struct claim *claim,
+                     int64_t time);
+
+/* Says what we have, when nobody with the same did so lately. */
+void config_pump (struct kafka_bus *bus);
 
 /* ---- kafka_send.c */
 

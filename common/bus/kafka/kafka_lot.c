@@ -390,7 +390,10 @@ claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *cla
   enum claims_verdict verdict =
       claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
   if (cursor->topic == TOPIC_LEASES)
-    queues_take_in (bus, key, &claim, message_time (message));
+    {
+      queues_take_in (bus, key, &claim, message_time (message));
+      config_take_in (bus, key, &claim, message_time (message));
+    }
   if (is_of (bus, claim.writer))
     cursor->skew = message_time (message) - clock_wall_ms ();
   if (lot != NULL && claim.kind == CLAIM_UNKNOWN && strcmp (claim.writer, bus->writer) == 0)

@@ -141,6 +141,7 @@ work_pump (struct kafka_bus *bus)
     pump_queue (&bus->shards[i]);
   if (bus->shards[0].lot_count > 0)
     queues_pump (bus);
+  config_pump (bus);
   holdings_look (bus);
   struct holding *next = NULL;
   for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
