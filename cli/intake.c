@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "common/units.h"
 #include "merger/status_json.h"
+#include "policy/policy_check.h"
 #include "schemas/job_difference.h"
 
 #include <string.h>
@@ -27,7 +28,8 @@ struct intake
   const struct bus_args *bus_args;
   char *results;
   const struct policy *policy;
-  struct bus *bus; /* NULL until it is needed, and after it failed */
+  const struct policy_token *token; /* whose the request is; NULL: the service's own */
+  struct bus *bus;                  /* NULL until it is needed, and after it failed */
 };
 
 /* ---- answers ---------------------------------------------------------------------------- */
@@ -63,6 +65,22 @@ need_bus (struct intake *intake, struct error *err)
   return intake->bus == NULL ? -1 : 0;
 }
 
+/* From here on it is REQUEST that is answered: one thread handles them. */
+static struct intake *
+begin (void *context, const struct http_request *request)
+{
+  struct intake *intake = context;
+  intake->token = request->who > 0 ? &intake->policy->tokens[request->who - 1] : NULL;
+  return intake;
+}
+
+/* Whether whose request it is has to do with QUEUE at all: for him there are no jobs of others. */
+static bool
+may_use (const struct intake *intake, const char *queue)
+{
+  return intake->token == NULL || policy_list_has (&intake->token->queues, queue);
+}
+
 /* The job ID and how it stands: 1, 0 when there is none, -1. */
 static int
 find_job (struct intake *intake, const char *id, struct job *job, struct job_status *status,
@@ -71,8 +89,8 @@ find_job (struct intake *intake, const char *id, struct job *job, struct job_sta
   if (need_bus (intake, err) != 0)
     return -1;
   int found = bus_get_job (intake->bus, id, job, err);
-  if (found <= 0)
-    return found;
+  if (found <= 0 || !may_use (intake, job->queue))
+    return found <= 0 ? found : 0;
   int known = bus_get_status (intake->bus, id, status, err);
   if (known == 0)
     status->shards = -1;
@@ -151,7 +169,7 @@ submit (struct intake *intake, struct job_args *args, const char **difference, s
 static void
 post_job (void *context, const struct http_request *request, struct http_answer *answer)
 {
-  struct intake *intake = context;
+  struct intake *intake = begin (context, request);
   struct error err = ERROR_INIT;
   auto_job_args struct job_args args;
   auto_free char *field = NULL;
@@ -162,6 +180,13 @@ post_job (void *context, const struct http_request *request, struct http_answer 
       != 0)
     {
       http_refuse (answer, field == NULL ? 400 : 422, field, err.message);
+      return;
+    }
+  if (!may_use (intake, args.job.queue))
+    {
+      auto_free char *text = xasprintf ("policy: tokens.%s.queues: %s isn't allowed",
+                                        intake->token->name, args.job.queue);
+      http_refuse (answer, 422, "queue", text);
       return;
     }
   int added = submit (intake, &args, &difference, &err);
@@ -177,7 +202,8 @@ post_job (void *context, const struct http_request *request, struct http_answer 
     }
   else
     {
-      log_info ("job_submitted", "job=%s new=%s", args.job.id, added == 1 ? "true" : "false");
+      log_info ("job_submitted", "job=%s new=%s token=%s", args.job.id,
+                added == 1 ? "true" : "false", intake->token == NULL ? "-" : intake->token->name);
       answer_job (intake, args.job.id, added == 1 ? 201 : 200, answer);
     }
 }
@@ -187,6 +213,7 @@ post_job (void *context, const struct http_request *request, struct http_answer 
 /* A part of them: one answer of all would keep the others that wait for the clerk waiting. */
 struct page
 {
+  const struct intake *intake;
   struct bus *bus;
   job_states states;
   int64_t limit;
@@ -214,7 +241,7 @@ add_job (void *context, const struct job *job)
   page->looked_at++;
   free (page->last);
   page->last = xstrdup (job->id);
-  if (job_states_have (page->states, status.state))
+  if (job_states_have (page->states, status.state) && may_use (page->intake, job->queue))
     (void) json_array_append_new (page->jobs, status_json (job, &status));
   return 0;
 }
@@ -245,9 +272,9 @@ answer_page (const struct page *page, struct http_answer *answer)
 static void
 get_jobs (void *context, const struct http_request *request, struct http_answer *answer)
 {
-  struct intake *intake = context;
+  struct intake *intake = begin (context, request);
   struct error err = ERROR_INIT;
-  struct page page = { .jobs = json_array (), .err = &err };
+  struct page page = { .intake = intake, .jobs = json_array (), .err = &err };
   const char *after = http_request_query (request, "after");
   const char *wrong = read_page (request, &page, &err);
   int result = wrong != NULL ? -1 : need_bus (intake, &err);
@@ -270,13 +297,13 @@ get_jobs (void *context, const struct http_request *request, struct http_answer 
 static void
 get_job (void *context, const struct http_request *request, struct http_answer *answer)
 {
-  answer_job (context, request->rest, 200, answer);
+  answer_job (begin (context, request), request->rest, 200, answer);
 }
 
 static void
 cancel_job (void *context, const struct http_request *request, struct http_answer *answer)
 {
-  struct intake *intake = context;
+  struct intake *intake = begin (context, request);
   struct error err = ERROR_INIT;
   auto_job struct job job = { 0 };
   auto_job_status struct job_status status = { 0 };

@@ -65,13 +65,27 @@ const struct option_spec intake_options[] = {
   { 0 },
 };
 
+/* Each is looked at, whichever it is. */
+static int
+find_token (const void *context, const uint8_t sum[static 32])
+{
+  const struct policy *policy = context;
+  int found = 0;
+  for (size_t i = 0; i < policy->token_count; i++)
+    {
+      unsigned int difference = 0;
+      for (size_t j = 0; j < sizeof policy->tokens[i].sha256; j++)
+        difference |= (unsigned int) (sum[j] ^ policy->tokens[i].sha256[j]);
+      found = difference == 0 ? (int) i + 1 : found;
+    }
+  return found;
+}
+
 /* Who says where results of sent jobs stand lets them stand there. */
 static void
 add_results (struct policy *policy, const char *place)
 {
-  bool remote = result_is_remote (place);
-  if (!remote || !policy->results.any_url)
-    strlist_add (remote ? &policy->results.urls : &policy->results.folders, place);
+  strlist_add (result_is_remote (place) ? &policy->here.urls : &policy->here.folders, place);
 }
 
 int
@@ -103,6 +117,8 @@ listening_start (struct listening *listening, const struct listening_args *args,
   const struct httpd_options options = {
     .address = args->address,
     .token = token,
+    .who = bus != NULL && policy->token_count > 0 ? find_token : NULL,
+    .who_context = policy,
     .routes = routes,
     .route_count = PROBE_ROUTES + (bus == NULL ? 0 : INTAKE_ROUTES),
     .body_max = BODY_MAX,

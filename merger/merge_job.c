@@ -153,6 +153,7 @@ merge_job_open (struct bus *bus, const struct event *event, const struct pulse *
     return found;
   opened->policy = policy;
   opened->refusal = refusal_of (policy, &opened->job);
+  policy_apply_to_job (policy, &opened->job);
   if (known && read_history (opened, event->position, err) != 0)
     return -1;
   if (apply (opened, event, err) != 0)

@@ -68,6 +68,7 @@ policy_release (struct policy *policy)
   places_release (&policy->inputs);
   places_release (&policy->results);
   places_release (&policy->webhooks);
+  places_release (&policy->here);
   for (size_t i = 0; i < policy->token_count; i++)
     {
       free (policy->tokens[i].name);

@@ -91,6 +91,7 @@ struct policy
   struct policy_places inputs;
   struct policy_places results;
   struct policy_places webhooks;
+  struct policy_places here; /* results of jobs that this service is sent; not in its text */
   struct policy_bound limits[POLICY_LIMITS];
   struct policy_token *tokens;
   size_t token_count;

@@ -218,7 +218,10 @@ policy_check_place (const struct policy *policy, enum policy_use use, const char
 {
   const struct policy_places *places = is_free (policy) ? NULL : places_for (policy, use);
   if (places == NULL
-      || (place[0] == '/' ? has_folder (places, use, place) : has_url (places, place)))
+      || (place[0] == '/' ? has_folder (places, use, place) : has_url (places, place))
+      || (use == POLICY_RESULT
+          && (place[0] == '/' ? has_folder (&policy->here, use, place)
+                              : has_url (&policy->here, place))))
     return 0;
   return refuse_place (policy, use, place, err);
 }
@@ -445,6 +448,14 @@ policy_apply (const struct policy *policy, struct job *job)
       if (value >= 0 && value_of (job, limit) == usual (limit) && !fits)
         set_value (job, limit, value);
     }
+}
+
+void
+policy_apply_to_job (const struct policy *policy, struct job *job)
+{
+  struct job view = *job;
+  policy_apply (policy, &view);
+  job->job_timeout_ms = view.job_timeout_ms;
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */

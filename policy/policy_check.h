@@ -55,6 +55,9 @@ int policy_check_shards (const struct policy *policy, int64_t shards, struct err
 /* Whether ITEM is one of LIST. */
 bool policy_list_has (const struct policy_list *list, const char *item);
 
+/* The same for the one limit that is the job's, and not its attempts': its timeout. */
+void policy_apply_to_job (const struct policy *policy, struct job *job);
+
 /* Gives JOB, for the run, what it doesn't say: the defaults, and the ceilings where there is no default. */
 void policy_apply (const struct policy *policy, struct job *job);
 

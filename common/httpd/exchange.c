@@ -30,6 +30,7 @@ struct exchange
   int64_t begun;   /* boot ms */
   bool decided;    /* there is an answer */
   struct http_answer answer;
+  int who; /* whose token was shown */
 };
 
 /* ---- deciding what is asked ------------------------------------------------------------- */
@@ -59,13 +60,27 @@ find_route (struct exchange *exchange, const char *method)
     refuse (exchange, MHD_HTTP_NOT_FOUND, NULL, NULL, "there is nothing at this path");
 }
 
+/* Whose token HEADER has: 0 the service's, another's number, or -1. */
+static int
+find_token (const struct httpd *httpd, const char *header)
+{
+  const struct httpd_options *options = &httpd->options;
+  uint8_t sum[DIGEST_SIZE];
+  if (httpd->has_token && token_is_in (header, httpd->token))
+    return 0;
+  int who = options->who == NULL || !token_sum_in (header, sum)
+                ? 0
+                : options->who (options->who_context, sum);
+  return who > 0 ? who : -1;
+}
+
 static void
 check_token (struct exchange *exchange)
 {
   const struct httpd *httpd = exchange->httpd;
   if (!exchange->route->guarded)
     return;
-  if (!httpd->has_token)
+  if (!httpd->has_token && httpd->options.who == NULL)
     {
       refuse (exchange, MHD_HTTP_FORBIDDEN, NULL, NULL,
               "closed: this service was started without a token (--token-file or SHOAL_TOKEN)");
@@ -73,7 +88,8 @@ check_token (struct exchange *exchange)
     }
   const char *header = MHD_lookup_connection_value (exchange->connection, MHD_HEADER_KIND,
                                                     MHD_HTTP_HEADER_AUTHORIZATION);
-  if (!token_is_in (header, httpd->token))
+  exchange->who = find_token (httpd, header);
+  if (exchange->who < 0)
     refuse (exchange, MHD_HTTP_UNAUTHORIZED, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer",
             header == NULL ? "a token is needed: Authorization: Bearer TOKEN"
                            : "this token isn't the one");
@@ -148,6 +164,7 @@ static void
 handle (struct exchange *exchange)
 {
   const struct http_request request = { .path = exchange->path,
+                                        .who = exchange->who,
                                         .rest = exchange->rest,
                                         .body = buffer_bytes (&exchange->body),
                                         .connection = exchange->connection };

@@ -24,6 +24,7 @@ struct http_request
   const char *path;
   const char *rest; /* what PATH has below a route that ends in a slash; else "" */
   struct bytes body;
+  int who;          /* which token was shown: 0 the service's, else as `who` of the options said */
   void *connection; /* for http_request_header */
 };
 
@@ -64,7 +65,10 @@ struct httpd_options
 {
   const char *
       address; /* ":PORT" (loopback), "HOST:PORT", "[V6]:PORT" or "unix:PATH"; port 0: any that is free */
-  const char *token;               /* of guarded routes; NULL: they are closed to everybody */
+  const char *token; /* of guarded routes; NULL: they are closed to everybody … */
+  /* … but those whose token has the SHA-256 SUM: their number, at least 1, else 0. In the server's thread. NULL: nobody. */
+  int (*who) (const void *context, const uint8_t sum[static 32]);
+  const void *who_context;
   const struct http_route *routes; /* outlive the server, as their contexts do */
   size_t route_count;
   size_t body_max;         /* bytes; larger ones are 413 */

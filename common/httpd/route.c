@@ -56,6 +56,16 @@ is_token (const char *given, const uint8_t wanted[static DIGEST_SIZE])
 }
 
 bool
+token_sum_in (const char *header, uint8_t sum[static DIGEST_SIZE])
+{
+  static const char scheme[] = "Bearer ";
+  if (header == NULL || strncasecmp (header, scheme, strlen (scheme)) != 0)
+    return false;
+  token_sum (header + strlen (scheme), sum);
+  return true;
+}
+
+bool
 token_is_in (const char *header, const uint8_t sum[static DIGEST_SIZE])
 {
   static const char scheme[] = "Bearer ";

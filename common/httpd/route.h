@@ -17,6 +17,9 @@ const struct http_route *route_find (const struct http_route *routes, size_t cou
 /* TOKEN's digest: comparing says nothing of its length either. */
 void token_sum (const char *token, uint8_t sum[static DIGEST_SIZE]);
 
+/* The same of the one in HEADER, the value of Authorization or NULL: false when there is none. */
+bool token_sum_in (const char *header, uint8_t sum[static DIGEST_SIZE]);
+
 /* Whether HEADER, the value of Authorization or NULL, is "Bearer TOKEN" with the token of SUM. */
 bool token_is_in (const char *header, const uint8_t sum[static DIGEST_SIZE]);
 
