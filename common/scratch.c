@@ -94,3 +94,17 @@ scratch_sweep (int dirfd, const char *prefix, const char *suffix)
       swept += remove_dead (dirfd, entry->d_name) ? 1 : 0;
   return swept;
 }
+
+int
+scratch_sweep_ours (int dirfd, bool (*is_ours) (const char *name))
+{
+  int copy = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  auto_dir DIR *dir = copy < 0 ? NULL : fdopendir (copy);
+  if (dir == NULL)
+    return 0;
+  int swept = 0;
+  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
+    if (is_ours (entry->d_name))
+      swept += remove_dead (dirfd, entry->d_name) ? 1 : 0;
+  return swept;
+}

@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Makes the folder NAME in DIRFD, empty, in the place of a dead one's. Its descriptor, which holds the lock (the caller closes it), or -1 with
@@ -18,5 +19,8 @@ void scratch_remove (int dirfd, const char *name);
 
 /* Removes the folders in DIRFD whose names start with PREFIX, end in SUFFIX and that nobody living holds; hidden ones are left. How many. */
 int scratch_sweep (int dirfd, const char *prefix, const char *suffix);
+
+/* The same for names that IS_OURS says are: where the user chose the folder, others may be in it. */
+int scratch_sweep_ours (int dirfd, bool (*is_ours) (const char *name));
 
 #endif

@@ -35,10 +35,14 @@ is_digest (const char *name)
          && strspn (name, "0123456789abcdef") == DIGEST_TEXT_SIZE - 1;
 }
 
+/* "PID.N": the store may have been put where a folder `tmp` of other things is. */
 static bool
 is_unfinished (const char *name)
 {
-  return name[strspn (name, "0123456789.")] == '\0';
+  size_t pid = strspn (name, "0123456789");
+  const char *number = name + pid + 1;
+  return pid > 0 && name[pid] == '.' && number[0] != '\0'
+         && strspn (number, "0123456789") == strlen (number);
 }
 
 static const struct folder
@@ -98,7 +102,7 @@ image_tmp_make (const char *store, struct image_tmp *tmp, struct error *err)
   tmp->parent = fs_open_folder (AT_FDCWD, parent, err);
   if (tmp->parent < 0)
     return -1;
-  (void) scratch_sweep (tmp->parent, "", "");
+  (void) scratch_sweep_ours (tmp->parent, is_unfinished);
   for (unsigned int n = 0; n < TRIES && tmp->fd < 0; n++)
     {
       free (tmp->name);
