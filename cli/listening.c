@@ -110,6 +110,7 @@ listening_start (struct listening *listening, const struct listening_args *args,
   probes_routes (listening->vitals, routes);
   if (bus != NULL)
     {
+      listening->takes_jobs = token != NULL;
       add_results (policy, here);
       listening->intake = intake_new (bus, here, policy);
       intake_routes (listening->intake, routes + PROBE_ROUTES);

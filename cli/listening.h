@@ -22,6 +22,7 @@ struct listening
   struct vitals *vitals; /* NULL when it doesn't listen */
   struct httpd *httpd;
   struct intake *intake;
+  bool takes_jobs; /* by whoever knows the token */
 };
 
 extern const struct option_spec listen_options[];

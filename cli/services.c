@@ -137,7 +137,15 @@ SETTER (scratch)
   return 0;
 }
 
-SETTER (lease) { return units_parse_duration (value, &ARGS (context)->worker.lease_ms, err); }
+SETTER (lease)
+{
+  int64_t *lease_ms = &ARGS (context)->worker.lease_ms;
+  if (units_parse_duration (value, lease_ms, err) != 0)
+    return -1;
+  return *lease_ms <= CLAIM_LEASE_MAX_MS
+             ? 0
+             : error_set (err, ERROR_USER, "\"%s\" is more than a day", value);
+}
 
 SETTER (drain) { return units_parse_duration (value, &ARGS (context)->worker.drain_ms, err); }
 
@@ -276,6 +284,7 @@ run_producer (int argc, char **argv, struct error *err)
                                             .bus_properties = &args.bus.properties,
                                             .policy = &args.policy,
                                             .job_id = args.job,
+                                            .takes_jobs = listening.takes_jobs,
                                             .vitals = listening.vitals,
                                             .stop = &stop_flag };
   return producer_run (&options, err);

@@ -86,7 +86,8 @@ producer_run (const struct producer_options *options, struct error *err)
                            : policy_digest (options->policy, digest);
   const struct bus_options bus_options = { .config = config,
                                            .client = "producer",
-                                           .part = BUS_PART_PRODUCER,
+                                           .part = options->takes_jobs ? BUS_PART_INTAKE
+                                                                       : BUS_PART_PRODUCER,
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .stop = options->stop,

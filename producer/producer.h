@@ -23,6 +23,7 @@ struct producer_options
   int64_t lease_ms;                     /* 0: default */
   const struct policy *policy;          /* what jobs may ask for; NULL: anything */
   const char *job_id;                   /* only this job, then return; NULL: all, for ever */
+  bool takes_jobs;                      /* a door beside it does (bus.h) */
   struct vitals *vitals;                /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };

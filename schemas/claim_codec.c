@@ -11,6 +11,7 @@
 enum
 {
   NUMBERS = 7, /* that have a varint: kind, lengths and values, branches */
+  STARTS_MAX = 1000000000,
 };
 
 static char *
@@ -98,7 +99,8 @@ get_optional (struct reader *reader, struct buffer *into)
     reader->at = NULL;
 }
 
-/* The newest version's fields. A kind that isn't known does nothing. */
+/* The newest version's fields, within what any of us would write: whoever may write claims can hold something for a while, but not for ever. A kind that isn't
+ * known does nothing. */
 int
 codec_decode_claim (struct bytes message, struct claim *claim, struct error *err)
 {
@@ -115,7 +117,8 @@ codec_decode_claim (struct bytes message, struct claim *claim, struct error *err
   claim->position = get_number (&reader);
   get_optional (&reader, &claim->event);
   get_optional (&reader, &claim->retry);
-  if (starts < 0 || starts > INT32_MAX)
+  if (starts < 0 || starts > STARTS_MAX || claim->lease_ms < 0
+      || claim->lease_ms > CLAIM_LEASE_MAX_MS)
     reader.at = NULL;
   claim->starts = (uint32_t) starts;
   return reader.at == reader.end ? 0 : error_set (err, ERROR_USER, "a damaged claim");

@@ -322,6 +322,8 @@ enum claim_kind
   CLAIM_RENEW,  /* I go on running it */
 };
 
+#define CLAIM_LEASE_MAX_MS ((int64_t) 86400 * 1000)
+
 /* Who runs what, on a bus that is a log: docs/claims.md. */
 struct claim
 {

@@ -39,6 +39,7 @@ enum bus_part
 {
   BUS_PART_NONE, /* a command: it hears it when it asks */
   BUS_PART_PRODUCER,
+  BUS_PART_INTAKE, /* a producer that takes jobs by HTTP */
   BUS_PART_WORKER,
   BUS_PART_MERGER,
 };

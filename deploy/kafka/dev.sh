@@ -12,6 +12,8 @@
 #
 #   --nodes 1|3                   brokers
 #   --sasl                        listeners for TLS with a password (PLAIN, SCRAM) and for mTLS, DIR/client-*.properties for clients
+#   --acl                         the same, and nobody may do anything that isn't granted him: DIR/client-USER.properties for a user of each
+#                                 part (producer, worker, merger, …), who has no grants yet. The port without a password is the administrator's
 #   --registry                    a schema registry as well
 #   --proxy-port P                for tests: a listener that is reached through somebody who listens on port P (node 2: P+1, …)
 set -euo pipefail
@@ -24,11 +26,12 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 say () { echo "dev.sh: $*" >&2; }
 die () { say "$*"; exit 1; }
-usage () { sed -n '2,16s/^# \?//p' "$0" >&2; exit 2; }
+usage () { sed -n '2,18s/^# \?//p' "$0" >&2; exit 2; }
 
 DIR=${XDG_RUNTIME_DIR:-/tmp}/shoal-kafka-$(id -u)
 NODES=
 SASL=
+ACL=
 PROXY_PORT=
 REGISTRY=
 use_version "${KAFKA_VERSION:-4.4.0}"
@@ -38,6 +41,7 @@ read_options () {
     case $1 in
       --nodes) [[ ${2-} = [13] ]] || usage; NODES=$2; shift 2 ;;
       --sasl) SASL=1; shift ;;
+      --acl) SASL=1 ACL=1; shift ;;
       --registry) REGISTRY=1; shift ;;
       --proxy-port) [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage; PROXY_PORT=$2; shift 2 ;;
       --dir) [ -n "${2-}" ] || usage; DIR=$2; shift 2 ;;
@@ -46,13 +50,14 @@ read_options () {
   done
 }
 
-# Settings of a cluster are those it was made with: NODES VERSION SASL PROXY_PORT.
+# Settings of a cluster are those it was made with: NODES VERSION SASL PROXY_PORT ACL.
 load_cluster () {
-  local nodes version sasl proxy_port
-  read -r nodes version sasl proxy_port 2>/dev/null <"$DIR/cluster" || die "there is no Kafka in $DIR: dev.sh start"
-  [ "${NODES:-$nodes}:${SASL:-$sasl}:${PROXY_PORT:-$proxy_port}" = "$nodes:$sasl:$proxy_port" ] \
+  local nodes version sasl proxy_port acl
+  read -r nodes version sasl proxy_port acl 2>/dev/null <"$DIR/cluster" || die "there is no Kafka in $DIR: dev.sh start"
+  acl=${acl:-0}
+  [ "${NODES:-$nodes}:${SASL:-$sasl}:${PROXY_PORT:-$proxy_port}:${ACL:-$acl}" = "$nodes:$sasl:$proxy_port:$acl" ] \
     || die "$DIR was made with other options: dev.sh clean removes it, --dir takes another place"
-  NODES=$nodes SASL=$sasl PROXY_PORT=$proxy_port
+  NODES=$nodes SASL=$sasl PROXY_PORT=$proxy_port ACL=$acl
   use_version "$version"
   load_ports
 }
@@ -67,11 +72,11 @@ start_all () {
   if [ -f "$DIR/cluster" ]; then
     load_cluster
   else
-    NODES=${NODES:-1} SASL=${SASL:-0} PROXY_PORT=${PROXY_PORT:-0}
+    NODES=${NODES:-1} SASL=${SASL:-0} PROXY_PORT=${PROXY_PORT:-0} ACL=${ACL:-0}
     fetch_kafka
     rm -rf "$DIR"/[1-9]
     create_cluster
-    echo "$NODES $KAFKA_VERSION $SASL $PROXY_PORT" >"$DIR/cluster"
+    echo "$NODES $KAFKA_VERSION $SASL $PROXY_PORT $ACL" >"$DIR/cluster"
   fi
   fetch_kafka
   for ((n = 1; n <= NODES; n++)); do start_node "$n"; done
@@ -85,6 +90,7 @@ print_exports () {
     echo "export SHOAL_BUS=kafka://$(addresses $SASL_SSL)"
     echo "export SHOAL_KAFKA_CONFIG=$DIR/client-plain.properties"
     echo "export SHOAL_BUS_MTLS=kafka://$(addresses $MTLS)"
+    [ "$ACL" = 0 ] || echo "export SHOAL_BUS_ADMIN=kafka://$(addresses $PLAINTEXT)"
     say "also for SHOAL_KAFKA_CONFIG: $DIR/client-scram.properties, and client-mtls.properties with SHOAL_BUS=\$SHOAL_BUS_MTLS"
   else
     echo "export SHOAL_BUS=kafka://$(addresses $PLAINTEXT)"

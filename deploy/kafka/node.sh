@@ -68,6 +68,7 @@ num.network.threads=1
 background.threads=2
 END
   [ "$SASL" = 0 ] || secure_properties
+  [ "$ACL" = 0 ] || acl_properties
 }
 
 # 22 characters of base64url, never a '-' in front: the storage tool would take it for an option.

@@ -8,8 +8,9 @@
     upstream.py forge BROKER/PREFIX TOPIC RECORD KEY JSON    a record of ours (Event, Claim …) that isn't from us, in each partition
     upstream.py copy BROKER/PREFIX FROM TO [KEY=VALUE…] the records of FROM, headers and all, to TO. KEY: of these ("" all); VALUE: text
                                                         that is put behind each value
+    upstream.py hostile BROKER/PREFIX                   what no program of ours sends: to each topic and partition, prints how many
 
-SHOAL_JOB_KEY: a file with a key a line, of which the first signs what is sent.
+SHOAL_JOB_KEY: a file with a key a line, of which the first signs what is sent. SHOAL_KAFKA_CONFIG: a file of properties.
 """
 import hmac
 import io
@@ -30,6 +31,12 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 SCHEMAS = pathlib.Path(__file__).parent.parent.parent / "schemas"
 SECONDS = 60
 ENDED = {"SUCCEEDED", "PARTIAL", "FAILED", "CANCELLED"}
+
+
+def config(broker, **more):
+    path = os.environ.get("SHOAL_KAFKA_CONFIG")
+    lines = pathlib.Path(path).read_text().splitlines() if path else []
+    return {"bootstrap.servers": broker, "log_level": 3, **dict(line.split("=", 1) for line in lines), **more}
 
 
 def schema(record):
@@ -72,7 +79,7 @@ def send(broker, topic, key, value, headers=None):
     failed = []
     key = key.encode() if isinstance(key, str) else key
     headers = (headers or []) + sign(topic, key, value)
-    producer = Producer({"bootstrap.servers": broker, "acks": "all"})
+    producer = Producer(config(broker, acks="all"))
     producer.produce(topic, value=value, key=key, headers=headers, on_delivery=lambda err, _: err and failed.append(err))
     producer.flush(SECONDS)
     if failed:
@@ -81,7 +88,7 @@ def send(broker, topic, key, value, headers=None):
 
 def read(broker, topic):
     """All records of TOPIC, from the start, for ever; gives up after SECONDS without one."""
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "upstream", "enable.auto.commit": False})
+    consumer = Consumer(config(broker, **{"group.id": "upstream", "enable.auto.commit": False}))
     partitions = consumer.list_topics(topic, SECONDS).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
     end = time.monotonic() + SECONDS
@@ -126,7 +133,7 @@ def letters(broker, prefix, count):
 
 
 def partitions(broker, prefix, topic, count):
-    admin = AdminClient({"bootstrap.servers": broker})
+    admin = AdminClient(config(broker))
     for outcome in admin.create_partitions([NewPartitions(f"{prefix}.{topic}", int(count))]).values():
         outcome.result(SECONDS)
 
@@ -135,7 +142,7 @@ def forge(broker, prefix, topic, record, key, text):
     topic = f"{prefix}.{topic}"
     fields = {name: value.encode() if name in ("atoms", "digest") and isinstance(value, str) else value for name, value in json.loads(text).items()}
     value = pack(record, fields, topic, None)
-    producer = Producer({"bootstrap.servers": broker, "acks": "all"})
+    producer = Producer(config(broker, acks="all"))
     for number in producer.list_topics(topic, SECONDS).topics[topic].partitions:
         producer.produce(topic, value=value, key=key, partition=number)
     if producer.flush(SECONDS):
@@ -144,12 +151,12 @@ def forge(broker, prefix, topic, record, key, text):
 
 def copy(broker, prefix, source, target, change="="):
     only, behind = change.split("=", 1)
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "upstream", "enable.auto.commit": False})
+    consumer = Consumer(config(broker, **{"group.id": "upstream", "enable.auto.commit": False}))
     topic = f"{prefix}.{source}"
     places = [TopicPartition(topic, number, 0) for number in consumer.list_topics(topic, SECONDS).topics[topic].partitions]
     left = sum(consumer.get_watermark_offsets(place, SECONDS)[1] for place in places)
     consumer.assign(places)
-    producer = Producer({"bootstrap.servers": broker, "acks": "all"})
+    producer = Producer(config(broker, acks="all"))
     while left > 0:
         message = consumer.poll(SECONDS)
         left -= 1
@@ -159,10 +166,56 @@ def copy(broker, prefix, source, target, change="="):
         raise SystemExit("not delivered")
 
 
+def hostile_values(record):
+    """What isn't a message of RECORD, and what nearly is."""
+    head = b"\xc3\x01" + fingerprint(record)
+    kinds = {"Claim": "CLAIM", "Event": "STARTED", "Control": "CANCEL", "Shard": "MAP"}
+    whole = pack(record, {"kind": kinds.get(record), "job_id": "x", "writer": "w", "time": 1, "generation": 1, "index": 0, "attempt": 1, "starts": 1,
+                          "atom_count": 1, "digest": b"", "atoms": b"", "state": "RUNNING", "updated": 1, "id": "x", "submitted": 1, "image": "x",
+                          "command": [], "results": "/x"}, "", None)
+    huge, negative, endless = b"\xfe" + b"\xff" * 8 + b"\x01", b"\x01", b"\xff" * 20
+    yield from (None, b"", b"\xc3", b"\xc3\x01", head[:-1], head, b"\0\0\0\0\1", b"\0\xff\xff\xff\xff", bytes(2_000_000), b"\xff" * 4096)
+    for number in (huge, negative, endless):
+        yield from (head + number, head + b"\0" + number, head + b"\2" + number, head + b"\2\2x" + number, head + b"\2\2x\2" + number)
+    for cut in range(10, len(whole)):
+        yield whole[:cut]
+    for at in range(10, len(whole)):
+        for byte in (0x00, 0x01, 0x7f, 0x80, 0xff):
+            yield whole[:at] + bytes([byte]) + whole[at + 1:]
+    yield whole + b"\0"
+
+
+HOSTILE_KEYS = [None, b"", b"/", b"job/", b"job//1/0/1", b"\0", b"x\0y", b"\xff\xfe", b"../../x", b"tick", b"k" * 100_000, b"job/map/1/99999999999/1",
+                b"job/map/-1/0/1", b"job/map/1/0/4294967295", b"job/reduce/0/0/0", b"job/map/1/0/1/", b"/map/1/0/1", b"member/merger/x settings",
+                b"group/merger/0", b"group/merger/4294967296", b"queue/default", b"queue/\x1b[2J", b"job/x"]
+
+
+def hostile(broker, prefix):
+    producer = Producer(config(broker, acks="all", **{"message.max.bytes": 9_500_000, "linger.ms": 20}))
+    records = {"jobs": "Job", "shards": "Shard", "claims": "Claim", "leases": "Claim", "events": "Event", "control": "Control", "status": "JobStatus"}
+    sent = 0
+    for topic, record in records.items():
+        values = list(hostile_values(record))
+        compacted = topic in ("claims", "leases", "status")
+        partitions = list(producer.list_topics(f"{prefix}.{topic}", SECONDS).topics[f"{prefix}.{topic}"].partitions)
+        for number, value in enumerate(values):
+            key = HOSTILE_KEYS[number % len(HOSTILE_KEYS)]
+            for partition in partitions if number < 200 else [0]:
+                producer.produce(f"{prefix}.{topic}", value=value, key=b"x" if compacted and key is None else key, partition=partition)
+                producer.poll(0)
+                sent += 1
+        for key in HOSTILE_KEYS:
+            producer.produce(f"{prefix}.{topic}", value=values[-1][:-1], key=b"x" if compacted and key is None else key, partition=0)
+            sent += 1
+    if producer.flush(SECONDS):
+        raise SystemExit("not delivered")
+    print(sent)
+
+
 def main():
-    actions = {"submit": submit, "follow": follow, "garbage": garbage, "letters": letters, "partitions": partitions, "forge": forge,
+    actions = {"hostile": hostile, "submit": submit, "follow": follow, "garbage": garbage, "letters": letters, "partitions": partitions, "forge": forge,
                "copy": copy}
-    if len(sys.argv) < 4 or sys.argv[1] not in actions:
+    if len(sys.argv) < 3 or sys.argv[1] not in actions:
         raise SystemExit(__doc__)
     broker, prefix = sys.argv[2].split("/")
     actions[sys.argv[1]](broker, prefix, *sys.argv[3:])

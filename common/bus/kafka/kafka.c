@@ -1,4 +1,5 @@
 /* Opening, closing, waiting; librdkafka's settings. */
+#include "common/bus/kafka/access.h"
 #include "common/bus/kafka/holding.h"
 
 #include "common/auto.h"
@@ -74,6 +75,15 @@ refresh_ms (const struct kafka_bus *bus)
 }
 
 static int
+set_all (rd_kafka_conf_t *conf, const char *const *settings, struct error *err)
+{
+  for (size_t i = 0; settings != NULL && settings[i] != NULL; i += 2)
+    if (set (conf, settings[i], settings[i + 1], err) != 0)
+      return -1;
+  return 0;
+}
+
+static int
 configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
            const char *const *extra, struct error *err)
 {
@@ -111,16 +121,14 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
                                           "allow.auto.create.topics",
                                           "false",
                                           NULL };
-  const char *const *lists[] = { all, type == RD_KAFKA_PRODUCER ? producer : consumer, extra };
   char refresh[32];
   (void) snprintf (refresh, sizeof refresh, "%lld", (long long) refresh_ms (bus));
   if (set (conf, "bootstrap.servers", bus->brokers, err) != 0
-      || set (conf, "topic.metadata.refresh.interval.ms", refresh, err) != 0)
+      || set (conf, "topic.metadata.refresh.interval.ms", refresh, err) != 0
+      || set_all (conf, all, err) != 0
+      || set_all (conf, type == RD_KAFKA_PRODUCER ? producer : consumer, err) != 0
+      || set_all (conf, extra, err) != 0)
     return -1;
-  for (size_t list = 0; list < 3; list++)
-    for (size_t i = 0; lists[list] != NULL && lists[list][i] != NULL; i += 2)
-      if (set (conf, lists[list][i], lists[list][i + 1], err) != 0)
-        return -1;
   for (size_t i = 0; i + 1 < bus->properties.count; i += 2)
     if (set (conf, bus->properties.items[i], bus->properties.items[i + 1], err) != 0
         || check_file (bus->properties.items[i], bus->properties.items[i + 1], err) != 0)
@@ -133,22 +141,45 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
   return 0;
 }
 
+/* Takes CONF. */
+static rd_kafka_t *
+make_handle (const struct kafka_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+             struct error *err)
+{
+  char text[512];
+  rd_kafka_t *handle = rd_kafka_new (type, conf, text, sizeof text);
+  if (handle != NULL)
+    return handle;
+  (void) error_set (err, ERROR_USER, "%s: %s", bus->url, text);
+  rd_kafka_conf_destroy (conf);
+  return NULL;
+}
+
 rd_kafka_t *
 kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
               struct error *err)
 {
-  char text[512];
   rd_kafka_conf_t *conf = rd_kafka_conf_new ();
-  rd_kafka_t *handle = NULL;
   if (configure (bus, conf, type, extra, err) == 0)
+    return make_handle (bus, type, conf, err);
+  rd_kafka_conf_destroy (conf);
+  return NULL;
+}
+
+rd_kafka_t *
+kafka_asker (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+             struct error *err)
+{
+  rd_kafka_conf_t *conf = rd_kafka_conf_new ();
+  if (configure (bus, conf, type, NULL, err) != 0 || set_all (conf, extra, err) != 0)
     {
-      handle = rd_kafka_new (type, conf, text, sizeof text);
-      if (handle == NULL)
-        (void) error_set (err, ERROR_USER, "%s: %s", bus->url, text);
+      rd_kafka_conf_destroy (conf);
+      return NULL;
     }
-  if (handle == NULL)
-    rd_kafka_conf_destroy (conf);
-  return handle;
+  rd_kafka_conf_set_error_cb (conf, NULL);
+  rd_kafka_conf_set_dr_msg_cb (conf, NULL);
+  rd_kafka_conf_set_events (conf, RD_KAFKA_EVENT_DR);
+  return make_handle (bus, type, conf, err);
 }
 
 /* ---- the URL ---------------------------------------------------------------------------- */
@@ -261,8 +292,10 @@ kafka_renew_producer (struct kafka_bus *bus)
 {
   struct error err = ERROR_INIT;
   char text[512] = "";
-  if (rd_kafka_fatal_error (bus->producer, text, sizeof text) == RD_KAFKA_RESP_ERR_NO_ERROR)
+  rd_kafka_resp_err_t code = rd_kafka_fatal_error (bus->producer, text, sizeof text);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     return;
+  bus->unwritable = access_is_denied (code);
   auto_free char *reason = text_log (text);
   log_warn ("producer_renewed", "reason=%s", reason);
   close_producer (bus, 0);
@@ -462,10 +495,13 @@ static int
 check_part (struct kafka_bus *bus, enum bus_part part, struct error *err)
 {
   static const char *const records[] = { [BUS_PART_PRODUCER] = "a producer's record",
+                                         [BUS_PART_INTAKE] = "a producer's record",
                                          [BUS_PART_WORKER] = "a worker's record",
                                          [BUS_PART_MERGER] = "a merger's record" };
   if (part == BUS_PART_NONE)
     return 0;
+  if (access_check (bus, part, err) != 0)
+    return -1;
   return leases_sync (bus, err) != 0 ? -1 : trust_need_key (bus, records[part], err);
 }
 

@@ -5,6 +5,7 @@
  *     kafka_queues.c   the queues: their topics, who serves them
  *     kafka_config.c   what services should have in common, and who hasn't
  *     kafka_send.c     the producer: records and their receipts
+ *     kafka_access.c   what the brokers' access control lets us do
  *     kafka_trust.c    signatures of records (keyring.h)
  *     kafka_cursor.c   reading one partition
  *     kafka_tables.c   what every handle knows by heart: jobs, statuses, control records
@@ -87,6 +88,7 @@ struct receipt
   int pending; /* records that aren't acknowledged yet */
   int failed;
   rd_kafka_resp_err_t why;
+  int topic;      /* of the last one that failed */
   int64_t offset; /* of the last one */
   bool left;      /* nobody asks any more: goes with the last word on a record */
 };
@@ -101,6 +103,7 @@ struct cursor
   int64_t end;          /* what was the end when it was looked for */
   struct bytes payload; /* of the record read last, in single-object encoding; until the next one */
   struct buffer unpacked;
+  bool denied;         /* the brokers said last that we mayn't read it */
   int64_t stuck_until; /* boot ms: a record can't be read before the schema registry is back */
   struct error
       refused;  /* set: the record read last isn't signed as it must be, and `payload` is empty */
@@ -205,12 +208,13 @@ struct kafka_bus
   rd_kafka_t *producer;
   rd_kafka_queue_t *receipts; /* the producer's main queue */
   rd_kafka_topic_t *outgoing[TOPICS_MAX];
-  struct receipt published;         /* shards and events between two flushes */
-  struct receipt quiet;             /* records that nobody waits for */
-  struct receipt letters;           /* commits wait for these … */
-  struct burials burials;           /* … which the brokers may not have yet */
-  int64_t buried_again;             /* boot ms */
-  struct kafka_reader *reader;      /* of the tables and the leases */
+  bool unwritable;             /* the producer was given up because we mayn't write to any topic */
+  struct receipt published;    /* shards and events between two flushes */
+  struct receipt quiet;        /* records that nobody waits for */
+  struct receipt letters;      /* commits wait for these … */
+  struct burials burials;      /* … which the brokers may not have yet */
+  int64_t buried_again;        /* boot ms */
+  struct kafka_reader *reader; /* of the tables and the leases */
   struct kafka_reader *work_reader; /* of work; NULL until something is taken */
 
   struct metrics *metrics; /* NULL: nobody counts */
@@ -287,6 +291,10 @@ void kafka_renew_producer (struct kafka_bus *bus);
 /* A handle of TYPE with our settings; EXTRA: name, value, …, NULL. NULL with ERR. */
 rd_kafka_t *kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
                           struct error *err);
+
+/* The same for a handle that only asks something: EXTRA goes before the user's properties, and what it says of its troubles counts for nothing. Deliveries are events. */
+rd_kafka_t *kafka_asker (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+                         struct error *err);
 
 /* ---- kafka_topics.c */
 

@@ -1,4 +1,5 @@
 /* Reading one partition, by librdkafka's simple consumer: no group, any partition at any offset. */
+#include "common/bus/kafka/access.h"
 #include "common/bus/kafka/kafka.h"
 
 #include "common/clock.h"
@@ -124,7 +125,8 @@ find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, 
         return offset;
       if (!kafka_may_pass (code))
         {
-          (void) kafka_error (bus, code, name, err);
+          (void) (access_is_denied (code) ? access_lacks (bus, "Describe", "topic", name, err)
+                                          : kafka_error (bus, code, name, err));
           return NO_OFFSET;
         }
       if (clock_boot_ms () + AGAIN_MS >= end)
@@ -290,6 +292,7 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
           rd_kafka_message_destroy (got);
           return 0;
         }
+      cursor->denied = access_is_denied (got->err);
       if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         {
           cursor->next = got->offset + 1;
@@ -308,6 +311,14 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
       if (code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
           || code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
         restart (cursor);
+      else if (cursor->denied)
+        {
+          struct error err = ERROR_INIT;
+          (void) access_lacks (cursor->reader->bus, "Read", "topic",
+                               cursor->reader->bus->names[cursor->topic], &err);
+          log_failure (LOG_ERROR, "read_denied", &err, "partition=%d", cursor->partition);
+          return 0;
+        }
       else
         log_info ("read_trouble", "topic=%s partition=%d reason=%s",
                   cursor->reader->bus->names[cursor->topic], cursor->partition,
@@ -330,6 +341,8 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
     {
       if (next_within (cursor, STEP_MS, message) == 1)
         return 1;
+      if (cursor->denied)
+        return access_lacks (bus, "Read", "topic", bus->names[cursor->topic], err);
       kafka_serve (bus, 0);
       if (clock_boot_ms () >= give_up)
         return kafka_timeout (bus, bus->names[cursor->topic], err);

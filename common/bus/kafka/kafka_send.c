@@ -1,4 +1,5 @@
 /* The producer: records and their receipts. */
+#include "common/bus/kafka/access.h"
 #include "common/bus/kafka/kafka.h"
 
 #include "common/bus/kafka/keyring.h"
@@ -36,17 +37,27 @@ receipt_leave (struct receipt *receipt)
     receipt->left = true;
 }
 
+static int
+kafka_topic_of (const struct kafka_bus *bus, const rd_kafka_topic_t *topic)
+{
+  int at = 0;
+  while (at < bus->topic_count - 1 && bus->outgoing[at] != topic)
+    at++;
+  return at;
+}
+
 void
 receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
   (void) handle;
-  (void) opaque;
+  const struct kafka_bus *bus = opaque;
   struct receipt *receipt = message->_private;
   receipt->pending--;
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
     {
       receipt->failed++;
       receipt->why = message->err;
+      receipt->topic = kafka_topic_of (bus, message->rkt);
     }
   else
     receipt->offset = message->offset;
@@ -111,6 +122,10 @@ kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const cha
           receipt->pending++;
           return 0;
         }
+      if (code == RD_KAFKA_RESP_ERR__FATAL)
+        kafka_renew_producer (bus);
+      if (code == RD_KAFKA_RESP_ERR__FATAL && bus->unwritable)
+        return access_lacks (bus, "Write", "topic", bus->names[topic], err);
       if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return kafka_error (bus, code, bus->names[topic], err);
       if (clock_boot_ms () >= end)
@@ -134,5 +149,7 @@ kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what, s
     return 0;
   rd_kafka_resp_err_t why = receipt->why;
   receipt->failed = 0;
+  if (access_is_denied (why) || bus->unwritable)
+    return access_lacks (bus, "Write", "topic", bus->names[receipt->topic], err);
   return kafka_error (bus, why, what, err);
 }

@@ -1,4 +1,5 @@
 /* The topics: names, numbers of partitions; creating and checking them. */
+#include "common/bus/kafka/access.h"
 #include "common/bus/kafka/kafka.h"
 #include "common/bus/kafka/topics.h"
 
@@ -150,7 +151,7 @@ kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
     }
   rd_kafka_metadata_destroy (metadata);
   if (missing >= 0)
-    return complain_of_missing (bus, missing, err);
+    return access_is_hidden (bus, missing, err) ? -1 : complain_of_missing (bus, missing, err);
   for (int i = 0; i < bus->queue_count; i++)
     if (bus->partitions[bus->queues[i].claims] < bus->partitions[bus->queues[i].shards])
       return complain_of_claims (bus, &bus->queues[i], err);
@@ -346,20 +347,11 @@ read_results (struct admin *admin, rd_kafka_event_t *event, bool created, struct
       rd_kafka_resp_err_t code = rd_kafka_topic_result_error (results[i]);
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR
           && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) /* somebody was faster */
-        return error_set (err, ERROR_USER, "%s: topic %s: %s", admin->bus.url,
-                          rd_kafka_topic_result_name (results[i]),
-                          rd_kafka_topic_result_error_string (results[i]));
+        return access_explain (&admin->bus, code, created ? "Create" : "Alter",
+                               rd_kafka_topic_result_name (results[i]),
+                               rd_kafka_topic_result_error_string (results[i]), err);
     }
   return 0;
-}
-
-static bool
-all_are_known (const struct admin *admin, const struct rd_kafka_metadata *metadata)
-{
-  for (int i = 0; i < admin->bus.topic_count; i++)
-    if (partitions_of (metadata, admin->bus.names[i]) == 0)
-      return false;
-  return true;
 }
 
 /* Brokers hear of new topics one after the other. */
@@ -371,9 +363,12 @@ await_topics (struct admin *admin, struct error *err)
       const struct rd_kafka_metadata *metadata = NULL;
       if (ask (&admin->bus, ADMIN_MS, &metadata, err) != 0)
         return -1;
-      bool known = all_are_known (admin, metadata);
-      for (int i = 0; known && i < admin->bus.topic_count; i++)
-        admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
+      bool known = true;
+      for (int i = 0; i < admin->bus.topic_count; i++)
+        {
+          admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
+          known = known && admin->bus.partitions[i] > 0;
+        }
       rd_kafka_metadata_destroy (metadata);
       if (known)
         return 0;
@@ -577,7 +572,9 @@ check_all (struct admin *admin, bool describe, struct error *err)
     return -1;
   const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources (
       rd_kafka_event_DescribeConfigs_result (event), &count);
-  for (size_t i = 0; i < count; i++)
+  if (access_check_configs (&admin->bus, found, count, err) != 0)
+    wrong = -1;
+  for (size_t i = 0; wrong >= 0 && i < count; i++)
     for (int topic = 0; topic < admin->bus.topic_count; topic++)
       if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->bus.names[topic]) == 0)
         wrong += check_settings (admin, topic, found[i], describe);
