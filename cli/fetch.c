@@ -1,11 +1,11 @@
 #include "cli/fetch.h"
 
-#include "cli/manifest_lines.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/storage/fetched_file.h"
 #include "common/sys.h"
+#include "merger/manifest_lines.h"
 
 #include <dirent.h>
 #include <errno.h>

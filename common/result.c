@@ -20,6 +20,7 @@
 
 #define PARTIAL_SUFFIX ".partial"
 #define MAKING_SUFFIX ".making"
+#define MANIFEST "manifest.json"
 
 /* ---- where it is ------------------------------------------------------------------------ */
 
@@ -352,30 +353,61 @@ struct move
   int to;
 };
 
-/* Removes NAME of the old tree when the new one has no such entry. */
+/* Moves NAME up; what stood there goes down in exchange, or because the new tree has none, and is removed with the build folder. */
 static int
-drop_stale (void *context, const char *name, struct error *err)
+move_up (const struct move *move, const char *name, struct error *err)
 {
-  const struct move *move = context;
-  if (strcmp (name, RESULT_STATE) == 0 || fs_exists (move->from, name))
-    return 0;
-  return fs_remove_tree (move->to, name, err);
+  bool new = fs_exists (move->from, name);
+  bool old = fs_exists (move->to, name);
+  int moved =
+      new ? sys_rename (move->from, name, move->to, name, old ? RENAME_EXCHANGE : RENAME_NOREPLACE)
+      : old ? sys_rename (move->to, name, move->from, name, RENAME_NOREPLACE)
+            : 0;
+  return moved == 0 ? 0 : error_errno (err, errno, "moving %s into the result", name);
 }
 
-/* Moves NAME up; what stood there goes down in exchange and is removed with the build folder. */
+/* Notes what both manifests list, for one who comes upon a tree without any (merger/foreign.h). The old one says that its tree is whole: it goes first. */
 static int
-move_up (void *context, const char *name, struct error *err)
+put_manifests_by (const struct move *move, struct error *err)
 {
-  const struct move *move = context;
-  unsigned int flags = fs_exists (move->to, name) ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-  if (sys_rename (move->from, name, move->to, name, flags) == 0)
-    return 0;
-  return error_errno (err, errno, "moving %s into the result", name);
+  char unique[UNIQUE_SIZE];
+  auto_free char *new = xasprintf (RESULT_STATE "/" RESULT_LISTED "%s", unique_text (unique));
+  auto_free char *old = xasprintf (RESULT_STATE "/" RESULT_LISTED "%s", unique_text (unique));
+  if (fs_exists (move->from, MANIFEST)
+      && fs_link_or_copy (move->from, MANIFEST, move->to, new, err) != 0)
+    return -1;
+  if (fs_exists (move->to, MANIFEST)
+      && sys_rename (move->to, MANIFEST, move->to, old, RENAME_NOREPLACE) != 0)
+    return error_errno (err, errno, "moving " MANIFEST);
+  return 0;
 }
 
-/* The manifest says that the rest is there: it goes first and comes last. */
 static int
-publish_partial (const char *partial, const char *build, struct error *err)
+drop_listed (void *context, const char *name, struct error *err)
+{
+  const int *state_fd = context;
+  return strncmp (name, RESULT_LISTED, strlen (RESULT_LISTED)) == 0
+             ? fs_remove_tree (*state_fd, name, err)
+             : 0;
+}
+
+static int
+drop_manifests (int folder_fd, struct error *err)
+{
+  auto_fd int state = fs_open_beneath (folder_fd, RESULT_STATE, O_RDONLY | O_DIRECTORY, 0, err);
+  return state < 0 ? -1 : each_name (state, drop_listed, &state, err);
+}
+
+static int
+keep (const struct result_keeper *keeper, int old_fd, int new_fd, struct error *err)
+{
+  return keeper == NULL ? 0 : keeper->keep (keeper->context, old_fd, new_fd, err);
+}
+
+/* The manifest says that the rest is there: it comes last. */
+static int
+publish_partial (const char *partial, const char *build, const struct result_keeper *keeper,
+                 struct error *err)
 {
   auto_fd int to = fs_open_folder (AT_FDCWD, partial, err);
   if (to < 0)
@@ -383,18 +415,18 @@ publish_partial (const char *partial, const char *build, struct error *err)
   auto_fd int from = fs_open_beneath (to, build, O_RDONLY | O_DIRECTORY, 0, err);
   if (from < 0)
     return -1;
-  struct move move = { .from = from, .to = to };
-  if (fs_remove_tree (to, "manifest.json", err) != 0 || each_name (to, drop_stale, &move, err) != 0)
+  const struct move move = { .from = from, .to = to };
+  if (put_manifests_by (&move, err) != 0)
     return -1;
-  static const char *const visible[] = { "outputs", "shards", "stdout", "stderr", "report.html" };
+  static const char *const visible[] = { "outputs", "shards",      "stdout",
+                                         "stderr",  "report.html", MANIFEST };
   for (size_t i = 0; i < sizeof visible / sizeof visible[0]; i++)
-    if (fs_exists (from, visible[i]) && move_up (&move, visible[i], err) != 0)
+    if (move_up (&move, visible[i], err) != 0)
       return -1;
-  if (fs_exists (from, "manifest.json") && move_up (&move, "manifest.json", err) != 0)
+  if (fs_sync_folder (to, err) != 0 || keep (keeper, from, to, err) != 0
+      || fs_remove_tree (to, build, err) != 0)
     return -1;
-  if (fs_sync_folder (to, err) != 0)
-    return -1;
-  return fs_remove_tree (to, build, err);
+  return drop_manifests (to, err);
 }
 
 static int
@@ -406,7 +438,8 @@ sync_above (const char *place, struct error *err)
 }
 
 static int
-publish_exchange (const char *place, const char *build, struct error *err)
+publish_exchange (const char *place, const char *build, const struct result_keeper *keeper,
+                  struct error *err)
 {
   auto_free char *exchange = exchange_of (place);
   auto_free char *tree = xasprintf ("%s/%s", place, build);
@@ -418,11 +451,16 @@ publish_exchange (const char *place, const char *build, struct error *err)
     return error_errno (err, errno, "exchanging %s and %s", exchange, place);
   if (finish_exchange (place, exchange, err) != 0 || sync_above (place, err) != 0)
     return -1;
+  auto_fd int old = fs_open_folder (AT_FDCWD, exchange, err);
+  auto_fd int new = old < 0 ? -1 : fs_open_folder (AT_FDCWD, place, err);
+  if (new < 0 || keep (keeper, old, new, err) != 0)
+    return -1;
   return fs_remove_tree (AT_FDCWD, exchange, err);
 }
 
 int
-result_publish (const char *place, const char *build, bool complete, struct error *err)
+result_publish (const char *place, const char *build, bool complete,
+                const struct result_keeper *keeper, struct error *err)
 {
   auto_free char *home = home_of (place, err);
   if (home == NULL)
@@ -430,7 +468,7 @@ result_publish (const char *place, const char *build, bool complete, struct erro
   switch (state_of (home))
     {
     case RESULT_COMPLETE:
-      return complete ? publish_exchange (home, build, err) : 0;
+      return complete ? publish_exchange (home, build, keeper, err) : 0;
     case RESULT_PARTIAL:
       break;
     case RESULT_ABSENT:
@@ -438,7 +476,7 @@ result_publish (const char *place, const char *build, bool complete, struct erro
       return error_set (err, ERROR_FATAL, "%s: the result's folder is gone", place);
     }
   auto_free char *partial = partial_of (home);
-  if (publish_partial (partial, build, err) != 0)
+  if (publish_partial (partial, build, keeper, err) != 0)
     return error_wrap (err, "%s", partial);
   if (!complete)
     return 0;

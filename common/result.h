@@ -34,6 +34,8 @@
 #define RESULT_PLAN ".shoal/plan"
 #define RESULT_TMP ".shoal/tmp"
 #define RESULT_ATTEMPTS ".shoal/attempts"
+#define RESULT_LISTED                                                                              \
+  "manifest." /* in .shoal: … and a name: what a publish under way replaces and brings */
 
 enum result_state
 {
@@ -84,7 +86,15 @@ char *result_attempt_name (uint32_t index, uint32_t generation, uint32_t attempt
  *   PLACE → PLACE              BUILD moves beside PLACE, RENAME_EXCHANGE, .shoal moves over
  *
  * Every step can be cut off and is finished or undone by result_state. A result that is COMPLETE
- * already isn't replaced by one that isn't (returns 0, BUILD is left for the caller). */
-int result_publish (const char *place, const char *build, bool complete, struct error *err);
+ * already isn't replaced by one that isn't (returns 0, BUILD is left for the caller). Beside what is assembled nothing in PLACE.partial is
+ * touched; of a PLACE that is exchanged, and of outputs/ and shards/, BUILD has to bring what is to stay. KEEPER (NULL: nobody) is asked once more before the old tree goes. */
+struct result_keeper
+{
+  int (*keep) (void *context, int old_fd, int new_fd, struct error *err);
+  void *context;
+};
+
+int result_publish (const char *place, const char *build, bool complete,
+                    const struct result_keeper *keeper, struct error *err);
 
 #endif

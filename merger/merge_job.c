@@ -9,6 +9,7 @@
 #include "common/result_store.h"
 #include "common/text.h"
 #include "merger/assemble.h"
+#include "merger/foreign.h"
 #include "merger/manifest.h"
 #include "merger/reduce.h"
 #include "merger/sweep.h"
@@ -46,6 +47,7 @@ struct merge_job
   struct fold *fold;
   int folder_fd;             /* the result's folder; -1 until needed */
   struct assembly *assembly; /* NULL until something has to be assembled */
+  struct foreign *foreign;   /* what isn't ours in the result; NULL until the tree is complete */
   int64_t first;             /* position of the event it was taken up with */
   int64_t taken_up;          /* boot ms … */
   int64_t wall;              /* … and UTC ms then */
@@ -169,6 +171,7 @@ merge_job_close (struct merge_job *merge)
   if (merge == NULL)
     return;
   assembly_close (merge->assembly);
+  foreign_close (merge->foreign);
   auto_fd_ (&merge->folder_fd);
   fold_free (merge->fold);
   job_release (&merge->job);
@@ -375,6 +378,30 @@ write_manifest (struct merge_job *merge, struct verdict *verdict, struct error *
   return manifest_write (&manifest, merge->assembly, merge->folder_fd, err);
 }
 
+/* Brings what people put into the result that stands. What has no place beside the outputs replaces the verdict, and nothing of it is lost. */
+static int
+carry_foreign (struct merge_job *merge, struct verdict *verdict, struct error *err)
+{
+  foreign_close (take (&merge->foreign));
+  if (result_is_remote (merge->job.results)) /* the folder is our own */
+    return 0;
+  bool top = result_state (merge->job.results) == RESULT_COMPLETE;
+  auto_free char *problem = NULL;
+  int build_fd = assembly_fd (merge->assembly);
+  merge->foreign = foreign_open (merge->folder_fd, top, merge->pulse, err);
+  if (merge->foreign == NULL
+      || foreign_carry (merge->foreign, merge->folder_fd, build_fd, &problem, err) != 0)
+    return -1;
+  if (problem == NULL)
+    return 0;
+  verdict_release (verdict);
+  *verdict = (struct verdict){ .state = JOB_FAILED, .reason = take (&problem) };
+  return top ? 0
+         : fs_remove_tree (build_fd, "outputs", err) != 0
+             ? -1
+             : foreign_carry_late (merge->foreign, merge->folder_fd, build_fd, err);
+}
+
 /* Completes the tree. A conflict, or an output that somebody changed, replaces the verdict. */
 static int
 assemble (struct merge_job *merge, struct verdict *verdict, struct error *err)
@@ -395,7 +422,8 @@ assemble (struct merge_job *merge, struct verdict *verdict, struct error *err)
       *verdict =
           (struct verdict){ .state = damaged ? JOB_FAILED : JOB_CONFLICT, .reason = conflict };
     }
-  if (write_manifest (merge, verdict, err) != 0 || assembly_clean (merge->assembly, err) != 0)
+  if (carry_foreign (merge, verdict, err) != 0 || write_manifest (merge, verdict, err) != 0
+      || assembly_clean (merge->assembly, err) != 0)
     return -1;
   /* One flush of the whole file system instead of one for each of a million files. */
   return syncfs (merge->folder_fd) == 0 ? 0 : error_errno (err, errno, "syncfs");
@@ -419,31 +447,6 @@ publish_away (struct merge_job *merge, const struct verdict *verdict, struct err
   return published < 0 ? -1 : 0;
 }
 
-static bool
-counts (void *context, const char *name)
-{
-  return sweep_counts (context, name);
-}
-
-/* SHOAL_KEEP_ATTEMPTS: somebody wants to look at those that lost. What an older manifest counts stays as long as that stands. */
-static void
-sweep_away (struct merge_job *merge)
-{
-  struct error err = ERROR_INIT;
-  if (!result_is_remote (merge->job.results))
-    return;
-  bool stay = merge->older_stands || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL;
-  auto_result_store struct result_store *store =
-      result_store_open (merge->job.results, merge->job.credentials, &err);
-  if (store != NULL && result_store_end_uploads (store, counts, merge->fold, &err) == 0
-      && (stay || result_store_sweep (store, counts, merge->fold, &err) == 0))
-    return;
-  /* The result stands; who may not remove there has to do with what lies beside it. */
-  auto_free char *reason = text_log (err.message);
-  auto_free char *place = text_log (merge->job.results);
-  log_warn ("attempt_left", "job=%s place=%s reason=%s", merge->job.id, place, reason);
-}
-
 /* Two mergers may come here at once (a service and `shoal merge`): one after the other then. */
 static int
 publish (struct merge_job *merge, const struct verdict *verdict, struct error *err)
@@ -455,17 +458,20 @@ publish (struct merge_job *merge, const struct verdict *verdict, struct error *e
     return error_errno (err, errno, PUBLISH_LOCK);
   if (pulse_confirm (merge->pulse, err) != 0 || publish_away (merge, verdict, err) != 0)
     return -1;
+  const struct result_keeper keeper = { .keep = foreign_carry_late, .context = merge->foreign };
   if (result_publish (merge->job.results, assembly_name (merge->assembly),
-                      verdict_is_done (verdict->state), err)
+                      verdict_is_done (verdict->state), merge->foreign == NULL ? NULL : &keeper,
+                      err)
       != 0)
     return -1;
+  foreign_close (take (&merge->foreign));
   assembly_close (take (&merge->assembly));
   /* After an exchange the descriptor is that of the old tree. */
   auto_fd_ (&merge->folder_fd);
   merge->folder_fd = -1;
   if (open_folder (merge, err) != 0 || sweep_attempts (merge->folder_fd, merge->fold, err) != 0)
     return -1;
-  sweep_away (merge);
+  sweep_store (&merge->job, merge->fold, merge->older_stands);
   return 0;
 }
 

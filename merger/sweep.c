@@ -4,11 +4,14 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/result.h"
+#include "common/result_store.h"
+#include "common/text.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -69,4 +72,27 @@ int
 sweep_attempts (int folder_fd, const struct fold *fold, struct error *err)
 {
   return sweep (folder_fd, RESULT_ATTEMPTS, is_loser, fold, err);
+}
+
+static bool
+counts (void *context, const char *name)
+{
+  return sweep_counts (context, name);
+}
+
+void
+sweep_store (const struct job *job, struct fold *fold, bool older_stands)
+{
+  struct error err = ERROR_INIT;
+  if (!result_is_remote (job->results))
+    return;
+  bool stay = older_stands || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL;
+  auto_result_store struct result_store *store =
+      result_store_open (job->results, job->credentials, &err);
+  if (store != NULL && result_store_end_uploads (store, counts, fold, &err) == 0
+      && (stay || result_store_sweep (store, counts, fold, &err) == 0))
+    return;
+  /* The result stands; who may not remove there has to do with what lies beside it. */
+  auto_free char *place = text_log (job->results);
+  log_failure (LOG_WARN, "attempt_left", &err, "job=%s place=%s", job->id, place);
 }

@@ -138,22 +138,22 @@ a_result_goes_from_partial_to_complete (void **state)
 
   auto_free char *partial = xasprintf ("%s.partial", scene->place);
   make_build (scene->place, "failed");
-  assert_int_equal (result_publish (scene->place, BUILD, false, NULL), 0);
+  assert_int_equal (result_publish (scene->place, BUILD, false, NULL, NULL), 0);
   assert_int_equal (result_state (scene->place), RESULT_PARTIAL);
   assert_tree (partial, "failed");
 
   make_build (scene->place, "good");
-  assert_int_equal (result_publish (scene->place, BUILD, true, NULL), 0);
+  assert_int_equal (result_publish (scene->place, BUILD, true, NULL, NULL), 0);
   assert_int_equal (result_state (scene->place), RESULT_COMPLETE);
   assert_tree (scene->place, "good");
   assert_false (fs_exists (AT_FDCWD, partial));
 
   make_build (scene->place, "worse");
-  assert_int_equal (result_publish (scene->place, BUILD, false, NULL), 0);
+  assert_int_equal (result_publish (scene->place, BUILD, false, NULL, NULL), 0);
   assert_tree (scene->place, "good");
 
   make_build (scene->place, "better");
-  assert_int_equal (result_publish (scene->place, BUILD, true, NULL), 0);
+  assert_int_equal (result_publish (scene->place, BUILD, true, NULL, NULL), 0);
   assert_tree (scene->place, "better");
   auto_fd int fd = result_open (scene->place, NULL);
   assert_true (fd >= 0);
@@ -194,7 +194,7 @@ a_publish_that_fails_anywhere_can_be_repeated (void **state)
   const struct scene *scene = *state;
   assert_int_equal (result_create (scene->place, NULL, NULL), 0);
   make_build (scene->place, "0");
-  assert_int_equal (result_publish (scene->place, BUILD, true, NULL), 0);
+  assert_int_equal (result_publish (scene->place, BUILD, true, NULL, NULL), 0);
   static const enum sys_call calls[] = { SYS_RENAME, SYS_FSYNC };
   int failures = 0;
   for (size_t kind = 0; kind < sizeof calls / sizeof calls[0]; kind++)
@@ -203,7 +203,7 @@ a_publish_that_fails_anywhere_can_be_repeated (void **state)
         auto_free char *text = xasprintf ("%zu.%u", kind, nth);
         make_build (scene->place, text);
         sys_fail (calls[kind], nth, EIO);
-        int outcome = result_publish (scene->place, BUILD, true, NULL);
+        int outcome = result_publish (scene->place, BUILD, true, NULL, NULL);
         sys_fail (calls[kind], 0, 0);
         assert_int_equal (result_state (scene->place), RESULT_COMPLETE);
         if (outcome == 0)
@@ -213,7 +213,7 @@ a_publish_that_fails_anywhere_can_be_repeated (void **state)
           }
         failures++;
         make_build (scene->place, text);
-        assert_int_equal (result_publish (scene->place, BUILD, true, NULL), 0);
+        assert_int_equal (result_publish (scene->place, BUILD, true, NULL, NULL), 0);
         assert_tree (scene->place, text);
       }
   assert_true (failures >= 4);

@@ -1,6 +1,6 @@
 /* manifest_lines.h — a manifest.json as the merger writes it, a line at a time: which attempt each shard's outputs are in, then the outputs. */
-#ifndef SHOAL_CLI_MANIFEST_LINES_H
-#define SHOAL_CLI_MANIFEST_LINES_H
+#ifndef SHOAL_MERGER_MANIFEST_LINES_H
+#define SHOAL_MERGER_MANIFEST_LINES_H
 
 #include "common/auto.h"
 #include "merger/lines.h"

@@ -1,4 +1,4 @@
-#include "cli/manifest_lines.h"
+#include "merger/manifest_lines.h"
 
 #include "common/fs.h"
 #include "common/memory.h"

@@ -1,0 +1,438 @@
+#include "merger/foreign.h"
+
+#include "common/digest.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/result.h"
+#include "common/text.h"
+#include "common/unique.h"
+#include "merger/manifest_lines.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+enum
+{
+  BEAT_ENTRIES = 256,
+};
+
+struct foreign
+{
+  bool top;
+  bool listed; /* a manifest says what is shoal's */
+  const struct pulse *pulse;
+  uint64_t *known; /* hashes of shoal's paths; 0: free */
+  size_t known_count;
+  size_t known_capacity; /* a power of two */
+  unsigned int beats;
+};
+
+/* One walk from OLD to NEW. */
+struct walk
+{
+  struct foreign *foreign;
+  int old;
+  int new;
+  dev_t device;
+  bool late;
+  char *problem;
+  struct error *err;
+};
+
+/* ---- shoal's own paths ------------------------------------------------------------------ */
+
+/* FNV-1a, never 0. Of a million paths two are the same in one of 40 million results. */
+static uint64_t
+hash (const char *path, size_t length)
+{
+  uint64_t value = UINT64_C (14695981039346656037);
+  for (size_t i = 0; i < length; i++)
+    value = (value ^ (unsigned char) path[i]) * UINT64_C (1099511628211);
+  return value == 0 ? 1 : value;
+}
+
+static uint64_t *
+slot_of (const struct foreign *foreign, uint64_t value)
+{
+  size_t at = (size_t) value & (foreign->known_capacity - 1);
+  while (foreign->known[at] != 0 && foreign->known[at] != value)
+    at = (at + 1) & (foreign->known_capacity - 1);
+  return &foreign->known[at];
+}
+
+static void
+know (struct foreign *foreign, uint64_t value)
+{
+  if (2 * foreign->known_count >= foreign->known_capacity)
+    {
+      auto_free uint64_t *old = foreign->known;
+      size_t capacity = foreign->known_capacity;
+      foreign->known_capacity = capacity == 0 ? 1024 : 2 * capacity;
+      foreign->known = xcalloc (foreign->known_capacity, sizeof *foreign->known);
+      for (size_t i = 0; i < capacity; i++)
+        if (old[i] != 0)
+          *slot_of (foreign, old[i]) = old[i];
+    }
+  uint64_t *slot = slot_of (foreign, value);
+  foreign->known_count += *slot == 0;
+  *slot = value;
+}
+
+static bool
+is_known (const struct foreign *foreign, const char *path)
+{
+  return foreign->known_capacity > 0 && *slot_of (foreign, hash (path, strlen (path))) != 0;
+}
+
+/* PATH, and the folders that it lies in. */
+static void
+know_path (struct foreign *foreign, const char *path)
+{
+  for (const char *slash = strchr (path, '/'); slash != NULL; slash = strchr (slash + 1, '/'))
+    know (foreign, hash (path, (size_t) (slash - path)));
+  know (foreign, hash (path, strlen (path)));
+}
+
+static char *
+path_of (const struct line *line)
+{
+  return xasprintf ("outputs/%s/%s", line->output, line->path.data);
+}
+
+static int
+beat (struct foreign *foreign, struct error *err)
+{
+  return foreign->beats++ % BEAT_ENTRIES == 0 ? pulse_beat (foreign->pulse, err) : 0;
+}
+
+/* One that can't be read, because somebody changed it, says nothing. */
+static int
+read_manifest (struct foreign *foreign, int folder_fd, const char *name, struct error *err)
+{
+  auto_manifest_lines struct manifest_lines lines = { 0 };
+  int got = fs_exists (folder_fd, name) ? 1 : -1;
+  if (got < 0)
+    return 0;
+  if (manifest_lines_open (&lines, folder_fd, name, NULL) != 0)
+    got = -1;
+  while (got > 0)
+    {
+      if (beat (foreign, err) != 0)
+        return -1;
+      got = manifest_lines_next (&lines, NULL);
+      auto_free char *path = got > 0 ? path_of (&lines.line) : NULL;
+      if (path != NULL)
+        know_path (foreign, path);
+    }
+  foreign->listed |= got == 0;
+  return 0;
+}
+
+/* Those of publishes that were cut off between the old manifest's end and the new one's beginning. */
+static int
+read_others (struct foreign *foreign, int folder_fd, struct error *err)
+{
+  auto_fd int fd = fs_open_beneath (folder_fd, RESULT_STATE, O_RDONLY | O_DIRECTORY, 0, err);
+  int copy = fd < 0 ? -1 : fcntl (fd, F_DUPFD_CLOEXEC, 0);
+  auto_dir DIR *dir = copy < 0 ? NULL : fdopendir (copy);
+  if (dir == NULL)
+    return error_is_set (err) ? -1 : error_errno (err, errno, RESULT_STATE);
+  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
+    if (strncmp (entry->d_name, RESULT_LISTED, strlen (RESULT_LISTED)) == 0
+        && read_manifest (foreign, fd, entry->d_name, err) != 0)
+      return -1;
+  return 0;
+}
+
+struct foreign *
+foreign_open (int folder_fd, bool top, const struct pulse *pulse, struct error *err)
+{
+  struct foreign *foreign = xcalloc (1, sizeof *foreign);
+  *foreign = (struct foreign){ .top = top, .pulse = pulse };
+  if (read_manifest (foreign, folder_fd, "manifest.json", err) == 0
+      && read_others (foreign, folder_fd, err) == 0)
+    return foreign;
+  foreign_close (foreign);
+  return NULL;
+}
+
+void
+foreign_close (struct foreign *foreign)
+{
+  if (foreign != NULL)
+    free (foreign->known);
+  free (foreign);
+}
+
+/* ---- carrying ---------------------------------------------------------------------------- */
+
+static int walk_folder (struct walk *walk, const char *path,
+                        int (*visit) (struct walk *walk, const char *path));
+
+static void
+note_problem (struct walk *walk, const char *path, const char *what)
+{
+  auto_free char *shown = text_shown (path);
+  if (walk->problem == NULL)
+    walk->problem =
+        xasprintf ("%s %s: move it out of the result, then `shoal merge` goes on", shown, what);
+}
+
+/* The folders that PATH lies in, as they are in the old tree. */
+static int
+make_above (struct walk *walk, const char *path)
+{
+  const char *slash = strrchr (path, '/');
+  if (slash == NULL)
+    return 0;
+  auto_free char *above = xstrndup (path, (size_t) (slash - path));
+  return fs_make_folders (walk->new, above, 0755, walk->err);
+}
+
+static int
+carry_folder (struct walk *walk, const char *path, const struct stat *old,
+              int (*visit) (struct walk *walk, const char *path))
+{
+  if (fs_make_folders (walk->new, path, 0755, walk->err) != 0
+      || walk_folder (walk, path, visit) != 0)
+    return -1;
+  auto_fd int fd = fs_open_beneath (walk->new, path, O_RDONLY | O_DIRECTORY, 0, walk->err);
+  const struct timespec times[2] = { old->st_atim, old->st_mtim };
+  if (fd < 0)
+    return -1;
+  if ((geteuid () == 0 && fchown (fd, old->st_uid, old->st_gid) != 0)
+      || fchmod (fd, old->st_mode & 07777) != 0 || futimens (fd, times) != 0)
+    return error_errno (walk->err, errno, "%s", path);
+  return 0;
+}
+
+static int
+link_as (struct walk *walk, const char *path, const char *name)
+{
+  return make_above (walk, path) != 0
+             ? -1
+             : fs_link_or_copy (walk->old, path, walk->new, name, walk->err);
+}
+
+/* PATH's place is taken by something else. */
+static int
+yield (struct walk *walk, const char *path)
+{
+  char unique[UNIQUE_SIZE];
+  if (!walk->late)
+    {
+      note_problem (walk, path, "isn't as shoal made it, and a shard's output has its place");
+      return 0;
+    }
+  auto_free char *name = xasprintf ("%s.%s", path, unique_text (unique));
+  auto_free char *from = text_log (path);
+  auto_free char *to = text_log (name);
+  log_warn ("foreign_renamed", "path=%s as=%s", from, to);
+  return link_as (walk, path, name);
+}
+
+/* Brings PATH of the old tree, and all below it, which isn't shoal's. */
+static int
+carry (struct walk *walk, const char *path)
+{
+  struct stat old;
+  struct stat new;
+  if (beat (walk->foreign, walk->err) != 0)
+    return -1;
+  if (fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? 0 : error_errno (walk->err, errno, "%s", path);
+  bool there = fstatat (walk->new, path, &new, AT_SYMLINK_NOFOLLOW) == 0;
+  if (!there && errno != ENOENT && errno != ENOTDIR)
+    return error_errno (walk->err, errno, "%s", path);
+  bool blocked = !there && errno == ENOTDIR;
+  if (S_ISDIR (old.st_mode) && old.st_dev != walk->device)
+    {
+      note_problem (walk, path, "is another file system's root");
+      return 0;
+    }
+  if (there && old.st_dev == new.st_dev &&old.st_ino == new.st_ino)
+    return 0;
+  if (S_ISDIR (old.st_mode) && !blocked && (!there || S_ISDIR (new.st_mode)))
+    return there ? walk_folder (walk, path, carry) : carry_folder (walk, path, &old, carry);
+  if (there || blocked)
+    return blocked ? 0 : yield (walk, path); /* the folder above has yielded already */
+  return link_as (walk, path, path);
+}
+
+/* Without a manifest: what has no second name in an attempt, and isn't made anew, is taken for somebody's. */
+static bool
+looks_foreign (const struct walk *walk, const char *path, const struct stat *old)
+{
+  return !S_ISDIR (old->st_mode) && old->st_nlink == 1 && !fs_exists (walk->new, path);
+}
+
+/* PATH below outputs/. */
+static int
+visit_output (struct walk *walk, const char *path)
+{
+  struct stat old;
+  struct stat new;
+  bool known = is_known (walk->foreign, path);
+  if (beat (walk->foreign, walk->err) != 0)
+    return -1;
+  if (fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? 0 : error_errno (walk->err, errno, "%s", path);
+  bool folder = S_ISDIR (old.st_mode) && old.st_dev == walk->device;
+  bool made = fstatat (walk->new, path, &new, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR (new.st_mode);
+  if (folder && (known || made || !walk->foreign->listed))
+    return walk_folder (walk, path, visit_output);
+  /* Something else where shoal has a folder, or a file system on it. */
+  if (made || S_ISDIR (old.st_mode))
+    return carry (walk, path);
+  if (walk->foreign->listed ? !known : looks_foreign (walk, path, &old))
+    return carry (walk, path);
+  return 0;
+}
+
+/* PATH in shards/: links to attempts are shoal's. */
+static int
+visit_shard (struct walk *walk, const char *path)
+{
+  static const char ours[] = "../" RESULT_ATTEMPTS "/";
+  char target[sizeof ours] = "";
+  ssize_t length = readlinkat (walk->old, path, target, sizeof target);
+  if (length >= (ssize_t) strlen (ours) && strncmp (target, ours, strlen (ours)) == 0)
+    return 0;
+  return carry (walk, path);
+}
+
+static int
+visit_top (struct walk *walk, const char *path)
+{
+  static const char *const ours[] = { RESULT_STATE, "manifest.json", "stdout", "stderr",
+                                      "report.html" };
+  for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+    if (strcmp (path, ours[i]) == 0)
+      return 0;
+  struct stat about;
+  bool folder =
+      fstatat (walk->old, path, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR (about.st_mode);
+  if (strcmp (path, "outputs") == 0 && folder)
+    return walk_folder (walk, path, visit_output);
+  if (strcmp (path, "shards") == 0 && folder)
+    return walk_folder (walk, path, visit_shard);
+  return walk->foreign->top ? carry (walk, path) : 0;
+}
+
+static int
+walk_folder (struct walk *walk, const char *path,
+             int (*visit) (struct walk *walk, const char *path))
+{
+  auto_fd int fd = fs_open_beneath (walk->old, path, O_RDONLY | O_DIRECTORY, 0, walk->err);
+  auto_dir DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  if (dir == NULL)
+    return -1;
+  (void) take_fd (&fd);
+  for (;;)
+    {
+      errno = 0;
+      const struct dirent *entry = readdir (dir);
+      if (entry == NULL)
+        return errno == 0 ? 0 : error_errno (walk->err, errno, "%s", path);
+      if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
+        continue;
+      auto_free char *below = strcmp (path, ".") == 0 ? xstrdup (entry->d_name)
+                                                      : xasprintf ("%s/%s", path, entry->d_name);
+      if (visit (walk, below) != 0)
+        return -1;
+    }
+}
+
+/* ---- outputs that were changed ----------------------------------------------------------- */
+
+static bool
+is_link_to (const struct walk *walk, const char *path, const char *target)
+{
+  char text[PATH_MAX] = "";
+  ssize_t length = readlinkat (walk->old, path, text, sizeof text - 1);
+  return length >= 0 && strcmp (text, target) == 0;
+}
+
+/* Whether PATH in the old tree is what LINE says that shoal made: 1, 0 or -1. */
+static int
+is_as_made (const struct walk *walk, const char *path, const struct stat *old,
+            const struct line *line)
+{
+  uint8_t sum[DIGEST_SIZE];
+  char text[DIGEST_TEXT_SIZE];
+  if (line->link)
+    return is_link_to (walk, path, line->target.data);
+  if (!S_ISREG (old->st_mode) || old->st_size != line->size)
+    return 0;
+  auto_fd int fd = fs_open_beneath (walk->old, path, O_RDONLY | O_NONBLOCK, 0, walk->err);
+  auto_digest struct digest *digest = digest_new ();
+  if (fd < 0 || digest_file (digest, fd, old, NULL, sum, walk->err) < 0)
+    return -1;
+  return strcmp (digest_format (sum, text), line->sha256) == 0;
+}
+
+/* An output that is in the new tree as the same file is looked after there. */
+static int
+look_at_line (struct walk *walk, const struct line *line)
+{
+  struct stat old;
+  struct stat new;
+  auto_free char *path = path_of (line);
+  if (line->folder || fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
+    return 0;
+  bool there = fstatat (walk->new, path, &new, AT_SYMLINK_NOFOLLOW) == 0;
+  if (there && old.st_dev == new.st_dev &&old.st_ino == new.st_ino)
+    return 0;
+  int as_made = is_as_made (walk, path, &old, line);
+  return as_made != 0 ? as_made < 0 ? -1 : 0 : carry (walk, path);
+}
+
+static int
+look_at_outputs (struct walk *walk)
+{
+  auto_manifest_lines struct manifest_lines lines = { 0 };
+  if (!fs_exists (walk->old, "manifest.json"))
+    return 0;
+  if (manifest_lines_open (&lines, walk->old, "manifest.json", NULL) != 0)
+    return 0;
+  while (manifest_lines_next (&lines, NULL) > 0)
+    if (beat (walk->foreign, walk->err) != 0 || look_at_line (walk, &lines.line) != 0)
+      return -1;
+  return 0;
+}
+
+/* ---- the whole tree ---------------------------------------------------------------------- */
+
+static int
+carry_tree (struct walk *walk)
+{
+  struct stat root;
+  if (fstat (walk->old, &root) != 0)
+    return error_errno (walk->err, errno, "the result's folder");
+  walk->device = root.st_dev;
+  if (walk_folder (walk, ".", visit_top) != 0)
+    return -1;
+  return walk->late ? 0 : look_at_outputs (walk);
+}
+
+int
+foreign_carry (struct foreign *foreign, int old_fd, int new_fd, char **problem, struct error *err)
+{
+  struct walk walk = { .foreign = foreign, .old = old_fd, .new = new_fd, .err = err };
+  int result = carry_tree (&walk);
+  *problem = walk.problem;
+  return result != 0 ? error_wrap (err, "what isn't shoal's in the result") : 0;
+}
+
+int
+foreign_carry_late (void *context, int old_fd, int new_fd, struct error *err)
+{
+  struct walk walk = { .foreign = context, .old = old_fd, .new = new_fd, .late = true, .err = err };
+  int result = carry_tree (&walk);
+  free (walk.problem);
+  return result != 0 ? error_wrap (err, "what isn't shoal's in the result") : 0;
+}
