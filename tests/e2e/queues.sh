@@ -104,3 +104,11 @@ part other merger --keep-attempts --lease 20s
 wait_for "says so" grep -q 'event=member_differs group=merger member="merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err
 part same merger --keep-attempts --lease 20s
 wait_for "once for each that differs" eval '[ "$(grep -c event=member_differs same.err)" -eq 1 ]'
+
+# ---- a worker with another policy
+e2e_policy odd.json "$PWD/elsewhere"
+part odd worker --queue gpu --policy odd.json
+wait_for "the others say so" eval 'grep -l "event=config_mismatch writer=\"worker-" *.err | grep -v odd.err'
+theirs=$("$SHOAL" policy check odd.json | sed -n 's/^digest *//p')
+ours=$("$SHOAL" policy check "$SHOAL_POLICY" | sed -n 's/^digest *//p')
+expect_true "with both digests" eval 'grep -h "event=config_mismatch" *.err | grep -q "theirs=\"$theirs\" ours=\"$ours\""'
