@@ -12,7 +12,7 @@ answers is said by its query; what is PUT below /said/ is what its path answers 
     after=N      Retry-After: N
     to=URL       302 to URL; `self`: to where we are
     raw=BYTES    BYTES and nothing else, then the end
-    endless=B    behind those of `raw` BYTES again and again, as long as they are taken
+    again=B      behind those of `raw` BYTES again and again, as long as they are taken
     headers=N    N bytes of headers
     stall=S      nothing for S seconds
     etag=E       another ETag; empty: none
@@ -53,8 +53,8 @@ class Peer(standin.Handler):
         said = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, encoding="latin-1"))
         self.close_connection = True
         self.wfile.write(said.get("raw", "").encode("latin-1"))
-        while said.get("endless"):
-            self.wfile.write(said["endless"].encode("latin-1") * 100)
+        while said.get("again"):
+            self.wfile.write(said["again"].encode("latin-1") * 100)
 
     def do_any(self):
         sent = self.sent()
@@ -68,7 +68,7 @@ class Peer(standin.Handler):
             said = {"size": said.get("size", "0")}
         if "stall" in said:
             time.sleep(float(said["stall"]))
-        if "raw" in said or "endless" in said:
+        if "raw" in said or "again" in said:
             self.say_raw(address.query)
             return
         if "to" in said:

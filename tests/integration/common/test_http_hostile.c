@@ -80,7 +80,7 @@ url_of (const struct answer *answer)
   escape (&url, answer->raw, answer->size);
   if (answer->endless != NULL)
     {
-      buffer_puts (&url, "&endless=");
+      buffer_puts (&url, "&again=");
       escape (&url, answer->endless, strlen (answer->endless));
     }
   return buffer_take (&url);
