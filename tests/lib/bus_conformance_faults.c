@@ -268,7 +268,7 @@ killed_workers_lose_and_double_nothing (void **state)
 {
   enum
   {
-    SHARDS = 3000,
+    SHARDS = 4500,
     WORKERS = 3,
     KILLS = 300, /* a third of it would show enough */
   };
