@@ -23,9 +23,10 @@ struct log_source
 {
   uint32_t index;
   bool reduce;
-  char *attempt; /* the folder's name; NULL: none began */
-  int fds[2];    /* stdout, stderr; -1: not open (yet) */
-  bool ended;    /* nothing more will come of this attempt */
+  char *attempt;         /* the folder's name; NULL: none began */
+  int fds[2];            /* stdout, stderr; -1: not open (yet) */
+  struct buffer rest[2]; /* for a terminal: the beginning of a character, whose end may come */
+  bool ended;            /* nothing more will come of this attempt */
 };
 
 struct log_reader *
@@ -36,6 +37,21 @@ log_reader_new (const struct session *session)
   return reader;
 }
 
+/* Shows a person, who isn't to be fooled by a container, what is to be shown of one stream; the LAST of it, too. */
+static bool
+show (struct log_source *source, int stream, bool last)
+{
+  auto_buffer struct buffer out = { 0 };
+  struct buffer *rest = &source->rest[stream];
+  size_t taken = text_put_lines (&out, rest->data, rest->size, last);
+  auto_buffer struct buffer whole = *rest;
+  *rest = (struct buffer){ 0 };
+  if (taken < whole.size)
+    buffer_append (rest, whole.data + taken, whole.size - taken);
+  FILE *to = stream == 0 ? stdout : stderr;
+  return fwrite (out.data == NULL ? "" : out.data, 1, out.size, to) == out.size && fflush (to) == 0;
+}
+
 static void
 drop_attempt (struct log_source *source)
 {
@@ -43,6 +59,8 @@ drop_attempt (struct log_source *source)
   source->attempt = NULL;
   for (int stream = 0; stream < 2; stream++)
     {
+      (void) show (source, stream, true);
+      buffer_release (&source->rest[stream]);
       auto_fd_ (&source->fds[stream]);
       source->fds[stream] = -1;
     }
@@ -163,7 +181,13 @@ drain_stream (struct log_reader *reader, size_t number, int stream, struct error
         return 0;
       put_headline (reader, number, stream);
       FILE *out = stream == 0 ? stdout : stderr;
-      if (fwrite (chunk, 1, (size_t) got, out) != (size_t) got || fflush (out) != 0)
+      bool exact = reader->raw || !isatty (fileno (out));
+      if (!exact)
+        buffer_append (&reader->sources[number].rest[stream], chunk, (size_t) got);
+      bool written = exact
+                         ? fwrite (chunk, 1, (size_t) got, out) == (size_t) got && fflush (out) == 0
+                         : show (&reader->sources[number], stream, false);
+      if (!written)
         return error_set (err, ERROR_TRANSIENT, "the logs can't be written out");
     }
 }

@@ -22,6 +22,7 @@ struct log_reader
   const struct session *session;
   unsigned int streams; /* enum log_streams */
   bool headlines;
+  bool raw;        /* a terminal gets the bytes as they are; a pipe and a file always do */
   bool everything; /* every shard is wanted */
   struct log_source *sources;
   size_t count;

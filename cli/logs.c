@@ -18,6 +18,7 @@ struct logs_args
   bool err;
   bool follow;
   bool bare;
+  bool raw;
 };
 
 #define SWITCH(name)                                                                               \
@@ -34,6 +35,7 @@ SWITCH (out)
 SWITCH (err)
 SWITCH (follow)
 SWITCH (bare)
+SWITCH (raw)
 
 static int
 set_shard (void *context, const char *value, struct error *err)
@@ -50,6 +52,8 @@ static const struct option_spec logs_options[] = {
   { 0, "stderr", NULL, NULL, "standard error only", GROUP_OTHER, false, set_err },
   { 'f', "follow", NULL, NULL, "go on while the job runs", GROUP_OTHER, false, set_follow },
   { 'q', "quiet", NULL, NULL, "no headlines", GROUP_OTHER, false, set_bare },
+  { 0, "raw", NULL, NULL, "control characters as they are, also on a terminal", GROUP_OTHER, false,
+    set_raw },
   { 0 },
 };
 
@@ -117,6 +121,7 @@ run_with (struct logs_args *args, int argc, char **argv, struct error *err)
     return error_set (err, ERROR_USER, "%s: the result of job %s isn't to be seen from here",
                       session.place, session.job.id);
   auto_log_reader struct log_reader *reader = log_reader_new (&session);
+  reader->raw = args->raw;
   reader->streams =
       (args->out || !args->err ? LOG_STDOUT : 0) | (args->err || !args->out ? LOG_STDERR : 0);
   if (args->follow)
@@ -147,11 +152,13 @@ const struct command command_logs = {
   .name = "logs",
   .synopsis = "logs [--shard K]… [--failed] [--stdout | --stderr] [--follow] RESULT|JOB",
   .summary = "what the shards printed, also while they run",
-  .help = "Of each shard its last attempt. What was on standard error comes on standard error. "
-          "Several\n"
-          "shards get headlines.\n"
-          "\n"
-          "  shoal logs resized --failed --stderr\n",
+  .help =
+      "Of each shard its last attempt. What was on standard error comes on standard error. "
+      "Several\n"
+      "shards get headlines. On a terminal control characters other than newlines and tabs are\n"
+      "written out (\\x1b), so that no image can drive it; in a pipe bytes come as they are.\n"
+      "\n"
+      "  shoal logs resized --failed --stderr\n",
   .options = { logs_options, bus_options },
   .run = run,
 };
