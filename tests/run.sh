@@ -4,8 +4,8 @@
 #   tests/run.sh             everything; logs in build/logs/
 #
 # One Kafka broker and one S3, HTTP and IPFS server each serve all tests that need one; those that hurt servers or want a password start their own.
-# Once each: house rules, gcc and clang without a warning, all tests under ASan and UBSan, faults and kills on a plain build,
-# unit tests under Valgrind, tests of what has threads under TSan, fuzzers for a few seconds.
+# Once each: house rules, gcc and clang without a warning, three static analysers without a new finding, all tests under ASan and
+# UBSan, faults and kills on a plain build, unit tests under Valgrind, tests of what has threads under TSan, fuzzers for a few seconds.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=$PWD/build/logs
@@ -136,11 +136,13 @@ done
 [ -x build/dev/shoal ] || finish
 
 beside model tests/model/run.sh
+beside static tests/static.sh build/dev
 run_ctest dev build/dev -LE fault
 [ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
 printf '\n'
 step valgrind tests/valgrind/run.sh build/plain
 [ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.common\.summing|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.common\.fetcher|e2e\.intake)'
 join model
+join static
 step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"
 finish

@@ -15,7 +15,7 @@ packages_for () {
     image) echo mmdebstrap busybox-static ;;
     kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev openssl util-linux ;;
     photos) echo python3 python3-pil ;;
-    test) echo libcmocka-dev libseccomp-dev clang libclang-rt-14-dev llvm clang-format valgrind python3 python3-pil python3-jsonschema \
+    test) echo libcmocka-dev libseccomp-dev clang libclang-rt-14-dev llvm clang-format clang-tidy cppcheck valgrind python3 python3-pil python3-jsonschema \
                spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux ;;
     registry) echo openjdk-17-jre-headless maven curl openssl util-linux ;;
     storage) echo nginx-light python3-venv curl util-linux ;;

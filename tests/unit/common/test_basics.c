@@ -66,6 +66,9 @@ buffers_grow_and_end_in_nul (void **state)
     buffer_printf (&buffer, "%03d,", i);
   assert_int_equal (buffer.size, 4000);
   assert_memory_equal (buffer.data + 3996, "999,", 5);
+  buffer_shrink (&buffer);
+  assert_int_equal (buffer.capacity, 4001);
+  assert_memory_equal (buffer.data + 3996, "999,", 5);
   buffer_clear (&buffer);
   assert_int_equal (buffer.size, 0);
   buffer_append (&buffer, "a\0b", 3);
