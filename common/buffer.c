@@ -25,6 +25,15 @@ buffer_reserve (struct buffer *buffer, size_t n)
 }
 
 void
+buffer_shrink (struct buffer *buffer)
+{
+  if (buffer->data == NULL || buffer->capacity == buffer->size + 1)
+    return;
+  buffer->data = xrealloc (buffer->data, buffer->size + 1, 1);
+  buffer->capacity = buffer->size + 1;
+}
+
+void
 buffer_append (struct buffer *buffer, const void *bytes, size_t n)
 {
   char *end = buffer_reserve (buffer, n);

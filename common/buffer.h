@@ -34,6 +34,9 @@ void buffer_printf (struct buffer *buffer, const char *format, ...)
 /* Makes room for N more bytes and returns where they go; the caller adds to `size`. */
 char *buffer_reserve (struct buffer *buffer, size_t n);
 
+/* Gives back what it has beyond its content: for what is kept for long. */
+void buffer_shrink (struct buffer *buffer);
+
 /* Empties it and keeps the memory. */
 void buffer_clear (struct buffer *buffer);
 

@@ -161,6 +161,7 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
       buffer_clear (&entry->payload);
       buffer_append (&entry->payload, bus->tables.jobs.payload.data, bus->tables.jobs.payload.size);
     }
+  buffer_shrink (&entry->payload); /* as long as the topic keeps it */
   TAILQ_INSERT_TAIL (&bus->tables.job_list, entry, links);
   if (tsearch (entry, &bus->tables.job_tree, jobs_by_id) == NULL)
     abort ();
@@ -191,6 +192,8 @@ take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
   entry->closed = status.closed > entry->closed ? status.closed : entry->closed;
   buffer_clear (&entry->payload);
   buffer_append (&entry->payload, cursor->payload.data, cursor->payload.size);
+  if (ends)
+    buffer_shrink (&entry->payload);
 }
 
 static void
