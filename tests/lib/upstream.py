@@ -169,10 +169,10 @@ def copy(broker, prefix, source, target, change="="):
 def hostile_values(record):
     """What isn't a message of RECORD, and what nearly is."""
     head = b"\xc3\x01" + fingerprint(record)
-    kinds = {"Claim": "CLAIM", "Event": "STARTED", "Control": "CANCEL", "Shard": "MAP"}
-    whole = pack(record, {"kind": kinds.get(record), "job_id": "x", "writer": "w", "time": 1, "generation": 1, "index": 0, "attempt": 1, "starts": 1,
-                          "atom_count": 1, "digest": b"", "atoms": b"", "state": "RUNNING", "updated": 1, "id": "x", "submitted": 1, "image": "x",
-                          "command": [], "results": "/x"}, "", None)
+    fields = {"kind": {"Claim": "CLAIM", "Event": "STARTED", "Control": "CANCEL", "Shard": "MAP"}.get(record), "job_id": "x", "writer": "w",
+              "time": 1, "generation": 1, "index": 0, "attempt": 1, "starts": 1, "atom_count": 1, "digest": b"", "state": "RUNNING", "updated": 1,
+              "id": "x", "submitted": 1, "image": "x", "command": [], "results": "/x", **({"atoms": b""} if record == "Shard" else {})}
+    whole = pack(record, fields, "", None)
     huge, negative, endless = b"\xfe" + b"\xff" * 8 + b"\x01", b"\x01", b"\xff" * 20
     yield from (None, b"", b"\xc3", b"\xc3\x01", head[:-1], head, b"\0\0\0\0\1", b"\0\xff\xff\xff\xff", bytes(2_000_000), b"\xff" * 4096)
     for number in (huge, negative, endless):

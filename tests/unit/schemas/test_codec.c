@@ -472,10 +472,43 @@ fingerprints_are_those_of_the_standard (void **state)
     }
 }
 
+/* What no worker writes: a lease for ever, or one before it began. Added to a clock it would overflow. */
+static void
+a_claim_for_ever_is_none (void **state)
+{
+  (void) state;
+  static const struct
+  {
+    int64_t lease_ms;
+    int expected;
+  } leases[] = {
+    { 0, 0 },
+    { 30000, 0 },
+    { CLAIM_LEASE_MAX_MS, 0 },
+    { CLAIM_LEASE_MAX_MS + 1, -1 },
+    { INT64_MAX, -1 },
+    { INT64_MIN, -1 },
+    { -1, -1 },
+  };
+  for (size_t i = 0; i < sizeof leases / sizeof *leases; i++)
+    {
+      auto_buffer struct buffer message = { 0 };
+      auto_claim struct claim read = { 0 };
+      char writer[] = "worker-1";
+      const struct claim claim = {
+        .kind = CLAIM_CLAIM, .writer = writer, .starts = 1, .lease_ms = leases[i].lease_ms
+      };
+      assert_int_equal (codec_encode_claim (&claim, &message, NULL), 0);
+      assert_int_equal (codec_decode_claim (buffer_bytes (&message), &read, NULL),
+                        leases[i].expected);
+    }
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test (a_claim_for_ever_is_none),
     cmocka_unit_test (a_job_comes_back_whole),
     cmocka_unit_test (a_plain_job_keeps_its_defaults),
     cmocka_unit_test (shards_come_back_whole),
