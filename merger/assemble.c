@@ -182,8 +182,10 @@ note_damage (struct assembly *assembly, const char *folder, const struct line *l
   auto_free char *path = text_shown (line->path.data);
   bool sharded = line->shard >= 0;
   auto_free char *again =
-      sharded ? xasprintf ("`shoal retry --shard %lld` makes it anew", (long long) line->shard)
-              : xstrdup ("run the job anew");
+      sharded
+          ? xasprintf ("move it out of the result, then `shoal retry --shard %lld` makes it anew",
+                       (long long) line->shard)
+          : xstrdup ("run the job anew");
   if (assembly->damage == NULL)
     assembly->damage = xasprintf ("outputs/%s/%s isn't what attempt %s wrote any more: it was "
                                   "changed or removed in the result or in " RESULT_ATTEMPTS "; %s",

@@ -22,8 +22,11 @@ expect_stderr '`shoal retry --shard 1` makes it anew'
 expect_true "… the result stands" test -f r/manifest.json
 expect_exit 3 "get doesn't take it either" "$SHOAL" get r copy
 expect_stderr "f002"
-expect_exit 0 "retry makes it anew" "$SHOAL" retry r --shard 1
+expect_exit 1 "nor is it thrown away when its shard runs again" "$SHOAL" retry r --shard 1
+expect_stderr "outputs/res/f002.txt isn't as shoal made it"
+expect_same "… it is still there" changed "$(cat r/outputs/res/f002.txt)"
+mv r/outputs/res/f002.txt mine
+expect_exit 0 "out of the way, the result is merged with the new one" "$SHOAL" merge r
 expect_same "… as it was" 2 "$(cat r/outputs/res/f002.txt)"
-expect_exit 0 "… and the result is merged again" "$SHOAL" merge r
 expect_exit 0 "… and got" "$SHOAL" get r copy2
 expect_true "… whole" diff -r in copy2/outputs/res

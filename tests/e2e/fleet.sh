@@ -48,7 +48,8 @@ printf '! none\nbootstrap.servers : %s\nclient.id = shoal-\\\n   test\n' "$SHOAL
 expect_exit 2 "its brokers are the bus, with the usual prefix" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list
 expect_stderr "kafka://$SHOAL_TEST_KAFKA: there is no topic shoal.jobs"
 expect_exit 0 "and the brokers of a prefix" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list --bus "kafka:///$prefix"
-expect_exit 0 "but not of another bus" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list --bus sqlite:other.db
+expect_exit 2 "but not of another bus" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list --bus sqlite:other.db
+expect_stderr "other.db: there is no such bus"
 printf 'bootstrap.servers 127.0.0.1:9' >client.properties
 expect_exit 0 "a bus with brokers has those" env SHOAL_KAFKA_CONFIG=client.properties "$SHOAL" list --bus "$bus"
 expect_exit 0 "a variable goes before the file" env SHOAL_KAFKA_CONFIG=client.properties SHOAL_BUS="$bus" "$SHOAL" list
