@@ -732,6 +732,60 @@ test_reduce_sees_the_shards_outputs (void **state)
   assert_read_only (scene);
 }
 
+/* The list of the shard, forged, comes by the plan file: it is no door of its own. */
+static int
+stage_by_plan (struct scene *scene)
+{
+  assert_int_equal (fs_make_folders (scene->result_fd, RESULT_STATE, 0755, NULL), 0);
+  assert_int_equal (
+      fs_write_file (scene->result_fd, RESULT_PLAN, buffer_bytes (&scene->shard.atoms), NULL), 0);
+  sum_atoms (&scene->shard);
+  scene->shard.plan_offset = 0;
+  scene->shard.plan_length = (int64_t) scene->shard.atoms.size;
+  buffer_release (&scene->shard.atoms);
+  return run_stage (scene);
+}
+
+static void
+test_a_forged_plan_file_reads_nothing_else (void **state)
+{
+  struct scene *scene = *state;
+  static const struct
+  {
+    uint32_t volume;
+    const char *path;
+    bool folder;
+    const char *source;
+  } atoms[] = {
+    { 0, "../result/x", false, NULL },
+    { 0, "sub/../../result", true, NULL },
+    { 0, "/etc/passwd", false, NULL },
+    { 0, "..", true, NULL },
+    { 0, "link", false, NULL },
+    { 0, "up/etc", true, NULL },
+    { 0, "sub//a", false, NULL },
+    { 1, "00000", true, "/etc" },
+    { 1, "../in", true, "/.shoal/attempts/0/outputs" },
+    { 7, "a", false, NULL },
+    { UINT32_MAX, "a", false, NULL },
+  };
+  put_file (scene, "sub/a");
+  assert_int_equal (symlinkat ("/etc/passwd", scene->volume_fd, "link"), 0);
+  assert_int_equal (symlinkat ("/", scene->volume_fd, "up"), 0);
+  for (size_t i = 0; i < sizeof atoms / sizeof atoms[0]; i++)
+    {
+      scene->shard.kind = atoms[i].source != NULL ? SHARD_REDUCE : SHARD_MAP;
+      scene->shard.atom_count = 0;
+      add_atom_of (scene, atoms[i].volume, atoms[i].path, atoms[i].folder, atoms[i].source);
+      error_clear (&scene->err);
+      if (stage_by_plan (scene) == 0)
+        fail_msg ("taken: volume %u, %s", atoms[i].volume, atoms[i].path);
+      mounts_release (&scene->mounts);
+      auto_free char *in = xasprintf ("%s/in", scene->scratch);
+      assert_int_equal (fs_remove_tree (AT_FDCWD, in, NULL), 0);
+    }
+}
+
 static void
 test_atoms_from_the_plan_file (void **state)
 {
@@ -830,6 +884,7 @@ main (void)
     TEST (test_a_forged_reduce_list_reads_nothing_else),
     TEST (test_a_policy_is_asked_at_use),
     TEST (test_atoms_from_the_plan_file),
+    TEST (test_a_forged_plan_file_reads_nothing_else),
     TEST (test_list_that_isnt_the_planned_one),
     TEST (test_failing_calls),
   };
