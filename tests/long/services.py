@@ -35,6 +35,7 @@ class Services:
         os.chmod(file.name, 0o600)
         self.tag = os.path.basename(self.work)
         self.environment = dict(os.environ, SHOAL_IMAGES=os.path.join(self.work, "images"), SHOAL_LOG="info",
+                                SHOAL_POLICY=rig.policy(self.work),
                                 HOME=os.path.join(self.work, "home"), **{rig.TAG: self.tag})
         for name in ("SHOAL_FAULT", "SHOAL_BUS"):
             self.environment.pop(name, None)
