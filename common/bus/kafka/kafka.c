@@ -502,7 +502,13 @@ check_part (struct kafka_bus *bus, enum bus_part part, struct error *err)
     return 0;
   if (access_check (bus, part, err) != 0)
     return -1;
-  return leases_sync (bus, err) != 0 ? -1 : trust_need_key (bus, records[part], err);
+  struct error away = ERROR_INIT;
+  if (leases_sync (bus, &away) == 0)
+    return trust_need_key (bus, records[part], err);
+  if (away.class == ERROR_TRANSIENT)
+    return 0; /* brokers that are slow or gone again: a service outlives that, and what is wrong shows later */
+  *err = away;
+  return -1;
 }
 
 struct bus *
