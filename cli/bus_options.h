@@ -2,8 +2,8 @@
 #ifndef SHOAL_CLI_BUS_OPTIONS_H
 #define SHOAL_CLI_BUS_OPTIONS_H
 
+#include "bus/bus.h"
 #include "cli/options.h"
-#include "common/bus/bus.h"
 
 struct bus_args
 {

@@ -3,9 +3,9 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/storage/fetched_file.h"
 #include "common/sys.h"
 #include "merger/manifest_lines.h"
+#include "storage/fetched_file.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 #define SHOAL_CLI_FETCH_H
 
 #include "common/error.h"
-#include "common/storage/storage.h"
+#include "storage/storage.h"
 
 #include <stdint.h>
 

@@ -7,10 +7,10 @@
 #include "cli/words.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "result/result.h"
+#include "result/result_store.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -4,13 +4,13 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/path.h"
-#include "common/result.h"
-#include "common/result_store.h"
-#include "common/storage/storage.h"
 #include "common/unique.h"
 #include "producer/admit.h"
+#include "result/result.h"
+#include "result/result_store.h"
 #include "schemas/job_check.h"
 #include "schemas/job_paths.h"
+#include "storage/storage.h"
 #include "worker/image_store.h"
 
 #include <errno.h>

@@ -4,9 +4,9 @@
 #include "common/httpd/probes.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/units.h"
+#include "result/result.h"
+#include "result/result_store.h"
 
 enum
 {

@@ -4,9 +4,9 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/text.h"
+#include "result/result.h"
+#include "result/result_store.h"
 
 #include <errno.h>
 #include <fcntl.h>

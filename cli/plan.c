@@ -6,11 +6,11 @@
 #include "cli/storage_options.h"
 #include "cli/words.h"
 #include "common/memory.h"
-#include "common/storage/storage.h"
 #include "common/text.h"
 #include "common/units.h"
 #include "producer/slicer.h"
 #include "schemas/codec.h"
+#include "storage/storage.h"
 #include "worker/image_store.h"
 
 #include <errno.h>

@@ -4,11 +4,11 @@
 #include "cli/retry.h"
 #include "cli/summary.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_rest.h"
-#include "common/result_store.h"
 #include "common/text.h"
 #include "merger/verdict.h"
+#include "result/result.h"
+#include "result/result_rest.h"
+#include "result/result_store.h"
 
 #include <stdio.h>
 

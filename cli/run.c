@@ -11,8 +11,8 @@
 #include "cli/supervise.h"
 #include "cli/watch.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/text.h"
+#include "result/result.h"
 #include "schemas/job_difference.h"
 
 #include <stdio.h>

@@ -7,12 +7,12 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/spawn.h"
-#include "common/storage/storage.h"
 #include "common/text.h"
 #include "common/units.h"
 #include "merger/merger.h"
 #include "producer/producer.h"
 #include "schemas/job_check.h"
+#include "storage/storage.h"
 #include "worker/userns.h"
 #include "worker/worker.h"
 

@@ -3,7 +3,7 @@
 #include "common/fs.h"
 #include "common/lock.h"
 #include "common/memory.h"
-#include "common/result.h"
+#include "result/result.h"
 #include "schemas/job_check.h"
 
 #include <fcntl.h>

@@ -8,8 +8,8 @@
 #ifndef SHOAL_CLI_SESSION_H
 #define SHOAL_CLI_SESSION_H
 
+#include "bus/bus.h"
 #include "cli/bus_options.h"
-#include "common/bus/bus.h"
 #include "common/error.h"
 
 #include <sys/types.h>

@@ -6,9 +6,9 @@
 #include "cli/summary.h"
 #include "cli/words.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "result/result.h"
 
 #include <stdio.h>
 

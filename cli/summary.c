@@ -3,9 +3,9 @@
 #include "cli/command.h"
 #include "cli/words.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "result/result.h"
 
 #include <string.h>
 

@@ -8,8 +8,8 @@
 #include "cli/words.h"
 #include "common/clock.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/text.h"
+#include "result/result.h"
 #include "worker/worker.h"
 
 #include <errno.h>

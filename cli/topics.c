@@ -1,5 +1,5 @@
 /* shoal topics: the topics of a bus on Kafka, made and checked. */
-#include "common/bus/kafka/topics.h"
+#include "bus/kafka/topics.h"
 
 #include "cli/bus_options.h"
 #include "cli/commands.h"

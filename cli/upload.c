@@ -4,9 +4,9 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result_store.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "result/result_store.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,14 +3,14 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/sys.h"
 #include "common/text.h"
 #include "merger/lines.h"
 #include "merger/linker.h"
 #include "merger/settle.h"
 #include "merger/sweep.h"
+#include "result/result.h"
+#include "result/result_store.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 #include "merger/conflict.h"
 
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/text.h"
+#include "result/result.h"
 
 #include <search.h>
 #include <string.h>

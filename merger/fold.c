@@ -1,7 +1,7 @@
 #include "merger/fold.h"
 
 #include "common/memory.h"
-#include "common/result.h"
+#include "result/result.h"
 
 #include <string.h>
 

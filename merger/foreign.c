@@ -4,10 +4,10 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/text.h"
 #include "common/unique.h"
 #include "merger/manifest_lines.h"
+#include "result/result.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,11 +3,11 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/storage/storage.h"
 #include "common/sys.h"
 #include "common/text.h"
 #include "merger/report.h"
+#include "result/result.h"
+#include "storage/storage.h"
 
 #include <errno.h>
 #include <fcntl.h>

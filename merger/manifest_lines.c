@@ -2,7 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
+#include "result/result.h"
 
 #include <errno.h>
 #include <fcntl.h>

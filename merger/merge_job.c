@@ -5,8 +5,6 @@
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/text.h"
 #include "merger/assemble.h"
 #include "merger/foreign.h"
@@ -15,6 +13,8 @@
 #include "merger/sweep.h"
 #include "merger/verdict.h"
 #include "policy/policy_check.h"
+#include "result/result.h"
+#include "result/result_store.h"
 #include "schemas/job_check.h"
 
 #include <errno.h>

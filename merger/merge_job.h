@@ -6,8 +6,8 @@
 #ifndef SHOAL_MERGER_MERGE_JOB_H
 #define SHOAL_MERGER_MERGE_JOB_H
 
+#include "bus/bus.h"
 #include "common/auto.h"
-#include "common/bus/bus.h"
 #include "merger/pulse.h"
 #include "policy/policy.h"
 

@@ -1,6 +1,6 @@
 #include "merger/merger.h"
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"

@@ -3,10 +3,10 @@
 #include "common/fs.h"
 #include "common/lock.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/sys.h"
 #include "merger/verdict.h"
+#include "result/result.h"
+#include "result/result_store.h"
 #include "schemas/codec.h"
 
 #include <errno.h>

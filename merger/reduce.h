@@ -2,7 +2,7 @@
 #ifndef SHOAL_MERGER_REDUCE_H
 #define SHOAL_MERGER_REDUCE_H
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "merger/fold.h"
 
 /* Whether all shards are settled well enough for it, and it hasn't come to its end. */

@@ -3,8 +3,8 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/text.h"
+#include "result/result.h"
 
 #include <errno.h>
 #include <fcntl.h>

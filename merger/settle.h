@@ -3,9 +3,9 @@
 #define SHOAL_MERGER_SETTLE_H
 
 #include "common/buffer.h"
-#include "common/result_store.h"
 #include "merger/conflict.h"
 #include "merger/pulse.h"
+#include "result/result_store.h"
 
 struct settlement
 {

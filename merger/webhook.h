@@ -16,7 +16,7 @@
 #ifndef SHOAL_MERGER_WEBHOOK_H
 #define SHOAL_MERGER_WEBHOOK_H
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "common/metrics.h"
 #include "policy/policy.h"
 

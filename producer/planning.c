@@ -4,14 +4,14 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/sys.h"
 #include "common/text.h"
 #include "policy/policy_check.h"
 #include "producer/admit.h"
 #include "producer/slicer.h"
 #include "producer/slicer_internal.h"
+#include "result/result.h"
+#include "result/result_store.h"
 
 #include <errno.h>
 #include <fcntl.h>

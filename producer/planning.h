@@ -7,7 +7,7 @@
 #ifndef SHOAL_PRODUCER_PLANNING_H
 #define SHOAL_PRODUCER_PLANNING_H
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 
 #include "producer/producer.h"
 

@@ -1,6 +1,6 @@
 #include "producer/producer.h"
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"

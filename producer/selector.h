@@ -12,9 +12,9 @@
 #ifndef SHOAL_PRODUCER_SELECTOR_H
 #define SHOAL_PRODUCER_SELECTOR_H
 
-#include "common/storage/storage.h"
 #include "producer/glob.h"
 #include "schemas/messages.h"
+#include "storage/storage.h"
 
 struct selection /* the same for all volumes of a job */
 {

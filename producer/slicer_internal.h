@@ -2,8 +2,8 @@
 #ifndef SHOAL_PRODUCER_SLICER_INTERNAL_H
 #define SHOAL_PRODUCER_SLICER_INTERNAL_H
 
-#include "common/storage/storage.h"
 #include "producer/slicer.h"
+#include "storage/storage.h"
 
 struct slicer_sources
 {

@@ -15,19 +15,8 @@ rule () {
 }
 
 sources () {
-  find cli common merger policy producer schemas tests worker -name '*.[ch]' "$@" | sort
+  find bus cli common merger policy producer result schemas storage tests worker -name '*.[ch]' "$@" | sort
 }
-
-for room in producer worker merger; do
-  others=$(printf '%s\n' producer worker merger cli | grep -vx "$room" | paste -sd '|')
-  grep -rnE "^ *# *include \"(\.\./)*($others)/" "$room" --include='*.[ch]'
-done | rule "producer/, worker/ and merger/ never include each other, nor cli/:"
-
-grep -rnE '^ *# *include "(\.\./)*(producer|worker|merger|cli)/' common policy schemas --include='*.[ch]' \
-  | rule "common/, schemas/ and policy/ include none of the parts:"
-
-grep -rnE '^ *# *include "(\.\./)*policy/' common schemas --include='*.[ch]' \
-  | rule "common/ and schemas/ don't include policy/:"
 
 find . \( -path ./.git -o -path ./build -o -path ./quickstart-data \) -prune -o -type f -name '*.[ch]' -printf '%h\n' \
   | sort -u | grep -v '^\./tests' | while read -r folder; do

@@ -75,8 +75,8 @@ races () {
 }
 judges () {
   local name
-  for name in storage_s3 storage_s3_suite storage_s3_front result_store; do
-    (cd tests && "../build/dev/tests/test_integration_common_$name") || return
+  for name in storage_s3 storage_s3_suite storage_s3_front result_result_store; do
+    (cd tests && "../build/dev/tests/test_integration_$name") || return
   done
 }
 

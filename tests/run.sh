@@ -134,6 +134,7 @@ for preset in dev plain clang tsan fuzz; do
   step "build-$preset" build $preset
 done
 [ -x build/dev/shoal ] || finish
+[ -x build/plain/shoal ] && step arrows python3 -B tests/house/arrows.py build/plain
 
 beside model tests/model/run.sh
 beside static tests/static.sh build/dev
@@ -141,7 +142,7 @@ run_ctest dev build/dev -LE fault
 [ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
 printf '\n'
 step valgrind tests/valgrind/run.sh build/plain
-[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.common\.summing|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.common\.fetcher|e2e\.intake)'
+[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.storage\.summing|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.storage\.fetcher|e2e\.intake)'
 join model
 join static
 step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"

@@ -2,8 +2,8 @@
 
 #include "common/digest.h"
 #include "common/fs.h"
-#include "common/result.h"
-#include "common/result_store.h"
+#include "result/result.h"
+#include "result/result_store.h"
 
 #include <errno.h>
 #include <fcntl.h>

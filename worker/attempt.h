@@ -8,9 +8,9 @@
 #define SHOAL_WORKER_ATTEMPT_H
 
 #include "common/error.h"
-#include "common/storage/storage.h"
 #include "policy/policy.h"
 #include "schemas/messages.h"
+#include "storage/storage.h"
 #include "worker/container.h"
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 #include "worker/counts.h"
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 
 void
 counts_init (struct counts *counts, struct metrics *metrics)

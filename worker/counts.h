@@ -3,8 +3,8 @@
 #define SHOAL_WORKER_COUNTS_H
 
 #include "common/metrics.h"
-#include "common/storage/storage.h"
 #include "schemas/messages.h"
+#include "storage/storage.h"
 
 #include <stdbool.h>
 

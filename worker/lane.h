@@ -9,7 +9,7 @@
 #ifndef SHOAL_WORKER_LANE_H
 #define SHOAL_WORKER_LANE_H
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "common/error.h"
 #include "worker/counts.h"
 #include "worker/retry.h"

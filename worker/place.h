@@ -9,8 +9,8 @@
 #include "common/auto.h"
 #include "common/error.h"
 #include "common/halt.h"
-#include "common/storage/storage.h"
 #include "schemas/messages.h"
+#include "storage/storage.h"
 
 #include <stdint.h>
 

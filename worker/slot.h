@@ -7,8 +7,8 @@
 #define SHOAL_WORKER_SLOT_H
 
 #include "common/error.h"
-#include "common/storage/storage.h"
 #include "schemas/messages.h"
+#include "storage/storage.h"
 #include "worker/frame.h"
 #include "worker/worker.h"
 

@@ -12,9 +12,9 @@
 
 #include "common/error.h"
 #include "common/halt.h"
-#include "common/storage/storage.h"
 #include "policy/policy.h"
 #include "schemas/messages.h"
+#include "storage/storage.h"
 #include "worker/mounts.h"
 
 #include <stdint.h>

@@ -2,7 +2,7 @@
 #ifndef SHOAL_WORKER_STAGE_INTERNAL_H
 #define SHOAL_WORKER_STAGE_INTERNAL_H
 
-#include "common/storage/storage.h"
+#include "storage/storage.h"
 #include "worker/place.h"
 #include "worker/stage.h"
 

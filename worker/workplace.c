@@ -3,12 +3,12 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
-#include "common/result_store.h"
 #include "common/scratch.h"
 #include "common/sys.h"
 #include "common/text.h"
 #include "common/unique.h"
+#include "result/result.h"
+#include "result/result_store.h"
 
 #include <dirent.h>
 #include <errno.h>

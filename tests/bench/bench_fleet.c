@@ -6,7 +6,7 @@
  *   latency  publishes N shards one after the other, each when the one before was taken by another handle; prints how long that took
  *   raw      N shards' records by librdkafka alone: writes six each, reads them all; prints the seconds of both
  */
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "merger/fold.h"

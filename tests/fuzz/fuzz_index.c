@@ -1,6 +1,6 @@
 /* libFuzzer: a folder's listing, the first byte says as what. All names must be children of the folder, in order, each once. */
-#include "common/storage/fetcher.h"
-#include "common/storage/web/index.h"
+#include "storage/fetcher.h"
+#include "storage/web/index.h"
 
 #include <stdint.h>
 #include <string.h>

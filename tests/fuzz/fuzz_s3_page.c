@@ -1,8 +1,8 @@
 /* libFuzzer: a page of a bucket's listing. What is read has keys and sizes; what isn't is an error with words. */
-#include "common/storage/s3/page.h"
+#include "storage/s3/page.h"
 
 #include "common/memory.h"
-#include "common/storage/s3/xml.h"
+#include "storage/s3/xml.h"
 
 #include <stdint.h>
 #include <string.h>

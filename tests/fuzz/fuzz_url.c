@@ -2,8 +2,8 @@
  * files in it are such. */
 #include "common/http/http.h"
 #include "common/memory.h"
-#include "common/storage/fetcher.h"
-#include "common/storage/web/url.h"
+#include "storage/fetcher.h"
+#include "storage/web/url.h"
 
 #include <stdint.h>
 #include <string.h>

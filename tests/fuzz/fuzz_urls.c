@@ -1,7 +1,7 @@
 /* libFuzzer: a list of URLs. All paths must be files' paths, in order, each once; all URLs must be readable again. */
-#include "common/storage/fetcher.h"
-#include "common/storage/web/url.h"
-#include "common/storage/web/urls.h"
+#include "storage/fetcher.h"
+#include "storage/web/url.h"
+#include "storage/web/urls.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef SHOAL_TESTS_LIB_BUS_FIXTURE_H
 #define SHOAL_TESTS_LIB_BUS_FIXTURE_H
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 
 /* Submits a job ID with all that a job must have; what bus_submit gave. */
 int fixture_submit (struct bus *bus, const char *id, struct error *err);

@@ -2,7 +2,7 @@
 #ifndef SHOAL_TESTS_LIB_BUS_STAGE_H
 #define SHOAL_TESTS_LIB_BUS_STAGE_H
 
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "tests/lib/bus_conformance.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 #include "tests/lib/kafka_place.h"
 
-#include "common/bus/kafka/topics.h"
+#include "bus/kafka/topics.h"
 #include "common/memory.h"
 
 #include <stdio.h>

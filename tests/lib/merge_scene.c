@@ -3,7 +3,7 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
+#include "result/result.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

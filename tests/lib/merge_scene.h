@@ -2,8 +2,8 @@
 #ifndef SHOAL_TESTS_LIB_MERGE_SCENE_H
 #define SHOAL_TESTS_LIB_MERGE_SCENE_H
 
+#include "bus/bus.h"
 #include "common/buffer.h"
-#include "common/bus/bus.h"
 #include "tests/lib/file_tree.h"
 
 struct merge_scene

@@ -2,8 +2,8 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "common/storage/s3/s3.h"
-#include "common/storage/s3/sign.h"
+#include "storage/s3/s3.h"
+#include "storage/s3/sign.h"
 #include "tests/lib/peer.h"
 
 #include <setjmp.h>

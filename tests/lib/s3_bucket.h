@@ -2,7 +2,7 @@
 #ifndef SHOAL_TESTS_LIB_S3_BUCKET_H
 #define SHOAL_TESTS_LIB_S3_BUCKET_H
 
-#include "common/storage/storage.h"
+#include "storage/storage.h"
 
 struct s3_bucket
 {

@@ -3,7 +3,7 @@
 #ifndef SHOAL_TESTS_LIB_STORAGE_CONFORMANCE_H
 #define SHOAL_TESTS_LIB_STORAGE_CONFORMANCE_H
 
-#include "common/storage/storage.h"
+#include "storage/storage.h"
 
 /* How the suite fills a new, empty source and opens it. */
 struct storage_fixture

@@ -1,7 +1,7 @@
 /* The claims protocol (docs/claims.md) for spin: WORKERS workers, one shard of two attempts, messages that may be there twice, a log that is late.
  *
  * Any process may be arbitrarily slow, which is what a pause or a cut is. Workers crash CRASHES times at any step, and come back as
- * another writer; what they had sent arrives later, or never. The fold is that of common/bus/kafka/claims.c, for readers who began at the beginning. A mutant (-DMUTANT=N) breaks one
+ * another writer; what they had sent arrives later, or never. The fold is that of bus/kafka/claims.c, for readers who began at the beginning. A mutant (-DMUTANT=N) breaks one
  * rule, and must be found.
  */
 #ifndef WORKERS

@@ -1,12 +1,12 @@
 /* The producer as a service on the SQLite bus: jobs in, shards and one closing event out, whatever
  * happens between. */
-#include "common/bus/bus.h"
+#include "bus/bus.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/sys.h"
 #include "producer/producer.h"
+#include "result/result.h"
 #include "schemas/codec.h"
 #include "tests/lib/file_tree.h"
 

@@ -1,13 +1,13 @@
 /* Whole workers on a bus: they run, die, are stopped and come back. The runtime is `process`: what is tested is who runs what. */
 #include "worker/worker.h"
 
+#include "bus/bus.h"
 #include "common/auto.h"
-#include "common/bus/bus.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "common/result.h"
+#include "result/result.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

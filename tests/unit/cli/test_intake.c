@@ -1,8 +1,8 @@
 /* What POST /v1/jobs makes of a body: each refusal names the member that is wrong. */
 #include "cli/intake.h"
 
+#include "bus/bus_ops.h"
 #include "cli/submit.h"
-#include "common/bus/bus_ops.h"
 #include "common/memory.h"
 
 #include <setjmp.h>

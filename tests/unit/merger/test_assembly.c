@@ -1,8 +1,8 @@
 /* Assembling: whatever the order in which shards finish, the same tree, as a slow and simple model says it. */
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "merger/assemble.h"
+#include "result/result.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/merge_scene.h"
 #include "tests/lib/seed.h"

@@ -1,7 +1,7 @@
 /* The fold: the same events in every order that the log allows give the same state. */
 #include "common/memory.h"
-#include "common/result.h"
 #include "merger/fold.h"
+#include "result/result.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/seed.h"
 

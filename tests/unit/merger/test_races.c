@@ -1,9 +1,9 @@
 /* Folders and files of attempts that become links while a result is assembled of them: what the links lead to is neither read nor changed. */
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "common/sys.h"
 #include "merger/assemble.h"
+#include "result/result.h"
 #include "tests/lib/merge_scene.h"
 #include "tests/lib/race.h"
 #include "tests/lib/seed.h"

@@ -1,8 +1,8 @@
 /* What planning asks of a bus, in which order. */
-#include "common/bus/bus_ops.h"
+#include "bus/bus_ops.h"
 #include "common/memory.h"
-#include "common/result.h"
 #include "producer/planning.h"
+#include "result/result.h"
 #include "tests/lib/file_tree.h"
 
 #include <setjmp.h>

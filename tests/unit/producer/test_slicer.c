@@ -2,11 +2,11 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
-#include "common/storage/storage_ops.h"
 #include "producer/glob.h"
 #include "producer/slicer.h"
 #include "producer/slicer_internal.h"
 #include "schemas/codec.h"
+#include "storage/storage_ops.h"
 #include "tests/lib/file_tree.h"
 #include "tests/lib/seed.h"
 

@@ -5,8 +5,8 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
-#include "common/result.h"
 #include "common/sys.h"
+#include "result/result.h"
 #include "schemas/codec.h"
 #include "worker/workplace.h"
 

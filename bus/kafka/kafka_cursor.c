@@ -1,0 +1,441 @@
+/* Reading one partition, by librdkafka's simple consumer: no group, any partition at any offset. */
+#include "bus/kafka/access.h"
+#include "bus/kafka/kafka.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+
+#include <poll.h>
+#include <string.h>
+
+enum
+{
+  QUERY_MS = 10000,
+  STALL_MS = 30000, /* without a record on the way to a known end */
+  STEP_MS = 100,
+  AGAIN_MS = 20,
+  NO_OFFSET = -1000,
+  REGISTRY_MS = 1000, /* until a schema registry that was away is asked again */
+};
+
+struct kafka_reader *
+kafka_reader_open (struct kafka_bus *bus, const char *group, struct error *err)
+{
+  const char *const extra[] = { "group.id", group, NULL };
+  struct kafka_reader *reader = xcalloc (1, sizeof *reader);
+  reader->bus = bus;
+  reader->handle = kafka_handle (bus, RD_KAFKA_CONSUMER, group == NULL ? NULL : extra, err);
+  if (reader->handle == NULL)
+    {
+      free (reader);
+      return NULL;
+    }
+  return reader;
+}
+
+static rd_kafka_topic_t *
+topic_of (const struct cursor *cursor)
+{
+  struct kafka_reader *reader = cursor->reader;
+  rd_kafka_topic_t **topic = &reader->topics[cursor->topic];
+  if (*topic == NULL)
+    *topic = rd_kafka_topic_new (reader->handle, reader->bus->names[cursor->topic], NULL);
+  return *topic;
+}
+
+void
+kafka_reader_close (struct kafka_reader *reader)
+{
+  if (reader == NULL)
+    return;
+  for (int i = 0; i < TOPICS_MAX; i++)
+    if (reader->topics[i] != NULL)
+      rd_kafka_topic_destroy (reader->topics[i]);
+  rd_kafka_destroy_flags (reader->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  free (reader);
+}
+
+bool
+cursor_is_open (const struct cursor *cursor)
+{
+  return cursor->queue != NULL;
+}
+
+/* Questions go through the producer's connections: on a reader's they would wait behind its fetches. */
+
+/* A partition that was just made, or whose leader has changed, has no leader for a moment. */
+bool
+kafka_may_pass (rd_kafka_resp_err_t code)
+{
+  return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
+         || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+         || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__TRANSPORT
+         || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
+         || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__WAIT_COORD
+         || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
+         || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
+/* The offset at TIME, which may be one of the protocol's own: RD_KAFKA_OFFSET_BEGINNING and _END. rd_kafka_query_watermark_offsets would ask for both at once, but
+ * in 2.0.2 it has no end while brokers are away, and where one of its two answers is a refusal (a leader that just started, KIP-207) it may say that the
+ * partition is empty. */
+static rd_kafka_resp_err_t
+ask (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time, int timeout_ms,
+     int64_t *offset)
+{
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
+  rd_kafka_topic_partition_t *wanted = rd_kafka_topic_partition_list_add (list, topic, partition);
+  wanted->offset = time;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (bus->producer, list, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    code = wanted->err;
+  *offset = wanted->offset;
+  rd_kafka_topic_partition_list_destroy (list);
+  return code;
+}
+
+bool
+kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (rd_kafka_metadata (bus->producer, 0, bus->outgoing[topic], &metadata, timeout_ms)
+      != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return false;
+  rd_kafka_metadata_destroy (metadata);
+  return true;
+}
+
+/* The same until there is an answer, but for no longer than a question may take. RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
+static int64_t
+find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, struct error *err)
+{
+  const char *name = bus->names[topic];
+  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, QUERY_MS);;)
+    {
+      int64_t offset = 0;
+      int64_t left = end - clock_boot_ms ();
+      rd_kafka_resp_err_t code =
+          ask (bus, name, partition, time, left > 1 ? (int) left : 1, &offset);
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return offset;
+      if (!kafka_may_pass (code))
+        {
+          (void) (access_is_denied (code) ? access_lacks (bus, "Describe", "topic", name, err)
+                                          : kafka_error (bus, code, name, err));
+          return NO_OFFSET;
+        }
+      if (clock_boot_ms () + AGAIN_MS >= end)
+        {
+          (void) kafka_timeout (bus, name, err);
+          return NO_OFFSET;
+        }
+      kafka_serve (bus, AGAIN_MS);
+      /* librdkafka before 2.10 goes on asking the one who said that he isn't any more. */
+      if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
+        (void) kafka_look_for_leaders (bus, topic, STEP_MS);
+    }
+}
+
+/* Where the partition begins and ends. */
+static int
+look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *err)
+{
+  struct kafka_bus *bus = cursor->reader->bus;
+  *low = find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_BEGINNING, err);
+  if (*low == NO_OFFSET)
+    return -1;
+  *high = find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
+  return *high == NO_OFFSET ? -1 : 0;
+}
+
+int
+cursor_look_for_end (struct cursor *cursor, struct error *err)
+{
+  int64_t end =
+      find_offset (cursor->reader->bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
+  if (end == NO_OFFSET)
+    return -1;
+  cursor->end = end;
+  return 0;
+}
+
+static int
+start (struct cursor *cursor, int64_t offset, struct error *err)
+{
+  if (rd_kafka_consume_start_queue (topic_of (cursor), cursor->partition, offset, cursor->queue)
+      == 0)
+    return 0;
+  return kafka_error (cursor->reader->bus, rd_kafka_last_error (),
+                      cursor->reader->bus->names[cursor->topic], err);
+}
+
+int
+cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int32_t partition,
+             int64_t from, struct error *err)
+{
+  int64_t low = 0;
+  *cursor = (struct cursor){ .reader = reader, .topic = topic, .partition = partition };
+  if (look (cursor, &low, &cursor->end, err) != 0)
+    return -1;
+  /* A number and never "the beginning": for that librdkafka waits half a second. */
+  cursor->next = from == FROM_END ? cursor->end : from < low ? low : from;
+  if (cursor->next > cursor->end)
+    cursor->next = cursor->end;
+  cursor->queue = rd_kafka_queue_new (reader->handle);
+  uint64_t one = 1;
+  rd_kafka_queue_io_event_enable (cursor->queue, reader->bus->wake_fd, &one, sizeof one);
+  if (start (cursor, cursor->next, err) == 0)
+    return 0;
+  rd_kafka_queue_destroy (cursor->queue);
+  cursor->queue = NULL;
+  return -1;
+}
+
+void
+cursor_close (struct cursor *cursor)
+{
+  if (cursor->queue == NULL)
+    return;
+  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
+  rd_kafka_queue_destroy (cursor->queue);
+  buffer_release (&cursor->unpacked);
+  *cursor = (struct cursor){ 0 };
+}
+
+/* What we read was deleted by retention: go on at what is left. */
+static void
+restart (struct cursor *cursor)
+{
+  struct error err = ERROR_INIT;
+  int64_t low = 0;
+  int64_t high = 0;
+  const struct kafka_bus *bus = cursor->reader->bus;
+  if (look (cursor, &low, &high, &err) != 0)
+    {
+      log_failure (LOG_WARN, "cursor_stuck", &err, "topic=%s partition=%d",
+                   bus->names[cursor->topic], cursor->partition);
+      return;
+    }
+  int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
+  log_warn ("records_gone", "topic=%s partition=%d from=%lld to=%lld", bus->names[cursor->topic],
+            cursor->partition, (long long) cursor->next, (long long) next);
+  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
+  cursor->next = next;
+  if (start (cursor, next, &err) != 0)
+    log_failure (LOG_ERROR, "cursor_stuck", &err, NULL);
+}
+
+bool
+kafka_is_packed (int topic)
+{
+  return kafka_topic_kind (topic) != TOPIC_CLAIMS && topic != TOPIC_LEASES && topic != TOPIC_DEAD;
+}
+
+/* Takes MESSAGE out of the frame that it came in, when it is signed as it must be. What can't be is left for its decoder to refuse; false when it has to be read once
+ * more, because the schema registry is away or refuses us. */
+static bool
+unpack (struct cursor *cursor, const rd_kafka_message_t *message)
+{
+  struct error err = ERROR_INIT;
+  const struct bytes raw = { message->payload, message->len };
+  cursor->payload = (struct bytes){ 0 };
+  if (!trust_judge (cursor, message))
+    return true;
+  cursor->payload = raw;
+  if (!kafka_is_packed (cursor->topic)
+      || wire_unpack (cursor->reader->bus->registry, &cursor->payload, &cursor->unpacked, &err)
+             == 0)
+    return true;
+  cursor->payload = raw;
+  auto_free char *reason = text_log (err.message);
+  log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_away",
+            "topic=%s partition=%d offset=%lld reason=%s",
+            cursor->reader->bus->names[cursor->topic], cursor->partition,
+            (long long) message->offset, reason);
+  return err.class == ERROR_USER;
+}
+
+/* Reads MESSAGE again, a little later. */
+static void
+step_back (struct cursor *cursor, const rd_kafka_message_t *message)
+{
+  struct error err = ERROR_INIT;
+  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
+  cursor->next = message->offset;
+  cursor->stuck_until = clock_boot_ms () + REGISTRY_MS;
+  if (start (cursor, cursor->next, &err) != 0)
+    log_failure (LOG_ERROR, "cursor_stuck", &err, NULL);
+}
+
+/* As cursor_next, waiting for up to TIMEOUT_MS. */
+static int
+next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message)
+{
+  if (cursor->stuck_until > clock_boot_ms ())
+    {
+      (void) poll (NULL, 0, timeout_ms);
+      return 0;
+    }
+  for (;;)
+    {
+      rd_kafka_message_t *got = rd_kafka_consume_queue (cursor->queue, timeout_ms);
+      if (got == NULL)
+        return 0;
+      if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR && !unpack (cursor, got))
+        {
+          step_back (cursor, got);
+          rd_kafka_message_destroy (got);
+          return 0;
+        }
+      cursor->denied = access_is_denied (got->err);
+      if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+        {
+          cursor->next = got->offset + 1;
+          *message = got;
+          return 1;
+        }
+      rd_kafka_resp_err_t code = got->err;
+      int64_t offset = got->offset;
+      rd_kafka_message_destroy (got);
+      if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        {
+          if (offset > cursor->next) /* offsets aren't dense */
+            cursor->next = offset;
+          return 0;
+        }
+      if (code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+          || code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
+        restart (cursor);
+      else if (cursor->denied)
+        {
+          struct error err = ERROR_INIT;
+          (void) access_lacks (cursor->reader->bus, "Read", "topic",
+                               cursor->reader->bus->names[cursor->topic], &err);
+          log_failure (LOG_ERROR, "read_denied", &err, "partition=%d", cursor->partition);
+          return 0;
+        }
+      else
+        log_info ("read_trouble", "topic=%s partition=%d reason=%s",
+                  cursor->reader->bus->names[cursor->topic], cursor->partition,
+                  rd_kafka_err2name (code));
+    }
+}
+
+int
+cursor_next (struct cursor *cursor, rd_kafka_message_t **message)
+{
+  return next_within (cursor, 0, message);
+}
+
+int
+cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, struct error *err)
+{
+  struct kafka_bus *bus = cursor->reader->bus;
+  int64_t give_up = clock_boot_ms () + kafka_at_most (bus, STALL_MS);
+  while (!cursor_is_at_end (cursor))
+    {
+      if (next_within (cursor, STEP_MS, message) == 1)
+        return 1;
+      if (cursor->denied)
+        return access_lacks (bus, "Read", "topic", bus->names[cursor->topic], err);
+      kafka_serve (bus, 0);
+      if (clock_boot_ms () >= give_up)
+        return kafka_timeout (bus, bus->names[cursor->topic], err);
+    }
+  return 0;
+}
+
+/* Whether the tables' own reader reads TOPIC, or will. */
+static bool
+is_of_tables (int topic)
+{
+  return topic == TOPIC_JOBS || topic == TOPIC_LEASES || topic == TOPIC_CONTROL
+         || topic == TOPIC_STATUS;
+}
+
+int
+record_read (struct record *record, struct kafka_bus *bus, int topic, int32_t partition,
+             int64_t offset, struct error *err)
+{
+  if (is_of_tables (topic) && (record->own = kafka_reader_open (bus, NULL, err)) == NULL)
+    return -1;
+  struct kafka_reader *reader = record->own != NULL ? record->own : bus->reader;
+  if (cursor_open (&record->cursor, reader, topic, partition, offset, err) != 0)
+    return -1;
+  int got = cursor_next_before_end (&record->cursor, &record->message, err);
+  return got == 1 ? record->message->offset == offset : got;
+}
+
+void
+record_release (struct record *record)
+{
+  auto_message_ (&record->message);
+  cursor_close (&record->cursor);
+  kafka_reader_close (record->own);
+}
+
+rd_kafka_resp_err_t
+kafka_commit (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list, int wait_ms)
+{
+  if (wait_ms == 0)
+    return rd_kafka_commit (reader->handle, list, 1);
+  /* rd_kafka_commit itself would wait for as long as brokers are away. */
+  rd_kafka_queue_t *answers = rd_kafka_queue_new (reader->handle);
+  rd_kafka_resp_err_t code = rd_kafka_commit_queue (reader->handle, list, answers, NULL, NULL);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+      rd_kafka_event_t *event = rd_kafka_queue_poll (answers, wait_ms);
+      code = event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error (event);
+      rd_kafka_event_destroy (event);
+    }
+  rd_kafka_queue_destroy (answers);
+  return code;
+}
+
+rd_kafka_resp_err_t
+kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list)
+{
+  int64_t patience = kafka_at_most (reader->bus, QUERY_MS);
+  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (reader->bus, AGAIN_MS))
+    {
+      rd_kafka_resp_err_t code = rd_kafka_committed (reader->handle, list, (int) patience);
+      if (!kafka_may_pass (code) || clock_boot_ms () >= end)
+        return code;
+    }
+}
+
+/* Where nothing is that new yet, it is the end as it was before that was known: what comes meanwhile is behind it. */
+int64_t
+cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
+                  struct error *err)
+{
+  struct kafka_bus *bus = reader->bus;
+  int64_t offset = find_offset (bus, topic, partition, time, err);
+  if (offset != RD_KAFKA_OFFSET_END)
+    return offset == NO_OFFSET ? -1 : offset;
+  int64_t end = find_offset (bus, topic, partition, RD_KAFKA_OFFSET_END, err);
+  offset = end == NO_OFFSET ? NO_OFFSET : find_offset (bus, topic, partition, time, err);
+  if (offset == NO_OFFSET)
+    return -1;
+  return offset == RD_KAFKA_OFFSET_END ? end : offset;
+}
+
+char *
+message_key (const rd_kafka_message_t *message)
+{
+  return xstrndup (message->key == NULL ? "" : message->key,
+                   message->key == NULL ? 0 : message->key_len);
+}
+
+int64_t
+message_time (const rd_kafka_message_t *message)
+{
+  rd_kafka_timestamp_type_t type;
+  int64_t time = rd_kafka_message_timestamp (message, &type);
+  return time < 0 ? 0 : time;
+}

@@ -1,0 +1,47 @@
+/* The claims that aren't on shards: on jobs to be planned, and on the partitions that groups follow. */
+#include "bus/kafka/lot.h"
+
+#include "common/memory.h"
+
+static struct lot *
+lot_of_jobs (struct kafka_bus *bus)
+{
+  return bus->jobs.lot_count > 0 ? bus->jobs.lots[0] : NULL;
+}
+
+void
+leases_pump (struct kafka_bus *bus)
+{
+  if (cursor_is_open (&bus->leases_cursor))
+    claims_pump (bus, &bus->leases_cursor, bus->leases, lot_of_jobs (bus));
+}
+
+int
+leases_sync (struct kafka_bus *bus, struct error *err)
+{
+  struct cursor *cursor = &bus->leases_cursor;
+  if (bus->leases == NULL)
+    bus->leases = claims_new (bus->lease_ms);
+  int outcome = cursor_is_open (cursor)
+                    ? cursor_look_for_end (cursor, err)
+                    : cursor_open (cursor, bus->reader, TOPIC_LEASES, 0, FROM_START, err);
+  while (outcome >= 0)
+    {
+      auto_message rd_kafka_message_t *message = NULL;
+      outcome = cursor_next_before_end (cursor, &message, err);
+      if (outcome <= 0)
+        break;
+      claims_take_in (bus, cursor, bus->leases, lot_of_jobs (bus), message);
+    }
+  return outcome;
+}
+
+int
+leases_ask_time (struct kafka_bus *bus, struct error *err)
+{
+  auto_receipt struct receipt *receipt = receipt_new ();
+  if (claims_tick (bus, TOPIC_LEASES, 0, receipt, err) != 0
+      || kafka_await (bus, receipt, "asking for the time", err) != 0)
+    return -1;
+  return leases_sync (bus, err);
+}

@@ -1,0 +1,361 @@
+/* Shards and events published; shards found again, and replayed. */
+#include "bus/kafka/kafka.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "schemas/codec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum
+{
+  KEPT_BYTES = 64 << 20, /* of found shards; beyond it they are read again when asked for */
+  LOOK_UP_MS = 10000,
+};
+
+/* ---- publishing ------------------------------------------------------------------------- */
+
+/* Where SHARD goes that wasn't published before. Claims in two partitions know nothing of each other, so what is published twice must go to one: a plan is spread over
+ * all partitions that there are now, but who takes up another's looks first (kafka_get_shard). The reduce shard isn't looked for, and has one place however many
+ * partitions there are. */
+static int32_t
+partition_for (const struct kafka_bus *bus, int topic, const struct shard *shard)
+{
+  return shard->kind == SHARD_REDUCE ? 0
+                                     : (int32_t) (shard->index % (uint32_t) bus->partitions[topic]);
+}
+
+char *
+shard_key (const struct shard *shard)
+{
+  return xasprintf ("%s/%s/%u/%u/%u", shard->job_id, shard->kind == SHARD_REDUCE ? "reduce" : "map",
+                    shard->generation, shard->index, shard->attempt);
+}
+
+bool
+shard_key_parse (const char *key, size_t *job_size, uint32_t *generation, uint32_t *attempt)
+{
+  enum
+  {
+    SLASHES = 4
+  };
+  const char *at = key + strlen (key);
+  for (int slashes = 0; slashes < SLASHES; slashes++)
+    {
+      do
+        if (at-- == key)
+          return false;
+      while (*at != '/');
+    }
+  uint32_t index = 0;
+  char kind[8] = "";
+  char rest = '\0';
+  *job_size = (size_t) (at - key);
+  return *job_size > 0
+         && sscanf (at, "/%7[a-z]/%u/%u/%u%c", kind, generation, &index, attempt, &rest) == 4
+         && (strcmp (kind, "map") == 0 || strcmp (kind, "reduce") == 0);
+}
+
+static int
+publish_to (struct kafka_bus *bus, int topic, int32_t partition, const struct shard *shard,
+            struct error *err)
+{
+  auto_buffer struct buffer payload = { 0 };
+  auto_free char *key = shard_key (shard);
+  if (codec_encode_shard (shard, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, topic, partition, key, &payload, &bus->published, err);
+}
+
+int
+kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  const struct kafka_queue *queue = queues_of_job (bus, shard->job_id, err);
+  if (queue == NULL)
+    return -1;
+  return publish_to (bus, queue->shards, partition_for (bus, queue->shards, shard), shard, err);
+}
+
+int
+kafka_publish_event (struct bus *base, const struct event *event, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  auto_buffer struct buffer payload = { 0 };
+  if (codec_encode_event (event, &payload, err) != 0)
+    return -1;
+  return kafka_send (bus, TOPIC_EVENTS, kafka_partition_of_job (bus, TOPIC_EVENTS, event->job_id),
+                     event->job_id, &payload, &bus->published, err);
+}
+
+int
+kafka_flush (struct bus *base, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  return work_flush (bus, err) != 0 ? -1 : kafka_await (bus, &bus->published, "publishing", err);
+}
+
+/* ---- finding shards again --------------------------------------------------------------- */
+
+struct found
+{
+  int32_t partition; /* -1: not found */
+  int64_t offset;
+  struct buffer payload; /* empty when there was no room */
+};
+
+/* What was published of one job, read up to some place and read on when asked for more. */
+struct scan
+{
+  char *job_id;
+  int topic;
+  struct kafka_reader *reader;
+  struct cursor *cursors;
+  int32_t count;
+  struct found *found;
+  size_t found_count;
+  size_t bytes;
+};
+
+void
+scan_free (struct scan *scan)
+{
+  if (scan == NULL)
+    return;
+  for (int32_t i = 0; i < scan->count; i++)
+    cursor_close (&scan->cursors[i]);
+  for (size_t i = 0; i < scan->found_count; i++)
+    buffer_release (&scan->found[i].payload);
+  free (scan->cursors);
+  free (scan->found);
+  free (scan->job_id);
+  kafka_reader_close (scan->reader);
+  free (scan);
+}
+
+static int
+open_scan (struct kafka_bus *bus, const char *job_id, struct error *err)
+{
+  struct error why = ERROR_INIT;
+  const struct kafka_job *job = tables_job (bus, job_id, &why);
+  const struct kafka_queue *queue = queues_of_job (bus, job_id, err);
+  scan_free (take (&bus->scan));
+  /* Another producer may have known of partitions that came since we looked. */
+  if (queue == NULL || kafka_look_up_topics (bus, (int) kafka_at_most (bus, LOOK_UP_MS), err) != 0)
+    return -1;
+  struct scan *scan = xcalloc (1, sizeof *scan);
+  bus->scan = scan;
+  scan->job_id = xstrdup (job_id);
+  scan->topic = queue->shards;
+  scan->cursors = xcalloc ((size_t) bus->partitions[scan->topic], sizeof *scan->cursors);
+  scan->reader = kafka_reader_open (bus, NULL, err);
+  if (scan->reader == NULL)
+    return -1;
+  for (; scan->count < bus->partitions[scan->topic]; scan->count++)
+    {
+      int64_t from =
+          job == NULL ? FROM_START
+                      : cursor_find_time (scan->reader, scan->topic, scan->count, job->time, err);
+      if (from < 0
+          || cursor_open (&scan->cursors[scan->count], scan->reader, scan->topic, scan->count, from,
+                          err)
+                 != 0)
+        return -1;
+    }
+  return 0;
+}
+
+static struct found *
+need_found (struct scan *scan, uint32_t index)
+{
+  if (index >= scan->found_count)
+    {
+      size_t count = (size_t) index + 1 + scan->found_count / 2;
+      scan->found = xrealloc (scan->found, count, sizeof *scan->found);
+      for (; scan->found_count < count; scan->found_count++)
+        scan->found[scan->found_count] = (struct found){ .partition = -1 };
+    }
+  return &scan->found[index];
+}
+
+static void
+note_shard (struct scan *scan, const struct cursor *cursor, const rd_kafka_message_t *message)
+{
+  auto_shard struct shard shard = { 0 };
+  size_t length = strlen (scan->job_id);
+  if (message->key_len <= length || memcmp (message->key, scan->job_id, length) != 0
+      || ((const char *) message->key)[length] != '/'
+      || codec_decode_shard (cursor->payload, &shard, NULL) != 0 || shard.kind != SHARD_MAP
+      || shard.generation != 1 || shard.attempt != 1)
+    return;
+  struct found *found = need_found (scan, shard.index);
+  if (found->partition >= 0)
+    return;
+  found->partition = message->partition;
+  found->offset = message->offset;
+  if (scan->bytes + cursor->payload.size > KEPT_BYTES)
+    return;
+  buffer_append (&found->payload, cursor->payload.data, cursor->payload.size);
+  scan->bytes += cursor->payload.size;
+}
+
+/* Reads on to where the partitions end now. */
+static int
+read_on (struct kafka_bus *bus, struct error *err)
+{
+  struct scan *scan = bus->scan;
+  for (int32_t i = 0; i < scan->count; i++)
+    {
+      if (cursor_look_for_end (&scan->cursors[i], err) != 0)
+        return -1;
+      for (;;)
+        {
+          auto_message rd_kafka_message_t *message = NULL;
+          int got = cursor_next_before_end (&scan->cursors[i], &message, err);
+          if (got < 0)
+            return -1;
+          if (got == 0)
+            break;
+          note_shard (scan, &scan->cursors[i], message);
+        }
+    }
+  return 0;
+}
+
+/* The record itself, where there was no room to keep it. */
+static int
+read_again (struct kafka_bus *bus, const struct found *found, struct shard *shard,
+            struct error *err)
+{
+  auto_record struct record record = { 0 };
+  int got = record_read (&record, bus, bus->scan->topic, found->partition, found->offset, err);
+  if (got != 1)
+    return got;
+  return codec_decode_shard (record.cursor.payload, shard, err) == 0 ? 1 : -1;
+}
+
+int
+kafka_get_shard (struct bus *base, const char *job_id, uint32_t index, struct shard *shard,
+                 struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  if (kafka_flush (base, err) != 0)
+    return -1;
+  if ((bus->scan == NULL || strcmp (bus->scan->job_id, job_id) != 0)
+      && open_scan (bus, job_id, err) != 0)
+    {
+      scan_free (take (&bus->scan));
+      return -1;
+    }
+  struct scan *scan = bus->scan;
+  bool known = index < scan->found_count && scan->found[index].partition >= 0;
+  if (!known && read_on (bus, err) != 0)
+    return -1;
+  if (index >= scan->found_count || scan->found[index].partition < 0)
+    return 0;
+  const struct found *found = &scan->found[index];
+  if (found->payload.size == 0)
+    return read_again (bus, found, shard, err);
+  return codec_decode_shard (buffer_bytes (&found->payload), shard, err) == 0 ? 1 : -1;
+}
+
+/* ---- replay ----------------------------------------------------------------------------- */
+
+static int
+publish_reopened (struct kafka_bus *bus, const char *job_id, uint32_t generation,
+                  const uint32_t *indexes, size_t count, struct error *err)
+{
+  const struct event event = { .kind = EVENT_REOPENED,
+                               .job_id = (char *) (uintptr_t) job_id,
+                               .time = clock_wall_ms (),
+                               .writer = bus->writer,
+                               .generation = generation,
+                               .shards = -1,
+                               .atoms = -1,
+                               .bytes = -1,
+                               .indexes = (uint32_t *) (uintptr_t) indexes,
+                               .index_count = count };
+  if (kafka_publish_event (&bus->bus, &event, err) != 0)
+    return -1;
+  return kafka_flush (&bus->bus, err);
+}
+
+/* To where the shard stands: two who replay it do so in one place. */
+static int
+publish_again (struct kafka_bus *bus, const char *job_id, uint32_t generation, uint32_t index,
+               struct error *err)
+{
+  auto_shard struct shard shard = { 0 };
+  int found = kafka_get_shard (&bus->bus, job_id, index, &shard, err);
+  if (found <= 0)
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "job %s has no shard %u", job_id, index);
+  if (generation == 0) /* only whether it is there */
+    return 0;
+  shard.generation = generation;
+  shard.attempt = 1;
+  shard.failures = 0;
+  shard.infra = 0;
+  shard.not_before = 0;
+  return publish_to (bus, bus->scan->topic, bus->scan->found[index].partition, &shard, err);
+}
+
+/* The job counts as running again. What waits of older generations is dropped when the job had ended. */
+static int
+reopen_status (struct kafka_bus *bus, const char *job_id, uint32_t generation, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  int found = kafka_get_status (&bus->bus, job_id, &status, err);
+  if (found < 0)
+    return -1;
+  if (found == 0)
+    status = (struct job_status){ .job_id = xstrdup (job_id), .shards = -1, .atoms = -1 };
+  status.state = JOB_RUNNING;
+  status.generation = generation;
+  status.updated = clock_wall_ms ();
+  free (status.reason);
+  status.reason = NULL;
+  return kafka_put_status (&bus->bus, &status, err);
+}
+
+static int
+by_number (const void *a, const void *b)
+{
+  uint32_t one = *(const uint32_t *) a;
+  uint32_t other = *(const uint32_t *) b;
+  return one < other ? -1 : one > other;
+}
+
+/* First the event, so that nobody hears of the new generation before; last the status, by which a second replay knows that it is one. */
+int
+kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const uint32_t *indexes,
+              size_t count, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  auto_job struct job job = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  int found = kafka_get_job (base, job_id, &job, err);
+  if (found <= 0)
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", job_id);
+  int known = kafka_get_status (base, job_id, &status, err);
+  if (known < 0 || trust_need_key (bus, "a shard", err) != 0)
+    return -1;
+  if (known == 1 && status.generation >= generation)
+    return 0;
+  for (size_t i = 0; i < count; i++)
+    if (publish_again (bus, job_id, 0, indexes[i], err) != 0)
+      return -1;
+  if (publish_reopened (bus, job_id, generation, indexes, count, err) != 0)
+    return -1;
+  auto_free uint32_t *sorted = xcalloc (count + 1, sizeof *sorted);
+  if (count > 0)
+    memcpy (sorted, indexes, count * sizeof *sorted);
+  qsort (sorted, count, sizeof *sorted, by_number);
+  for (size_t i = 0; i < count; i++)
+    if (publish_again (bus, job_id, generation, sorted[i], err) != 0)
+      return -1;
+  if (kafka_flush (base, err) != 0)
+    return -1;
+  return reopen_status (bus, job_id, generation, err);
+}

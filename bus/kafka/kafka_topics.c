@@ -1,0 +1,596 @@
+/* The topics: names, numbers of partitions; creating and checking them. */
+#include "bus/kafka/access.h"
+#include "bus/kafka/kafka.h"
+#include "bus/kafka/topics.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+
+#include <limits.h>
+#include <string.h>
+
+enum
+{
+  SHARD_PARTITIONS = 24,
+  EVENT_PARTITIONS = 8,
+  REPLICATION = 3,
+  ADMIN_MS = 30000,
+  STEP_MS = 500, /* a look at what went wrong while an answer is waited for */
+  LEASE_DEFAULT_MS = 30000,
+  LAG_LEASES = 10, /* docs/claims.md says why */
+};
+
+static const int64_t retention_default_ms = (int64_t) 30 * 24 * 3600 * 1000;
+
+struct layout
+{
+  const char *name;
+  bool compacted;
+  bool kept; /* as long as the bus is: no retention */
+};
+
+static const struct layout layouts[TOPICS] = {
+  [TOPIC_JOBS] = { "jobs", false, false },     [TOPIC_SHARDS] = { "shards", false, false },
+  [TOPIC_CLAIMS] = { "claims", true, false },  [TOPIC_LEASES] = { "leases", true, false },
+  [TOPIC_EVENTS] = { "events", false, false }, [TOPIC_CONTROL] = { "control", false, false },
+  [TOPIC_STATUS] = { "status", true, true },   [TOPIC_DEAD] = { "dead", false, false },
+};
+
+char *
+kafka_topic_name (const char *prefix, enum topic topic)
+{
+  return xasprintf ("%s.%s", prefix, layouts[topic].name);
+}
+
+enum topic
+kafka_topic_kind (int topic)
+{
+  if (topic < TOPICS)
+    return (enum topic) topic;
+  return (topic - TOPICS) % 2 == 0 ? TOPIC_SHARDS : TOPIC_CLAIMS;
+}
+
+/* FNV-1a: any hash will do as long as it stays. */
+int32_t
+kafka_partition_of_job (const struct kafka_bus *bus, int topic, const char *job_id)
+{
+  uint32_t hash = 2166136261U;
+  for (const char *at = job_id; *at != '\0'; at++)
+    hash = (hash ^ (unsigned char) *at) * 16777619U;
+  return (int32_t) (hash % (uint32_t) bus->partitions[topic]);
+}
+
+/* ---- looking up ------------------------------------------------------------------------- */
+
+static int32_t
+partitions_of (const struct rd_kafka_metadata *metadata, const char *name)
+{
+  for (int i = 0; i < metadata->topic_cnt; i++)
+    if (strcmp (metadata->topics[i].topic, name) == 0
+        && metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR)
+      return metadata->topics[i].partition_cnt;
+  return 0;
+}
+
+/* The fewest replicas that a partition of the topic has. */
+static int
+copies_of (const struct rd_kafka_metadata *metadata, const char *name)
+{
+  int fewest = INT_MAX;
+  for (int i = 0; i < metadata->topic_cnt; i++)
+    for (int j = 0; j < metadata->topics[i].partition_cnt; j++)
+      if (strcmp (metadata->topics[i].topic, name) == 0
+          && metadata->topics[i].partitions[j].replica_cnt < fewest)
+        fewest = metadata->topics[i].partitions[j].replica_cnt;
+  return fewest == INT_MAX ? 0 : fewest;
+}
+
+/* Waits TIMEOUT_MS (-1: for ever), less where we are refused. */
+static int
+ask (struct kafka_bus *bus, int64_t timeout_ms, const struct rd_kafka_metadata **metadata,
+     struct error *err)
+{
+  int64_t end = timeout_ms < 0 ? INT64_MAX : clock_boot_ms () + timeout_ms;
+  do
+    {
+      int64_t left = end - clock_boot_ms ();
+      int step = left > STEP_MS ? STEP_MS : left > 1 ? (int) left : 1;
+      if (rd_kafka_metadata (bus->producer, 1, NULL, metadata, step) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        {
+          kafka_answered (bus);
+          return 0;
+        }
+      kafka_serve (bus, 0); /* for the trouble's text */
+    }
+  while (clock_boot_ms () < end && !kafka_is_refused (bus));
+  return kafka_timeout (bus, "the brokers", err);
+}
+
+/* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller frees. */
+static char *
+queue_option (const struct kafka_bus *bus, int topic)
+{
+  if (topic < TOPICS)
+    return xstrdup ("");
+  return xasprintf (" --queue %s", bus->queues[1 + (topic - TOPICS) / 2].name);
+}
+
+static int
+complain_of_missing (const struct kafka_bus *bus, int topic, struct error *err)
+{
+  auto_free char *queue = queue_option (bus, topic);
+  return error_set (
+      err, ERROR_USER,
+      "%s: there is no topic %s: make the topics with `shoal topics create --bus %s%s`", bus->url,
+      bus->names[topic], bus->url, queue);
+}
+
+static int
+complain_of_claims (const struct kafka_bus *bus, const struct kafka_queue *queue, struct error *err)
+{
+  auto_free char *option = queue_option (bus, queue->shards);
+  return error_set (
+      err, ERROR_USER,
+      "%s: %s has %d partitions, %s has only %d: `shoal topics create --bus %s%s` adds them",
+      bus->url, bus->names[queue->shards], bus->partitions[queue->shards],
+      bus->names[queue->claims], bus->partitions[queue->claims], bus->url, option);
+}
+
+int
+kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (ask (bus, timeout_ms, &metadata, err) != 0)
+    return -1;
+  int missing = -1;
+  for (int i = 0; i < bus->topic_count; i++)
+    {
+      bus->partitions[i] = partitions_of (metadata, bus->names[i]);
+      if (bus->partitions[i] == 0 && missing < 0)
+        missing = i;
+    }
+  rd_kafka_metadata_destroy (metadata);
+  if (missing >= 0)
+    return access_is_hidden (bus, missing, err) ? -1 : complain_of_missing (bus, missing, err);
+  for (int i = 0; i < bus->queue_count; i++)
+    if (bus->partitions[bus->queues[i].claims] < bus->partitions[bus->queues[i].shards])
+      return complain_of_claims (bus, &bus->queues[i], err);
+  return 0;
+}
+
+/* ---- what they should be like ----------------------------------------------------------- */
+
+static int
+wanted_partitions (int which, const struct topics_options *options)
+{
+  enum topic topic = kafka_topic_kind (which);
+  if (topic == TOPIC_SHARDS || topic == TOPIC_CLAIMS)
+    return options->shard_partitions > 0 ? options->shard_partitions : SHARD_PARTITIONS;
+  if (topic == TOPIC_EVENTS)
+    return options->event_partitions > 0 ? options->event_partitions : EVENT_PARTITIONS;
+  return 1;
+}
+
+struct setting
+{
+  const char *name;
+  char value[32];
+};
+
+enum
+{
+  SETTINGS_MAX = 8
+};
+
+/* Fills SETTINGS; gives how many there are. */
+static size_t
+wanted_settings (int topic, const struct topics_options *options, int replication,
+                 struct setting settings[static SETTINGS_MAX])
+{
+  const struct layout *layout = &layouts[kafka_topic_kind (topic)];
+  int64_t lease = options->lease_ms > 0 ? options->lease_ms : LEASE_DEFAULT_MS;
+  int64_t retention = options->retention_ms != 0 ? options->retention_ms : retention_default_ms;
+  size_t count = 0;
+  struct setting *at = settings;
+#define SETTING(text, ...)                                                                         \
+  do                                                                                               \
+    {                                                                                              \
+      at[count].name = text;                                                                       \
+      (void) snprintf (at[count].value, sizeof at[count].value, __VA_ARGS__);                      \
+      count++;                                                                                     \
+    }                                                                                              \
+  while (0)
+  bool keys_go = layout->compacted && !layout->kept;
+  SETTING ("cleanup.policy", "%s",
+           keys_go             ? "compact,delete"
+           : layout->compacted ? "compact"
+                               : "delete");
+  SETTING ("message.timestamp.type", "LogAppendTime");
+  SETTING ("max.message.bytes", "%d", topic == TOPIC_DEAD ? LETTER_MAX : RECORD_MAX);
+  SETTING ("min.insync.replicas", "%d", replication > 2 ? 2 : 1);
+  if (!layout->kept)
+    SETTING ("retention.ms", "%lld", (long long) retention);
+  if (keys_go)
+    SETTING ("min.compaction.lag.ms", "%lld", (long long) (LAG_LEASES * lease));
+#undef SETTING
+  return count;
+}
+
+/* ---- the admin's handle ----------------------------------------------------------------- */
+
+struct admin
+{
+  struct kafka_bus bus; /* no more of it than what kafka_handle and the look-up need */
+  rd_kafka_queue_t *queue;
+  const struct topics_options *options;
+  void (*say) (void *context, const char *line);
+  void *context;
+  int brokers;
+  int copies[TOPICS_MAX]; /* that each topic has */
+};
+
+static void
+admin_close (struct admin *admin)
+{
+  if (admin->queue != NULL)
+    rd_kafka_queue_destroy (admin->queue);
+  if (admin->bus.producer != NULL)
+    rd_kafka_destroy (admin->bus.producer);
+  kafka_names_release (&admin->bus);
+}
+
+static int
+add_queue (struct admin *admin, const char *name, struct error *err)
+{
+  if (queues_find (&admin->bus, name) != NULL)
+    return 0;
+  return queues_add (&admin->bus, name, err) == NULL ? -1 : 0;
+}
+
+/* Those that are asked for and, with ALL, those whose topics there are. */
+static int
+add_queues (struct admin *admin, const struct rd_kafka_metadata *metadata, bool all,
+            struct error *err)
+{
+  const struct strlist *named = admin->options->queues;
+  for (size_t i = 0; named != NULL && i < named->count; i++)
+    if (add_queue (admin, named->items[i], err) != 0)
+      return -1;
+  auto_free char *shards = xasprintf ("%s.", admin->bus.names[TOPIC_SHARDS]);
+  for (int i = 0; all && i < metadata->topic_cnt; i++)
+    if (strncmp (metadata->topics[i].topic, shards, strlen (shards)) == 0
+        && add_queue (admin, metadata->topics[i].topic + strlen (shards), err) != 0)
+      return -1;
+  return 0;
+}
+
+static int
+admin_open (struct admin *admin, const char *url, const struct bus_options *options, bool all,
+            struct error *err)
+{
+  static const char scheme[] = "kafka://";
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (strncmp (url, scheme, sizeof scheme - 1) != 0)
+    return error_set (err, ERROR_USER, "%s: only a Kafka bus has topics: kafka://HOST:PORT", url);
+  if (kafka_names_init (&admin->bus, url + sizeof scheme - 1, options, err) != 0)
+    return -1;
+  admin->bus.producer = kafka_handle (&admin->bus, RD_KAFKA_PRODUCER, NULL, err);
+  if (admin->bus.producer == NULL
+      || ask (&admin->bus, kafka_patience (options), &metadata, err) != 0)
+    return -1;
+  admin->queue = rd_kafka_queue_new (admin->bus.producer);
+  admin->brokers = metadata->broker_cnt;
+  int outcome = add_queues (admin, metadata, all, err);
+  for (int i = 0; i < admin->bus.topic_count; i++)
+    {
+      admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
+      admin->copies[i] = copies_of (metadata, admin->bus.names[i]);
+    }
+  rd_kafka_metadata_destroy (metadata);
+  return outcome;
+}
+
+static void
+say (const struct admin *admin, char *line)
+{
+  admin->say (admin->context, line);
+  free (line);
+}
+
+static int
+replication (const struct admin *admin)
+{
+  if (admin->options->replication > 0)
+    return admin->options->replication;
+  return admin->brokers < REPLICATION ? admin->brokers : REPLICATION;
+}
+
+/* How many partitions the shards have that the claims in TOPIC are on. */
+static int32_t
+shards_of (const struct admin *admin, int topic)
+{
+  return admin->bus.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
+}
+
+/* The answer to a request; NULL with ERR. */
+static rd_kafka_event_t *
+answer (struct admin *admin, const char *what, struct error *err)
+{
+  rd_kafka_event_t *event = rd_kafka_queue_poll (admin->queue, ADMIN_MS);
+  if (event == NULL)
+    {
+      (void) kafka_timeout (&admin->bus, what, err);
+      return NULL;
+    }
+  if (rd_kafka_event_error (event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    return event;
+  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", admin->bus.url, what,
+                    rd_kafka_event_error_string (event));
+  rd_kafka_event_destroy (event);
+  return NULL;
+}
+
+/* ---- creating --------------------------------------------------------------------------- */
+
+/* 0 when all topics of the ANSWER were made, or were there. */
+static int
+read_results (struct admin *admin, rd_kafka_event_t *event, bool created, struct error *err)
+{
+  size_t count = 0;
+  const rd_kafka_topic_result_t **results =
+      created
+          ? rd_kafka_CreateTopics_result_topics (rd_kafka_event_CreateTopics_result (event), &count)
+          : rd_kafka_CreatePartitions_result_topics (rd_kafka_event_CreatePartitions_result (event),
+                                                     &count);
+  for (size_t i = 0; i < count; i++)
+    {
+      rd_kafka_resp_err_t code = rd_kafka_topic_result_error (results[i]);
+      if (code != RD_KAFKA_RESP_ERR_NO_ERROR
+          && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) /* somebody was faster */
+        return access_explain (&admin->bus, code, created ? "Create" : "Alter",
+                               rd_kafka_topic_result_name (results[i]),
+                               rd_kafka_topic_result_error_string (results[i]), err);
+    }
+  return 0;
+}
+
+/* Brokers hear of new topics one after the other. */
+static int
+await_topics (struct admin *admin, struct error *err)
+{
+  for (int64_t end = clock_boot_ms () + ADMIN_MS;;)
+    {
+      const struct rd_kafka_metadata *metadata = NULL;
+      if (ask (&admin->bus, ADMIN_MS, &metadata, err) != 0)
+        return -1;
+      bool known = true;
+      for (int i = 0; i < admin->bus.topic_count; i++)
+        {
+          admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
+          known = known && admin->bus.partitions[i] > 0;
+        }
+      rd_kafka_metadata_destroy (metadata);
+      if (known)
+        return 0;
+      if (clock_boot_ms () >= end)
+        return kafka_timeout (&admin->bus, "creating topics", err);
+      kafka_serve (&admin->bus, 20);
+    }
+}
+
+static int
+create_missing (struct admin *admin, struct error *err)
+{
+  rd_kafka_NewTopic_t *topics[TOPICS_MAX];
+  size_t count = 0;
+  int copies = replication (admin);
+  char text[512] = "";
+  for (int i = 0; i < admin->bus.topic_count; i++)
+    {
+      struct setting settings[SETTINGS_MAX];
+      if (admin->bus.partitions[i] > 0)
+        continue;
+      int partitions = wanted_partitions (i, admin->options);
+      if (kafka_topic_kind (i) == TOPIC_CLAIMS && partitions < shards_of (admin, i))
+        partitions = shards_of (admin, i);
+      rd_kafka_NewTopic_t *topic =
+          rd_kafka_NewTopic_new (admin->bus.names[i], partitions, copies, text, sizeof text);
+      size_t set = wanted_settings (i, admin->options, copies, settings);
+      for (size_t j = 0; topic != NULL && j < set; j++)
+        (void) rd_kafka_NewTopic_set_config (topic, settings[j].name, settings[j].value);
+      if (topic != NULL)
+        topics[count++] = topic;
+      say (admin, xasprintf ("%s: made, %d partition%s, %d cop%s", admin->bus.names[i], partitions,
+                             partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
+    }
+  if (count == 0)
+    return 0;
+  rd_kafka_CreateTopics (admin->bus.producer, topics, count, NULL, admin->queue);
+  rd_kafka_NewTopic_destroy_array (topics, count);
+  rd_kafka_event_t *event = answer (admin, "creating topics", err);
+  if (event == NULL)
+    return -1;
+  int outcome = read_results (admin, event, true, err);
+  rd_kafka_event_destroy (event);
+  return outcome != 0 ? -1 : await_topics (admin, err);
+}
+
+static int
+add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
+{
+  char text[512] = "";
+  int32_t have = admin->bus.partitions[topic];
+  if (wanted <= have)
+    return 0;
+  rd_kafka_NewPartitions_t *more =
+      rd_kafka_NewPartitions_new (admin->bus.names[topic], (size_t) wanted, text, sizeof text);
+  if (more == NULL)
+    return error_set (err, ERROR_USER, "%s: %s", admin->bus.names[topic], text);
+  rd_kafka_CreatePartitions (admin->bus.producer, &more, 1, NULL, admin->queue);
+  rd_kafka_NewPartitions_destroy (more);
+  rd_kafka_event_t *event = answer (admin, "adding partitions", err);
+  if (event == NULL)
+    return -1;
+  int outcome = read_results (admin, event, false, err);
+  rd_kafka_event_destroy (event);
+  say (admin, xasprintf ("%s: %d partitions, were %d", admin->bus.names[topic], wanted, have));
+  return outcome;
+}
+
+/* Claims first: a shard's message must find its claims' partition. They follow the shards' even if nobody asks for more. */
+static int
+grow_queue (struct admin *admin, const struct kafka_queue *queue, bool asked, struct error *err)
+{
+  int more = asked ? admin->options->shard_partitions : 0;
+  int shards = admin->bus.partitions[queue->shards];
+  if (add_partitions (admin, queue->claims, more > shards ? more : shards, err) != 0)
+    return -1;
+  return add_partitions (admin, queue->shards, more, err);
+}
+
+int
+topics_create (const char *url, const struct bus_options *bus, const struct topics_options *options,
+               void (*tell) (void *context, const char *line), void *context, struct error *err)
+{
+  struct admin admin = { .options = options, .say = tell, .context = context };
+  int outcome = admin_open (&admin, url, bus, false, err);
+  if (outcome == 0)
+    outcome = create_missing (&admin, err);
+  for (int i = 0; outcome == 0 && i < admin.bus.queue_count; i++)
+    outcome = grow_queue (&admin, &admin.bus.queues[i], i > 0 || admin.bus.queue_count == 1, err);
+  admin_close (&admin);
+  return outcome;
+}
+
+/* ---- checking --------------------------------------------------------------------------- */
+
+static const char *
+setting_of (const rd_kafka_ConfigResource_t *resource, const char *name)
+{
+  size_t count = 0;
+  const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs (resource, &count);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp (rd_kafka_ConfigEntry_name (entries[i]), name) == 0)
+      return rd_kafka_ConfigEntry_value (entries[i]);
+  return NULL;
+}
+
+/* A longer time than wanted does no harm. */
+static bool
+is_good (const struct setting *setting, const char *value)
+{
+  if (value == NULL)
+    return false;
+  bool is_time = strcmp (setting->name, "min.compaction.lag.ms") == 0
+                 || strcmp (setting->name, "retention.ms") == 0
+                 || strcmp (setting->name, "max.message.bytes") == 0;
+  if (is_time
+      && (strtoll (value, NULL, 10) >= strtoll (setting->value, NULL, 10)
+          || strcmp (value, "-1") == 0))
+    return true;
+  return strcmp (value, setting->value) == 0;
+}
+
+static int
+check_settings (const struct admin *admin, int topic, const rd_kafka_ConfigResource_t *resource,
+                bool describe)
+{
+  int wrong = 0;
+  struct setting settings[SETTINGS_MAX];
+  int copies =
+      replication (admin) > admin->copies[topic] ? replication (admin) : admin->copies[topic];
+  size_t count = wanted_settings (topic, admin->options, copies, settings);
+  for (size_t i = 0; i < count; i++)
+    {
+      const char *value = setting_of (resource, settings[i].name);
+      bool good = is_good (&settings[i], value);
+      if (!good || describe)
+        say (admin, xasprintf ("%s: %s = %s%s%s", admin->bus.names[topic], settings[i].name,
+                               value == NULL ? "(unset)" : value, good ? "" : ", should be ",
+                               good ? "" : settings[i].value));
+      wrong += good ? 0 : 1;
+    }
+  return wrong;
+}
+
+static int
+check_partitions (const struct admin *admin, int topic, bool describe)
+{
+  enum topic kind = kafka_topic_kind (topic);
+  int32_t have = admin->bus.partitions[topic];
+  bool alone = wanted_partitions (topic, admin->options) == 1;
+  bool few = kind == TOPIC_CLAIMS && have < shards_of (admin, topic);
+  auto_free char *queue = queue_option (&admin->bus, topic);
+  if (have == 0)
+    say (admin, xasprintf ("%s: missing: `shoal topics create%s`", admin->bus.names[topic], queue));
+  else if (few)
+    say (admin, xasprintf ("%s: %d partitions, should be %d: `shoal topics create%s`",
+                           admin->bus.names[topic], have, shards_of (admin, topic), queue));
+  else if (alone && have != 1)
+    say (admin, xasprintf ("%s: %d partitions, should be 1", admin->bus.names[topic], have));
+  else if (describe)
+    say (admin,
+         xasprintf ("%s: %d partition%s", admin->bus.names[topic], have, have == 1 ? "" : "s"));
+  return have == 0 || few || (alone && have != 1) ? 1 : 0;
+}
+
+/* Fewer copies than `topics create` would make now, as when brokers came later. */
+static int
+check_copies (const struct admin *admin, int topic, bool describe)
+{
+  int have = admin->copies[topic];
+  int wanted = replication (admin);
+  const char *copies = have == 1 ? "copy" : "copies";
+  if (have < wanted)
+    say (admin, xasprintf ("%s: %d %s, should be %d: kafka-reassign-partitions.sh adds them",
+                           admin->bus.names[topic], have, copies, wanted));
+  else if (describe)
+    say (admin, xasprintf ("%s: %d %s", admin->bus.names[topic], have, copies));
+  return have < wanted ? 1 : 0;
+}
+
+static int
+check_all (struct admin *admin, bool describe, struct error *err)
+{
+  int wrong = 0;
+  rd_kafka_ConfigResource_t *wanted[TOPICS_MAX];
+  size_t count = 0;
+  for (int i = 0; i < admin->bus.topic_count; i++)
+    {
+      wrong += check_partitions (admin, i, describe);
+      if (admin->bus.partitions[i] == 0)
+        continue;
+      wrong += check_copies (admin, i, describe);
+      wanted[count++] = rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.names[i]);
+    }
+  if (count == 0)
+    return wrong;
+  rd_kafka_DescribeConfigs (admin->bus.producer, wanted, count, NULL, admin->queue);
+  rd_kafka_ConfigResource_destroy_array (wanted, count);
+  rd_kafka_event_t *event = answer (admin, "reading the topics' settings", err);
+  if (event == NULL)
+    return -1;
+  const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources (
+      rd_kafka_event_DescribeConfigs_result (event), &count);
+  if (access_check_configs (&admin->bus, found, count, err) != 0)
+    wrong = -1;
+  for (size_t i = 0; wrong >= 0 && i < count; i++)
+    for (int topic = 0; topic < admin->bus.topic_count; topic++)
+      if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->bus.names[topic]) == 0)
+        wrong += check_settings (admin, topic, found[i], describe);
+  rd_kafka_event_destroy (event);
+  return wrong;
+}
+
+int
+topics_check (const char *url, const struct bus_options *bus, const struct topics_options *options,
+              bool describe, void (*tell) (void *context, const char *line), void *context,
+              struct error *err)
+{
+  struct admin admin = { .options = options, .say = tell, .context = context };
+  int outcome = admin_open (&admin, url, bus, true, err);
+  if (outcome == 0)
+    outcome = check_all (&admin, describe, err);
+  admin_close (&admin);
+  return outcome;
+}

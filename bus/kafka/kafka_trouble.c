@@ -1,0 +1,228 @@
+/* What goes wrong between us and the brokers, in words, and what to do about it. */
+#include "bus/kafka/kafka.h"
+
+#include "common/auto.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+
+#include <string.h>
+
+/* What librdkafka says, and what its user can do, from what tells most to what tells least: one trouble comes in several words, one after the other.
+ * FINAL: time alone doesn't mend it; others are what a broker that goes down may cause as well. */
+struct known
+{
+  const char *says;
+  const char *also; /* or NULL */
+  bool final;
+  const char *advice;
+};
+
+/* Words that come later than this are another trouble's. */
+#define SAME_TROUBLE_MS (30 * 1000)
+
+static const char wants_password[] =
+    "if this port expects a password: security.protocol=SASL_SSL, sasl.mechanism, sasl.username, "
+    "sasl.password";
+static const char wants_tls[] = "if this port expects TLS: security.protocol=SSL or SASL_SSL";
+static const char wants_no_tls[] =
+    "if this port doesn't expect TLS: security.protocol=PLAINTEXT or SASL_PLAINTEXT";
+
+static const struct known known[] = {
+  { "SASL authentication error", NULL, true,
+    "sasl.username or sasl.password is wrong, or this user isn't there for this sasl.mechanism" },
+  { "certificate verify failed", NULL, true,
+    "ssl.ca.location must be a file with the certificate of the authority that signed the "
+    "brokers'" },
+  { "alert", "certificate required", true,
+    "the brokers want a client's certificate: ssl.certificate.location and ssl.key.location" },
+  { "alert", "bad certificate", true,
+    "the brokers want a client's certificate: ssl.certificate.location and ssl.key.location" },
+  { "alert", "unknown ca", true,
+    "the brokers don't know the authority that signed the certificate in "
+    "ssl.certificate.location" },
+  { "while requesting ApiVersion", NULL, false, wants_tls },
+  { "broker might require SASL", NULL, false, wants_password },
+  { "SSL handshake failed", NULL, false, wants_no_tls },
+  { "unexpected eof while reading", NULL, false, wants_no_tls },
+  { "SSL transport error", NULL, false, wants_password },
+  { "SSL connection closed by peer", NULL, false, wants_password },
+  { "Disconnected", "in state APIVERSION_QUERY", false, wants_tls },
+};
+
+static const struct known scram = {
+  "SCRAM", NULL, true,
+  "sasl.username or sasl.password is wrong, or the brokers are Kafka 4, with which "
+  "librdkafka before 2.6.1 can't do SCRAM: SASL/PLAIN over TLS and mTLS work"
+};
+
+static const struct known *
+find_known (const char *reason)
+{
+  if (rd_kafka_version () < 0x020601ff && strstr (reason, "SASL authentication error") != NULL
+      && strstr (reason, scram.says) != NULL)
+    return &scram;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strstr (reason, known[i].says) != NULL
+        && (known[i].also == NULL || strstr (reason, known[i].also) != NULL))
+      return &known[i];
+  return NULL;
+}
+
+/* How much FOUND tells; 0 for NULL. */
+static int
+told_by (const struct known *found)
+{
+  int count = (int) (sizeof known / sizeof *known);
+  if (found == NULL)
+    return 0;
+  return found == &scram ? count + 1 : count - (int) (found - known);
+}
+
+/* REASON with our advice in place of librdkafka's own and of what it says about its states. The caller frees. */
+static char *
+describe (const char *reason, const struct known *found)
+{
+  static const char *const ends[] = { " (after ", ": might be caused by ", ": verify that ",
+                                      ", verify that " };
+  auto_free char *text = xstrdup (reason);
+  for (size_t i = 0; i < (found == NULL ? 1 : sizeof ends / sizeof *ends); i++)
+    {
+      char *end = strstr (text, ends[i]);
+      if (end != NULL)
+        *end = '\0';
+    }
+  return found == NULL ? take (&text) : xasprintf ("%s: %s", text, found->advice);
+}
+
+static void
+note (struct kafka_bus *bus, const char *text, const struct known *found)
+{
+  int64_t now = clock_boot_ms ();
+  int told = told_by (found);
+  (void) pthread_mutex_lock (&bus->lock);
+  if (told >= bus->told || now - bus->trouble_at > SAME_TROUBLE_MS)
+    {
+      (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
+      bus->told = told;
+      bus->refused = found != NULL && found->final;
+    }
+  bus->trouble_at = now;
+  (void) pthread_mutex_unlock (&bus->lock);
+}
+
+static void
+doubt (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  bus->doubted = true;
+  (void) pthread_mutex_unlock (&bus->lock);
+}
+
+void
+kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
+{
+  struct kafka_bus *bus = opaque;
+  (void) handle;
+  const struct known *found = find_known (reason);
+  auto_free char *text = describe (reason, found);
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
+    doubt (bus);
+  else
+    note (bus, text, found);
+  auto_free char *quoted = text_log (text);
+  log_info ("kafka_trouble", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
+            quoted);
+}
+
+/* librdkafka 2.12 has no error for a connection that is closed at once, only a line in its log: "[thrd:NAME]: REASON". */
+static void
+note_failure (struct kafka_bus *bus, const char *line)
+{
+  const char *reason = strstr (line, "]: ");
+  const struct known *found = find_known (line);
+  if (bus == NULL || found == NULL || reason == NULL)
+    return;
+  auto_free char *text = describe (reason + 3, found);
+  note (bus, text, found);
+}
+
+void
+kafka_on_log (const rd_kafka_t *handle, int level, const char *facility, const char *text)
+{
+  (void) level;
+  if (strcmp (facility, "FAIL") == 0)
+    note_failure (rd_kafka_opaque (handle), text);
+  if (!log_enabled (LOG_DEBUG))
+    return;
+  auto_free char *quoted = text_log (text);
+  log_debug ("librdkafka", "facility=%s text=%s", facility, quoted);
+}
+
+int64_t
+kafka_trouble_at (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  int64_t at = bus->trouble_at;
+  (void) pthread_mutex_unlock (&bus->lock);
+  return at;
+}
+
+bool
+kafka_is_refused (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  bool refused = bus->refused;
+  (void) pthread_mutex_unlock (&bus->lock);
+  return refused;
+}
+
+bool
+kafka_is_doubted (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  bool doubted = bus->doubted;
+  (void) pthread_mutex_unlock (&bus->lock);
+  return doubted;
+}
+
+void
+kafka_answered (struct kafka_bus *bus)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  bus->refused = false;
+  bus->doubted = false;
+  bus->told = 0;
+  (void) pthread_mutex_unlock (&bus->lock);
+}
+
+/* So that who does something else as well can tell its errors from the bus's (bus.h). */
+static int
+away (struct error *err)
+{
+  if (err != NULL)
+    err->code = BUS_AWAY;
+  return -1;
+}
+
+int
+kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err)
+{
+  (void) pthread_mutex_lock (&bus->lock);
+  bus->doubted = true;
+  if (bus->refused)
+    (void) error_set (err, ERROR_TRANSIENT, "%s: %s", bus->url, bus->trouble);
+  else
+    (void) error_set (err, ERROR_TRANSIENT, "%s: %s: no answer in time%s%s", bus->url, what,
+                      bus->trouble[0] == '\0' ? "" : "; last trouble: ", bus->trouble);
+  (void) pthread_mutex_unlock (&bus->lock);
+  return away (err);
+}
+
+int
+kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *what, struct error *err)
+{
+  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", bus->url, what, rd_kafka_err2str (code));
+  return away (err);
+}

@@ -1,0 +1,92 @@
+/* Signatures of records: ours on what is sent, others' on what is read. What isn't signed as it must be has no payload to any reader, so that none can take it for
+ * what it says it is. */
+#include "bus/kafka/kafka.h"
+
+#include "bus/kafka/keyring.h"
+
+#include <stdlib.h>
+
+int
+trust_init (struct kafka_bus *bus, struct error *err)
+{
+  const char *path = getenv ("SHOAL_JOB_KEY");
+  if (path == NULL || path[0] == '\0')
+    return 0;
+  bus->keyring = keyring_read (path, err);
+  return bus->keyring != NULL ? 0 : error_wrap (err, "--job-key (SHOAL_JOB_KEY)");
+}
+
+void
+trust_release (struct kafka_bus *bus)
+{
+  keyring_free (bus->keyring);
+}
+
+/* Letters are others' records with headers of ours: what counts is the signature that they came with. */
+static bool
+is_signed (int topic)
+{
+  return kafka_topic_kind (topic) != TOPIC_DEAD;
+}
+
+const char *
+trust_sign (const struct kafka_bus *bus, int topic, struct bytes key, struct bytes value,
+            char text[static SIGNATURE_SIZE])
+{
+  const struct signed_record record = { bus->names[topic], key, value };
+  if (bus->keyring == NULL || !is_signed (topic))
+    return NULL;
+  return keyring_sign (bus->keyring, &record, text);
+}
+
+static struct bytes
+signature_of (const rd_kafka_message_t *message)
+{
+  rd_kafka_headers_t *headers = NULL;
+  struct bytes signature = { 0 };
+  if (rd_kafka_message_headers (message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR
+      || rd_kafka_header_get_last (headers, KEYRING_HEADER, &signature.data, &signature.size)
+             != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return (struct bytes){ 0 };
+  return signature;
+}
+
+/* A time that the sender has made up says nothing. */
+static int64_t
+brokers_time (const rd_kafka_message_t *message)
+{
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  int64_t time = rd_kafka_message_timestamp (message, &type);
+  return type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? time : INT64_MAX - 1;
+}
+
+bool
+trust_judge (struct cursor *cursor, const rd_kafka_message_t *message)
+{
+  struct kafka_bus *bus = cursor->reader->bus;
+  error_clear (&cursor->refused);
+  if (!is_signed (cursor->topic))
+    return true;
+  const struct bytes signature = signature_of (message);
+  if (bus->keyring == NULL)
+    {
+      bus->others_sign = bus->others_sign || signature.size > 0;
+      return true;
+    }
+  const struct signed_record record = { bus->names[cursor->topic],
+                                        { message->key, message->key_len },
+                                        { message->payload, message->len } };
+  return keyring_verify (bus->keyring, &record, signature, brokers_time (message), &cursor->refused)
+         == 0;
+}
+
+int
+trust_need_key (const struct kafka_bus *bus, const char *what, struct error *err)
+{
+  if (!bus->others_sign)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "%s: the records of this bus are signed, and %s that isn't counts for nothing: "
+                    "--job-key FILE (SHOAL_JOB_KEY) names the key",
+                    bus->url, what);
+}

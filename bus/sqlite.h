@@ -1,0 +1,210 @@
+/* sqlite.h — the bus in one SQLite file: what its source files share.
+ *
+ *     sqlite.c         the database: statements, transactions, who is alive, waiting
+ *     sqlite_open.c    opening and leaving it
+ *     sqlite_jobs.c    jobs: submit, read, list
+ *     sqlite_work.c    jobs and shards: publish, take, keep, settle, release, replay
+ *     sqlite_events.c  events and their followers, control, status
+ *
+ * A claim is a row in state CLAIMED with owner, lease and starts. It is void when the lease (boot clock) has run
+ * out or the owner is dead: every handle holds a lock on one byte of FILE-owners, at the number of its
+ * row in `owners`, and the kernel drops it when the process ends, however it ends.
+ */
+#ifndef SHOAL_BUS_SQLITE_H
+#define SHOAL_BUS_SQLITE_H
+
+#include "bus/bus_ops.h"
+
+#include <sqlite3.h>
+
+enum row_state
+{
+  ROW_WAITING,
+  ROW_CLAIMED,
+  ROW_DONE,
+};
+
+enum statement
+{
+  SQL_BEGIN,
+  SQL_COMMIT,
+  SQL_ROLLBACK,
+  SQL_DATA_VERSION,
+  SQL_ADD_OWNER,
+  SQL_CLAIMERS,
+  SQL_REAP_JOBS,
+  SQL_REAP_SHARDS,
+  SQL_NEXT_DUE,
+  SQL_ADD_JOB,
+  SQL_GET_JOB,
+  SQL_LIST_JOBS,
+  SQL_ADD_PLAN,
+  SQL_SAME_PLAN,
+  SQL_ADD_SHARD,
+  SQL_GET_SHARD,
+  SQL_DUE_JOB,
+  SQL_DUE_SHARD,
+  SQL_DUE_RETRY,
+  SQL_CLAIM_JOB,
+  SQL_CLAIM_SHARD,
+  SQL_KEEP_JOB,
+  SQL_KEEP_SHARD,
+  SQL_SETTLE_JOB,
+  SQL_SETTLE_SHARD,
+  SQL_RELEASE_JOB,
+  SQL_RELEASE_SHARD,
+  SQL_SET_LIVE,
+  SQL_DROP_WAITING,
+  SQL_DROP_OLDER,
+  SQL_DROP_OLDER_RETRY,
+  SQL_ADD_EVENT,
+  SQL_NEXT_EVENT,
+  SQL_NEXT_JOB_EVENT,
+  SQL_ADD_GROUP,
+  SQL_GET_GROUP,
+  SQL_JOIN_GROUP,
+  SQL_KEEP_GROUP,
+  SQL_LEAVE_GROUP,
+  SQL_COMMIT_GROUP,
+  SQL_ADD_CONTROL,
+  SQL_DROP_CONTROL,
+  SQL_NEXT_CONTROL,
+  SQL_PUT_STATUS,
+  SQL_GET_STATUS,
+  SQL_STATEMENTS, /* how many */
+};
+
+/* What tells one PLANNED event of a job from another; who wrote it and when doesn't. */
+struct plan_key
+{
+  int64_t shards;
+  int64_t atoms;
+  int64_t bytes;
+  uint8_t digest[DIGEST_SIZE];
+};
+
+/* A message that was published and isn't in the database yet. */
+struct pending
+{
+  bool is_shard;
+  struct shard shard; /* its key; atoms are in the payload only */
+  char *job_id;       /* of an event */
+  bool is_plan;
+  struct plan_key plan;
+  struct buffer payload;
+};
+
+struct sqlite_bus
+{
+  struct bus bus;
+  sqlite3 *db;
+  sqlite3_stmt *statements[SQL_STATEMENTS];
+  char *path;
+  char *writer;
+  int64_t lease_ms;
+  struct strlist queues; /* whose shards are taken, the preferred first */
+  size_t turns;          /* shards that were looked for */
+  int64_t owner;         /* our row in owners */
+  int owners_fd;         /* FILE-owners, our byte locked; -1 for who only reads */
+  bool reads;            /* nothing is written */
+  int64_t version;       /* PRAGMA data_version as last seen */
+  int64_t reaped;        /* boot ms of the last look for void claims */
+  int64_t due_told;      /* boot ms up to which bus_poll has told of retries */
+  int64_t busy_since;    /* boot ms at which the wait for the write lock began */
+
+  struct pending *pending;
+  size_t pending_count;
+  size_t pending_bytes;
+  int64_t flushed; /* boot ms of the last flush */
+
+  int64_t job_row; /* the job decoded last; shards of one job come in a row */
+  struct job *job;
+};
+
+/* ---- sqlite.c */
+
+/* The statement WHICH, reset and with no parameters bound; prepared at first use. NULL with ERR. */
+sqlite3_stmt *sqlite_statement (struct sqlite_bus *bus, enum statement which, struct error *err);
+
+/* Sets ERR from SQLite's last error; -1. */
+int sqlite_error (struct sqlite_bus *bus, const char *what, struct error *err);
+
+/* Steps a statement that gives no row; the number of rows it changed, or -1. */
+int sqlite_run (struct sqlite_bus *bus, sqlite3_stmt *statement, struct error *err);
+
+/* Steps a statement that gives at most one row: 1 with the row to read (reset it afterwards), 0, or -1. */
+int sqlite_row (struct sqlite_bus *bus, sqlite3_stmt *statement, struct error *err);
+
+/* Binding by position, from 1; strings and payloads must live until the statement is reset. */
+void sqlite_bind_text (sqlite3_stmt *statement, int position, const char *text);
+void sqlite_bind_payload (sqlite3_stmt *statement, int position, const struct buffer *payload);
+struct bytes sqlite_payload (sqlite3_stmt *statement, int column);
+
+/* A write transaction. sqlite_end commits when OUTCOME is 0 or above, else rolls back, and gives OUTCOME or -1. */
+int sqlite_begin (struct sqlite_bus *bus, struct error *err);
+int sqlite_end (struct sqlite_bus *bus, int outcome, struct error *err);
+
+/* Whether the handle with row OWNER in `owners` is alive. */
+bool sqlite_owner_lives (struct sqlite_bus *bus, int64_t owner);
+
+/* Turns void claims into waiting rows; at most every few ms unless NOW. */
+int sqlite_reap (struct sqlite_bus *bus, bool now, struct error *err);
+
+/* ---- sqlite_open.c */
+
+/* Opens bus->path, which nobody has opened yet, and registers the handle as an owner unless it only reads. ERROR_USER for what isn't there or isn't a bus. */
+int sqlite_open_database (struct sqlite_bus *bus, enum bus_access how, struct error *err);
+
+/* Closes it, all statements being finalized; the owners' file stays with the caller. */
+void sqlite_leave (struct sqlite_bus *bus);
+
+/* ---- sqlite_jobs.c */
+int sqlite_submit (struct bus *bus, const struct job *job, struct error *err);
+int sqlite_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
+int sqlite_list_jobs (struct bus *bus, const char *after,
+                      int (*each) (void *context, const struct job *job), void *context,
+                      struct error *err);
+
+/* ---- sqlite_work.c */
+int sqlite_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
+int sqlite_publish_event (struct bus *bus, const struct event *event, struct error *err);
+int sqlite_flush (struct bus *bus, struct error *err);
+void sqlite_drop_pending (struct sqlite_bus *bus);
+int sqlite_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
+                      struct error *err);
+int sqlite_replay (struct bus *bus, const char *job_id, uint32_t generation,
+                   const uint32_t *indexes, size_t count, struct error *err);
+int sqlite_take (struct bus *bus, enum bus_queue queue, const char *job_id,
+                 struct delivery **delivery, struct error *err);
+int sqlite_keep (struct bus *bus, struct delivery *delivery, struct error *err);
+int sqlite_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
+                   const struct shard *retry, struct error *err);
+int sqlite_release (struct bus *bus, struct delivery *delivery, struct error *err);
+
+/* ---- sqlite_events.c */
+
+/* Inserts one event, within a transaction. */
+int sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct error *err);
+int sqlite_add_event_payload (struct sqlite_bus *bus, const char *job_id,
+                              const struct buffer *payload, struct error *err);
+struct plan_key sqlite_plan_key (const struct event *event);
+
+/* Whether an event that says PLAN of the job has to be added: 1, 0 when there is the same already, or -1. */
+int sqlite_note_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
+                      struct error *err);
+
+/* Sets whether shards of JOB_ID are delivered. */
+int sqlite_set_live (struct sqlite_bus *bus, const char *job_id, bool live, struct error *err);
+
+struct follower *sqlite_follow (struct bus *bus, const char *group, const char *job_id,
+                                struct error *err);
+int sqlite_publish_control (struct bus *bus, const struct control *control, struct error *err);
+int sqlite_next_control (struct bus *bus, int64_t *position, struct control *control,
+                         struct error *err);
+int sqlite_put_status (struct bus *bus, const struct job_status *status, struct error *err);
+int sqlite_write_status (struct sqlite_bus *bus, const struct job_status *status,
+                         struct error *err); /* within a transaction */
+int sqlite_get_status (struct bus *bus, const char *job_id, struct job_status *status,
+                       struct error *err);
+
+#endif

@@ -1,0 +1,526 @@
+/* Jobs and shards: publish, take, keep, settle, release, replay. */
+#include "bus/sqlite.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "schemas/codec.h"
+
+#include <string.h>
+
+enum
+{
+  PENDING_MAX = 256, /* messages held back before they are written */
+  PENDING_BYTES_MAX = 1 << 20,
+  PENDING_MS_MAX = 20,
+  FAIR_TURNS = 8, /* one in so many begins with another queue than the preferred one */
+  NOT_BEFORE_MAX_MS = 86400000, /* a wall clock that jumped can't hold a retry for longer */
+};
+
+/* ---- publishing ------------------------------------------------------------------------- */
+
+/* UTC ms of a message as a time on the boot clock; 0: at once. */
+static int64_t
+due_time (int64_t not_before)
+{
+  if (not_before == 0)
+    return 0;
+  int64_t wait = not_before - clock_wall_ms ();
+  if (wait <= 0)
+    return 0;
+  return clock_boot_ms () + (wait < NOT_BEFORE_MAX_MS ? wait : NOT_BEFORE_MAX_MS);
+}
+
+static int
+add_shard (struct sqlite_bus *bus, const struct shard *shard, const struct buffer *payload,
+           struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_ADD_SHARD, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, shard->job_id);
+  (void) sqlite3_bind_int (statement, 2, (int) shard->kind);
+  (void) sqlite3_bind_int64 (statement, 3, shard->generation);
+  (void) sqlite3_bind_int64 (statement, 4, shard->index);
+  (void) sqlite3_bind_int64 (statement, 5, shard->attempt);
+  (void) sqlite3_bind_int64 (statement, 6, due_time (shard->not_before));
+  sqlite_bind_payload (statement, 7, payload);
+  return sqlite_run (bus, statement, err);
+}
+
+static int
+encode_and_add_shard (struct sqlite_bus *bus, const struct shard *shard, struct error *err)
+{
+  auto_buffer struct buffer payload = { 0 };
+  if (codec_encode_shard (shard, &payload, err) != 0)
+    return -1;
+  return add_shard (bus, shard, &payload, err);
+}
+
+void
+sqlite_drop_pending (struct sqlite_bus *bus)
+{
+  for (size_t i = 0; i < bus->pending_count; i++)
+    {
+      shard_release (&bus->pending[i].shard);
+      free (bus->pending[i].job_id);
+      buffer_release (&bus->pending[i].payload);
+    }
+  free (bus->pending);
+  bus->pending = NULL;
+  bus->pending_count = 0;
+  bus->pending_bytes = 0;
+}
+
+static int
+add_pending_event (struct sqlite_bus *bus, const struct pending *pending, struct error *err)
+{
+  int wanted = pending->is_plan ? sqlite_note_plan (bus, pending->job_id, &pending->plan, err) : 1;
+  return wanted <= 0 ? wanted
+                     : sqlite_add_event_payload (bus, pending->job_id, &pending->payload, err);
+}
+
+static int
+write_pending (struct sqlite_bus *bus, struct error *err)
+{
+  for (size_t i = 0; i < bus->pending_count; i++)
+    {
+      struct pending *pending = &bus->pending[i];
+      int outcome = pending->is_shard ? add_shard (bus, &pending->shard, &pending->payload, err)
+                                      : add_pending_event (bus, pending, err);
+      if (outcome < 0)
+        return -1;
+    }
+  return 0;
+}
+
+/* On failure everything stays pending: flushing again may help. */
+int
+sqlite_flush (struct bus *base, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  if (bus->pending_count == 0)
+    return 0;
+  if (sqlite_begin (bus, err) != 0 || sqlite_end (bus, write_pending (bus, err), err) != 0)
+    return -1;
+  sqlite_drop_pending (bus);
+  bus->flushed = clock_boot_ms ();
+  return 0;
+}
+
+/* The next free entry; its messages are written together. */
+static struct pending *
+new_pending (struct sqlite_bus *bus)
+{
+  if (bus->pending == NULL)
+    bus->pending = xcalloc (PENDING_MAX, sizeof *bus->pending);
+  return &bus->pending[bus->pending_count++];
+}
+
+/* A message after a pause goes out at once, in a stream they are written together. */
+static int
+flush_when_full (struct sqlite_bus *bus, struct error *err)
+{
+  if (bus->pending_count < PENDING_MAX && bus->pending_bytes < PENDING_BYTES_MAX
+      && clock_boot_ms () - bus->flushed < PENDING_MS_MAX)
+    return 0;
+  return sqlite_flush (&bus->bus, err);
+}
+
+/* A full list that couldn't be written before has to be written before more is taken. */
+static int
+make_room (struct sqlite_bus *bus, struct error *err)
+{
+  return bus->pending_count < PENDING_MAX ? 0 : sqlite_flush (&bus->bus, err);
+}
+
+int
+sqlite_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  auto_buffer struct buffer payload = { 0 };
+  if (make_room (bus, err) != 0 || codec_encode_shard (shard, &payload, err) != 0)
+    return -1;
+  struct pending *pending = new_pending (bus);
+  pending->is_shard = true;
+  pending->shard = *shard;
+  pending->shard.job_id = xstrdup (shard->job_id);
+  pending->shard.atoms = (struct buffer){ 0 };
+  bus->pending_bytes += payload.size;
+  pending->payload = payload;
+  payload = (struct buffer){ 0 };
+  return flush_when_full (bus, err);
+}
+
+int
+sqlite_publish_event (struct bus *base, const struct event *event, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  auto_buffer struct buffer payload = { 0 };
+  if (make_room (bus, err) != 0 || codec_encode_event (event, &payload, err) != 0)
+    return -1;
+  struct pending *pending = new_pending (bus);
+  pending->job_id = xstrdup (event->job_id);
+  pending->is_plan = event->kind == EVENT_PLANNED;
+  pending->plan = sqlite_plan_key (event);
+  bus->pending_bytes += payload.size;
+  pending->payload = payload;
+  payload = (struct buffer){ 0 };
+  return flush_when_full (bus, err);
+}
+
+int
+sqlite_get_shard (struct bus *base, const char *job_id, uint32_t index, struct shard *shard,
+                  struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  sqlite3_stmt *statement =
+      sqlite_flush (base, err) == 0 ? sqlite_statement (bus, SQL_GET_SHARD, err) : NULL;
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  (void) sqlite3_bind_int64 (statement, 2, index);
+  int outcome = sqlite_row (bus, statement, err);
+  if (outcome == 1 && codec_decode_shard (sqlite_payload (statement, 0), shard, err) != 0)
+    outcome = -1;
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
+/* ---- replay ----------------------------------------------------------------------------- */
+
+/* The replay runs instead of what still waits of the shard in older generations. */
+static int
+drop_older (struct sqlite_bus *bus, const struct shard *shard, struct error *err)
+{
+  static const enum statement drops[] = { SQL_DROP_OLDER, SQL_DROP_OLDER_RETRY };
+  for (size_t i = 0; i < sizeof drops / sizeof drops[0]; i++)
+    {
+      sqlite3_stmt *statement = sqlite_statement (bus, drops[i], err);
+      if (statement == NULL)
+        return -1;
+      sqlite_bind_text (statement, 1, shard->job_id);
+      (void) sqlite3_bind_int64 (statement, 2, shard->index);
+      (void) sqlite3_bind_int64 (statement, 3, shard->generation);
+      if (sqlite_run (bus, statement, err) < 0)
+        return -1;
+    }
+  return 0;
+}
+
+static int
+replay_one (struct sqlite_bus *bus, const char *job_id, uint32_t generation, uint32_t index,
+            struct error *err)
+{
+  auto_shard struct shard shard = { 0 };
+  int found = sqlite_get_shard (&bus->bus, job_id, index, &shard, err);
+  if (found <= 0)
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "job %s has no shard %u", job_id, index);
+  shard.generation = generation;
+  shard.attempt = 1;
+  shard.failures = 0;
+  shard.infra = 0;
+  shard.not_before = 0;
+  int added = encode_and_add_shard (bus, &shard, err);
+  return added <= 0 || drop_older (bus, &shard, err) == 0 ? added : -1;
+}
+
+/* The job counts as running again. */
+static int
+reopen_status (struct sqlite_bus *bus, const char *job_id, uint32_t generation, struct error *err)
+{
+  auto_job_status struct job_status status = { 0 };
+  int found = sqlite_get_status (&bus->bus, job_id, &status, err);
+  if (found < 0)
+    return -1;
+  if (found == 0)
+    status = (struct job_status){ .job_id = xstrdup (job_id), .shards = -1, .atoms = -1 };
+  status.state = JOB_RUNNING;
+  status.generation = generation;
+  status.updated = clock_wall_ms ();
+  free (status.reason);
+  status.reason = NULL;
+  return sqlite_write_status (bus, &status, err);
+}
+
+/* Whether shards of the job are delivered: 1, 0, or -1; ERROR_USER when there is no such job. */
+static int
+is_live (struct sqlite_bus *bus, const char *job_id, struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_GET_JOB, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  int outcome = sqlite_row (bus, statement, err);
+  if (outcome == 0)
+    return error_set (err, ERROR_USER, "there is no job %s", job_id);
+  if (outcome == 1)
+    outcome = sqlite3_column_int (statement, 2);
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
+/* Delivers the job's shards again, but none of those that waited when it was stopped. The order to stop is done with:
+ * who starts reading now must not find it. */
+static int
+revive (struct sqlite_bus *bus, const char *job_id, struct error *err)
+{
+  static const enum statement drops[] = { SQL_DROP_WAITING, SQL_DROP_CONTROL };
+  for (size_t i = 0; i < sizeof drops / sizeof drops[0]; i++)
+    {
+      sqlite3_stmt *statement = sqlite_statement (bus, drops[i], err);
+      if (statement == NULL)
+        return -1;
+      sqlite_bind_text (statement, 1, job_id);
+      if (sqlite_run (bus, statement, err) < 0)
+        return -1;
+    }
+  return sqlite_set_live (bus, job_id, true, err);
+}
+
+static int
+replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
+            const uint32_t *indexes, size_t count, struct error *err)
+{
+  int added = 0;
+  int was_live = is_live (bus, job_id, err);
+  if (was_live < 0 || (was_live == 0 && revive (bus, job_id, err) != 0))
+    return -1;
+  for (size_t i = 0; i < count; i++)
+    {
+      int outcome = replay_one (bus, job_id, generation, indexes[i], err);
+      if (outcome < 0)
+        return -1;
+      added += outcome;
+    }
+  if (added == 0 && count > 0)
+    return sqlite_set_live (bus, job_id, was_live == 1, err);
+  struct event event = { .kind = EVENT_REOPENED,
+                         .job_id = xstrdup (job_id),
+                         .time = clock_wall_ms (),
+                         .writer = xstrdup (bus->writer),
+                         .generation = generation,
+                         .indexes = xmemdup (indexes, count * sizeof *indexes),
+                         .index_count = count };
+  int outcome = sqlite_add_event (bus, &event, err);
+  event_release (&event);
+  return outcome < 0 ? -1 : reopen_status (bus, job_id, generation, err);
+}
+
+int
+sqlite_replay (struct bus *base, const char *job_id, uint32_t generation, const uint32_t *indexes,
+               size_t count, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
+    return -1;
+  return sqlite_end (bus, replay_all (bus, job_id, generation, indexes, count, err), err);
+}
+
+/* ---- taking ----------------------------------------------------------------------------- */
+
+/* The job of row ROW, decoded once for all its shards in a row. NULL with ERR. */
+static const struct job *
+cached_job (struct sqlite_bus *bus, int64_t row, struct bytes payload, struct error *err)
+{
+  if (bus->job != NULL && bus->job_row == row)
+    return bus->job;
+  if (bus->job == NULL)
+    bus->job = xcalloc (1, sizeof *bus->job);
+  else
+    job_release (bus->job);
+  bus->job_row = row;
+  if (codec_decode_job (payload, bus->job, err) == 0)
+    return bus->job;
+  job_release (bus->job);
+  free (bus->job);
+  bus->job = NULL;
+  return NULL;
+}
+
+/* The delivery that the row STATEMENT stands on describes. NULL with ERR. */
+static struct delivery *
+read_delivery (struct sqlite_bus *bus, enum bus_queue queue, sqlite3_stmt *statement,
+               struct error *err)
+{
+  struct delivery *delivery = xcalloc (1, sizeof *delivery);
+  delivery->queue = queue;
+  delivery->waited_ms = -1;
+  delivery->ticket = sqlite3_column_int64 (statement, 0);
+  delivery->starts = (uint32_t) sqlite3_column_int64 (statement, 2) + 1;
+  delivery->job = xcalloc (1, sizeof *delivery->job);
+  if (queue == BUS_JOBS)
+    {
+      if (codec_decode_job (sqlite_payload (statement, 1), delivery->job, err) == 0)
+        return delivery;
+    }
+  else
+    {
+      const struct job *job =
+          cached_job (bus, sqlite3_column_int64 (statement, 3), sqlite_payload (statement, 4), err);
+      if (job != NULL
+          && codec_decode_shard (sqlite_payload (statement, 1), &delivery->shard, err) == 0)
+        {
+          job_copy (delivery->job, job);
+          return delivery;
+        }
+    }
+  delivery_free (delivery);
+  return NULL;
+}
+
+/* Reads what STATEMENT finds due into *DELIVERY: 1, 0 or -1. NAME: the queue that a shard must be in, NULL: any. */
+static int
+find_due (struct sqlite_bus *bus, enum bus_queue queue, enum statement which, const char *job_id,
+          const char *name, struct delivery **delivery, struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, which, err);
+  if (statement == NULL)
+    return -1;
+  if (job_id != NULL)
+    sqlite_bind_text (statement, 1, job_id);
+  if (which == SQL_DUE_RETRY)
+    (void) sqlite3_bind_int64 (statement, 2, clock_boot_ms ());
+  if (name != NULL)
+    sqlite_bind_text (statement, 3, name);
+  int outcome = sqlite_row (bus, statement, err);
+  if (outcome == 1)
+    {
+      *delivery = read_delivery (bus, queue, statement, err);
+      outcome = *delivery == NULL ? -1 : 1;
+    }
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
+static int
+claim (struct sqlite_bus *bus, const struct delivery *delivery, struct error *err)
+{
+  enum statement which = delivery->queue == BUS_JOBS ? SQL_CLAIM_JOB : SQL_CLAIM_SHARD;
+  sqlite3_stmt *statement = sqlite_statement (bus, which, err);
+  if (statement == NULL)
+    return -1;
+  (void) sqlite3_bind_int64 (statement, 1, delivery->ticket);
+  (void) sqlite3_bind_int64 (statement, 2, bus->owner);
+  (void) sqlite3_bind_int64 (statement, 3, clock_boot_ms () + bus->lease_ms);
+  return sqlite_run (bus, statement, err);
+}
+
+static int
+find_shard (struct sqlite_bus *bus, const char *job_id, const char *name,
+            struct delivery **delivery, struct error *err)
+{
+  int found = find_due (bus, BUS_SHARDS, SQL_DUE_RETRY, job_id, name, delivery, err);
+  return found != 0 ? found
+                    : find_due (bus, BUS_SHARDS, SQL_DUE_SHARD, job_id, name, delivery, err);
+}
+
+/* The queues in order of preference; now and then another one comes first, so that none starves. Who wants one job wants it
+ * whatever its queue. */
+static int
+find_in_queues (struct sqlite_bus *bus, const char *job_id, struct delivery **delivery,
+                struct error *err)
+{
+  if (job_id != NULL)
+    return find_shard (bus, job_id, NULL, delivery, err);
+  size_t turn = bus->turns++;
+  size_t count = bus->queues.count;
+  size_t first = turn % FAIR_TURNS == 0 ? turn / FAIR_TURNS % count : 0;
+  int found = 0;
+  for (size_t i = 0; found == 0 && i < count; i++)
+    found = find_shard (bus, NULL, bus->queues.items[(first + i) % count], delivery, err);
+  return found;
+}
+
+static int
+find_and_claim (struct sqlite_bus *bus, enum bus_queue queue, const char *job_id,
+                struct delivery **delivery, struct error *err)
+{
+  int found = queue == BUS_JOBS ? find_due (bus, queue, SQL_DUE_JOB, job_id, NULL, delivery, err)
+                                : find_in_queues (bus, job_id, delivery, err);
+  if (found == 1 && claim (bus, *delivery, err) < 0)
+    found = -1;
+  return found;
+}
+
+int
+sqlite_take (struct bus *base, enum bus_queue queue, const char *job_id, struct delivery **delivery,
+             struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  struct delivery *found = NULL;
+  *delivery = NULL;
+  if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
+    return -1;
+  int outcome = sqlite_reap (bus, false, err);
+  if (outcome == 0)
+    outcome = find_and_claim (bus, queue, job_id, &found, err);
+  outcome = sqlite_end (bus, outcome, err);
+  if (outcome == 1)
+    *delivery = found;
+  else
+    delivery_free (found);
+  return outcome;
+}
+
+/* ---- keeping and ending ----------------------------------------------------------------- */
+
+/* The statement WHICH with the claim's row, owner and starts bound; NULL with ERR. */
+static sqlite3_stmt *
+claim_statement (struct sqlite_bus *bus, const struct delivery *delivery, enum statement of_job,
+                 enum statement of_shard, struct error *err)
+{
+  enum statement which = delivery->queue == BUS_JOBS ? of_job : of_shard;
+  sqlite3_stmt *statement = sqlite_statement (bus, which, err);
+  if (statement == NULL)
+    return NULL;
+  (void) sqlite3_bind_int64 (statement, 1, delivery->ticket);
+  (void) sqlite3_bind_int64 (statement, 2, bus->owner);
+  (void) sqlite3_bind_int64 (statement, 3, delivery->starts);
+  return statement;
+}
+
+int
+sqlite_keep (struct bus *base, struct delivery *delivery, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  sqlite3_stmt *statement = claim_statement (bus, delivery, SQL_KEEP_JOB, SQL_KEEP_SHARD, err);
+  if (statement == NULL)
+    return -1;
+  (void) sqlite3_bind_int64 (statement, 4, clock_boot_ms () + bus->lease_ms);
+  return sqlite_run (bus, statement, err);
+}
+
+static int
+settle (struct sqlite_bus *bus, const struct delivery *delivery, const struct event *event,
+        const struct shard *retry, struct error *err)
+{
+  sqlite3_stmt *statement = claim_statement (bus, delivery, SQL_SETTLE_JOB, SQL_SETTLE_SHARD, err);
+  int ours = sqlite_run (bus, statement, err);
+  if (ours <= 0)
+    return ours;
+  if (event != NULL && sqlite_add_event (bus, event, err) < 0)
+    return -1;
+  if (retry != NULL && encode_and_add_shard (bus, retry, err) < 0)
+    return -1;
+  return 1;
+}
+
+int
+sqlite_settle (struct bus *base, struct delivery *delivery, const struct event *event,
+               const struct shard *retry, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
+    return -1;
+  return sqlite_end (bus, settle (bus, delivery, event, retry, err), err);
+}
+
+int
+sqlite_release (struct bus *base, struct delivery *delivery, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  sqlite3_stmt *statement =
+      claim_statement (bus, delivery, SQL_RELEASE_JOB, SQL_RELEASE_SHARD, err);
+  return sqlite_run (bus, statement, err);
+}

@@ -1,0 +1,181 @@
+/* Sums of the pieces that a file was uploaded in: how long those are, only the server knows. The first one's length is asked for; the others are supposed to be as long, and
+ * are asked for only when the sum isn't right then. */
+#include "storage/fetcher_internal.h"
+
+#include "common/memory.h"
+
+enum
+{
+  QUESTIONS = 16, /* about one file's pieces, at once */
+};
+
+/* One request for the length of a piece. */
+struct question
+{
+  struct http_call call;
+  struct fetch *fetch;
+  LIST_ENTRY (question) links;
+  struct fetched_file *file;
+  int number;
+};
+
+/* Supposes that all pieces but the last are as long as the first. False: they can't be. */
+static bool
+assume_pieces (struct fetched_file *file)
+{
+  int64_t size = file->item.size, first = file->pieces.lengths[0];
+  int count = file->sum.pieces;
+  if (first <= 0 || (size - 1) / first + 1 != count)
+    return false;
+  int64_t *ends = xcalloc ((size_t) count, sizeof *ends);
+  for (int i = 0; i < count; i++)
+    ends[i] = i == count - 1 ? size : (i + 1) * first;
+  fetched_file_set_pieces (file, ends, count > 1);
+  return true;
+}
+
+/* All lengths are told. */
+static void
+set_pieces (struct fetched_file *file)
+{
+  int64_t *ends = xcalloc ((size_t) file->sum.pieces, sizeof *ends);
+  int64_t left = file->item.size;
+  for (int i = 0; i < file->sum.pieces && left >= 0; i++)
+    {
+      int64_t length = file->pieces.lengths[i];
+      left = length <= left ? left - length : -1;
+      ends[i] = file->item.size - left;
+    }
+  if (left == 0)
+    fetched_file_set_pieces (file, ends, false);
+  else
+    {
+      free (ends);
+      fetched_file_drop_sum (file);
+    }
+}
+
+static void
+free_question (struct question *question)
+{
+  LIST_REMOVE (question, links);
+  fetched_file_unref (question->file);
+  http_call_release (&question->call);
+  free (question);
+}
+
+static int
+hear_length (struct fetch *fetch, struct fetched_file *file, int number, int64_t length,
+             struct error *err)
+{
+  if (file->sum.algorithm == NULL) /* dropped meanwhile */
+    return 0;
+  if (length < 0)
+    {
+      fetched_file_drop_sum (file);
+      return 0;
+    }
+  file->pieces.lengths[number - 1] = length;
+  file->pieces.told++;
+  if (number == 1 && file->pieces.asked == 1 && assume_pieces (file))
+    return 0;
+  if (file->pieces.told == file->sum.pieces)
+    set_pieces (file);
+  return fetcher_ask_for_pieces (fetch, file, err);
+}
+
+/* Whether CALL was refused by a server that doesn't know such questions, or has no piece of that number. */
+static bool
+cant_tell (const struct http_call *call)
+{
+  int status = call->status;
+  return status == 501
+         || (status >= 400 && status < 500 && status != 404 && status != 408 && status != 410
+             && status != 412 && status != 429);
+}
+
+static int
+end_question (struct http_call *call, struct error *err)
+{
+  struct question *question = call->context;
+  struct fetch *fetch = question->fetch;
+  struct fetched_file *file = question->file;
+  const struct fetch_source *source = fetch->source;
+  fetch_batch_count_call (&fetch->batch, call);
+  file->pieces.open--;
+  int64_t length = error_is_set (err) ? -1 : source->piece_length (call, file->sum.pieces);
+  int result = 0;
+  if (error_is_set (err) && !cant_tell (call))
+    {
+      (void) fetcher_explain (source, file, call, err);
+      result = error_wrap (err, "the length of its part %d", question->number);
+    }
+  else
+    {
+      error_clear (err);
+      result = hear_length (fetch, file, question->number, length, err);
+    }
+  if (result == 0)
+    result = fetcher_finish_file (fetch, file, err);
+  if (result != 0)
+    (void) error_wrap (err, "%s", file->item.path);
+  free_question (question);
+  return result;
+}
+
+static int
+ask_for_piece (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  struct question *question = xcalloc (1, sizeof *question);
+  http_call_init (&question->call, NULL);
+  question->fetch = fetch;
+  LIST_INSERT_HEAD (&fetch->questions, question, links);
+  question->file = fetched_file_ref (file);
+  question->number = ++file->pieces.asked;
+  const struct fetch_source *source = fetch->source;
+  if (source->ask_piece (source->context, &file->item, question->number, &question->call, err) != 0)
+    return -1;
+  question->call.context = question;
+  question->call.done = end_question;
+  file->pieces.open++;
+  http_start (fetch->batch.http, &question->call);
+  return 0;
+}
+
+int
+fetcher_ask_for_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  while (file->pieces.asked < file->sum.pieces && file->pieces.open < QUESTIONS)
+    if (ask_for_piece (fetch, file, err) != 0)
+      return -1;
+  return 0;
+}
+
+int
+fetcher_learn_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err)
+{
+  int count = file->sum.pieces;
+  if (count == 0)
+    return 0;
+  if (file->item.size < 0 || (count > 1 && fetch->source->ask_piece == NULL))
+    {
+      fetched_file_drop_sum (file);
+      return 0;
+    }
+  if (count > 1)
+    {
+      file->pieces.lengths = xcalloc ((size_t) count, sizeof *file->pieces.lengths);
+      return ask_for_piece (fetch, file, err);
+    }
+  int64_t *end = xcalloc (1, sizeof *end);
+  *end = file->item.size;
+  fetched_file_set_pieces (file, end, false);
+  return 0;
+}
+
+void
+fetcher_drop_questions (struct fetch *fetch)
+{
+  while (!LIST_EMPTY (&fetch->questions))
+    free_question (LIST_FIRST (&fetch->questions));
+}

@@ -1,0 +1,173 @@
+#include "storage/ipfs/ipfs.h"
+
+#include "common/fs.h"
+#include "common/memory.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+
+enum
+{
+  API_FILE_MAX = 1024,
+};
+
+static const char *
+variable (const char *name)
+{
+  const char *value = getenv (name);
+  return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+/* ---- requests --------------------------------------------------------------------------- */
+
+static int
+check_block (struct http_call *call, struct error *err)
+{
+  return cid_check (call->wanted, buffer_bytes (&call->answer), err);
+}
+
+/* The RPC takes POST only, so that no web page can ask it. */
+void
+ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid)
+{
+  char text[CID_TEXT_SIZE];
+  (void) cid_format (cid, text);
+  if (ipfs->api != NULL)
+    {
+      http_call_init (call, xasprintf ("%s/api/v0/block/get?arg=%s", ipfs->api, text));
+      call->method = "POST";
+    }
+  else
+    http_call_init (call, xasprintf ("%s/ipfs/%s?format=raw", ipfs->gateway, text));
+  call->limit = IPFS_BLOCK_MAX;
+  call->wanted = cid;
+  call->check = check_block;
+}
+
+void
+ipfs_explain (void *context, const struct http_call *call, struct error *err)
+{
+  const struct ipfs *ipfs = context;
+  json_t *root =
+      json_loadb (call->answer.data == NULL ? "" : call->answer.data, call->answer.size, 0, NULL);
+  const char *message = json_string_value (json_object_get (root, "Message"));
+  auto_free char *text = message == NULL ? NULL : xstrndup (message, 300);
+  for (char *at = text; at != NULL && *at != '\0'; at++)
+    if ((unsigned char) *at < ' ')
+      *at = ' ';
+  (void) http_error (call, text, err);
+  json_decref (root);
+  if (call->status == 403 && ipfs->api != NULL)
+    (void) error_wrap (err, "the node's RPC refuses us");
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static void
+ipfs_close (struct storage *storage)
+{
+  struct ipfs *ipfs = (struct ipfs *) storage;
+  free (ipfs->path);
+  free (ipfs->shown);
+  free (ipfs->api);
+  free (ipfs->gateway);
+  free (ipfs);
+}
+
+static const struct storage_ops ops = {
+  .kind = STORAGE_IPFS, .list = ipfs_list, .close = ipfs_close, .fetch = ipfs_fetch
+};
+
+/* "/ip4/127.0.0.1/tcp/5001" as a URL; NULL when it is something else. */
+static char *
+from_multiaddr (const char *text)
+{
+  char host[256] = "";
+  int port = 0;
+  if (sscanf (text, "/ip4/%255[0-9.]/tcp/%d", host, &port) == 2
+      || sscanf (text, "/dns/%255[^/]/tcp/%d", host, &port) == 2
+      || sscanf (text, "/dns4/%255[^/]/tcp/%d", host, &port) == 2)
+    return xasprintf ("http://%s:%d", host, port);
+  return NULL;
+}
+
+/* The RPC of the node that runs on this machine, as its repository says. */
+static char *
+local_api (void)
+{
+  const char *repository = variable ("IPFS_PATH");
+  const char *home = variable ("HOME");
+  auto_free char *path = repository != NULL ? xasprintf ("%s/api", repository)
+                         : home != NULL     ? xasprintf ("%s/.ipfs/api", home)
+                                            : NULL;
+  auto_buffer struct buffer text = { 0 };
+  if (path == NULL || fs_read_file (AT_FDCWD, path, API_FILE_MAX, &text, NULL) != 0)
+    return NULL;
+  return from_multiaddr (text.data);
+}
+
+/* The URL that NAME has, without slashes behind it. */
+static int
+read_url (const char *name, char **url, struct error *err)
+{
+  const char *value = variable (name);
+  if (value == NULL)
+    return 0;
+  char *text = value[0] == '/' ? from_multiaddr (value) : xstrdup (value);
+  size_t size = text == NULL ? 0 : strlen (text);
+  while (size > 0 && text[size - 1] == '/')
+    text[--size] = '\0';
+  *url = text;
+  if (size > 0 && (strncmp (text, "http://", 7) == 0 || strncmp (text, "https://", 8) == 0))
+    return 0;
+  return error_set (err, ERROR_USER, "%s isn't a URL like http://127.0.0.1:5001", name);
+}
+
+static int
+find_node (struct ipfs *ipfs, struct error *err)
+{
+  if (read_url ("SHOAL_IPFS_API", &ipfs->api, err) != 0
+      || read_url ("SHOAL_IPFS_GATEWAY", &ipfs->gateway, err) != 0)
+    return -1;
+  if (ipfs->api == NULL && ipfs->gateway == NULL)
+    ipfs->api = local_api ();
+  if (ipfs->api != NULL || ipfs->gateway != NULL)
+    return 0;
+  return error_set (
+      err, ERROR_USER,
+      "no IPFS node is known: --ipfs-api (SHOAL_IPFS_API) is the URL of a node's RPC, "
+      "--ipfs-gateway (SHOAL_IPFS_GATEWAY) that of a gateway");
+}
+
+bool
+storage_is_cid (const char *source)
+{
+  struct cid cid;
+  return cid_parse (&cid, source, strcspn (source, "/"));
+}
+
+struct storage *
+storage_open_ipfs (const char *source, struct error *err)
+{
+  static const char scheme[] = "ipfs://";
+  const char *text =
+      strncmp (source, scheme, strlen (scheme)) == 0 ? source + strlen (scheme) : source;
+  size_t size = strcspn (text, "/");
+  struct ipfs *ipfs = xcalloc (1, sizeof *ipfs);
+  ipfs->base.ops = &ops;
+  bool good = cid_parse (&ipfs->root, text, size);
+  const char *path = text + size + strspn (text + size, "/");
+  ipfs->path = xstrdup (path);
+  for (size_t end = strlen (path); end > 0 && path[end - 1] == '/'; end--)
+    ipfs->path[end - 1] = '\0';
+  ipfs->shown = xasprintf ("ipfs://%s", text);
+  if (!good)
+    (void) error_set (err, ERROR_USER, "%s: '%.*s' isn't a CID", source, (int) size, text);
+  else if (find_node (ipfs, err) == 0)
+    return &ipfs->base;
+  else
+    (void) error_wrap (err, "%s", source);
+  ipfs_close (&ipfs->base);
+  return NULL;
+}

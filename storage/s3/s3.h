@@ -1,0 +1,52 @@
+/* s3.h — one bucket, or a prefix of one, at an endpoint: what the parts of this storage share. */
+#ifndef SHOAL_STORAGE_S3_S3_H
+#define SHOAL_STORAGE_S3_S3_H
+
+#include "common/http/http.h"
+#include "storage/s3/credentials.h"
+#include "storage/storage_ops.h"
+
+#include <pthread.h>
+
+struct s3
+{
+  struct storage base;
+  char *bucket;
+  char *prefix; /* of all keys: "" or "photos/2019/" */
+  char *
+      object; /* the key that the source is, should nothing begin with the prefix: "photos/2019"; NULL: it can't be one */
+  char *shown;    /* "s3://photos/2019/" */
+  char *endpoint; /* "http://127.0.0.1:9000"; NULL: Amazon's of the region */
+  bool path_style;
+  bool anonymous;
+  bool requester_pays;
+  struct credentials *credentials;
+  char *name;           /* of these; NULL: the machine's own */
+  pthread_mutex_t lock; /* of: */
+  char region[64];
+};
+
+/* Makes CALL a request for KEY (NULL: the bucket) with QUERY (encoded and sorted, or NULL), signed at each try. */
+void s3_call_init (struct s3 *s3, struct http_call *call, const char *method, const char *key,
+                   const char *query);
+
+/* PATH below the prefix as a key; the caller frees. */
+char *s3_key (const struct s3 *s3, const char *path);
+
+/* ERR of the refusal CALL got, in S3's words and with what to do. */
+void s3_explain (void *context, const struct http_call *call, struct error *err);
+
+/* The code of a refusal ("NoSuchKey"), "" when there is none. */
+void s3_error_code (const struct http_call *call, char code[static 128]);
+
+/* http_perform, and says what is wrong. */
+int s3_perform (struct s3 *s3, struct http *http, struct http_call *call, struct error *err);
+
+/* ---- list.c, fetch.c, send.c, remove.c: as their namesakes in storage.h */
+int s3_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err);
+int s3_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err);
+int s3_send (struct storage *storage, const struct storage_batch *batch, struct error *err);
+int s3_remove (struct storage *storage, const char *prefix, struct error *err);
+int s3_end_uploads (struct storage *storage, const char *path, struct error *err);
+
+#endif
