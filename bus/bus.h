@@ -1,23 +1,24 @@
 /* bus.h — what carries jobs, shards, claims and events between the three parts.
  *
- *     submit ─► JOBS ─take─► producer ─publish─► SHARDS ─take─► worker ─settle─► events ─follow─► merger
- *                                                                  ▲ control           status ◄─put─┘
+ *  submit ─► JOBS ─take─► producer ─publish─► SHARDS ─take─► worker ─settle─► events ─► merger
+ *                                                              ▲ control           status ◄─put─┘
  *
- * The bus speaks in deliveries, not in topics. Work is taken, kept (renewed) while it runs, and settled or
- * released; events are followed from a position. How a bus remembers who runs what is its own
- * business: rows with leases in SQLite, offsets and a claims topic on Kafka.
+ * The bus speaks in deliveries, not in topics. Work is taken, kept (renewed) while it runs, and
+ * settled or released; events are followed from a position. How a bus remembers who runs what is
+ * its own business: rows with leases in SQLite, offsets and a claims topic on Kafka.
  *
  * Guarantees that every implementation gives (tests/lib/bus_conformance*.c hold them to it):
- *   - everything has a deterministic name: publishing the same job, shard or plan again is no second one;
- *   - a delivery is held by one taker at a time; one whose taker died, or didn't keep it for a lease, is
- *     delivered again with `starts` one higher;
- *   - settling writes the completion event, the retry and the end of the delivery so that no crash can
- *     separate them, and writes nothing when the delivery isn't ours any more;
- *   - all followers see the events of one job in the same order. After a crash an event may stand there
- *     twice, word for word.
+ *   - everything has a deterministic name: publishing the same job, shard or plan again is no
+ *     second one;
+ *   - a delivery is held by one taker at a time; one whose taker died, or didn't keep it for a
+ *     lease, is delivered again with `starts` one higher;
+ *   - settling writes the completion event, the retry and the end of the delivery so that no crash
+ *     can separate them, and writes nothing when the delivery isn't ours any more;
+ *   - all followers see the events of one job in the same order. After a crash an event may stand
+ *     there twice, word for word.
  *
- * A bus handle belongs to one thread; processes and threads open their own. Functions return 0 (or a
- * count) or -1 with ERR: ERROR_TRANSIENT where waiting may help, ERROR_FATAL where not.
+ * A bus handle belongs to one thread; processes and threads open their own. Functions return 0 (or
+ * a count) or -1 with ERR: ERROR_TRANSIENT where waiting may help, ERROR_FATAL where not.
  */
 #ifndef SHOAL_BUS_BUS_H
 #define SHOAL_BUS_BUS_H
@@ -29,12 +30,14 @@
 #include <poll.h>
 #include <signal.h>
 
-/* The `code` of an error (ERROR_TRANSIENT) whose cause is the bus itself: its servers don't answer. */
+/* The `code` of an error (ERROR_TRANSIENT) whose cause is the bus itself: its servers don't
+ * answer. */
 #define BUS_AWAY EHOSTDOWN
 
 struct bus;
 
-/* What a handle is opened for: a bus that can tells at opening what it hasn't got for that, and not in the middle of the work. */
+/* What a handle is opened for: a bus that can tells at opening what it hasn't got for that, and not
+ * in the middle of the work. */
 enum bus_part
 {
   BUS_PART_NONE, /* a command: it hears it when it asks */
@@ -48,7 +51,9 @@ enum bus_access
 {
   BUS_MAKES,  /* a bus of one machine that isn't there is made */
   BUS_WRITES, /* it must be there */
-  BUS_READS, /* … and nothing is written to it; it may be another user's, or on storage that can't be written to */
+  /* … and nothing is written to it; it may be another user's, or on storage that can't be written
+     to */
+  BUS_READS,
 };
 
 struct bus_options
@@ -61,19 +66,20 @@ struct bus_options
   const struct strlist
       *queues; /* whose shards are taken, in order of preference; NULL: "default" */
   int slots;   /* deliveries that the caller can hold at once; 0: 1 */
-  int64_t
-      patience_ms; /* how long a server that doesn't answer is tried at opening; 0: 10 s, -1: for ever */
+  /* how long a server that doesn't answer is tried at opening; 0: 10 s, -1: for ever */
+  int64_t patience_ms;
   const volatile sig_atomic_t *stop; /* opening is given up when it becomes non-zero; NULL: never */
   const struct strlist *properties; /* of the server's client library: name, value, …; NULL: none */
   struct metrics *metrics; /* what the bus counts; outlives the handle; NULL: nobody asks */
-  const char *
-      settings; /* what all members of a group should have in common: those that differ are told; NULL: nothing */
-  const char *
-      config; /* what all services of a bus should have in common, a word of A-Z, a-z, 0-9, '.', '_', '-', likewise: "config_mismatch" in their logs */
+  /* what all members of a group should have in common: those that differ are told; NULL: nothing */
+  const char *settings;
+  /* what all services of a bus should have in common, a word of A-Z, a-z, 0-9, '.', '_', '-',
+     likewise: "config_mismatch" in their logs */
+  const char *config;
 };
 
-/* URL: "sqlite:FILE" or "kafka://HOST:PORT[,…][/PREFIX]" (topics must be there). NULL with ERR; a scheme that
- * isn't known, or a FILE that should be there and isn't, is ERROR_USER. */
+/* URL: "sqlite:FILE" or "kafka://HOST:PORT[,…][/PREFIX]" (topics must be there). NULL with ERR; a
+ * scheme that isn't known, or a FILE that should be there and isn't, is ERROR_USER. */
 struct bus *bus_open (const char *url, const struct bus_options *options, struct error *err);
 void bus_close (struct bus *bus);
 
@@ -87,22 +93,25 @@ auto_bus_ (struct bus **bus)
 /* This handle's name in claims and events, e.g. "worker-host-4711". */
 const char *bus_writer (const struct bus *bus);
 
-/* Whether nobody answers any more; bus_poll finds it out, and says so in the log as long as it lasts. */
+/* Whether nobody answers any more; bus_poll finds it out, and says so in the log as long as it
+ * lasts. */
 bool bus_is_away (const struct bus *bus);
 
-/* As poll(2) over FDS (may be NULL, 0), but returns as soon as the bus may have something new as well. Returns what
- * poll does. TIMEOUT_MS as there. */
+/* As poll(2) over FDS (may be NULL, 0), but returns as soon as the bus may have something new as
+ * well. Returns what poll does. TIMEOUT_MS as there. */
 int bus_poll (struct bus *bus, struct pollfd *fds, nfds_t count, int timeout_ms);
 
 /* ---- jobs */
 
-/* Submits JOB: 1 when it is new, 0 when a job of this id was there already (which stays as it is). */
+/* Submits JOB: 1 when it is new, 0 when a job of this id was there already (which stays as it
+ * is). */
 int bus_submit (struct bus *bus, const struct job *job, struct error *err);
 
 /* Reads the job ID into zeroed JOB: 1, or 0 when there is none. */
 int bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
 
-/* Calls EACH for every job behind the job AFTER (NULL: all), oldest first, until it returns non-zero, which is returned. AFTER isn't there: ERROR_USER. */
+/* Calls EACH for every job behind the job AFTER (NULL: all), oldest first, until it returns
+ * non-zero, which is returned. AFTER isn't there: ERROR_USER. */
 int bus_list_jobs (struct bus *bus, const char *after,
                    int (*each) (void *context, const struct job *job), void *context,
                    struct error *err);
@@ -120,15 +129,17 @@ int bus_flush (struct bus *bus, struct error *err);
 int bus_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
                    struct error *err);
 
-/* Runs shards again: publishes INDEXES with GENERATION (attempt 1, at once) together with the REOPENED
- * event. Doing it twice is doing it once; unknown indexes are ERROR_USER and nothing is written. With no INDEXES the
- * job is only reopened: what its merger publishes then (the reduce shard) is delivered. */
+/* Runs shards again: publishes INDEXES with GENERATION (attempt 1, at once) together with the
+ * REOPENED event. Doing it twice is doing it once; unknown indexes are ERROR_USER and nothing is
+ * written. With no INDEXES the job is only reopened: what its merger publishes then (the reduce
+ * shard) is delivered. */
 int bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
                 size_t count, struct error *err);
 
 /* ---- work */
 
-/* Whether a worker serves QUEUE: 1; or 0, and *SINCE is when one was last heard of, UTC ms, 0: never. */
+/* Whether a worker serves QUEUE: 1; or 0, and *SINCE is when one was last heard of, UTC ms, 0:
+ * never. */
 int bus_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
 
 enum bus_queue
@@ -147,20 +158,21 @@ struct delivery
   int64_t ticket;     /* the bus's own name for it */
 };
 
-/* Takes what is due: 1 and a new delivery, 0 when there is nothing now. JOB_ID restricts it to one job (NULL:
- * any). Shards come in order of index, retries when they are due. A shard of a job that is cancelled or
- * terminal isn't delivered. */
+/* Takes what is due: 1 and a new delivery, 0 when there is nothing now. JOB_ID restricts it to one
+ * job (NULL: any). Shards come in order of index, retries when they are due. A shard of a job that
+ * is cancelled or terminal isn't delivered. */
 int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct delivery **delivery,
               struct error *err);
 
-/* Renews the lease: 1, or 0 when the delivery isn't ours any more (its work must be stopped and not be
- * settled). Call it at least every third of the lease. */
+/* Renews the lease: 1, or 0 when the delivery isn't ours any more (its work must be stopped and not
+ * be settled). Call it at least every third of the lease. */
 int bus_keep (struct bus *bus, struct delivery *delivery, struct error *err);
 
-/* Ends the delivery: EVENT and RETRY (may be NULL) are published and the delivery is done, all or nothing.
- * 1, or 0 when it isn't ours any more and nothing was written; or BUS_PENDING: whether it is ours has to be asked, to
- * be called again with the same arguments when bus_poll has returned. After 1 it may still be on its way, as what is
- * published is: bus_flush and bus_close wait for it. The caller still frees DELIVERY. */
+/* Ends the delivery: EVENT and RETRY (may be NULL) are published and the delivery is done, all or
+ * nothing. 1, or 0 when it isn't ours any more and nothing was written; or BUS_PENDING: whether it
+ * is ours has to be asked, to be called again with the same arguments when bus_poll has returned.
+ * After 1 it may still be on its way, as what is published is: bus_flush and bus_close wait for it.
+ * The caller still frees DELIVERY. */
 enum
 {
   BUS_PENDING = 2
@@ -176,10 +188,12 @@ int bus_settle_wait (struct bus *bus, struct delivery *delivery, const struct ev
 /* Gives it back at once; the start doesn't count. 1 or 0 as above. */
 int bus_release (struct bus *bus, struct delivery *delivery, struct error *err);
 
-/* Nothing of JOB_ID is taken through this handle for MS: its shards are left to others. A bus on one machine has no others, and gives them all the same. */
+/* Nothing of JOB_ID is taken through this handle for MS: its shards are left to others. A bus on
+ * one machine has no others, and gives them all the same. */
 void bus_shun (struct bus *bus, const char *job_id, int64_t ms);
 
-/* Nothing is taken through this handle any more: what the bus held ready for it goes to others at once. */
+/* Nothing is taken through this handle any more: what the bus held ready for it goes to others at
+ * once. */
 void bus_rest (struct bus *bus);
 
 void delivery_free (struct delivery *delivery);
@@ -195,26 +209,27 @@ auto_delivery_ (struct delivery **delivery)
 
 struct follower;
 
-/* Follows the events of JOB_ID (NULL: of all jobs) from the start; or, in GROUP (e.g. "merger"), from the
- * group's committed position: of a group's members only one gets a job's events at a time, the others
- * take over when it is lost. */
+/* Follows the events of JOB_ID (NULL: of all jobs) from the start; or, in GROUP (e.g. "merger"),
+ * from the group's committed position: of a group's members only one gets a job's events at a time,
+ * the others take over when it is lost. */
 struct follower *bus_follow (struct bus *bus, const char *group, const char *job_id,
                              struct error *err);
 
-/* The next event into zeroed EVENT: 1, or 0 when there is none now (or another member has the job). An
- * event that doesn't decode is logged and skipped. Keeps the membership alive. */
+/* The next event into zeroed EVENT: 1, or 0 when there is none now (or another member has the job).
+ * An event that doesn't decode is logged and skipped. Keeps the membership alive. */
 int follower_next (struct follower *follower, struct event *event, struct error *err);
 
-/* Whether this member still holds what it was given, and JOB_ID's events (NULL: any job's) are given to it; false for a member that was away for
- * longer than the lease, which must then drop what it built and start over (follower_rewind). True without a group. What isn't needed
+/* Whether this member still holds what it was given, and JOB_ID's events (NULL: any job's) are
+ * given to it; false for a member that was away for longer than the lease, which must then drop
+ * what it built and start over (follower_rewind). True without a group. What isn't needed
  * (follower_commit) may go to other members at any time. */
 bool follower_holds (struct follower *follower, const char *job_id, struct error *err);
 
 /* Back to the committed position, or to the start. */
 void follower_rewind (struct follower *follower);
 
-/* Of what was delivered the group still needs, of each job in hand, the events from one of the COUNT POSITIONS on;
- * all others are of no more use to it. */
+/* Of what was delivered the group still needs, of each job in hand, the events from one of the
+ * COUNT POSITIONS on; all others are of no more use to it. */
 int follower_commit (struct follower *follower, const int64_t *positions, size_t count,
                      struct error *err);
 void follower_close (struct follower *follower);
@@ -229,7 +244,8 @@ auto_follower_ (struct follower **follower)
 /* Control records are few and read by everybody. */
 int bus_publish_control (struct bus *bus, const struct control *control, struct error *err);
 
-/* The first control record above *POSITION (0: from the start) into zeroed CONTROL; *POSITION moves on. 1 or 0. */
+/* The first control record above *POSITION (0: from the start) into zeroed CONTROL; *POSITION moves
+ * on. 1 or 0. */
 int bus_next_control (struct bus *bus, int64_t *position, struct control *control,
                       struct error *err);
 
@@ -255,10 +271,12 @@ struct letter
 
 void letter_release (struct letter *letter);
 
-/* Counts a letter in METRICS, whoever wrote it: REASON is one of the above, or the outcome of a shard that failed for good. */
+/* Counts a letter in METRICS, whoever wrote it: REASON is one of the above, or the outcome of a
+ * shard that failed for good. */
 void letter_count (struct metrics *metrics, const char *reason);
 
-/* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus whose messages are only ours has none. */
+/* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus
+ * whose messages are only ours has none. */
 int bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                       void *context, struct error *err);
 

@@ -19,7 +19,8 @@ enum
   WAKE_MS = 100,     /* a poll ends after this, because nobody tells when an owner died */
 };
 
-/* States are written out: SQLite uses a partial index only where the statement says the same constant. */
+/* States are written out: SQLite uses a partial index only where the statement says the same
+ * constant. */
 static const char *const sql[SQL_STATEMENTS] = {
   [SQL_BEGIN] = "BEGIN IMMEDIATE",
   [SQL_COMMIT] = "COMMIT",
@@ -308,8 +309,8 @@ changed (struct sqlite_bus *bus)
   return news;
 }
 
-/* When a poll that starts NOW and may last LIMIT ms ends: at the next retry that falls due. A retry is told of
- * once, it may be somebody else's to take. */
+/* When a poll that starts NOW and may last LIMIT ms ends: at the next retry that falls due. A retry
+ * is told of once, it may be somebody else's to take. */
 static int64_t
 end_of_poll (struct sqlite_bus *bus, int64_t now, int64_t limit)
 {

@@ -6,9 +6,10 @@
  *     sqlite_work.c    jobs and shards: publish, take, keep, settle, release, replay
  *     sqlite_events.c  events and their followers, control, status
  *
- * A claim is a row in state CLAIMED with owner, lease and starts. It is void when the lease (boot clock) has run
- * out or the owner is dead: every handle holds a lock on one byte of FILE-owners, at the number of its
- * row in `owners`, and the kernel drops it when the process ends, however it ends.
+ * A claim is a row in state CLAIMED with owner, lease and starts. It is void when the lease (boot
+ * clock) has run out or the owner is dead: every handle holds a lock on one byte of FILE-owners, at
+ * the number of its row in `owners`, and the kernel drops it when the process ends, however it
+ * ends.
  */
 #ifndef SHOAL_BUS_SQLITE_H
 #define SHOAL_BUS_SQLITE_H
@@ -132,7 +133,8 @@ int sqlite_error (struct sqlite_bus *bus, const char *what, struct error *err);
 /* Steps a statement that gives no row; the number of rows it changed, or -1. */
 int sqlite_run (struct sqlite_bus *bus, sqlite3_stmt *statement, struct error *err);
 
-/* Steps a statement that gives at most one row: 1 with the row to read (reset it afterwards), 0, or -1. */
+/* Steps a statement that gives at most one row: 1 with the row to read (reset it afterwards), 0, or
+ * -1. */
 int sqlite_row (struct sqlite_bus *bus, sqlite3_stmt *statement, struct error *err);
 
 /* Binding by position, from 1; strings and payloads must live until the statement is reset. */
@@ -140,7 +142,8 @@ void sqlite_bind_text (sqlite3_stmt *statement, int position, const char *text);
 void sqlite_bind_payload (sqlite3_stmt *statement, int position, const struct buffer *payload);
 struct bytes sqlite_payload (sqlite3_stmt *statement, int column);
 
-/* A write transaction. sqlite_end commits when OUTCOME is 0 or above, else rolls back, and gives OUTCOME or -1. */
+/* A write transaction. sqlite_end commits when OUTCOME is 0 or above, else rolls back, and gives
+ * OUTCOME or -1. */
 int sqlite_begin (struct sqlite_bus *bus, struct error *err);
 int sqlite_end (struct sqlite_bus *bus, int outcome, struct error *err);
 
@@ -152,7 +155,8 @@ int sqlite_reap (struct sqlite_bus *bus, bool now, struct error *err);
 
 /* ---- sqlite_open.c */
 
-/* Opens bus->path, which nobody has opened yet, and registers the handle as an owner unless it only reads. ERROR_USER for what isn't there or isn't a bus. */
+/* Opens bus->path, which nobody has opened yet, and registers the handle as an owner unless it only
+ * reads. ERROR_USER for what isn't there or isn't a bus. */
 int sqlite_open_database (struct sqlite_bus *bus, enum bus_access how, struct error *err);
 
 /* Closes it, all statements being finalized; the owners' file stays with the caller. */
@@ -189,7 +193,8 @@ int sqlite_add_event_payload (struct sqlite_bus *bus, const char *job_id,
                               const struct buffer *payload, struct error *err);
 struct plan_key sqlite_plan_key (const struct event *event);
 
-/* Whether an event that says PLAN of the job has to be added: 1, 0 when there is the same already, or -1. */
+/* Whether an event that says PLAN of the job has to be added: 1, 0 when there is the same already,
+ * or -1. */
 int sqlite_note_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
                       struct error *err);
 

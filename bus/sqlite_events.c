@@ -150,7 +150,8 @@ join (struct sqlite_follower *follower, struct error *err)
   return outcome;
 }
 
-/* Renews the membership: 1, 0 when somebody else has it. A lease that ran out is still ours as long as nobody took it. */
+/* Renews the membership: 1, 0 when somebody else has it. A lease that ran out is still ours as long
+ * as nobody took it. */
 static int
 renew (struct sqlite_follower *follower, struct error *err)
 {

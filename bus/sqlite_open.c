@@ -113,7 +113,8 @@ set_up_tables (struct sqlite_bus *bus, struct error *err)
   return bus->reads ? 0 : void_claims_of_another_boot (bus, err);
 }
 
-/* Somebody else writes. SQLite's own handler sleeps for up to 100 ms, hundreds of times longer than a write takes. */
+/* Somebody else writes. SQLite's own handler sleeps for up to 100 ms, hundreds of times longer than
+ * a write takes. */
 static int
 wait_for_lock (void *context, int tries)
 {
@@ -154,7 +155,8 @@ immutable_uri (const char *path)
   return buffer_take (&uri);
 }
 
-/* Where its folder can't be written to, SQLite reads a file beside which it finds its own two (-wal, -shm), or one that is whole without them. */
+/* Where its folder can't be written to, SQLite reads a file beside which it finds its own two
+ * (-wal, -shm), or one that is whole without them. */
 static int
 open_for_reading (struct sqlite_bus *bus, struct error *err)
 {
@@ -182,7 +184,8 @@ static int
 open_for_writing (struct sqlite_bus *bus, enum bus_access how, struct error *err)
 {
   int flags = SQLITE_OPEN_READWRITE | (how == BUS_MAKES ? SQLITE_OPEN_CREATE : 0);
-  /* Volumes' URLs may have passwords in them. Only a file that wasn't there: to close one that is would drop our other handles' locks. */
+  /* Volumes' URLs may have passwords in them. Only a file that wasn't there: to close one that is
+   * would drop our other handles' locks. */
   int fresh = how == BUS_MAKES ? open (bus->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
   if (fresh >= 0)
     (void) close (fresh);
@@ -190,7 +193,8 @@ open_for_writing (struct sqlite_bus *bus, enum bus_access how, struct error *err
     return -1;
   if (run_script (bus, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", err) != 0)
     return -1;
-  /* The folder may be renamed while we have it open: unlinking the log by its old name at the end would miss it, or hit another's. */
+  /* The folder may be renamed while we have it open: unlinking the log by its old name at the end
+   * would miss it, or hit another's. */
   int persist = 1;
   (void) sqlite3_file_control (bus->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
   if (sqlite_begin (bus, err) != 0)
@@ -230,7 +234,8 @@ sqlite_open_database (struct sqlite_bus *bus, enum bus_access how, struct error 
   return open_for_writing (bus, how, err) == 0 ? lock_owner_byte (bus, err) : -1;
 }
 
-/* Whether no other handle is open that writes. Ours gives its byte back first, so that of two that close at once the later one finds it out. */
+/* Whether no other handle is open that writes. Ours gives its byte back first, so that of two that
+ * close at once the later one finds it out. */
 static bool
 is_last (const struct sqlite_bus *bus)
 {
@@ -242,8 +247,9 @@ is_last (const struct sqlite_bus *bus)
   return fcntl (bus->owners_fd, F_OFD_GETLK, &others) == 0 && others.l_type == F_UNLCK;
 }
 
-/* The log would grow by each handle that comes and goes: the last one copies it to the database and leaves it empty. SQLite itself does that only where the
- * folder still has the name by which it was opened. Who reads just now keeps us from it; then the next one does it. */
+/* The log would grow by each handle that comes and goes: the last one copies it to the database and
+ * leaves it empty. SQLite itself does that only where the folder still has the name by which it was
+ * opened. Who reads just now keeps us from it; then the next one does it. */
 void
 sqlite_leave (struct sqlite_bus *bus)
 {

@@ -260,8 +260,8 @@ is_live (struct sqlite_bus *bus, const char *job_id, struct error *err)
   return outcome;
 }
 
-/* Delivers the job's shards again, but none of those that waited when it was stopped. The order to stop is done with:
- * who starts reading now must not find it. */
+/* Delivers the job's shards again, but none of those that waited when it was stopped. The order to
+ * stop is done with: who starts reading now must not find it. */
 static int
 revive (struct sqlite_bus *bus, const char *job_id, struct error *err)
 {
@@ -369,7 +369,8 @@ read_delivery (struct sqlite_bus *bus, enum bus_queue queue, sqlite3_stmt *state
   return NULL;
 }
 
-/* Reads what STATEMENT finds due into *DELIVERY: 1, 0 or -1. NAME: the queue that a shard must be in, NULL: any. */
+/* Reads what STATEMENT finds due into *DELIVERY: 1, 0 or -1. NAME: the queue that a shard must be
+ * in, NULL: any. */
 static int
 find_due (struct sqlite_bus *bus, enum bus_queue queue, enum statement which, const char *job_id,
           const char *name, struct delivery **delivery, struct error *err)
@@ -415,8 +416,8 @@ find_shard (struct sqlite_bus *bus, const char *job_id, const char *name,
                     : find_due (bus, BUS_SHARDS, SQL_DUE_SHARD, job_id, name, delivery, err);
 }
 
-/* The queues in order of preference; now and then another one comes first, so that none starves. Who wants one job wants it
- * whatever its queue. */
+/* The queues in order of preference; now and then another one comes first, so that none starves.
+ * Who wants one job wants it whatever its queue. */
 static int
 find_in_queues (struct sqlite_bus *bus, const char *job_id, struct delivery **delivery,
                 struct error *err)

@@ -71,7 +71,8 @@ set_registry (void *context, const char *value, struct error *err)
                                                          : error_errno (err, errno, "%s", value);
 }
 
-/* A bus without senders that aren't ours has nothing to sign: the name of a key that counts for nothing is refused (bus_args_finish). */
+/* A bus without senders that aren't ours has nothing to sign: the name of a key that counts for
+ * nothing is refused (bus_args_finish). */
 static int
 set_job_key (void *context, const char *value, struct error *err)
 {

@@ -1,7 +1,7 @@
 /* command.h — one command of the program: a name, what it does, how to call it.
  *
- * Each command is one file that defines one `const struct command command_NAME`; commands.c has the table. main runs
- * the command and turns its error into a line on stderr and an exit code.
+ * Each command is one file that defines one `const struct command command_NAME`; commands.c has the
+ * table. main runs the command and turns its error into a line on stderr and an exit code.
  */
 #ifndef SHOAL_CLI_COMMAND_H
 #define SHOAL_CLI_COMMAND_H
@@ -35,8 +35,8 @@ struct command
   const struct option_spec *options[COMMAND_TABLES]; /* its tables of options, NULL: none */
   bool hidden;                                       /* not in `shoal help` */
 
-  /* ARGV[0] is the command's name. Returns an exit code, OPTIONS_HELP when its help is wanted, or -1
-   * with ERR: its class gives the code (user 2, conflict 4, else 3). */
+  /* ARGV[0] is the command's name. Returns an exit code, OPTIONS_HELP when its help is wanted, or
+   * -1 with ERR: its class gives the code (user 2, conflict 4, else 3). */
   int (*run) (int argc, char **argv, struct error *err);
 };
 

@@ -1,4 +1,5 @@
-/* shoal dead: what came to nothing on a bus, and running it again: shards that failed for good, messages that nobody can read or follow. */
+/* shoal dead: what came to nothing on a bus, and running it again: shards that failed for good,
+ * messages that nobody can read or follow. */
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"

@@ -60,7 +60,8 @@ copy (struct fetch *fetch, int source, int target, char sha256[static DIGEST_TEX
   return total;
 }
 
-/* Descriptor of the folder that PATH is in, made when it isn't there; *NAME is what PATH is called in it. */
+/* Descriptor of the folder that PATH is in, made when it isn't there; *NAME is what PATH is called
+ * in it. */
 static int
 open_parent (struct fetch *fetch, const char *path, const char **name, struct error *err)
 {
@@ -332,7 +333,8 @@ fetch_rest (struct fetch *fetch, struct error *err)
   return 0;
 }
 
-/* Whether NAME may be in DIR.partial before the manifest is: what a fetch that was cut off then left. */
+/* Whether NAME may be in DIR.partial before the manifest is: what a fetch that was cut off then
+ * left. */
 static bool
 is_left_over (const char *name)
 {

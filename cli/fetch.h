@@ -1,8 +1,10 @@
-/* fetch.h — a copy of a result's merged tree, from wherever it stands, checked against its manifest.
+/* fetch.h — a copy of a result's merged tree, from wherever it stands, checked against its
+ * manifest.
  *
  *     manifest.json  stdout  stderr  report.html  outputs/NAME/…
  *
- * It grows in DIR.partial and becomes DIR by one rename. What is there already and has the right checksum isn't fetched again.
+ * It grows in DIR.partial and becomes DIR by one rename. What is there already and has the right
+ * checksum isn't fetched again.
  */
 #ifndef SHOAL_CLI_FETCH_H
 #define SHOAL_CLI_FETCH_H
@@ -22,8 +24,8 @@ struct fetch_counts
 /* Whether DIR is free for a copy: 0, or -1 with ERROR_USER. */
 int fetch_check (const char *dir, struct error *err);
 
-/* 0, or -1: ERROR_USER when DIR or DIR.partial is something else, ERROR_TRANSIENT when the result can't be read, or isn't what its manifest
- * says; what was fetched stays in DIR.partial then. */
+/* 0, or -1: ERROR_USER when DIR or DIR.partial is something else, ERROR_TRANSIENT when the result
+ * can't be read, or isn't what its manifest says; what was fetched stays in DIR.partial then. */
 int fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts,
                   struct error *err);
 

@@ -32,7 +32,8 @@ check_ended (const struct session *session, struct error *err)
   return 0;
 }
 
-/* Where the result NAME stands: a folder, or the URL it is kept at. A URL needs no bus: the manifest says that it is complete. The caller frees. */
+/* Where the result NAME stands: a folder, or the URL it is kept at. A URL needs no bus: the
+ * manifest says that it is complete. The caller frees. */
 static char *
 find_place (const char *name, const struct bus_args *bus, struct error *err)
 {

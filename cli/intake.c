@@ -149,7 +149,8 @@ intake_read_job (struct bytes body, const char *trace, const char *results,
   return -1;
 }
 
-/* 1 when it is new, 0 when it was there, or -1. *DIFFERENCE: the option in which the one that was there is another. */
+/* 1 when it is new, 0 when it was there, or -1. *DIFFERENCE: the option in which the one that was
+ * there is another. */
 static int
 submit (struct intake *intake, struct job_args *args, const char **difference, struct error *err)
 {

@@ -18,8 +18,9 @@
 
 /* ---- what wasn't said ------------------------------------------------------------------- */
 
-/* SOURCE by the name that all machines have for it: a path of this machine's is made absolute, a bare CID is a URL. FOREIGN: it was sent, so that it names
- * nothing relative to where we happen to be. */
+/* SOURCE by the name that all machines have for it: a path of this machine's is made absolute, a
+ * bare CID is a URL. FOREIGN: it was sent, so that it names nothing relative to where we happen to
+ * be. */
 static int
 make_absolute (char **source, bool foreign, struct error *err)
 {
@@ -81,7 +82,8 @@ option_of (const struct job *job, const char *field)
   return field;
 }
 
-/* The result's place: below `args->below` where there is such a folder (or URL) and the job names no place of its own. The caller frees. */
+/* The result's place: below `args->below` where there is such a folder (or URL) and the job names
+ * no place of its own. The caller frees. */
 static char *
 find_place (const struct job_args *args, struct error *err)
 {

@@ -96,10 +96,10 @@ set_option (const struct option_spec *spec, const json_t *value, struct job_args
   size_t i;
   json_t *item;
   json_array_foreach (value, i, item)
-  {
-    if (set_scalar (spec, item, args, err) != 0)
-      return -1;
-  }
+    {
+      if (set_scalar (spec, item, args, err) != 0)
+        return -1;
+    }
   return 0;
 }
 
@@ -112,12 +112,12 @@ set_words (const json_t *value, struct strlist *words, struct error *err)
   size_t i;
   json_t *item;
   json_array_foreach (value, i, item)
-  {
-    auto_free char *text = scalar_text (item, err);
-    if (text == NULL)
-      return -1;
-    strlist_add (words, text);
-  }
+    {
+      auto_free char *text = scalar_text (item, err);
+      if (text == NULL)
+        return -1;
+      strlist_add (words, text);
+    }
   return 0;
 }
 
@@ -153,12 +153,12 @@ read_object (json_t *object, struct job_args *args, char **field, struct error *
   const char *name;
   json_t *value;
   json_object_foreach (object, name, value)
-  {
-    if (set_member (name, value, args, err) == 0)
-      continue;
-    *field = xstrdup (name);
-    return -1;
-  }
+    {
+      if (set_member (name, value, args, err) == 0)
+        continue;
+      *field = xstrdup (name);
+      return -1;
+    }
   if (args->job.image != NULL)
     return 0;
   *field = xstrdup ("image");

@@ -34,7 +34,8 @@ replace (char **slot, const char *value)
 
 /* ---- inputs and slicing ----------------------------------------------------------------- */
 
-/* "SRC:/PATH" at its last ":/"; a SRC may hold colons itself (s3://…). Docker's ":ro" is taken for what it is. */
+/* "SRC:/PATH" at its last ":/"; a SRC may hold colons itself (s3://…). Docker's ":ro" is taken for
+ * what it is. */
 static int
 split_mount (const char *value, const char *expected, char **left, char **path, struct error *err)
 {
@@ -155,8 +156,8 @@ SETTER (reduce_command) { return words_split (value, &JOB (context)->reduce_comm
 
 /* ---- container -------------------------------------------------------------------------- */
 
-/* "NAME=VALUE", or "NAME": its value in our own environment, nothing when it has none there. SHOAL_SHARD_COUNT by name
- * is the wish to be told. */
+/* "NAME=VALUE", or "NAME": its value in our own environment, nothing when it has none there.
+ * SHOAL_SHARD_COUNT by name is the wish to be told. */
 static int
 add_env (struct job *job, const char *text, struct error *err)
 {

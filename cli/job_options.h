@@ -1,7 +1,7 @@
 /* job_options.h — the options that say what a job is: the one table that run and plan go by.
  *
- * Setters write into a struct job_args; job_args_finish then fills in what wasn't said and checks what can be checked without
- * listing the inputs.
+ * Setters write into a struct job_args; job_args_finish then fills in what wasn't said and checks
+ * what can be checked without listing the inputs.
  */
 #ifndef SHOAL_CLI_JOB_OPTIONS_H
 #define SHOAL_CLI_JOB_OPTIONS_H
@@ -33,11 +33,12 @@ extern const struct option_spec job_options[];
 int job_args_operands (struct job_args *args, int count, char **operands, const char *synopsis,
                        struct error *err);
 
-/* Makes sources and the result's place absolute, gives the job an id if it has none, and checks it (slicer_check
- * among others). ERROR_USER. */
+/* Makes sources and the result's place absolute, gives the job an id if it has none, and checks it
+ * (slicer_check among others). ERROR_USER. */
 int job_args_finish (struct job_args *args, struct error *err);
 
-/* Gives the job another id of our own making, and a result's place that goes by it where none was named. Jobs that were given their id keep it. */
+/* Gives the job another id of our own making, and a result's place that goes by it where none was
+ * named. Jobs that were given their id keep it. */
 int job_args_name (struct job_args *args, struct error *err);
 
 /* Checks that IMAGES (NULL: the default store) has the job's images. ERROR_USER. */

@@ -2,7 +2,8 @@
  *
  *     Seq  Host  Starttime  JobRuntime  Send  Receive  Exitval  Signal  Command
  *
- * Seq is the shard's number (from 0), Send and Receive are bytes in and out. Appended to what is in the file.
+ * Seq is the shard's number (from 0), Send and Receive are bytes in and out. Appended to what is in
+ * the file.
  */
 #ifndef SHOAL_CLI_JOBLOG_H
 #define SHOAL_CLI_JOBLOG_H

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Sets KEY to TEXT; NULL leaves it out; what isn't UTF-8 comes percent-encoded as KEY_percent (as in manifest.json). */
+/* Sets KEY to TEXT; NULL leaves it out; what isn't UTF-8 comes percent-encoded as KEY_percent (as
+ * in manifest.json). */
 void json_set_text (json_t *object, const char *key, const char *text);
 
 /* Sets KEY to NUMBER; negative leaves it out. */

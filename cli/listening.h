@@ -1,4 +1,5 @@
-/* listening.h — what a service serves by HTTP beside its work: /metrics, /healthz, /readyz; a producer takes jobs as well. */
+/* listening.h — what a service serves by HTTP beside its work: /metrics, /healthz, /readyz; a
+ * producer takes jobs as well. */
 #ifndef SHOAL_CLI_LISTENING_H
 #define SHOAL_CLI_LISTENING_H
 
@@ -13,8 +14,8 @@ struct listening_args
   bool has_per_address;
   int per_address;        /* connections from one address at once; 0: any */
   const char *token_file; /* NULL: SHOAL_TOKEN, or none: then no jobs are taken */
-  const char *
-      results; /* folder of results without an absolute place; NULL: where the service was started */
+  /* folder of results without an absolute place; NULL: where the service was started */
+  const char *results;
 };
 
 struct listening
@@ -28,8 +29,9 @@ struct listening
 extern const struct option_spec listen_options[];
 extern const struct option_spec intake_options[]; /* a producer's */
 
-/* Starts to listen where ARGS say; with BUS (outlives it, NULL: none) jobs are taken for it, as POLICY lets them be (outlives it): what `results` names is
- * added to where it lets results stand. LISTENING is zeroed. -1 with ERR. */
+/* Starts to listen where ARGS say; with BUS (outlives it, NULL: none) jobs are taken for it, as
+ * POLICY lets them be (outlives it): what `results` names is added to where it lets results stand.
+ * LISTENING is zeroed. -1 with ERR. */
 int listening_start (struct listening *listening, const struct listening_args *args,
                      const struct bus_args *bus, struct policy *policy, struct error *err);
 void listening_close (struct listening *listening);

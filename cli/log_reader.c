@@ -37,7 +37,8 @@ log_reader_new (const struct session *session)
   return reader;
 }
 
-/* Shows a person, who isn't to be fooled by a container, what is to be shown of one stream; the LAST of it, too. */
+/* Shows a person, who isn't to be fooled by a container, what is to be shown of one stream; the
+ * LAST of it, too. */
 static bool
 show (struct log_source *source, int stream, bool last)
 {
@@ -111,7 +112,8 @@ find_source (struct log_reader *reader, const struct event *event)
 
 /* ---- files ------------------------------------------------------------------------------ */
 
-/* Brings the logs of an attempt that is kept elsewhere. When that fails they come the next time, or not at all. */
+/* Brings the logs of an attempt that is kept elsewhere. When that fails they come the next time, or
+ * not at all. */
 static void
 receive (const struct session *session, int root, const char *attempt)
 {

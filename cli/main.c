@@ -110,7 +110,8 @@ int
 main (int argc, char **argv)
 {
   struct error err = ERROR_INIT;
-  /* Under `ulimit -f` a write says "File too large" and its part goes on. Containers, and all that is spawned, have the default. */
+  /* Under `ulimit -f` a write says "File too large" and its part goes on. Containers, and all that
+   * is spawned, have the default. */
   (void) signal (SIGXFSZ, SIG_IGN);
   int result = sys_fail_from_environment (&err);
   if (result == 0)

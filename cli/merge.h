@@ -4,7 +4,8 @@
 
 #include "cli/session.h"
 
-/* Has SESSION's job, which ended as STATUS, assembled again by POLICY; a merger has still to do it. */
+/* Has SESSION's job, which ended as STATUS, assembled again by POLICY; a merger has still to do
+ * it. */
 int merge_reopen (struct session *session, enum on_conflict policy, struct job_status *status,
                   struct error *err);
 

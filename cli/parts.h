@@ -1,10 +1,12 @@
-/* parts.h — producer, worker and merger as children of this process: started, restarted when they crash, stopped.
+/* parts.h — producer, worker and merger as children of this process: started, restarted when they
+ * crash, stopped.
  *
  *     supervisor ── spawn ──► shoal producer | worker | merger --bus … --job … --parent PID
  *                ◄── one pipe: what they write to stderr, line by line
  *                ◄── a number in shared memory: bytes of inputs that come to the worker
  *
- * They are killed by the kernel when this process ends, and ignore the terminal's Ctrl-C, which is the supervisor's to deal with.
+ * They are killed by the kernel when this process ends, and ignore the terminal's Ctrl-C, which is
+ * the supervisor's to deal with.
  */
 #ifndef SHOAL_CLI_PARTS_H
 #define SHOAL_CLI_PARTS_H
@@ -52,10 +54,12 @@ int parts_init (struct parts *parts, const struct session *session,
 /* Starts those that are wanted, don't run and are due. */
 int parts_start (struct parts *parts, struct error *err);
 
-/* Takes the exit of a child off the kernel: which part ended (its `pid` is 0, `status` is set), or -1: none. */
+/* Takes the exit of a child off the kernel: which part ended (its `pid` is 0, `status` is set), or
+ * -1: none. */
 int parts_reap (struct parts *parts);
 
-/* PART ended though it shouldn't have: has it started again after a pause. ERROR_TRANSIENT when it did so too often. */
+/* PART ended though it shouldn't have: has it started again after a pause. ERROR_TRANSIENT when it
+ * did so too often. */
 int parts_crashed (struct parts *parts, enum part_name part, struct error *err);
 
 void parts_signal (const struct parts *parts, enum part_name part, int signal);

@@ -137,7 +137,8 @@ say_policy (const struct policy *policy)
 
 /* ---- a job ------------------------------------------------------------------------------ */
 
-/* A place that the job doesn't name is below the producer's --results, which is one that is allowed. */
+/* A place that the job doesn't name is below the producer's --results, which is one that is
+ * allowed. */
 static char *
 place_of (const struct policy *policy, const struct job_args *args)
 {
@@ -165,7 +166,8 @@ read_job (const struct policy *policy, struct bytes text, struct job_args *args,
   return -1;
 }
 
-/* Says whether the job in the file PATH would pass: EXIT_DONE, EXIT_JOB_FAILED, or -1 when there is none. */
+/* Says whether the job in the file PATH would pass: EXIT_DONE, EXIT_JOB_FAILED, or -1 when there is
+ * none. */
 static int
 check_job (const struct policy *policy, const char *path, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* policy_options.h — the options that say what a service lets jobs do: one policy, the same for all services of a fleet. */
+/* policy_options.h — the options that say what a service lets jobs do: one policy, the same for all
+ * services of a fleet. */
 #ifndef SHOAL_CLI_POLICY_OPTIONS_H
 #define SHOAL_CLI_POLICY_OPTIONS_H
 

@@ -1,6 +1,7 @@
 /* progress.h — what a person or a program sees while a job runs: a bar, lines, JSON, or nothing.
  *
- * The bar takes two lines at the bottom of the terminal and is drawn again in place; notes come out above it.
+ * The bar takes two lines at the bottom of the terminal and is drawn again in place; notes come out
+ * above it.
  */
 #ifndef SHOAL_CLI_PROGRESS_H
 #define SHOAL_CLI_PROGRESS_H
@@ -35,7 +36,8 @@ auto_progress_ (struct progress **progress)
 }
 #define auto_progress AUTO (auto_progress_)
 
-/* "12/40 shards, 1,200/4,000 atoms, 1 failed, 2 running, 80 atoms/s, 35s left"; the caller frees. */
+/* "12/40 shards, 1,200/4,000 atoms, 1 failed, 2 running, 80 atoms/s, 35s left"; the caller
+ * frees. */
 char *progress_line (const struct tally *tally);
 
 /* The bar's two lines for a terminal of WIDTH columns, without newlines; the caller releases. */

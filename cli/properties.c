@@ -172,7 +172,8 @@ trim (char *text)
   return text;
 }
 
-/* Cuts LINE at its separator: blanks, "=" or ":", blanks. The value, or NULL when there is no separator. */
+/* Cuts LINE at its separator: blanks, "=" or ":", blanks. The value, or NULL when there is no
+ * separator. */
 static char *
 cut_name (char *line)
 {

@@ -15,8 +15,8 @@ struct retry_args
   bool reduce; /* the reduce container runs again, even if no shard does */
 };
 
-/* Publishes the shards that ARGS choose, and those that never ended, as a new generation: 1; 0 when there are none; -1, ERROR_USER
- * while the job hasn't ended. */
+/* Publishes the shards that ARGS choose, and those that never ended, as a new generation: 1; 0 when
+ * there are none; -1, ERROR_USER while the job hasn't ended. */
 int retry_reopen (struct session *session, const struct retry_args *args, struct error *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* run_options.h — the options that say how a job is run here, not what it is: run, resume, retry and merge share them. */
+/* run_options.h — the options that say how a job is run here, not what it is: run, resume, retry
+ * and merge share them. */
 #ifndef SHOAL_CLI_RUN_OPTIONS_H
 #define SHOAL_CLI_RUN_OPTIONS_H
 

@@ -1,4 +1,5 @@
-/* shoal producer, worker, merger: the three parts as processes of their own, on one bus; and slot, the worker's child. */
+/* shoal producer, worker, merger: the three parts as processes of their own, on one bus; and slot,
+ * the worker's child. */
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/listening.h"
@@ -37,8 +38,8 @@ on_stop (int number)
   stop_flag = number == SIGQUIT || number == SIGHUP || stop_flag > 0 ? 2 : 1;
 }
 
-/* SIGTERM and SIGINT: run out, the second time stop; SIGQUIT, and SIGHUP unless nohup has seen to it: stop. A supervisor's child leaves Ctrl-C and
- * the terminal's end to it. */
+/* SIGTERM and SIGINT: run out, the second time stop; SIGQUIT, and SIGHUP unless nohup has seen to
+ * it: stop. A supervisor's child leaves Ctrl-C and the terminal's end to it. */
 static void
 catch_signals (bool supervised)
 {
@@ -317,7 +318,8 @@ run_merger (int argc, char **argv, struct error *err)
   auto_listening struct listening listening = { 0 };
   if (listening_start (&listening, &args.listening, NULL, NULL, err) != 0)
     return -1;
-  /* Its jobs wait for each other: one whose storage is away is set back soon, and comes again later. */
+  /* Its jobs wait for each other: one whose storage is away is set back soon, and comes again
+   * later. */
   if (args.job == NULL)
     (void) setenv ("SHOAL_HTTP_TRIES", "4", 0);
   auto_free char *settings = merger_settings (&args);

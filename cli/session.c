@@ -78,7 +78,8 @@ open_job (struct session *session, const char *id, const struct bus_args *bus, s
   return 0;
 }
 
-/* *HERE: NAME is the place of a result. The job's id when it was run by a fleet: there is no bus in it. The caller frees. */
+/* *HERE: NAME is the place of a result. The job's id when it was run by a fleet: there is no bus in
+ * it. The caller frees. */
 static char *
 job_of_fleet (const char *name, bool *here)
 {

@@ -1,9 +1,10 @@
 /* session.h — a job in a command's hands: its bus, its result.
  *
- * On one machine a job is known by its result, which holds its bus. On a fleet it is known by its id, and its result
- * may stand where this machine doesn't see it.
+ * On one machine a job is known by its result, which holds its bus. On a fleet it is known by its
+ * id, and its result may stand where this machine doesn't see it.
  *
- * Belongs to one thread. The folder may be renamed meanwhile: what is reached, is reached by descriptor.
+ * Belongs to one thread. The folder may be renamed meanwhile: what is reached, is reached by
+ * descriptor.
  */
 #ifndef SHOAL_CLI_SESSION_H
 #define SHOAL_CLI_SESSION_H
@@ -36,15 +37,18 @@ struct session
     .folder_fd = -1, .lock_fd = -1, .access = BUS_READS                                            \
   }
 
-/* Opens the result that NAME (as a person gives it) is the place of; or, where BUS (NULL: none) names a fleet, the job of that id (with
- * SHOAL_BUS a result that is there goes before a job). ERROR_USER when there is none. */
+/* Opens the result that NAME (as a person gives it) is the place of; or, where BUS (NULL: none)
+ * names a fleet, the job of that id (with SHOAL_BUS a result that is there goes before a job).
+ * ERROR_USER when there is none. */
 int session_open (struct session *session, const char *name, const struct bus_args *bus,
                   struct error *err);
 
-/* The same when it is known where it stands (result_place); a folder without a job is fine: job.id is NULL then. Where ACCESS says so its bus is made. */
+/* The same when it is known where it stands (result_place); a folder without a job is fine: job.id
+ * is NULL then. Where ACCESS says so its bus is made. */
 int session_open_place (struct session *session, const char *place, struct error *err);
 
-/* Takes the result for this process, to work on its job: ERROR_USER that names the process that has it, or what is wrong with the job in it. */
+/* Takes the result for this process, to work on its job: ERROR_USER that names the process that has
+ * it, or what is wrong with the job in it. */
 int session_lock (struct session *session, struct error *err);
 
 /* The process that works on the result, 0 when none does. Disturbs nobody. */
@@ -56,7 +60,8 @@ bool session_is_attended (const struct session *session);
 /* What a person calls the job by. */
 const char *session_name (const struct session *session);
 
-/* The credentials that the job names, where this machine has such (--credentials-dir): `shoal run`'s parts use them; else NULL, our own. */
+/* The credentials that the job names, where this machine has such (--credentials-dir): `shoal
+ * run`'s parts use them; else NULL, our own. */
 const char *session_credentials (const struct session *session);
 
 /* The URL of the bus as it stands now; the caller frees. NULL with ERR. */

@@ -166,7 +166,8 @@ print_json (const struct session *session, const struct tally *tally,
   json_put_line (object, stdout);
 }
 
-/* Why a job of a fleet doesn't get on: what its merger says, or "no worker serves queue gpu since …". NULL: nothing is known. The caller frees. */
+/* Why a job of a fleet doesn't get on: what its merger says, or "no worker serves queue gpu since
+ * …". NULL: nothing is known. The caller frees. */
 static char *
 trouble_of (const struct session *session, const struct job_status *status, struct error *err)
 {

@@ -380,7 +380,8 @@ supervise_job (struct session *session, const struct run_options *options, bool 
 
 /* ---- telling ---------------------------------------------------------------------------- */
 
-/* The job couldn't be planned: an error of ours. What was made for it goes, unless something ran. */
+/* The job couldn't be planned: an error of ours. What was made for it goes, unless something
+ * ran. */
 static int
 refuse (struct session *session, const struct tally *tally, const struct job_status *status,
         struct error *err)

@@ -92,7 +92,8 @@ tally_only_infra (const struct tally *tally)
 
 /* ---- events ----------------------------------------------------------------------------- */
 
-/* What comes in is told beside the events: between an attempt's last byte and the event of its end the sum would go down. */
+/* What comes in is told beside the events: between an attempt's last byte and the event of its end
+ * the sum would go down. */
 static void
 see_bytes (struct tally *tally, int64_t bytes)
 {
@@ -184,7 +185,8 @@ bytes_of (const struct tally *tally, size_t at)
   return tally->window[at].bytes;
 }
 
-/* How much of what ended, by WORTH of each, and of MORE that is here at NOW (0: nothing), came a second. */
+/* How much of what ended, by WORTH of each, and of MORE that is here at NOW (0: nothing), came a
+ * second. */
 static double
 rate_of (const struct tally *tally, int64_t (*worth_of) (const struct tally *tally, size_t at),
          int64_t more, int64_t now)

@@ -1,6 +1,8 @@
-/* tally.h — what a person wants to know of a job, as a fold over its events: counts, rate, time left, why shards failed.
+/* tally.h — what a person wants to know of a job, as a fold over its events: counts, rate, time
+ * left, why shards failed.
  *
- * Adds to the merger's fold what is for people only. Memory: the fold's, and a line for each failed shard.
+ * Adds to the merger's fold what is for people only. Memory: the fold's, and a line for each failed
+ * shard.
  */
 #ifndef SHOAL_CLI_TALLY_H
 #define SHOAL_CLI_TALLY_H

@@ -5,8 +5,8 @@
 #include "cli/run_options.h"
 #include "cli/session.h"
 
-/* Shows progress until the job has ended and says how: its exit code; EXIT_INTERRUPTED after Ctrl-C, which the job doesn't notice; or
- * -1. */
+/* Shows progress until the job has ended and says how: its exit code; EXIT_INTERRUPTED after
+ * Ctrl-C, which the job doesn't notice; or -1. */
 int watch_job (struct session *session, enum progress_kind progress, bool quiet, struct error *err);
 
 /* --progress and -q, for commands that watch; the context is a struct watch_args. */

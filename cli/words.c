@@ -16,7 +16,8 @@ enum
 
 /* ---- command lines ---------------------------------------------------------------------- */
 
-/* The character that an escape of $'…' at **AT, behind its backslash, says; **AT moves behind it. */
+/* The character that an escape of $'…' at **AT, behind its backslash, says; **AT moves behind
+ * it. */
 static char
 read_escape (const char **at)
 {

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Splits TEXT into words as a shell does: white space, '…', "…", $'…', \x; no expansion of any kind. The words are added to WORDS.
- * ERROR_USER for a quote that isn't closed. */
+/* Splits TEXT into words as a shell does: white space, '…', "…", $'…', \x; no expansion of any
+ * kind. The words are added to WORDS. ERROR_USER for a quote that isn't closed. */
 int words_split (const char *text, struct strlist *words, struct error *err);
 
 /* 12,345 into TEXT; returns TEXT. */

@@ -68,7 +68,8 @@ mode_without_acl (int fd, mode_t mode)
   return size < 0 ? mode : (mode & ~(mode_t) 070) | (group & mask) << 3;
 }
 
-/* A user who may not remove a capability drops it as the kernel does with each change of owner: by one that changes nothing. */
+/* A user who may not remove a capability drops it as the kernel does with each change of owner: by
+ * one that changes nothing. */
 static bool
 chown_away (int fd, const char *name)
 {
@@ -89,7 +90,8 @@ drop (int fd, const char *name, mode_t *mode, struct error *err)
   return chown_away (fd, name) ? 0 : error_errno (err, code, "removing the attribute %s", name);
 }
 
-/* The names of FD's attributes, each ended by a NUL; *SIZE bytes. NULL where there are none, or with ERR set and -1 in *SIZE. */
+/* The names of FD's attributes, each ended by a NUL; *SIZE bytes. NULL where there are none, or
+ * with ERR set and -1 in *SIZE. */
 static char *
 list (int fd, ssize_t *size, struct error *err)
 {

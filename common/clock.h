@@ -14,8 +14,8 @@ int64_t clock_wall_ms (void);
 int64_t clock_boot_ms (void);
 int64_t clock_boot_us (void); /* for measuring */
 
-/* Milliseconds that this machine has run since its boot, suspend excluded. Not every kernel tells the others without a system call, this one it does: for
- * what is asked very often. */
+/* Milliseconds that this machine has run since its boot, suspend excluded. Not every kernel tells
+ * the others without a system call, this one it does: for what is asked very often. */
 int64_t clock_run_ms (void);
 
 /* "2026-11-23T15:06:07.123Z" into TEXT; returns TEXT. */

@@ -36,7 +36,8 @@ auto_digest_ (struct digest **digest)
 int64_t digest_fd (struct digest *digest, int fd, uint8_t sum[static DIGEST_SIZE],
                    struct error *err);
 
-/* The same of the whole regular file FD, of which STATUS tells: holes count as zeros and aren't read. HALT (may be NULL) ends it. */
+/* The same of the whole regular file FD, of which STATUS tells: holes count as zeros and aren't
+ * read. HALT (may be NULL) ends it. */
 int64_t digest_file (struct digest *digest, int fd, const struct stat *status,
                      const struct halt *halt, uint8_t sum[static DIGEST_SIZE], struct error *err);
 

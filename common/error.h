@@ -46,7 +46,8 @@ int error_set (struct error *err, enum error_class class, const char *format, ..
 int error_errno (struct error *err, int code, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));
 
-/* What ERR says is this machine's trouble and nobody's input, whatever its errno was: ERROR_USER becomes ERROR_TRANSIENT. Returns -1. */
+/* What ERR says is this machine's trouble and nobody's input, whatever its errno was: ERROR_USER
+ * becomes ERROR_TRANSIENT. Returns -1. */
 int error_blame_machine (struct error *err);
 
 /* Puts "FORMAT: " before the message that is there; the class stays. Returns -1. */

@@ -106,14 +106,16 @@ fs_make_path (const char *path, mode_t mode, struct error *err)
   return S_ISDIR (status.st_mode) ? 0 : error_errno (err, ENOTDIR, "%s", path);
 }
 
-/* One removal. No descriptor is held per level: what lies deeper than REMOVE_DEPTH moves up to where it began. */
+/* One removal. No descriptor is held per level: what lies deeper than REMOVE_DEPTH moves up to
+ * where it began. */
 struct removal
 {
   int top;            /* the folder that is removed */
   unsigned int moved; /* how many came up so far */
 };
 
-/* Opens the folder NAME. Below the top nothing is entered that is mounted there: that isn't ours to remove. */
+/* Opens the folder NAME. Below the top nothing is entered that is mounted there: that isn't ours to
+ * remove. */
 static int
 open_doomed (int dirfd, const char *name, unsigned int depth)
 {

@@ -20,7 +20,8 @@
 /* Opens PATH below DIRFD; FLAGS and MODE as open(2). No symbolic link on the way is followed. */
 int fs_open_beneath (int dirfd, const char *path, int flags, mode_t mode, struct error *err);
 
-/* Opens the folder that PATH lies in, likewise; *LEAF is PATH's last component. For calls that take a name: of a longer path they follow links on the way. */
+/* Opens the folder that PATH lies in, likewise; *LEAF is PATH's last component. For calls that take
+ * a name: of a longer path they follow links on the way. */
 int fs_open_parent (int dirfd, const char *path, const char **leaf, struct error *err);
 
 /* Opens the folder PATH (AT_FDCWD allowed, symbolic links followed): for paths our user gave. */
@@ -47,22 +48,25 @@ int fs_write_file (int dirfd, const char *path, struct bytes content, struct err
 int fs_read_file (int dirfd, const char *path, size_t limit, struct buffer *buffer,
                   struct error *err);
 
-/* Copies SOURCE, which stands at its start, to the empty file TARGET: by reflink, else in the kernel, else by hand; holes stay holes. HALT (may be NULL) ends it.
- * Returns the bytes copied or -1. */
+/* Copies SOURCE, which stands at its start, to the empty file TARGET: by reflink, else in the
+ * kernel, else by hand; holes stay holes. HALT (may be NULL) ends it. Returns the bytes copied or
+ * -1. */
 int64_t fs_copy (int source, int target, const struct halt *halt, struct error *err);
 
 /* Writes what is left of SOURCE at TARGET's position. Returns the bytes copied or -1. */
 int64_t fs_append (int source, int target, struct error *err);
 
-/* Links or, over a file system's border, copies file OLD to NEW; NEW must not exist (EEXIST comes back
- * in err->code). A copy has the mode without set-id bits, and the times. Symbolic links are copied as links. */
+/* Links or, over a file system's border, copies file OLD to NEW; NEW must not exist (EEXIST comes
+ * back in err->code). A copy has the mode without set-id bits, and the times. Symbolic links are
+ * copied as links. */
 int fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
                      struct error *err);
 
 /* Writes a folder's names to disk. */
 int fs_sync_folder (int dirfd, struct error *err);
 
-/* A file's time of its last change, in ns; never -1. What a container says may be beyond all that 64 bits hold: the nearest that they do. */
+/* A file's time of its last change, in ns; never -1. What a container says may be beyond all that
+ * 64 bits hold: the nearest that they do. */
 int64_t fs_mtime_ns (const struct stat *status);
 
 /* Whether PATH exists (links not followed). */

@@ -32,7 +32,8 @@ struct device
   unsigned int minor;
 };
 
-/* The file system that FD is on, as the kernel's list of locks names it; stat(2) has other numbers on some (btrfs, overlays). */
+/* The file system that FD is on, as the kernel's list of locks names it; stat(2) has other numbers
+ * on some (btrfs, overlays). */
 static bool
 find_device (int fd, struct device *device)
 {

@@ -9,12 +9,12 @@
 
 #include <sys/types.h>
 
-/* Opens the file NAME in DIRFD for reading and writing, made where it is absent; one of ours that others may open is closed to them. A symbolic link
- * isn't followed. The descriptor, or -1. */
+/* Opens the file NAME in DIRFD for reading and writing, made where it is absent; one of ours that
+ * others may open is closed to them. A symbolic link isn't followed. The descriptor, or -1. */
 int lock_open (int dirfd, const char *name, struct error *err);
 
-/* The process that holds NAME in the folder DIRFD by flock(2), exclusively: 0 when none does, 1 when its number isn't known here. Disturbs nobody,
- * and needs no right to open the file. */
+/* The process that holds NAME in the folder DIRFD by flock(2), exclusively: 0 when none does, 1
+ * when its number isn't known here. Disturbs nobody, and needs no right to open the file. */
 pid_t lock_holder (int dirfd, const char *name);
 
 #endif

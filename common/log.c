@@ -56,7 +56,8 @@ log_line (enum log_level level, const char *event, const char *format, ...)
   va_start (args, format);
   (void) vsnprintf (line + used, sizeof line - (size_t) used, format, args);
   va_end (args);
-  /* Values are quoted where they come from; whatever wasn't still can't begin a line of its own or speak to a terminal. */
+  /* Values are quoted where they come from; whatever wasn't still can't begin a line of its own or
+   * speak to a terminal. */
   auto_buffer struct buffer shown = { 0 };
   text_put_shown (&shown, line, SIZE_MAX);
   buffer_putc (&shown, '\n');

@@ -2,9 +2,9 @@
  *
  *     time=2026-11-23T15:06:07.123Z level=info event=shard_done job=j1 shard=42 attempt=1 exit=0
  *
- * The format string holds the pairs; values that may contain spaces or quotes, and all
- * that others chose, go through text_log (text.h). Each line is one write(2), so that lines of several processes don't mix.
- * Thread-safe.
+ * The format string holds the pairs; values that may contain spaces or quotes, and all that others
+ * chose, go through text_log (text.h). Each line is one write(2), so that lines of several
+ * processes don't mix. Thread-safe.
  */
 #ifndef SHOAL_COMMON_LOG_H
 #define SHOAL_COMMON_LOG_H
@@ -22,7 +22,8 @@ enum log_level
   LOG_SILENT,
 };
 
-/* Lines below LEVEL are dropped. Starts as LOG_WARN, or as SHOAL_LOG says (debug|info|warn|error). */
+/* Lines below LEVEL are dropped. Starts as LOG_WARN, or as SHOAL_LOG says
+ * (debug|info|warn|error). */
 void log_set_level (enum log_level level);
 bool log_enabled (enum log_level level);
 

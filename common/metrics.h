@@ -1,12 +1,14 @@
 /* metrics.h — numbers that a service counts, for others to read: Prometheus' text format.
  *
- *     struct metric *done = metrics_counter (metrics, "shoal_shards_total", "Shards that were settled.",
+ *     struct metric *done = metrics_counter (metrics, "shoal_shards_total", "Shards that were
+ *     settled.",
  *                                            LABELS ("queue", "default", "outcome", "succeeded"));
  *     metric_add (done, 1);
  *
- * A metric is one series: a name with its labels. It is made once, is the registry's and lives as long; an update is a few atomic
- * instructions, from any thread, without allocating or locking. Functions that make and write metrics may be called from any
- * thread as well. Everything takes NULL for "nobody counts" and does nothing then.
+ * A metric is one series: a name with its labels. It is made once, is the registry's and lives as
+ * long; an update is a few atomic instructions, from any thread, without allocating or locking.
+ * Functions that make and write metrics may be called from any thread as well. Everything takes
+ * NULL for "nobody counts" and does nothing then.
  */
 #ifndef SHOAL_COMMON_METRICS_H
 #define SHOAL_COMMON_METRICS_H
@@ -32,14 +34,16 @@ auto_metrics_ (struct metrics **metrics)
 }
 #define auto_metrics AUTO (auto_metrics_)
 
-/* The series NAME with LABELS; made when there is none yet, 0 at first. HELP says in a sentence what it is and in which unit; like NAME it
- * isn't copied. One name has one kind: another one is a bug and ends the process. */
+/* The series NAME with LABELS; made when there is none yet, 0 at first. HELP says in a sentence
+ * what it is and in which unit; like NAME it isn't copied. One name has one kind: another one is a
+ * bug and ends the process. */
 struct metric *metrics_counter (struct metrics *metrics, const char *name, const char *help,
                                 const char *const *labels);
 struct metric *metrics_gauge (struct metrics *metrics, const char *name, const char *help,
                               const char *const *labels);
 
-/* A gauge whose value is the number of seconds since the moment that it was set to (clock_boot_ms); 0 when it was set to 0. */
+/* A gauge whose value is the number of seconds since the moment that it was set to (clock_boot_ms);
+ * 0 when it was set to 0. */
 struct metric *metrics_age (struct metrics *metrics, const char *name, const char *help,
                             const char *const *labels);
 

@@ -1,6 +1,7 @@
 /* path.h — paths inside the container, as text.
  *
- * A normal path is absolute, has no empty, "." or ".." components and no trailing slash; the root is "/".
+ * A normal path is absolute, has no empty, "." or ".." components and no trailing slash; the root
+ * is "/".
  */
 #ifndef SHOAL_COMMON_PATH_H
 #define SHOAL_COMMON_PATH_H

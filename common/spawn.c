@@ -19,7 +19,8 @@ enum
   ERROR_TEXT_MAX = 1500, /* of a child's stderr that goes into an error */
 };
 
-/* Puts FD at TARGET in the child. dup2 onto itself would keep close-on-exec set; posix_spawn clears it there. */
+/* Puts FD at TARGET in the child. dup2 onto itself would keep close-on-exec set; posix_spawn clears
+ * it there. */
 static void
 place (posix_spawn_file_actions_t *actions, int fd, int target)
 {

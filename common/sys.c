@@ -107,7 +107,8 @@ sys_fail_is_armed (enum sys_call call)
   return atomic_load (&faults[call].left) > 0;
 }
 
-/* Calls of a child that was forked count with its parent's: else it would meet the same fault whenever it is forked again. */
+/* Calls of a child that was forked count with its parent's: else it would meet the same fault
+ * whenever it is forked again. */
 static int
 share_faults (struct error *err)
 {

@@ -83,7 +83,8 @@ put_steering (struct buffer *out, uint32_t code)
     buffer_printf (out, "\\u%04x", code);
 }
 
-/* Appends the character at AT, of which SIZE bytes are there, for people; returns how many it took. */
+/* Appends the character at AT, of which SIZE bytes are there, for people; returns how many it
+ * took. */
 static size_t
 put_character (struct buffer *out, const unsigned char *at, size_t size)
 {
@@ -182,7 +183,8 @@ text_log (const char *value)
 
 /* ---- shells ----------------------------------------------------------------------------- */
 
-/* $'…': the characters that may not be shown as three octal digits a byte, which no digit behind them can lengthen. */
+/* $'…': the characters that may not be shown as three octal digits a byte, which no digit behind
+ * them can lengthen. */
 static void
 put_dollar_quoted (struct buffer *line, const char *word)
 {

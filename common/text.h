@@ -1,9 +1,12 @@
-/* text.h — names and messages of others, made safe for where they go: a screen, a shell, a log, JSON, HTML.
+/* text.h — names and messages of others, made safe for where they go: a screen, a shell, a log,
+ * JSON, HTML.
  *
- * Bytes may be anything but NUL. What a terminal could take for a command is written out: control characters (C0, DEL, C1, as code points and
- * as raw bytes), characters that turn the direction of what follows, line and paragraph separators, and what isn't UTF-8.
+ * Bytes may be anything but NUL. What a terminal could take for a command is written out: control
+ * characters (C0, DEL, C1, as code points and as raw bytes), characters that turn the direction of
+ * what follows, line and paragraph separators, and what isn't UTF-8.
  *
- *     ESC  \x1b     raw byte 9B  \x9b     U+009B  \u009b     U+202E  \u202e     newline, tab, return  \n \t \r
+ *     ESC  \x1b     raw byte 9B  \x9b     U+009B  \u009b     U+202E  \u202e     newline, tab,
+ *                                                                    return  \n \t \r
  *
  * Nothing else in the program escapes for people, shells or logs.
  */
@@ -15,20 +18,24 @@
 
 #include <jansson.h>
 
-/* TEXT (NULL: empty) as one line for people. What was shown once isn't changed by showing it again. The caller frees. */
+/* TEXT (NULL: empty) as one line for people. What was shown once isn't changed by showing it again.
+ * The caller frees. */
 char *text_shown (const char *text);
 
 /* Appends the same to OUT, cut behind the character that reaches LIMIT bytes. */
 void text_put_shown (struct buffer *out, const char *text, size_t limit);
 
-/* Appends SIZE bytes, a part of a longer text, for people: newlines and tabs stay, "\r\n" is a newline. Returns how many bytes were taken: unless it is
- * the LAST part, an unfinished character or line end at its end is left for the next part. */
+/* Appends SIZE bytes, a part of a longer text, for people: newlines and tabs stay, "\r\n" is a
+ * newline. Returns how many bytes were taken: unless it is the LAST part, an unfinished character
+ * or line end at its end is left for the next part. */
 size_t text_put_lines (struct buffer *out, const char *data, size_t size, bool last);
 
-/* VALUE (NULL: empty) in double quotes for a log's `key=value`: escaped as above, `"` and `\` too. The caller frees. */
+/* VALUE (NULL: empty) in double quotes for a log's `key=value`: escaped as above, `"` and `\` too.
+ * The caller frees. */
 char *text_log (const char *value);
 
-/* WORD as a shell reads it back: as it is, '…', or $'…' where it has what may not be shown. The caller frees. */
+/* WORD as a shell reads it back: as it is, '…', or $'…' where it has what may not be shown. The
+ * caller frees. */
 char *text_word (const char *word);
 
 /* FIRST and WORDS (NULL: none) as one command line. The caller frees. */

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads digits with an optional fraction at *TEXT as thousandths; -1 when there are none or too many. */
+/* Reads digits with an optional fraction at *TEXT as thousandths; -1 when there are none or too
+ * many. */
 static int64_t
 read_milli (const char **text)
 {

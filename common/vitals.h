@@ -1,6 +1,8 @@
-/* vitals.h — what a service says of itself while it runs: whether its loop turns, whether its bus answered, what it counts.
+/* vitals.h — what a service says of itself while it runs: whether its loop turns, whether its bus
+ * answered, what it counts.
  *
- * The service's thread tells, the thread that answers probes asks. Everything takes NULL for "nobody asks".
+ * The service's thread tells, the thread that answers probes asks. Everything takes NULL for
+ * "nobody asks".
  */
 #ifndef SHOAL_COMMON_VITALS_H
 #define SHOAL_COMMON_VITALS_H
@@ -35,7 +37,8 @@ struct metrics *vitals_metrics (const struct vitals *vitals);
 /* The service's loop turned, or long work within it went on. */
 void vitals_turn (struct vitals *vitals);
 
-/* Whether the bus answers: the service is ready as long as it does, also while it is busy or runs out. */
+/* Whether the bus answers: the service is ready as long as it does, also while it is busy or runs
+ * out. */
 void vitals_bus (struct vitals *vitals, bool answers);
 
 /* A call of the bus failed in a way that may pass. */
@@ -47,8 +50,9 @@ void vitals_draining (struct vitals *vitals);
 /* Whether the bus answers. */
 bool vitals_are_ready (const struct vitals *vitals);
 
-/* False with ERR when the loop has begun to turn and then hasn't for VITALS_STUCK_MS before NOW (boot ms). A service that waits for its bus to
- * answer at all is alive: ending it would bring nothing. */
+/* False with ERR when the loop has begun to turn and then hasn't for VITALS_STUCK_MS before NOW
+ * (boot ms). A service that waits for its bus to answer at all is alive: ending it would bring
+ * nothing. */
 bool vitals_are_good (const struct vitals *vitals, int64_t now, struct error *err);
 
 #endif

@@ -69,7 +69,8 @@ make_parts (struct assembly *assembly, struct error *err)
   return assembly->lines_fd < 0 ? -1 : 0;
 }
 
-/* Opens and locks the new folder. False when another merger's sweep took it for a dead one's before it was locked. */
+/* Opens and locks the new folder. False when another merger's sweep took it for a dead one's before
+ * it was locked. */
 static bool
 lock_build (struct assembly *assembly)
 {
@@ -175,7 +176,8 @@ assembly_conflicts (const struct assembly *assembly)
 
 /* ---- linking ---------------------------------------------------------------------------- */
 
-/* The file of LINE isn't what the attempt FOLDER wrote. A sum that isn't its file's must not be published. */
+/* The file of LINE isn't what the attempt FOLDER wrote. A sum that isn't its file's must not be
+ * published. */
 static void
 note_damage (struct assembly *assembly, const char *folder, const struct line *line)
 {

@@ -1,12 +1,15 @@
-/* assemble.h — the tree in the making: built beside the place where it will stand, while shards finish.
+/* assemble.h — the tree in the making: built beside the place where it will stand, while shards
+ * finish.
  *
- *     .shoal/build.PID.N/     belongs to one assembly of one merger; a lock on the folder says that it lives
+ *     .shoal/build.PID.N/     belongs to one assembly of one merger; a lock on the folder says that
+ *                             it lives
  *       outputs/NAME/…        hard links to the winners' files
- *       stdout stderr         of succeeded shards, appended in shard order as far as they are settled without a gap
+ *       stdout stderr         of succeeded shards, appended in shard order as far as they are
+ *                             settled without a gap
  *       outputs.part          the manifest's lines, likewise
  *
- * Nothing is moved and no attempt's file is written to, so two assemblies at once (a merger that was stopped and came
- * back, and the one that took over) don't disturb each other.
+ * Nothing is moved and no attempt's file is written to, so two assemblies at once (a merger that
+ * was stopped and came back, and the one that took over) don't disturb each other.
  */
 #ifndef SHOAL_MERGER_ASSEMBLE_H
 #define SHOAL_MERGER_ASSEMBLE_H
@@ -18,8 +21,9 @@
 
 struct assembly;
 
-/* Starts a tree for JOB in the result's folder FOLDER_FD (not owned). Trees of dead mergers are removed. PULSE
- * (may be NULL) beats while it works: what it fails with ends the work. NULL with ERR. */
+/* Starts a tree for JOB in the result's folder FOLDER_FD (not owned). Trees of dead mergers are
+ * removed. PULSE (may be NULL) beats while it works: what it fails with ends the work. NULL with
+ * ERR. */
 struct assembly *assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse,
                                 struct error *err);
 
@@ -30,11 +34,13 @@ int assembly_add (struct assembly *assembly, const struct fold *fold, uint32_t i
 /* Appends logs and lines of the shards that are settled without a gap. */
 int assembly_advance (struct assembly *assembly, const struct fold *fold, struct error *err);
 
-/* Whether what was appended doesn't hold any more (shards were reopened, or won late): start over then. */
+/* Whether what was appended doesn't hold any more (shards were reopened, or won late): start over
+ * then. */
 bool assembly_is_stale (const struct assembly *assembly, const struct fold *fold);
 
-/* Completes everything but manifest and report: all logs, links to the shards' folders, the reduce container's outputs, conflicts by
- * POLICY. 1; 0 when there can't be an outputs tree, with REASON (the caller frees): a conflict, or a file that isn't what was collected any more
+/* Completes everything but manifest and report: all logs, links to the shards' folders, the reduce
+ * container's outputs, conflicts by POLICY. 1; 0 when there can't be an outputs tree, with REASON
+ * (the caller frees): a conflict, or a file that isn't what was collected any more
  * (assembly_is_damaged); or -1. */
 int assembly_finish (struct assembly *assembly, const struct fold *fold, enum on_conflict policy,
                      char **reason, struct error *err);

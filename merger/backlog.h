@@ -1,4 +1,5 @@
-/* backlog.h — what there is to do in each queue, as metrics for autoscalers: all mergers' numbers together are the fleet's.
+/* backlog.h — what there is to do in each queue, as metrics for autoscalers: all mergers' numbers
+ * together are the fleet's.
  */
 #ifndef SHOAL_MERGER_BACKLOG_H
 #define SHOAL_MERGER_BACKLOG_H

@@ -1,12 +1,13 @@
 /* conflict.h — paths that more than one shard wrote, and who wrote them.
  *
- * While shards finish in any order paths are noted as they clash; at the end the lists of all attempts are read once
- * more, in shard order, for the owners of each. So nothing here depends on who came first. The memory taken grows with the
- * conflicts, not with the files.
+ * While shards finish in any order paths are noted as they clash; at the end the lists of all
+ * attempts are read once more, in shard order, for the owners of each. So nothing here depends on
+ * who came first. The memory taken grows with the conflicts, not with the files.
  *
- * Two files of the same bytes are a conflict too: what is equal today may be a coincidence. Folders are none. A file
- * where another shard has a folder (a collision) can't be settled by any policy; where there is one, only collisions are listed, and of
- * those only the topmost, because what lies below them was never put anywhere.
+ * Two files of the same bytes are a conflict too: what is equal today may be a coincidence. Folders
+ * are none. A file where another shard has a folder (a collision) can't be settled by any policy;
+ * where there is one, only collisions are listed, and of those only the topmost, because what lies
+ * below them was never put anywhere.
  */
 #ifndef SHOAL_MERGER_CONFLICT_H
 #define SHOAL_MERGER_CONFLICT_H
@@ -49,7 +50,8 @@ size_t conflicts_count (const struct conflicts *conflicts); /* different paths *
 /* Whether LINE's path is one of them. */
 bool conflicts_has (const struct conflicts *conflicts, const struct line *line);
 
-/* Reads the lists of all succeeded shards in the result's folder FOLDER_FD. Afterwards conflicts_get works. */
+/* Reads the lists of all succeeded shards in the result's folder FOLDER_FD. Afterwards
+ * conflicts_get works. */
 int conflicts_find_owners (struct conflicts *conflicts, int folder_fd, const struct fold *fold,
                            struct error *err);
 

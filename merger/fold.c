@@ -129,7 +129,8 @@ is_settled (const struct shard_record *record)
   return record->state == SHARD_SUCCEEDED || record->state == SHARD_FAILED;
 }
 
-/* The message is that of the lowest shard, so that it doesn't depend on which was heard of first. */
+/* The message is that of the lowest shard, so that it doesn't depend on which was heard of
+ * first. */
 static void
 set_problem (struct fold *fold, int64_t shard, char *problem)
 {
@@ -158,7 +159,8 @@ attempt_key (const struct event *event)
   return (uint64_t) event->attempt << 32 | event->starts;
 }
 
-/* A folder's name is never taken from a message: it is made from the numbers, and must be the same. */
+/* A folder's name is never taken from a message: it is made from the numbers, and must be the
+ * same. */
 static bool
 has_folder (const struct event *event)
 {

@@ -1,8 +1,9 @@
 /* fold.h — a job's state as a pure function of its events.
  *
- * The same events give the same state, however they are spread over time: no clock, no disk, no bus in here. The first
- * `succeeded` event of a shard's latest generation wins; later ones are duplicates. Only the order of the events of one
- * shard, and of those of the job as a whole (planned, reopened, cancelled, remerge), matters. At most 64 bytes a shard.
+ * The same events give the same state, however they are spread over time: no clock, no disk, no bus
+ * in here. The first `succeeded` event of a shard's latest generation wins; later ones are
+ * duplicates. Only the order of the events of one shard, and of those of the job as a whole
+ * (planned, reopened, cancelled, remerge), matters. At most 64 bytes a shard.
  */
 #ifndef SHOAL_MERGER_FOLD_H
 #define SHOAL_MERGER_FOLD_H
@@ -89,8 +90,9 @@ struct fold_counts fold_counts (const struct fold *fold);
 /* The counts, the plan's numbers and the generation of STATUS. */
 void fold_fill_status (const struct fold *fold, struct job_status *status);
 
-/* Whether nothing more is to come from the map shards: planning failed, or every shard of the plan is settled. After a
- * cancel what waits will never run; IMPATIENT then gives up on what runs as well. */
+/* Whether nothing more is to come from the map shards: planning failed, or every shard of the plan
+ * is settled. After a cancel what waits will never run; IMPATIENT then gives up on what runs as
+ * well. */
 bool fold_settled (const struct fold *fold, bool impatient);
 
 /* Whether every shard of the plan ran to an end of its own. */
@@ -118,13 +120,15 @@ enum on_conflict fold_on_conflict (const struct fold *fold, enum on_conflict fal
 
 int64_t fold_begun (const struct fold *fold); /* UTC ms of the earliest event; 0: none */
 
-/* How long the job runs at NOW (UTC ms), by the times at which its events came to the bus, since its first one or since it was last opened again: no matter
- * which merger asks. A clock that is behind the bus's changes nothing. */
+/* How long the job runs at NOW (UTC ms), by the times at which its events came to the bus, since
+ * its first one or since it was last opened again: no matter which merger asks. A clock that is
+ * behind the bus's changes nothing. */
 int64_t fold_age (const struct fold *fold, int64_t now);
 int64_t fold_ended (const struct fold *fold); /* of the latest that changed anything but STARTED */
 int64_t fold_basis (const struct fold *fold); /* that event's highest position */
 
-/* Name of the attempt folder that counts for INDEX (or the reduce shard's); NULL when there is none. The caller frees. */
+/* Name of the attempt folder that counts for INDEX (or the reduce shard's); NULL when there is
+ * none. The caller frees. */
 char *fold_folder_name (const struct fold *fold, uint32_t index);
 char *fold_reduce_folder_name (const struct fold *fold);
 

@@ -132,7 +132,8 @@ read_manifest (struct foreign *foreign, int folder_fd, const char *name, struct 
   return 0;
 }
 
-/* Those of publishes that were cut off between the old manifest's end and the new one's beginning. */
+/* Those of publishes that were cut off between the old manifest's end and the new one's
+ * beginning. */
 static int
 read_others (struct foreign *foreign, int folder_fd, struct error *err)
 {
@@ -263,7 +264,8 @@ carry (struct walk *walk, const char *path)
   return link_as (walk, path, path);
 }
 
-/* Without a manifest: what has no second name in an attempt, and isn't made anew, is taken for somebody's. */
+/* Without a manifest: what has no second name in an attempt, and isn't made anew, is taken for
+ * somebody's. */
 static bool
 looks_foreign (const struct walk *walk, const char *path, const struct stat *old)
 {

@@ -55,7 +55,8 @@ append_percent (struct buffer *path, const char *text)
       buffer_putc (path, *at);
 }
 
-/* The member KEY of OBJECT, or KEY_percent, into TEXT; false when there is none, or it has a NUL. */
+/* The member KEY of OBJECT, or KEY_percent, into TEXT; false when there is none, or it has a
+ * NUL. */
 static bool
 read_bytes (const json_t *object, const char *key, struct buffer *text)
 {

@@ -1,5 +1,5 @@
-/* lines.h — an attempt's outputs.jsonl, a line at a time: what the attempt wrote, in the storage's order; a line of a manifest's outputs is the
- * same. */
+/* lines.h — an attempt's outputs.jsonl, a line at a time: what the attempt wrote, in the storage's
+ * order; a line of a manifest's outputs is the same. */
 #ifndef SHOAL_MERGER_LINES_H
 #define SHOAL_MERGER_LINES_H
 
@@ -22,13 +22,15 @@ struct line
   struct buffer target; /* what a link says */
   int64_t size;         /* of a file */
   char sha256[DIGEST_TEXT_SIZE];
-  int64_t
-      mtime_ns; /* of an attempt's file when it was summed; -1: not said. Not part of `text`: times aren't a result's */
+  /* of an attempt's file when it was summed; -1: not said. Not part of `text`: times aren't a
+     result's */
+  int64_t mtime_ns;
   int64_t shard;        /* who wrote it; -1: not said (the reduce container) */
   struct buffer object; /* where it is kept, when not in the attempt of that shard; empty */
 };
 
-/* Reads TEXT, one JSON object, into LINE, which may have been used before; LINE points to it then. False when it is damaged. */
+/* Reads TEXT, one JSON object, into LINE, which may have been used before; LINE points to it then.
+ * False when it is damaged. */
 bool line_read (struct line *line, const char *text, size_t size);
 void line_release (struct line *line);
 

@@ -105,7 +105,8 @@ has_sum (const struct linker *linker, const char *name, const struct line *line,
   return strcmp (digest_format (sum, text), line->sha256) == 0;
 }
 
-/* Whether the file NAME is as LINE says it was when it was collected: 1, 0 or -1. Size and time tell as a rule. A copy of a result may have other times. */
+/* Whether the file NAME is as LINE says it was when it was collected: 1, 0 or -1. Size and time
+ * tell as a rule. A copy of a result may have other times. */
 static int
 is_unchanged (const struct linker *linker, const char *name, const struct line *line,
               struct error *err)

@@ -1,4 +1,5 @@
-/* linker.h — puts files at paths of the merged tree: hard links, folders made on the way, no link ever followed.
+/* linker.h — puts files at paths of the merged tree: hard links, folders made on the way, no link
+ * ever followed.
  *
  * Neighbours in a list share their folder, so the last one stays open on both sides.
  */
@@ -37,7 +38,8 @@ struct linker
     .target_fd = (fd), .source_fd = -1, .folder_fd = -1                                            \
   }
 
-/* Links FROM_FD/FROM/PATH to TO/PATH below the target, PATH being LINE's. A file whose size or time aren't LINE's is summed: with the right sum it is fine. */
+/* Links FROM_FD/FROM/PATH to TO/PATH below the target, PATH being LINE's. A file whose size or time
+ * aren't LINE's is summed: with the right sum it is fine. */
 enum link_outcome linker_link (struct linker *linker, int from_fd, const char *from, const char *to,
                                const struct line *line, struct error *err);
 
@@ -45,8 +47,8 @@ enum link_outcome linker_link (struct linker *linker, int from_fd, const char *f
 enum link_outcome linker_folder (struct linker *linker, const char *to, const char *path,
                                  struct error *err);
 
-/* After LINK_COLLIDES: the path, PATH or a folder above it, at which there is a file and no folder, or the other way
- * round. The caller frees. */
+/* After LINK_COLLIDES: the path, PATH or a folder above it, at which there is a file and no folder,
+ * or the other way round. The caller frees. */
 char *linker_obstacle (const struct linker *linker, const char *to, const char *path);
 void linker_release (struct linker *linker);
 #define auto_linker AUTO (linker_release)

@@ -1,7 +1,8 @@
 /* manifest.h — manifest.json: what the job was, how each shard went, what each output is.
  *
- * schemas/manifest.schema.json describes it. Written as a stream: `outputs` may hold millions of lines, which come ready
- * from the assembly. `outputs` depends on nothing but the inputs and the command; times and places are in `job` and `shards`.
+ * schemas/manifest.schema.json describes it. Written as a stream: `outputs` may hold millions of
+ * lines, which come ready from the assembly. `outputs` depends on nothing but the inputs and the
+ * command; times and places are in `job` and `shards`.
  */
 #ifndef SHOAL_MERGER_MANIFEST_H
 #define SHOAL_MERGER_MANIFEST_H

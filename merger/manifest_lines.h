@@ -1,4 +1,5 @@
-/* manifest_lines.h — a manifest.json as the merger writes it, a line at a time: which attempt each shard's outputs are in, then the outputs. */
+/* manifest_lines.h — a manifest.json as the merger writes it, a line at a time: which attempt each
+ * shard's outputs are in, then the outputs. */
 #ifndef SHOAL_MERGER_MANIFEST_LINES_H
 #define SHOAL_MERGER_MANIFEST_LINES_H
 
@@ -16,14 +17,16 @@ struct manifest_lines
   struct line line;
 };
 
-/* Opens FOLDER_FD/NAME and reads up to its outputs. ERROR_TRANSIENT when it is cut off, or none of ours. */
+/* Opens FOLDER_FD/NAME and reads up to its outputs. ERROR_TRANSIENT when it is cut off, or none of
+ * ours. */
 int manifest_lines_open (struct manifest_lines *lines, int folder_fd, const char *name,
                          struct error *err);
 
 /* The next output in `line`, valid until the next call: 1, 0 behind the last, or -1. */
 int manifest_lines_next (struct manifest_lines *lines, struct error *err);
 
-/* The key below the result's URL at which the output in `line` is kept; the caller frees. NULL when the manifest doesn't say. */
+/* The key below the result's URL at which the output in `line` is kept; the caller frees. NULL when
+ * the manifest doesn't say. */
 char *manifest_lines_object (const struct manifest_lines *lines);
 
 void manifest_lines_close (struct manifest_lines *lines);

@@ -121,7 +121,8 @@ read_status (struct bus *bus, const char *job_id, bool *known, bool *done, struc
   return found < 0 ? -1 : 0;
 }
 
-/* Whoever may write to the bus can have put the job there. What is wrong with it; NULL: nothing. The caller frees. */
+/* Whoever may write to the bus can have put the job there. What is wrong with it; NULL: nothing.
+ * The caller frees. */
 static char *
 refusal_of (const struct policy *policy, struct job *job)
 {
@@ -238,8 +239,9 @@ publish_cancelled (struct merge_job *merge, const char *reason, const char *clas
   return bus_flush (merge->bus, err);
 }
 
-/* Control records are read from the start again and again: one from before the last cancel or reopening is history. Its generation tells, whatever clocks
- * say; its time where the bus doesn't know generations, or read an old one while the job was reopened. */
+/* Control records are read from the start again and again: one from before the last cancel or
+ * reopening is history. Its generation tells, whatever clocks say; its time where the bus doesn't
+ * know generations, or read an old one while the job was reopened. */
 static bool
 is_history (const struct merge_job *merge, const struct control *control)
 {
@@ -268,8 +270,8 @@ check_limits (struct merge_job *merge, struct error *err)
   return publish_cancelled (merge, reason, CLASS_LIMIT, clock_wall_ms (), err);
 }
 
-/* The workers of a job that was given up are told once the event says so; by each merger that takes it up, because the one that
- * wrote the event may have died behind it. */
+/* The workers of a job that was given up are told once the event says so; by each merger that takes
+ * it up, because the one that wrote the event may have died behind it. */
 static int
 stop_workers (struct merge_job *merge, struct error *err)
 {
@@ -338,7 +340,8 @@ link_all (struct merge_job *merge, struct error *err)
   return 0;
 }
 
-/* The result's folder on this machine. What was opened counts, whatever the path has become since it was looked at. */
+/* The result's folder on this machine. What was opened counts, whatever the path has become since
+ * it was looked at. */
 static int
 open_folder (struct merge_job *merge, struct error *err)
 {
@@ -378,7 +381,8 @@ write_manifest (struct merge_job *merge, struct verdict *verdict, struct error *
   return manifest_write (&manifest, merge->assembly, merge->folder_fd, err);
 }
 
-/* Brings what people put into the result that stands. What has no place beside the outputs replaces the verdict, and nothing of it is lost. */
+/* Brings what people put into the result that stands. What has no place beside the outputs replaces
+ * the verdict, and nothing of it is lost. */
 static int
 carry_foreign (struct merge_job *merge, struct verdict *verdict, struct error *err)
 {
@@ -552,7 +556,8 @@ await_reduce (struct merge_job *merge, struct error *err)
   return reduce_publish (merge->bus, &merge->job, merge->fold, err) != 0 ? -1 : 1;
 }
 
-/* Of a job that nothing is made of all that there is to do is to say so. Its workers see it by its status. */
+/* Of a job that nothing is made of all that there is to do is to say so. Its workers see it by its
+ * status. */
 static int
 refuse (struct merge_job *merge, struct error *err)
 {

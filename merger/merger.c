@@ -88,8 +88,9 @@ find_job (const struct merger *merger, const char *id)
   return NULL;
 }
 
-/* ERR came of the work for MERGE. Where the bus is well and its events are still ours, it is this job's own trouble, its store's mostly: it is set
- * back, the others go on. Who waits for it alone is told. */
+/* ERR came of the work for MERGE. Where the bus is well and its events are still ours, it is this
+ * job's own trouble, its store's mostly: it is set back, the others go on. Who waits for it alone
+ * is told. */
 static int
 set_back (struct merger *merger, struct merge_job *merge, struct error *err)
 {
@@ -178,7 +179,8 @@ read_control (struct merger *merger, struct error *err)
     }
 }
 
-/* Tells the group which events are needed: those of unfinished jobs, and of those whose webhooks are to be told. */
+/* Tells the group which events are needed: those of unfinished jobs, and of those whose webhooks
+ * are to be told. */
 static int
 commit (struct merger *merger, struct error *err)
 {
@@ -248,7 +250,8 @@ make_metrics (struct merger *merger)
   backlog_init (&merger->backlog, metrics);
 }
 
-/* Whether the one job that is waited for is ended: its status is final, and no event of it is left to be read. 1, 0 or -1. */
+/* Whether the one job that is waited for is ended: its status is final, and no event of it is left
+ * to be read. 1, 0 or -1. */
 static int
 is_over (struct merger *merger, struct error *err)
 {
@@ -318,7 +321,8 @@ is_stopped (const struct merger *merger)
   return merger->options->stop != NULL && *merger->options->stop != 0;
 }
 
-/* After a failure of the machine: 0 to try again, -1 to end. A service goes on for ever, who waits for one job wants to know. */
+/* After a failure of the machine: 0 to try again, -1 to end. A service goes on for ever, who waits
+ * for one job wants to know. */
 static int
 recover (struct merger *merger, int failures, struct error *err)
 {

@@ -1,8 +1,9 @@
 /* merger.h — the service that follows the events and makes the result.
  *
- * In: events from the bus, attempt folders in the result. Out: the assembled tree, manifest.json, report.html, the job's
- * status on the bus; the CANCELLED event when a job's limits are passed. State: a fold over the events, rebuilt
- * by reading; the tree in the making belongs to this process alone, and appears by one rename.
+ * In: events from the bus, attempt folders in the result. Out: the assembled tree, manifest.json,
+ * report.html, the job's status on the bus; the CANCELLED event when a job's limits are passed.
+ * State: a fold over the events, rebuilt by reading; the tree in the making belongs to this process
+ * alone, and appears by one rename.
  */
 #ifndef SHOAL_MERGER_MERGER_H
 #define SHOAL_MERGER_MERGER_H

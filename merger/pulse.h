@@ -1,4 +1,5 @@
-/* pulse.h — keeps a merger's membership alive while it does something long, and tells it when it lost it. */
+/* pulse.h — keeps a merger's membership alive while it does something long, and tells it when it
+ * lost it. */
 #ifndef SHOAL_MERGER_PULSE_H
 #define SHOAL_MERGER_PULSE_H
 
@@ -8,10 +9,12 @@
 
 struct pulse
 {
-  /* -1 with ERR when somebody else has the work by now. Cheap: looks at a clock most of the time. */
+  /* -1 with ERR when somebody else has the work by now. Cheap: looks at a clock most of the
+   * time. */
   int (*beat) (void *context, struct error *err);
 
-  /* The same, certainly asked and not remembered: before something is done that can't be taken back. */
+  /* The same, certainly asked and not remembered: before something is done that can't be taken
+   * back. */
   int (*confirm) (void *context, struct error *err);
   void *context;
 };

@@ -62,8 +62,8 @@ put_plan (const struct job *job, int64_t offset, const struct buffer *atoms, str
   return store == NULL ? -1 : result_store_put_plan (store, offset, buffer_bytes (atoms), err);
 }
 
-/* Puts a list that is too large for a message behind what the plan file holds. A second merger that does the same only wastes
- * the space: the shard that was published first stays. */
+/* Puts a list that is too large for a message behind what the plan file holds. A second merger that
+ * does the same only wastes the space: the shard that was published first stays. */
 static int
 move_to_plan (struct shard *shard, const struct job *job, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* reduce.h — the job's reduce container: one more shard, whose atoms are the succeeded shards' output folders. */
+/* reduce.h — the job's reduce container: one more shard, whose atoms are the succeeded shards'
+ * output folders. */
 #ifndef SHOAL_MERGER_REDUCE_H
 #define SHOAL_MERGER_REDUCE_H
 

@@ -15,9 +15,9 @@ enum
   FAILURES = 200,
   BARS_MAX = 2000, /* shards drawn in the timeline */
   BUCKETS = 24,
-  FINE =
-      64
-      * BUCKETS, /* durations are counted more finely than they are drawn: the longest isn't known before the end */
+  /* Durations are counted more finely than they are drawn: the longest isn't known before the
+     end. */
+  FINE = 64 * BUCKETS,
   CHART_WIDTH = 960,
   CHART_HEIGHT = 160,
 };
@@ -31,7 +31,8 @@ struct span
   bool failed;
 };
 
-/* The first MOST of all that were added, in the order of COMPARE; the memory doesn't grow with the shards. */
+/* The first MOST of all that were added, in the order of COMPARE; the memory doesn't grow with the
+ * shards. */
 struct first_ones
 {
   struct span *items; /* up to twice MOST */

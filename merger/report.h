@@ -1,7 +1,7 @@
 /* report.h — report.html: the manifest as people read it, one file that needs no network.
  *
- * Counts, a histogram of the shards' durations, a timeline, the slowest shards and the failures; bounded however many
- * shards there are.
+ * Counts, a histogram of the shards' durations, a timeline, the slowest shards and the failures;
+ * bounded however many shards there are.
  */
 #ifndef SHOAL_MERGER_REPORT_H
 #define SHOAL_MERGER_REPORT_H

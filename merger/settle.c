@@ -119,7 +119,8 @@ place (const struct settlement *settlement, const struct conflict *conflict, uin
   return describe (settlement, conflict, path, &index, 1, err);
 }
 
-/* How much of the NAME of SIZE bytes may stay, that MORE bytes fit behind it; never half a character of UTF-8. */
+/* How much of the NAME of SIZE bytes may stay, that MORE bytes fit behind it; never half a
+ * character of UTF-8. */
 static size_t
 cut (const char *name, size_t size, size_t more)
 {

@@ -10,8 +10,9 @@ int sweep_builds (int folder_fd, struct error *err);
 /* Removes the attempts that FOLD doesn't count. */
 int sweep_attempts (int folder_fd, const struct fold *fold, struct error *err);
 
-/* Does the same, with uploads that were left, where JOB's result is kept behind a URL; what can't be removed is only logged. OLDER_STANDS: an older
- * manifest does, and what it counts stays; with SHOAL_KEEP_ATTEMPTS, for those who want to look at them, attempts that lost stay too. */
+/* Does the same, with uploads that were left, where JOB's result is kept behind a URL; what can't
+ * be removed is only logged. OLDER_STANDS: an older manifest does, and what it counts stays; with
+ * SHOAL_KEEP_ATTEMPTS, for those who want to look at them, attempts that lost stay too. */
 void sweep_store (const struct job *job, struct fold *fold, bool older_stands);
 
 /* Whether FOLD counts the attempt NAME; what isn't an attempt's name counts. */

@@ -22,7 +22,8 @@ struct verdict
 void verdict_release (struct verdict *verdict);
 #define auto_verdict AUTO (verdict_release)
 
-/* Why JOB should be given up now, AGE_MS after it began; NULL: it should go on. The caller frees. */
+/* Why JOB should be given up now, AGE_MS after it began; NULL: it should go on. The caller
+ * frees. */
 char *verdict_give_up (const struct job *job, const struct fold *fold, int64_t age_ms);
 
 /* What the map shards came to, once they are settled. */

@@ -169,7 +169,8 @@ add (struct webhooks *webhooks, const struct job *job, const struct job_status *
   notice->position = position;
   notice->url = xstrdup (job->webhook);
   notice->webhooks = webhooks;
-  /* From the job's end on, whichever merger tells it and how often it was begun anew; each tries at least once. */
+  /* From the job's end on, whichever merger tells it and how often it was begun anew; each tries at
+   * least once. */
   int64_t ago = clock_wall_ms () - status->updated;
   notice->until = clock_boot_ms () + webhooks->patience_ms - (ago > 0 ? ago : 0);
   json_t *object = status_json (job, status);
@@ -232,7 +233,8 @@ add_header (struct notice *notice, const char *name, const char *value)
   strlist_addf (&notice->call.headers, "%s: %s", name, value);
 }
 
-/* As receivers of other people's webhooks know it: the time is signed too, so that an old delivery can't be played again. */
+/* As receivers of other people's webhooks know it: the time is signed too, so that an old delivery
+ * can't be played again. */
 static void
 sign (const struct webhooks *webhooks, struct notice *notice)
 {

@@ -1,15 +1,20 @@
 /* webhook.h — tells jobs' webhooks how they ended: at least once each, whoever crashes.
  *
  *     POST URL                                        body: status_json
- *     X-Shoal-Delivery: JOB/GENERATION                the same for each try: who gets it twice knows
+ *     X-Shoal-Delivery: JOB/GENERATION                the same for each try: who gets it twice
+ *                                                     knows
  *     X-Shoal-Timestamp: SECONDS
- *     X-Shoal-Signature: sha256=HEX                   HMAC-SHA256 of "SECONDS.BODY", where there is a secret
+ *     X-Shoal-Signature: sha256=HEX                   HMAC-SHA256 of "SECONDS.BODY", where there is
+ *                                                     a secret
  *
- * 2xx is delivered. What may pass (no answer, 5xx, 408, 425, 429) is tried again with growing pauses for a quarter of an hour from the job's end on, by whichever merger, the rest is
- * given up at once; either way the job's status says so. Until then the status says "pending", and the merger doesn't commit past the job's
- * events: another merger finds it there. Redirects aren't followed.
+ * 2xx is delivered. What may pass (no answer, 5xx, 408, 425, 429) is tried again with growing
+ * pauses for a quarter of an hour from the job's end on, by whichever merger, the rest is given up
+ * at once; either way the job's status says so. Until then the status says "pending", and the
+ * merger doesn't commit past the job's events: another merger finds it there. Redirects aren't
+ * followed.
  *
- * A job is somebody's word: its webhook is at a public address, unless the operator allows others (`private`). Addresses are looked at behind the DNS.
+ * A job is somebody's word: its webhook is at a public address, unless the operator allows others
+ * (`private`). Addresses are looked at behind the DNS.
  *
  * Nothing here waits: webhooks_turn is called again and again by the one thread that owns it.
  */
@@ -37,8 +42,8 @@ void webhooks_free (struct webhooks *webhooks);
 /* The secret from SHOAL_WEBHOOK_SECRET_FILE or SHOAL_WEBHOOK_SECRET into SECRET. */
 int webhooks_read_secret (struct buffer *secret, struct error *err);
 
-/* The job JOB_ID is over: if its status says that its webhook is to be told, it is. POSITION: of its first event that must not be committed
- * until then. */
+/* The job JOB_ID is over: if its status says that its webhook is to be told, it is. POSITION: of
+ * its first event that must not be committed until then. */
 int webhooks_note (struct webhooks *webhooks, const char *job_id, int64_t position,
                    struct error *err);
 

@@ -1,12 +1,14 @@
-/* policy.h — what an operator lets jobs do: one file for all services of a fleet, and what holds without one.
+/* policy.h — what an operator lets jobs do: one file for all services of a fleet, and what holds
+ * without one.
  *
- *     file ──policy_load──► struct policy ──► policy_check.h   asked at each door, and by the worker at use
+ *     file ──policy_load──► struct policy ──► policy_check.h: at each door, and at use
  *                               │
- *                               └─policy_format──► text ──► a slot process reads the same policy back
+ *                               └─policy_format──► text ──► read back by a slot process
  *
- * A policy only ever refuses. Without a file, and for each member that a file doesn't name, the defaults hold: containers only, no network, no folder of the machine
- * as input or result, any URL, any image. `shoal run` gives its own parts the policy "none", which refuses nothing: who runs it has the
- * machine's shell as well.
+ * A policy only ever refuses. Without a file, and for each member that a file doesn't name, the
+ * defaults hold: containers only, no network, no folder of the machine as input or result, any URL,
+ * any image. `shoal run` gives its own parts the policy "none", which refuses nothing: who runs it
+ * has the machine's shell as well.
  *
  * A plain value after policy_load; whoever only reads it may do so in any thread.
  */
@@ -30,7 +32,8 @@ struct policy_list
   struct strlist items;
 };
 
-/* Where data may come from or go to: folders of the machine with all beneath them, and URLs (policy_url.h). */
+/* Where data may come from or go to: folders of the machine with all beneath them, and URLs
+ * (policy_url.h). */
 struct policy_places
 {
   bool any_url;
@@ -102,7 +105,8 @@ void policy_init (struct policy *policy);
 void policy_release (struct policy *policy);
 #define auto_policy AUTO (policy_release)
 
-/* Reads the file NAME into POLICY; "none" refuses nothing, NULL is the defaults. ERROR_USER names the file, the line and the member. */
+/* Reads the file NAME into POLICY; "none" refuses nothing, NULL is the defaults. ERROR_USER names
+ * the file, the line and the member. */
 int policy_load (const char *name, struct policy *policy, struct error *err);
 
 /* The same from TEXT. */
@@ -111,12 +115,14 @@ int policy_parse (struct bytes text, struct policy *policy, struct error *err);
 /* Adds FOLDER, which must be there, to those of PLACES. ERROR_USER. */
 int policy_add_folder (struct policy_places *places, const char *folder, struct error *err);
 
-/* POLICY as text in the one form that all of its spellings have; policy_parse reads it back, but for tokens. The caller frees. */
+/* POLICY as text in the one form that all of its spellings have; policy_parse reads it back, but
+ * for tokens. The caller frees. */
 char *policy_format (const struct policy *policy);
 
 #define POLICY_DIGEST_SIZE 17
 
-/* What tells two policies apart, tokens included, into TEXT: "none", or 16 hex digits. Returns TEXT. */
+/* What tells two policies apart, tokens included, into TEXT: "none", or 16 hex digits. Returns
+ * TEXT. */
 const char *policy_digest (const struct policy *policy, char text[static POLICY_DIGEST_SIZE]);
 
 enum policy_unit

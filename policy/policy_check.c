@@ -162,7 +162,8 @@ places_for (const struct policy *policy, enum policy_use use)
                                 : &policy->webhooks;
 }
 
-/* What a running attempt's container may be writing is nobody's input: it could be made a link to elsewhere after it was looked at. */
+/* What a running attempt's container may be writing is nobody's input: it could be made a link to
+ * elsewhere after it was looked at. */
 static bool
 is_unfinished (const char *path)
 {
@@ -241,7 +242,8 @@ policy_check_folder (const struct policy *policy, enum policy_use use, int fd, s
   return policy_check_place (policy, use, path, err);
 }
 
-/* PATH with the links in it resolved; of what isn't there, those on the way to it. The caller frees. */
+/* PATH with the links in it resolved; of what isn't there, those on the way to it. The caller
+ * frees. */
 static char *
 real_path (const char *path)
 {

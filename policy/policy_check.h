@@ -1,5 +1,5 @@
-/* policy_check.h — whether a policy lets a job do what it asks for. What is refused is ERROR_USER, "policy: MEMBER: …", MEMBER the file's. A policy that
- * is NULL refuses nothing. */
+/* policy_check.h — whether a policy lets a job do what it asks for. What is refused is ERROR_USER,
+ * "policy: MEMBER: …", MEMBER the file's. A policy that is NULL refuses nothing. */
 #ifndef SHOAL_POLICY_POLICY_CHECK_H
 #define SHOAL_POLICY_POLICY_CHECK_H
 
@@ -13,9 +13,11 @@ enum policy_use
   POLICY_WEBHOOK,
 };
 
-/* Whether POLICY lets JOB (which passed job_check) be: 0, or -1 and *FIELD (may be NULL), the member of Job.avsc. Folders are compared as they are on this machine
- * at this moment, with symbolic links resolved; who uses one asks policy_check_place again for what it opened. What only a worker
- * can know (who an image's user is, an image's digest) is asked by policy_check_user and policy_check_image. */
+/* Whether POLICY lets JOB (which passed job_check) be: 0, or -1 and *FIELD (may be NULL), the
+ * member of Job.avsc. Folders are compared as they are on this machine at this moment, with
+ * symbolic links resolved; who uses one asks policy_check_place again for what it opened. What only
+ * a worker can know (who an image's user is, an image's digest) is asked by policy_check_user and
+ * policy_check_image. */
 int policy_check_job (const struct policy *policy, const struct job *job, const char **field,
                       struct error *err);
 
@@ -27,7 +29,8 @@ int policy_check_terms (const struct policy *policy, const struct job *job, cons
 int policy_check_ends (const struct policy *policy, const struct job *job, const char **field,
                        struct error *err);
 
-/* Whether a volume may come from SOURCE, a folder's path, whose links are resolved, or a URL. Of a folder that isn't there it isn't told whether it is. */
+/* Whether a volume may come from SOURCE, a folder's path, whose links are resolved, or a URL. Of a
+ * folder that isn't there it isn't told whether it is. */
 int policy_check_source (const struct policy *policy, const char *source, struct error *err);
 
 /* Whether what LINK, a URL relative to BASE, stands for may be read: a list at BASE names it. */
@@ -58,7 +61,8 @@ bool policy_list_has (const struct policy_list *list, const char *item);
 /* The same for the one limit that is the job's, and not its attempts': its timeout. */
 void policy_apply_to_job (const struct policy *policy, struct job *job);
 
-/* Gives JOB, for the run, what it doesn't say: the defaults, and the ceilings where there is no default. */
+/* Gives JOB, for the run, what it doesn't say: the defaults, and the ceilings where there is no
+ * default. */
 void policy_apply (const struct policy *policy, struct job *job);
 
 /* VALUE of LIMIT as people write it, into TEXT. Returns TEXT. */

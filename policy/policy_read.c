@@ -27,7 +27,8 @@ struct reader
   char where[256]; /* the member that is read, "limits.memory.most" */
 };
 
-/* Goes on with the member NAME of what is at the first DEPTH bytes of `where`; returns the depth of what is in it. */
+/* Goes on with the member NAME of what is at the first DEPTH bytes of `where`; returns the depth of
+ * what is in it. */
 static size_t
 enter (struct reader *reader, size_t depth, const char *name)
 {
@@ -47,15 +48,15 @@ read_texts (const json_t *value, struct strlist *items, bool *anything, struct e
   if (!json_is_array (value) || json_array_size (value) > ITEMS_MAX)
     return error_set (err, ERROR_USER, "expected an array of at most %d strings", ITEMS_MAX);
   json_array_foreach (value, i, item)
-  {
-    const char *text = json_string_value (item);
-    if (text == NULL || strlen (text) != json_string_length (item) || text[0] == '\0')
-      return error_set (err, ERROR_USER, "expected strings, none of them empty");
-    if (anything != NULL && strcmp (text, "*") == 0)
-      *anything = true;
-    else
-      strlist_add (items, text);
-  }
+    {
+      const char *text = json_string_value (item);
+      if (text == NULL || strlen (text) != json_string_length (item) || text[0] == '\0')
+        return error_set (err, ERROR_USER, "expected strings, none of them empty");
+      if (anything != NULL && strcmp (text, "*") == 0)
+        *anything = true;
+      else
+        strlist_add (items, text);
+    }
   return 0;
 }
 
@@ -280,14 +281,14 @@ read_limit (struct reader *reader, size_t depth, enum policy_limit limit, const 
   if (!json_is_object (value))
     return read_bound (unit, value, &bound->most, err);
   json_object_foreach ((json_t *) (uintptr_t) value, name, item)
-  {
-    bool most = strcmp (name, "most") == 0;
-    (void) enter (reader, depth, name);
-    if (!most && strcmp (name, "default") != 0)
-      return error_set (err, ERROR_USER, "unknown member (default and most are known)");
-    if (read_bound (unit, item, most ? &bound->most : &bound->otherwise, err) != 0)
-      return -1;
-  }
+    {
+      bool most = strcmp (name, "most") == 0;
+      (void) enter (reader, depth, name);
+      if (!most && strcmp (name, "default") != 0)
+        return error_set (err, ERROR_USER, "unknown member (default and most are known)");
+      if (read_bound (unit, item, most ? &bound->most : &bound->otherwise, err) != 0)
+        return -1;
+    }
   return bound->most < 0 || bound->otherwise <= bound->most
              ? 0
              : error_set (err, ERROR_USER, "the default is above the most");
@@ -311,14 +312,14 @@ set_limits (struct reader *reader, const json_t *value, struct error *err)
     return error_set (err, ERROR_USER, "expected an object");
   size_t depth = strlen (reader->where);
   json_object_foreach ((json_t *) (uintptr_t) value, name, item)
-  {
-    int limit = find_limit (name);
-    size_t inner = enter (reader, depth, name);
-    if (limit < 0)
-      return error_set (err, ERROR_USER, "unknown member");
-    if (read_limit (reader, inner, (enum policy_limit) limit, item, err) != 0)
-      return -1;
-  }
+    {
+      int limit = find_limit (name);
+      size_t inner = enter (reader, depth, name);
+      if (limit < 0)
+        return error_set (err, ERROR_USER, "unknown member");
+      if (read_limit (reader, inner, (enum policy_limit) limit, item, err) != 0)
+        return -1;
+    }
   return 0;
 }
 
@@ -367,11 +368,11 @@ read_token (struct reader *reader, size_t depth, const json_t *value, struct pol
   if (json_object_get (value, "name") == NULL || json_object_get (value, "sha256") == NULL)
     return error_set (err, ERROR_USER, "expected objects with name and sha256");
   json_object_foreach ((json_t *) (uintptr_t) value, name, item)
-  {
-    (void) enter (reader, depth, name);
-    if (read_token_member (name, item, token, err) != 0)
-      return -1;
-  }
+    {
+      (void) enter (reader, depth, name);
+      if (read_token_member (name, item, token, err) != 0)
+        return -1;
+    }
   return 0;
 }
 
@@ -386,10 +387,10 @@ set_tokens (struct reader *reader, const json_t *value, struct error *err)
   size_t depth = strlen (reader->where);
   policy->tokens = xcalloc (json_array_size (value) + 1, sizeof *policy->tokens);
   json_array_foreach (value, i, item)
-  {
-    if (read_token (reader, depth, item, &policy->tokens[policy->token_count++], err) != 0)
-      return -1;
-  }
+    {
+      if (read_token (reader, depth, item, &policy->tokens[policy->token_count++], err) != 0)
+        return -1;
+    }
   return 0;
 }
 
@@ -452,7 +453,8 @@ set_member (struct reader *reader, const char *name, const json_t *value, struct
   return error_set (err, ERROR_USER, "unknown member");
 }
 
-/* The line of TEXT in which the member NAME is written, 0 where it can't be told (an escaped name). */
+/* The line of TEXT in which the member NAME is written, 0 where it can't be told (an escaped
+ * name). */
 static int
 find_line (struct bytes text, const char *name)
 {
@@ -481,14 +483,14 @@ read_members (struct reader *reader, json_t *object, struct error *err)
   const char *name;
   json_t *value;
   json_object_foreach (object, name, value)
-  {
-    if (set_member (reader, name, value, err) == 0)
-      continue;
-    const char *dot = strrchr (reader->where, '.');
-    int line = find_line (reader->text, dot == NULL ? reader->where : dot + 1);
-    line = line > 0 ? line : find_line (reader->text, name);
-    return error_wrap (err, "line %d: %s", line, reader->where);
-  }
+    {
+      if (set_member (reader, name, value, err) == 0)
+        continue;
+      const char *dot = strrchr (reader->where, '.');
+      int line = find_line (reader->text, dot == NULL ? reader->where : dot + 1);
+      line = line > 0 ? line : find_line (reader->text, name);
+      return error_wrap (err, "line %d: %s", line, reader->where);
+    }
   return 0;
 }
 

@@ -37,7 +37,8 @@ is_web (const char *scheme)
   return strcmp (scheme, "http") == 0 || strcmp (scheme, "https") == 0;
 }
 
-/* The scheme of TEXT in lower case, NULL when it has none; *REST is what is behind "://". The caller frees. */
+/* The scheme of TEXT in lower case, NULL when it has none; *REST is what is behind "://". The
+ * caller frees. */
 static char *
 cut_scheme (const char *text, const char **rest)
 {

@@ -45,7 +45,8 @@ bool glob_match_folder (const struct glob *glob, const char *path, size_t size);
  * this is false needs no listing. Never false for a folder that holds a match. */
 bool glob_may_match_below (const struct glob *glob, const char *path, size_t size);
 
-/* Appends to PREFIX what every path that matches begins with, as far as that can be told from the pattern. */
+/* Appends to PREFIX what every path that matches begins with, as far as that can be told from the
+ * pattern. */
 void glob_prefix (const struct glob *glob, struct buffer *prefix);
 
 #endif

@@ -42,7 +42,8 @@ struct planning
   const struct job *job;
   const struct producer_options *options;
   int plan_fd;
-  int absent; /* so many in a row of the shards that were looked for last weren't published before */
+  /* so many in a row of the shards that were looked for last weren't published before */
+  int absent;
 
   int64_t kept; /* boot ms */
   int64_t looked;
@@ -119,7 +120,8 @@ was_begun (struct planning *planning, struct error *err)
   return bus_get_shard (planning->bus, planning->job->id, 0, &first, err);
 }
 
-/* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. Behind so many that weren't as are ever on their way at once there are none. */
+/* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. Behind
+ * so many that weren't as are ever on their way at once there are none. */
 static int
 compare_published (struct planning *planning, const struct shard *shard, struct error *err)
 {
@@ -268,7 +270,8 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   return result;
 }
 
-/* Waits MS while the delivery is kept: 0, or an enum ending. A bus that fails meanwhile is waited for, too. */
+/* Waits MS while the delivery is kept: 0, or an enum ending. A bus that fails meanwhile is waited
+ * for, too. */
 static int
 wait_alive (struct planning *planning, int64_t ms)
 {

@@ -11,8 +11,8 @@
 
 #include "producer/producer.h"
 
-/* Plans DELIVERY's job and settles it (PLANNED, FAILED or CANCELLED), or gives it back when OPTIONS' stop
- * flag says so. 1 when it was settled, 0 when it was given back or isn't ours any
+/* Plans DELIVERY's job and settles it (PLANNED, FAILED or CANCELLED), or gives it back when
+ * OPTIONS' stop flag says so. 1 when it was settled, 0 when it was given back or isn't ours any
  * more, -1 when the bus fails. The caller frees the delivery. */
 int planning_run (struct bus *bus, struct delivery *delivery,
                   const struct producer_options *options, struct error *err);

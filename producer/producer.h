@@ -28,8 +28,9 @@ struct producer_options
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };
 
-/* Runs until stopped or until job_id is planned. 0, or -1: ERROR_FATAL, or with a job_id ERROR_TRANSIENT of the
- * bus; else that is waited for. A job that can't be planned is not an error of the producer. */
+/* Runs until stopped or until job_id is planned. 0, or -1: ERROR_FATAL, or with a job_id
+ * ERROR_TRANSIENT of the bus; else that is waited for. A job that can't be planned is not an error
+ * of the producer. */
 int producer_run (const struct producer_options *options, struct error *err);
 
 #endif

@@ -348,7 +348,8 @@ lay_out (struct selector *selector, const struct job *job, struct error *err)
   return 0;
 }
 
-/* What the volume's paths that matter begin with: the glob's own words, seen from the volume's root. The caller frees. */
+/* What the volume's paths that matter begin with: the glob's own words, seen from the volume's
+ * root. The caller frees. */
 static char *
 prefix_of (const struct selector *selector)
 {

@@ -39,8 +39,10 @@ struct plan
   uint8_t digest[DIGEST_SIZE]; /* over the shards' digests in order */
 };
 
-/* Checks what can be checked before anything is listed: job_check_slicing (job_paths.h), pattern and excludes parse, the volumes' sources are there.
- * Who has the job from elsewhere calls job_check first. 0, or -1 with ERROR_USER and *FIELD (may be NULL), the member of Job.avsc that is wrong. */
+/* Checks what can be checked before anything is listed: job_check_slicing (job_paths.h), pattern
+ * and excludes parse, the volumes' sources are there. Who has the job from elsewhere calls
+ * job_check first. 0, or -1 with ERROR_USER and *FIELD (may be NULL), the member of Job.avsc that
+ * is wrong. */
 int slicer_check (struct job *job, const char **field, struct error *err);
 
 /* Slices a checked JOB into SINK. No match is ERROR_USER (base path, pattern, how many paths were

@@ -68,7 +68,8 @@ result_place (const char *place, struct error *err)
   return xasprintf ("%s/%s", strcmp (absolute, "/") == 0 ? "" : absolute, base);
 }
 
-/* Where PLACE's folders are on this machine: PLACE itself, or the mirror of a URL. The caller frees; NULL with ERR. */
+/* Where PLACE's folders are on this machine: PLACE itself, or the mirror of a URL. The caller
+ * frees; NULL with ERR. */
 static char *
 home_of (const char *place, struct error *err)
 {
@@ -353,7 +354,8 @@ struct move
   int to;
 };
 
-/* Moves NAME up; what stood there goes down in exchange, or because the new tree has none, and is removed with the build folder. */
+/* Moves NAME up; what stood there goes down in exchange, or because the new tree has none, and is
+ * removed with the build folder. */
 static int
 move_up (const struct move *move, const char *name, struct error *err)
 {
@@ -366,7 +368,8 @@ move_up (const struct move *move, const char *name, struct error *err)
   return moved == 0 ? 0 : error_errno (err, errno, "moving %s into the result", name);
 }
 
-/* Notes what both manifests list, for one who comes upon a tree without any (merger/foreign.h). The old one says that its tree is whole: it goes first. */
+/* Notes what both manifests list, for one who comes upon a tree without any (merger/foreign.h). The
+ * old one says that its tree is whole: it goes first. */
 static int
 put_manifests_by (const struct move *move, struct error *err)
 {

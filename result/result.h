@@ -17,7 +17,8 @@
  * Everything is reached relative to one descriptor of the folder, so that the rename of the folder
  * under a running process doesn't matter.
  *
- * A PLACE may also be a URL (result_store.h): then the folders are this machine's own, made when they are first opened.
+ * A PLACE may also be a URL (result_store.h): then the folders are this machine's own, made when
+ * they are first opened.
  */
 #ifndef SHOAL_RESULT_RESULT_H
 #define SHOAL_RESULT_RESULT_H
@@ -45,22 +46,25 @@ enum result_state
   RESULT_FOREIGN,  /* PLACE or PLACE.partial exists and isn't ours */
 };
 
-/* Absolute form of PLACE (the folder above it must exist), without a trailing slash or ".partial"; a URL stays one. The
- * caller frees; NULL with ERR. */
+/* Absolute form of PLACE (the folder above it must exist), without a trailing slash or ".partial";
+ * a URL stays one. The caller frees; NULL with ERR. */
 char *result_place (const char *place, struct error *err);
 
-/* Where PLACE (from result_place) stands. Finishes an exchange (result_publish) that was cut off. */
+/* Where PLACE (from result_place) stands. Finishes an exchange (result_publish) that was cut
+ * off. */
 enum result_state result_state (const char *place);
 
-/* Makes PLACE.partial with its .shoal, which says from its first moment that it is JOB_ID's (NULL: its bus will say so); PLACE must be RESULT_ABSENT. */
+/* Makes PLACE.partial with its .shoal, which says from its first moment that it is JOB_ID's (NULL:
+ * its bus will say so); PLACE must be RESULT_ABSENT. */
 int result_create (const char *place, const char *job_id, struct error *err);
 
-/* Makes the result's folder where it is absent, and notes that it is JOB_ID's. ERROR_USER when it is another job's, or not a result. Twice is once,
- * by several processes too. */
+/* Makes the result's folder where it is absent, and notes that it is JOB_ID's. ERROR_USER when it
+ * is another job's, or not a result. Twice is once, by several processes too. */
 int result_claim (const char *place, const char *job_id, const char *credentials,
                   struct error *err);
 
-/* The id of the job whose result FOLDER_FD is, where it isn't known by a bus in it; NULL when nothing was noted. The caller frees. */
+/* The id of the job whose result FOLDER_FD is, where it isn't known by a bus in it; NULL when
+ * nothing was noted. The caller frees. */
 char *result_job (int folder_fd);
 
 /* Descriptor of the folder that holds .shoal, in either state. */
@@ -72,22 +76,25 @@ char *result_folder (const char *place, struct error *err);
 /* Where people find the result: its folder, or its URL. The caller frees. */
 char *result_shown (const char *place, struct error *err);
 
-/* Takes .shoal/lock for this process; the caller keeps the descriptor open as long as it works. If another
- * process holds it: ERROR_USER with that process's id. */
+/* Takes .shoal/lock for this process; the caller keeps the descriptor open as long as it works. If
+ * another process holds it: ERROR_USER with that process's id. */
 int result_lock (int folder_fd, struct error *err);
 
 /* "00042.g1.a2.s1": the name of one attempt's folder; the caller frees. */
 char *result_attempt_name (uint32_t index, uint32_t generation, uint32_t attempt, uint32_t starts);
 
-/* Puts the assembled tree BUILD (a folder in .shoal, e.g. ".shoal/build.7") in PLACE's visible part in
- * one step. COMPLETE: the result counts as done and stands at PLACE afterwards; else at PLACE.partial.
+/* Puts the assembled tree BUILD (a folder in .shoal, e.g. ".shoal/build.7") in PLACE's visible part
+ * in one step. COMPLETE: the result counts as done and stands at PLACE afterwards; else at
+ * PLACE.partial.
  *
  *   PLACE.partial → PLACE      entries of BUILD move up into PLACE.partial first, then one rename
  *   PLACE → PLACE              BUILD moves beside PLACE, RENAME_EXCHANGE, .shoal moves over
  *
  * Every step can be cut off and is finished or undone by result_state. A result that is COMPLETE
- * already isn't replaced by one that isn't (returns 0, BUILD is left for the caller). Beside what is assembled nothing in PLACE.partial is
- * touched; of a PLACE that is exchanged, and of outputs/ and shards/, BUILD has to bring what is to stay. KEEPER (NULL: nobody) is asked once more before the old tree goes. */
+ * already isn't replaced by one that isn't (returns 0, BUILD is left for the caller). Beside what
+ * is assembled nothing in PLACE.partial is touched; of a PLACE that is exchanged, and of outputs/
+ * and shards/, BUILD has to bring what is to stay. KEEPER (NULL: nobody) is asked once more before
+ * the old tree goes. */
 struct result_keeper
 {
   int (*keep) (void *context, int old_fd, int new_fd, struct error *err);

@@ -1,4 +1,5 @@
-/* result_rest.h — what is left of a result whose job has ended: somebody may have removed it since, or a part of it.
+/* result_rest.h — what is left of a result whose job has ended: somebody may have removed it since,
+ * or a part of it.
  *
  * Outputs that are missing in an attempt that is there aren't looked for: who fetches them is told.
  */
@@ -7,8 +8,9 @@
 
 #include "result/result_store.h"
 
-/* CREDENTIALS as for result_store_open. Whether at PLACE, whose folder on this machine is FOLDER_FD, a result that counts as done is there: its manifest, and of a folder that
- * HAS_OUTPUTS those. 1, 0 or -1. */
+/* CREDENTIALS as for result_store_open. Whether at PLACE, whose folder on this machine is
+ * FOLDER_FD, a result that counts as done is there: its manifest, and of a folder that HAS_OUTPUTS
+ * those. 1, 0 or -1. */
 int result_rest_stands (const char *place, const char *credentials, int folder_fd, bool has_outputs,
                         struct error *err);
 

@@ -288,8 +288,8 @@ carry (struct result_store *store, struct listed *listed, int folder_fd, struct 
   return result;
 }
 
-/* Sends all that is LISTED, with a note as NAME meanwhile. An upload whose beginning was asked for twice, as the answer was lost, is two: the second
- * one is ended as well. */
+/* Sends all that is LISTED, with a note as NAME meanwhile. An upload whose beginning was asked for
+ * twice, as the answer was lost, is two: the second one is ended as well. */
 static int
 send_noted (struct result_store *store, struct listed *listed, int folder_fd, const char *name,
             struct error *err)

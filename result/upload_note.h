@@ -1,7 +1,8 @@
-/* upload_note.h — which keys somebody sends to a storage in parts, written down there while it lasts.
+/* upload_note.h — which keys somebody sends to a storage in parts, written down there while it
+ * lasts.
  *
- * The note is there before the first upload begins and until the last one has ended, so it leads to those of somebody who was killed: MinIO lists
- * unfinished uploads only of a key that is named.
+ * The note is there before the first upload begins and until the last one has ended, so it leads to
+ * those of somebody who was killed: MinIO lists unfinished uploads only of a key that is named.
  */
 #ifndef SHOAL_RESULT_UPLOAD_NOTE_H
 #define SHOAL_RESULT_UPLOAD_NOTE_H

@@ -1,5 +1,5 @@
-/* Atom lists, in Avro binary (Avro 1.11 specification, "Binary Encoding"): int and long are zig-zag varints,
- * bytes a length and the bytes, a union the branch's number and its value. */
+/* Atom lists, in Avro binary (Avro 1.11 specification, "Binary Encoding"): int and long are zig-zag
+ * varints, bytes a length and the bytes, a union the branch's number and its value. */
 #include "schemas/codec.h"
 
 #include "common/memory.h"

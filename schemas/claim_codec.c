@@ -1,5 +1,5 @@
-/* Claims, in Avro binary by hand: each handle reads all claims of all, tens of thousands a second. The tests hold it against avro-c and
- * fastavro. */
+/* Claims, in Avro binary by hand: each handle reads all claims of all, tens of thousands a second.
+ * The tests hold it against avro-c and fastavro. */
 #include "schemas/codec.h"
 #include "schemas/codec_internal.h"
 
@@ -99,8 +99,8 @@ get_optional (struct reader *reader, struct buffer *into)
     reader->at = NULL;
 }
 
-/* The newest version's fields, within what any of us would write: whoever may write claims can hold something for a while, but not for ever. A kind that isn't
- * known does nothing. */
+/* The newest version's fields, within what any of us would write: whoever may write claims can hold
+ * something for a while, but not for ever. A kind that isn't known does nothing. */
 int
 codec_decode_claim (struct bytes message, struct claim *claim, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* The frame around every message: header, schema lookup, avro-c. What is in each message: job_codec.c and message_codec.c. */
+/* The frame around every message: header, schema lookup, avro-c. What is in each message:
+ * job_codec.c and message_codec.c. */
 #include "schemas/codec.h"
 
 #include "common/memory.h"
@@ -10,7 +11,8 @@
 #include <pthread.h>
 #include <string.h>
 
-/* One version of a message's schema. A newer one goes before the older ones of its kind: the first is written. */
+/* One version of a message's schema. A newer one goes before the older ones of its kind: the first
+ * is written. */
 struct version
 {
   enum message kind;

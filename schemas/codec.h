@@ -1,7 +1,7 @@
 /* codec.h — messages to Avro bytes and back.
  *
- * Encoded messages carry Avro's single-object header: C3 01, then the CRC-64-AVRO fingerprint of the
- * schema, little-endian, then Avro binary. Decoding accepts any schema version this program
+ * Encoded messages carry Avro's single-object header: C3 01, then the CRC-64-AVRO fingerprint of
+ * the schema, little-endian, then Avro binary. Decoding accepts any schema version this program
  * knows, reads fields by name, enums by symbol, and gives absent fields their defaults; sizes are
  * bounded before anything is allocated. Thread-safe.
  */
@@ -10,7 +10,8 @@
 
 #include "schemas/messages.h"
 
-/* Largest message that is decoded, 8 MiB: a shard's inline atoms are bounded by SHARD_INLINE_MAX. */
+/* Largest message that is decoded, 8 MiB: a shard's inline atoms are bounded by
+ * SHARD_INLINE_MAX. */
 #define MESSAGE_SIZE_MAX ((size_t) 8 << 20)
 #define SHARD_INLINE_MAX ((size_t) 512 << 10)
 

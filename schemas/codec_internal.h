@@ -1,4 +1,5 @@
-/* codec_internal.h — between the frame of a message (codec.c) and its fields (job_codec.c, message_codec.c). */
+/* codec_internal.h — between the frame of a message (codec.c) and its fields (job_codec.c,
+ * message_codec.c). */
 #ifndef SHOAL_SCHEMAS_CODEC_INTERNAL_H
 #define SHOAL_SCHEMAS_CODEC_INTERNAL_H
 
@@ -44,14 +45,15 @@ int message_decode (enum message kind, struct bytes bytes,
                     int (*read) (const struct record *record, void *into, struct error *err),
                     void *into, struct error *err);
 
-/* The same for a BODY without header that was written with SCHEMA, an older version or one that a registry
- * gave; IFACE is avro-c's class of it. */
+/* The same for a BODY without header that was written with SCHEMA, an older version or one that a
+ * registry gave; IFACE is avro-c's class of it. */
 int message_decode_as (enum message kind, avro_schema_t schema, avro_value_iface_t *iface,
                        struct bytes body,
                        int (*read) (const struct record *record, void *into, struct error *err),
                        void *into, struct error *err);
 
-/* For what is decoded by hand: whether MESSAGE has the header of the version that is written now: 0, or -1. */
+/* For what is decoded by hand: whether MESSAGE has the header of the version that is written now:
+ * 0, or -1. */
 int message_check_header (enum message kind, struct bytes message, struct error *err);
 
 /* How a record's fields become a struct job, a struct event. */

@@ -1,5 +1,5 @@
-/* fingerprint.h — Avro's 64-bit fingerprint of a schema: CRC-64-AVRO over its Parsing Canonical Form
- * (Avro 1.11 specification, "Parsing Canonical Form for Schemas" and "Schema Fingerprints").
+/* fingerprint.h — Avro's 64-bit fingerprint of a schema: CRC-64-AVRO over its Parsing Canonical
+ * Form (Avro 1.11 specification, "Parsing Canonical Form for Schemas" and "Schema Fingerprints").
  */
 #ifndef SHOAL_SCHEMAS_FINGERPRINT_H
 #define SHOAL_SCHEMAS_FINGERPRINT_H

@@ -1,6 +1,7 @@
 /* job_bounds.h — how large a job's numbers, lists and texts may be.
  *
- * Any two of these can be added to each other and to a clock without overflow; bytes and counts are whole numbers of a double too, as JSON has them.
+ * Any two of these can be added to each other and to a clock without overflow; bytes and counts are
+ * whole numbers of a double too, as JSON has them.
  */
 #ifndef SHOAL_SCHEMAS_JOB_BOUNDS_H
 #define SHOAL_SCHEMAS_JOB_BOUNDS_H

@@ -4,8 +4,8 @@
 
 #include "schemas/messages.h"
 
-/* The name of the first option in which the two jobs differ ("--batch-size"), NULL when they ask for the same; id, time of submission
- * and the result's place don't count. */
+/* The name of the first option in which the two jobs differ ("--batch-size"), NULL when they ask
+ * for the same; id, time of submission and the result's place don't count. */
 const char *job_difference (const struct job *a, const struct job *b);
 
 #endif

@@ -14,7 +14,8 @@ enum
 
 /* ---- texts ------------------------------------------------------------------------------ */
 
-/* Whether the bytes at AT begin one of the characters of UTF-8 that no person sees and every terminal obeys. */
+/* Whether the bytes at AT begin one of the characters of UTF-8 that no person sees and every
+ * terminal obeys. */
 static bool
 is_unseen (const unsigned char *at)
 {
@@ -63,7 +64,8 @@ job_path_normal (char **path, const char *what, struct error *err)
   return 0;
 }
 
-/* Whether a component of PATH is empty, "." or "..": a server may take such a key for another one. */
+/* Whether a component of PATH is empty, "." or "..": a server may take such a key for another
+ * one. */
 static bool
 has_odd_component (const char *path)
 {
@@ -282,7 +284,8 @@ check_batches (const struct job *job, const char **field, struct error *err)
   return 0;
 }
 
-/* The deepest folder that all volumes that are sliced have in common; NULL: there is none. The caller frees. */
+/* The deepest folder that all volumes that are sliced have in common; NULL: there is none. The
+ * caller frees. */
 static char *
 common_path (const struct job *job)
 {

@@ -1,21 +1,25 @@
-/* job_paths.h — every path of a job, made normal or refused: job_check's part for volumes, outputs and the result's place. */
+/* job_paths.h — every path of a job, made normal or refused: job_check's part for volumes, outputs
+ * and the result's place. */
 #ifndef SHOAL_SCHEMAS_JOB_PATHS_H
 #define SHOAL_SCHEMAS_JOB_PATHS_H
 
 #include "schemas/messages.h"
 
-/* A path in the container, or one that is the same on every machine: *PATH, absolute, is replaced by its normal form (path.h). ERROR_USER for a relative
- * one, "..", control characters, and one of more than JOB_PATH_MAX bytes. WHAT says what it is, may be NULL. */
+/* A path in the container, or one that is the same on every machine: *PATH, absolute, is replaced
+ * by its normal form (path.h). ERROR_USER for a relative one, "..", control characters, and one of
+ * more than JOB_PATH_MAX bytes. WHAT says what it is, may be NULL. */
 int job_path_normal (char **path, const char *what, struct error *err);
 
 /* The place of a result: a folder's path, made normal, or s3://BUCKET/PREFIX. ERROR_USER. */
 int job_place_normal (char **place, struct error *err);
 
-/* Whether TEXT has a control character in it, one of C1 or one that turns the direction of writing: what people read must not have any. */
+/* Whether TEXT has a control character in it, one of C1 or one that turns the direction of writing:
+ * what people read must not have any. */
 bool job_text_is_plain (const char *text);
 
-/* Volumes, outputs, base path and batches of JOB: normal, none over another, and what a batch is made of. Fills in the base path where the job has a pattern
- * and says none. 0, or -1 with ERROR_USER and *FIELD, the member of Job.avsc that is wrong. */
+/* Volumes, outputs, base path and batches of JOB: normal, none over another, and what a batch is
+ * made of. Fills in the base path where the job has a pattern and says none. 0, or -1 with
+ * ERROR_USER and *FIELD, the member of Job.avsc that is wrong. */
 int job_check_slicing (struct job *job, const char **field, struct error *err);
 
 #endif

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* A number of more than 2^53 is none that anybody meant: it is read as that, so that sums of what others say don't overflow. */
+/* A number of more than 2^53 is none that anybody meant: it is read as that, so that sums of what
+ * others say don't overflow. */
 static int64_t
 number (const struct record *record, const char *name, int64_t absent)
 {

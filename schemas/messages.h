@@ -1,7 +1,7 @@
 /* messages.h — what travels: job, atom, shard, event, control and status, as C structs.
  *
- * Each has an Avro schema of the same name beside it; codec.h turns one into the other. The structs own
- * what they point to; `X_release` frees the inside and zeroes it. Times are UTC milliseconds
+ * Each has an Avro schema of the same name beside it; codec.h turns one into the other. The structs
+ * own what they point to; `X_release` frees the inside and zeroes it. Times are UTC milliseconds
  * unless said otherwise. Numbers that may be absent are -1, strings NULL.
  */
 #ifndef SHOAL_SCHEMAS_MESSAGES_H
@@ -124,8 +124,8 @@ struct job
 
   char *queue;   /* which workers take its shards; "default" unless said otherwise */
   char *webhook; /* URL that is told how the job ended; NULL: none */
-  char *
-      credentials; /* name of storage credentials that the services hold, never a secret; NULL: the services' own */
+  /* name of storage credentials that the services hold, never a secret; NULL: the services' own */
+  char *credentials;
 };
 
 void job_init (struct job *job); /* the defaults */
@@ -150,7 +150,8 @@ struct atom
 enum shard_kind
 {
   SHARD_MAP,
-  SHARD_REDUCE, /* the job's reduce container: its atoms are the shards' output folders, under /shards */
+  /* the job's reduce container: its atoms are the shards' output folders, under /shards */
+  SHARD_REDUCE,
 };
 
 /* The atoms are Avro `Atom` records back to back: in `atoms`, or in a range of the plan file. */
@@ -225,8 +226,8 @@ struct event
   int64_t position; /* where it stands in the log, set by the bus; not encoded */
   char *job_id;
   int64_t time;
-  int64_t
-      logged; /* UTC ms by the bus's clock when it came there, set by the bus; not encoded; 0: not known */
+  /* UTC ms by the bus's clock when it came there, set by the bus; not encoded; 0: not known */
+  int64_t logged;
   char *writer; /* which process: "worker-…" */
 
   uint32_t generation; /* STARTED, FINISHED, REOPENED */
@@ -303,8 +304,8 @@ struct job_status
   char *result;        /* where it stands; NULL before */
   char *reason;        /* why it isn't SUCCEEDED; NULL */
   char *class_name;    /* of a job that failed in planning, else NULL */
-  char *
-      webhook; /* "pending", "delivered" or why it wasn't told; NULL: the job has none, or hasn't ended */
+  /* "pending", "delivered" or why it wasn't told; NULL: the job has none, or hasn't ended */
+  char *webhook;
 };
 
 void job_status_release (struct job_status *status);

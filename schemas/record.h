@@ -1,8 +1,8 @@
 /* record.h — avro-c's generic records, with one way to fail.
  *
- * A record in the writing remembers the first failure, so that fields are set one after the other and checked
- * once. A record in the reading is read by name: a field that an older writer didn't know, and one that is null, is
- * absent and gives the default.
+ * A record in the writing remembers the first failure, so that fields are set one after the other
+ * and checked once. A record in the reading is read by name: a field that an older writer didn't
+ * know, and one that is null, is absent and gives the default.
  */
 #ifndef SHOAL_SCHEMAS_RECORD_H
 #define SHOAL_SCHEMAS_RECORD_H

@@ -213,8 +213,8 @@ id_in (const struct answer *answer)
              : -1;
 }
 
-/* A subject without a level gets ours (NONE is what a registry says that has no other word for it); whoever set
-   another one knows why. Where we may not, that is a warning. */
+/* A subject without a level gets ours (NONE is what a registry says that has no other word for it);
+   whoever set another one knows why. Where we may not, that is a warning. */
 static int
 set_level (struct registry *registry, const char *subject, struct error *err)
 {
@@ -271,7 +271,8 @@ find_or_add (struct registry *registry, const char *subject, const json_t *body,
   return id >= 0 ? id : add (registry, escaped, body, err);
 }
 
-/* ID is that of the schema TEXT now. If the folder says something else, it is another registry's, or an older one's. */
+/* ID is that of the schema TEXT now. If the folder says something else, it is another registry's,
+ * or an older one's. */
 static void
 remember (struct registry *registry, const char *subject, const char *text, uint64_t fingerprint,
           int32_t id)
@@ -366,7 +367,8 @@ text_in (const struct registry *registry, const struct answer *answer, struct er
   return text;
 }
 
-/* The schema ID from the registry, kept in the folder when it is one of our messages; NULL with ERR. */
+/* The schema ID from the registry, kept in the folder when it is one of our messages; NULL with
+ * ERR. */
 static struct writer_schema *
 fetch (struct registry *registry, int32_t id, struct error *err)
 {
@@ -391,7 +393,8 @@ from_folder (struct registry *registry, int32_t id)
   return writer_schema_parse (buffer_bytes (&text), NULL);
 }
 
-/* Learns what there is to know of ID. Only what is the message's fault is remembered as a problem. */
+/* Learns what there is to know of ID. Only what is the message's fault is remembered as a
+ * problem. */
 static void
 fill_known (struct registry *registry, struct known *known, int32_t id, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* What a registry said, in a folder. A file that can't be written is a warning: the program goes on. */
+/* What a registry said, in a folder. A file that can't be written is a warning: the program goes
+ * on. */
 #include "schemas/registry_internal.h"
 
 #include "common/fs.h"
@@ -39,7 +40,8 @@ put (int dirfd, const char *name, struct bytes content)
   log_warn ("schema_cache", "error=%s", message);
 }
 
-/* Subjects are of any length and any letters: the name of the file is a sum, the subject is within. */
+/* Subjects are of any length and any letters: the name of the file is a sum, the subject is
+ * within. */
 static void
 id_file (const char *subject, uint64_t fingerprint, char name[static FILE_NAME])
 {

@@ -106,8 +106,9 @@ set_headers (const struct registry_http *registry, struct http_call *call)
     strlist_addf (&call->headers, "Authorization: Basic %s", registry->basic);
 }
 
-/* One request. 0 with an answer whatever its status, or -1 with ERR: ERROR_TRANSIENT where the registry is away. No message that waits is to blame for what is
- * wrong with the registry: there is no ERROR_USER. */
+/* One request. 0 with an answer whatever its status, or -1 with ERR: ERROR_TRANSIENT where the
+ * registry is away. No message that waits is to blame for what is wrong with the registry: there is
+ * no ERROR_USER. */
 static int
 try_once (const struct registry_http *registry, struct http_call *call, struct error *err)
 {
@@ -192,7 +193,8 @@ answer_release (struct answer *answer)
   *answer = (struct answer){ 0 };
 }
 
-/* What the server says of its refusal, in one short line; NULL when that holds our password. The caller frees. */
+/* What the server says of its refusal, in one short line; NULL when that holds our password. The
+ * caller frees. */
 static char *
 server_text (const struct registry_http *registry, const struct answer *answer)
 {

@@ -1,4 +1,5 @@
-/* registry_internal.h — what registry.c is made of: requests (registry_http.c) and the folder (registry_folder.c). */
+/* registry_internal.h — what registry.c is made of: requests (registry_http.c) and the folder
+ * (registry_folder.c). */
 #ifndef SHOAL_SCHEMAS_REGISTRY_INTERNAL_H
 #define SHOAL_SCHEMAS_REGISTRY_INTERNAL_H
 
@@ -24,14 +25,15 @@ struct answer
   json_t *json; /* NULL when the body is none */
 };
 
-/* METHOD PATH (below the URL) with BODY (NULL: none), tried again for PATIENCE_MS (0: one try) while the registry
- * is away. 0 with ANSWER, whatever its status below 500; -1 with ERR, ERROR_TRANSIENT where waiting may help. The URL is the operator's: it may lead anywhere. */
+/* METHOD PATH (below the URL) with BODY (NULL: none), tried again for PATIENCE_MS (0: one try)
+ * while the registry is away. 0 with ANSWER, whatever its status below 500; -1 with ERR,
+ * ERROR_TRANSIENT where waiting may help. The URL is the operator's: it may lead anywhere. */
 int registry_http_ask (const struct registry_http *http, const char *method, const char *path,
                        const json_t *body, int64_t patience_ms, struct answer *answer,
                        struct error *err);
 
-/* ERR from an ANSWER that isn't what was wanted, of CLASS unless it is about passwords or no registry's: then
- * ERROR_FATAL. Returns -1. */
+/* ERR from an ANSWER that isn't what was wanted, of CLASS unless it is about passwords or no
+ * registry's: then ERROR_FATAL. Returns -1. */
 int registry_http_refused (const struct registry_http *http, const struct answer *answer,
                            enum error_class class, struct error *err);
 
@@ -43,7 +45,8 @@ void answer_release (struct answer *answer);
 /* TEXT escaped for a path; the caller frees. */
 char *registry_http_escape (const char *text);
 
-/* ---- the folder: FOLDER/<crc of the URL>/, files written as a whole. DIRFD -1: there is none, nothing is found. */
+/* ---- the folder: FOLDER/<crc of the URL>/, files written as a whole. DIRFD -1: there is none,
+ * nothing is found. */
 
 /* A descriptor for the folder of URL below FOLDER, made when missing, or -1 with ERR. */
 int registry_folder_open (const char *folder, const char *url, struct error *err);

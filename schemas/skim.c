@@ -63,8 +63,8 @@ skim_text (struct skimmer *skimmer)
 
 static bool skim_value (struct skimmer *skimmer, avro_schema_t schema, int depth);
 
-/* Blocks of items: a count (negative: followed by the block's bytes), the items; a count of 0 ends them. Those of
-   a map have a KEY in front. */
+/* Blocks of items: a count (negative: followed by the block's bytes), the items; a count of 0 ends
+   them. Those of a map have a KEY in front. */
 static bool
 skim_list (struct skimmer *skimmer, avro_schema_t items, bool key, int depth)
 {

@@ -2,8 +2,9 @@
  *
  *     /tmp   /tmp:size=64m   /run:size=1m,mode=755,uid=1000,gid=1000,nr_inodes=1000,exec
  *
- * Options are an allow list: size, mode, uid, gid, nr_inodes, ro, rw, exec, noexec; nosuid and nodev are always on and may be said. Nobody but this
- * parser reads the text: what is mounted is rendered from the numbers.
+ * Options are an allow list: size, mode, uid, gid, nr_inodes, ro, rw, exec, noexec; nosuid and
+ * nodev are always on and may be said. Nobody but this parser reads the text: what is mounted is
+ * rendered from the numbers.
  */
 #ifndef SHOAL_SCHEMAS_TMPFS_H
 #define SHOAL_SCHEMAS_TMPFS_H
@@ -27,10 +28,12 @@ struct tmpfs
   bool exec;
 };
 
-/* Reads TEXT into TMPFS, which is released by the caller in either case. ERROR_USER names the option that isn't known or isn't well-formed. */
+/* Reads TEXT into TMPFS, which is released by the caller in either case. ERROR_USER names the
+ * option that isn't known or isn't well-formed. */
 int tmpfs_parse (const char *text, struct tmpfs *tmpfs, struct error *err);
 
-/* Appends the mount options in the words of mount(8) and of the OCI runtimes: "nosuid", "nodev", "noexec", "mode=1777", "size=67108864" … */
+/* Appends the mount options in the words of mount(8) and of the OCI runtimes: "nosuid", "nodev",
+ * "noexec", "mode=1777", "size=67108864" … */
 void tmpfs_options (const struct tmpfs *tmpfs, struct strlist *options);
 
 /* TMPFS in the one form that all of its spellings have; it parses to the same. The caller frees. */

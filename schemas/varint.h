@@ -1,4 +1,5 @@
-/* varint.h — Avro's int and long: zig-zag varints (Avro 1.11 specification, "Binary Encoding"), for what is encoded by hand. */
+/* varint.h — Avro's int and long: zig-zag varints (Avro 1.11 specification, "Binary Encoding"), for
+ * what is encoded by hand. */
 #ifndef SHOAL_SCHEMAS_VARINT_H
 #define SHOAL_SCHEMAS_VARINT_H
 

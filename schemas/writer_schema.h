@@ -1,8 +1,10 @@
-/* writer_schema.h — a schema that somebody else wrote a message with, checked before anything is read by it.
+/* writer_schema.h — a schema that somebody else wrote a message with, checked before anything is
+ * read by it.
  *
- * Such a schema comes from a registry that any client can write to. It is refused when it is recursive, when a value of
- * it would be large by itself (types that are used again and again in one another), or when it isn't well-formed in
- * a way that avro-c doesn't look at. avro-c sees its canonical form only.
+ * Such a schema comes from a registry that any client can write to. It is refused when it is
+ * recursive, when a value of it would be large by itself (types that are used again and again in
+ * one another), or when it isn't well-formed in a way that avro-c doesn't look at. avro-c sees its
+ * canonical form only.
  */
 #ifndef SHOAL_SCHEMAS_WRITER_SCHEMA_H
 #define SHOAL_SCHEMAS_WRITER_SCHEMA_H

@@ -31,8 +31,9 @@ struct cache
 {
   int fd;
   int64_t limit; /* bytes */
-  int64_t *
-      used; /* bytes that are there, about: in the file `used`, which all processes share; 0: not counted yet */
+  /* bytes that are there, about: in the file `used`, which all processes share; 0: not counted
+     yet */
+  int64_t *used;
 };
 
 static void
@@ -157,7 +158,8 @@ cache_take (struct cache *cache, const char *address, const struct storage_item 
   return 1;
 }
 
-/* Whether NAME, in one of the folders, is that of an item: the user may have given a folder with other things in it. */
+/* Whether NAME, in one of the folders, is that of an item: the user may have given a folder with
+ * other things in it. */
 static bool
 is_item (const char *name)
 {
@@ -245,7 +247,8 @@ by_use (const void *left, const void *right)
   return (a->tv_nsec > b->tv_nsec) - (a->tv_nsec < b->tv_nsec);
 }
 
-/* Counts what is there and removes the oldest until a tenth of the limit is free. One process at a time; the others don't wait. */
+/* Counts what is there and removes the oldest until a tenth of the limit is free. One process at a
+ * time; the others don't wait. */
 static void
 make_room (struct cache *cache)
 {
@@ -267,7 +270,8 @@ make_room (struct cache *cache)
         if (unlinkat (cache->fd, list.items[i].place, 0) == 0)
           list.size -= list.items[i].size;
     }
-  /* What others have kept meanwhile stays counted, some of it twice: then it is counted anew the sooner. */
+  /* What others have kept meanwhile stays counted, some of it twice: then it is counted anew the
+   * sooner. */
   __atomic_fetch_add (cache->used, list.size - before, __ATOMIC_RELAXED);
   free (list.items);
 }
@@ -291,7 +295,8 @@ copy_to (struct cache *cache, int file, const char *place, struct error *err)
   return -1;
 }
 
-/* Puts what lies beneath FOLDER_FD at PATH to PLACE, by a link if that works: 1, 0 when it is there already, or -1. */
+/* Puts what lies beneath FOLDER_FD at PATH to PLACE, by a link if that works: 1, 0 when it is there
+ * already, or -1. */
 static int
 keep (struct cache *cache, const char *path, int folder_fd, const char *place, struct error *err)
 {

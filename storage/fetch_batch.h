@@ -1,4 +1,5 @@
-/* fetch_batch.h — a batch that is being fetched: its items one after the other, those that the cache has taken out, and the connections that files come by.
+/* fetch_batch.h — a batch that is being fetched: its items one after the other, those that the
+ * cache has taken out, and the connections that files come by.
  *
  * Belongs to one thread; the totals may be read by others.
  */
@@ -33,22 +34,25 @@ void fetch_batch_open (struct fetch_batch *fetch,
 /* Ends what is under way, without its `done`. */
 void fetch_batch_close (struct fetch_batch *fetch);
 
-/* An empty file for the next item, which the caller owns; NULL with 0 when that item came from the cache, or there is none. */
+/* An empty file for the next item, which the caller owns; NULL with 0 when that item came from the
+ * cache, or there is none. */
 int fetch_batch_next (struct fetch_batch *fetch, struct fetched_file **file, struct error *err);
 
-/* All of FILE is there: it is checked, gets its name and goes to the cache. As fetched_file_finish. */
+/* All of FILE is there: it is checked, gets its name and goes to the cache. As
+ * fetched_file_finish. */
 int fetch_batch_finish (struct fetch_batch *fetch, struct fetched_file *file, struct error *err);
 
-/* Works on the requests for a while; ERROR_TRANSIENT when the batch is stopped, or what comes is next to nothing: a server that gives a byte a second would
- * never be done. */
+/* Works on the requests for a while; ERROR_TRANSIENT when the batch is stopped, or what comes is
+ * next to nothing: a server that gives a byte a second would never be done. */
 int fetch_batch_turn (struct fetch_batch *fetch, struct error *err);
 
 /* Counts CALL, which is done. */
 void fetch_batch_count_call (struct fetch_batch *fetch, const struct http_call *call);
 void fetch_batch_count_bytes (struct fetch_batch *fetch, size_t size);
 
-/* SIZE bytes more came of a file whose size neither the listing nor its server told: ERROR_USER when that is more than may be. What is asked for again doesn't
- * count: a SIZE below zero takes it back. */
+/* SIZE bytes more came of a file whose size neither the listing nor its server told: ERROR_USER
+ * when that is more than may be. What is asked for again doesn't count: a SIZE below zero takes it
+ * back. */
 int fetch_batch_count_unsized (struct fetch_batch *fetch, int64_t size, struct error *err);
 
 /* Whether there is room for a file of SIZE bytes: 0, or -1 with ERR. */

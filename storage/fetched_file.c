@@ -163,7 +163,8 @@ fetched_file_write (struct fetched_file *file, const void *data, size_t size, in
 int
 fetched_file_changed (const struct fetched_file *file, int64_t size, struct error *err)
 {
-  /* A version that the server has just confirmed may be a second's or a minute's; or it is wrong about the length, and another try may help. */
+  /* A version that the server has just confirmed may be a second's or a minute's; or it is wrong
+   * about the length, and another try may help. */
   enum error_class class = file->item.version != NULL ? ERROR_TRANSIENT : ERROR_USER;
   return error_set (err, class, "has changed since it was listed: %lld bytes, there were %lld",
                     (long long) size, (long long) file->item.size);

@@ -1,4 +1,5 @@
-/* fetched_file.h — a file that is coming in: under a name of its own until all of it is there and right. */
+/* fetched_file.h — a file that is coming in: under a name of its own until all of it is there and
+ * right. */
 #ifndef SHOAL_STORAGE_FETCHED_FILE_H
 #define SHOAL_STORAGE_FETCHED_FILE_H
 
@@ -58,7 +59,8 @@ auto_fetched_file_ (struct fetched_file **file)
 }
 #define auto_fetched_file AUTO (auto_fetched_file_)
 
-/* Notes what the first answer says that it is of, and holds later ones against that: parts of two versions never become one file. */
+/* Notes what the first answer says that it is of, and holds later ones against that: parts of two
+ * versions never become one file. */
 int fetched_file_same (struct fetched_file *file, const struct http_call *call, struct error *err);
 
 /* Whether a later answer that is of another version would be noticed. */
@@ -73,7 +75,8 @@ int fetched_file_empty (struct fetched_file *file, struct error *err);
 /* The same, to be asked for from its beginning. */
 int fetched_file_again (struct fetched_file *file, struct error *err);
 
-/* Its part NUMBER of PARTS is there, which ends at END: what is there from the beginning is summed while the rest comes. */
+/* Its part NUMBER of PARTS is there, which ends at END: what is there from the beginning is summed
+ * while the rest comes. */
 void fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts);
 
 /* All before OFFSET of a file that comes by one request is there: likewise. */
@@ -91,11 +94,13 @@ void fetched_file_end (struct fetched_file *file);
 /* After that: whether fetched_file_finish would wait for the sum. */
 bool fetched_file_is_summing (const struct fetched_file *file);
 
-/* Holds length and sum against what they must be and gives the file its name, folders made on the way. 1: its sum isn't right if its pieces are as assumed. A sum
- * that isn't is counted in `wrong`: ERROR_TRANSIENT, the last time ERROR_USER. */
+/* Holds length and sum against what they must be and gives the file its name, folders made on the
+ * way. 1: its sum isn't right if its pieces are as assumed. A sum that isn't is counted in `wrong`:
+ * ERROR_TRANSIENT, the last time ERROR_USER. */
 int fetched_file_finish (struct fetched_file *file, struct error *err);
 
-/* It has SIZE bytes, and was listed with others: ERROR_USER, or of a pinned version ERROR_TRANSIENT. -1. */
+/* It has SIZE bytes, and was listed with others: ERROR_USER, or of a pinned version
+ * ERROR_TRANSIENT. -1. */
 int fetched_file_changed (const struct fetched_file *file, int64_t size, struct error *err);
 
 /* Whether NAME is one that a file has while it comes in. */

@@ -281,7 +281,8 @@ fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct erro
   return finish_now (fetch, file, err);
 }
 
-/* Finishes files whose sums have been made; and waits for one where there's nothing else to do, or too many are open. */
+/* Finishes files whose sums have been made; and waits for one where there's nothing else to do, or
+ * too many are open. */
 static int
 finish_summed (struct fetch *fetch, struct error *err)
 {
@@ -385,7 +386,8 @@ has_room (const struct fetch *fetch)
   return http_pending (fetch->batch.http) < fetch->batch.at_once;
 }
 
-/* Asks for the parts that there is room for, as soon as the first answer shows that the server gives parts. */
+/* Asks for the parts that there is room for, as soon as the first answer shows that the server
+ * gives parts. */
 static int
 cut_all (struct fetch *fetch, struct error *err)
 {

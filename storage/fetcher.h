@@ -1,10 +1,11 @@
 /* fetcher.h — the files of a batch, many at once: how storages behind HTTP bring them here.
  *
  *     item ──► in the cache? ──► link it
- *        └──► file ──► part, part, part … one request each ──► checked: length, version, checksum ──► rename
+ *        └──► file ──► parts, a request each ──► checked: length, version, checksum ──► rename
  *
- * A file is written under a name of the fetcher's own and gets its real one when all of it is there and right. Large files come in parts
- * that are asked for side by side; a part that breaks off goes on where it was. What a server says is held against the item.
+ * A file is written under a name of the fetcher's own and gets its real one when all of it is there
+ * and right. Large files come in parts that are asked for side by side; a part that breaks off goes
+ * on where it was. What a server says is held against the item.
  */
 #ifndef SHOAL_STORAGE_FETCHER_H
 #define SHOAL_STORAGE_FETCHER_H
@@ -26,18 +27,21 @@ struct fetch_source
   void *context;
   bool ranges; /* the server gives parts of files */
 
-  /* Where ITEM is kept, whichever volume it is seen by, for the cache; NULL: it isn't cached. The caller frees. */
+  /* Where ITEM is kept, whichever volume it is seen by, for the cache; NULL: it isn't cached. The
+   * caller frees. */
   char *(*address) (void *context, const struct storage_item *item);
 
   /* Fills CALL (initialised, without a URL) with the request of the whole of ITEM. */
   int (*request) (void *context, const struct storage_item *item, struct http_call *call,
                   struct error *err);
 
-  /* An answer with ITEM's bytes begins: ERROR_USER when its headers say that it isn't ITEM's version. Fills SUM where they tell one. May be NULL. */
+  /* An answer with ITEM's bytes begins: ERROR_USER when its headers say that it isn't ITEM's
+   * version. Fills SUM where they tell one. May be NULL. */
   int (*check) (void *context, const struct storage_item *item, const struct http_call *call,
                 struct fetch_sum *sum, struct error *err);
 
-  /* Where sums are of pieces: fills CALL with the question how long ITEM's piece NUMBER (from 1) is … */
+  /* Where sums are of pieces: fills CALL with the question how long ITEM's piece NUMBER (from 1) is
+   * … */
   int (*ask_piece) (void *context, const struct storage_item *item, int number,
                     struct http_call *call, struct error *err);
   /* … and reads its answer, of a file of so many PIECES; -1: this server doesn't tell. */
@@ -51,8 +55,9 @@ struct fetch_source
 int fetcher_run (const struct fetch_source *source, const struct storage_batch *batch,
                  struct error *err);
 
-/* Puts the bytes of one file's name down where they may be an object's key: whether PATH can be a file's path here: relative, no empty, "." or ".."
- * component, none longer than 255 bytes, at most 4095 bytes. ERROR_USER says what is wrong with it. */
+/* Puts the bytes of one file's name down where they may be an object's key: whether PATH can be a
+ * file's path here: relative, no empty, "." or ".." component, none longer than 255 bytes, at most
+ * 4095 bytes. ERROR_USER says what is wrong with it. */
 int fetcher_check_path (const char *path, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* Sums of the pieces that a file was uploaded in: how long those are, only the server knows. The first one's length is asked for; the others are supposed to be as long, and
- * are asked for only when the sum isn't right then. */
+/* Sums of the pieces that a file was uploaded in: how long those are, only the server knows. The
+ * first one's length is asked for; the others are supposed to be as long, and are asked for only
+ * when the sum isn't right then. */
 #include "storage/fetcher_internal.h"
 
 #include "common/memory.h"
@@ -84,7 +85,8 @@ hear_length (struct fetch *fetch, struct fetched_file *file, int number, int64_t
   return fetcher_ask_for_pieces (fetch, file, err);
 }
 
-/* Whether CALL was refused by a server that doesn't know such questions, or has no piece of that number. */
+/* Whether CALL was refused by a server that doesn't know such questions, or has no piece of that
+ * number. */
 static bool
 cant_tell (const struct http_call *call)
 {

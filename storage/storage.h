@@ -7,10 +7,11 @@
  * Order: bytewise by the whole path, a folder's name compared as if it ended in "/" (git's order of
  * trees). A folder comes before what is in it.
  *
- * One storage may be used by several threads at once for storage_open_file and storage_fetch; a listing belongs to
- * one thread.
+ * One storage may be used by several threads at once for storage_open_file and storage_fetch; a
+ * listing belongs to one thread.
  *
- * Where a storage's servers are and who we are to them is read from the environment when it is opened (README.md has the table).
+ * Where a storage's servers are and who we are to them is read from the environment when it is
+ * opened (README.md has the table).
  */
 #ifndef SHOAL_STORAGE_STORAGE_H
 #define SHOAL_STORAGE_STORAGE_H
@@ -30,12 +31,14 @@ struct storage;
  * source that isn't there or can't be read, is ERROR_USER. NULL with ERR. */
 struct storage *storage_open (const char *source, struct error *err);
 
-/* The same for a job that names CREDENTIALS, which the operator holds (s3/credentials.h): it is reached with these and no others. NULL: as whoever opens it. Kinds
- * that know no credentials don't mind. ERROR_TRANSIENT where they aren't here: they may be elsewhere. */
+/* The same for a job that names CREDENTIALS, which the operator holds (s3/credentials.h): it is
+ * reached with these and no others. NULL: as whoever opens it. Kinds that know no credentials don't
+ * mind. ERROR_TRANSIENT where they aren't here: they may be elsewhere. */
 struct storage *storage_open_as (const char *source, const char *credentials, struct error *err);
 void storage_close (struct storage *storage);
 
-/* HALT (outlives STORAGE; NULL: none) is asked at least once a second while storage_list and storage_get wait for a server. Batches have their own. */
+/* HALT (outlives STORAGE; NULL: none) is asked at least once a second while storage_list and
+ * storage_get wait for a server. Batches have their own. */
 void storage_set_halt (struct storage *storage, const struct halt *halt);
 
 /* Whether SOURCE isn't a folder of this machine: a URL, or a CID where no folder has that name. */
@@ -69,12 +72,13 @@ struct storage_entry
   const char *path; /* valid during the call, NUL behind it */
   size_t path_size;
   bool folder;
-  int64_t
-      size; /* bytes of a file when the visitor wants sizes or they came with the listing, else -1 */
-  /* What the file was when it was listed, in its storage's own words (an ETag, a checksum, a CID); a fetch holds the file against
-   * it. NULL: this storage doesn't say, or it is a folder. */
+  /* bytes of a file when the visitor wants sizes or they came with the listing, else -1 */
+  int64_t size;
+  /* What the file was when it was listed, in its storage's own words (an ETag, a checksum, a CID);
+   * a fetch holds the file against it. NULL: this storage doesn't say, or it is a folder. */
   const char *version;
-  /* Where a file is that isn't at PATH below the root, in its storage's own words (a URL, a key, a CID); NULL: it is there. */
+  /* Where a file is that isn't at PATH below the root, in its storage's own words (a URL, a key, a
+   * CID); NULL: it is there. */
   const char *source;
 };
 
@@ -85,10 +89,12 @@ struct storage_visitor
   enum symlinks
       symlinks; /* which links are files; one to a folder is left out, wherever that lies */
 
-  /* What the paths of all entries that matter begin with, "2019/a"; a storage that can leaves others out. NULL: nothing. */
+  /* What the paths of all entries that matter begin with, "2019/a"; a storage that can leaves
+   * others out. NULL: nothing. */
   const char *prefix;
 
-  /* Only what lies in the root itself: no folder is entered, and a storage that can doesn't look into them. */
+  /* Only what lies in the root itself: no folder is entered, and a storage that can doesn't look
+   * into them. */
   bool shallow;
 
   /* Whether the folder PATH ("" the root) is worth listing; one for which this is false isn't
@@ -139,37 +145,44 @@ struct storage_batch
   struct storage_totals *totals;   /* grows meanwhile, may be read by other threads (atomically) */
 };
 
-/* Brings the batch's files here: regular files, mode 0644, folders made on the way, none of them links. When it fails, for whatever
- * file, what was made stays; no file is there under its name with other bytes than its version's. ERROR_USER names a file that is gone, or
- * isn't what was listed any more. Belongs to the calling thread; several may fetch at once. */
+/* Brings the batch's files here: regular files, mode 0644, folders made on the way, none of them
+ * links. When it fails, for whatever file, what was made stays; no file is there under its name
+ * with other bytes than its version's. ERROR_USER names a file that is gone, or isn't what was
+ * listed any more. Belongs to the calling thread; several may fetch at once. */
 int storage_fetch (struct storage *storage, const struct storage_batch *batch, struct error *err);
 
-/* Files of more bytes may be sent in parts: whoever is killed meanwhile leaves an unfinished upload. */
+/* Files of more bytes may be sent in parts: whoever is killed meanwhile leaves an unfinished
+ * upload. */
 #define STORAGE_WHOLE_MAX ((int64_t) 32 << 20)
 
-/* Takes the batch's files there: whole objects, over older ones of their names. When it returns 0 all are acknowledged; else some
- * may be there, and no unfinished upload is that we know of: where an answer was lost, storage_end_uploads finds it. Storages that
- * can't be written: ERROR_USER. */
+/* Takes the batch's files there: whole objects, over older ones of their names. When it returns 0
+ * all are acknowledged; else some may be there, and no unfinished upload is that we know of: where
+ * an answer was lost, storage_end_uploads finds it. Storages that can't be written: ERROR_USER. */
 int storage_send (struct storage *storage, const struct storage_batch *batch, struct error *err);
 
-/* A small object, over what is there; with ABSENT only where nothing is: 1 when there was something already. */
+/* A small object, over what is there; with ABSENT only where nothing is: 1 when there was something
+ * already. */
 int storage_put (struct storage *storage, const char *path, struct bytes content, bool absent,
                  struct error *err);
 
-/* All of an object of at most LIMIT bytes, or from OFFSET on LENGTH bytes of it (-1: to its end), appended to BUFFER: 1, 0 when there is none, or -1. */
+/* All of an object of at most LIMIT bytes, or from OFFSET on LENGTH bytes of it (-1: to its end),
+ * appended to BUFFER: 1, 0 when there is none, or -1. */
 int storage_get (struct storage *storage, const char *path, int64_t offset, int64_t length,
                  size_t limit, struct buffer *buffer, struct error *err);
 
-/* Removes the object PATH and all beneath the folder PATH ("" all), unfinished uploads as well. Nothing there is fine. */
+/* Removes the object PATH and all beneath the folder PATH ("" all), unfinished uploads as well.
+ * Nothing there is fine. */
 int storage_remove (struct storage *storage, const char *path, struct error *err);
 
-/* Ends all unfinished uploads of exactly PATH, anybody's: one that goes on fails with ERROR_TRANSIENT. The object stays as it is. */
+/* Ends all unfinished uploads of exactly PATH, anybody's: one that goes on fails with
+ * ERROR_TRANSIENT. The object stays as it is. */
 int storage_end_uploads (struct storage *storage, const char *path, struct error *err);
 
 /* Whether storage_send, storage_put, storage_remove and storage_end_uploads work. */
 bool storage_is_writable (const struct storage *storage);
 
-/* Descriptor for reading the file PATH; links are treated as SYMLINKS says, again and race-free. Remote storages: ERROR_USER. */
+/* Descriptor for reading the file PATH; links are treated as SYMLINKS says, again and race-free.
+ * Remote storages: ERROR_USER. */
 int storage_open_file (struct storage *storage, const char *path, enum symlinks symlinks,
                        struct error *err);
 

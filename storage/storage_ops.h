@@ -8,7 +8,8 @@
 
 #include "storage/storage.h"
 
-/* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system), `open_file` and the last seven. */
+/* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system),
+ * `open_file` and the last seven. */
 struct storage_ops
 {
   enum storage_kind kind;

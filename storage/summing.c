@@ -1,4 +1,5 @@
-/* A file is summed by pieces, each by one thread from its first byte to its last; what has no pieces is a single one. */
+/* A file is summed by pieces, each by one thread from its first byte to its last; what has no
+ * pieces is a single one. */
 #include "storage/summing.h"
 
 #include "common/memory.h"
@@ -90,7 +91,8 @@ struct tools
   char *chunk;
 };
 
-/* Waits until bytes behind AT are there: how far they go, at most to the end of PIECE. AT itself: nothing more will come. */
+/* Waits until bytes behind AT are there: how far they go, at most to the end of PIECE. AT itself:
+ * nothing more will come. */
 static int64_t
 wait_for_bytes (struct summing *summing, size_t piece, int64_t at)
 {

@@ -89,7 +89,8 @@ attempt_event (const struct shard *shard, uint32_t starts, const char *writer,
   *report = (struct attempt_report){ 0 };
 }
 
-/* What the end of the container means; DESIGN: the exit code is the command's word, but not after we stopped it. */
+/* What the end of the container means; DESIGN: the exit code is the command's word, but not after
+ * we stopped it. */
 static void
 classify (struct run *run, const struct supervision *supervision, const struct container_exit *exit)
 {
@@ -125,8 +126,8 @@ classify (struct run *run, const struct supervision *supervision, const struct c
 
 /* ---- steps ------------------------------------------------------------------------------ */
 
-/* Open to everybody as long as the command runs: whoever it is inside must be able to write. Outside nobody gets there,
- * the attempt's own folder is closed. */
+/* Open to everybody as long as the command runs: whoever it is inside must be able to write.
+ * Outside nobody gets there, the attempt's own folder is closed. */
 static int
 make_outputs (struct run *run, struct error *err)
 {
@@ -239,7 +240,8 @@ may_go (struct run *run)
   return false;
 }
 
-/* The reduce container is another image: what was said about the first one's entrypoint and folder isn't meant for it. */
+/* The reduce container is another image: what was said about the first one's entrypoint and folder
+ * isn't meant for it. */
 static struct job
 job_of_container (const struct attempt *attempt)
 {
@@ -389,8 +391,8 @@ complete (struct run *run, struct error *err)
   return workplace_keep (&run->workplace, err);
 }
 
-/* Completes the folder and gives it its place. Where that fails the attempt counts as ours to repeat, also one that had failed: what
- * its command printed would be lost. */
+/* Completes the folder and gives it its place. Where that fails the attempt counts as ours to
+ * repeat, also one that had failed: what its command printed would be lost. */
 static int
 keep (struct run *run, struct error *err)
 {

@@ -1,8 +1,9 @@
 /* attempt.h — one run of one shard, from its staging to its folder in the result.
  *
- *     stage in ─► (await) ─► container ─► collect ─► exit_code, attempt.json ─► rename into .shoal/attempts/
+ *     stage in ─► (await) ─► container ─► collect ─► attempt.json ─► rename into .shoal/attempts/
  *
- * Whatever happens there is a report; an attempt that came to its rename has all of its files, one that didn't left nothing.
+ * Whatever happens there is a report; an attempt that came to its rename has all of its files, one
+ * that didn't left nothing.
  */
 #ifndef SHOAL_WORKER_ATTEMPT_H
 #define SHOAL_WORKER_ATTEMPT_H
@@ -27,7 +28,8 @@ struct attempt_control
 {
   int fd;                                     /* readable when there may be one; -1: never */
   enum attempt_order (*read) (void *context); /* doesn't block */
-  /* Called once the inputs are there; returns when the container may start, or isn't to. NULL: at once. */
+  /* Called once the inputs are there; returns when the container may start, or isn't to. NULL: at
+   * once. */
   enum attempt_order (*await) (void *context);
   void *context;
 };
@@ -49,7 +51,8 @@ struct attempt
 #define ATTEMPT_GRACE_MS 10000
 #define ATTEMPT_CANCEL_GRACE_MS 1000
 
-/* For staging, and for collecting and then for sending away, where the job doesn't say; and what is left for the latter two after a cancel. */
+/* For staging, and for collecting and then for sending away, where the job doesn't say; and what is
+ * left for the latter two after a cancel. */
 #define ATTEMPT_STAGE_MS ((int64_t) 60 * 60 * 1000)
 #define ATTEMPT_COLLECT_MS ((int64_t) 60 * 60 * 1000)
 #define ATTEMPT_CANCEL_COLLECT_MS 1500

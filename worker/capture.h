@@ -1,7 +1,7 @@
 /* capture.h — what a command prints on one of its streams, into a file that has a limit.
  *
- * The command writes into a pipe; the kernel moves it on into the file, and beyond the limit into nothing, so that neither the
- * disk nor our memory fills and the command doesn't notice.
+ * The command writes into a pipe; the kernel moves it on into the file, and beyond the limit into
+ * nothing, so that neither the disk nor our memory fills and the command doesn't notice.
  */
 #ifndef SHOAL_WORKER_CAPTURE_H
 #define SHOAL_WORKER_CAPTURE_H
@@ -33,8 +33,8 @@ struct capture
 int capture_open (struct capture *capture, int folder_fd, const char *name, int64_t limit,
                   struct error *err);
 
-/* Moves on what is in the pipe now. -1 the first time the file can't be written: the end of the command's
- * stream is lost then; it goes on being drained. */
+/* Moves on what is in the pipe now. -1 the first time the file can't be written: the end of the
+ * command's stream is lost then; it goes on being drained. */
 int capture_pump (struct capture *capture, struct error *err);
 
 void capture_release (struct capture *capture);

@@ -60,7 +60,8 @@ join_v1 (struct cgroup *group, enum part part)
   auto_free char *parent = xasprintf (V1_ROOT "/%s/" PARENT, v1_controllers[part]);
   if (cgroup_folder_join (&group->parts[part], parent, group->name) != 0)
     return -1;
-  /* All slots together weigh as much as a process a core would: else they'd share the weight of one. */
+  /* All slots together weigh as much as a process a core would: else they'd share the weight of
+   * one. */
   auto_fd int fd = part == CPU ? open (parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
   if (fd >= 0)
     (void) cgroup_write_number (fd, "cpu.shares",
@@ -276,7 +277,8 @@ limit_cpus (const struct cgroup *group, int32_t milli_cpus)
   return cgroup_write (group->parts[0].fd, "cpu.max", text);
 }
 
-/* ERROR_USER for less memory than the slot and the runtime have in use; all else is the machine's. */
+/* ERROR_USER for less memory than the slot and the runtime have in use; all else is the
+ * machine's. */
 static int
 limit_failed (const struct cgroup *group, const char *option, struct error *err)
 {

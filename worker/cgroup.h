@@ -1,8 +1,9 @@
 /* cgroup.h — one control group a slot: limits of what runs in it, and the truth about memory.
  *
- * The slot process joins its group once (joining costs up to 36 ms in bursts), its containers are born in it. Version 1:
- * a folder shoal/slot-NAME in each of memory, pids, cpu and cpuacct, and in devices where it is asked for. Version 2: below
- * the worker's own group, where that may be written to. Each folder is locked as long as its slot lives.
+ * The slot process joins its group once (joining costs up to 36 ms in bursts), its containers are
+ * born in it. Version 1: a folder shoal/slot-NAME in each of memory, pids, cpu and cpuacct, and in
+ * devices where it is asked for. Version 2: below the worker's own group, where that may be written
+ * to. Each folder is locked as long as its slot lives.
  */
 #ifndef SHOAL_WORKER_CGROUP_H
 #define SHOAL_WORKER_CGROUP_H
@@ -15,12 +16,13 @@
 
 struct cgroup;
 
-/* Joins a new group for the slot NAME. 0 and GROUP, which is NULL when this host allows none: WHY (the caller frees) says
- * why. -1 with ERR when it does and something went wrong. */
+/* Joins a new group for the slot NAME. 0 and GROUP, which is NULL when this host allows none: WHY
+ * (the caller frees) says why. -1 with ERR when it does and something went wrong. */
 int cgroup_open (const char *name, struct cgroup **group, char **why, struct error *err);
 
-/* From now on only what every container needs of devices can be opened and made in the group: null, zero, full, random,
- * urandom, tty and pseudo terminals. False with errno when this host can't do that. */
+/* From now on only what every container needs of devices can be opened and made in the group: null,
+ * zero, full, random, urandom, tty and pseudo terminals. False with errno when this host can't do
+ * that. */
 bool cgroup_confine_devices (struct cgroup *group);
 
 /* Sets limits for the next run; -1: none. */
@@ -43,8 +45,8 @@ const char *cgroup_describe (const struct cgroup *group);
 /* Leaves the group and removes it. */
 void cgroup_close (struct cgroup *group);
 
-/* Removes what slots left that were killed, everywhere on this machine. Waits up to WAIT_MS for what is about to end in them. False when something
- * still is: there is more to be removed then. */
+/* Removes what slots left that were killed, everywhere on this machine. Waits up to WAIT_MS for
+ * what is about to end in them. False when something still is: there is more to be removed then. */
 bool cgroup_sweep (int wait_ms);
 
 #endif

@@ -56,8 +56,8 @@ open_parent (const char *path)
   return open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Makes, locks and joins it: its descriptor, -1 with errno; ESTALE: it was swept on the way. The folder is closed to other
- * users, who could hold the lock otherwise. */
+/* Makes, locks and joins it: its descriptor, -1 with errno; ESTALE: it was swept on the way. The
+ * folder is closed to other users, who could hold the lock otherwise. */
 static int
 try_to_join (int parent, const char *name)
 {

@@ -1,8 +1,9 @@
-/* cgroup_folder.h — the folder that a control group is: made under a lock that its slot holds as long as it lives, and
- * anybody's to remove when nobody holds it.
+/* cgroup_folder.h — the folder that a control group is: made under a lock that its slot holds as
+ * long as it lives, and anybody's to remove when nobody holds it.
  *
- * A group that was just made has no processes and looks like a dead slot's; the lock tells them apart, in all
- * namespaces and containers that see the same groups. Functions return 0, or -1 with errno.
+ * A group that was just made has no processes and looks like a dead slot's; the lock tells them
+ * apart, in all namespaces and containers that see the same groups. Functions return 0, or -1 with
+ * errno.
  */
 #ifndef SHOAL_WORKER_CGROUP_FOLDER_H
 #define SHOAL_WORKER_CGROUP_FOLDER_H
@@ -24,13 +25,16 @@ struct cgroup_folder
     .fd = -1                                                                                       \
   }
 
-/* Makes the group NAME, new, in the folder PARENT (which is made where it isn't there) and moves this process into it. */
+/* Makes the group NAME, new, in the folder PARENT (which is made where it isn't there) and moves
+ * this process into it. */
 int cgroup_folder_join (struct cgroup_folder *folder, const char *parent, const char *name);
 
-/* Moves this process to the group HOME, removes the folder and lets go of it. Nothing to do where there is none. */
+/* Moves this process to the group HOME, removes the folder and lets go of it. Nothing to do where
+ * there is none. */
 void cgroup_folder_leave (struct cgroup_folder *folder, const char *home);
 
-/* Removes the slots' groups in PARENT that nobody holds. How many it couldn't, because something in them is still about to end. */
+/* Removes the slots' groups in PARENT that nobody holds. How many it couldn't, because something in
+ * them is still about to end. */
 int cgroup_folder_sweep (const char *parent);
 
 /* The files in a group. Text that is read is at most SIZE - 1 bytes; false when there is none. */

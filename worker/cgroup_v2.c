@@ -56,7 +56,8 @@ cgroup_v2_own (void)
   return xasprintf (CGROUP_ROOT "%.*s", (int) length, path);
 }
 
-/* Whether process PID is this program, as all are that work on shards: others aren't ours to move. */
+/* Whether process PID is this program, as all are that work on shards: others aren't ours to
+ * move. */
 static bool
 is_shoal (pid_t pid)
 {

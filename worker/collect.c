@@ -42,7 +42,8 @@ struct walk
   bool *excess;          /* that is a limit of the job's: nothing is kept */
 };
 
-/* Counts a line of the list, of so many BYTES. 0, or -1 when the limits of the job don't allow it. */
+/* Counts a line of the list, of so many BYTES. 0, or -1 when the limits of the job don't allow
+ * it. */
 static int
 count (struct walk *walk, int64_t bytes, struct error *err)
 {
@@ -56,7 +57,8 @@ count (struct walk *walk, int64_t bytes, struct error *err)
 
 /* ---- making it ours ---------------------------------------------------------------------- */
 
-/* Owner and mode of what FD is: ours, and usable by us; what could lend rights goes: set-id and sticky bits, capabilities, ACLs. */
+/* Owner and mode of what FD is: ours, and usable by us; what could lend rights goes: set-id and
+ * sticky bits, capabilities, ACLs. */
 static int
 take_over (int fd, const struct stat *status, const char *path, struct error *err)
 {
@@ -74,7 +76,8 @@ take_over (int fd, const struct stat *status, const char *path, struct error *er
   return 0;
 }
 
-/* Opens NAME of the current folder for reading, by force where its mode forbids it: it can't be a link. */
+/* Opens NAME of the current folder for reading, by force where its mode forbids it: it can't be a
+ * link. */
 static int
 open_here (const struct walk *walk, const char *name, int flags)
 {
@@ -169,7 +172,8 @@ enter (struct walk *walk, int fd, struct error *err)
   return read_names (fd, level, path, err);
 }
 
-/* Goes back up. The descriptor of the folder above wasn't kept (there may be a thousand of them): ".." must lead there. */
+/* Goes back up. The descriptor of the folder above wasn't kept (there may be a thousand of them):
+ * ".." must lead there. */
 static int
 leave (struct walk *walk, struct error *err)
 {
@@ -193,8 +197,8 @@ leave (struct walk *walk, struct error *err)
 
 /* ---- what can't be kept ------------------------------------------------------------------- */
 
-/* Notes why NAME of the current folder is refused and removes it: on the host a device would be a device, and a set-id
- * bit somewhere in a tree too deep to be read would be one. */
+/* Notes why NAME of the current folder is refused and removes it: on the host a device would be a
+ * device, and a set-id bit somewhere in a tree too deep to be read would be one. */
 static int
 refuse (struct walk *walk, const char *name, const char *why, struct error *err)
 {

@@ -1,7 +1,8 @@
 /* container.h — the seam between an attempt and what runs its command.
  *
- * Implementations: `oci` (crun or runc on an unpacked image), `process` (no container, only by name). One runtime
- * belongs to one slot process, which is single-threaded and runs one container at a time.
+ * Implementations: `oci` (crun or runc on an unpacked image), `process` (no container, only by
+ * name). One runtime belongs to one slot process, which is single-threaded and runs one container
+ * at a time.
  */
 #ifndef SHOAL_WORKER_CONTAINER_H
 #define SHOAL_WORKER_CONTAINER_H
@@ -61,7 +62,8 @@ struct container_runtime_options
   const char *slot_name;   /* unique on this machine, names the slot's cgroup */
 };
 
-/* NAME: "oci" or "process". Probes the host; ERROR_USER where the host doesn't allow it (says what to do). NULL with ERR. */
+/* NAME: "oci" or "process". Probes the host; ERROR_USER where the host doesn't allow it (says what
+ * to do). NULL with ERR. */
 struct container_runtime *container_runtime_open (const char *name,
                                                   const struct container_runtime_options *options,
                                                   struct error *err);
@@ -69,8 +71,9 @@ struct container_runtime *container_runtime_open (const char *name,
 /* One line on which way was taken and why. Owned by the runtime. */
 const char *container_runtime_describe (const struct container_runtime *runtime);
 
-/* Makes ready what all shards of JOB share (image unpacked, mount points, seccomp filter). Cheap when done already.
- * ERROR_USER: no such image, a limit was asked for that this host can't enforce; ERROR_TRANSIENT: unpacking failed. */
+/* Makes ready what all shards of JOB share (image unpacked, mount points, seccomp filter). Cheap
+ * when done already. ERROR_USER: no such image, a limit was asked for that this host can't enforce;
+ * ERROR_TRANSIENT: unpacking failed. */
 int container_prepare (struct container_runtime *runtime, const struct container *container,
                        struct error *err);
 
@@ -81,9 +84,9 @@ int container_start (struct container_runtime *runtime, const struct container *
 /* Sends SIGNAL to the command; SIGKILL ends everything in the container. */
 void container_signal (struct container_runtime *runtime, int signal);
 
-/* Collects the end: 0 and EXIT; or -1: the runtime failed before the command ran (no such program, bad mount …):
- * ERROR_USER for what the image or the command is to blame for, else ERROR_TRANSIENT. Nothing of it runs or
- * is mounted any more afterwards. */
+/* Collects the end: 0 and EXIT; or -1: the runtime failed before the command ran (no such program,
+ * bad mount …): ERROR_USER for what the image or the command is to blame for, else ERROR_TRANSIENT.
+ * Nothing of it runs or is mounted any more afterwards. */
 int container_wait (struct container_runtime *runtime, struct container_exit *exit,
                     struct error *err);
 

@@ -1,4 +1,5 @@
-/* counts.h — what a worker counts for others to read. Everything in it may be NULL: then nobody counts. */
+/* counts.h — what a worker counts for others to read. Everything in it may be NULL: then nobody
+ * counts. */
 #ifndef SHOAL_WORKER_COUNTS_H
 #define SHOAL_WORKER_COUNTS_H
 

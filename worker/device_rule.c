@@ -17,7 +17,8 @@ enum
   ANY = -1,
 };
 
-/* All of them are character devices, which may be made, read and written; the one without a driver only made. */
+/* All of them are character devices, which may be made, read and written; the one without a driver
+ * only made. */
 struct device
 {
   int major;

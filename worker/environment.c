@@ -37,7 +37,8 @@ job_trace (const struct job *job)
   return found;
 }
 
-/* The attempt is a span of its own in the job's trace. Both ids are made from the names, so that they can be found again. */
+/* The attempt is a span of its own in the job's trace. Both ids are made from the names, so that
+ * they can be found again. */
 static void
 add_trace (const struct job *job, const struct shard *shard, uint32_t starts, struct strlist *env)
 {

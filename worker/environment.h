@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/* Adds to ENV: SHOAL_JOB_ID, SHOAL_ATTEMPT, TRACEPARENT; where the job is sharded SHOAL_SHARD_INDEX, SHOAL_SHARD_COUNT
- * (when known) and SHOAL_ATOMS_FILE. */
+/* Adds to ENV: SHOAL_JOB_ID, SHOAL_ATTEMPT, TRACEPARENT; where the job is sharded
+ * SHOAL_SHARD_INDEX, SHOAL_SHARD_COUNT (when known) and SHOAL_ATOMS_FILE. */
 void environment_fill (const struct job *job, const struct shard *shard, uint32_t starts,
                        struct strlist *env);
 

@@ -57,7 +57,8 @@ frame_reader_release (struct frame_reader *reader)
   reader->fd = -1;
 }
 
-/* Bytes that the frame still lacks, as far as its header is there; or -1 for one that is too large. */
+/* Bytes that the frame still lacks, as far as its header is there; or -1 for one that is too
+ * large. */
 static ssize_t
 missing (const struct buffer *data)
 {

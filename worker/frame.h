@@ -2,14 +2,18 @@
  *
  *     size  kind  payload…        size: 4 bytes, of the payload; kind: 1 byte
  *
- * Both ends are the same program on the same machine: numbers are the machine's own. Sizes are checked all the same.
+ * Both ends are the same program on the same machine: numbers are the machine's own. Sizes are
+ * checked all the same.
  *
- *     HELLO   worker → slot, once: parent pid, slot name, image store, runtime program, scratch, policy (none: it refuses nothing)
- *     RUN     worker → slot: starts, whether its container may start at once, writer, Job (empty: as before), Shard
+ *     HELLO   worker → slot, once: parent pid, slot name, image store, runtime program, scratch,
+ *             policy (none: it refuses nothing)
+ *     RUN     worker → slot: starts, whether its container may start at once, writer, Job (empty:
+ *             as before), Shard
  *     GO      worker → slot: now it may
  *     STOP    worker → slot: SIGTERM, SIGKILL after a grace
  *     KILL    worker → slot: SIGKILL, and nothing is kept
- *     FETCHED slot → worker, now and then: what inputs took from servers since the last one, by their kind
+ *     FETCHED slot → worker, now and then: what inputs took from servers since the last one, by
+ *     their kind
  *     REPORT  slot → worker: the rest of that; Event FINISHED
  */
 #ifndef SHOAL_WORKER_FRAME_H
@@ -47,8 +51,9 @@ struct frame_reader
 
 void frame_reader_release (struct frame_reader *reader);
 
-/* Reads a frame: 1, with its payload in PAYLOAD, valid until the next call; 0 when there is no whole one yet (never with
- * WAIT); -1 when the other end is gone (err->code is EPIPE) or speaks nonsense. */
+/* Reads a frame: 1, with its payload in PAYLOAD, valid until the next call; 0 when there is no
+ * whole one yet (never with WAIT); -1 when the other end is gone (err->code is EPIPE) or speaks
+ * nonsense. */
 int frame_receive (struct frame_reader *reader, bool wait, enum frame_kind *kind,
                    struct bytes *payload, struct error *err);
 

@@ -25,7 +25,8 @@ struct host_root
 
 /* ---- places ----------------------------------------------------------------------------- */
 
-/* Opens the place of the normal PATH for a FOLDER or else a file to be mounted there, which is made only in the root itself. */
+/* Opens the place of the normal PATH for a FOLDER or else a file to be mounted there, which is made
+ * only in the root itself. */
 static int
 open_place (const struct host_root *root, const char *path, bool folder, struct error *err)
 {
@@ -113,8 +114,8 @@ add_host (const struct host_root *root, struct error *err)
   return 0;
 }
 
-/* The host's /sys shows the host's network interfaces. Where the kernel refuses another (in a user namespace, when something is mounted
- * over the host's) only their names are to be seen. */
+/* The host's /sys shows the host's network interfaces. Where the kernel refuses another (in a user
+ * namespace, when something is mounted over the host's) only their names are to be seen. */
 static int
 add_own_sys (const struct host_root *root, struct error *err)
 {

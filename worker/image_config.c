@@ -224,8 +224,8 @@ split_account (char *line, struct account *account)
   return *account->name != '\0' && *account->id != '\0';
 }
 
-/* Looks WHO, a name or a number, up in FILE of ROOTFS. TEXT keeps what ACCOUNT points to. 1 when found, 0 when not; a file
- * that isn't there has nobody in it. */
+/* Looks WHO, a name or a number, up in FILE of ROOTFS. TEXT keeps what ACCOUNT points to. 1 when
+ * found, 0 when not; a file that isn't there has nobody in it. */
 static int
 find_account (const char *rootfs, const char *file, const char *who, struct buffer *text,
               struct account *account, struct error *err)

@@ -1,7 +1,7 @@
 /* image_config.h — what an image says about running it (config.json), and what a job makes of it.
  *
- * Follows `docker run`: --entrypoint replaces the image's ENTRYPOINT and drops its CMD, arguments replace CMD,
- * the job's variables go over the image's.
+ * Follows `docker run`: --entrypoint replaces the image's ENTRYPOINT and drops its CMD, arguments
+ * replace CMD, the job's variables go over the image's.
  */
 #ifndef SHOAL_WORKER_IMAGE_CONFIG_H
 #define SHOAL_WORKER_IMAGE_CONFIG_H
@@ -38,8 +38,8 @@ int image_config_load (const char *path, struct image_config *config, struct err
 int image_config_command (const struct image_config *config, const struct job *job,
                           const struct strlist *command, struct strlist *argv, struct error *err);
 
-/* Adds to the empty ENV the image's variables, then JOB's, then EXTRA; of one name the last counts. A
- * PATH is always there. */
+/* Adds to the empty ENV the image's variables, then JOB's, then EXTRA; of one name the last counts.
+ * A PATH is always there. */
 void image_config_env (const struct image_config *config, const struct job *job,
                        const struct strlist *extra, struct strlist *env);
 
@@ -49,12 +49,13 @@ struct image_user
   gid_t gid;
 };
 
-/* Who JOB's command is: JOB's user, else the image's, else root. Names are looked up in /etc/passwd and /etc/group below
- * ROOTFS; numbers need neither file. A name that isn't there is ERROR_USER. */
+/* Who JOB's command is: JOB's user, else the image's, else root. Names are looked up in /etc/passwd
+ * and /etc/group below ROOTFS; numbers need neither file. A name that isn't there is ERROR_USER. */
 int image_config_user (const struct image_config *config, const struct job *job, const char *rootfs,
                        struct image_user *user, struct error *err);
 
-/* ERROR_USER unless USER is 0:0, the only one there is in the user namespace of somebody who isn't root. */
+/* ERROR_USER unless USER is 0:0, the only one there is in the user namespace of somebody who isn't
+ * root. */
 int image_user_check_rootless (const struct image_user *user, struct error *err);
 
 #endif

@@ -193,7 +193,8 @@ unpack (const struct image_tmp *tmp, const char *folder, const struct image_layo
     return error_wrap (err, "unpacking the image");
   if (fs_write_file (tmp->fd, "image/config.json", buffer_bytes (&layout->config), err) != 0)
     return -1;
-  /* The rename must not get to the disk before the files do, or a power cut would leave half an image. */
+  /* The rename must not get to the disk before the files do, or a power cut would leave half an
+   * image. */
   return syncfs (tmp->fd) == 0 ? 0 : error_errno (err, errno, "syncing %s", tmp->path);
 }
 

@@ -1,6 +1,7 @@
 /* image_ref.h — what an image is called: NAME:TAG, as text and as a file's name.
  *
- * A host and a port may stand before the name ("host:5000/name"), a digest in the tag's place ("name@sha256:…").
+ * A host and a port may stand before the name ("host:5000/name"), a digest in the tag's place
+ * ("name@sha256:…").
  */
 #ifndef SHOAL_WORKER_IMAGE_REF_H
 #define SHOAL_WORKER_IMAGE_REF_H
@@ -9,10 +10,12 @@
 
 #include <stdbool.h>
 
-/* NAME with the tag "latest" where it has none; the caller frees. NULL with ERROR_USER: no name, or too long for a file. */
+/* NAME with the tag "latest" where it has none; the caller frees. NULL with ERROR_USER: no name, or
+ * too long for a file. */
 char *image_ref_normal (const char *name, struct error *err);
 
-/* REF as a file's name and back; the caller frees. Decode gives NULL for what encode never makes. */
+/* REF as a file's name and back; the caller frees. Decode gives NULL for what encode never
+ * makes. */
 char *image_ref_encode (const char *ref);
 char *image_ref_decode (const char *file);
 

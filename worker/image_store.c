@@ -75,7 +75,8 @@ image_store_default (void)
 
 /* ---- names ------------------------------------------------------------------------------ */
 
-/* The digest that FILE in STORE/refs holds, the caller frees. NULL with ERR, whose code is ENOENT when it isn't there. */
+/* The digest that FILE in STORE/refs holds, the caller frees. NULL with ERR, whose code is ENOENT
+ * when it isn't there. */
 static char *
 read_ref (const char *store, const char *file, struct error *err)
 {

@@ -6,8 +6,9 @@
  *     STORE/tmp/                   what is being unpacked; a rename makes it an image
  *     STORE/lock                   held while names and images change
  *
- * Two processes may import the same image at once, or one be killed: there is never half an image. It is its owner's alone, from
- * STORE on: root file systems have programs with set-id bits, of whatever age, which they need inside.
+ * Two processes may import the same image at once, or one be killed: there is never half an image.
+ * It is its owner's alone, from STORE on: root file systems have programs with set-id bits, of
+ * whatever age, which they need inside.
  */
 #ifndef SHOAL_WORKER_IMAGE_STORE_H
 #define SHOAL_WORKER_IMAGE_STORE_H
@@ -27,7 +28,8 @@ struct image
 void image_release (struct image *image);
 #define auto_image AUTO (image_release)
 
-/* SHOAL_IMAGES, else /var/lib/shoal/images for root, else $XDG_DATA_HOME (~/.local/share)/shoal/images. Absolute; the caller frees. */
+/* SHOAL_IMAGES, else /var/lib/shoal/images for root, else $XDG_DATA_HOME
+ * (~/.local/share)/shoal/images. Absolute; the caller frees. */
 char *image_store_default (void);
 
 /* STORE as an absolute path; the caller frees. */
@@ -48,7 +50,8 @@ int image_store_list (const char *store,
                                    int64_t bytes),
                       void *context, struct error *err);
 
-/* Removes the name, and all images that no name stands for then: this one, and those whose name was given to another. */
+/* Removes the name, and all images that no name stands for then: this one, and those whose name was
+ * given to another. */
 int image_store_remove (const char *store, const char *name, struct error *err);
 
 #endif

@@ -1,7 +1,8 @@
-/* image_tmp.h — where an image store's unfinished things are, and the lock under which they get their places.
+/* image_tmp.h — where an image store's unfinished things are, and the lock under which they get
+ * their places.
  *
- * Each process has folders of its own in STORE/tmp, each held by a lock; what isn't locked any more was left by a
- * process that died and is swept by the next.
+ * Each process has folders of its own in STORE/tmp, each held by a lock; what isn't locked any more
+ * was left by a process that died and is swept by the next.
  */
 #ifndef SHOAL_WORKER_IMAGE_TMP_H
 #define SHOAL_WORKER_IMAGE_TMP_H
@@ -22,7 +23,8 @@ struct image_tmp
     .parent = -1, .fd = -1                                                                         \
   }
 
-/* Closes a STORE that is there to other users, as new ones are: its root file systems hold programs with set-id bits. */
+/* Closes a STORE that is there to other users, as new ones are: its root file systems hold programs
+ * with set-id bits. */
 void image_tmp_close_off (const char *store);
 
 /* Makes STORE where it isn't there, sweeps, and makes TMP (IMAGE_TMP_INIT) a new, empty folder. */
@@ -32,7 +34,8 @@ int image_tmp_make (const char *store, struct image_tmp *tmp, struct error *err)
 void image_tmp_release (struct image_tmp *tmp);
 #define auto_image_tmp AUTO (image_tmp_release)
 
-/* Waits for the lock of STORE, under which names and images change together. Held until the descriptor is closed. */
+/* Waits for the lock of STORE, under which names and images change together. Held until the
+ * descriptor is closed. */
 int image_tmp_lock (const char *store, struct error *err);
 
 #endif

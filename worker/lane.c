@@ -119,7 +119,8 @@ tell_started (const struct lane *lane, const struct crew *crew)
   log_shard (LOG_INFO, "shard_started", lane, "");
 }
 
-/* Whoever may write to the bus can have put it there: no door that we know of need have seen it. Gives the job what the policy says of one that doesn't say. */
+/* Whoever may write to the bus can have put it there: no door that we know of need have seen it.
+ * Gives the job what the policy says of one that doesn't say. */
 static int
 check (struct delivery *delivery, const struct policy *policy, struct error *err)
 {
@@ -308,7 +309,8 @@ log_done (const struct lane *lane, const struct shard *retry)
   log_shard (report->outcome == OUTCOME_SUCCEEDED ? LOG_INFO : LOG_WARN, "shard_done", lane, rest);
 }
 
-/* A machine that can't run a shard (no such image, a full disk) would fail at all of the job's before others get to them. */
+/* A machine that can't run a shard (no such image, a full disk) would fail at all of the job's
+ * before others get to them. */
 static void
 leave_to_others (const struct delivery *delivery, struct crew *crew)
 {
@@ -350,7 +352,8 @@ settle (struct lane *lane, struct crew *crew, struct error *err)
     {
       counts_lose (&crew->counts);
       log_shard (LOG_WARN, "delivery_lost", lane, "");
-      /* After a settle that failed it may be our own that took hold: the folder is left to the merger. */
+      /* After a settle that failed it may be our own that took hold: the folder is left to the
+       * merger. */
       if (!lane->settle_failed)
         forget_attempt (lane);
     }

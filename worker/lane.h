@@ -64,8 +64,9 @@ struct lane
   int64_t coming;     /* bytes that its attempt took from servers so far */
 };
 
-/* Takes a delivery and starts it: 1; 0 when there is none; -1 with ERR of the bus, or ERROR_FATAL when slots can't be started. The lane
- * must be idle. AHEAD: its container waits for lane_go. A shard that lost its worker too often is settled at once (1 as well, the lane stays idle). */
+/* Takes a delivery and starts it: 1; 0 when there is none; -1 with ERR of the bus, or ERROR_FATAL
+ * when slots can't be started. The lane must be idle. AHEAD: its container waits for lane_go. A
+ * shard that lost its worker too often is settled at once (1 as well, the lane stays idle). */
 int lane_take (struct lane *lane, struct crew *crew, bool ahead, struct error *err);
 
 /* The container of a lane that is ahead may start. */
@@ -77,11 +78,12 @@ void lane_keep (struct lane *lane, struct crew *crew);
 /* Tells the slot to end its attempt because of ENDING, once. */
 void lane_end (struct lane *lane, enum lane_ending ending);
 
-/* Looks for the report of a running lane, and kills a slot that doesn't answer; of an idle one, whether its slot is there still. */
+/* Looks for the report of a running lane, and kills a slot that doesn't answer; of an idle one,
+ * whether its slot is there still. */
 void lane_look (struct lane *lane, struct crew *crew);
 
-/* Settles, releases or drops what has ended: 0 (the lane is idle then, unless the bus needs time: `settling`), or -1 with ERR. To be called
- * again until the lane is idle. */
+/* Settles, releases or drops what has ended: 0 (the lane is idle then, unless the bus needs time:
+ * `settling`), or -1 with ERR. To be called again until the lane is idle. */
 int lane_settle (struct lane *lane, struct crew *crew, struct error *err);
 
 void lane_release (struct lane *lane);

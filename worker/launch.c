@@ -101,7 +101,8 @@ prepare_child (const struct child *child, struct error *err)
 {
   const struct launch *launch = child->launch;
   char byte = 0;
-  /* What the caller of this whole program left open isn't the command's. Our pipes stay until the program is started. */
+  /* What the caller of this whole program left open isn't the command's. Our pipes stay until the
+   * program is started. */
   if (close_range (STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
     {
       (void) error_errno (err, errno, "close_range");
@@ -124,7 +125,8 @@ prepare_child (const struct child *child, struct error *err)
   return 0;
 }
 
-/* Never returns. The report's pipe closes when the program is started; before, an error is written to it. */
+/* Never returns. The report's pipe closes when the program is started; before, an error is written
+ * to it. */
 static int
 run_child (void *context)
 {
@@ -184,8 +186,9 @@ let_go (int go, struct error *err)
   return write (go, "", 1) == 1 ? 0 : error_errno (err, errno, "starting a process");
 }
 
-/* Runs CHILD in new namespaces, on STACK. Without maps to write it may borrow our memory, as posix_spawn's do: we stand still
- * until it runs its program, and nothing is copied. All signals are blocked meanwhile, as our handlers would run in it. */
+/* Runs CHILD in new namespaces, on STACK. Without maps to write it may borrow our memory, as
+ * posix_spawn's do: we stand still until it runs its program, and nothing is copied. All signals
+ * are blocked meanwhile, as our handlers would run in it. */
 static pid_t
 clone_child (struct child *child, char *stack, int *pidfd)
 {

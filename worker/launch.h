@@ -1,7 +1,8 @@
-/* launch.h — a child process that is the first of a PID namespace of its own, in a mount namespace of its own.
+/* launch.h — a child process that is the first of a PID namespace of its own, in a mount namespace
+ * of its own.
  *
- * It has no descriptors but the standard three. It dies with us, and with it everything in its namespace: nothing is left running or
- * mounted, whoever is killed.
+ * It has no descriptors but the standard three. It dies with us, and with it everything in its
+ * namespace: nothing is left running or mounted, whoever is killed.
  */
 #ifndef SHOAL_WORKER_LAUNCH_H
 #define SHOAL_WORKER_LAUNCH_H
@@ -35,8 +36,8 @@ struct launch
   void *context;
 };
 
-/* Starts it: the child's pid, and in *PIDFD a descriptor that becomes readable when it ended. Returns when the program
- * runs; -1 with ERR when something before failed. */
+/* Starts it: the child's pid, and in *PIDFD a descriptor that becomes readable when it ended.
+ * Returns when the program runs; -1 with ERR when something before failed. */
 pid_t launch_start (const struct launch *launch, int *pidfd, struct error *err);
 
 #endif

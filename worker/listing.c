@@ -71,7 +71,8 @@ flush (struct listing *listing, struct error *err)
   return result;
 }
 
-/* Ends the line and takes OBJECT. STATUS of a file: the merger cuts its time off again, so it is the last member. */
+/* Ends the line and takes OBJECT. STATUS of a file: the merger cuts its time off again, so it is
+ * the last member. */
 static int
 end_line (struct listing *listing, json_t *object, const struct stat *status, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* listing.h — outputs.jsonl in the making: one JSON object a line for each thing that a command left (collect.h). */
+/* listing.h — outputs.jsonl in the making: one JSON object a line for each thing that a command
+ * left (collect.h). */
 #ifndef SHOAL_WORKER_LISTING_H
 #define SHOAL_WORKER_LISTING_H
 
@@ -14,7 +15,8 @@ struct listing;
 /* Makes NAME in FOLDER_FD. SHARD -1: not named in the lines. NULL with ERR. */
 struct listing *listing_open (int folder_fd, const char *name, int64_t shard, struct error *err);
 
-/* A file, open as FD, of which STATUS tells, read for the checksum: its size, or -1. HALT (may be NULL) ends it. */
+/* A file, open as FD, of which STATUS tells, read for the checksum: its size, or -1. HALT (may be
+ * NULL) ends it. */
 int64_t listing_file (struct listing *listing, const char *output, const char *path, int fd,
                       const struct stat *status, const struct halt *halt, struct error *err);
 int listing_link (struct listing *listing, const char *output, const char *path, const char *target,

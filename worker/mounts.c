@@ -76,8 +76,8 @@ sort (struct mounts *mounts)
   mounts->capacity = count + 1;
 }
 
-/* The last mount before number I that its target lies in, or I when there is none. PARENTS holds this answer
- * for all before I. */
+/* The last mount before number I that its target lies in, or I when there is none. PARENTS holds
+ * this answer for all before I. */
 static size_t
 find_parent (const struct mounts *mounts, const size_t *parents, size_t i)
 {

@@ -1,8 +1,8 @@
 /* mounts.h — what a container gets to see, in an order that can be mounted.
  *
  * Filled in any order; mounts_arrange sorts it so that a mount comes after the one that it lies in,
- * and sees to the mount points: they are made where the folder is ours, and must be there where it is the
- * user's, because the runtime would otherwise make them in the user's own folder.
+ * and sees to the mount points: they are made where the folder is ours, and must be there where it
+ * is the user's, because the runtime would otherwise make them in the user's own folder.
  */
 #ifndef SHOAL_WORKER_MOUNTS_H
 #define SHOAL_WORKER_MOUNTS_H

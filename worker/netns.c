@@ -27,8 +27,9 @@ netns_raise_loopback (void)
   return ioctl (fd, SIOCSIFFLAGS, &request);
 }
 
-/* Whether the namespace that we are in holds no socket, not even one that is gone but for its waiting time. The counts are
- * its own since Linux 6.1; an older kernel counts the whole host's waiting ones, and a new namespace is made more often. */
+/* Whether the namespace that we are in holds no socket, not even one that is gone but for its
+ * waiting time. The counts are its own since Linux 6.1; an older kernel counts the whole host's
+ * waiting ones, and a new namespace is made more often. */
 static bool
 netns_is_quiet (void)
 {

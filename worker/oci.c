@@ -1,4 +1,5 @@
-/* The runtime `oci`: crun (or runc) on an unpacked image, as the first process of namespaces of its own. */
+/* The runtime `oci`: crun (or runc) on an unpacked image, as the first process of namespaces of its
+ * own. */
 #include "worker/container_runtimes.h"
 
 #include "common/fs.h"
@@ -105,8 +106,8 @@ version_of (const char *program)
   return xstrndup (out.data, strcspn (out.data, "\n"));
 }
 
-/* runc moves what it runs to a group of its own and removes that at the end: neither limits nor the truth about memory would
- * be ours. */
+/* runc moves what it runs to a group of its own and removes that at the end: neither limits nor the
+ * truth about memory would be ours. */
 static int
 join_cgroup (struct oci *oci, const char *slot, struct error *err)
 {
@@ -117,12 +118,14 @@ join_cgroup (struct oci *oci, const char *slot, struct error *err)
     }
   if (cgroup_open (slot, &oci->cgroup, &oci->no_cgroup, err) != 0)
     return -1;
-  /* Where that can't be, nodes are of no use for want of CAP_MKNOD and for mounts without devices. */
+  /* Where that can't be, nodes are of no use for want of CAP_MKNOD and for mounts without
+   * devices. */
   oci->devices = oci->cgroup != NULL && cgroup_confine_devices (oci->cgroup);
   return 0;
 }
 
-/* An ordinary user has one for each container anyway. crun alone is told how mounts are to be mapped. */
+/* An ordinary user has one for each container anyway. crun alone is told how mounts are to be
+ * mapped. */
 static int
 make_userns (struct oci *oci, const char *choice, struct error *err)
 {
@@ -135,7 +138,8 @@ make_userns (struct oci *oci, const char *choice, struct error *err)
   return oci->userns.fd < 0 ? error_wrap (err, "--userns") : 0;
 }
 
-/* Whether VERSION, "crun version 1.8.1", is 1.MINOR at least. One without a number is a build of today. */
+/* Whether VERSION, "crun version 1.8.1", is 1.MINOR at least. One without a number is a build of
+ * today. */
 static bool
 is_at_least (const char *version, int minor)
 {
@@ -268,7 +272,8 @@ struct root
 {
   const struct oci *oci;
   struct oci_root mounts;
-  int network_fd; /* the container's network namespace; -1: the host's, or one that the runtime makes */
+  /* the container's network namespace; -1: the host's, or one that the runtime makes */
+  int network_fd;
 };
 
 static int
@@ -314,7 +319,8 @@ set_limits (struct oci *oci, const struct job *job, struct error *err)
   return 0;
 }
 
-/* How many processes the runtime itself is to allow: where there is no group of the slot's, and the runtime may make one. */
+/* How many processes the runtime itself is to allow: where there is no group of the slot's, and the
+ * runtime may make one. */
 static int64_t
 runtime_pids (const struct oci *oci)
 {
@@ -332,7 +338,8 @@ check_user (const struct userns *userns, const struct image_user *user, struct e
                     user->uid, user->gid, userns->ids.count - 1);
 }
 
-/* What a container in a user namespace has mounted must be able to show files to it: here an error can name it. */
+/* What a container in a user namespace has mounted must be able to show files to it: here an error
+ * can name it. */
 static int
 check_mounts (const struct userns *userns, const struct container *container, struct error *err)
 {

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Docker's lists as of its release 29. It hides a folder of each CPU as well: oci_config_find_hidden. */
+/* Docker's lists as of its release 29. It hides a folder of each CPU as well:
+ * oci_config_find_hidden. */
 static const char *const masked[] = {
   "/proc/acpi",
   "/proc/asound",
@@ -87,8 +88,8 @@ add_tmpfs (json_t *mounts, const char *text)
              options.count);
 }
 
-/* What is mounted below SOURCE comes along, and is as the top is. `ro` alone means the top; only a folder has anything below, and
- * crun before 1.11 takes the others for folders. */
+/* What is mounted below SOURCE comes along, and is as the top is. `ro` alone means the top; only a
+ * folder has anything below, and crun before 1.11 takes the others for folders. */
 static void
 add_bind (json_t *mounts, const struct oci_config *config, const struct container_mount *mount)
 {
@@ -107,9 +108,10 @@ add_bind (json_t *mounts, const struct oci_config *config, const struct containe
   add_mount (mounts, mount->target, "bind", mount->source, options, count);
 }
 
-/* crun binds the root file system onto itself without the flags that it was mounted with, and for `readonly` once more: here it is told
- * them. Since 1.22 it takes a mount on "/" for the new root; before, a remount is all that works there. runc keeps the flags, and
- * for a user namespace the kernel does. */
+/* crun binds the root file system onto itself without the flags that it was mounted with, and for
+ * `readonly` once more: here it is told them. Since 1.22 it takes a mount on "/" for the new root;
+ * before, a remount is all that works there. runc keeps the flags, and for a user namespace the
+ * kernel does. */
 static void
 add_root (json_t *mounts, const struct oci_config *config)
 {

@@ -20,8 +20,8 @@ struct oci_config
   const struct strlist *env;
   const char *rootfs; /* where the root file system is mounted */
   const char *cwd;
-  const char *
-      seccomp; /* base64 of the filter, which crun takes; NULL: its rules, for the runtime to compile */
+  /* base64 of the filter, which crun takes; NULL: its rules, for the runtime to compile */
+  const char *seccomp;
   const struct strlist *hidden; /* of oci_config_find_hidden */
   uint32_t uid;
   uint32_t gid;

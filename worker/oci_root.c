@@ -49,7 +49,8 @@ give_folder (const struct oci_root *root, int folder_fd, const char *name, struc
   return fd < 0 ? -1 : userns_give (&root->userns->ids, fd, err);
 }
 
-/* Room for mount points, the root file system and the runtime's own state. The descriptor of its folder, or -1. */
+/* Room for mount points, the root file system and the runtime's own state. The descriptor of its
+ * folder, or -1. */
 static int
 make_memory (const struct oci_root *root, struct error *err)
 {
@@ -88,7 +89,8 @@ oci_root_make (const struct oci_root *root, struct error *err)
   return scratch_fd < 0 ? -1 : make_layers (root, scratch_fd, err);
 }
 
-/* The writable layer lies in the scratch folder; where its file system can't hold one (NFS, another overlay): in memory. */
+/* The writable layer lies in the scratch folder; where its file system can't hold one (NFS, another
+ * overlay): in memory. */
 static int
 mount_writable (const struct oci_root *root, struct overlay *overlay, int memory_fd, int target_fd,
                 struct error *err)
@@ -103,7 +105,8 @@ mount_writable (const struct oci_root *root, struct overlay *overlay, int memory
   return make_layers (root, memory_fd, err) != 0 ? -1 : overlay_mount (overlay, target_fd, err);
 }
 
-/* The image's root folder; for a user namespace as a mount that shows its files as they were packed. */
+/* The image's root folder; for a user namespace as a mount that shows its files as they were
+ * packed. */
 static int
 open_image (const struct oci_root *root, struct error *err)
 {

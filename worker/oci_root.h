@@ -1,10 +1,13 @@
-/* oci_root.h — what is mounted before a container's runtime starts: its root file system, and memory for the runtime's own things.
+/* oci_root.h — what is mounted before a container's runtime starts: its root file system, and
+ * memory for the runtime's own things.
  *
  *     SCRATCH/config.json, upper/, work/      the bundle and what the container writes
- *     SCRATCH/memory/skeleton/, root/, state/ mount points, the root file system, the runtime's state: all in memory
+ *     SCRATCH/memory/skeleton/, root/, state/ mount points, the root file system, the runtime's
+ *     state: all in memory
  *
- * For a user namespace the memory is at /run/shoal: its root can't pass the folders above a scratch folder.
- * Only the mount namespace in which oci_root_mount is called has what is mounted: it is gone with the container.
+ * For a user namespace the memory is at /run/shoal: its root can't pass the folders above a scratch
+ * folder. Only the mount namespace in which oci_root_mount is called has what is mounted: it is
+ * gone with the container.
  */
 #ifndef SHOAL_WORKER_OCI_ROOT_H
 #define SHOAL_WORKER_OCI_ROOT_H

@@ -43,8 +43,9 @@ set_writable (int context, const struct overlay *overlay, int upper, int work)
   return overlay->rootless ? fsconfig (context, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) : 0;
 }
 
-/* One option for both layers, and names of descriptors: all kernels take these, Linux 6.5's `lowerdir+` and 6.13's descriptors are
- * for the newest only. The container sees the names in its /proc/self/mountinfo, where paths would tell of the host. */
+/* One option for both layers, and names of descriptors: all kernels take these, Linux 6.5's
+ * `lowerdir+` and 6.13's descriptors are for the newest only. The container sees the names in its
+ * /proc/self/mountinfo, where paths would tell of the host. */
 static int
 set_layers (int context, const struct overlay *overlay)
 {

@@ -1,4 +1,5 @@
-/* patience.h — how long one part of an attempt may take, its staging or its collecting, and the orders that end it sooner.
+/* patience.h — how long one part of an attempt may take, its staging or its collecting, and the
+ * orders that end it sooner.
  *
  * Belongs to the slot's own thread: orders are read here.
  */

@@ -82,7 +82,8 @@ enter_parent (struct place *place, const char *path, const char **leaf, struct e
 static int copy_file (struct place *place, const char *path, const char *leaf, enum place_how how,
                       int64_t *bytes, struct error *err);
 
-/* What a failed link means: 1 for one that never works here, a copy for an inode that has all the links it can. */
+/* What a failed link means: 1 for one that never works here, a copy for an inode that has all the
+ * links it can. */
 static int
 after_failed_link (struct place *place, const char *path, const char *leaf, int code,
                    int64_t *bytes, struct error *err)
@@ -154,7 +155,8 @@ copy_link (const struct place *place, const char *path, const char *leaf, struct
   return 0;
 }
 
-/* Opens the file PATH for reading; a symbolic link is left for copy_link (*IS_LINK) where links stay links. */
+/* Opens the file PATH for reading; a symbolic link is left for copy_link (*IS_LINK) where links
+ * stay links. */
 static int
 open_source (const struct place *place, const char *path, const char *leaf, bool *is_link,
              struct error *err)

@@ -1,7 +1,8 @@
-/* place.h — one file or folder of a volume put at its own path below another folder: linked, cloned or copied.
+/* place.h — one file or folder of a volume put at its own path below another folder: linked, cloned
+ * or copied.
  *
- * Paths are hostile: they are resolved beneath the volume, and made beneath the target. What is put there by
- * hard link is the user's own file: it must only ever be mounted read-only.
+ * Paths are hostile: they are resolved beneath the volume, and made beneath the target. What is put
+ * there by hard link is the user's own file: it must only ever be mounted read-only.
  */
 #ifndef SHOAL_WORKER_PLACE_H
 #define SHOAL_WORKER_PLACE_H
@@ -22,7 +23,8 @@ enum place_how
   PLACE_LINK_OR_COPY, /* file by file, whichever is possible */
 };
 
-/* From one volume to one folder. Belongs to one thread; several may share storage and descriptors. */
+/* From one volume to one folder. Belongs to one thread; several may share storage and
+ * descriptors. */
 struct place
 {
   struct storage *storage; /* NULL: symbolic links stay what they are */
@@ -45,12 +47,14 @@ struct place
 void place_release (struct place *place);
 #define auto_place AUTO (place_release)
 
-/* Puts the file PATH there, adding its size to *BYTES. 0; 1 when HOW isn't possible between these two places (link:
- * another file system, not ours to link; clone: no reflinks) and nothing was done; -1 with ERR. */
+/* Puts the file PATH there, adding its size to *BYTES. 0; 1 when HOW isn't possible between these
+ * two places (link: another file system, not ours to link; clone: no reflinks) and nothing was
+ * done; -1 with ERR. */
 int place_file (struct place *place, const char *path, enum place_how how, int64_t *bytes,
                 struct error *err);
 
-/* The folder PATH with all that is in it; links in it stay links. As place_file; after 1 it may be there in part. */
+/* The folder PATH with all that is in it; links in it stay links. As place_file; after 1 it may be
+ * there in part. */
 int place_folder (struct place *place, const char *path, enum place_how how, int64_t *bytes,
                   struct error *err);
 

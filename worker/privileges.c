@@ -8,7 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Podman's default set without CAP_SETFCAP: an output with a file capability would be a way to root on the host. */
+/* Podman's default set without CAP_SETFCAP: an output with a file capability would be a way to root
+ * on the host. */
 static const struct
 {
   const char *name;
@@ -67,7 +68,8 @@ set_capabilities (uint64_t mask)
 int
 privileges_drop (uid_t uid, gid_t gid, struct error *err)
 {
-  /* Not by the C library, which would change all threads of the process whose memory we may borrow. */
+  /* Not by the C library, which would change all threads of the process whose memory we may
+   * borrow. */
   bool changes = uid != (uid_t) -1;
   if (drop_bounding (kept_mask ()) != 0)
     return error_errno (err, errno, "giving capabilities up");

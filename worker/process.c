@@ -1,6 +1,7 @@
-/* The runtime `process`: the command on this host, without a container. It sees the host's files, and the job's mounts at their
- * places in a root of its own; it has a PID namespace of its own, so that nothing of it outlives it, and no network unless the job
- * has the host's. As root it has a container's capabilities: with all of them it could undo what the job's options say. */
+/* The runtime `process`: the command on this host, without a container. It sees the host's files,
+ * and the job's mounts at their places in a root of its own; it has a PID namespace of its own, so
+ * that nothing of it outlives it, and no network unless the job has the host's. As root it has a
+ * container's capabilities: with all of them it could undo what the job's options say. */
 #include "worker/container_runtimes.h"
 
 #include "common/fs.h"

@@ -14,7 +14,8 @@ retry_is_success (const struct job *job, int32_t exit_code)
   return exit_code == 0 || has_code (&job->success_codes, exit_code);
 }
 
-/* FNV-1a with a final mix: spreads neighbouring indexes and attempts, nothing more is asked of it. */
+/* FNV-1a with a final mix: spreads neighbouring indexes and attempts, nothing more is asked of
+ * it. */
 static uint64_t
 hash_shard (const struct shard *shard)
 {

@@ -3,7 +3,8 @@
  *     succeeded, cancelled                              settled
  *     failed in a code of fail_on, or never ran         settled
  *     failed, oom, timeout                              again, up to job.retries times
- *     infra                                             again, up to max_infra times, not counted as a failure
+ *     infra                                             again, up to max_infra times, not counted
+ *                                                       as a failure
  *
  * A pure function of its arguments: the same attempt gives the same retry, to the millisecond.
  */
@@ -25,14 +26,15 @@ struct retry_limits
   int64_t backoff_ms; /* the first retry's delay */
 };
 
-/* Sets REPORT->final. When it isn't final, fills zeroed RETRY with what is to be published (the caller
- * releases it) and returns true. NOW is UTC ms. */
+/* Sets REPORT->final. When it isn't final, fills zeroed RETRY with what is to be published (the
+ * caller releases it) and returns true. NOW is UTC ms. */
 bool retry_decide (const struct job *job, const struct shard *shard,
                    const struct retry_limits *limits, int64_t now, struct attempt_report *report,
                    struct shard *retry);
 
 /* Milliseconds before the retry number NTH (from 1) of SHARD: backoff_ms doubled each time up to
- * RETRY_BACKOFF_MAX_MS, of which a half to the whole, so that shards that failed together don't come back together. */
+ * RETRY_BACKOFF_MAX_MS, of which a half to the whole, so that shards that failed together don't
+ * come back together. */
 int64_t retry_delay (const struct shard *shard, uint32_t nth, int64_t backoff_ms);
 
 /* Whether EXIT_CODE counts as success for JOB. */

@@ -32,8 +32,8 @@ static const uint32_t answers[] = {
   [SECCOMP_ALLOWED] = SECCOMP_RET_ALLOW,
 };
 
-/* A program that is written from its end, as all jumps go forward: `at` is the first instruction that there is, and a place in
- * it is a pointer that stays. */
+/* A program that is written from its end, as all jumps go forward: `at` is the first instruction
+ * that there is, and a place in it is a pointer that stays. */
 struct assembly
 {
   struct sock_filter *at;
@@ -282,7 +282,8 @@ seccomp_json (void)
 {
   const struct seccomp_machine *machine = this_machine ();
   json_t *rules = json_array ();
-  /* First: what is refused whole isn't allowed again by what libseccomp makes of "socket" for 32-bit programs. */
+  /* First: what is refused whole isn't allowed again by what libseccomp makes of "socket" for
+   * 32-bit programs. */
   add_names (rules, seccomp_refused, false);
   add_names (rules, seccomp_allowed, true);
   add_families (rules);

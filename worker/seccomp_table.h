@@ -1,4 +1,5 @@
-/* seccomp_table.h — which system calls a container may make, by number and by name: facts, written by tools/seccomp.py.
+/* seccomp_table.h — which system calls a container may make, by number and by name: facts, written
+ * by tools/seccomp.py.
  *
  * A row holds from its first value up to the next row's first, the last one to the end:
  *

@@ -58,8 +58,9 @@ make_file (const struct tree *tree, const char *path, struct error *err)
   return fd < 0 ? -1 : 0;
 }
 
-/* What PATH, which is normal, is called in the image when its links are followed, relative; the caller frees. NULL where the image has
- * something else there than a FOLDER, or else a file. *THERE tells whether it has all of it. */
+/* What PATH, which is normal, is called in the image when its links are followed, relative; the
+ * caller frees. NULL where the image has something else there than a FOLDER, or else a file. *THERE
+ * tells whether it has all of it. */
 static char *
 find_place (const struct tree *tree, const char *path, bool folder, bool *there, struct error *err)
 {
@@ -87,8 +88,8 @@ find_place (const struct tree *tree, const char *path, bool folder, bool *there,
   return above[0] == '\0' ? xstrdup (rest) : path_join (above, rest);
 }
 
-/* Sees to it that PATH, which is normal, is a folder of the container, or else a file. What the image has is left to it: a folder laid
- * over one of its links would hide what is behind it. */
+/* Sees to it that PATH, which is normal, is a folder of the container, or else a file. What the
+ * image has is left to it: a folder laid over one of its links would hide what is behind it. */
 static int
 add_place (const struct tree *tree, const char *path, bool folder, struct error *err)
 {
@@ -101,7 +102,8 @@ add_place (const struct tree *tree, const char *path, bool folder, struct error 
   return folder ? make_folders (tree, place, err) : make_file (tree, place, err);
 }
 
-/* Whether an earlier mount is there already where mount INDEX goes: its mount point lies in that. */
+/* Whether an earlier mount is there already where mount INDEX goes: its mount point lies in
+ * that. */
 static bool
 lies_in_another (const struct container *container, size_t index)
 {
@@ -146,7 +148,8 @@ static int
 add_all (const struct tree *tree, const struct container *container, const char *cwd,
          struct error *err)
 {
-  /* Folders of ours whatever the image has there: runtimes set /dev up by its path, and a link would lead them astray. */
+  /* Folders of ours whatever the image has there: runtimes set /dev up by its path, and a link
+   * would lead them astray. */
   static const char *const system[] = { "proc", "dev", "sys" };
   for (size_t i = 0; i < sizeof system / sizeof system[0]; i++)
     {

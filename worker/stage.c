@@ -24,7 +24,8 @@ is_whole (const struct stage *stage, const struct volume *volume)
   return volume->shared || stage->job->glob == NULL;
 }
 
-/* A volume that is sliced isn't there for the reduce container: it gets the shards' outputs instead. */
+/* A volume that is sliced isn't there for the reduce container: it gets the shards' outputs
+ * instead. */
 static bool
 is_used (const struct stage *stage, const struct volume *volume)
 {
@@ -161,7 +162,8 @@ failed:
 
 /* ---- files ------------------------------------------------------------------------------ */
 
-/* Where the kernel says the file really is: what is mounted must not be a symbolic link that leads elsewhere. */
+/* Where the kernel says the file really is: what is mounted must not be a symbolic link that leads
+ * elsewhere. */
 static char *
 real_path (int fd, struct error *err)
 {
@@ -201,7 +203,8 @@ cannot_link (const struct source *source, const struct atom *atom, struct error 
                     source->path, atom->path, source->local);
 }
 
-/* Tries SOURCE's method, and goes over to the next one for it and all later files where it doesn't work. */
+/* Tries SOURCE's method, and goes over to the next one for it and all later files where it doesn't
+ * work. */
 static int
 stage_file (struct staging *staging, struct source *source, const struct atom *atom, int64_t number,
             struct error *err)
@@ -296,8 +299,8 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
   return 0;
 }
 
-/* The folder of what the attempt that SOURCE ends in made, below the result: the only one that a list of another container's outputs may name. The caller
- * frees; NULL with ERR. */
+/* The folder of what the attempt that SOURCE ends in made, below the result: the only one that a
+ * list of another container's outputs may name. The caller frees; NULL with ERR. */
 static char *
 outputs_of (const char *source, struct error *err)
 {
@@ -349,7 +352,8 @@ place_outputs (struct staging *staging, struct source *shards, const struct atom
   return place_whole (&place, "", stage->job->stage, &staging->bytes, err);
 }
 
-/* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. Wherever its list says that it is, it is taken from this job's own result. */
+/* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. Wherever its list says
+ * that it is, it is taken from this job's own result. */
 static int
 stage_outputs (struct staging *staging, const struct atom *atom, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* Files that can't be linked, cloned or mounted: copied by a few threads, which have ended before a container starts. */
+/* Files that can't be linked, cloned or mounted: copied by a few threads, which have ended before a
+ * container starts. */
 #include "worker/stage_internal.h"
 
 #include "common/memory.h"

@@ -1,4 +1,5 @@
-/* Files of storages that aren't on this machine: those that the plan names, as they were when it was made, and what is in its folders. */
+/* Files of storages that aren't on this machine: those that the plan names, as they were when it
+ * was made, and what is in its folders. */
 #include "worker/stage_internal.h"
 
 #include "common/fs.h"
@@ -78,7 +79,8 @@ struct fetching
   struct atom atom;
 };
 
-/* Whoever wrote the list may have put anything into it: on the web it names URLs of its own, elsewhere what is below the volume. */
+/* Whoever wrote the list may have put anything into it: on the web it names URLs of its own,
+ * elsewhere what is below the volume. */
 static int
 check_source (const struct fetching *fetching, const struct atom *atom, struct error *err)
 {

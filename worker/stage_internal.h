@@ -40,7 +40,8 @@ struct staging
   int64_t bytes;
 };
 
-/* Makes SOURCE's staging folder and has it mounted, once. Trouble in the scratch folder is the machine's. */
+/* Makes SOURCE's staging folder and has it mounted, once. Trouble in the scratch folder is the
+ * machine's. */
 int stage_need_folder (struct staging *staging, struct source *source, struct error *err);
 
 /* ---- stage_copy.c: the atoms that are left for copying, by a few threads. */
@@ -48,7 +49,8 @@ int stage_copy (struct staging *staging, struct error *err);
 
 /* ---- stage_fetch.c: storages that aren't on this machine */
 
-/* Brings all that is in the folder PATH ("": the root) of STORAGE, whose source is BASE, to the same path beneath TARGET_FD. */
+/* Brings all that is in the folder PATH ("": the root) of STORAGE, whose source is BASE, to the
+ * same path beneath TARGET_FD. */
 int stage_fetch_folder (struct staging *staging, struct storage *storage, const char *base,
                         int target_fd, const char *path, struct error *err);
 

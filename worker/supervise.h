@@ -1,4 +1,5 @@
-/* supervise.h — watches over one container from its start to its end: its output, its time, and orders to stop. */
+/* supervise.h — watches over one container from its start to its end: its output, its time, and
+ * orders to stop. */
 #ifndef SHOAL_WORKER_SUPERVISE_H
 #define SHOAL_WORKER_SUPERVISE_H
 

@@ -94,7 +94,8 @@ enter (struct usage *usage, int fd)
     (void) close (fd);
 }
 
-/* No link is followed, whatever the command puts in the place of what was read: one component at a time, downwards only. */
+/* No link is followed, whatever the command puts in the place of what was read: one component at a
+ * time, downwards only. */
 static void
 count_entry (struct usage *usage, DIR *dir, const struct dirent *entry)
 {

@@ -86,7 +86,8 @@ bear (struct worker *worker, const char *what, const struct error *err)
   return 0;
 }
 
-/* What dead workers left in a result: swept when we come to it for the first time, and when we leave, for those that died meanwhile. */
+/* What dead workers left in a result: swept when we come to it for the first time, and when we
+ * leave, for those that died meanwhile. */
 static void
 sweep (const struct worker *worker, const char *results)
 {
@@ -224,7 +225,8 @@ keep_leases (struct worker *worker)
     lane_keep (&worker->lanes[i], &worker->crew);
 }
 
-/* Whoever had the shard before may have been dying when its result was looked at; once it is settled nobody comes there again. */
+/* Whoever had the shard before may have been dying when its result was looked at; once it is
+ * settled nobody comes there again. */
 static void
 sweep_before (const struct worker *worker, const struct lane *lane)
 {
@@ -251,7 +253,8 @@ settle_ended (struct worker *worker, struct error *err)
   return 0;
 }
 
-/* How many containers run or have just ended; and into *AHEAD the bytes of inputs that were fetched for others. */
+/* How many containers run or have just ended; and into *AHEAD the bytes of inputs that were fetched
+ * for others. */
 static int
 count_places (const struct worker *worker, int64_t *ahead)
 {
@@ -406,7 +409,8 @@ step (struct worker *worker, struct error *err)
   vitals_bus (worker->options->vitals, !bus_is_away (worker->crew.bus));
   read_stop (worker);
   keep_leases (worker);
-  /* A question to brokers that have no leader may take many seconds; no two are asked without a look at the leases between them. */
+  /* A question to brokers that have no leader may take many seconds; no two are asked without a
+   * look at the leases between them. */
   if (!is_in_trouble (worker) && read_controls (worker, err) != 0)
     return -1;
   keep_leases (worker);

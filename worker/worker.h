@@ -4,8 +4,9 @@
  *                                                       │ socket pair each
  *     slot process:    stage in → container → collect ──┘ report
  *
- * In: shards from the bus. Out: a whole attempt folder in the result, then STARTED and FINISHED events. State:
- * none that matters: what a killed worker was running is delivered again, what it left in .shoal/tmp is garbage.
+ * In: shards from the bus. Out: a whole attempt folder in the result, then STARTED and FINISHED
+ * events. State: none that matters: what a killed worker was running is delivered again, what it
+ * left in .shoal/tmp is garbage.
  */
 #ifndef SHOAL_WORKER_WORKER_H
 #define SHOAL_WORKER_WORKER_H
@@ -38,22 +39,24 @@ struct worker_options
   int32_t max_infra;   /* infra failures of a shard before it is given up; 0: 5 */
   int64_t backoff_ms;  /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
   struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
-  int64_t *
-      coming; /* bytes of inputs that came for shards that haven't ended, for others to read; NULL */
+  /* bytes of inputs that came for shards that haven't ended, for others to read; NULL */
+  int64_t *coming;
   volatile sig_atomic_t *stop; /* 1: take no more, run out; 2: stop containers and release */
 };
 
 int worker_run (const struct worker_options *options, struct error *err);
 
-/* Removes the control groups that killed slots of this machine left: for who had a worker that may have been killed. */
+/* Removes the control groups that killed slots of this machine left: for who had a worker that may
+ * have been killed. */
 void worker_sweep (void);
 
-/* The slot process: started by worker_run as `shoal slot` without arguments, speaks with its worker on descriptor FD (3).
- * Its worker tells it all it needs in the first frame: OPTIONS may be empty. Returns the exit code. */
+/* The slot process: started by worker_run as `shoal slot` without arguments, speaks with its worker
+ * on descriptor FD (3). Its worker tells it all it needs in the first frame: OPTIONS may be empty.
+ * Returns the exit code. */
 int slot_main (int fd, const struct worker_options *options);
 
-/* What this host allows, one line for people: "oci: crun 1.8.1 …, limits by cgroup v1 …" into LINE (the caller
- * frees). 0, or -1 when no container can be run (ERR says why). */
+/* What this host allows, one line for people: "oci: crun 1.8.1 …, limits by cgroup v1 …" into LINE
+ * (the caller frees). 0, or -1 when no container can be run (ERR says why). */
 int worker_probe (const struct worker_options *options, char **line, struct error *err);
 
 #endif

@@ -114,7 +114,8 @@ workplace_keep (struct workplace *workplace, struct error *err)
     return 0;
   if (errno != EEXIST && errno != ENOTEMPTY)
     return error_errno (err, errno, "renaming %s to %s", from, to);
-  /* A worker finished this very attempt, released or lost it before it was settled: it never counted. */
+  /* A worker finished this very attempt, released or lost it before it was settled: it never
+   * counted. */
   if (fs_remove_tree (workplace->result_fd, to, err) != 0)
     return -1;
   if (sys_rename (workplace->result_fd, from, workplace->result_fd, to, 0) != 0)

@@ -1,10 +1,12 @@
-/* workplace.h — the two folders in which one attempt is made: what is kept of it, and what is thrown away.
+/* workplace.h — the two folders in which one attempt is made: what is kept of it, and what is
+ * thrown away.
  *
- *     RESULT/.shoal/tmp/NAME           becomes RESULT/.shoal/attempts/NAME by one rename when the attempt is whole
+ *     RESULT/.shoal/tmp/NAME           becomes RESULT/.shoal/attempts/NAME by one rename when the
+ *                                      attempt is whole
  *     RESULT/.shoal/tmp/NAME.scratch   staging, root file system; or SCRATCH/shoal-PID-NAME
  *
- * Both are locked (flock on the folder) by the process that works in them, so that what a dead one left can be
- * told from what a living one needs.
+ * Both are locked (flock on the folder) by the process that works in them, so that what a dead one
+ * left can be told from what a living one needs.
  */
 #ifndef SHOAL_WORKER_WORKPLACE_H
 #define SHOAL_WORKER_WORKPLACE_H
@@ -30,8 +32,8 @@ struct workplace
     .result_fd = -1, .folder_fd = -1, .scratch_parent = -1, .scratch_fd = -1                       \
   }
 
-/* Makes both folders, for the attempt NAME of the result that stands at PLACE. SCRATCH NULL: beside the result. Errors are
- * never ERROR_USER. What was made is removed by workplace_discard. */
+/* Makes both folders, for the attempt NAME of the result that stands at PLACE. SCRATCH NULL: beside
+ * the result. Errors are never ERROR_USER. What was made is removed by workplace_discard. */
 int workplace_make (struct workplace *workplace, const char *place, const char *scratch,
                     const char *name, struct error *err);
 
@@ -44,7 +46,8 @@ void workplace_discard (struct workplace *workplace);
 void workplace_release (struct workplace *workplace);
 #define auto_workplace AUTO (workplace_release)
 
-/* Removes what dead processes left of the result at PLACE, and in SCRATCH (may be NULL). Returns how many folders. */
+/* Removes what dead processes left of the result at PLACE, and in SCRATCH (may be NULL). Returns
+ * how many folders. */
 int workplace_sweep (const char *place, const char *scratch);
 
 /* Removes the finished attempt NAME of the result at PLACE: it will never count. */

@@ -143,10 +143,12 @@ become_holder (struct claims_entry *entry, const struct claim *claim)
   entry->holder = xstrdup (claim->writer);
 }
 
-/* Whether CLAIM by somebody else takes over what is free, or is held and has expired. Who takes over says so by the number of starts: a claim on what was
- * free, that came late, doesn't. A renewal counts with the number that is known: of two who claimed at once only the holder goes on renewing,
- * so that a reader who began in the middle, and took the other one for him, learns better. On what is free it counts with a higher one only, if the reader hasn't
- * heard of the claim: else somebody had taken over from its writer, and gave it back. */
+/* Whether CLAIM by somebody else takes over what is free, or is held and has expired. Who takes
+ * over says so by the number of starts: a claim on what was free, that came late, doesn't. A
+ * renewal counts with the number that is known: of two who claimed at once only the holder goes on
+ * renewing, so that a reader who began in the middle, and took the other one for him, learns
+ * better. On what is free it counts with a higher one only, if the reader hasn't heard of the
+ * claim: else somebody had taken over from its writer, and gave it back. */
 static bool
 takes_over (const struct claims_entry *entry, const struct claim *claim)
 {

@@ -1,7 +1,7 @@
 /* claims.h — who runs what, as a fold over one partition of a claims log (docs/claims.md).
  *
- * Pure: no clock but the log's own timestamps, no Kafka. All readers of the same records come to the same answer. Not
- * thread-safe.
+ * Pure: no clock but the log's own timestamps, no Kafka. All readers of the same records come to
+ * the same answer. Not thread-safe.
  */
 #ifndef SHOAL_BUS_KAFKA_CLAIMS_H
 #define SHOAL_BUS_KAFKA_CLAIMS_H
@@ -40,7 +40,8 @@ struct claims_entry
 
 struct claims;
 
-/* LEASE_MS: the shortest time for which settled keys are remembered is ten of them, or of the longest lease that was seen. */
+/* LEASE_MS: the shortest time for which settled keys are remembered is ten of them, or of the
+ * longest lease that was seen. */
 struct claims *claims_new (int64_t lease_ms);
 void claims_free (struct claims *claims);
 
@@ -51,7 +52,8 @@ enum claims_verdict
   CLAIMS_TOO_LATE, /* it stands behind a DONE */
 };
 
-/* Takes in the record CLAIM of KEY at OFFSET with TIMESTAMP; *ENTRY is then its entry. A SETTLE's payload is moved out of CLAIM. */
+/* Takes in the record CLAIM of KEY at OFFSET with TIMESTAMP; *ENTRY is then its entry. A SETTLE's
+ * payload is moved out of CLAIM. */
 enum claims_verdict claims_apply (struct claims *claims, const char *key, struct claim *claim,
                                   int64_t offset, int64_t timestamp, struct claims_entry **entry);
 
@@ -70,19 +72,22 @@ void claims_unneed (struct claims *claims, struct claims_entry *entry);
 /* Whether anybody may claim ENTRY when the log's clock says NOW. */
 bool claims_is_open (const struct claims_entry *entry, int64_t now);
 
-/* The next key behind AFTER (NULL: the first) that begins with PREFIX and is held when the log's clock says what it says; NULL: there is none. */
+/* The next key behind AFTER (NULL: the first) that begins with PREFIX and is held when the log's
+ * clock says what it says; NULL: there is none. */
 const struct claims_entry *claims_next_held (const struct claims *claims, const char *prefix,
                                              const struct claims_entry *after);
 
 /* How many there are. */
 size_t claims_held (const struct claims *claims, const char *prefix);
 
-/* Forgets what is settled, has no parcel and no holding, stands before READ in the messages, and was settled ten leases before CAUGHT_UP, the log's clock when
- * the messages were last read to their end: a message that was published twice has come by then. Beyond MAX entries age doesn't count. */
+/* Forgets what is settled, has no parcel and no holding, stands before READ in the messages, and
+ * was settled ten leases before CAUGHT_UP, the log's clock when the messages were last read to
+ * their end: a message that was published twice has come by then. Beyond MAX entries age doesn't
+ * count. */
 void claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max);
 
-/* An offset from which reading gives the same state of everything that isn't settled: four leases back at least. NEXT: the offset of the
- * next record. */
+/* An offset from which reading gives the same state of everything that isn't settled: four leases
+ * back at least. NEXT: the offset of the next record. */
 int64_t claims_base (const struct claims *claims, int64_t next);
 
 #endif

@@ -1,4 +1,5 @@
-/* holding.h — what this handle holds or is about to: a claim on a message, from the first record to the last.
+/* holding.h — what this handle holds or is about to: a claim on a message, from the first record to
+ * the last.
  *
  *     CLAIMING ─counts─► READY ─► TAKEN ─► SETTLING ─counts─► PUBLISHING ─acknowledged─► SETTLED
  *         └──────────────┴─────────┴──────────┴─► LOST
@@ -65,13 +66,15 @@ bool holdings_end (struct kafka_bus *bus);
 /* NULL when there is none. */
 struct holding *holding_find (struct kafka_bus *bus, int64_t ticket);
 
-/* Sends the record CLAIM (writer and lease are filled in; a lease of -1 becomes 0) of KEY; nobody waits for it. */
+/* Sends the record CLAIM (writer and lease are filled in; a lease of -1 becomes 0) of KEY; nobody
+ * waits for it. */
 int holding_send (struct lot *lot, const char *key, struct claim *claim, struct error *err);
 
 /* Sends HOLDING's `settle`. */
 int holding_send_settle (struct holding *holding, struct error *err);
 
-/* The producer was replaced, and what was on its way with it may be lost: all that somebody waits for is said again. */
+/* The producer was replaced, and what was on its way with it may be lost: all that somebody waits
+ * for is said again. */
 void holdings_say_again (struct kafka_bus *bus);
 
 /* What was published and acknowledged is done; what failed is sent again. */

@@ -23,7 +23,8 @@ enum
   REFRESH_MAX_MS = 10000,
   ASK_MS = 1000, /* for one answer */
   WAKE_MS =
-      100, /* a poll ends after this: leases run out and retries fall due without anybody saying so */
+      /* a poll ends after this: leases run out and retries fall due without anybody saying so */
+  100,
   CLOSE_MS = 5000, /* for the last records */
 };
 
@@ -65,8 +66,8 @@ kafka_at_most (const struct kafka_bus *bus, int64_t most)
   return quarter < most ? quarter : most;
 }
 
-/* How often new leaders are asked for. While there is none librdkafka doubles its pauses up to this: who holds a lease must find the new one before
- * others may take it over. */
+/* How often new leaders are asked for. While there is none librdkafka doubles its pauses up to
+ * this: who holds a lease must find the new one before others may take it over. */
 static int64_t
 refresh_ms (const struct kafka_bus *bus)
 {
@@ -270,7 +271,8 @@ close_producer (struct kafka_bus *bus, int wait_ms)
   rd_kafka_destroy (bus->producer);
 }
 
-/* The first record to a topic that a handle hasn't used waits for a timer of a second unless the topic was asked for. */
+/* The first record to a topic that a handle hasn't used waits for a timer of a second unless the
+ * topic was asked for. */
 static int
 open_producer (struct kafka_bus *bus, struct error *err)
 {
@@ -285,8 +287,9 @@ open_producer (struct kafka_bus *bus, struct error *err)
   return 0;
 }
 
-/* An idempotent producer that has lost count of its sequence numbers (2.0.2 does when leaders change twice in short time) sends nothing any more. Another one
- * takes its place; what was on its way counts as not sent and goes again. */
+/* An idempotent producer that has lost count of its sequence numbers (2.0.2 does when leaders
+ * change twice in short time) sends nothing any more. Another one takes its place; what was on its
+ * way counts as not sent and goes again. */
 void
 kafka_renew_producer (struct kafka_bus *bus)
 {
@@ -457,7 +460,8 @@ static const struct bus_ops kafka_ops = {
   .get_status = kafka_get_status,
 };
 
-/* The topics, once the brokers answer. A service goes on asking those that refuse it: users and certificates are made while it waits. */
+/* The topics, once the brokers answer. A service goes on asking those that refuse it: users and
+ * certificates are made while it waits. */
 static int
 await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct error *err)
 {
@@ -506,7 +510,9 @@ check_part (struct kafka_bus *bus, enum bus_part part, struct error *err)
   if (leases_sync (bus, &away) == 0)
     return trust_need_key (bus, records[part], err);
   if (away.class == ERROR_TRANSIENT)
-    return 0; /* brokers that are slow or gone again: a service outlives that, and what is wrong shows later */
+    /* brokers that are slow or gone again: a service outlives that, and what is wrong shows
+       later */
+    return 0;
   *err = away;
   return -1;
 }

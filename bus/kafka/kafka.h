@@ -20,18 +20,8 @@
  *     kafka_dead.c     what nobody can read
  *     kafka_metrics.c  what is counted for others
  *
- * librdkafka 2.0.2 (Debian 12) is the floor, and the same binary runs on newer ones (tests/long.sh librdkafka). What they would allow, if the floor rose:
- *
- *     2.3     rd_kafka_ListOffsets, which doesn't block: where a partition ends could be asked for all of them at once (kafka_cursor.c)
- *     2.3     an idempotent producer that outlives two quick changes of leaders (kafka_renew_producer)
- *     2.6.1   SCRAM on Kafka 4 (kafka_trouble.c says so to who tries)
- *     2.10    questions that find a new leader by themselves (kafka_look_for_leaders)
- *     2.12    rd_kafka_query_watermark_offsets that ends in time whatever happens: one question instead of two
- *     2.12    connections that are closed at once are only in its log: for us the worse (note_failure in kafka_trouble.c)
- *     2.15    share groups (KIP-932), a preview: no renewal of what is held, so no use for shards that run for hours
- *
- * No consumer groups: what is read and what may be started is decided by the claims alone (docs/claims.md), so there is
- * no rebalance that could disturb anything.
+ * No consumer groups: what is read and what may be started is decided by the claims alone
+ * (docs/claims.md), so there is no rebalance that could disturb anything.
  */
 #ifndef SHOAL_BUS_KAFKA_KAFKA_H
 #define SHOAL_BUS_KAFKA_KAFKA_H
@@ -56,7 +46,8 @@ enum topic
   TOPICS,
 };
 
-/* Bytes. A letter is a record with headers of ours; the producer's limit, message.max.bytes, is the larger one. */
+/* Bytes. A letter is a record with headers of ours; the producer's limit, message.max.bytes, is the
+ * larger one. */
 enum
 {
   RECORD_MAX = 9000000,
@@ -69,7 +60,8 @@ enum
   TOPICS_MAX = TOPICS + 2 * QUEUES_MAX, /* TOPICS, then two for each further queue */
 };
 
-/* Shards are in queues, each with topics of its own: TOPIC_SHARDS and TOPIC_CLAIMS are those of "default". */
+/* Shards are in queues, each with topics of its own: TOPIC_SHARDS and TOPIC_CLAIMS are those of
+ * "default". */
 struct kafka_queue
 {
   char *name;
@@ -81,8 +73,8 @@ struct kafka_queue
   int64_t say_at;   /* boot ms when it is on us to say so */
 };
 
-/* What became of some records. Filled while the producer is polled, which may be long after those who sent them have given up waiting: so it lives on the heap,
- * or as long as the bus. */
+/* What became of some records. Filled while the producer is polled, which may be long after those
+ * who sent them have given up waiting: so it lives on the heap, or as long as the bus. */
 struct receipt
 {
   int pending; /* records that aren't acknowledged yet */
@@ -192,8 +184,9 @@ struct kafka_bus
   int slots;
   struct strlist properties; /* librdkafka's: name, value, … */
   bool resting;
-  bool
-      buries; /* a member of a group makes letters of events, statuses and control records that nobody can read */
+  /* a member of a group makes letters of events, statuses and control records that nobody can
+     read */
+  bool buries;
   bool more;   /* something was left unread: don't wait */
   int wake_fd; /* written by librdkafka when there is something to read */
 
@@ -253,7 +246,8 @@ struct kafka_bus
   bool refused; /* it is one that waiting doesn't mend */
 };
 
-/* How long a question may take at most: MOST, but whoever holds leases must get back to renewing them. */
+/* How long a question may take at most: MOST, but whoever holds leases must get back to renewing
+ * them. */
 int64_t kafka_at_most (const struct kafka_bus *bus, int64_t most);
 
 /* ---- kafka_trouble.c */
@@ -264,7 +258,8 @@ int kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *wh
                  struct error *err);
 int64_t kafka_trouble_at (struct kafka_bus *bus);
 
-/* Whether the last trouble was a password, a certificate or the like: somebody must do something about it. */
+/* Whether the last trouble was a password, a certificate or the like: somebody must do something
+ * about it. */
 bool kafka_is_refused (struct kafka_bus *bus);
 
 /* Whether it is worth asking if anybody is there. */
@@ -279,7 +274,8 @@ void kafka_on_log (const rd_kafka_t *handle, int level, const char *facility, co
 
 /* ---- kafka.c */
 
-/* What a handle needs that only talks to the brokers: URL, properties, topics' names, the lock. REST is what stands behind the scheme. */
+/* What a handle needs that only talks to the brokers: URL, properties, topics' names, the lock.
+ * REST is what stands behind the scheme. */
 int kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_options *options,
                       struct error *err);
 void kafka_names_release (struct kafka_bus *bus);
@@ -292,7 +288,8 @@ void kafka_renew_producer (struct kafka_bus *bus);
 rd_kafka_t *kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
                           struct error *err);
 
-/* The same for a handle that only asks something: EXTRA goes before the user's properties, and what it says of its troubles counts for nothing. Deliveries are events. */
+/* The same for a handle that only asks something: EXTRA goes before the user's properties, and what
+ * it says of its troubles counts for nothing. Deliveries are events. */
 rd_kafka_t *kafka_asker (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
                          struct error *err);
 
@@ -303,7 +300,8 @@ char *kafka_topic_name (const char *prefix, enum topic topic);
 /* TOPIC itself, or TOPIC_SHARDS or TOPIC_CLAIMS for those of further queues. */
 enum topic kafka_topic_kind (int topic);
 
-/* Reads the numbers of partitions; ERROR_USER when a topic is missing, ERROR_TRANSIENT when nobody answers within TIMEOUT_MS. */
+/* Reads the numbers of partitions; ERROR_USER when a topic is missing, ERROR_TRANSIENT when nobody
+ * answers within TIMEOUT_MS. */
 int kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err);
 
 /* The partition of an event or a status: by its job, always the same. */
@@ -311,11 +309,13 @@ int32_t kafka_partition_of_job (const struct kafka_bus *bus, int topic, const ch
 
 /* ---- kafka_queues.c */
 
-/* Names the topics of a further queue, without looking whether they are there; NULL with ERR when there are too many. */
+/* Names the topics of a further queue, without looking whether they are there; NULL with ERR when
+ * there are too many. */
 struct kafka_queue *queues_add (struct kafka_bus *bus, const char *name, struct error *err);
 struct kafka_queue *queues_find (struct kafka_bus *bus, const char *name);
 
-/* The queue NAME, whose topics are looked up when it wasn't needed before. NULL with ERR: ERROR_USER when it has none. */
+/* The queue NAME, whose topics are looked up when it wasn't needed before. NULL with ERR:
+ * ERROR_USER when it has none. */
 struct kafka_queue *queues_need (struct kafka_bus *bus, const char *name, struct error *err);
 
 /* The queue of the job; "default" when there is no such job. NULL with ERR. */
@@ -355,7 +355,8 @@ auto_receipt_ (struct receipt **receipt)
 /* What librdkafka calls (dr_msg_cb). */
 void receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
 
-/* Hands a record over. Waits while the local queue is full, but not for as long as brokers are away. */
+/* Hands a record over. Waits while the local queue is full, but not for as long as brokers are
+ * away. */
 int kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
                 const struct buffer *payload, struct receipt *receipt, struct error *err);
 
@@ -406,10 +407,12 @@ int cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, 
 void cursor_close (struct cursor *cursor);
 bool cursor_is_open (const struct cursor *cursor);
 
-/* The next record: 1, the caller destroys it; 0 when there is none now. What it holds is the cursor's `payload`. */
+/* The next record: 1, the caller destroys it; 0 when there is none now. What it holds is the
+ * cursor's `payload`. */
 int cursor_next (struct cursor *cursor, rd_kafka_message_t **message);
 
-/* As cursor_next, but waits until the end that was last looked for is reached: 0 means that nothing is left before it. */
+/* As cursor_next, but waits until the end that was last looked for is reached: 0 means that nothing
+ * is left before it. */
 int cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, struct error *err);
 
 /* Asks any broker who leads TOPIC's partitions; false when none answers. */
@@ -447,14 +450,17 @@ int64_t cursor_find_time (struct kafka_reader *reader, int topic, int32_t partit
 rd_kafka_resp_err_t kafka_committed (struct kafka_reader *reader,
                                      rd_kafka_topic_partition_list_t *list);
 
-/* Commits LIST for the reader's group, and waits for the brokers' word for up to WAIT_MS; 0: doesn't. */
+/* Commits LIST for the reader's group, and waits for the brokers' word for up to WAIT_MS; 0:
+ * doesn't. */
 rd_kafka_resp_err_t kafka_commit (struct kafka_reader *reader,
                                   rd_kafka_topic_partition_list_t *list, int wait_ms);
 
-/* Whether records of TOPIC travel in a schema registry's frame, where there is one: claims are ours alone, what is dead stays as it was. */
+/* Whether records of TOPIC travel in a schema registry's frame, where there is one: claims are ours
+ * alone, what is dead stays as it was. */
 bool kafka_is_packed (int topic);
 
-/* Whether CODE is of those that pass by themselves: a leader or a coordinator that is just changing. */
+/* Whether CODE is of those that pass by themselves: a leader or a coordinator that is just
+ * changing. */
 bool kafka_may_pass (rd_kafka_resp_err_t code);
 
 /* The record's key as a string, "" when there is none. The caller frees. */
@@ -483,7 +489,8 @@ const struct kafka_job *tables_job (struct kafka_bus *bus, const char *id, struc
 /* Whether shards of GENERATION are still delivered, as far as known. */
 bool tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation);
 
-/* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or later that contradict a job are made letters. */
+/* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or
+ * later that contradict a job are made letters. */
 int tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err);
 
 /* The tables that tell which shards are alive, read to their ends: 0 or -1. */
@@ -538,14 +545,16 @@ struct follower *kafka_follow (struct bus *bus, const char *group, const char *j
 
 /* ---- kafka_dead.c */
 
-/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and WHY as headers. What wasn't signed as it must be is a letter for that. */
+/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and
+ * WHY as headers. What wasn't signed as it must be is a letter for that. */
 void kafka_bury (struct kafka_bus *bus, const struct cursor *cursor,
                  const rd_kafka_message_t *message, const struct error *why);
 
 /* The same for another REASON (LETTER_…) than that it can't be read. */
 void kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
                     const rd_kafka_message_t *message, const char *reason, const struct error *why);
-/* Whether the brokers have all letters, so that what was committed may pass them. Those that they refused are written again, now and then. */
+/* Whether the brokers have all letters, so that what was committed may pass them. Those that they
+ * refused are written again, now and then. */
 bool kafka_buried (struct kafka_bus *bus);
 void burials_release (struct kafka_bus *bus);
 
@@ -553,7 +562,8 @@ void burials_release (struct kafka_bus *bus);
 void kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
                         const struct error *why);
 
-/* For records that everybody reads: one kind of reader makes letters of them, all others only say so. */
+/* For records that everybody reads: one kind of reader makes letters of them, all others only say
+ * so. */
 void kafka_pass_by (struct kafka_bus *bus, const struct cursor *cursor,
                     const rd_kafka_message_t *message, const struct error *why);
 

@@ -1,5 +1,6 @@
-/* What the brokers' access control lets us do: said in words with the grant that is missing, and asked for at opening by whoever would notice in the middle of
- * his work (docs/operations.md has the table of who needs what). */
+/* What the brokers' access control lets us do: said in words with the grant that is missing, and
+ * asked for at opening by whoever would notice in the middle of his work (docs/operations.md has
+ * the table of who needs what). */
 #include "bus/kafka/access.h"
 #include "bus/kafka/kafka.h"
 
@@ -243,8 +244,9 @@ note_answer (struct question *questions, size_t count, const struct kafka_bus *b
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
-/* A record whose sender wants two acknowledgements, which no broker gives: it is refused for that (INVALID_REQUIRED_ACKS) by who would let us write,
- * and before that is looked at by who wouldn't. Nothing is written either way. */
+/* A record whose sender wants two acknowledgements, which no broker gives: it is refused for that
+ * (INVALID_REQUIRED_ACKS) by who would let us write, and before that is looked at by who wouldn't.
+ * Nothing is written either way. */
 static int
 ask_to_write (struct check *check, struct error *err)
 {
@@ -317,7 +319,8 @@ ask_to_read (struct check *check, struct error *err)
 
 /* ---- committing ------------------------------------------------------------------------- */
 
-/* What the handle says of its troubles: that its group's coordinator isn't told to us is nowhere else. */
+/* What the handle says of its troubles: that its group's coordinator isn't told to us is nowhere
+ * else. */
 static rd_kafka_resp_err_t
 next_trouble (const struct kafka_reader *reader)
 {

@@ -1,6 +1,7 @@
 /* What all services of a bus should have in common, its policy: whoever has another one is told of.
  *
- * A word in the leases, "config/WHAT", is said by one of those who have the same, as who serves a queue is. */
+ * A word in the leases, "config/WHAT", is said by one of those who have the same, as who serves a
+ * queue is. */
 #include "bus/kafka/kafka.h"
 
 #include "common/clock.h"
@@ -20,7 +21,8 @@ enum
 
 static const char prefix[] = "config/";
 
-/* Of many with the same the one whose time comes first speaks for all: a third of a lease from now, and a little more. */
+/* Of many with the same the one whose time comes first speaks for all: a third of a lease from now,
+ * and a little more. */
 static int64_t
 time_to_speak (const struct kafka_bus *bus)
 {

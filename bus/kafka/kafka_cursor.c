@@ -63,7 +63,8 @@ cursor_is_open (const struct cursor *cursor)
   return cursor->queue != NULL;
 }
 
-/* Questions go through the producer's connections: on a reader's they would wait behind its fetches. */
+/* Questions go through the producer's connections: on a reader's they would wait behind its
+ * fetches. */
 
 /* A partition that was just made, or whose leader has changed, has no leader for a moment. */
 bool
@@ -81,9 +82,10 @@ kafka_may_pass (rd_kafka_resp_err_t code)
          || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
 }
 
-/* The offset at TIME, which may be one of the protocol's own: RD_KAFKA_OFFSET_BEGINNING and _END. rd_kafka_query_watermark_offsets would ask for both at once, but
- * in 2.0.2 it has no end while brokers are away, and where one of its two answers is a refusal (a leader that just started, KIP-207) it may say that the
- * partition is empty. */
+/* The offset at TIME, which may be one of the protocol's own: RD_KAFKA_OFFSET_BEGINNING and _END.
+ * rd_kafka_query_watermark_offsets would ask for both at once, but in 2.0.2 it has no end while
+ * brokers are away, and where one of its two answers is a refusal (a leader that just started,
+ * KIP-207) it may say that the partition is empty. */
 static rd_kafka_resp_err_t
 ask (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time, int timeout_ms,
      int64_t *offset)
@@ -110,7 +112,8 @@ kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms)
   return true;
 }
 
-/* The same until there is an answer, but for no longer than a question may take. RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
+/* The same until there is an answer, but for no longer than a question may take.
+ * RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
 static int64_t
 find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, struct error *err)
 {
@@ -236,8 +239,9 @@ kafka_is_packed (int topic)
   return kafka_topic_kind (topic) != TOPIC_CLAIMS && topic != TOPIC_LEASES && topic != TOPIC_DEAD;
 }
 
-/* Takes MESSAGE out of the frame that it came in, when it is signed as it must be. What can't be is left for its decoder to refuse; false when it has to be read once
- * more, because the schema registry is away or refuses us. */
+/* Takes MESSAGE out of the frame that it came in, when it is signed as it must be. What can't be is
+ * left for its decoder to refuse; false when it has to be read once more, because the schema
+ * registry is away or refuses us. */
 static bool
 unpack (struct cursor *cursor, const rd_kafka_message_t *message)
 {
@@ -409,7 +413,8 @@ kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *l
     }
 }
 
-/* Where nothing is that new yet, it is the end as it was before that was known: what comes meanwhile is behind it. */
+/* Where nothing is that new yet, it is the end as it was before that was known: what comes
+ * meanwhile is behind it. */
 int64_t
 cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
                   struct error *err)

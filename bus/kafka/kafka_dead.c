@@ -1,4 +1,5 @@
-/* Dead letters: records that nobody can read or follow, as they came, with where they were and why as headers. */
+/* Dead letters: records that nobody can read or follow, as they came, with where they were and why
+ * as headers. */
 #include "bus/kafka/kafka.h"
 
 #include "bus/kafka/keyring.h"
@@ -195,7 +196,7 @@ kafka_buried (struct kafka_bus *bus)
   bus->letters.failed = 0;
   const struct burial *burial = NULL;
   TAILQ_FOREACH (burial, &bus->burials, links)
-  write_again (bus, burial);
+    write_again (bus, burial);
   return false;
 }
 

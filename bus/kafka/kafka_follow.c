@@ -1,6 +1,7 @@
-/* Followers of the events. A group's members share the partitions by claims in the topic of leases: who holds a
- * partition's gets its events, as long as he holds it. Each member claims a name of its own as well, so that all know how many they
- * are: nobody takes more than his share, and who has more gives back what no unfinished job needs. */
+/* Followers of the events. A group's members share the partitions by claims in the topic of leases:
+ * who holds a partition's gets its events, as long as he holds it. Each member claims a name of its
+ * own as well, so that all know how many they are: nobody takes more than his share, and who has
+ * more gives back what no unfinished job needs. */
 #include "bus/kafka/kafka.h"
 
 #include "common/clock.h"
@@ -90,8 +91,9 @@ is_ours (struct kafka_follower *follower, const struct slice *slice)
          && strcmp (entry->holder, follower->writer) == 0;
 }
 
-/* Whether it is worth trying: it was given back, or the lease has run out, as far as we know the broker's clock, for so long that a renewal that was on its way would
- * have come. While brokers were away nobody could renew. */
+/* Whether it is worth trying: it was given back, or the lease has run out, as far as we know the
+ * broker's clock, for so long that a renewal that was on its way would have come. While brokers
+ * were away nobody could renew. */
 static bool
 seems_free (struct kafka_follower *follower, struct slice *slice)
 {
@@ -164,7 +166,8 @@ count_members (struct kafka_follower *follower)
   follower->share = (follower->count + count - 1) / count;
 }
 
-/* Says which members have other settings than we: what becomes of a job would depend on who takes it up. */
+/* Says which members have other settings than we: what becomes of a job would depend on who takes
+ * it up. */
 static void
 compare_settings (const struct kafka_follower *follower)
 {
@@ -196,7 +199,8 @@ is_idle (const struct slice *slice)
          && cursor_is_at_end (&slice->cursor);
 }
 
-/* Gives back what is more than our share, as far as it can be given without anybody reading again. */
+/* Gives back what is more than our share, as far as it can be given without anybody reading
+ * again. */
 static int
 share_out (struct kafka_follower *follower, struct error *err)
 {
@@ -312,7 +316,8 @@ join (struct kafka_follower *follower, struct error *err)
   return 0;
 }
 
-/* Sees to the leases: what is held is renewed, what was taken from us is noticed, what is free is tried for. */
+/* Sees to the leases: what is held is renewed, what was taken from us is noticed, what is free is
+ * tried for. */
 static int
 tend (struct kafka_follower *follower, struct error *err)
 {

@@ -45,7 +45,8 @@ holding_send_settle (struct holding *holding, struct error *err)
   return outcome;
 }
 
-/* CLAIM or RENEW. Which of several that are on their way was read back is known when all of them are: until then the oldest counts. */
+/* CLAIM or RENEW. Which of several that are on their way was read back is known when all of them
+ * are: until then the oldest counts. */
 static int
 say (struct holding *holding, enum claim_kind kind, struct error *err)
 {
@@ -102,8 +103,8 @@ holdings_end (struct kafka_bus *bus)
 {
   const struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
-  if (holding->phase == HOLDING_SETTLING || holding->phase == HOLDING_PUBLISHING)
-    return true;
+    if (holding->phase == HOLDING_SETTLING || holding->phase == HOLDING_PUBLISHING)
+      return true;
   return false;
 }
 
@@ -112,8 +113,8 @@ holding_find (struct kafka_bus *bus, int64_t ticket)
 {
   struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
-  if (holding->ticket == ticket)
-    return holding;
+    if (holding->ticket == ticket)
+      return holding;
   return NULL;
 }
 
@@ -197,8 +198,9 @@ send_event (struct kafka_bus *bus, struct holding *holding, struct error *err)
                      holding->receipt, err);
 }
 
-/* The event, or the retry, that the claims log has for HOLDING. The log owns them, so that anybody can do this over. The retry
- * waits for the event's acknowledgement: the next attempt's event mustn't come before this one's. */
+/* The event, or the retry, that the claims log has for HOLDING. The log owns them, so that anybody
+ * can do this over. The retry waits for the event's acknowledgement: the next attempt's event
+ * mustn't come before this one's. */
 static void
 publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
 {
@@ -267,7 +269,7 @@ holdings_say_again (struct kafka_bus *bus)
 {
   struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
-  say_again (holding);
+    say_again (holding);
 }
 
 void
@@ -319,7 +321,8 @@ on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding, e
       return;
     }
   holding->starts = entry->starts;
-  /* A claim that was on its way for so long may end any moment: nothing starts by it before it is renewed. */
+  /* A claim that was on its way for so long may end any moment: nothing starts by it before it is
+   * renewed. */
   if (clock_boot_ms () - holding->confirmed > bus->lease_ms / 3 && !bus->resting)
     {
       if (holding->unread == 0)

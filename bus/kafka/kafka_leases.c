@@ -1,4 +1,5 @@
-/* The claims that aren't on shards: on jobs to be planned, and on the partitions that groups follow. */
+/* The claims that aren't on shards: on jobs to be planned, and on the partitions that groups
+ * follow. */
 #include "bus/kafka/lot.h"
 
 #include "common/memory.h"

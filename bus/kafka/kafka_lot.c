@@ -98,7 +98,8 @@ tick (struct lot *lot)
     lot->asked = now;
 }
 
-/* Whether a tick has been on its way for so long that this partition has no leader now, whatever other brokers do. */
+/* Whether a tick has been on its way for so long that this partition has no leader now, whatever
+ * other brokers do. */
 static bool
 is_slow (const struct lot *lot)
 {
@@ -113,8 +114,9 @@ note_tick (struct lot *lot)
   lot->asked = 0;
 }
 
-/* When another's claim on PARCEL is void, on the boot clock; INT64_MAX: not known, to be looked at again. By our clock it is only guessed when to ask;
- * the log's own clock must say so. Who was cut off together with us, or stood still with the broker, must get his chance to renew. */
+/* When another's claim on PARCEL is void, on the boot clock; INT64_MAX: not known, to be looked at
+ * again. By our clock it is only guessed when to ask; the log's own clock must say so. Who was cut
+ * off together with us, or stood still with the broker, must get his chance to renew. */
 static int64_t
 end_of_lease (struct parcel *parcel)
 {
@@ -254,7 +256,8 @@ lot_candidate (struct lot *lot, const char *job_id)
 
 /* ---- messages --------------------------------------------------------------------------- */
 
-/* How long a retry waits: by the broker's clock, as far as we know it, but never longer than its writer meant at writing. */
+/* How long a retry waits: by the broker's clock, as far as we know it, but never longer than its
+ * writer meant at writing. */
 static int64_t
 due_time (const struct lot *lot, const struct shard *shard, const rd_kafka_message_t *message)
 {
@@ -287,7 +290,8 @@ read_job (struct bytes payload, struct parcel *parcel, char **key, struct error 
   return 0;
 }
 
-/* By its key, which says all there is to know of a first attempt before it is taken. What can't be read by us may be by others. */
+/* By its key, which says all there is to know of a first attempt before it is taken. What can't be
+ * read by us may be by others. */
 static bool
 read_shard_key (char *key, struct bytes payload, const rd_kafka_message_t *message,
                 struct parcel *parcel)
@@ -440,11 +444,12 @@ lot_retries (const struct lot *lot)
   int64_t now = clock_boot_ms ();
   const struct parcel *parcel = NULL;
   TAILQ_FOREACH (parcel, &lot->waiting, links)
-  count += parcel->due > now && parcel->unread == 0 ? 1 : 0;
+    count += parcel->due > now && parcel->unread == 0 ? 1 : 0;
   return count;
 }
 
-/* What waits for its time, or is another's, doesn't count: it would keep what stands behind it from being run. */
+/* What waits for its time, or is another's, doesn't count: it would keep what stands behind it from
+ * being run. */
 static bool
 lot_has_room (const struct lot *lot)
 {

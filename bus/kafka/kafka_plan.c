@@ -17,9 +17,10 @@ enum
 
 /* ---- publishing ------------------------------------------------------------------------- */
 
-/* Where SHARD goes that wasn't published before. Claims in two partitions know nothing of each other, so what is published twice must go to one: a plan is spread over
- * all partitions that there are now, but who takes up another's looks first (kafka_get_shard). The reduce shard isn't looked for, and has one place however many
- * partitions there are. */
+/* Where SHARD goes that wasn't published before. Claims in two partitions know nothing of each
+ * other, so what is published twice must go to one: a plan is spread over all partitions that there
+ * are now, but who takes up another's looks first (kafka_get_shard). The reduce shard isn't looked
+ * for, and has one place however many partitions there are. */
 static int32_t
 partition_for (const struct kafka_bus *bus, int topic, const struct shard *shard)
 {
@@ -301,7 +302,8 @@ publish_again (struct kafka_bus *bus, const char *job_id, uint32_t generation, u
   return publish_to (bus, bus->scan->topic, bus->scan->found[index].partition, &shard, err);
 }
 
-/* The job counts as running again. What waits of older generations is dropped when the job had ended. */
+/* The job counts as running again. What waits of older generations is dropped when the job had
+ * ended. */
 static int
 reopen_status (struct kafka_bus *bus, const char *job_id, uint32_t generation, struct error *err)
 {
@@ -327,7 +329,8 @@ by_number (const void *a, const void *b)
   return one < other ? -1 : one > other;
 }
 
-/* First the event, so that nobody hears of the new generation before; last the status, by which a second replay knows that it is one. */
+/* First the event, so that nobody hears of the new generation before; last the status, by which a
+ * second replay knows that it is one. */
 int
 kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const uint32_t *indexes,
               size_t count, struct error *err)

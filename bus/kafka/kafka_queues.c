@@ -94,7 +94,8 @@ queues_of_job (struct kafka_bus *bus, const char *job_id, struct error *err)
 
 /* ---- who serves them -------------------------------------------------------------------- */
 
-/* Of many workers the one whose time comes first speaks for all: a third of a lease from now, and a little more. */
+/* Of many workers the one whose time comes first speaks for all: a third of a lease from now, and a
+ * little more. */
 static int64_t
 time_to_speak (const struct kafka_bus *bus)
 {
@@ -141,7 +142,8 @@ is_served (const struct kafka_queue *queue, int64_t now)
   return queue->served != 0 && now - queue->served < SILENT_LEASES * queue->lease_ms;
 }
 
-/* By the log's clock. That stands still where nobody writes, so it is asked when ours, which may be wrong, says that nobody did for long. */
+/* By the log's clock. That stands still where nobody writes, so it is asked when ours, which may be
+ * wrong, says that nobody did for long. */
 int
 kafka_queue_served (struct bus *base, const char *name, int64_t *since, struct error *err)
 {

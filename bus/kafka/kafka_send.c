@@ -65,7 +65,8 @@ receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaqu
     free (receipt);
 }
 
-/* PAYLOAD as it travels: in the schema registry's frame, where there is one. OWN is the caller's. */
+/* PAYLOAD as it travels: in the schema registry's frame, where there is one. OWN is the
+ * caller's. */
 static int
 pack (struct kafka_bus *bus, int topic, const struct buffer **payload, struct buffer *own,
       struct error *err)

@@ -113,7 +113,8 @@ take_in_trace (const rd_kafka_message_t *message, struct job *job)
   strlist_addf (&job->env, "%s%.*s", variable, (int) size, (const char *) value);
 }
 
-/* Another record with the id of the job FIRST: the same job sent twice, or another one, which nobody will run. */
+/* Another record with the id of the job FIRST: the same job sent twice, or another one, which
+ * nobody will run. */
 static void
 take_in_again (struct kafka_bus *bus, const struct kafka_job *first, const struct job *job,
                const rd_kafka_message_t *message)
@@ -167,8 +168,8 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
     abort ();
 }
 
-/* A status of an older generation than the last one is outdated, wherever it stands; so is one that says that a generation goes on which
- * has ended: its writer stood still and came back. */
+/* A status of an older generation than the last one is outdated, wherever it stands; so is one that
+ * says that a generation goes on which has ended: its writer stood still and came back. */
 static void
 take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
                 const rd_kafka_message_t *message)

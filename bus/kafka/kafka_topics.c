@@ -106,7 +106,8 @@ ask (struct kafka_bus *bus, int64_t timeout_ms, const struct rd_kafka_metadata *
   return kafka_timeout (bus, "the brokers", err);
 }
 
-/* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller frees. */
+/* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller
+ * frees. */
 static char *
 queue_option (const struct kafka_bus *bus, int topic)
 {
@@ -437,7 +438,8 @@ add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
   return outcome;
 }
 
-/* Claims first: a shard's message must find its claims' partition. They follow the shards' even if nobody asks for more. */
+/* Claims first: a shard's message must find its claims' partition. They follow the shards' even if
+ * nobody asks for more. */
 static int
 grow_queue (struct admin *admin, const struct kafka_queue *queue, bool asked, struct error *err)
 {

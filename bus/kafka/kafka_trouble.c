@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-/* What librdkafka says, and what its user can do, from what tells most to what tells least: one trouble comes in several words, one after the other.
- * FINAL: time alone doesn't mend it; others are what a broker that goes down may cause as well. */
+/* What librdkafka says, and what its user can do, from what tells most to what tells least: one
+ * trouble comes in several words, one after the other. FINAL: time alone doesn't mend it; others
+ * are what a broker that goes down may cause as well. */
 struct known
 {
   const char *says;
@@ -80,7 +81,8 @@ told_by (const struct known *found)
   return found == &scram ? count + 1 : count - (int) (found - known);
 }
 
-/* REASON with our advice in place of librdkafka's own and of what it says about its states. The caller frees. */
+/* REASON with our advice in place of librdkafka's own and of what it says about its states. The
+ * caller frees. */
 static char *
 describe (const char *reason, const struct known *found)
 {
@@ -136,7 +138,8 @@ kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
             quoted);
 }
 
-/* librdkafka 2.12 has no error for a connection that is closed at once, only a line in its log: "[thrd:NAME]: REASON". */
+/* librdkafka 2.12 has no error for a connection that is closed at once, only a line in its log:
+ * "[thrd:NAME]: REASON". */
 static void
 note_failure (struct kafka_bus *bus, const char *line)
 {

@@ -1,5 +1,5 @@
-/* Signatures of records: ours on what is sent, others' on what is read. What isn't signed as it must be has no payload to any reader, so that none can take it for
- * what it says it is. */
+/* Signatures of records: ours on what is sent, others' on what is read. What isn't signed as it
+ * must be has no payload to any reader, so that none can take it for what it says it is. */
 #include "bus/kafka/kafka.h"
 
 #include "bus/kafka/keyring.h"
@@ -22,7 +22,8 @@ trust_release (struct kafka_bus *bus)
   keyring_free (bus->keyring);
 }
 
-/* Letters are others' records with headers of ours: what counts is the signature that they came with. */
+/* Letters are others' records with headers of ours: what counts is the signature that they came
+ * with. */
 static bool
 is_signed (int topic)
 {

@@ -154,8 +154,8 @@ work_pump (struct kafka_bus *bus)
 
 /* ---- taking ----------------------------------------------------------------------------- */
 
-/* Where shards take no longer than their claims do, the next ones are claimed while these run. What takes longer, or has done so since SINCE, is left
- * to whoever is free first. */
+/* Where shards take no longer than their claims do, the next ones are claimed while these run. What
+ * takes longer, or has done so since SINCE, is left to whoever is free first. */
 static int
 ahead (const struct kafka_bus *bus, int64_t since)
 {
@@ -163,8 +163,8 @@ ahead (const struct kafka_bus *bus, int64_t since)
   return fast && since > clock_boot_ms () - AHEAD_MS ? bus->slots : 0;
 }
 
-/* How many more shards are to be claimed: as many as the caller can hold beyond what it has and what is on its way; one at
- * least when it asks and there is nothing. */
+/* How many more shards are to be claimed: as many as the caller can hold beyond what it has and
+ * what is on its way; one at least when it asks and there is nothing. */
 static int
 wanted (struct kafka_bus *bus)
 {
@@ -173,13 +173,13 @@ wanted (struct kafka_bus *bus)
   int64_t since = INT64_MAX;
   const struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
-  {
-    coming += holding->phase < HOLDING_TAKEN;
-    if (holding->phase != HOLDING_TAKEN)
-      continue;
-    taken++;
-    since = holding->taken < since ? holding->taken : since;
-  }
+    {
+      coming += holding->phase < HOLDING_TAKEN;
+      if (holding->phase != HOLDING_TAKEN)
+        continue;
+      taken++;
+      since = holding->taken < since ? holding->taken : since;
+    }
   int more = bus->slots + ahead (bus, since) - taken - coming;
   return more <= 0 && coming == 0 ? 1 : more;
 }
@@ -215,8 +215,9 @@ make_delivery (struct kafka_bus *bus, struct holding *holding, const struct parc
   return 0;
 }
 
-/* PARCEL can't be read by us, but perhaps by others: by those with a schema registry, or with newer schemas. It stays open to them, and no offset behind it is
- * committed. What nobody has settled a lease later is a letter as well. */
+/* PARCEL can't be read by us, but perhaps by others: by those with a schema registry, or with newer
+ * schemas. It stays open to them, and no offset behind it is committed. What nobody has settled a
+ * lease later is a letter as well. */
 static void
 leave_to_others (struct parcel *parcel, const struct error *why)
 {
@@ -263,8 +264,8 @@ start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
   return 0;
 }
 
-/* The lots in turn. Those where another was faster lately are left to him as long as there is work elsewhere: so workers part company
- * without talking about it. */
+/* The lots in turn. Those where another was faster lately are left to him as long as there is work
+ * elsewhere: so workers part company without talking about it. */
 static struct parcel *
 next_candidate (struct kafka_work *work, const char *job_id)
 {
@@ -305,10 +306,10 @@ find_ready (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
 {
   struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
-  if (holding->phase == HOLDING_READY && holding_is_sure (holding)
-      && holding->lot->work->queue == queue
-      && (job_id == NULL || strcmp (holding->job_id, job_id) == 0))
-    return holding;
+    if (holding->phase == HOLDING_READY && holding_is_sure (holding)
+        && holding->lot->work->queue == queue
+        && (job_id == NULL || strcmp (holding->job_id, job_id) == 0))
+      return holding;
   return NULL;
 }
 
@@ -357,7 +358,8 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
   struct kafka_bus *bus = (struct kafka_bus *) base;
   work_pump (bus);
   struct holding *holding = holding_find (bus, delivery->ticket);
-  /* We were away for longer than the lease: what happened meanwhile may still be on its way to us. */
+  /* We were away for longer than the lease: what happened meanwhile may still be on its way to
+   * us. */
   if (holding != NULL && clock_boot_ms () - holding->confirmed > bus->lease_ms)
     {
       if (kafka_is_doubted (bus)) /* one question in an outage is enough */

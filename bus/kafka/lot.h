@@ -3,8 +3,8 @@
  *     messages ─► parcel: OPEN, WAITING for its time or another's lease, OURS, SETTLED
  *     claims   ─► fold (claims.h) ─► parcels change
  *
- * A message that is settled and has none unsettled before it is committed; with it an offset of the claims, from which a reader
- * that begins there knows all that matters.
+ * A message that is settled and has none unsettled before it is committed; with it an offset of the
+ * claims, from which a reader that begins there knows all that matters.
  */
 #ifndef SHOAL_BUS_KAFKA_LOT_H
 #define SHOAL_BUS_KAFKA_LOT_H
@@ -96,12 +96,14 @@ void parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at
 /* All parcels of ENTRY. */
 void lot_entry_changed (struct claims_entry *entry);
 
-/* The offset to commit, and the text that goes with it (the caller frees). As long as the brokers haven't got all letters it is what was committed, without a text: whoever
- * reads from there writes them again. Of jobs all are read again by whoever comes: what is committed is how far
- * those that can't be read have become letters. */
+/* The offset to commit, and the text that goes with it (the caller frees). As long as the brokers
+ * haven't got all letters it is what was committed, without a text: whoever reads from there writes
+ * them again. Of jobs all are read again by whoever comes: what is committed is how far those that
+ * can't be read have become letters. */
 int64_t lot_watermark (const struct lot *lot, char **metadata);
 
-/* The first open parcel of JOB_ID (NULL: any) whose job is alive; dead ones are dropped on the way. */
+/* The first open parcel of JOB_ID (NULL: any) whose job is alive; dead ones are dropped on the
+ * way. */
 struct parcel *lot_candidate (struct lot *lot, const char *job_id);
 
 /* How many retries wait for their time. */
@@ -127,11 +129,13 @@ enum
 /* Opens what isn't open of the partitions that are known. */
 int lots_open (struct kafka_work *work, struct error *err);
 
-/* Commits how far each is settled: now and then, without waiting; or now, waiting for up to WAIT_MS. */
+/* Commits how far each is settled: now and then, without waiting; or now, waiting for up to
+ * WAIT_MS. */
 void lots_commit (struct kafka_work *work, int wait_ms);
 void lots_close (struct kafka_work *work);
 
-/* ---- kafka_holding.c, told of each record that was read from the claims of LOT (NULL: of leases that aren't jobs) */
+/* ---- kafka_holding.c, told of each record that was read from the claims of LOT (NULL: of leases
+ * that aren't jobs) */
 
 void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
                     struct claims_entry *entry, enum claims_verdict verdict);

@@ -2,7 +2,8 @@
  *
  *     jobs     one partition: which of two submissions with one id is the job is a matter of order
  *     shards   what workers take           claims   the same partitions: who runs what
- *     shards.Q, claims.Q                   the same of the queue Q; those without a name are "default"
+ *     shards.Q, claims.Q                   the same of the queue Q; those without a name are
+ *                                          "default"
  *     leases   one partition: who plans a job, who follows which events
  *     events   by job; its number of partitions stays as it was made
  *     control  one partition                status   compacted, by job          dead     letters
@@ -22,14 +23,16 @@ struct topics_options
   int64_t lease_ms;     /* the longest lease of any worker; 0: 30 s */
 };
 
-/* Makes the topics that are missing; adds partitions to shards and claims where more are asked for: to those of the queues that are named, else to
- * those of "default". Claims that have fewer than their shards get as many, asked for or not. Copies aren't added. SAY is called with a line for each
- * topic. URL and OPTIONS as for bus_open. */
+/* Makes the topics that are missing; adds partitions to shards and claims where more are asked for:
+ * to those of the queues that are named, else to those of "default". Claims that have fewer than
+ * their shards get as many, asked for or not. Copies aren't added. SAY is called with a line for
+ * each topic. URL and OPTIONS as for bus_open. */
 int topics_create (const char *url, const struct bus_options *bus,
                    const struct topics_options *options,
                    void (*say) (void *context, const char *line), void *context, struct error *err);
 
-/* What is wrong with the topics, those of all queues that there are, a line each by SAY: how many things, or -1. With DESCRIBE all settings that matter are told, right or wrong. */
+/* What is wrong with the topics, those of all queues that there are, a line each by SAY: how many
+ * things, or -1. With DESCRIBE all settings that matter are told, right or wrong. */
 int topics_check (const char *url, const struct bus_options *bus,
                   const struct topics_options *options, bool describe,
                   void (*say) (void *context, const char *line), void *context, struct error *err);

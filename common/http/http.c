@@ -236,7 +236,8 @@ wait_of (const char *after)
                                                : seconds * 1000;
 }
 
-/* A pause of PAUSE_MS and up for the next try, by half at random, and no shorter than the server wants it. */
+/* A pause of PAUSE_MS and up for the next try, by half at random, and no shorter than the server
+ * wants it. */
 static int64_t
 pause_of (const struct http_try *try)
 {

@@ -1,12 +1,16 @@
-/* http.h — requests to servers: many at once over few connections, tried again where that may help, and bounded.
+/* http.h — requests to servers: many at once over few connections, tried again where that may help,
+ * and bounded.
  *
  *     struct http        a pool of connections; belongs to one thread
- *     struct http_call   one request, its answer and what becomes of it; lives from http_start to its `done`
+ *     struct http_call   one request, its answer and what becomes of it; lives from http_start to
+ *                        its `done`
  *
- * What is tried again, with growing pauses (Retry-After is obeyed): timeouts, resets, a body that is cut off, 408, 429, 5xx but 501, and what `again` says.
- * Redirects are followed for GET and HEAD, at most ten, from https to https only, and no header of ours but what is wanted (Range, If-Match …) goes to another host.
- * They lead to public addresses, or to such as the server itself has (address_class.h).
- * Answers are believed in nothing: headers, redirects and bodies are bounded. No message holds a query string, user information or a header of a request.
+ * What is tried again, with growing pauses (Retry-After is obeyed): timeouts, resets, a body that
+ * is cut off, 408, 429, 5xx but 501, and what `again` says. Redirects are followed for GET and
+ * HEAD, at most ten, from https to https only, and no header of ours but what is wanted (Range,
+ * If-Match …) goes to another host. They lead to public addresses, or to such as the server itself
+ * has (address_class.h). Answers are believed in nothing: headers, redirects and bodies are
+ * bounded. No message holds a query string, user information or a header of a request.
  */
 #ifndef SHOAL_COMMON_HTTP_HTTP_H
 #define SHOAL_COMMON_HTTP_HTTP_H
@@ -22,7 +26,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Content that isn't what it should be is asked for again at once, past caches that may have it wrong (HTTP_NO_CACHE), until it was wrong so often in a row. */
+/* Content that isn't what it should be is asked for again at once, past caches that may have it
+ * wrong (HTTP_NO_CACHE), until it was wrong so often in a row. */
 enum
 {
   HTTP_WRONG_MAX = 3,
@@ -71,33 +76,37 @@ struct http_call
   const void *wanted; /* of `check` */
   void *server;       /* of `prepare` and `again`: who is asked */
 
-  /* URL isn't our user's word but that of somebody who is at an address of class HOME (http_class_of): it may lead to public addresses, and to such ones. Says why
-   * not to others, "the list that names it isn't at one". NULL: our user's; it may lead anywhere, its redirects to public addresses and to such as it has itself. */
+  /* URL isn't our user's word but that of somebody who is at an address of class HOME
+   * (http_class_of): it may lead to public addresses, and to such ones. Says why not to others,
+   * "the list that names it isn't at one". NULL: our user's; it may lead anywhere, its redirects to
+   * public addresses and to such as it has itself. */
   const char *led;
   enum address_class home;
   bool direct; /* redirects aren't followed: they are answers that aren't 2xx */
 
-  /* Before each try (may be NULL): adds headers that are of now, a signature, into HEADERS (a copy of the above), and may change `url`. */
+  /* Before each try (may be NULL): adds headers that are of now, a signature, into HEADERS (a copy
+   * of the above), and may change `url`. */
   int (*prepare) (struct http_call *call, struct strlist *headers, struct error *err);
 
   /* Bytes of a 2xx answer's body as they come; NULL: they go to `answer`. */
   int (*data) (struct http_call *call, const char *data, size_t size, struct error *err);
 
-  /* A try that had called `data` failed and another comes: forget what came, or change `headers` to ask for the rest. NULL: such a call
-   * isn't tried again. */
+  /* A try that had called `data` failed and another comes: forget what came, or change `headers` to
+   * ask for the rest. NULL: such a call isn't tried again. */
   int (*restart) (struct http_call *call, struct error *err);
 
   /* Set by `restart`: what came is kept. A try that brought a megabyte doesn't count then. */
   bool goes_on;
 
-  /* Holds a whole 2xx `answer` against what it must be: 0, or -1 when it is wrong (HTTP_WRONG_MAX). May be NULL. */
+  /* Holds a whole 2xx `answer` against what it must be: 0, or -1 when it is wrong (HTTP_WRONG_MAX).
+   * May be NULL. */
   int (*check) (struct http_call *call, struct error *err);
 
   /* Whether an answer that isn't 2xx is worth another try beyond the usual ones. May be NULL. */
   bool (*again) (struct http_call *call);
 
-  /* The call is over: ERR unset (a 2xx came, whole) or why not. The call may be freed, or started again. May be NULL with http_perform. Its -1 with
-   * ERR ends http_turn with that error. */
+  /* The call is over: ERR unset (a 2xx came, whole) or why not. The call may be freed, or started
+   * again. May be NULL with http_perform. Its -1 with ERR ends http_turn with that error. */
   int (*done) (struct http_call *call, struct error *err);
 
   /* ---- the answer, until the call is done */
@@ -125,22 +134,27 @@ void http_start (struct http *http, struct http_call *call);
 /* Calls that are started and not done. */
 size_t http_pending (const struct http *http);
 
-/* Works for at most TIMEOUT_MS, less when a call was done meanwhile. 0, or -1 with what a `done` or `stop` said. */
+/* Works for at most TIMEOUT_MS, less when a call was done meanwhile. 0, or -1 with what a `done` or
+ * `stop` said. */
 int http_turn (struct http *http, int timeout_ms, struct error *err);
 
-/* Starts CALL and turns until it is done; others go on meanwhile. 0 for a 2xx, else -1 with ERR ("HTTP 404 (NoSuchKey)"), and `status` says what came. */
+/* Starts CALL and turns until it is done; others go on meanwhile. 0 for a 2xx, else -1 with ERR
+ * ("HTTP 404 (NoSuchKey)"), and `status` says what came. */
 int http_perform (struct http *http, struct http_call *call, struct error *err);
 
-/* ERR for the answer CALL got that isn't 2xx: class by status (404, 403 and other 4xx ERROR_USER, 5xx and 429 ERROR_TRANSIENT), DETAIL (may be NULL) in parentheses. -1. */
+/* ERR for the answer CALL got that isn't 2xx: class by status (404, 403 and other 4xx ERROR_USER,
+ * 5xx and 429 ERROR_TRANSIENT), DETAIL (may be NULL) in parentheses. -1. */
 int http_error (const struct http_call *call, const char *detail, struct error *err);
 
-/* The class of the addresses of URL's server, the most distant one; ADDRESS_PUBLIC when there are none. Asks the DNS. */
+/* The class of the addresses of URL's server, the most distant one; ADDRESS_PUBLIC when there are
+ * none. Asks the DNS. */
 enum address_class http_class_of (const char *url);
 
 /* URL without user information, query and fragment, for people. The caller frees. */
 char *http_url_shown (const char *url);
 
-/* ERR says why what came is wrong, for the WRONG-th time in a row: ERROR_TRANSIENT, or ERROR_USER and says so when it is to be asked for no more. -1. */
+/* ERR says why what came is wrong, for the WRONG-th time in a row: ERROR_TRANSIENT, or ERROR_USER
+ * and says so when it is to be asked for no more. -1. */
 int http_wrong (int wrong, struct error *err);
 
 #endif

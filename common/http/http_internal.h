@@ -23,8 +23,8 @@ struct http_try
   bool gave;          /* this try has called `data` */
   int64_t got;        /* bytes of the body in this try */
   size_t header_size; /* bytes of headers so far */
-  bool
-      headed; /* all of them came: libcurl takes a connection that ends before as an answer without a body */
+  /* all of them came: libcurl takes a connection that ends before as an answer without a body */
+  bool headed;
   int64_t sent;            /* of the body, in this try */
   struct error refused;    /* by us: `data`, a limit */
   struct error strayed;    /* by us: an address that it may not reach */
@@ -60,7 +60,8 @@ int http_try_begin (struct http_try *try, struct error *err);
 /* Gives the handle back. */
 void http_try_end (struct http_try *try);
 
-/* ---- http_reach.c: libcurl asks whether a try may talk to an address, before it connects and before it asks */
+/* ---- http_reach.c: libcurl asks whether a try may talk to an address, before it connects and
+ * before it asks */
 
 curl_socket_t http_reach_open (void *context, curlsocktype purpose, struct curl_sockaddr *address);
 int http_reach_ask (void *context, char *remote, char *local, int remote_port, int local_port);

@@ -1,7 +1,10 @@
-/* Which addresses a call may talk to: looked at when a socket is opened, behind the DNS, and again before each request, as connections are used again.
+/* Which addresses a call may talk to: looked at when a socket is opened, behind the DNS, and again
+ * before each request, as connections are used again.
  *
- * A URL that our user gave may lead anywhere. Where a server's answer leads, or a URL that isn't our user's, may be public, or of the kind that the server itself has: a
- * page on the Internet doesn't get us to ask this machine, its network or a metadata service; a server on this machine may redirect to another on it. */
+ * A URL that our user gave may lead anywhere. Where a server's answer leads, or a URL that isn't
+ * our user's, may be public, or of the kind that the server itself has: a page on the Internet
+ * doesn't get us to ask this machine, its network or a metadata service; a server on this machine
+ * may redirect to another on it. */
 #include "common/http/http_internal.h"
 
 #include "common/memory.h"
@@ -19,7 +22,8 @@ enum
 
 /* ---- hosts of URLs ---------------------------------------------------------------------- */
 
-/* The host and port of URL as libcurl reads them (127.1 and 0x7f000001 are 127.0.0.1); the caller frees both. */
+/* The host and port of URL as libcurl reads them (127.1 and 0x7f000001 are 127.0.0.1); the caller
+ * frees both. */
 static bool
 read_host (const char *url, const char *default_port, char **host, char **port)
 {
@@ -66,7 +70,8 @@ find_addresses (const char *host, const char *port, int flags)
   return getaddrinfo (host, port, &hints, &found) == 0 ? found : NULL;
 }
 
-/* The most distant class of URL's addresses; names aren't asked for when only NUMERIC ones count. */
+/* The most distant class of URL's addresses; names aren't asked for when only NUMERIC ones
+ * count. */
 static enum address_class
 class_of_url (const char *url, bool numeric)
 {
@@ -165,7 +170,8 @@ refuse (struct http_try *try, const struct sockaddr *address, enum address_class
   return false;
 }
 
-/* Whether TRY may talk to ADDRESS. A proxy asks the servers for us, by names that it resolves itself: only what the URL says can be told then. */
+/* Whether TRY may talk to ADDRESS. A proxy asks the servers for us, by names that it resolves
+ * itself: only what the URL says can be told then. */
 static bool
 may_reach (struct http_try *try, const struct sockaddr *address, socklen_t size)
 {

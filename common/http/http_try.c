@@ -51,7 +51,8 @@ whole_of (const char *range)
   return slash == NULL ? -1 : number_of (slash + 1);
 }
 
-/* Notes the length VALUE. False: it is none, or another one than before, and how much belongs to this answer is anybody's guess. */
+/* Notes the length VALUE. False: it is none, or another one than before, and how much belongs to
+ * this answer is anybody's guess. */
 static bool
 keep_length (struct http_try *try, const char *value)
 {

@@ -14,8 +14,9 @@ struct address
   ino_t inode;  /* … which it is; 0: none */
 };
 
-/* A listening socket, close-on-exec, not blocking, at TEXT (httpd.h says how it reads); -1 with ERR. PLACE is zeroed. What has a
- * socket's path already is removed only when it is a socket of ours that no server listens on: left by one that was killed. */
+/* A listening socket, close-on-exec, not blocking, at TEXT (httpd.h says how it reads); -1 with
+ * ERR. PLACE is zeroed. What has a socket's path already is removed only when it is a socket of
+ * ours that no server listens on: left by one that was killed. */
 int address_listen (const char *text, struct address *place, struct error *err);
 
 /* Removes what the server left in the file system, unless that is another's by now. Frees. */

@@ -5,8 +5,9 @@
  *                  │ └─ refused ─► LEAVING    ├─ ENDED: shut down, about to be closed
  *                  └─ closed                  └─ (has the token: stays)
  *
- * Nobody holds a place for long without saying anything: each phase has a deadline, and a newcomer takes the place of the oldest one that hasn't shown the token. Some
- * places are for probes alone. So whoever opens connections and waits shuts out himself, by his address or by his age.
+ * Nobody holds a place for long without saying anything: each phase has a deadline, and a newcomer
+ * takes the place of the oldest one that hasn't shown the token. Some places are for probes alone.
+ * So whoever opens connections and waits shuts out himself, by his address or by his age.
  *
  * Belongs to the server thread. Plain lists: there are at most some two hundred.
  */
@@ -46,14 +47,16 @@ struct connection
   int64_t deadline; /* boot ms; 0: none */
 };
 
-/* Has all of them; zeroed at first. PER_ADDRESS: at once from one address that isn't this machine's; 0: any number. */
+/* Has all of them; zeroed at first. PER_ADDRESS: at once from one address that isn't this
+ * machine's; 0: any number. */
 struct connections
 {
   struct connection *first;
   int per_address;
 };
 
-/* Called with each that has to go: a WAITING or LEAVING one is to be closed and dropped, a SERVED one shut down. */
+/* Called with each that has to go: a WAITING or LEAVING one is to be closed and dropped, a SERVED
+ * one shut down. */
 typedef void (*connection_end) (void *context, struct connection *connection, const char *reason);
 
 /* Takes FD, of the peer ADDRESS, as WAITING. NULL: too many of its address are served. */

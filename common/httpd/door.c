@@ -1,4 +1,5 @@
-/* From a connection to a request's head. The bytes are looked at where they are, in the socket, so that the library still reads all of them. */
+/* From a connection to a request's head. The bytes are looked at where they are, in the socket, so
+ * that the library still reads all of them. */
 #include "common/httpd/httpd_internal.h"
 
 #include "common/clock.h"
@@ -42,7 +43,8 @@ door_end (void *context, struct connection *connection, const char *reason)
   connection->phase = PHASE_ENDED;
 }
 
-/* Says why CONNECTION isn't served, in one short answer that its socket takes whole, or not at all. */
+/* Says why CONNECTION isn't served, in one short answer that its socket takes whole, or not at
+ * all. */
 static void
 turn_away (struct httpd *httpd, struct connection *connection, unsigned int status,
            const char *message, const char *reason)
@@ -64,7 +66,8 @@ turn_away (struct httpd *httpd, struct connection *connection, unsigned int stat
   connection->deadline = clock_boot_ms () + LEAVING_MS;
 }
 
-/* Throws away what it still sends: a socket that is closed with bytes in it resets, and the answer is lost. */
+/* Throws away what it still sends: a socket that is closed with bytes in it resets, and the answer
+ * is lost. */
 static void
 let_leave (struct httpd *httpd, struct connection *connection)
 {

@@ -241,7 +241,8 @@ begin (struct httpd *httpd, struct MHD_Connection *connection, const char *path,
   return exchange;
 }
 
-/* Takes a part of the body. A body that isn't wanted is read for a while, or the client would see a broken connection and no answer. */
+/* Takes a part of the body. A body that isn't wanted is read for a while, or the client would see a
+ * broken connection and no answer. */
 static enum MHD_Result
 take_body (struct exchange *exchange, const char *data, size_t *size)
 {

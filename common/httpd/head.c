@@ -134,7 +134,8 @@ is_name (struct line line, size_t length, const char *name)
   return length == strlen (name) && strncasecmp (line.text, name, length) == 0;
 }
 
-/* What is behind the colon and blanks. Blanks at the end stay: the library doesn't read a length or a coding with them. */
+/* What is behind the colon and blanks. Blanks at the end stay: the library doesn't read a length or
+ * a coding with them. */
 static struct line
 value_of (struct line line, size_t name)
 {

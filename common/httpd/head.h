@@ -1,12 +1,15 @@
-/* head.h — a guard before the HTTP library: whether the bytes of a request's head can be read in one way only.
+/* head.h — a guard before the HTTP library: whether the bytes of a request's head can be read in
+ * one way only.
  *
  *     GET /v1/jobs/one HTTP/1.1 CRLF        one method, one path, one version, by single spaces
  *     Name: value CRLF                      one line each
  *     CRLF
  *
- * What two readers could take differently is refused, so that no proxy before us is told something else than we are: lines that end in a bare LF or hold a bare
- * CR, control characters, folded lines, blanks before a colon, a length that is there twice, or beside a transfer coding, codings but "chunked", two Hosts, or none,
- * escapes of control characters in the path, and targets that are no path.
+ * What two readers could take differently is refused, so that no proxy before us is told something
+ * else than we are: lines that end in a bare LF or hold a bare CR, control characters, folded
+ * lines, blanks before a colon, a length that is there twice, or beside a transfer coding, codings
+ * but "chunked", two Hosts, or none, escapes of control characters in the path, and targets that
+ * are no path.
  *
  * Plain functions, any thread.
  */
@@ -39,7 +42,8 @@ struct head
   const char *wrong;   /* … and why */
 };
 
-/* Reads what came so far. More bytes behind a whole head change nothing, nor do those behind what is wrong. */
+/* Reads what came so far. More bytes behind a whole head change nothing, nor do those behind what
+ * is wrong. */
 enum head_state head_read (struct bytes bytes, struct head *head);
 
 #endif

@@ -1,10 +1,11 @@
 /* httpd.h — a small HTTP server beside a service, in threads of its own.
  *
- *     server thread:  accept ─► head, checked ─► route ─► token ─► body ─┬─► quick handler ────────────┬─► answer, close
- *     clerk thread:                                                      └─► slow handlers, one by one ┘
+ *  server:  accept ─► head ─► route ─► token ─► body ─┬─► quick handler ─────────────┬─► answer
+ *  clerk:                                              └─► slow handlers, one by one ─┘
  *
- * The server thread never waits for anything but sockets, so that probes are answered however long a bus takes. What may wait is a slow
- * route: its handlers run one after the other in one thread, which thus may own a bus handle. Requests have a size, connections a number and deadlines;
+ * The server thread never waits for anything but sockets, so that probes are answered however long
+ * a bus takes. What may wait is a slow route: its handlers run one after the other in one thread,
+ * which thus may own a bus handle. Requests have a size, connections a number and deadlines;
  * answers are short. HTTP/1.1 without TLS, one request a connection.
  */
 #ifndef SHOAL_COMMON_HTTPD_HTTPD_H
@@ -63,10 +64,11 @@ struct http_route
 
 struct httpd_options
 {
-  const char *
-      address; /* ":PORT" (loopback), "HOST:PORT", "[V6]:PORT" or "unix:PATH"; port 0: any that is free */
+  /* ":PORT" (loopback), "HOST:PORT", "[V6]:PORT" or "unix:PATH"; port 0: any that is free */
+  const char *address;
   const char *token; /* of guarded routes; NULL: they are closed to everybody … */
-  /* … but those whose token has the SHA-256 SUM: their number, at least 1, else 0. In the server's thread. NULL: nobody. */
+  /* … but those whose token has the SHA-256 SUM: their number, at least 1, else 0. In the server's
+   * thread. NULL: nobody. */
   int (*who) (const void *context, const uint8_t sum[static 32]);
   const void *who_context;
   const struct http_route *routes; /* outlive the server, as their contexts do */
@@ -84,13 +86,15 @@ struct httpd_options
 
 struct httpd;
 
-/* Listens and serves from now on. NULL with ERR: ERROR_USER for an address that can't be had. The threads take no signals. */
+/* Listens and serves from now on. NULL with ERR: ERROR_USER for an address that can't be had. The
+ * threads take no signals. */
 struct httpd *httpd_start (const struct httpd_options *options, struct error *err);
 
 /* Where it listens, with the port that was chosen: "127.0.0.1:8080", "unix:/run/shoal". */
 const char *httpd_address (const struct httpd *httpd);
 
-/* Takes no more requests, lets those that are being handled end, and frees. No handler runs afterwards. */
+/* Takes no more requests, lets those that are being handled end, and frees. No handler runs
+ * afterwards. */
 void httpd_close (struct httpd *httpd);
 
 static inline void
@@ -100,8 +104,8 @@ auto_httpd_ (struct httpd **httpd)
 }
 #define auto_httpd AUTO (auto_httpd_)
 
-/* Reads a token: from FILE, or, when that is NULL, from the environment (SHOAL_TOKEN). NULL when neither is there (no error), or with ERR when what
- * is there is no token. The caller frees. */
+/* Reads a token: from FILE, or, when that is NULL, from the environment (SHOAL_TOKEN). NULL when
+ * neither is there (no error), or with ERR when what is there is no token. The caller frees. */
 char *httpd_read_token (const char *file, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* httpd_internal.h — what the server is made of: its thread (httpd.c), taking connections until their head is whole (door.c), and requests that the
- * library has (exchange.c). */
+/* httpd_internal.h — what the server is made of: its thread (httpd.c), taking connections until
+ * their head is whole (door.c), and requests that the library has (exchange.c). */
 #ifndef SHOAL_COMMON_HTTPD_HTTPD_INTERNAL_H
 #define SHOAL_COMMON_HTTPD_HTTPD_INTERNAL_H
 

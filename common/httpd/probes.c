@@ -14,7 +14,8 @@ say (struct http_answer *answer, unsigned int status, const char *text)
   buffer_printf (&answer->body, "%s\n", text);
 }
 
-/* Resident memory and the processor's time of this process, under the names that everybody's programs have. */
+/* Resident memory and the processor's time of this process, under the names that everybody's
+ * programs have. */
 static void
 append_process (struct buffer *out)
 {

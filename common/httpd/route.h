@@ -1,4 +1,5 @@
-/* route.h — what a request asks for and whether it may: its route and its token, told from text alone.
+/* route.h — what a request asks for and whether it may: its route and its token, told from text
+ * alone.
  *
  * Plain functions, any thread.
  */
@@ -8,8 +9,8 @@
 #include "common/digest.h"
 #include "common/httpd/httpd.h"
 
-/* The route for METHOD ("HEAD" is a "GET") at PATH; *REST is what PATH has below it, in PATH. NULL when there is none; then *ALLOWED is a method that PATH has a
- * route for, or NULL. */
+/* The route for METHOD ("HEAD" is a "GET") at PATH; *REST is what PATH has below it, in PATH. NULL
+ * when there is none; then *ALLOWED is a method that PATH has a route for, or NULL. */
 const struct http_route *route_find (const struct http_route *routes, size_t count,
                                      const char *method, const char *path, const char **rest,
                                      const char **allowed);

@@ -1,6 +1,7 @@
 /* cid.h — content identifiers: what a block of IPFS is called, and what it must hash to.
  *
- * Source: the CID specification (multiformats/cid). Version 0 ("Qm…", base58) and version 1 in base32 ("b…"), base58 ("z…") or base16 ("f…").
+ * Source: the CID specification (multiformats/cid). Version 0 ("Qm…", base58) and version 1 in
+ * base32 ("b…"), base58 ("z…") or base16 ("f…").
  */
 #ifndef SHOAL_STORAGE_IPFS_CID_H
 #define SHOAL_STORAGE_IPFS_CID_H
@@ -39,7 +40,8 @@ bool cid_read (struct cid *cid, struct bytes bytes);
 /* Version 1 in base32 into TEXT; returns TEXT. */
 const char *cid_format (const struct cid *cid, char text[static CID_TEXT_SIZE]);
 
-/* Whether BLOCK is what CID says. ERROR_USER: its hash isn't known here; ERROR_TRANSIENT: it isn't. */
+/* Whether BLOCK is what CID says. ERROR_USER: its hash isn't known here; ERROR_TRANSIENT: it
+ * isn't. */
 int cid_check (const struct cid *cid, struct bytes block, struct error *err);
 
 #endif

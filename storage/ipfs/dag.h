@@ -1,6 +1,7 @@
 /* dag.h — nodes of UnixFS: what a block of codec dag-pb says.
  *
- * Source: the DAG-PB and UnixFS specifications (ipld/specs, ipfs/specs). Blocks are anybody's bytes: everything is bounded by the block.
+ * Source: the DAG-PB and UnixFS specifications (ipld/specs, ipfs/specs). Blocks are anybody's
+ * bytes: everything is bounded by the block.
  */
 #ifndef SHOAL_STORAGE_IPFS_DAG_H
 #define SHOAL_STORAGE_IPFS_DAG_H
@@ -36,10 +37,12 @@ struct dag_node
   size_t sized;
 };
 
-/* Reads BLOCK, which must live as long as NODE, into zeroed NODE. ERROR_USER when it is none. The caller releases. */
+/* Reads BLOCK, which must live as long as NODE, into zeroed NODE. ERROR_USER when it is none. The
+ * caller releases. */
 int dag_read (struct dag_node *node, struct bytes block, struct error *err);
 
-/* The bytes of the file, or part of one, that NODE is the root of: what all it says of sizes agrees on. ERROR_USER when it doesn't, or isn't one. */
+/* The bytes of the file, or part of one, that NODE is the root of: what all it says of sizes agrees
+ * on. ERROR_USER when it doesn't, or isn't one. */
 int dag_file_size (const struct dag_node *node, int64_t *size, struct error *err);
 
 void dag_release (struct dag_node *node);

@@ -1,8 +1,10 @@
-/* Files of IPFS brought here: trees of blocks, each held against its CID before a byte of it is written, so a node or a gateway can refuse, but not lie.
+/* Files of IPFS brought here: trees of blocks, each held against its CID before a byte of it is
+ * written, so a node or a gateway can refuse, but not lie.
  *
  *     root ──► node ──► leaf, leaf, leaf …     where a leaf's bytes go is in the nodes above it
  *
- * Blocks are asked for side by side, of the newest node first, and of the next file when no node has any left: so few nodes are in memory at a time.
+ * Blocks are asked for side by side, of the newest node first, and of the next file when no node
+ * has any left: so few nodes are in memory at a time.
  */
 #include "storage/fetch_batch.h"
 #include "storage/ipfs/dag.h"

@@ -1,4 +1,5 @@
-/* ipfs.h — a file or folder of IPFS, through a node's RPC or a gateway: what the parts of this storage share. */
+/* ipfs.h — a file or folder of IPFS, through a node's RPC or a gateway: what the parts of this
+ * storage share. */
 #ifndef SHOAL_STORAGE_IPFS_IPFS_H
 #define SHOAL_STORAGE_IPFS_IPFS_H
 
@@ -21,7 +22,8 @@ struct ipfs
   char *gateway;
 };
 
-/* Makes CALL the request of the block CID, which outlives it: what it brings is held against that. */
+/* Makes CALL the request of the block CID, which outlives it: what it brings is held against
+ * that. */
 void ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid);
 
 /* ERR of a refusal, with what the node says. */

@@ -1,6 +1,8 @@
-/* Folders of IPFS, read block by block; each block is held against its CID, so a listing is what the source's CID says, whoever gave it.
+/* Folders of IPFS, read block by block; each block is held against its CID, so a listing is what
+ * the source's CID says, whoever gave it.
  *
- * What an entry is stands in its own first block, unless that is raw: those are asked for side by side. No file is.
+ * What an entry is stands in its own first block, unless that is raw: those are asked for side by
+ * side. No file is.
  */
 #include "storage/fetcher.h"
 #include "storage/ipfs/dag.h"
@@ -18,9 +20,10 @@ enum
   TRIES = 3, /* an offline node says 500 to what it hasn't got */
   DEPTH_MAX = 256,
   HAMT_DEPTH_MAX = 64,
-  HAMT_BLOCKS_MAX =
-      200
-      * 1000, /* of one folder: tens of millions of names; one that links to its parts again and again has no end */
+  HAMT_BLOCKS_MAX = 200
+                    /* of one folder: tens of millions of names; one that links to its parts again
+                       and again has no end */
+                    * 1000,
   TURN_MS = 1000,
 };
 
@@ -295,7 +298,8 @@ is_wanted (const struct walk *walk)
 
 static int visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error *err);
 
-/* The entry whose path is in `path`. What the visitor returns comes back one higher, as -1 stays -1. */
+/* The entry whose path is in `path`. What the visitor returns comes back one higher, as -1 stays
+ * -1. */
 static int
 visit (struct walk *walk, const struct entry *entry, int depth, struct error *err)
 {

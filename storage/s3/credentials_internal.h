@@ -15,7 +15,8 @@ int credentials_from_web_identity (struct found *found, struct error *err);
 int credentials_from_container (struct found *found, struct error *err);
 int credentials_from_instance (struct found *found, struct error *err);
 
-/* Those that the operator put into the folder SHOAL_CREDENTIALS_DIR as NAME: 0, or -1 with ERROR_TRANSIENT. */
+/* Those that the operator put into the folder SHOAL_CREDENTIALS_DIR as NAME: 0, or -1 with
+ * ERROR_TRANSIENT. */
 int credentials_from_name (const char *name, struct found *found, struct error *err);
 
 /* The value of NAME in SECTION of the INI text TEXT; NULL when there is none. The caller frees. */

@@ -1,4 +1,5 @@
-/* Credentials that jobs name: the operator puts them into a folder, as files of AWS's form, or as a Kubernetes secret is mounted. */
+/* Credentials that jobs name: the operator puts them into a folder, as files of AWS's form, or as a
+ * Kubernetes secret is mounted. */
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "common/secret.h"
@@ -23,7 +24,8 @@ open_folder (int dirfd, const char *path, struct error *err)
   return fd < 0 ? error_errno (err, errno, "%s", path) : fd;
 }
 
-/* The value in FOLDER's file NAME, into *VALUE; one that isn't there is NULL when it isn't NEEDED. */
+/* The value in FOLDER's file NAME, into *VALUE; one that isn't there is NULL when it isn't
+ * NEEDED. */
 static int
 read_value (int folder, const char *name, bool needed, char **value, struct error *err)
 {
@@ -46,7 +48,8 @@ read_values (int folder, struct credentials_now *keys, struct error *err)
   return read_value (folder, "aws_session_token", false, &keys->token, err);
 }
 
-/* As AWS's own file of credentials: of its sections the one called as the file is, else the default one. */
+/* As AWS's own file of credentials: of its sections the one called as the file is, else the default
+ * one. */
 static int
 read_file (int folder, const char *name, struct credentials_now *keys, struct error *err)
 {

@@ -183,7 +183,8 @@ credentials_from_container (struct found *found, struct error *err)
   return read_json (buffer_bytes (&answer), "Token", found, err);
 }
 
-/* Version 2 of the instance's metadata: a token first. Nobody there: this machine is no instance. */
+/* Version 2 of the instance's metadata: a token first. Nobody there: this machine is no
+ * instance. */
 int
 credentials_from_instance (struct found *found, struct error *err)
 {

@@ -53,8 +53,9 @@ count_of (const char *text)
   return count > 0 && count <= PARTS_MAX ? count : -1;
 }
 
-/* The ETag of an object that isn't encrypted with a key of the customer's or KMS's is its MD5, or that of its parts' MD5s with their number behind ("…-3"), if it was
- * uploaded in parts (S3 API reference, "Object": ETag; the latter is what all servers do). */
+/* The ETag of an object that isn't encrypted with a key of the customer's or KMS's is its MD5, or
+ * that of its parts' MD5s with their number behind ("…-3"), if it was uploaded in parts (S3 API
+ * reference, "Object": ETag; the latter is what all servers do). */
 static void
 read_sum (const struct http_call *call, const char *etag, struct fetch_sum *sum)
 {

@@ -1,5 +1,6 @@
-/* A page's keys are read as numbers: what follows their common beginning, each place with the letters that it had there. Names that
- * are counted up and names that are hashes are both close to evenly spread in that order. */
+/* A page's keys are read as numbers: what follows their common beginning, each place with the
+ * letters that it had there. Names that are counted up and names that are hashes are both close to
+ * evenly spread in that order. */
 #include "storage/s3/guess.h"
 
 #include "common/memory.h"
@@ -65,7 +66,8 @@ is_of (const struct place *place, const char *class)
   return true;
 }
 
-/* The letters that all places which vary are of, those that a page didn't happen to show included; NULL: of no class. */
+/* The letters that all places which vary are of, those that a page didn't happen to show included;
+ * NULL: of no class. */
 static const char *
 find_class (const struct scale *scale)
 {
@@ -90,7 +92,8 @@ set_letters (struct place *place, const char *class)
       place->letters[place->count++] = (unsigned char) letter;
 }
 
-/* Places from where PAGE's keys differ, and those before it that a carry may reach. False: they can't be counted. */
+/* Places from where PAGE's keys differ, and those before it that a carry may reach. False: they
+ * can't be counted. */
 static bool
 make_scale (struct scale *scale, const struct s3_page *page)
 {

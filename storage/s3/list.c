@@ -1,7 +1,8 @@
 /* A bucket's listing as a tree in one fixed order.
  *
- * Keys come sorted bytewise, which is the order that storage.h wants: "a.txt" is before "a/b". Folders are what keys have in common; they are
- * noticed when the first key in them comes. A folder that isn't entered is jumped over when it goes on behind the page.
+ * Keys come sorted bytewise, which is the order that storage.h wants: "a.txt" is before "a/b".
+ * Folders are what keys have in common; they are noticed when the first key in them comes. A folder
+ * that isn't entered is jumped over when it goes on behind the page.
  */
 #include "storage/s3/pages.h"
 
@@ -32,7 +33,8 @@ is_beneath (const struct buffer *folder, const char *path)
   return folder->size > 0 && strncmp (path, folder->data, folder->size) == 0;
 }
 
-/* Tells of the folders that PATH's file is in and the last one's wasn't. 1: one of them isn't entered; else as `entry`. */
+/* Tells of the folders that PATH's file is in and the last one's wasn't. 1: one of them isn't
+ * entered; else as `entry`. */
 static int
 enter_folders (struct walk *walk, const char *path, size_t folder_size, struct error *err)
 {
@@ -165,7 +167,8 @@ walk_pages (struct walk *walk, struct error *err)
     }
 }
 
-/* Nothing begins with the prefix: then the source may be an object, which is named by its key's last component. As `visit`. */
+/* Nothing begins with the prefix: then the source may be an object, which is named by its key's
+ * last component. As `visit`. */
 static int
 visit_alone (const struct walk *walk, struct s3 *s3, struct error *err)
 {

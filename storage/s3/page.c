@@ -67,7 +67,8 @@ hex_digit (char digit)
   return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* Takes the encoding, which is a form's, from TEXT: "+" is a space. -1 when a key would hold a NUL. */
+/* Takes the encoding, which is a form's, from TEXT: "+" is a space. -1 when a key would hold a
+ * NUL. */
 static int
 decode (char *text)
 {

@@ -20,8 +20,9 @@ struct s3_page
   char *token;        /* of the next page; NULL: this is the last */
 };
 
-/* Makes CALL the request of a page of the keys that begin with PREFIX: the one of TOKEN, or from behind START (either may be NULL). SHALLOW: of
- * what has a "/" behind the prefix only the part up to that, as an object of no size. */
+/* Makes CALL the request of a page of the keys that begin with PREFIX: the one of TOKEN, or from
+ * behind START (either may be NULL). SHALLOW: of what has a "/" behind the prefix only the part up
+ * to that, as an object of no size. */
 void s3_page_request (struct s3 *s3, struct http_call *call, const char *prefix, const char *start,
                       const char *token, bool shallow);
 

@@ -1,5 +1,6 @@
-/* A listing is a row of ranges. The first one's pages are given out; those ahead begin where s3_guess says that keys will be, and keep what comes until
- * it is their turn. A range ends where the next one begins, so that each key is given out once, wherever the guesses fell.
+/* A listing is a row of ranges. The first one's pages are given out; those ahead begin where
+ * s3_guess says that keys will be, and keep what comes until it is their turn. A range ends where
+ * the next one begins, so that each key is given out once, wherever the guesses fell.
  */
 #include "storage/s3/pages.h"
 
@@ -98,7 +99,8 @@ last_key (const struct s3_page *page)
   return page->objects[page->count - 1].key;
 }
 
-/* What came for RANGE reaches into those behind it. After several pages that is its end; where it is the first one, these were too close. */
+/* What came for RANGE reaches into those behind it. After several pages that is its end; where it
+ * is the first one, these were too close. */
 static void
 meet_next (struct range *range, const char *last)
 {
@@ -126,8 +128,9 @@ end_behind (struct range *range)
     drop (next);
 }
 
-/* Some servers look at all names of a folder to begin in its middle, MinIO even to its end when nobody waits any more. So ranges go on ahead only where pages
- * come quicker than they would one behind the other. */
+/* Some servers look at all names of a folder to begin in its middle, MinIO even to its end when
+ * nobody waits any more. So ranges go on ahead only where pages come quicker than they would one
+ * behind the other. */
 static void
 look_at_pace (struct s3_pages *pages)
 {
@@ -242,7 +245,7 @@ look_ahead (struct s3_pages *pages)
   struct range *range = NULL;
   int ahead = -1;
   TAILQ_FOREACH (range, &pages->ranges, links)
-  ahead++;
+    ahead++;
   if (pages->shallow || pages->end_is_near || pages->went_on < KNOWN
       || pages->quickest_ms < QUICK_MS || pages->resting > 0 || ahead >= AHEAD_MAX
       || ahead >= pages->trusted / TRUST)

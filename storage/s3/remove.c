@@ -14,7 +14,8 @@ enum
   PASSES = 1000, /* of a listing of uploads; each aborts what it finds */
 };
 
-/* KEY in an XML text, with what a reader wouldn't give back as it was as references. False: XML 1.0 has no way to write it. */
+/* KEY in an XML text, with what a reader wouldn't give back as it was as references. False: XML 1.0
+ * has no way to write it. */
 static bool
 add_key (struct buffer *body, const char *key)
 {
@@ -154,7 +155,8 @@ abort_listed (struct s3 *s3, struct http *http, const struct uploads *uploads, c
   return aborted;
 }
 
-/* What a page had is gone when the next one is asked for, so each is the first one. KEY itself comes before what begins with it. */
+/* What a page had is gone when the next one is asked for, so each is the first one. KEY itself
+ * comes before what begins with it. */
 static int
 remove_uploads (struct s3 *s3, struct http *http, const char *key, bool exactly, struct error *err)
 {

@@ -43,7 +43,8 @@ origin_of (const struct s3 *s3)
   return xasprintf ("%.*s%s.%s", (int) (host - s3->endpoint), s3->endpoint, s3->bucket, host);
 }
 
-/* The bucket may be in another region than we thought: URL, which begins with any origin, gets today's. */
+/* The bucket may be in another region than we thought: URL, which begins with any origin, gets
+ * today's. */
 static char *
 move_url (struct s3 *s3, const char *url)
 {
@@ -165,7 +166,8 @@ is_misdirected (const struct http_call *call, const char *code)
          || strcmp (code, "AuthorizationHeaderMalformed") == 0;
 }
 
-/* Whether the bucket is elsewhere; notes where. Of calls side by side only the first hears news, but all of them must ask again. */
+/* Whether the bucket is elsewhere; notes where. Of calls side by side only the first hears news,
+ * but all of them must ask again. */
 static bool
 learn_region (struct s3 *s3, const struct http_call *call, const char *code)
 {
@@ -376,7 +378,8 @@ static const struct storage_ops ops = { .kind = STORAGE_S3,
                                         .end_uploads = s3_end_uploads,
                                         .act_as = act_as };
 
-/* Amazon's rules for names, which other servers share: 3 to 63 of a-z, 0-9, "." and "-" (older ones may have more letters). */
+/* Amazon's rules for names, which other servers share: 3 to 63 of a-z, 0-9, "." and "-" (older ones
+ * may have more letters). */
 static bool
 is_bucket (const char *name, size_t size)
 {

@@ -13,8 +13,9 @@ struct s3
   struct storage base;
   char *bucket;
   char *prefix; /* of all keys: "" or "photos/2019/" */
-  char *
-      object; /* the key that the source is, should nothing begin with the prefix: "photos/2019"; NULL: it can't be one */
+  /* the key that the source is, should nothing begin with the prefix: "photos/2019"; NULL: it can't
+     be one */
+  char *object;
   char *shown;    /* "s3://photos/2019/" */
   char *endpoint; /* "http://127.0.0.1:9000"; NULL: Amazon's of the region */
   bool path_style;
@@ -26,7 +27,8 @@ struct s3
   char region[64];
 };
 
-/* Makes CALL a request for KEY (NULL: the bucket) with QUERY (encoded and sorted, or NULL), signed at each try. */
+/* Makes CALL a request for KEY (NULL: the bucket) with QUERY (encoded and sorted, or NULL), signed
+ * at each try. */
 void s3_call_init (struct s3 *s3, struct http_call *call, const char *method, const char *key,
                    const char *query);
 

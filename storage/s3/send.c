@@ -161,7 +161,8 @@ end_whole (struct http_call *call, struct error *err)
 
 /* ---- in parts: create, parts, complete -------------------------------------------------- */
 
-/* The ETag that UPLOAD's parts make, where theirs are MD5s: the MD5 of those, and how many they are. */
+/* The ETag that UPLOAD's parts make, where theirs are MD5s: the MD5 of those, and how many they
+ * are. */
 static bool
 sum_tags (const struct upload *upload, char tag[static 64])
 {
@@ -202,7 +203,8 @@ end_look (struct http_call *call, struct error *err)
   return end_file (part, err);
 }
 
-/* The answer to the end of an upload was lost, and asked again the server knows no such upload: the object says whether it is ours. */
+/* The answer to the end of an upload was lost, and asked again the server knows no such upload: the
+ * object says whether it is ours. */
 static int
 look (struct part *part, struct error *err)
 {
@@ -392,8 +394,8 @@ is_beginning (const struct sending *sending)
     return false;
   const struct part *part = NULL;
   LIST_FOREACH (part, &sending->parts, links)
-  if (part->upload == upload)
-    return true;
+    if (part->upload == upload)
+      return true;
   return false;
 }
 

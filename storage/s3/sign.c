@@ -54,7 +54,8 @@ is_signed (const char *header)
   return strncasecmp (header, "x-amz-", 6) == 0 || strncasecmp (header, "content-type:", 13) == 0;
 }
 
-/* "name:value" with the name in lower case and the value without spaces around and doubled inside. */
+/* "name:value" with the name in lower case and the value without spaces around and doubled
+ * inside. */
 static char *
 canonical_header (const char *header)
 {
@@ -84,7 +85,8 @@ by_name (const void *left, const void *right)
   return strcmp (*(char *const *) left, *(char *const *) right);
 }
 
-/* Bytes of HOST, which a URL goes on with, that the Host header has: without the port where it is the scheme's own. */
+/* Bytes of HOST, which a URL goes on with, that the Host header has: without the port where it is
+ * the scheme's own. */
 static size_t
 host_size (const char *url, const char *host)
 {

@@ -1,7 +1,8 @@
 /* sign.h — AWS Signature Version 4 of a request.
  *
- * Source: "Signature Version 4 signing process" and "Authenticating Requests: Using the Authorization Header" in the S3 API reference.
- * S3 encodes a path once and doesn't normalise it. libcurl's own signing differs from version to version; this one is the same on all.
+ * Source: "Signature Version 4 signing process" and "Authenticating Requests: Using the
+ * Authorization Header" in the S3 API reference. S3 encodes a path once and doesn't normalise it.
+ * libcurl's own signing differs from version to version; this one is the same on all.
  */
 #ifndef SHOAL_STORAGE_S3_SIGN_H
 #define SHOAL_STORAGE_S3_SIGN_H
@@ -27,8 +28,9 @@ struct sign_scope
 
 #define SIGN_UNSIGNED "UNSIGNED-PAYLOAD"
 
-/* Adds Authorization, x-amz-date and x-amz-security-token to HEADERS ("Name: value"), whose x-amz-* and content-type are signed along with
- * the host. URL's path and query are encoded already (sign_encode), the query sorted by names, each with "=". HEADERS holds x-amz-content-sha256 with
+/* Adds Authorization, x-amz-date and x-amz-security-token to HEADERS ("Name: value"), whose x-amz-*
+ * and content-type are signed along with the host. URL's path and query are encoded already
+ * (sign_encode), the query sorted by names, each with "=". HEADERS holds x-amz-content-sha256 with
  * PAYLOAD where the service is S3. */
 void sign_request (const struct sign_keys *keys, const struct sign_scope *scope, const char *method,
                    const char *url, const char *payload, struct strlist *headers);

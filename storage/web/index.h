@@ -1,4 +1,5 @@
-/* index.h — a folder's listing as nginx's autoindex serves it, in HTML or in JSON: names, sizes and times.
+/* index.h — a folder's listing as nginx's autoindex serves it, in HTML or in JSON: names, sizes and
+ * times.
  *
  * Nothing in it is believed that isn't a child of the folder: other links are left out.
  */
@@ -23,11 +24,12 @@ struct index
 {
   struct index_entry *entries; /* in storage.h's order, each name once */
   size_t count, capacity;
-  bool
-      in_seconds; /* times are UTC and exact; else they are of a zone that isn't told, and minutes */
+  /* times are UTC and exact; else they are of a zone that isn't told, and minutes */
+  bool in_seconds;
 };
 
-/* Reads PAGE, of the media type TYPE ("text/html; charset=…", NULL: not told). ERROR_USER when it isn't a listing. */
+/* Reads PAGE, of the media type TYPE ("text/html; charset=…", NULL: not told). ERROR_USER when it
+ * isn't a listing. */
 int index_read (struct index *index, struct bytes page, const char *type, struct error *err);
 void index_release (struct index *index);
 #define auto_index AUTO (index_release)

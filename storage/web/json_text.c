@@ -5,7 +5,8 @@
 #include <ctype.h>
 #include <string.h>
 
-/* A byte that isn't part of UTF-8 stands as a code point of its own: STRANGE + byte, in the last private plane. */
+/* A byte that isn't part of UTF-8 stands as a code point of its own: STRANGE + byte, in the last
+ * private plane. */
 #define STRANGE 0x10fe00u
 
 enum

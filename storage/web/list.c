@@ -195,7 +195,8 @@ list_file (struct walk *walk, const struct web_peek *peek, struct error *err)
   return visit (walk, &entry, err);
 }
 
-/* Tells of the folders that PATH is in and the last one's, in walk->path, isn't. 1 in *SKIPPED: one of them isn't entered, and walk->path is it. */
+/* Tells of the folders that PATH is in and the last one's, in walk->path, isn't. 1 in *SKIPPED: one
+ * of them isn't entered, and walk->path is it. */
 static int
 enter_folders (struct walk *walk, const char *path, bool *skipped, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* What a file is, without its bytes: one of them is asked for, which works where HEAD isn't allowed. */
+/* What a file is, without its bytes: one of them is asked for, which works where HEAD isn't
+ * allowed. */
 #include "storage/web/pin.h"
 #include "storage/web/urls.h"
 #include "storage/web/web.h"

@@ -17,11 +17,13 @@ char *pin_of_answer (const struct http_call *call);
 /* Adds what a request for VERSION must say, so that a server refuses another one. */
 void pin_ask (const char *version, struct strlist *headers);
 
-/* Holds CALL's answer against VERSION: ERROR_USER when it is another one, or doesn't tell. Fills SUM where the version is one. */
+/* Holds CALL's answer against VERSION: ERROR_USER when it is another one, or doesn't tell. Fills
+ * SUM where the version is one. */
 int pin_check (const char *version, const struct http_call *call, struct fetch_sum *sum,
                struct error *err);
 
-/* "sha256 9f86…" of a sum as people write it, ALGORITHM "sha256" or "md5" in any case, HEX in any case. NULL with ERR. */
+/* "sha256 9f86…" of a sum as people write it, ALGORITHM "sha256" or "md5" in any case, HEX in any
+ * case. NULL with ERR. */
 char *pin_of_sum (const char *algorithm, const char *hex, struct error *err);
 
 /* The second of the answer's Last-Modified, -1. */

@@ -15,8 +15,8 @@ struct url
   char *fragment;      /* NULL: none */
 };
 
-/* Reads TEXT, relative to the absolute URL BASE (NULL: it is absolute). What isn't an http or https URL is ERROR_USER, and the message holds
- * nothing secret. */
+/* Reads TEXT, relative to the absolute URL BASE (NULL: it is absolute). What isn't an http or https
+ * URL is ERROR_USER, and the message holds nothing secret. */
 int url_read (struct url *url, const char *base, const char *text, struct error *err);
 void url_release (struct url *url);
 #define auto_url AUTO (url_release)
@@ -33,7 +33,8 @@ void url_encode (struct buffer *buffer, const char *path);
 /* The SIZE bytes at TEXT with %XX replaced. NULL when that gives a NUL byte. The caller frees. */
 char *url_decode (const char *text, size_t size);
 
-/* As url_decode for one component of a path: NULL as well when it can't be a file's name ("", ".", "..", with a "/", over 255 bytes). */
+/* As url_decode for one component of a path: NULL as well when it can't be a file's name ("", ".",
+ * "..", with a "/", over 255 bytes). */
 char *url_decode_name (const char *text, size_t size);
 
 /* What URL's path ends in, as a file's name; NULL: it can't be one. The caller frees. */

@@ -1,10 +1,13 @@
 /* urls.h — a list of URLs: a document that says which files there are.
  *
- *     https://host/a/1.jpg                                                        a line of text each ("#…" is a comment), or
- *     {"url": "a/1.jpg", "path": "x/1.jpg", "size": 1234, "sha256": "9f86…"}      JSON, a line each or as an array
+ *     https://host/a/1.jpg                                                        a line of text
+ *     each ("#…" is a comment), or
+ *     {"url": "a/1.jpg", "path": "x/1.jpg", "size": 1234, "sha256": "9f86…"}      JSON, a line each
+ *     or as an array
  *
- * `path` is the file's in the volume; without it what the URL has below the list's own folder, else its last component. `md5` and
- * `checksum` ("sha256:9f86…") are known as well; other members are ignored. Relative URLs are relative to the list's.
+ * `path` is the file's in the volume; without it what the URL has below the list's own folder, else
+ * its last component. `md5` and `checksum` ("sha256:9f86…") are known as well; other members are
+ * ignored. Relative URLs are relative to the list's.
  */
 #ifndef SHOAL_STORAGE_WEB_URLS_H
 #define SHOAL_STORAGE_WEB_URLS_H

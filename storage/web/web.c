@@ -7,7 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* The class of the source's own server, which entries of a list may be of too; asked for once, by whichever thread. */
+/* The class of the source's own server, which entries of a list may be of too; asked for once, by
+ * whichever thread. */
 static enum address_class
 home_of (const struct web *web)
 {

@@ -54,7 +54,8 @@ struct web_peek
 
 int web_look (const struct web *web, struct http *http, const char *url, struct web_peek *peek,
               struct error *err);
-/* The same for all of URLS that are WANTED and whose size isn't told: fills size, and version where there is none. */
+/* The same for all of URLS that are WANTED and whose size isn't told: fills size, and version where
+ * there is none. */
 int web_look_all (const struct web *web, struct urls *urls,
                   bool (*wanted) (void *context, const char *path), void *context,
                   struct error *err);

@@ -1,10 +1,14 @@
-/* The bus alone, with work that is none: bench_fleet URL produce JOB N | work SLOTS | follow JOB N | latency JOB N | raw TOPIC N
+/* The bus alone, with work that is none: bench_fleet URL produce JOB N | work SLOTS | follow JOB N
+ * | latency JOB N | raw TOPIC N
  *
  *   produce  submits the job, publishes N shards and the plan's end
  *   work     takes shards and settles them at once, SLOTS in hand at most, until it is killed
- *   follow   reads events as a merger does until N shards have ended; prints the seconds from its first event to the last
- *   latency  publishes N shards one after the other, each when the one before was taken by another handle; prints how long that took
- *   raw      N shards' records by librdkafka alone: writes six each, reads them all; prints the seconds of both
+ *   follow   reads events as a merger does until N shards have ended; prints the seconds from its
+ *            first event to the last
+ *   latency  publishes N shards one after the other, each when the one before was taken by another
+ *            handle; prints how long that took
+ *   raw      N shards' records by librdkafka alone: writes six each, reads them all; prints the
+ *            seconds of both
  */
 #include "bus/bus.h"
 #include "common/clock.h"

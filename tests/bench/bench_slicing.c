@@ -1,5 +1,5 @@
-/* bench_slicing ATOMS BATCH_SIZE: slices ATOMS files of a storage that invents them, 1,000 a folder. Only its time and memory are of
- * interest. */
+/* bench_slicing ATOMS BATCH_SIZE: slices ATOMS files of a storage that invents them, 1,000 a
+ * folder. Only its time and memory are of interest. */
 #include "common/memory.h"
 #include "producer/slicer_internal.h"
 #include "storage/storage_ops.h"

@@ -1,6 +1,6 @@
-/* libFuzzer: the first byte chooses the record, the rest is a message (its header is put in front, so that the
- * body is what is explored) or, as it stands, a whole one; the last choice is an atom list. What is read must be
- * written and read again as the same bytes. */
+/* libFuzzer: the first byte chooses the record, the rest is a message (its header is put in front,
+ * so that the body is what is explored) or, as it stands, a whole one; the last choice is an atom
+ * list. What is read must be written and read again as the same bytes. */
 #include "common/memory.h"
 #include "schemas/codec.h"
 #include "schemas/codec_internal.h"

@@ -1,5 +1,5 @@
-/* libFuzzer: what a request's first lines decide, a line each: method, path, Authorization. A path below a route is a name; only the token opens; whatever a
- * refusal quotes, it is JSON. */
+/* libFuzzer: what a request's first lines decide, a line each: method, path, Authorization. A path
+ * below a route is a name; only the token opens; whatever a refusal quotes, it is JSON. */
 #include "cli/intake.h"
 #include "common/httpd/probes.h"
 #include "common/httpd/route.h"

@@ -1,7 +1,10 @@
-/* libFuzzer: bytes of a peer, against the real server on a socket. The first byte says where they are cut in two.
+/* libFuzzer: bytes of a peer, against the real server on a socket. The first byte says where they
+ * are cut in two.
  *
- * However they come, the guard says the same of them; what the guard refuses comes to no handler and gets 400 or 431, and what it lets pass the library takes for
- * what it is: one request, of that method and path, whose body is what its one length or its chunks say. The server answers once at most and closes. */
+ * However they come, the guard says the same of them; what the guard refuses comes to no handler
+ * and gets 400 or 431, and what it lets pass the library takes for what it is: one request, of that
+ * method and path, whose body is what its one length or its chunks say. The server answers once at
+ * most and closes. */
 #include "common/clock.h"
 #include "common/httpd/head.h"
 #include "common/httpd/httpd.h"

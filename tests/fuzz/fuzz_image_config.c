@@ -1,5 +1,5 @@
-/* libFuzzer: an image's configuration, as somebody's image may hold it. It is refused by name, or gives an argv and an
- * environment that can be passed on. */
+/* libFuzzer: an image's configuration, as somebody's image may hold it. It is refused by name, or
+ * gives an argv and an environment that can be passed on. */
 #include "common/memory.h"
 #include "worker/image_config.h"
 

@@ -1,4 +1,5 @@
-/* libFuzzer: a folder's listing, the first byte says as what. All names must be children of the folder, in order, each once. */
+/* libFuzzer: a folder's listing, the first byte says as what. All names must be children of the
+ * folder, in order, each once. */
 #include "storage/fetcher.h"
 #include "storage/web/index.h"
 

@@ -1,5 +1,6 @@
-/* libFuzzer: a job as HTTP brings it, up to the record on the bus: an optional header and a NUL before the body. Whatever isn't taken has a reason and
- * says which member it is; whatever is taken comes back as it was, and the planner has nothing against it. */
+/* libFuzzer: a job as HTTP brings it, up to the record on the bus: an optional header and a NUL
+ * before the body. Whatever isn't taken has a reason and says which member it is; whatever is taken
+ * comes back as it was, and the planner has nothing against it. */
 #include "cli/intake.h"
 #include "common/memory.h"
 #include "producer/slicer.h"

@@ -1,5 +1,6 @@
-/* libFuzzer: a block of UnixFS, and its start as a CID. A CID that is read is written and read again as the same; what is a part of a file lies within the block, and
- * the bytes behind its links are those that it says. */
+/* libFuzzer: a block of UnixFS, and its start as a CID. A CID that is read is written and read
+ * again as the same; what is a part of a file lies within the block, and the bytes behind its links
+ * are those that it says. */
 #include "storage/ipfs/dag.h"
 
 #include <stdint.h>

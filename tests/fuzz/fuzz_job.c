@@ -1,5 +1,6 @@
-/* libFuzzer: a job as Avro, of anybody's making, a result's path and a tmpfs's text. What is taken is the same when it is asked again; its paths are normal, and
- * its numbers can be added to each other and to a clock. */
+/* libFuzzer: a job as Avro, of anybody's making, a result's path and a tmpfs's text. What is taken
+ * is the same when it is asked again; its paths are normal, and its numbers can be added to each
+ * other and to a clock. */
 #include "common/memory.h"
 #include "common/path.h"
 #include "schemas/codec.h"

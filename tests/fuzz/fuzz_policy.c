@@ -1,5 +1,6 @@
-/* libFuzzer: a policy file, and behind a NUL a job as HTTP has it. What isn't taken has a line and a reason; what is taken is written as text that reads back to
- * the same, and what it says of a job is the same by both. */
+/* libFuzzer: a policy file, and behind a NUL a job as HTTP has it. What isn't taken has a line and
+ * a reason; what is taken is written as text that reads back to the same, and what it says of a job
+ * is the same by both. */
 #include "cli/job_json.h"
 #include "common/memory.h"
 #include "policy/policy_check.h"

@@ -1,4 +1,5 @@
-/* libFuzzer: a page of a bucket's listing. What is read has keys and sizes; what isn't is an error with words. */
+/* libFuzzer: a page of a bucket's listing. What is read has keys and sizes; what isn't is an error
+ * with words. */
 #include "storage/s3/page.h"
 
 #include "common/memory.h"

@@ -1,5 +1,5 @@
-/* libFuzzer: the first byte chooses a parser of units.h, the rest is its text. What is accepted lies in the promised range, what
- * is refused says why. */
+/* libFuzzer: the first byte chooses a parser of units.h, the rest is its text. What is accepted
+ * lies in the promised range, what is refused says why. */
 #include "common/auto.h"
 #include "common/memory.h"
 #include "common/units.h"

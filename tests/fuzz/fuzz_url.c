@@ -1,5 +1,5 @@
-/* libFuzzer: the input's first line is a base, the rest a URL relative to it. What is read has no user information, and names of
- * files in it are such. */
+/* libFuzzer: the input's first line is a base, the rest a URL relative to it. What is read has no
+ * user information, and names of files in it are such. */
 #include "common/http/http.h"
 #include "common/memory.h"
 #include "storage/fetcher.h"

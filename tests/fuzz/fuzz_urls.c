@@ -1,4 +1,5 @@
-/* libFuzzer: a list of URLs. All paths must be files' paths, in order, each once; all URLs must be readable again. */
+/* libFuzzer: a list of URLs. All paths must be files' paths, in order, each once; all URLs must be
+ * readable again. */
 #include "storage/fetcher.h"
 #include "storage/web/url.h"
 #include "storage/web/urls.h"

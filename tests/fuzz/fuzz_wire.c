@@ -1,6 +1,7 @@
-/* libFuzzer: a schema from outside and a message written with it. Two bytes (big-endian) give the length of the schema's text;
- * what follows is the message's body. What is taken must become a message that the codec reads. The whole input is also
- * unpacked as it stands, as what a topic may hold. */
+/* libFuzzer: a schema from outside and a message written with it. Two bytes (big-endian) give the
+ * length of the schema's text; what follows is the message's body. What is taken must become a
+ * message that the codec reads. The whole input is also unpacked as it stands, as what a topic may
+ * hold. */
 #include "common/memory.h"
 #include "schemas/codec.h"
 #include "schemas/codec_internal.h"

@@ -1,5 +1,5 @@
-/* libFuzzer: words of a command line as a person types them. What is split and joined again is the same; numbers of shards stay
- * within bounds. */
+/* libFuzzer: words of a command line as a person types them. What is split and joined again is the
+ * same; numbers of shards stay within bounds. */
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/text.h"

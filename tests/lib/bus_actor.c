@@ -79,7 +79,8 @@ publish (struct part *part, const char *job_id, uint32_t count)
              : 0;
 }
 
-/* As all services do: a bus that is away, with leases as short as these for a tenth of a second, is waited for. */
+/* As all services do: a bus that is away, with leases as short as these for a tenth of a second, is
+ * waited for. */
 static int
 bear (struct part *part, int outcome)
 {

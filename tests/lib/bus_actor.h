@@ -1,8 +1,8 @@
 /* bus_actor.h — other processes on a bus, which a test tells what to do.
  *
- * An actor is the test program itself, started again (never only forked: no handle may cross a fork), with
- * one bus handle. It reads a command a line and answers with a line; so the test decides the order in
- * which processes act, and may stop and kill them in between.
+ * An actor is the test program itself, started again (never only forked: no handle may cross a
+ * fork), with one bus handle. It reads a command a line and answers with a line; so the test
+ * decides the order in which processes act, and may stop and kill them in between.
  */
 #ifndef SHOAL_TESTS_LIB_BUS_ACTOR_H
 #define SHOAL_TESTS_LIB_BUS_ACTOR_H
@@ -46,7 +46,8 @@ const char *actor_ask (struct actor *actor, const char *command);
 /* Only sends it: for an actor that shall be killed meanwhile.
  *
  *   publish JOB N         publishes N shards of the job and the end of its plan, then exits
- *   work JOB SEED N       takes, keeps, retries, releases and settles at random until N shards are final, exits
+ *   work JOB SEED N       takes, keeps, retries, releases and settles at random until N shards are
+ *                         final, exits
  */
 void actor_tell (struct actor *actor, const char *command);
 

@@ -58,8 +58,8 @@ run_with_folders (struct rig *rig, const struct job *job, const char *source, st
   rig_run_mounted (rig, job, mounts, 2, result);
 }
 
-/* /dev as an input: it has mounts below it everywhere. A user namespace can't be shown its file system: that is an error which
- * says so, and false. */
+/* /dev as an input: it has mounts below it everywhere. A user namespace can't be shown its file
+ * system: that is an error which says so, and false. */
 static bool
 run_on_devices (struct rig *rig, const struct job *job, struct result *result)
 {
@@ -422,8 +422,8 @@ namespaces_are_its_own (void **state)
     }
 }
 
-/* A user of the machine whom nothing belongs to; and what the container makes, or gives to its own users, has their numbers
- * outside as it has without the namespace. */
+/* A user of the machine whom nothing belongs to; and what the container makes, or gives to its own
+ * users, has their numbers outside as it has without the namespace. */
 static void
 root_of_a_user_namespace_is_nobody_outside (void **state)
 {

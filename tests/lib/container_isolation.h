@@ -1,4 +1,5 @@
-/* container_isolation.h — what a command must not see or do, tried from inside every container runtime. */
+/* container_isolation.h — what a command must not see or do, tried from inside every container
+ * runtime. */
 #ifndef SHOAL_TESTS_LIB_CONTAINER_ISOLATION_H
 #define SHOAL_TESTS_LIB_CONTAINER_ISOLATION_H
 

@@ -1,4 +1,5 @@
-/* merge_scene.h — a job with made-up attempts, for tests of the merger: no producer and no worker, only their events and folders. */
+/* merge_scene.h — a job with made-up attempts, for tests of the merger: no producer and no worker,
+ * only their events and folders. */
 #ifndef SHOAL_TESTS_LIB_MERGE_SCENE_H
 #define SHOAL_TESTS_LIB_MERGE_SCENE_H
 
@@ -22,14 +23,16 @@ struct bus *merge_scene_bus (const struct merge_scene *scene);
 /* Submits the job as it is then. */
 void merge_scene_submit (const struct merge_scene *scene);
 
-/* Something in an attempt's output "o": CONTENT NULL: an empty folder; starting with "->": a link. */
+/* Something in an attempt's output "o": CONTENT NULL: an empty folder; starting with "->": a
+ * link. */
 struct made_file
 {
   const char *path;
   const char *content;
 };
 
-/* Makes the attempt's folder; FILES end with a NULL path. stdout is "out INDEX\n", stderr "err INDEX\n". */
+/* Makes the attempt's folder; FILES end with a NULL path. stdout is "out INDEX\n", stderr "err
+ * INDEX\n". */
 void merge_scene_attempt (const struct merge_scene *scene, uint32_t index, uint32_t generation,
                           uint32_t attempt, enum outcome outcome, const struct made_file *files);
 
@@ -46,7 +49,8 @@ void merge_scene_succeed (struct bus *bus, const struct merge_scene *scene, uint
 /* The job's final state and reason (the caller frees). */
 enum job_state merge_scene_state (const struct merge_scene *scene, char **reason);
 
-/* Everything that is seen of the result, but what is in .shoal and the report: one line a file with its content, by name. */
+/* Everything that is seen of the result, but what is in .shoal and the report: one line a file with
+ * its content, by name. */
 void merge_scene_picture (const struct merge_scene *scene, struct buffer *text);
 
 #endif

@@ -1,4 +1,5 @@
-/* peer.h — another program that a test talks to: a script of tests/lib that prints its port and ends with us. Failures fail the test. */
+/* peer.h — another program that a test talks to: a script of tests/lib that prints its port and
+ * ends with us. Failures fail the test. */
 #ifndef SHOAL_TESTS_LIB_PEER_H
 #define SHOAL_TESTS_LIB_PEER_H
 
@@ -14,7 +15,8 @@ struct peer
   char *log;    /* a file there */
 };
 
-/* Runs tests/lib/SCRIPT with the arguments up to NULL; "LOG" among them becomes the path of its log. */
+/* Runs tests/lib/SCRIPT with the arguments up to NULL; "LOG" among them becomes the path of its
+ * log. */
 struct peer *peer_start (const char *script, ...) __attribute__ ((sentinel));
 void peer_stop (struct peer *peer);
 
@@ -28,7 +30,8 @@ auto_peer_ (struct peer **peer)
 /* How many lines of its log begin with PREFIX. */
 int peer_logged (const struct peer *peer, const char *prefix);
 
-/* The environment's NAME, which tests/run.sh sets; a test that misses it fails and says what to do. */
+/* The environment's NAME, which tests/run.sh sets; a test that misses it fails and says what to
+ * do. */
 const char *peer_server (const char *name);
 
 #endif

@@ -1,4 +1,5 @@
-/* race.h — somebody who swaps folders and files for links while other code works on them, and a place outside that nobody may touch. Failures fail the test. */
+/* race.h — somebody who swaps folders and files for links while other code works on them, and a
+ * place outside that nobody may touch. Failures fail the test. */
 #ifndef SHOAL_TESTS_LIB_RACE_H
 #define SHOAL_TESTS_LIB_RACE_H
 
@@ -30,7 +31,8 @@ void outside_expect_not_in (const struct outside *outside, int dirfd);
 
 struct race;
 
-/* From now on what has one of NAMES (up to NULL) in DIRFD is exchanged with what is called NAME.other there, again and again. SEED decides when. */
+/* From now on what has one of NAMES (up to NULL) in DIRFD is exchanged with what is called
+ * NAME.other there, again and again. SEED decides when. */
 struct race *race_start (int dirfd, const char *const *names, unsigned int seed);
 
 /* Ends it; how often it exchanged two. */

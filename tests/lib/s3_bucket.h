@@ -1,4 +1,5 @@
-/* s3_bucket.h — a new bucket at the tests' S3 server (SHOAL_TEST_S3), removed after the test. Failures fail it. */
+/* s3_bucket.h — a new bucket at the tests' S3 server (SHOAL_TEST_S3), removed after the test.
+ * Failures fail it. */
 #ifndef SHOAL_TESTS_LIB_S3_BUCKET_H
 #define SHOAL_TESTS_LIB_S3_BUCKET_H
 

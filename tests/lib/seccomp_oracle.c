@@ -46,7 +46,8 @@ struct seccomp_oracle
   size_t count;
 };
 
-/* Ours differ: Podman refuses the first ones by name, memfd_secret hides from the host, socketcall hides the socket family. */
+/* Ours differ: Podman refuses the first ones by name, memfd_secret hides from the host, socketcall
+ * hides the socket family. */
 static const char *const stricter[] = { "cachestat",        "io_pgetevents", "io_pgetevents_time64",
                                         "map_shadow_stack", "vmsplice",      "memfd_secret",
                                         "socketcall" };
@@ -60,7 +61,8 @@ static const char *const arm_only[] = { "arm_fadvise64_64", "arm_sync_file_range
                                         "breakpoint",       "cacheflush",
                                         "set_tls",          "sync_file_range2" };
 
-/* Calls that Debian 12's libseccomp doesn't know: the same numbers for everybody, from Linux 5.18 to 7.2. */
+/* Calls that Debian 12's libseccomp doesn't know: the same numbers for everybody, from Linux 5.18
+ * to 7.2. */
 static const char *const newer[] = { "cachestat",         "fchmodat2",        "map_shadow_stack",
                                      "futex_wake",        "futex_wait",       "futex_requeue",
                                      "statmount",         "listmount",        "lsm_get_self_attr",
@@ -167,7 +169,8 @@ seccomp_oracle_verdict (const struct seccomp_oracle *oracle, uint32_t arch, uint
                         const uint64_t *arguments)
 {
   auto_free char *name = seccomp_oracle_name (arch, number);
-  /* What x32 doesn't have is as for x86_64: the kernel has no such call, and one that had it ran x86_64's. */
+  /* What x32 doesn't have is as for x86_64: the kernel has no such call, and one that had it ran
+   * x86_64's. */
   if (name == NULL && arch == SCMP_ARCH_X32)
     return seccomp_oracle_verdict (oracle, SCMP_ARCH_X86_64, number & ~(uint32_t) X32_BIT,
                                    arguments);

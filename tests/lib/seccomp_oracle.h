@@ -1,5 +1,6 @@
-/* seccomp_oracle.h — what a container may call, from sources that worker/seccomp_table.c doesn't have: Docker's own code has
- * evaluated its profile (golden/seccomp/docker.txt), libseccomp knows the numbers, and where we differ is listed here. */
+/* seccomp_oracle.h — what a container may call, from sources that worker/seccomp_table.c doesn't
+ * have: Docker's own code has evaluated its profile (golden/seccomp/docker.txt), libseccomp knows
+ * the numbers, and where we differ is listed here. */
 #ifndef SHOAL_TESTS_LIB_SECCOMP_ORACLE_H
 #define SHOAL_TESTS_LIB_SECCOMP_ORACLE_H
 
@@ -24,7 +25,8 @@ int seccomp_oracle_verdict (const struct seccomp_oracle *oracle, uint32_t arch, 
 int seccomp_oracle_runtime_verdict (const struct seccomp_oracle *oracle, uint32_t arch,
                                     uint32_t number, const uint64_t *arguments);
 
-/* Compares what probe/system_calls printed (PRINTED) with the verdicts. Fails the test and names the calls that differ. */
+/* Compares what probe/system_calls printed (PRINTED) with the verdicts. Fails the test and names
+ * the calls that differ. */
 void seccomp_oracle_check (const struct seccomp_oracle *oracle, const char *printed,
                            bool by_runtime);
 

@@ -27,7 +27,8 @@ void storage_conformance_ending (const struct storage_fixture *fixture);
 void storage_conformance_files (const struct storage_fixture *fixture);
 void storage_conformance_many (const struct storage_fixture *fixture);
 
-/* Of remote ones: a random tree comes byte by byte, large files too; files that were changed or removed since they were listed don't; bad paths are refused. */
+/* Of remote ones: a random tree comes byte by byte, large files too; files that were changed or
+ * removed since they were listed don't; bad paths are refused. */
 void storage_conformance_fetch (const struct storage_fixture *fixture);
 void storage_conformance_pins (const struct storage_fixture *fixture);
 void storage_conformance_paths (const struct storage_fixture *fixture);

@@ -1,4 +1,5 @@
-/* A 32-bit program without a library: says that it runs, and what comes of socket(2) by the call and by socketcall(2). */
+/* A 32-bit program without a library: says that it runs, and what comes of socket(2) by the call
+ * and by socketcall(2). */
 
 static int
 call (int number, int a, int b, int c)

@@ -1,9 +1,11 @@
-/* Small attempts that a shell can't make, for tests/bench/isolation.py. Linked statically, to be run in any container.
+/* Small attempts that a shell can't make, for tests/bench/isolation.py. Linked statically, to be
+ * run in any container.
  *
  *   isolation me                      real user, effective user, effective capabilities
  *   isolation as USER PROGRAM ARG…    runs it as that user without capabilities
  *   isolation open FILE…              "FILE: read", or why not
- *   isolation capable FILE            gives a file the capability to set its user; says what came of it
+ *   isolation capable FILE            gives a file the capability to set its user; says what came
+ *                                     of it
  *   isolation processes N             how many of N processes at a time there can be
  */
 #include <errno.h>

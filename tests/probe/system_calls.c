@@ -1,5 +1,6 @@
-/* Asks the kernel which system calls pass the filters of this process, without making one: a second filter hands those that pass
- * to a thread of ours, which answers in the kernel's place. Linked statically, to be run in any container.
+/* Asks the kernel which system calls pass the filters of this process, without making one: a second
+ * filter hands those that pass to a thread of ours, which answers in the kernel's place. Linked
+ * statically, to be run in any container.
  *
  * A line for each call: "ABI NUMBER ARGUMENT0 ARGUMENT2 ERRNO", the last 0 for one that passed.
  */
@@ -72,7 +73,8 @@ static void
 plan_abi (struct probe *probe, enum abi abi, long socket_number, long clone_number,
           long personality_number)
 {
-  /* Kernels from 6.14 on let uretprobe and uprobe through whatever a filter says, and kill who isn't their own code. */
+  /* Kernels from 6.14 on let uretprobe and uprobe through whatever a filter says, and kill who
+   * isn't their own code. */
   for (long number = 0; number < NUMBERS; number++)
     if (abi == I386 || (number != 335 && number != 336))
       plan (probe, abi, number, 0, 0);

@@ -1,5 +1,6 @@
-/* Preloaded under Valgrind, which doesn't know openat2 before 3.20: does in steps what the kernel does in one. Not safe against
- * whoever changes the tree meanwhile, which in the unit tests nobody does. */
+/* Preloaded under Valgrind, which doesn't know openat2 before 3.20: does in steps what the kernel
+ * does in one. Not safe against whoever changes the tree meanwhile, which in the unit tests nobody
+ * does. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

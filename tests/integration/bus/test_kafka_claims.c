@@ -1,4 +1,5 @@
-/* Claims on a real Kafka broker, where time passes between two steps that mostly follow each other at once: numbered by the fault that was found. */
+/* Claims on a real Kafka broker, where time passes between two steps that mostly follow each other
+ * at once: numbered by the fault that was found. */
 #include "bus/kafka/holding.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -67,8 +68,8 @@ await_phase (struct bus *bus, enum holding_phase phase)
     {
       struct holding *holding = NULL;
       TAILQ_FOREACH (holding, &kafka (bus)->holdings, links)
-      if (holding->phase == phase)
-        return holding;
+        if (holding->phase == phase)
+          return holding;
       (void) bus_poll (bus, NULL, 0, 5);
     }
   fail_msg ("no holding came into phase %d", (int) phase);
@@ -185,7 +186,8 @@ a_renewal_is_believed_when_it_was_read_back (void **state)
 
 /* ---- 3 ---------------------------------------------------------------------------------- */
 
-/* A renewal is on its way while its worker stands still, another one takes over and gives back: no number of starts comes twice. */
+/* A renewal is on its way while its worker stands still, another one takes over and gives back: no
+ * number of starts comes twice. */
 static void
 a_late_renewal_takes_no_start_back (void **state)
 {

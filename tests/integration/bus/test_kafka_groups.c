@@ -86,7 +86,8 @@ held (struct member *member)
   return count;
 }
 
-/* Waits until each job has one member, and each member at least one job; all members keep reading. */
+/* Waits until each job has one member, and each member at least one job; all members keep
+ * reading. */
 static void
 await_shares (struct stage *stage, struct member *members, int count)
 {
@@ -180,7 +181,8 @@ make_place (void)
   return kafka_place_events (8);
 }
 
-/* What librdkafka 2.0.2 does to itself when two leaders are lost shortly one after the other (docs/decisions.md). */
+/* What librdkafka 2.0.2 does to itself when two leaders are lost shortly one after the other
+ * (docs/decisions.md). */
 static void
 a_lost_producer_is_replaced (void **state)
 {
@@ -227,8 +229,9 @@ what_a_lost_producer_had_is_said_again (void **state)
   stage_take_none (stage, other, BUS_SHARDS, NULL);
 }
 
-/* Where no record is that new, the offset is the end as it stood when that was asked: not "wherever the end is later", or who follows a job that has no events yet
- * misses those that come before he opens the partition. */
+/* Where no record is that new, the offset is the end as it stood when that was asked: not "wherever
+ * the end is later", or who follows a job that has no events yet misses those that come before he
+ * opens the partition. */
 static void
 where_nothing_is_that_new_the_end_is_told (void **state)
 {

@@ -1,4 +1,5 @@
-/* Large plans on a real Kafka broker: more than the client's queue holds, more retries than a handle looks at; and who gets what was claimed ahead. */
+/* Large plans on a real Kafka broker: more than the client's queue holds, more retries than a
+ * handle looks at; and who gets what was claimed ahead. */
 #include "bus/kafka/lot.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -68,7 +69,8 @@ take_any (struct stage *stage, struct bus *bus)
   return delivery;
 }
 
-/* A handle whose shards were fast claims some ahead. When one takes long they must go to whoever is free. */
+/* A handle whose shards were fast claims some ahead. When one takes long they must go to whoever is
+ * free. */
 static void
 what_was_claimed_ahead_goes_to_others (void **state)
 {
@@ -104,7 +106,8 @@ what_was_claimed_ahead_goes_to_others (void **state)
   expect (stage, 1, fixture_settle (busy, slow, -1, &stage->err));
 }
 
-/* A worker whose clock is an hour ahead of the brokers' writes a retry: it waits for as long as was meant. */
+/* A worker whose clock is an hour ahead of the brokers' writes a retry: it waits for as long as was
+ * meant. */
 static void
 a_fast_clock_makes_nobody_wait (void **state)
 {

@@ -43,8 +43,8 @@ folder_of (const char *url)
   return xstrndup (path, (size_t) (strrchr (path, '/') - path));
 }
 
-/* The folder is renamed under open handles, as a result's is when it is done (DIR.partial to DIR); a new folder
- * with a bus of its own takes the old name. Nobody loses or mixes up anything. */
+/* The folder is renamed under open handles, as a result's is when it is done (DIR.partial to DIR);
+ * a new folder with a bus of its own takes the old name. Nobody loses or mixes up anything. */
 static void
 a_renamed_folder_keeps_its_bus (void **state)
 {
@@ -132,7 +132,8 @@ what_cannot_be_opened_is_named (void **state)
   assert_int_equal (stage->err.class, ERROR_FATAL);
 }
 
-/* After a reboot the boot clock starts again and no owner lives: claims are void and retries are not held. */
+/* After a reboot the boot clock starts again and no owner lives: claims are void and retries are
+ * not held. */
 static void
 a_reboot_voids_claims_and_due_times (void **state)
 {

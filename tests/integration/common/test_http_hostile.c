@@ -1,4 +1,5 @@
-/* Servers that say what none should: each answer ends the call soon, with bounded memory, and with words that fit. */
+/* Servers that say what none should: each answer ends the call soon, with bounded memory, and with
+ * words that fit. */
 #include "common/http/http.h"
 
 #include "common/clock.h"
@@ -40,7 +41,8 @@ stop (void **state)
   return 0;
 }
 
-/* What a server says and what is made of it: NULL, it is taken as an answer of status 200, whose body is BODY. */
+/* What a server says and what is made of it: NULL, it is taken as an answer of status 200, whose
+ * body is BODY. */
 struct answer
 {
   const char *raw;

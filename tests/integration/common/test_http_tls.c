@@ -1,4 +1,5 @@
-/* The HTTP client and certificates: whom it believes, and that nobody leads it from https to plain http. */
+/* The HTTP client and certificates: whom it believes, and that nobody leads it from https to plain
+ * http. */
 #include "common/http/http.h"
 
 #include "common/memory.h"
@@ -14,7 +15,8 @@
 
 #include <string.h>
 
-/* A new certificate for NAME ("IP:127.0.0.1"), with its key, in the tree's file; the path, for the caller to free. */
+/* A new certificate for NAME ("IP:127.0.0.1"), with its key, in the tree's file; the path, for the
+ * caller to free. */
 static char *
 certify (struct file_tree *tree, const char *file, const char *name)
 {

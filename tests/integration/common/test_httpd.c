@@ -1,4 +1,5 @@
-/* The server against peers that are slow, many or ambiguous: probes and those who have the token are served all the same. */
+/* The server against peers that are slow, many or ambiguous: probes and those who have the token
+ * are served all the same. */
 #include "common/httpd/connections.h"
 #include "common/httpd/httpd.h"
 #include "common/httpd/probes.h"
@@ -140,7 +141,8 @@ hear (int fd, int wait_ms, bool *open)
   return buffer_take (&heard);
 }
 
-/* Asks REQUEST in a connection of its own: the status, 0 for none. It must be there soon, and the connection closed behind it. */
+/* Asks REQUEST in a connection of its own: the status, 0 for none. It must be there soon, and the
+ * connection closed behind it. */
 static int
 ask (const struct scene *scene, const char *request, size_t size)
 {

@@ -1,4 +1,5 @@
-/* Where a server listens: nothing that isn't a dead server's socket is removed for it, and at the end nothing but its own. */
+/* Where a server listens: nothing that isn't a dead server's socket is removed for it, and at the
+ * end nothing but its own. */
 #include "common/httpd/httpd.h"
 #include "common/httpd/probes.h"
 
@@ -59,7 +60,8 @@ start (struct scene *scene, const char *name, struct error *err)
   return httpd_start (&options, err);
 }
 
-/* A socket at NAME as a killed server leaves it; with SERVED one that somebody listens on, whose descriptor is returned. */
+/* A socket at NAME as a killed server leaves it; with SERVED one that somebody listens on, whose
+ * descriptor is returned. */
 static int
 leave_socket (const struct scene *scene, const char *name, bool served)
 {

@@ -1,4 +1,5 @@
-/* The merger as a service on the SQLite bus: events and attempt folders in, one result and one status out, whatever happens between. */
+/* The merger as a service on the SQLite bus: events and attempt folders in, one result and one
+ * status out, whatever happens between. */
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"

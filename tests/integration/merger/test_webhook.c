@@ -1,4 +1,5 @@
-/* How long a webhook is tried: from its job's end on, whichever merger tells it. Nobody listens at its URL. */
+/* How long a webhook is tried: from its job's end on, whichever merger tells it. Nobody listens at
+ * its URL. */
 #include "merger/webhook.h"
 
 #include "common/clock.h"
@@ -20,7 +21,8 @@ enum
   TRY_MS = 5000,
 };
 
-/* What the job's status says of the webhook when one try has ended, the job itself having ended AGO_MS ago. The caller frees. */
+/* What the job's status says of the webhook when one try has ended, the job itself having ended
+ * AGO_MS ago. The caller frees. */
 static char *
 outcome_after (int64_t ago_ms)
 {

@@ -1,4 +1,5 @@
-/* A result in S3, on a real server: what goes there, what comes back, and that nothing is left of senders who were killed. */
+/* A result in S3, on a real server: what goes there, what comes back, and that nothing is left of
+ * senders who were killed. */
 #include "result/result_store.h"
 
 #include "common/clock.h"
@@ -368,7 +369,8 @@ what_lost_is_swept (void **state)
                  "00001.g1.a2.s1/outputs/deep/b\n00001.g1.a2.s1/stdout\n");
 }
 
-/* Those of a loser and of a dead merger are ended; those of an attempt that may still come aren't, until it is whole. */
+/* Those of a loser and of a dead merger are ended; those of an attempt that may still come aren't,
+ * until it is whole. */
 static void
 uploads_that_may_go_on_are_left (void **state)
 {
@@ -500,7 +502,8 @@ expect_swept (struct place *place, int rounds, const struct strlist *winners)
   expect_listed (place, UPLOAD_NOTES, "");
 }
 
-/* Killed at random times, whatever they are at then; the sweep comes after the last one, as a job's does. */
+/* Killed at random times, whatever they are at then; the sweep comes after the last one, as a job's
+ * does. */
 static void
 nothing_is_left_of_killed_senders (void **state)
 {
@@ -535,7 +538,8 @@ nothing_is_left_of_killed_senders (void **state)
   expect_swept (place, rounds + 1, &winners);
 }
 
-/* A sender stands still, the job ends, and it comes back to send the rest. What it learns then makes it forget the attempt. */
+/* A sender stands still, the job ends, and it comes back to send the rest. What it learns then
+ * makes it forget the attempt. */
 static void
 nothing_is_left_of_stopped_senders (void **state)
 {

@@ -1,4 +1,5 @@
-/* Our side of a schema registry against a real one, and against Confluent's own client (lib/registry_peer.py). */
+/* Our side of a schema registry against a real one, and against Confluent's own client
+ * (lib/registry_peer.py). */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/spawn.h"
@@ -150,7 +151,8 @@ must_unpack (struct registry *registry, const struct buffer *message)
 
 /* ---- the tests -------------------------------------------------------------------------- */
 
-/* BYTES, a RECORD in single-object encoding, read and written again: null and a default are one thing to us. */
+/* BYTES, a RECORD in single-object encoding, read and written again: null and a default are one
+ * thing to us. */
 static struct buffer
 as_we_write_it (const char *record, struct bytes bytes)
 {

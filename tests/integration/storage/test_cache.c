@@ -312,7 +312,8 @@ a_folder_that_cant_be_is_no_failure (void **state)
     }
 }
 
-/* Processes that fill a cache which is too small, and read from it what others remove at the same time. */
+/* Processes that fill a cache which is too small, and read from it what others remove at the same
+ * time. */
 static void
 several_processes_share_one (void **state)
 {

@@ -1,4 +1,5 @@
-/* Fetching when the network, the server, the disk or somebody else is bad: all files are right, or it is an error and none is wrong. */
+/* Fetching when the network, the server, the disk or somebody else is bad: all files are right, or
+ * it is an error and none is wrong. */
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
@@ -294,7 +295,8 @@ ranges_are_used_where_they_are_given (void **state)
 
 /* ---- our own side ----------------------------------------------------------------------- */
 
-/* Every write, mkdir and rename fails once: an error of ours that names the folder, and the next call goes well. */
+/* Every write, mkdir and rename fails once: an error of ours that names the folder, and the next
+ * call goes well. */
 static void
 our_own_disk_fails_at_each_point (void **state)
 {

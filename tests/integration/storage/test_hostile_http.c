@@ -1,4 +1,5 @@
-/* Answers of hostile HTTP servers, one a line: what comes in, and what must be said. Nothing of such a file may be there under its name. */
+/* Answers of hostile HTTP servers, one a line: what comes in, and what must be said. Nothing of
+ * such a file may be there under its name. */
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/http/http.h"

@@ -1,4 +1,5 @@
-/* Where redirects, lists and others' URLs may lead. The test has a network of its own, whose loopback device has public, private and other addresses. */
+/* Where redirects, lists and others' URLs may lead. The test has a network of its own, whose
+ * loopback device has public, private and other addresses. */
 #include "common/http/http.h"
 
 #include "common/fs.h"
@@ -177,7 +178,8 @@ redirects_lead_to_public_and_to_their_own_kind (void **state)
     }
 }
 
-/* However an address is written, and what names stand for: nothing of this is asked for, or connected to. */
+/* However an address is written, and what names stand for: nothing of this is asked for, or
+ * connected to. */
 static void
 every_form_of_an_address_is_known (void **state)
 {

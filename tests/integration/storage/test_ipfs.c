@@ -1,4 +1,5 @@
-/* IPFS as a storage: the suite of all storages against a real node, by its RPC and by its gateway; CIDs and blocks as they may come. */
+/* IPFS as a storage: the suite of all storages against a real node, by its RPC and by its gateway;
+ * CIDs and blocks as they may come. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "storage/ipfs/dag.h"
@@ -251,7 +252,8 @@ a_node_that_lies_is_found_out (void **state)
                   "isn't what the CID says");
 }
 
-/* A block that stands in its own CID, so no node is asked: a file a, a file a! and an empty folder a. In a listing the three stand in this order. */
+/* A block that stands in its own CID, so no node is asked: a file a, a file a! and an empty folder
+ * a. In a listing the three stand in this order. */
 static void
 a_name_that_is_there_twice_is_refused (void **state)
 {

@@ -1,4 +1,5 @@
-/* Files of IPFS as they come: as a real node cuts them, as a node lies about them, and as no node would make them. */
+/* Files of IPFS as they come: as a real node cuts them, as a node lies about them, and as no node
+ * would make them. */
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/http/http.h"
@@ -140,7 +141,8 @@ files_come_however_they_were_cut (void **state)
 
 /* ---- a node that lies -------------------------------------------------------------------- */
 
-/* Fetches what was LISTED from a front that lies about the NTH block so many TIMES. False: so many weren't asked for. */
+/* Fetches what was LISTED from a front that lies about the NTH block so many TIMES. False: so many
+ * weren't asked for. */
 static bool
 fetch_lies (const char *url, struct listed *listed, const char *kind, int nth, int times,
             bool gateway)
@@ -252,7 +254,8 @@ add_link (struct tree *tree, unsigned int codec, const void *bytes, size_t size)
   add_bytes (tree, 0x12, link.block, link.size);
 }
 
-/* What a node of UnixFS says: TYPE, its own DATA, FILE_SIZE (0: not said), SIZES of the links as text ("21": 2 and 1). */
+/* What a node of UnixFS says: TYPE, its own DATA, FILE_SIZE (0: not said), SIZES of the links as
+ * text ("21": 2 and 1). */
 static void
 add_said (struct tree *tree, unsigned int type, const char *data, unsigned int file_size,
           const char *said)

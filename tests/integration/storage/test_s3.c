@@ -232,7 +232,8 @@ a_prefix_is_a_root (void **state)
 }
 
 /* Random keys in random folders, in S3 and on disk: the same listing, whole and pruned. */
-/* A source that is an object: it is a tree of one file, unless it ends in "/". (MinIO lists nothing below an object.) */
+/* A source that is an object: it is a tree of one file, unless it ends in "/". (MinIO lists nothing
+ * below an object.) */
 static void
 an_object_is_a_tree_of_one_file (void **state)
 {
@@ -539,7 +540,8 @@ a_full_cache_loses_what_was_used_longest_ago (void **state)
 
 /* ---- a bad network ---------------------------------------------------------------------- */
 
-/* Through faults of all kinds, a file that is there is the right one; and mostly all of them come. */
+/* Through faults of all kinds, a file that is there is the right one; and mostly all of them
+ * come. */
 static void
 no_fault_gives_a_wrong_file (void **state)
 {

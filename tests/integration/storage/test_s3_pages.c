@@ -1,4 +1,5 @@
-/* Long listings: split wherever the guesses fall, told in their order, each key once, and not asked for much more often than they have pages. */
+/* Long listings: split wherever the guesses fall, told in their order, each key once, and not asked
+ * for much more often than they have pages. */
 #include "common/buffer.h"
 #include "common/fs.h"
 #include "common/memory.h"
@@ -56,7 +57,8 @@ read_log (const struct peer *peer, struct buffer *text)
   buffer_putc (text, '\0');
 }
 
-/* The keys of the bucket, those beneath the folder CLOSED left out; and into *PAGES how many were asked for. */
+/* The keys of the bucket, those beneath the folder CLOSED left out; and into *PAGES how many were
+ * asked for. */
 static void
 read_wanted (const struct peer *peer, const char *closed, struct buffer *keys, int *pages)
 {

@@ -1,4 +1,5 @@
-/* Objects of S3 that were uploaded in parts: their ETag is a sum of the parts' sums, and what comes is held against it. */
+/* Objects of S3 that were uploaded in parts: their ETag is a sum of the parts' sums, and what comes
+ * is held against it. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "tests/lib/file_tree.h"
@@ -22,7 +23,8 @@ enum
   ASKED_ALL = -1, /* as many questions as parts */
 };
 
-/* Objects of one part, of even and uneven ones, with numbers missing between them; fetched by one request (below 32 MiB) and in ranges. */
+/* Objects of one part, of even and uneven ones, with numbers missing between them; fetched by one
+ * request (below 32 MiB) and in ranges. */
 static const struct object
 {
   const char *path;
@@ -78,7 +80,8 @@ tear_down (void **state)
   return 0;
 }
 
-/* Fetches OBJECT behind FRONT (NULL: nothing between), which may be a SPOILED one: 0 when it is there, -1 with ERR. */
+/* Fetches OBJECT behind FRONT (NULL: nothing between), which may be a SPOILED one: 0 when it is
+ * there, -1 with ERR. */
 static int
 fetch (const struct s3_bucket *bucket, const struct object *object, const struct peer *front,
        bool spoiled, struct storage_totals *totals, struct error *err)
@@ -158,7 +161,8 @@ one_that_is_a_volume_of_its_own_is_checked_too (void **state)
   listed_release (&listed);
 }
 
-/* "numbers": MinIO can't tell how long its second part is, so it can't be refused there; versitygw can. */
+/* "numbers": MinIO can't tell how long its second part is, so it can't be refused there; versitygw
+ * can. */
 static void
 a_byte_that_is_another_is_noticed (void **state)
 {

@@ -1,4 +1,5 @@
-/* Files behind HTTP: the storage suite against a real nginx, its listings in HTML and in JSON, and lists of URLs. */
+/* Files behind HTTP: the storage suite against a real nginx, its listings in HTML and in JSON, and
+ * lists of URLs. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "tests/lib/file_tree.h"
@@ -335,7 +336,8 @@ what_isnt_a_listing_is_said (void **state)
     }
 }
 
-/* Listings that say "98K" and another zone's time: the size is asked for, the minute is the right one. */
+/* Listings that say "98K" and another zone's time: the size is asked for, the minute is the right
+ * one. */
 static void
 what_a_listing_rounds_is_asked_for (void **state)
 {

@@ -1,5 +1,6 @@
-/* Control groups of slots as they are on this machine: many that are made at once, those of the dead, devices. Everything that joins a group does it
- * in a child of its own. Where the host allows no groups that is said, and there is nothing to test. */
+/* Control groups of slots as they are on this machine: many that are made at once, those of the
+ * dead, devices. Everything that joins a group does it in a child of its own. Where the host allows
+ * no groups that is said, and there is nothing to test. */
 #include "worker/cgroup.h"
 
 #include "common/clock.h"
@@ -306,8 +307,8 @@ expect_made (const char *folder, const char *name, mode_t type, dev_t device, bo
     die (path, expected ? strerror (errno) : "wasn't refused");
 }
 
-/* What is true of devices when the rule is in force. FOLDER holds kmsg, a node that was made before: the kernel's messages, not
- * a thing that a container has. */
+/* What is true of devices when the rule is in force. FOLDER holds kmsg, a node that was made
+ * before: the kernel's messages, not a thing that a container has. */
 static void
 expect_confined (const char *folder)
 {

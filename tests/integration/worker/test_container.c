@@ -1,5 +1,5 @@
-/* The container runtimes with real containers: the conformance suite against crun, runc and no container at all, as the user who
- * runs the tests and, when that is root, as nobody too. */
+/* The container runtimes with real containers: the conformance suite against crun, runc and no
+ * container at all, as the user who runs the tests and, when that is root, as nobody too. */
 #include "tests/lib/container_conformance.h"
 
 #include "common/auto.h"
@@ -22,7 +22,8 @@ enum
   NOBODY = 65534,
 };
 
-/* An image store of our own, in FOLDER, with busybox in it. The caller frees; NULL when it can't be made. */
+/* An image store of our own, in FOLDER, with busybox in it. The caller frees; NULL when it can't be
+ * made. */
 static char *
 make_store (const char *folder, const char *layout)
 {

@@ -1,5 +1,6 @@
-/* Who gets at unpacked images: nobody but the store's owner, whatever the umask was and however old the store is; and no device comes in by a
- * layer. What another user tries is tried by a child that is one; where the tests aren't run by root only modes are looked at, and that is said. */
+/* Who gets at unpacked images: nobody but the store's owner, whatever the umask was and however old
+ * the store is; and no device comes in by a layer. What another user tries is tried by a child that
+ * is one; where the tests aren't run by root only modes are looked at, and that is said. */
 #include "worker/image_store.h"
 
 #include "common/buffer.h"
@@ -197,7 +198,8 @@ an_old_store_is_closed_when_it_is_opened (void **state)
   expect_closed (store);
 }
 
-/* A folder of our user's that a store was made in by mistake keeps its mode: what is in there may be for everybody. Images are closed all the same. */
+/* A folder of our user's that a store was made in by mistake keeps its mode: what is in there may
+ * be for everybody. Images are closed all the same. */
 static void
 a_folder_with_other_things_stays_open (void **state)
 {

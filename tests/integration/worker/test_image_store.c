@@ -1,4 +1,5 @@
-/* The image store with real layouts, archives, skopeo and umoci: whole images only, whoever is killed. */
+/* The image store with real layouts, archives, skopeo and umoci: whole images only, whoever is
+ * killed. */
 #include "worker/image_store.h"
 
 #include "common/buffer.h"
@@ -374,7 +375,8 @@ test_no_programs (void **state)
   assert_int_equal (count_in (store, "tmp"), 0);
 }
 
-/* Every system call of an import fails once: there is the old state or the new one, and the next import works. */
+/* Every system call of an import fails once: there is the old state or the new one, and the next
+ * import works. */
 static void
 test_faults (void **state)
 {

@@ -1,5 +1,6 @@
-/* Containers that don't start because of this machine: its image store, its scratch folder, its descriptors, its runtime. That is never the user's
- * failure, so that another machine runs the shard; what the image or the job asks for in vain is. With real containers, by crun. */
+/* Containers that don't start because of this machine: its image store, its scratch folder, its
+ * descriptors, its runtime. That is never the user's failure, so that another machine runs the
+ * shard; what the image or the job asks for in vain is. With real containers, by crun. */
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"

@@ -1,4 +1,5 @@
-/* A slot's network namespaces: shared by the shards of one job, and only while nothing of one of them is left. As root. */
+/* A slot's network namespaces: shared by the shards of one job, and only while nothing of one of
+ * them is left. As root. */
 #include "worker/netns.h"
 
 #include "common/auto.h"
@@ -99,7 +100,8 @@ open_abstract_socket (void)
   return fd;
 }
 
-/* A connection over loopback, which has to be up, closed by both sides: its port stays taken for a minute. */
+/* A connection over loopback, which has to be up, closed by both sides: its port stays taken for a
+ * minute. */
 static int
 leave_a_connection_waiting (void)
 {

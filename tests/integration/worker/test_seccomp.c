@@ -1,4 +1,5 @@
-/* The filter of system calls as this machine's kernel takes it: all of them, and 32-bit programs. */
+/* The filter of system calls as this machine's kernel takes it: all of them, and 32-bit
+ * programs. */
 #include "worker/seccomp.h"
 
 #include "common/buffer.h"

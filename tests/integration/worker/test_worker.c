@@ -1,4 +1,5 @@
-/* Whole workers on a bus: they run, die, are stopped and come back. The runtime is `process`: what is tested is who runs what. */
+/* Whole workers on a bus: they run, die, are stopped and come back. The runtime is `process`: what
+ * is tested is who runs what. */
 #include "worker/worker.h"
 
 #include "bus/bus.h"

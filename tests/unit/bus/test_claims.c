@@ -1,5 +1,5 @@
-/* The fold of claims: its rules one by one, then random histories: whoever reads, from wherever, also a compacted log, agrees with the
- * one who read it all on who holds what. */
+/* The fold of claims: its rules one by one, then random histories: whoever reads, from wherever,
+ * also a compacted log, agrees with the one who read it all on who holds what. */
 #include "bus/kafka/claims.h"
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"
@@ -80,7 +80,8 @@ a_claim_that_comes_late_takes_nothing_over (void **state)
   claims_free (claims);
 }
 
-/* A reader who began behind the holder's claim and took the loser for him: the holder's renewal tells him. */
+/* A reader who began behind the holder's claim and took the loser for him: the holder's renewal
+ * tells him. */
 static void
 a_renewal_corrects_who_began_in_the_middle (void **state)
 {
@@ -117,7 +118,8 @@ a_release_frees_and_counts_no_start (void **state)
   claims_free (claims);
 }
 
-/* Its writer was away, another one took over and gave it back: his renewal that was on its way changes nothing, and the next start has a number of its own. */
+/* Its writer was away, another one took over and gave it back: his renewal that was on its way
+ * changes nothing, and the next start has a number of its own. */
 static void
 a_renewal_finds_nothing_where_it_was_given_back (void **state)
 {
@@ -308,7 +310,8 @@ writer_of (const struct history *history, int worker)
   return history->lives[worker] * WORKERS + worker;
 }
 
-/* One tick: a living worker renews what it holds; somebody tries, gives back, ends or dies. Losers' claims are frequent. */
+/* One tick: a living worker renews what it holds; somebody tries, gives back, ends or dies. Losers'
+ * claims are frequent. */
 static void
 tick (struct history *history, unsigned int *seed)
 {
@@ -347,7 +350,8 @@ read_from (const struct history *history, int64_t from)
   return claims;
 }
 
-/* Nobody who read less than all may think that he can start what a living worker holds, or that somebody else holds it. */
+/* Nobody who read less than all may think that he can start what a living worker holds, or that
+ * somebody else holds it. */
 static void
 compare (const struct history *history, struct claims *reader, const char *how)
 {
@@ -429,7 +433,8 @@ readers_of_a_part_agree_with_the_reader_of_all (void **state)
     }
 }
 
-/* A reader who begins too late must be caught by the test above: with the last lease only, it is. */
+/* A reader who begins too late must be caught by the test above: with the last lease only, it
+ * is. */
 static void
 a_base_that_is_too_recent_would_be_noticed (void **state)
 {

@@ -1,4 +1,5 @@
-/* Keys of signed records: the file, signatures as another program makes them, what is verified until when. */
+/* Keys of signed records: the file, signatures as another program makes them, what is verified
+ * until when. */
 #include "bus/kafka/keyring.h"
 #include "common/buffer.h"
 #include "common/clock.h"
@@ -62,7 +63,8 @@ verify (struct keyring *keyring, const struct signed_record *signed_record, cons
                          time, err);
 }
 
-/* Python: hmac.new (ONE, b"%s\0%d\0%s%s" % (topic, len (key), key, value), "sha256").hexdigest () */
+/* Python: hmac.new (ONE, b"%s\0%d\0%s%s" % (topic, len (key), key, value), "sha256").hexdigest
+ * () */
 static void
 signatures_are_those_of_other_programs (void **state)
 {

@@ -1,5 +1,7 @@
-/* Every door asks the same of a job. Random jobs from a grammar, most with a member or two that are wrong, are brought to the command line, to HTTP, to the bus
- * as Avro, and to a result's folder: what one refuses all refuse, for the same member and the same reason. SHOAL_SEED repeats a run. */
+/* Every door asks the same of a job. Random jobs from a grammar, most with a member or two that are
+ * wrong, are brought to the command line, to HTTP, to the bus as Avro, and to a result's folder:
+ * what one refuses all refuse, for the same member and the same reason. SHOAL_SEED repeats a
+ * run. */
 #include "cli/intake.h"
 #include "cli/job_options.h"
 #include "cli/session.h"
@@ -534,7 +536,8 @@ by_avro (const struct job *job)
   return verdict_of (result, field, &err);
 }
 
-/* In a result's folder that resume, retry or merge is asked to work on. What isn't the folder's fault is left to the producer that it starts. */
+/* In a result's folder that resume, retry or merge is asked to work on. What isn't the folder's
+ * fault is left to the producer that it starts. */
 static struct verdict
 by_folder (struct scene *scene, const struct job *job)
 {

@@ -1,4 +1,5 @@
-/* Kinds of addresses, each by its first, its last and what lies beside: IANA's registries of special-purpose addresses as of RFC 8190, 9637 and 9780. */
+/* Kinds of addresses, each by its first, its last and what lies beside: IANA's registries of
+ * special-purpose addresses as of RFC 8190, 9637 and 9780. */
 #include "common/http/address_class.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Who must go when there are too many connections: by address, by age, and never who has the token. */
+/* Who must go when there are too many connections: by address, by age, and never who has the
+ * token. */
 #include "common/httpd/connections.h"
 
 #include "common/auto.h"

@@ -137,7 +137,8 @@ an_empty_file_reads_as_an_empty_string (void **state)
   assert_string_equal (content.data, "");
 }
 
-/* A link that is refused (another file system, too many links …) becomes a copy with the same bytes, mode and time. */
+/* A link that is refused (another file system, too many links …) becomes a copy with the same
+ * bytes, mode and time. */
 static void
 where_links_do_not_go_files_are_copied (void **state)
 {

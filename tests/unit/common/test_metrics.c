@@ -1,4 +1,5 @@
-/* Metrics: what is counted is what is written, from any number of threads, and another program can read it. */
+/* Metrics: what is counted is what is written, from any number of threads, and another program can
+ * read it. */
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"

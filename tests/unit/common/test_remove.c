@@ -57,7 +57,8 @@ test_deeper_than_there_are_descriptors (void **state)
   assert_false (fs_exists (AT_FDCWD, root));
 }
 
-/* What is mounted in the tree belongs to somebody else: it stays, and the removal says that it couldn't. */
+/* What is mounted in the tree belongs to somebody else: it stays, and the removal says that it
+ * couldn't. */
 static int
 keeps_what_is_mounted (const char *root, const char *users)
 {

@@ -87,7 +87,8 @@ ids_made_at_once_differ (void **state)
   free_all (ids, THREADS * IDS);
 }
 
-/* Without the time, which tells ids of one moment apart by luck: every digit is random, and none repeats another. */
+/* Without the time, which tells ids of one moment apart by luck: every digit is random, and none
+ * repeats another. */
 static void
 every_digit_is_random (void **state)
 {

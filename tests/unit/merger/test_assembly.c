@@ -1,4 +1,5 @@
-/* Assembling: whatever the order in which shards finish, the same tree, as a slow and simple model says it. */
+/* Assembling: whatever the order in which shards finish, the same tree, as a slow and simple model
+ * says it. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "merger/assemble.h"
@@ -303,7 +304,8 @@ expect_model (const struct assembled *outcome, const struct strlist *files)
   assert_int_equal (at, files->count);
 }
 
-/* Each file of the tree has its line, with its size and the right checksum's length, and nothing else has one. */
+/* Each file of the tree has its line, with its size and the right checksum's length, and nothing
+ * else has one. */
 static void
 expect_lines (const struct assembled *outcome, size_t files)
 {
@@ -363,7 +365,8 @@ static void
 test_a_file_where_another_has_a_folder (void **state)
 {
   const struct merge_scene *scene = *state;
-  /* x is a file of 0, a folder of 1 and 2; x/y is a file of 1, a folder of 2; both of 3 and 4 wrote z */
+  /* x is a file of 0, a folder of 1 and 2; x/y is a file of 1, a folder of 2; both of 3 and 4 wrote
+   * z */
   const struct made_file zero[] = { { "x", "0" }, { NULL, NULL } };
   const struct made_file one[] = { { "x/y", "1" }, { NULL, NULL } };
   const struct made_file two[] = { { "x/y/w", "2" }, { NULL, NULL } };

@@ -57,7 +57,8 @@ planned (int64_t shards)
 
 /* ---- by example ------------------------------------------------------------------------- */
 
-/* Whichever merger asks, and when it took the job up: by the times at which events came to the bus. */
+/* Whichever merger asks, and when it took the job up: by the times at which events came to the
+ * bus. */
 static void
 test_age_is_that_of_the_job (void **state)
 {

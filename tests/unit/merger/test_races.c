@@ -1,4 +1,5 @@
-/* Folders and files of attempts that become links while a result is assembled of them: what the links lead to is neither read nor changed. */
+/* Folders and files of attempts that become links while a result is assembled of them: what the
+ * links lead to is neither read nor changed. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/sys.h"
@@ -41,7 +42,8 @@ succeed (struct fold *fold, uint32_t index)
   assert_int_equal (fold_apply (fold, &event), FOLD_SUCCEEDED);
 }
 
-/* Two shards that wrote one file, assembled by POLICY; with COPY one file is copied, as it is from one file system to the other. */
+/* Two shards that wrote one file, assembled by POLICY; with COPY one file is copied, as it is from
+ * one file system to the other. */
 static void
 assemble (const struct merge_scene *scene, int folder, const struct outside *outside,
           enum on_conflict policy, bool copy)

@@ -1,4 +1,5 @@
-/* The report of a job with far more shards than are drawn: what it shows of them is what a count over all of them gives. */
+/* The report of a job with far more shards than are drawn: what it shows of them is what a count
+ * over all of them gives. */
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "merger/manifest.h"

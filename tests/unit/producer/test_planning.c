@@ -177,7 +177,8 @@ the_first_shard_is_safe_before_the_second_is_published (void **state)
   assert_int_equal (bus->published, SHARDS);
 }
 
-/* A producer that died had published 700 shards and lost some of those in flight: they alone are published, and what can't be there isn't looked for. */
+/* A producer that died had published 700 shards and lost some of those in flight: they alone are
+ * published, and what can't be there isn't looked for. */
 static void
 a_plan_that_was_cut_off_is_completed (void **state)
 {

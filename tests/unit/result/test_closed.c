@@ -1,4 +1,5 @@
-/* What is shared between runs isn't shared with other users: folders of ours, new ones and those of older versions. */
+/* What is shared between runs isn't shared with other users: folders of ours, new ones and those of
+ * older versions. */
 #include "common/closed.h"
 
 #include "common/auto.h"

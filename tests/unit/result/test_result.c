@@ -1,4 +1,5 @@
-/* The result folder: it exists whole or not at all, and a publish that is cut off is finished or undone. */
+/* The result folder: it exists whole or not at all, and a publish that is cut off is finished or
+ * undone. */
 #include "common/auto.h"
 #include "common/fs.h"
 #include "common/memory.h"
@@ -110,7 +111,8 @@ places_have_one_form (void **state)
   assert_int_equal (err.class, ERROR_USER);
 }
 
-/* `shoal status JOB` must never meet a fleet's folder that doesn't say whose it is: it took it for one machine's, and made a bus in it. */
+/* `shoal status JOB` must never meet a fleet's folder that doesn't say whose it is: it took it for
+ * one machine's, and made a bus in it. */
 static void
 a_result_says_whose_it_is_from_the_start (void **state)
 {
@@ -171,7 +173,8 @@ folders_of_others_are_left_alone (void **state)
   assert_int_equal (err.class, ERROR_USER);
 }
 
-/* A process that was killed while it made the folder left it under its name of its own; one that lives keeps it. */
+/* A process that was killed while it made the folder left it under its name of its own; one that
+ * lives keeps it. */
 static void
 what_the_dead_were_making_is_swept (void **state)
 {
@@ -186,8 +189,8 @@ what_the_dead_were_making_is_swept (void **state)
   assert_true (fs_exists (AT_FDCWD, living));
 }
 
-/* Fails the first call of a kind, then the second …, until a publish passes: after each failure the old tree stands,
- * or the new one, and trying again gives the new one. */
+/* Fails the first call of a kind, then the second …, until a publish passes: after each failure the
+ * old tree stands, or the new one, and trying again gives the new one. */
 static void
 a_publish_that_fails_anywhere_can_be_repeated (void **state)
 {

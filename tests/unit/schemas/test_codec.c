@@ -331,7 +331,8 @@ control_and_status_come_back_whole (void **state)
     }
 }
 
-/* Each prefix of a message, and each message with one byte changed, is refused or read, without a crash or a leak. */
+/* Each prefix of a message, and each message with one byte changed, is refused or read, without a
+ * crash or a leak. */
 static void
 damaged_messages_do_no_harm (void **state)
 {
@@ -472,7 +473,8 @@ fingerprints_are_those_of_the_standard (void **state)
     }
 }
 
-/* What no worker writes: a lease for ever, or one before it began. Added to a clock it would overflow. */
+/* What no worker writes: a lease for ever, or one before it began. Added to a clock it would
+ * overflow. */
 static void
 a_claim_for_ever_is_none (void **state)
 {

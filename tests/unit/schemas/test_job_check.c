@@ -1,4 +1,5 @@
-/* What may be said of a job, of a shard and of a tmpfs: the edges, and what lies beyond them. The doors that ask are compared in unit.cli.doors. */
+/* What may be said of a job, of a shard and of a tmpfs: the edges, and what lies beyond them. The
+ * doors that ask are compared in unit.cli.doors. */
 #include "schemas/job_check.h"
 
 #include "common/memory.h"

@@ -1,5 +1,5 @@
-/* The wire formats against somebody else's reading of the specification (golden/, made by fastavro), and the rules
- * by which schemas may change. */
+/* The wire formats against somebody else's reading of the specification (golden/, made by
+ * fastavro), and the rules by which schemas may change. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
@@ -275,10 +275,10 @@ field_of (const json_t *record, const char *name)
   size_t i = 0;
   const json_t *field = NULL;
   json_array_foreach (json_object_get (record, "fields"), i, field)
-  {
-    if (strcmp (json_string_value (json_object_get (field, "name")), name) == 0)
-      return field;
-  }
+    {
+      if (strcmp (json_string_value (json_object_get (field, "name")), name) == 0)
+        return field;
+    }
   return NULL;
 }
 
@@ -289,13 +289,14 @@ can_read_record (const json_t *reader, const json_t *writer)
   size_t i = 0;
   const json_t *field = NULL;
   json_array_foreach (json_object_get (reader, "fields"), i, field)
-  {
-    const json_t *written = field_of (writer, json_string_value (json_object_get (field, "name")));
-    if (written == NULL
-            ? json_object_get (field, "default") == NULL
-            : !can_read (json_object_get (field, "type"), json_object_get (written, "type")))
-      return false;
-  }
+    {
+      const json_t *written =
+          field_of (writer, json_string_value (json_object_get (field, "name")));
+      if (written == NULL
+              ? json_object_get (field, "default") == NULL
+              : !can_read (json_object_get (field, "type"), json_object_get (written, "type")))
+        return false;
+    }
   return true;
 }
 
@@ -310,15 +311,15 @@ can_read_enum (const json_t *reader, const json_t *writer)
   const json_t *symbol = NULL;
   const json_t *known = NULL;
   json_array_foreach (json_object_get (writer, "symbols"), i, symbol)
-  {
-    bool found = false;
-    json_array_foreach (json_object_get (reader, "symbols"), j, known)
     {
-      found = found || json_equal (symbol, known);
+      bool found = false;
+      json_array_foreach (json_object_get (reader, "symbols"), j, known)
+        {
+          found = found || json_equal (symbol, known);
+        }
+      if (!found)
+        return false;
     }
-    if (!found)
-      return false;
-  }
   return true;
 }
 
@@ -333,7 +334,8 @@ can_read_union (const json_t *reader, const json_t *writer)
   return true;
 }
 
-/* Stricter than Avro: no promotions, no aliases, unions branch by branch. We read by name ourselves. */
+/* Stricter than Avro: no promotions, no aliases, unions branch by branch. We read by name
+ * ourselves. */
 static bool
 can_read (const json_t *reader, const json_t *writer)
 {

@@ -1,4 +1,5 @@
-/* S3 without a server: signatures against published vectors, credentials, listings as they may come. */
+/* S3 without a server: signatures against published vectors, credentials, listings as they may
+ * come. */
 #include "storage/s3/s3.h"
 
 #include "common/clock.h"
@@ -42,8 +43,8 @@ expect_signature (const char *secret, const struct sign_scope *scope, const char
 
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-/* Amazon S3 API reference, "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk", the examples whose
- * signed headers are the host's and x-amz-*. */
+/* Amazon S3 API reference, "Signature Calculations for the Authorization Header: Transferring
+ * Payload in a Single Chunk", the examples whose signed headers are the host's and x-amz-*. */
 static void
 signatures_are_those_of_the_reference (void **state)
 {
@@ -294,7 +295,8 @@ role_until (time_t end)
                     expires);
 }
 
-/* Ones that have run out are asked for again; others aren't, nor are those that soon will at each request. */
+/* Ones that have run out are asked for again; others aren't, nor are those that soon will at each
+ * request. */
 static void
 credentials_that_run_out_are_got_again (void **state)
 {
@@ -330,7 +332,8 @@ credentials_that_run_out_are_got_again (void **state)
   forget_all ();
 }
 
-/* An agent that is away for a moment costs nothing while what it gave is good; afterwards it is missed. */
+/* An agent that is away for a moment costs nothing while what it gave is good; afterwards it is
+ * missed. */
 static void
 credentials_do_until_they_run_out (void **state)
 {

@@ -28,7 +28,8 @@ print (char name[static 64], const char *format, uint64_t number)
 #pragma GCC diagnostic pop
 }
 
-/* A page of what FORMAT makes of FIRST and numbers STEP apart goes on so: PAGES pages on is what it makes of the number there; or there is no such (not KNOWN). */
+/* A page of what FORMAT makes of FIRST and numbers STEP apart goes on so: PAGES pages on is what it
+ * makes of the number there; or there is no such (not KNOWN). */
 static void
 expect (const char *format, uint64_t first, uint64_t step, int pages, bool known)
 {

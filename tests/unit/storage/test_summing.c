@@ -1,4 +1,5 @@
-/* Sums of files that are still coming in: whatever the pieces are and however the bytes come, they are those of the whole. */
+/* Sums of files that are still coming in: whatever the pieces are and however the bytes come, they
+ * are those of the whole. */
 #include "storage/summing.h"
 
 #include "common/auto.h"

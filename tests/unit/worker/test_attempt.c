@@ -1,4 +1,5 @@
-/* One attempt, with a runtime whose container is a forked C function: outcomes, orders, limits, and what is left when a call fails. */
+/* One attempt, with a runtime whose container is a forked C function: outcomes, orders, limits, and
+ * what is left when a call fails. */
 #include "worker/attempt.h"
 
 #include "common/clock.h"
@@ -840,8 +841,8 @@ test_environment (void **state)
 
 /* ---- what is left behind ---------------------------------------------------------------- */
 
-/* Each call fails once. Whatever happens: what is in attempts/ is whole, tmp/ is empty, and no success is claimed without a
- * folder. */
+/* Each call fails once. Whatever happens: what is in attempts/ is whole, tmp/ is empty, and no
+ * success is claimed without a folder. */
 static void
 test_failing_calls (void **state)
 {

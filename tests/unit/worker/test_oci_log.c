@@ -1,4 +1,5 @@
-/* Whose fault it is that a container didn't start, by what its runtime says: crun 1.8 and runc 1.1 as they say it, and what the kernel adds. */
+/* Whose fault it is that a container didn't start, by what its runtime says: crun 1.8 and runc 1.1
+ * as they say it, and what the kernel adds. */
 #include "worker/oci_log.h"
 
 #include "common/auto.h"

@@ -1,5 +1,6 @@
-/* Folders and files that become links, and links that become folders, while outputs are collected, counted or removed, and while inputs are staged: what
- * the links lead to is neither read nor changed. */
+/* Folders and files that become links, and links that become folders, while outputs are collected,
+ * counted or removed, and while inputs are staged: what the links lead to is neither read nor
+ * changed. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
@@ -30,7 +31,8 @@ enum
 
 #define AS_A_USER "as-a-user"
 
-/* What is exchanged for a link, in the folder `tree`: a folder, a file, and a folder that is closed. */
+/* What is exchanged for a link, in the folder `tree`: a folder, a file, and a folder that is
+ * closed. */
 static const char *const swapped[] = { "folder", "file", "closed", "closed-file", NULL };
 
 struct scene

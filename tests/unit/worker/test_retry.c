@@ -126,7 +126,8 @@ test_success_codes (void **state)
   assert_false (retry_is_success (&job, 256 + 3));
 }
 
-/* For random shards: a half to the whole of the doubled backoff, never above the maximum, always the same. */
+/* For random shards: a half to the whole of the doubled backoff, never above the maximum, always
+ * the same. */
 static void
 test_delay_properties (void **state)
 {

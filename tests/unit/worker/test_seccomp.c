@@ -1,4 +1,5 @@
-/* The filter of system calls, number by number and way by way into the kernel, by an interpreter. */
+/* The filter of system calls, number by number and way by way into the kernel, by an
+ * interpreter. */
 #include "worker/seccomp.h"
 
 #include "common/auto.h"

@@ -521,7 +521,8 @@ test_another_file_system (void **state)
   free_divided_scene (scene);
 }
 
-/* One link that leads to another file system is copied; the files beside it are linked all the same. */
+/* One link that leads to another file system is copied; the files beside it are linked all the
+ * same. */
 static void
 test_link_to_another_file_system (void **state)
 {
@@ -827,7 +828,8 @@ test_list_that_isnt_the_planned_one (void **state)
   assert_int_equal (scene->err.class, ERROR_USER);
 }
 
-/* Each link, mkdir and write fails once: staging says so and blames the machine, until none fails any more. */
+/* Each link, mkdir and write fails once: staging says so and blames the machine, until none fails
+ * any more. */
 static void
 test_failing_calls (void **state)
 {
