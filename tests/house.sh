@@ -36,4 +36,20 @@ done | rule "A header says in its first line what it is (/* NAME.h — …):"
 sources | xargs clang-format --dry-run 2>&1 | grep -E 'warning: code should be' | cut -d: -f1 | sort | uniq -c \
   | rule "clang-format -i FILE (places, file):"
 
+# prose FILE...: the lines of Markdown that are neither of a table or heading nor of a code block.
+prose () {
+  awk 'FNR == 1 { fenced = 0; blank = 1; code = 0 }
+       /^ *```/ { fenced = !fenced; next }
+       fenced { next }
+       /^ *$/ { blank = 1; next }
+       /^    / && (blank || code) { code = 1; next }
+       { blank = code = 0 }
+       /^ *[|#]/ { next }
+       { print FILENAME ":" FNR ": " $0 }' "$@"
+}
+
+find . \( -path ./.git -o -path ./build -o -path ./quickstart-data \) -prune -o -name '*.md' -print | sort \
+  | while read -r page; do prose "$page"; done | LC_ALL=C.UTF-8 grep -P '^[^:]*:[0-9]+: .{101}' | cut -d: -f1-2 \
+  | rule "Prose of a page has 100 columns (tables, headings and code may have more):"
+
 exit $broken
