@@ -78,6 +78,17 @@ open_job (struct session *session, const char *id, const struct bus_args *bus, s
   return 0;
 }
 
+/* Whether BUS can be read and has the job ID. */
+static bool
+bus_has_job (const struct bus_args *bus, const char *id)
+{
+  struct bus_options options = bus_args_options (bus, "cli");
+  options.access = BUS_READS;
+  auto_bus struct bus *handle = bus_open (bus->url, &options, NULL);
+  auto_job struct job job = { 0 };
+  return handle != NULL && bus_get_job (handle, id, &job, NULL) > 0;
+}
+
 /* *HERE: NAME is the place of a result. The job's id when it was run by a fleet: there is no bus in
  * it. The caller frees. */
 static char *
@@ -98,10 +109,12 @@ session_open (struct session *session, const char *name, const struct bus_args *
 {
   bool known = bus != NULL && bus->url != NULL;
   bool named = known && bus->named;
-  bool fleet = named || (known && bus_args_is_fleet (bus));
   bool here = false;
   auto_free char *job = named ? NULL : job_of_fleet (name, &here);
-  if (!here && fleet)
+  if (!here && (named || (known && bus_args_is_fleet (bus))))
+    return open_job (session, name, bus, err);
+  /* A job of this machine's bus has no result folder before its producer took it. */
+  if (!here && known && bus_has_job (bus, name))
     return open_job (session, name, bus, err);
   if (job == NULL)
     return open_result (session, name, err);

@@ -68,5 +68,13 @@ wait_for "the job's end" has_state three succeeded
 expect_true "a killed worker's shards are run by another" diff -r reference/outputs three/outputs
 end_parts
 
+# No service runs: there is no result folder of this name yet, but a job on the bus of the environment.
+export SHOAL_BUS=sqlite:$PWD/three/.shoal/bus.db
+expect_exit 0 "a job waits for its producer" "$SHOAL" submit --id later --results later -v in:/in -o res:/out --glob '*.txt' busybox true
+expect_exit 0 "and is known by its id" "$SHOAL" status later
+expect_stdout "later"
+expect_exit 2 "a name that is neither" "$SHOAL" status never
+expect_stderr "never: there is no such result"
+
 expect_exit 0 "worker --probe" "$SHOAL" worker --probe
 expect_stdout "^oci: "
