@@ -54,14 +54,17 @@ find_device (int fd, struct device *device)
   return false;
 }
 
-pid_t
-lock_holder (int dirfd, const char *name)
+/* The kernel tells its list of locks in pieces; where one before it is left in between, a lock falls
+ * between two of them (a few of thousand looks on a busy machine). */
+enum
 {
-  struct stat lock;
-  struct device device;
-  if (fstatat (dirfd, name, &lock, AT_SYMLINK_NOFOLLOW) != 0)
-    return 0;
-  bool known = find_device (dirfd, &device);
+  LOOKS = 4,
+};
+
+/* Who holds the inode of LOCK, on DEVICE (NULL: any), by one look at the list; 0: none was seen. */
+static pid_t
+lock_look (const struct stat *lock, const struct device *device)
+{
   auto_file FILE *locks = fopen ("/proc/locks", "re");
   auto_free char *line = NULL;
   size_t capacity = 0;
@@ -72,9 +75,23 @@ lock_holder (int dirfd, const char *name)
       unsigned long inode = 0;
       if (sscanf (line, "%*s FLOCK %*s WRITE %d %x:%x:%lu", &pid, &held.major, &held.minor, &inode)
               == 4
-          && inode == (unsigned long) lock.st_ino
-          && (!known || (held.major == device.major && held.minor == device.minor)))
+          && inode == (unsigned long) lock->st_ino
+          && (device == NULL || (held.major == device->major && held.minor == device->minor)))
         return pid > 0 ? pid : 1;
     }
   return 0;
+}
+
+pid_t
+lock_holder (int dirfd, const char *name)
+{
+  struct stat lock;
+  struct device device;
+  if (fstatat (dirfd, name, &lock, AT_SYMLINK_NOFOLLOW) != 0)
+    return 0;
+  bool known = find_device (dirfd, &device);
+  pid_t holder = 0;
+  for (int i = 0; i < LOOKS && holder == 0; i++)
+    holder = lock_look (&lock, known ? &device : NULL);
+  return holder;
 }
