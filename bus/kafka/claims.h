@@ -18,8 +18,8 @@ enum claims_phase
   CLAIMS_DONE,
 };
 
-struct parcel;  /* a message that is claimed: lot.h */
-struct holding; /* our claim on it: holding.h */
+struct parcel;  /* a message that is claimed: partition.h */
+struct holding; /* our claim on it: inflight.h */
 
 struct claims_entry
 {

@@ -1,6 +1,6 @@
 /* Opening, closing, waiting; librdkafka's settings. */
 #include "bus/kafka/access.h"
-#include "bus/kafka/holding.h"
+#include "bus/kafka/inflight.h"
 
 #include "common/auto.h"
 #include "common/clock.h"

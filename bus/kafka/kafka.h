@@ -1,24 +1,24 @@
 /* kafka.h — the bus on Apache Kafka, between its own files.
  *
- *     kafka.c          opening, closing, waiting, errors
- *     kafka_topics.c   the topics: names, creating, checking
- *     kafka_queues.c   the queues: their topics, who serves them
- *     kafka_config.c   what services should have in common, and who hasn't
- *     kafka_send.c     the producer: records and their receipts
- *     kafka_access.c   what the brokers' access control lets us do
- *     kafka_trust.c    signatures of records (keyring.h)
- *     kafka_cursor.c   reading one partition
- *     kafka_tables.c   what every handle knows by heart: jobs, statuses, control records
- *     claims.c         who runs what, as a fold
- *     kafka_lot.c      one partition of work: its messages and the claims on them
- *     kafka_lots.c     all lots of a queue: opening, committing
- *     kafka_holding.c  what this handle has claimed, up to its end
- *     kafka_work.c     take, keep, settle, release
- *     kafka_leases.c   claims on jobs and on groups' partitions
- *     kafka_follow.c   followers of the events
- *     kafka_plan.c     shards published, found again, replayed
- *     kafka_dead.c     what nobody can read
- *     kafka_metrics.c  what is counted for others
+ *     kafka.c         opening, closing, waiting, errors
+ *     topics.c        the topics: names, creating, checking
+ *     queues.c        the queues: their topics, who serves them
+ *     config.c        what services should have in common, and who hasn't
+ *     producer.c      the producer: records and their receipts
+ *     access.c        what the brokers' access control lets us do
+ *     trust.c         signatures of records (keyring.h)
+ *     reader.c        reading one partition
+ *     tables.c        what every handle knows by heart: jobs, statuses, control records
+ *     claims.c        who runs what, as a fold
+ *     partition.c     one partition of work: its messages and the claims on them
+ *     partitions.c    all lots of a queue: opening, committing
+ *     inflight.c      what this handle has claimed, up to its end
+ *     work.c          take, keep, settle, release
+ *     leases.c        claims on jobs and on groups' partitions
+ *     follow.c        followers of the events
+ *     plan.c          shards published, found again, replayed
+ *     dead_letters.c  what nobody can read
+ *     metrics.c       what is counted for others
  *
  * No consumer groups: what is read and what may be started is decided by the claims alone
  * (docs/claims.md), so there is no rebalance that could disturb anything.
@@ -168,7 +168,7 @@ struct shunned
   int64_t until; /* boot ms */
 };
 
-struct scan; /* kafka_plan.c */
+struct scan; /* plan.c */
 
 struct burial;
 TAILQ_HEAD (burials, burial);
@@ -250,7 +250,7 @@ struct kafka_bus
  * them. */
 int64_t kafka_at_most (const struct kafka_bus *bus, int64_t most);
 
-/* ---- kafka_trouble.c */
+/* ---- trouble.c */
 
 /* ERROR_TRANSIENT: WHAT took too long; says what the brokers' last trouble was. */
 int kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err);
@@ -293,7 +293,7 @@ rd_kafka_t *kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const cha
 rd_kafka_t *kafka_asker (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
                          struct error *err);
 
-/* ---- kafka_topics.c */
+/* ---- topics.c */
 
 char *kafka_topic_name (const char *prefix, enum topic topic);
 
@@ -307,7 +307,7 @@ int kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *e
 /* The partition of an event or a status: by its job, always the same. */
 int32_t kafka_partition_of_job (const struct kafka_bus *bus, int topic, const char *job_id);
 
-/* ---- kafka_queues.c */
+/* ---- queues.c */
 
 /* Names the topics of a further queue, without looking whether they are there; NULL with ERR when
  * there are too many. */
@@ -329,7 +329,7 @@ void queues_take_in (struct kafka_bus *bus, const char *key, const struct claim 
 void queues_pump (struct kafka_bus *bus);
 int kafka_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
 
-/* ---- kafka_config.c */
+/* ---- config.c */
 
 /* A record of the leases, which may be word of what others have. */
 void config_take_in (struct kafka_bus *bus, const char *key, const struct claim *claim,
@@ -338,7 +338,7 @@ void config_take_in (struct kafka_bus *bus, const char *key, const struct claim 
 /* Says what we have, when nobody with the same did so lately. */
 void config_pump (struct kafka_bus *bus);
 
-/* ---- kafka_send.c */
+/* ---- producer.c */
 
 struct receipt *receipt_new (void);
 
@@ -371,7 +371,7 @@ int kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *wha
 /* Calls librdkafka's callbacks. */
 void kafka_serve (struct kafka_bus *bus, int timeout_ms);
 
-/* ---- kafka_trust.c */
+/* ---- trust.c */
 
 #define SIGNATURE_SIZE 72 /* KEYRING_TEXT_SIZE */
 
@@ -389,7 +389,7 @@ bool trust_judge (struct cursor *cursor, const rd_kafka_message_t *message);
 /* ERROR_USER where others sign and we can't: WHAT ("a job") would be refused by all of them. */
 int trust_need_key (const struct kafka_bus *bus, const char *what, struct error *err);
 
-/* ---- kafka_cursor.c */
+/* ---- reader.c */
 
 enum
 {
@@ -475,7 +475,7 @@ auto_message_ (rd_kafka_message_t **message)
 }
 #define auto_message AUTO (auto_message_)
 
-/* ---- kafka_tables.c */
+/* ---- tables.c */
 
 void tables_init (struct kafka_bus *bus);
 void tables_release (struct kafka_bus *bus);
@@ -508,7 +508,7 @@ int kafka_put_status (struct bus *bus, const struct job_status *status, struct e
 int kafka_get_status (struct bus *bus, const char *job_id, struct job_status *status,
                       struct error *err);
 
-/* ---- kafka_work.c */
+/* ---- work.c */
 
 void work_init (struct kafka_bus *bus);
 
@@ -529,7 +529,7 @@ void kafka_rest (struct bus *bus);
 void kafka_shun (struct bus *bus, const char *job_id, int64_t ms);
 bool work_is_shunned (struct kafka_bus *bus, const char *job_id);
 
-/* ---- leases: kafka_leases.c */
+/* ---- leases: leases.c */
 
 /* The claims on jobs and groups, read to their end as it is now. */
 int leases_sync (struct kafka_bus *bus, struct error *err);
@@ -538,12 +538,12 @@ void leases_pump (struct kafka_bus *bus);
 /* The same, with the log's clock moved to now. */
 int leases_ask_time (struct kafka_bus *bus, struct error *err);
 
-/* ---- kafka_follow.c */
+/* ---- follow.c */
 
 struct follower *kafka_follow (struct bus *bus, const char *group, const char *job_id,
                                struct error *err);
 
-/* ---- kafka_dead.c */
+/* ---- dead_letters.c */
 
 /* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and
  * WHY as headers. What wasn't signed as it must be is a letter for that. */
@@ -574,7 +574,7 @@ int kafka_list_letters (struct bus *bus, int (*each) (void *context, const struc
                         void *context, struct error *err);
 int kafka_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);
 
-/* ---- kafka_plan.c */
+/* ---- plan.c */
 
 /* "JOB/map/1/42/1": under which a shard's message and its claims stand. The caller frees. */
 char *shard_key (const struct shard *shard);

@@ -1,6 +1,6 @@
 /* Claims on a real Kafka broker, where time passes between two steps that mostly follow each other
  * at once: numbered by the fault that was found. */
-#include "bus/kafka/holding.h"
+#include "bus/kafka/inflight.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "schemas/codec.h"

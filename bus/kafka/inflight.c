@@ -1,5 +1,5 @@
 /* What this handle holds: its claims' way through the log, and the publishing of ends. */
-#include "bus/kafka/holding.h"
+#include "bus/kafka/inflight.h"
 
 #include "common/clock.h"
 #include "common/log.h"

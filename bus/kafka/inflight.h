@@ -1,13 +1,13 @@
-/* holding.h — what this handle holds or is about to: a claim on a message, from the first record to
- * the last.
+/* inflight.h — what this handle holds or is about to: a claim on a message, from the first record
+ * to the last.
  *
  *     CLAIMING ─counts─► READY ─► TAKEN ─► SETTLING ─counts─► PUBLISHING ─acknowledged─► SETTLED
  *         └──────────────┴─────────┴──────────┴─► LOST
  */
-#ifndef SHOAL_BUS_KAFKA_HOLDING_H
-#define SHOAL_BUS_KAFKA_HOLDING_H
+#ifndef SHOAL_BUS_KAFKA_INFLIGHT_H
+#define SHOAL_BUS_KAFKA_INFLIGHT_H
 
-#include "bus/kafka/lot.h"
+#include "bus/kafka/partition.h"
 
 enum holding_phase
 {

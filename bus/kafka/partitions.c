@@ -1,5 +1,5 @@
 /* The lots of a queue: one a partition, opened where they were committed. */
-#include "bus/kafka/lot.h"
+#include "bus/kafka/partition.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

@@ -1,5 +1,5 @@
 /* Jobs and shards: publish, take, keep, settle, release, replay. */
-#include "bus/sqlite.h"
+#include "bus/sqlite/database.h"
 
 #include "common/clock.h"
 #include "common/log.h"

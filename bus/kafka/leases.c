@@ -1,6 +1,6 @@
 /* The claims that aren't on shards: on jobs to be planned, and on the partitions that groups
  * follow. */
-#include "bus/kafka/lot.h"
+#include "bus/kafka/partition.h"
 
 #include "common/memory.h"
 

@@ -1,4 +1,4 @@
-#include "bus/sqlite.h"
+#include "bus/sqlite/database.h"
 
 #include "common/auto.h"
 #include "common/clock.h"

@@ -1,18 +1,18 @@
-/* sqlite.h — the bus in one SQLite file: what its source files share.
+/* database.h — the bus in one SQLite file: what its source files share.
  *
- *     sqlite.c         the database: statements, transactions, who is alive, waiting
- *     sqlite_open.c    opening and leaving it
- *     sqlite_jobs.c    jobs: submit, read, list
- *     sqlite_work.c    jobs and shards: publish, take, keep, settle, release, replay
- *     sqlite_events.c  events and their followers, control, status
+ *     database.c  the database: statements, transactions, who is alive, waiting
+ *     open.c      opening and leaving it
+ *     jobs.c      jobs: submit, read, list
+ *     work.c      jobs and shards: publish, take, keep, settle, release, replay
+ *     follow.c    events and their followers, control, status
  *
  * A claim is a row in state CLAIMED with owner, lease and starts. It is void when the lease (boot
  * clock) has run out or the owner is dead: every handle holds a lock on one byte of FILE-owners, at
  * the number of its row in `owners`, and the kernel drops it when the process ends, however it
  * ends.
  */
-#ifndef SHOAL_BUS_SQLITE_H
-#define SHOAL_BUS_SQLITE_H
+#ifndef SHOAL_BUS_SQLITE_DATABASE_H
+#define SHOAL_BUS_SQLITE_DATABASE_H
 
 #include "bus/bus_ops.h"
 
@@ -122,7 +122,7 @@ struct sqlite_bus
   struct job *job;
 };
 
-/* ---- sqlite.c */
+/* ---- database.c */
 
 /* The statement WHICH, reset and with no parameters bound; prepared at first use. NULL with ERR. */
 sqlite3_stmt *sqlite_statement (struct sqlite_bus *bus, enum statement which, struct error *err);
@@ -153,7 +153,7 @@ bool sqlite_owner_lives (struct sqlite_bus *bus, int64_t owner);
 /* Turns void claims into waiting rows; at most every few ms unless NOW. */
 int sqlite_reap (struct sqlite_bus *bus, bool now, struct error *err);
 
-/* ---- sqlite_open.c */
+/* ---- open.c */
 
 /* Opens bus->path, which nobody has opened yet, and registers the handle as an owner unless it only
  * reads. ERROR_USER for what isn't there or isn't a bus. */
@@ -162,14 +162,14 @@ int sqlite_open_database (struct sqlite_bus *bus, enum bus_access how, struct er
 /* Closes it, all statements being finalized; the owners' file stays with the caller. */
 void sqlite_leave (struct sqlite_bus *bus);
 
-/* ---- sqlite_jobs.c */
+/* ---- jobs.c */
 int sqlite_submit (struct bus *bus, const struct job *job, struct error *err);
 int sqlite_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
 int sqlite_list_jobs (struct bus *bus, const char *after,
                       int (*each) (void *context, const struct job *job), void *context,
                       struct error *err);
 
-/* ---- sqlite_work.c */
+/* ---- work.c */
 int sqlite_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
 int sqlite_publish_event (struct bus *bus, const struct event *event, struct error *err);
 int sqlite_flush (struct bus *bus, struct error *err);
@@ -185,7 +185,7 @@ int sqlite_settle (struct bus *bus, struct delivery *delivery, const struct even
                    const struct shard *retry, struct error *err);
 int sqlite_release (struct bus *bus, struct delivery *delivery, struct error *err);
 
-/* ---- sqlite_events.c */
+/* ---- follow.c */
 
 /* Inserts one event, within a transaction. */
 int sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct error *err);

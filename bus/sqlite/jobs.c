@@ -1,5 +1,5 @@
 /* Jobs in SQLite: submitted, read, listed. */
-#include "bus/sqlite.h"
+#include "bus/sqlite/database.h"
 #include "schemas/codec.h"
 
 int

@@ -1,4 +1,4 @@
-/* lot.h — one partition of work: its messages in order, and the claims on them.
+/* partition.h — one partition of work: its messages in order, and the claims on them.
  *
  *     messages ─► parcel: OPEN, WAITING for its time or another's lease, OURS, SETTLED
  *     claims   ─► fold (claims.h) ─► parcels change
@@ -6,8 +6,8 @@
  * A message that is settled and has none unsettled before it is committed; with it an offset of the
  * claims, from which a reader that begins there knows all that matters.
  */
-#ifndef SHOAL_BUS_KAFKA_LOT_H
-#define SHOAL_BUS_KAFKA_LOT_H
+#ifndef SHOAL_BUS_KAFKA_PARTITION_H
+#define SHOAL_BUS_KAFKA_PARTITION_H
 
 #include "bus/kafka/kafka.h"
 
@@ -115,11 +115,11 @@ int64_t lot_skew (const struct lot *lot);
 
 int32_t lot_claims_partition (const struct lot *lot);
 
-/* ---- kafka_metrics.c */
+/* ---- metrics.c */
 
 void kafka_show_lots (struct kafka_work *work);
 
-/* ---- kafka_lots.c: all lots of a queue */
+/* ---- partitions.c: all lots of a queue */
 
 enum
 {
@@ -134,7 +134,7 @@ int lots_open (struct kafka_work *work, struct error *err);
 void lots_commit (struct kafka_work *work, int wait_ms);
 void lots_close (struct kafka_work *work);
 
-/* ---- kafka_holding.c, told of each record that was read from the claims of LOT (NULL: of leases
+/* ---- inflight.c, told of each record that was read from the claims of LOT (NULL: of leases
  * that aren't jobs) */
 
 void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,

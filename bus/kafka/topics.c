@@ -1,7 +1,7 @@
 /* The topics: names, numbers of partitions; creating and checking them. */
+#include "bus/kafka/topics.h"
 #include "bus/kafka/access.h"
 #include "bus/kafka/kafka.h"
-#include "bus/kafka/topics.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

@@ -1,5 +1,5 @@
 /* What the bus counts for others to read. */
-#include "bus/kafka/lot.h"
+#include "bus/kafka/partition.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* Events and their followers, control, status. */
-#include "bus/sqlite.h"
+#include "bus/sqlite/database.h"
 
 #include "common/clock.h"
 #include "common/log.h"

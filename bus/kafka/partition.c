@@ -1,5 +1,5 @@
 /* One partition of work: its messages and the claims on them. */
-#include "bus/kafka/lot.h"
+#include "bus/kafka/partition.h"
 
 #include "common/clock.h"
 #include "common/log.h"

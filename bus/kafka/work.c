@@ -1,5 +1,5 @@
 /* Taking, keeping, settling, giving back: what this handle holds, and its claims for it. */
-#include "bus/kafka/holding.h"
+#include "bus/kafka/inflight.h"
 
 #include "common/clock.h"
 #include "common/log.h"
