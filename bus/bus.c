@@ -113,8 +113,8 @@ letter_release (struct letter *letter)
 void
 letter_count (struct metrics *metrics, const char *reason)
 {
-  metric_add (metrics_counter (metrics, "shoal_dlq_total", "Dead letters that were written.",
-                               LABELS ("reason", reason)),
+  metric_add (metrics_counter (metrics, "shoal_dead_letters_total",
+                               "Dead letters written, by reason.", LABELS ("reason", reason)),
               1);
 }
 

@@ -47,7 +47,7 @@ static void
 answer_trouble (struct intake *intake, const struct error *err, struct http_answer *answer)
 {
   auto_free char *text = text_log (err->message);
-  log_warn ("intake_trouble", "error=%s", text);
+  log_warn ("api_error", "error=%s", text);
   bus_close (take (&intake->bus));
   http_refuse (answer, 503, NULL, err->message);
   answer->header = "Retry-After";

@@ -126,7 +126,7 @@ receive (const struct session *session, int root, const char *attempt)
   if (store != NULL && result_store_receive (store, root, attempt, &err) == 0)
     return;
   auto_free char *folder = text_log (attempt);
-  log_failure (LOG_WARN, "logs_away", &err, "attempt=%s", folder);
+  log_failure (LOG_WARN, "logs_unavailable", &err, "attempt=%s", folder);
 }
 
 /* Opens what is there by now. */

@@ -18,18 +18,19 @@ vitals_new (void)
   struct vitals *vitals = xcalloc (1, sizeof *vitals);
   struct metrics *metrics = metrics_new ();
   vitals->metrics = metrics;
-  metric_set (
-      metrics_gauge (metrics, "shoal_build_info", "Always 1.", LABELS ("version", SHOAL_VERSION)),
-      1);
-  vitals->ready = metrics_gauge (metrics, "shoal_ready", "1 while the bus answers.", NULL);
+  metric_set (metrics_gauge (metrics, "shoal_build_info",
+                             "Version of this build; the value is always 1.",
+                             LABELS ("version", SHOAL_VERSION)),
+              1);
+  vitals->ready =
+      metrics_gauge (metrics, "shoal_ready", "1 while the bus is reachable, 0 otherwise.", NULL);
   vitals->draining = metrics_gauge (metrics, "shoal_draining",
-                                    "1 when nothing more is taken and the process will end.", NULL);
+                                    "1 while the process shuts down: it takes no new work.", NULL);
   vitals->turned = metrics_age (
       metrics, "shoal_loop_age_seconds",
-      "Time since the main loop last turned; beyond 60 the process counts as hanging.", NULL);
-  vitals->bus_errors =
-      metrics_counter (metrics, "shoal_bus_errors_total",
-                       "Calls of the bus that failed and were, or will be, tried again.", NULL);
+      "Time since the last iteration of the main loop; /healthz fails beyond 60.", NULL);
+  vitals->bus_errors = metrics_counter (metrics, "shoal_bus_errors_total",
+                                        "Bus operations that failed and are retried.", NULL);
   return vitals;
 }
 

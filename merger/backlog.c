@@ -9,7 +9,7 @@ need (struct backlog *backlog, const char *name)
 {
   static const char metric[] = "shoal_shards";
   static const char help[] =
-      "Shards of this merger's jobs that are still to end; waiting retries are queued.";
+      "Unfinished shards of this merger's jobs; pending retries count as queued.";
   for (size_t i = 0; i < backlog->count; i++)
     if (strcmp (backlog->queues[i].name, name) == 0)
       return &backlog->queues[i];

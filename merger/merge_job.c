@@ -266,7 +266,7 @@ check_limits (struct merge_job *merge, struct error *err)
   if (reason == NULL)
     return 0;
   auto_free char *quoted = text_log (reason);
-  log_warn ("job_given_up", "job=%s reason=%s", merge->job.id, quoted);
+  log_warn ("job_stopped", "job=%s reason=%s", merge->job.id, quoted);
   return publish_cancelled (merge, reason, CLASS_LIMIT, clock_wall_ms (), err);
 }
 
@@ -506,7 +506,7 @@ merge_job_set_back (struct merge_job *merge, const struct error *why)
   if (put_progress (merge, NULL) != 0)
     merge->news = true;
   auto_free char *reason = text_log (why->message);
-  log_warn ("job_set_back", "job=%s times=%d wait_ms=%lld reason=%s", merge->job.id,
+  log_warn ("merge_retry", "job=%s attempt=%d wait_ms=%lld reason=%s", merge->job.id,
             merge->set_backs, (long long) wait, reason);
 }
 

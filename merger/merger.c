@@ -241,12 +241,12 @@ make_metrics (struct merger *merger)
 {
   struct metrics *metrics = vitals_metrics (merger->options->vitals);
   merger->jobs_open =
-      metrics_gauge (metrics, "shoal_jobs", "Jobs that this merger has in hand.", NULL);
-  merger->set_backs = metrics_counter (metrics, "shoal_merges_set_back_total",
-                                       "Merges that failed and are tried again.", NULL);
+      metrics_gauge (metrics, "shoal_jobs", "Unfinished jobs of this merger.", NULL);
+  merger->set_backs = metrics_counter (metrics, "shoal_merge_retries_total",
+                                       "Merges that failed and are retried.", NULL);
   merger->merge_seconds =
       metrics_seconds (metrics, "shoal_merge_seconds",
-                       "How long jobs took from their last shard's end to their result.", NULL);
+                       "Time between the end of a job's last shard and its result.", NULL);
   backlog_init (&merger->backlog, metrics);
 }
 
@@ -330,7 +330,7 @@ recover (struct merger *merger, int failures, struct error *err)
     return -1;
   vitals_bus_error (merger->options->vitals);
   auto_free char *reason = text_log (err->message);
-  log_warn ("merger_retries", "failures=%d reason=%s", failures, reason);
+  log_warn ("merger_retry", "failures=%d reason=%s", failures, reason);
   error_clear (err);
   start_over (merger);
   int64_t wait = failures < 8 ? (int64_t) RETRY_MS << (failures - 1) : RETRY_MAX_MS;

@@ -94,5 +94,5 @@ sweep_store (const struct job *job, struct fold *fold, bool older_stands)
     return;
   /* The result stands; who may not remove there has to do with what lies beside it. */
   auto_free char *place = text_log (job->results);
-  log_failure (LOG_WARN, "attempt_left", &err, "job=%s place=%s", job->id, place);
+  log_failure (LOG_WARN, "cleanup_failed", &err, "job=%s results=%s", job->id, place);
 }

@@ -65,8 +65,8 @@ struct webhooks
 struct webhooks *
 webhooks_new (struct bus *bus, const struct webhooks_options *options)
 {
-  static const char name[] = "shoal_webhooks_total";
-  static const char help[] = "Webhooks of jobs: tries that ended so.";
+  static const char name[] = "shoal_webhook_attempts_total";
+  static const char help[] = "Webhook delivery attempts by outcome.";
   const struct http_options http = { .connections = AT_ONCE, .tries = 1, .try_ms = ANSWER_MS };
   struct metrics *metrics = options->metrics;
   struct webhooks *webhooks = xcalloc (1, sizeof *webhooks);
@@ -78,7 +78,7 @@ webhooks_new (struct bus *bus, const struct webhooks_options *options)
   webhooks->http = http_new (&http);
   webhooks->delivered = metrics_counter (metrics, name, help, LABELS ("outcome", "delivered"));
   webhooks->tried_again = metrics_counter (metrics, name, help, LABELS ("outcome", "retried"));
-  webhooks->given_up = metrics_counter (metrics, name, help, LABELS ("outcome", "given_up"));
+  webhooks->given_up = metrics_counter (metrics, name, help, LABELS ("outcome", "failed"));
   return webhooks;
 }
 
@@ -350,7 +350,7 @@ on_end (struct http_call *call, struct error *err)
   if (delivered)
     {
       metric_add (webhooks->delivered, 1);
-      log_info ("webhook_delivered", "job=%s tries=%d", notice->job_id, notice->tries);
+      log_info ("webhook_delivered", "job=%s attempts=%d", notice->job_id, notice->tries);
       return conclude (webhooks, notice, "delivered", err);
     }
   int64_t now = clock_boot_ms ();
@@ -359,12 +359,12 @@ on_end (struct http_call *call, struct error *err)
     {
       metric_add (webhooks->tried_again, 1);
       notice->due = now + pause_before (notice->tries);
-      log_warn ("webhook_retried", "job=%s tries=%d reason=%s", notice->job_id, notice->tries,
+      log_warn ("webhook_retry", "job=%s attempts=%d reason=%s", notice->job_id, notice->tries,
                 quoted);
       return 0;
     }
   metric_add (webhooks->given_up, 1);
-  log_error ("webhook_given_up", "job=%s tries=%d reason=%s", notice->job_id, notice->tries,
+  log_error ("webhook_failed", "job=%s attempts=%d reason=%s", notice->job_id, notice->tries,
              quoted);
   auto_free char *outcome = xasprintf ("given up: %s", why);
   return conclude (webhooks, notice, outcome, err);

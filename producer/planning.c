@@ -305,7 +305,7 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
       if (result != -1 || err->class != ERROR_TRANSIENT || (try == TRIES && !away))
         return result;
       auto_free char *reason = text_log (err->message);
-      log_error ("plan_retry", "job=%s try=%d reason=%s", planning->job->id, try, reason);
+      log_error ("plan_retry", "job=%s attempt=%d reason=%s", planning->job->id, try, reason);
       result = wait_alive (planning, (int64_t) 250 << try);
       if (result != 0)
         return result;
@@ -344,7 +344,7 @@ settle (struct planning *planning, int result, const struct plan *plan, const st
   event.reason = reason;
   event.class_name = class_name;
   auto_free char *quoted = text_log (reason == NULL ? "" : reason);
-  log_info ("job_planning_ended", "job=%s as=%s shards=%lld atoms=%lld listed=%lld reason=%s",
+  log_info ("planning_finished", "job=%s result=%s shards=%lld atoms=%lld listed=%lld reason=%s",
             planning->job->id, event_kind_name (event.kind), (long long) plan->shards,
             (long long) plan->atoms, (long long) plan->listed, quoted);
   return bus_settle_wait (planning->bus, planning->delivery, &event, NULL, err);
@@ -373,7 +373,7 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
     }
   else if (result == ENDING_LOST)
     {
-      log_warn ("job_lost", "job=%s", planning.job->id);
+      log_warn ("planning_lease_lost", "job=%s", planning.job->id);
       result = 0;
     }
   else if (result == ENDING_STOPPED)

@@ -37,7 +37,7 @@ take_one (struct bus *bus, const struct producer_options *options, struct error 
   int got = bus_take (bus, BUS_JOBS, options->job_id, &delivery, err);
   if (got <= 0)
     return got;
-  log_info ("job_taken", "job=%s starts=%u", delivery->job->id, delivery->starts);
+  log_info ("planning_started", "job=%s starts=%u", delivery->job->id, delivery->starts);
   return planning_run (bus, delivery, options, err);
 }
 
@@ -71,7 +71,7 @@ bear (struct bus *bus, const struct producer_options *options, struct error *err
     return error_wrap (err, "producer");
   vitals_bus_error (options->vitals);
   auto_free char *text = text_log (err->message);
-  log_warn ("bus_trouble", "error=%s", text);
+  log_warn ("bus_error", "error=%s", text);
   error_clear (err);
   (void) bus_poll (bus, NULL, 0, TROUBLE_MS);
   return 0;

@@ -301,7 +301,7 @@ send_noted (struct result_store *store, struct listed *listed, int folder_fd, co
   if (noted > 0 && upload_note_end (store->storage, name, &left) != 0)
     {
       auto_free char *place = text_log (store->place); /* what was sent is there all the same */
-      log_failure (LOG_WARN, "uploads_left", &left, "place=%s note=%s", place, name);
+      log_failure (LOG_WARN, "upload_cleanup_failed", &left, "results=%s note=%s", place, name);
     }
   return 0;
 }
@@ -593,7 +593,7 @@ result_store_publish (struct result_store *store, int build_fd, const char *buil
   if (complete && storage_remove (store->storage, MANIFEST_PARTIAL, &left) != 0)
     {
       auto_free char *place = text_log (store->place); /* the result stands all the same */
-      log_failure (LOG_WARN, "attempt_left", &left, "place=%s", place);
+      log_failure (LOG_WARN, "cleanup_failed", &left, "results=%s", place);
     }
   return 0;
 }

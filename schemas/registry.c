@@ -230,7 +230,8 @@ set_level (struct registry *registry, const char *subject, struct error *err)
   int outcome = ask (registry, "PUT", path, level, registry->patience_ms, &set, err);
   json_decref (level);
   if (outcome == 0 && set.status != 200)
-    log_warn ("schema_level", "subject=%s status=%ld wanted=FULL_TRANSITIVE", subject, set.status);
+    log_warn ("schema_compatibility_refused", "subject=%s status=%ld wanted=FULL_TRANSITIVE",
+              subject, set.status);
   return outcome;
 }
 
@@ -288,7 +289,7 @@ remember (struct registry *registry, const char *subject, const char *text, uint
     }
   if ((old >= 0 && old != id) || other != fingerprint)
     {
-      log_warn ("schema_cache", "forgotten=true reason=\"the registry has other ids now\"");
+      log_warn ("schema_cache_discarded", "reason=\"the registry has other ids now\"");
       registry_folder_forget (registry->dirfd);
       for (size_t i = 0; i < KNOWN_MAX; i++)
         clear_known (&registry->known[i]);
@@ -316,7 +317,7 @@ learn (struct registry *registry, const char *subject, const char *text, struct 
   else if (kept >= 0 && own.class == ERROR_TRANSIENT)
     {
       auto_free char *why = text_log (own.message);
-      log_warn ("schema_registry_away", "subject=%s id=%d from=cache error=%s", subject, kept, why);
+      log_warn ("registry_unavailable", "subject=%s id=%d from=cache error=%s", subject, kept, why);
       return kept;
     }
   else

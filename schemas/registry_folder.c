@@ -37,7 +37,7 @@ put (int dirfd, const char *name, struct bytes content)
   if (dirfd < 0 || fs_write_file (dirfd, name, content, &err) == 0)
     return;
   auto_free char *message = text_log (err.message);
-  log_warn ("schema_cache", "error=%s", message);
+  log_warn ("schema_cache_write_failed", "error=%s", message);
 }
 
 /* Subjects are of any length and any letters: the name of the file is a sum, the subject is

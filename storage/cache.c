@@ -322,7 +322,7 @@ cache_keep (struct cache *cache, const char *address, const struct storage_item 
   auto_free char *place = place_of (address, item);
   int kept = keep (cache, item->path, folder_fd, place, &err);
   if (kept < 0)
-    complain ("cache_trouble", &err);
+    complain ("cache_error", &err);
   if (kept <= 0)
     return;
   int64_t before = __atomic_fetch_add (cache->used, item->size, __ATOMIC_RELAXED);

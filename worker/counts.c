@@ -11,26 +11,25 @@ counts_init (struct counts *counts, struct metrics *metrics)
   counts->metrics = metrics;
   for (int outcome = 0; outcome <= OUTCOME_INFRA; outcome++)
     counts->attempts[outcome] =
-        metrics_counter (metrics, "shoal_attempts_total", "Attempts that were settled.",
+        metrics_counter (metrics, "shoal_attempts_total", "Finished attempts by outcome.",
                          LABELS ("outcome", outcome_name ((enum outcome) outcome)));
-  counts->seconds = metrics_seconds (metrics, "shoal_attempt_seconds",
-                                     "How long attempts took, from staging to collecting.", NULL);
-  counts->waited = metrics_seconds (metrics, "shoal_schedule_to_start_seconds",
-                                    "How long shards waited for this worker, from when they could "
-                                    "be run until it took them.",
-                                    NULL);
+  counts->seconds =
+      metrics_seconds (metrics, "shoal_attempt_seconds",
+                       "Duration of attempts, from staging inputs to collecting outputs.", NULL);
+  counts->waited =
+      metrics_seconds (metrics, "shoal_schedule_to_start_seconds",
+                       "Time between a shard becoming runnable and this worker starting it.", NULL);
   counts->retries = metrics_counter (metrics, "shoal_retries_total",
-                                     "Attempts after which the shard is tried again.", NULL);
-  counts->lost = metrics_counter (metrics, "shoal_leases_lost_total",
-                                  "Shards taken over by others: this worker was away for longer "
-                                  "than its lease.",
-                                  NULL);
+                                     "Failed attempts that are followed by a retry.", NULL);
+  counts->lost = metrics_counter (
+      metrics, "shoal_leases_lost_total",
+      "Shards that another worker took over because this one's lease expired.", NULL);
   static const char name[] = "shoal_slots";
-  static const char help[] = "Slots of this worker by what they do.";
+  static const char help[] = "Slots of this worker by state.";
   counts->busy = metrics_gauge (metrics, name, help, LABELS ("state", "busy"));
   counts->free = metrics_gauge (metrics, name, help, LABELS ("state", "free"));
   counts->oldest = metrics_age (metrics, "shoal_oldest_running_seconds",
-                                "Since when the shard runs that runs longest.", NULL);
+                                "Age of the longest-running shard.", NULL);
 }
 
 void
@@ -72,11 +71,12 @@ counts_fetch (const struct counts *counts,
         const char *help;
         int64_t more;
       } series[] = {
-        { "shoal_storage_files_total", "Inputs that were fetched.", totals->files },
-        { "shoal_storage_bytes_total", "Bytes of inputs that came from servers.", totals->bytes },
-        { "shoal_storage_requests_total", "Requests for inputs.", totals->requests },
-        { "shoal_storage_retries_total", "Requests that had to be made again.", totals->retries },
-        { "shoal_storage_cached_total", "Inputs that were in the cache.", totals->cached },
+        { "shoal_storage_files_total", "Input files downloaded.", totals->files },
+        { "shoal_storage_bytes_total", "Bytes of input downloaded from servers.", totals->bytes },
+        { "shoal_storage_requests_total", "Requests for input files.", totals->requests },
+        { "shoal_storage_retries_total", "Requests for input files that were retried.",
+          totals->retries },
+        { "shoal_storage_cache_hits_total", "Input files found in the cache.", totals->cached },
       };
       if (totals->requests == 0 && totals->cached == 0 && totals->bytes == 0)
         continue;

@@ -168,7 +168,7 @@ leave_nodes_out (const struct image_tmp *tmp, struct error *err)
   if (removed <= 0)
     return removed;
   auto_free char *text = text_log (first);
-  log_warn ("image_devices", "left_out=%d first=%s", removed, text);
+  log_warn ("image_devices_skipped", "count=%d first=%s", removed, text);
   return 0;
 }
 

@@ -159,7 +159,7 @@ start (struct lane *lane, const struct crew *crew)
                 bus_writer (crew->bus), !lane->ahead, &err)
       == 0)
     return;
-  log_trouble ("slot_lost", lane, &err);
+  log_trouble ("slot_crashed", lane, &err);
   end_slot (lane);
   end_without_slot (lane, crew, OUTCOME_INFRA, err.message);
 }
@@ -212,7 +212,7 @@ lane_keep (struct lane *lane, struct crew *crew)
     return;
   int kept = bus_keep (crew->bus, lane->delivery, &err);
   if (kept < 0 && !bus_is_away (crew->bus)) /* that is said already */
-    log_trouble ("keep_failed", lane, &err);
+    log_trouble ("lease_renew_failed", lane, &err);
   if (kept == 0 && lane->state == LANE_RUNNING)
     lane_end (lane, ENDING_LOST);
 }
@@ -239,7 +239,7 @@ bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
 {
   auto_free char *text = text_log (reason);
   auto_free char *rest = xasprintf ("error=%s", text);
-  log_shard (LOG_WARN, "slot_lost", lane, rest);
+  log_shard (LOG_WARN, "slot_crashed", lane, rest);
   end_slot (lane);
   add_coming (lane, crew, -lane->coming);
   (void) workplace_sweep (lane->delivery->job->results, crew->options->scratch);
@@ -257,7 +257,7 @@ look_at_idle (struct lane *lane)
   auto_event struct event event = { 0 };
   if (lane->slot.pid <= 0 || slot_report (&lane->slot, &event, &err) == 0)
     return;
-  log_warn ("slot_lost", "slot=%d", lane->number);
+  log_warn ("slot_crashed", "slot=%d", lane->number);
   end_slot (lane);
 }
 
@@ -351,7 +351,7 @@ settle (struct lane *lane, struct crew *crew, struct error *err)
   else
     {
       counts_lose (&crew->counts);
-      log_shard (LOG_WARN, "delivery_lost", lane, "");
+      log_shard (LOG_WARN, "lease_lost", lane, "");
       /* After a settle that failed it may be our own that took hold: the folder is left to the
        * merger. */
       if (!lane->settle_failed)
@@ -370,7 +370,7 @@ lane_settle (struct lane *lane, struct crew *crew, struct error *err)
   if (lane->ending == ENDING_LOST)
     {
       counts_lose (&crew->counts);
-      log_shard (LOG_WARN, "delivery_lost", lane, "");
+      log_shard (LOG_WARN, "lease_lost", lane, "");
       forget_attempt (lane);
     }
   else if (lane->ending == ENDING_RELEASE && was_stopped)

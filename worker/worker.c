@@ -81,7 +81,7 @@ bear (struct worker *worker, const char *what, const struct error *err)
     return -1;
   vitals_bus_error (worker->options->vitals);
   auto_free char *text = text_log (err->message);
-  log_warn ("bus_trouble", "doing=%s error=%s", what, text);
+  log_warn ("bus_error", "operation=%s error=%s", what, text);
   worker->trouble_until = clock_boot_ms () + TROUBLE_MS;
   return 0;
 }
@@ -94,7 +94,7 @@ sweep (const struct worker *worker, const char *results)
   int swept = workplace_sweep (results, worker->options->scratch);
   auto_free char *place = text_log (results);
   if (swept > 0)
-    log_info ("swept", "results=%s folders=%d", place, swept);
+    log_info ("stale_attempts_removed", "results=%s folders=%d", place, swept);
 }
 
 static void
@@ -510,7 +510,7 @@ worker_run (const struct worker_options *options, struct error *err)
   free (worker.fds);
   sweep_all (&worker);
   worker_sweep ();
-  log_info ("worker_gone", "writer=%s", bus_writer (bus));
+  log_info ("worker_stopped", "writer=%s", bus_writer (bus));
   return result > 0 ? 0 : error_wrap (err, "worker");
 }
 

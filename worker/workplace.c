@@ -167,5 +167,5 @@ workplace_forget (const struct job *job, const char *name)
     return;
   auto_free char *reason = text_log (err.message);
   auto_free char *where = text_log (place);
-  log_warn ("attempt_left", "place=%s attempt=%s reason=%s", where, name, reason);
+  log_warn ("cleanup_failed", "results=%s attempt=%s reason=%s", where, name, reason);
 }

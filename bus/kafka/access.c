@@ -379,7 +379,7 @@ judge (const struct check *check, struct error *err)
     if (check->writes[i].answer == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
       return access_lacks (bus, "Write", "topic", bus->names[check->writes[i].topic], err);
   if (is_open (check->reads, check->read_count) || is_open (check->writes, check->write_count))
-    log_warn ("access_unknown", "bus=%s", bus->url); /* slow brokers: it shows later */
+    log_warn ("acl_check_incomplete", "bus=%s", bus->url); /* slow brokers: it shows later */
   return 0;
 }
 

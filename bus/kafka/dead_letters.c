@@ -140,7 +140,7 @@ kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
   auto_free char *name = name_of (bus, cursor, message);
   auto_free char *text = text_log (why->message);
   letter_count (bus->metrics, reason);
-  log_error ("message_dead", "at=%s as=%s reason=%s", name, reason, text);
+  log_error ("dead_lettered", "record=%s reason=%s error=%s", name, reason, text);
   struct burial *burial = xcalloc (1, sizeof *burial);
   *burial = (struct burial){ .topic = cursor->topic,
                              .partition = cursor->partition,
@@ -190,7 +190,7 @@ kafka_buried (struct kafka_bus *bus)
     }
   if (now - bus->buried_again < AGAIN_MS)
     return false;
-  log_error ("dead_letters_refused", "count=%d reason=%s", (int) bus->letters.failed,
+  log_error ("dead_letter_write_failed", "count=%d reason=%s", (int) bus->letters.failed,
              rd_kafka_err2name (bus->letters.why));
   bus->buried_again = now;
   bus->letters.failed = 0;

@@ -186,7 +186,7 @@ compare_settings (const struct kafka_follower *follower)
       auto_free char *member = xstrndup (name, (size_t) (settings - name));
       auto_free char *member_quoted = text_log (member);
       auto_free char *theirs = text_log (settings + 1);
-      log_warn ("member_differs", "group=%s member=%s theirs=%s ours=%s", follower->group,
+      log_warn ("config_mismatch", "group=%s member=%s theirs=%s ours=%s", follower->group,
                 member_quoted, theirs, ours);
     }
 }
@@ -220,7 +220,7 @@ share_out (struct kafka_follower *follower, struct error *err)
       slice->held = false;
       cursor_close (&slice->cursor);
       surplus--;
-      log_info ("partition_shared", "group=%s partition=%d", follower->group, follower->first + i);
+      log_info ("partition_revoked", "group=%s partition=%d", follower->group, follower->first + i);
     }
   return 0;
 }
@@ -266,7 +266,7 @@ open_held (struct kafka_follower *follower, int32_t i, struct error *err)
   if (read_committed (follower, follower->first + i, &offset, err) != 0
       || open_slice (follower, i, offset, err) != 0)
     return -1;
-  log_info ("partition_taken", "group=%s partition=%d offset=%lld", follower->group,
+  log_info ("partition_assigned", "group=%s partition=%d offset=%lld", follower->group,
             follower->first + i, (long long) offset);
   return 0;
 }

@@ -78,7 +78,7 @@ holding_renew (struct holding *holding)
 {
   struct error err = ERROR_INIT;
   if (say (holding, CLAIM_RENEW, &err) != 0)
-    log_not_sent ("claim_not_sent", holding->entry, &err);
+    log_not_sent ("claim_publish_failed", holding->entry, &err);
 }
 
 bool
@@ -93,7 +93,7 @@ work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind ki
   struct error err = ERROR_INIT;
   struct claim claim = { .kind = kind, .starts = entry->starts, .position = entry->position };
   if (holding_send (lot, entry->key, &claim, &err) != 0)
-    log_not_sent ("claim_not_sent", entry, &err);
+    log_not_sent ("claim_publish_failed", entry, &err);
 }
 
 /* ---- holdings --------------------------------------------------------------------------- */
@@ -217,7 +217,7 @@ publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
     return;
   holding->receipt->failed++;
   if (!holding->complained)
-    log_not_sent ("end_not_published", entry, &err);
+    log_not_sent ("completion_publish_failed", entry, &err);
   holding->complained = true;
 }
 
@@ -261,7 +261,7 @@ say_again (struct holding *holding)
   else if (holding->phase < HOLDING_SETTLING)
     holding_renew (holding);
   if (sent != 0)
-    log_not_sent ("claim_not_sent", holding->entry, &err);
+    log_not_sent ("claim_publish_failed", holding->entry, &err);
 }
 
 void
@@ -285,7 +285,7 @@ work_redo (struct parcel *parcel)
   buffer_append (&holding->settle.retry, entry->retry.data, entry->retry.size);
   auto_free char *key = text_log (entry->key);
   auto_free char *holder = text_log (entry->holder);
-  log_info ("end_redone", "key=%s of=%s", key, holder);
+  log_info ("completion_republished", "key=%s owner=%s", key, holder);
   if (holding_send_settle (holding, &err) == 0)
     return;
   holding_drop (lot->work->bus, holding);

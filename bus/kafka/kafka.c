@@ -300,7 +300,7 @@ kafka_renew_producer (struct kafka_bus *bus)
     return;
   bus->unwritable = access_is_denied (code);
   auto_free char *reason = text_log (text);
-  log_warn ("producer_renewed", "reason=%s", reason);
+  log_warn ("producer_recreated", "reason=%s", reason);
   close_producer (bus, 0);
   if (open_producer (bus, &err) != 0) /* it could be made once: this is about memory */
     abort ();
@@ -326,7 +326,7 @@ complain (struct kafka_bus *bus, const struct error *err)
   if (now - bus->complained_at < COMPLAIN_MS)
     return;
   auto_free char *reason = text_log (err->message);
-  log_warn ("kafka_away", "reason=%s", reason);
+  log_warn ("kafka_unavailable", "reason=%s", reason);
   bus->complained_at = now;
 }
 
@@ -347,7 +347,7 @@ watch_brokers (struct kafka_bus *bus)
     {
       bus->away = false;
       auto_free char *url = text_log (bus->url);
-      log_warn ("kafka_back", "bus=%s", url);
+      log_warn ("kafka_recovered", "bus=%s", url);
     }
   if (doubted)
     bus->asked_at = clock_boot_ms ();

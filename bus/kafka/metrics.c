@@ -30,12 +30,15 @@ show_lot (struct lot *lot)
 {
   if (lot->gauges.watermark == NULL)
     lot->gauges = (struct lot_gauges){
-      .watermark = gauge (lot, "shoal_commit_watermark_offset",
-                          "All messages before it are settled, as this process committed it."),
+      .watermark =
+          gauge (lot, "shoal_committed_offset",
+                 "Offset up to which all messages are settled, as committed by this process."),
       .incomplete = gauge (lot, "shoal_partition_incomplete",
-                           "Messages that this process has read and that aren't settled."),
-      .lag = gauge (lot, "shoal_lag", "Messages between what was committed and the end."),
-      .retries = gauge (lot, "shoal_retry_due", "Retries that wait for their time."),
+                           "Messages that this process has read but not settled."),
+      .lag = gauge (lot, "shoal_consumer_lag",
+                    "Messages between the committed offset and the end of the partition."),
+      .retries =
+          gauge (lot, "shoal_retries_pending", "Retries waiting for their backoff to elapse."),
     };
   int64_t committed = lot->committed < 0 ? 0 : lot->committed;
   metric_set (lot->gauges.watermark, committed);

@@ -220,17 +220,17 @@ restart (struct cursor *cursor)
   const struct kafka_bus *bus = cursor->reader->bus;
   if (look (cursor, &low, &high, &err) != 0)
     {
-      log_failure (LOG_WARN, "cursor_stuck", &err, "topic=%s partition=%d",
+      log_failure (LOG_WARN, "read_failed", &err, "topic=%s partition=%d",
                    bus->names[cursor->topic], cursor->partition);
       return;
     }
   int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
-  log_warn ("records_gone", "topic=%s partition=%d from=%lld to=%lld", bus->names[cursor->topic],
+  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld", bus->names[cursor->topic],
             cursor->partition, (long long) cursor->next, (long long) next);
   (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
   cursor->next = next;
   if (start (cursor, next, &err) != 0)
-    log_failure (LOG_ERROR, "cursor_stuck", &err, NULL);
+    log_failure (LOG_ERROR, "read_failed", &err, NULL);
 }
 
 bool
@@ -257,7 +257,7 @@ unpack (struct cursor *cursor, const rd_kafka_message_t *message)
     return true;
   cursor->payload = raw;
   auto_free char *reason = text_log (err.message);
-  log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_away",
+  log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_unavailable",
             "topic=%s partition=%d offset=%lld reason=%s",
             cursor->reader->bus->names[cursor->topic], cursor->partition,
             (long long) message->offset, reason);
@@ -273,7 +273,7 @@ step_back (struct cursor *cursor, const rd_kafka_message_t *message)
   cursor->next = message->offset;
   cursor->stuck_until = clock_boot_ms () + REGISTRY_MS;
   if (start (cursor, cursor->next, &err) != 0)
-    log_failure (LOG_ERROR, "cursor_stuck", &err, NULL);
+    log_failure (LOG_ERROR, "read_failed", &err, NULL);
 }
 
 /* As cursor_next, waiting for up to TIMEOUT_MS. */
@@ -324,7 +324,7 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
           return 0;
         }
       else
-        log_info ("read_trouble", "topic=%s partition=%d reason=%s",
+        log_info ("read_error", "topic=%s partition=%d reason=%s",
                   cursor->reader->bus->names[cursor->topic], cursor->partition,
                   rd_kafka_err2name (code));
     }

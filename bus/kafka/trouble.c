@@ -134,7 +134,7 @@ kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
   else
     note (bus, text, found);
   auto_free char *quoted = text_log (text);
-  log_info ("kafka_trouble", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
+  log_info ("kafka_error", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
             quoted);
 }
 

@@ -223,7 +223,7 @@ reap_owner (struct sqlite_bus *bus, int64_t owner, int64_t now, struct error *er
       if (freed < 0)
         return -1;
       if (freed > 0)
-        log_info ("claims_void", "owner=%lld claims=%d", (long long) owner, freed);
+        log_info ("claims_released", "owner=%lld claims=%d", (long long) owner, freed);
     }
   return 0;
 }

@@ -125,7 +125,8 @@ count (const struct exchange *exchange)
     return;
   auto_free char *code = xasprintf ("%u", exchange->answer.status);
   const char *path = exchange->route == NULL ? "other" : exchange->route->path;
-  metric_add (metrics_counter (metrics, "shoal_http_requests_total", "Requests that were answered.",
+  metric_add (metrics_counter (metrics, "shoal_http_requests_total",
+                               "HTTP requests answered, by path and status.",
                                LABELS ("path", path, "code", code)),
               1);
 }

@@ -25,8 +25,8 @@ void
 httpd_count_end (const struct httpd *httpd, const char *reason)
 {
   if (httpd->options.metrics != NULL)
-    metric_add (metrics_counter (httpd->options.metrics, "shoal_http_connections_ended_total",
-                                 "Connections that the server ended, and why.",
+    metric_add (metrics_counter (httpd->options.metrics, "shoal_http_connections_closed_total",
+                                 "Connections closed by the server, by reason.",
                                  LABELS ("reason", reason)),
                 1);
 }

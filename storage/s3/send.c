@@ -427,7 +427,8 @@ abort_uploads (struct sending *sending)
             {
               auto_free char *place = text_log (sending->s3->shown);
               auto_free char *key = text_log (upload->key);
-              log_failure (LOG_WARN, "upload_left", &err, "place=%s key=%s", place, key);
+              log_failure (LOG_WARN, "upload_cleanup_failed", &err, "results=%s key=%s", place,
+                           key);
             }
         }
       free_upload (upload);

@@ -130,7 +130,7 @@ expect_true "no refusal in any log" eval '! grep -E "denied|lacks|allowed|uthori
 # ---- what is taken away in the middle
 echo "topic dead Write" | acl forbid "$admins" intake
 upstream upstream garbage jobs "more junk"
-wait_for "letters that are refused are tried again" grep -q 'event=dead_letters_refused .*TOPIC_AUTHORIZATION_FAILED' producer.err
+wait_for "letters that are refused are tried again" grep -q 'event=dead_letter_write_failed .*TOPIC_AUTHORIZATION_FAILED' producer.err
 sleep 6 # until they are read and written once more
 expect_exit 0 "meanwhile a job" submit meanwhile x sh -c 'cat in/*'
 expect_exit 0 "is planned, and runs" user reader "$SHOAL" watch -q meanwhile

@@ -14,7 +14,7 @@ for name in producer worker merger; do
 done
 for i in 0 1 2; do
   name=$(sed -n $((i + 1))p <<<$'producer\nworker\nmerger')
-  wait_for "$name says what it waits for" grep -q 'event=kafka_away.*127.0.0.1:1' "$name.err"
+  wait_for "$name says what it waits for" grep -q 'event=kafka_unavailable.*127.0.0.1:1' "$name.err"
   http=http://$(sed -n 's/.*event=listening address=//p' "$name.err")
   expect_same "$name is alive" 200 "$(code_of "$http/healthz")"
   expect_same "$name isn't ready" 503 "$(code_of "$http/readyz")"

@@ -80,7 +80,7 @@ expect_stdout 'AccessDenied'
 expect_exit 0 "alice once more" submit again alice --credentials alice
 ends again 0 "is served"
 curl -sS "http://$(address worker)/metrics" >metrics
-expect_same "by the cache" 4 "$(sed -n 's/^shoal_storage_cached_total{scheme="s3"} //p' metrics)"
+expect_same "by the cache" 4 "$(sed -n 's/^shoal_storage_cache_hits_total{scheme="s3"} //p' metrics)"
 
 # ---- a name that isn't there may be there later, or elsewhere
 expect_exit 0 "a name that isn't there" submit carol alice --credentials carol

@@ -18,7 +18,7 @@ for topic in options exit-codes patterns environment; do
 done
 # What the code names in quotes it reads, or sets for the parts that it starts.
 variables_in () { grep -rhoE '"(SHOAL|AWS)_[A-Z0-9_]+"' "$@" --include='*.c' | tr -d '"' | grep -vx SHOAL_SHARD_COUNT | sort -u; }
-variables=$(cd "$root" && variables_in cli common merger policy producer schemas worker)
+variables=$(cd "$root" && variables_in bus cli common merger policy producer result schemas storage worker)
 expect_true "the code reads variables" test "$(wc -l <<<"$variables")" -ge 40
 expect_same "help environment has what the code reads, and no other" "$variables" \
   "$("$SHOAL" help environment | sed '/^Environment of a container/,$d' | grep -oE '(SHOAL|AWS)_[A-Z0-9_]+' | sort -u)"

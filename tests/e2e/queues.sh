@@ -76,13 +76,13 @@ expect_exit 0 "a job that fails" "$SHOAL" submit --id sour --queue gpu -v "$PWD/
 expect_exit 1 "fails" "$SHOAL" watch -q sour
 of_rich () { curl -sf "http://$(sed -n 's/.*event=listening address=\([^ ]*\).*/\1/p' rich.err)/metrics" >metrics && grep -qE "$1" metrics; }
 all_settled () { # every message of the queue is committed
-  of_rich '^shoal_lag\{topic="[^"]*\.shards\.gpu",partition="0"\} 0$' && ! grep -E '^shoal_(lag|partition_incomplete)\{' metrics | grep -vq ' 0$'
+  of_rich '^shoal_consumer_lag\{topic="[^"]*\.shards\.gpu",partition="0"\} 0$' && ! grep -E '^shoal_(consumer_lag|partition_incomplete)\{' metrics | grep -vq ' 0$'
 }
 wait_for "what was settled is committed" all_settled
-committed=$(( $(sed -n 's/^shoal_commit_watermark_offset{topic="[^"]*shards.gpu",partition="."} //p' metrics | paste -sd+) ))
+committed=$(( $(sed -n 's/^shoal_committed_offset{topic="[^"]*shards.gpu",partition="."} //p' metrics | paste -sd+) ))
 published=$(( $(kcat -Q -b "$SHOAL_TEST_KAFKA" $(for i in 0 1 2; do echo -t "${SHOAL_BUS##*/}.shards.gpu:$i:-1"; done) | sed 's/.*offset //' | paste -sd+) ))
 expect_same "all three partitions" "$published" "$committed"
-letters=$(grep -h '^shoal_dlq_total{reason="failed"}' metrics | sed 's/.* //')
+letters=$(grep -h '^shoal_dead_letters_total{reason="failed"}' metrics | sed 's/.* //')
 ran=$(grep -c 'job=sour .*outcome=failed' rich.err)
 expect_same "its dead letters" "$ran" "${letters:-0}"
 taken=$(sed -n 's/^shoal_schedule_to_start_seconds_count //p' metrics)
@@ -101,9 +101,9 @@ expect_true "$told statuses, at most $most" [ "$told" -ge 2 -a "$told" -le "$mos
 
 # ---- a second merger with other settings
 part other merger --keep-attempts --lease 20s
-wait_for "says so" grep -q 'event=member_differs group=merger member="merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err
+wait_for "says so" grep -q 'event=config_mismatch group=merger member="merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err
 part same merger --keep-attempts --lease 20s
-wait_for "once for each that differs" eval '[ "$(grep -c event=member_differs same.err)" -eq 1 ]'
+wait_for "once for each that differs" eval '[ "$(grep -c event=config_mismatch same.err)" -eq 1 ]'
 
 # ---- a worker with another policy
 e2e_policy odd.json "$PWD/elsewhere"

@@ -58,7 +58,7 @@ wait_for "all shards to be done" ended
 server stop
 part merger
 part merger
-wait_for "a merger to miss it" bash -c 'grep -q "event=job_set_back job=published" merger.*.err'
+wait_for "a merger to miss it" bash -c 'grep -q "event=merge_retry job=published" merger.*.err'
 wait_for "status to say so" bash -c '"$1" status published | grep -q "merging is tried again: .*s3://results"' - "$SHOAL"
 submit local "$PWD/local"
 expect_exit 0 "another job isn't held up" "$SHOAL" watch local

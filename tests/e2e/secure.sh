@@ -77,7 +77,7 @@ expect_stderr "$plain_bus: .*sasl.username or sasl.password is wrong"
 cat "$E2E_WORK/out" "$E2E_WORK/err" >>said
 SHOAL_LOG=debug "$SHOAL" worker -X debug=security,conf >wrong.out 2>wrong.err &
 pids+=($!)
-wait_for "a worker says it, too" grep -q 'level=warn event=kafka_away .*sasl.username or sasl.password is wrong' wrong.err
+wait_for "a worker says it, too" grep -q 'level=warn event=kafka_unavailable .*sasl.username or sasl.password is wrong' wrong.err
 expect_true "and goes on" kill -0 "${pids[@]}"
 stop_parts
 

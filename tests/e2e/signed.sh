@@ -75,8 +75,8 @@ expect_true "which says why" grep -q 'its signature is of none of the keys .* or
 wait_for "one for garbage" has_letters undecodable 1
 port=$(sed -n 's/.*event=listening.*127.0.0.1:\([0-9]*\).*/\1/p' first.producer.err)
 curl -sS "http://127.0.0.1:$port/metrics" >metrics
-expect_true "counted: unsigned" grep -q '^shoal_dlq_total{reason="unsigned"} 1$' metrics
-expect_true "counted: bad" grep -q '^shoal_dlq_total{reason="bad_signature"} 2$' metrics
+expect_true "counted: unsigned" grep -q '^shoal_dead_letters_total{reason="unsigned"} 1$' metrics
+expect_true "counted: bad" grep -q '^shoal_dead_letters_total{reason="bad_signature"} 2$' metrics
 expect_exit 0 "jobs that count" "$SHOAL" list --job-key key
 expect_same "are two" "own theirs" "$(tail -n +2 "$E2E_WORK/out" | cut -f1 | sort | paste -sd ' ')"
 upstream copy jobs jobs own=
@@ -94,9 +94,9 @@ upstream forge shards Shard "theirs/map/7/0/1" '{"job_id": "theirs", "index": 0,
   "digest": "", "atoms": ""}'
 SHOAL_LOG=info "$SHOAL" worker --listen 127.0.0.1:0 --queue other --job-key key --jobs 1 >other.out 2>other.err &
 pids+=($!)
-wait_for "the worker of the other queue" grep -q 'event=message_dead .*shards.other/[01]/0 as=bad_signature' other.err
-wait_for "forged shards" grep -q 'event=message_dead .*shards/[01]/[0-9]* as=unsigned' first.worker.err
-wait_for "changed shards" grep -q 'event=message_dead .*shards/[01]/[0-9]* as=bad_signature' first.worker.err
+wait_for "the worker of the other queue" grep -q 'event=dead_lettered .*shards.other/[01]/0 reason=bad_signature' other.err
+wait_for "forged shards" grep -q 'event=dead_lettered .*shards/[01]/[0-9]* reason=unsigned' first.worker.err
+wait_for "changed shards" grep -q 'event=dead_lettered .*shards/[01]/[0-9]* reason=bad_signature' first.worker.err
 curl -sS "http://$(sed -n 's/.*event=listening.*address=//p' other.err | cut -d' ' -f1)/metrics" | grep '^shoal_attempts_total' >attempts
 expect_true "attempts are counted" test -s attempts
 expect_true "none was begun" eval '! grep -v " 0$" attempts'
@@ -120,9 +120,9 @@ for key in long/map/1/0/1 long/map/1/1/1; do
 done
 upstream forge leases Claim group/merger/0 '{"kind": "RENEW", "writer": "mallory", "starts": 99, "lease": 100000000}'
 for topic in control status events; do
-  wait_for "letters of $topic" grep -q "event=message_dead at=[^ ]*\.$topic/.* as=unsigned" first.merger.err
+  wait_for "letters of $topic" grep -q "event=dead_lettered record=[^ ]*\.$topic/.* reason=unsigned" first.merger.err
 done
-wait_for "and of claims" grep -q 'event=message_dead at=[^ ]*\.claims/.* as=unsigned' first.worker.err
+wait_for "and of claims" grep -q 'event=dead_lettered record=[^ ]*\.claims/.* reason=unsigned' first.worker.err
 expect_same "it still runs" running "$("$SHOAL" status --job-key key --json long | json state)"
 touch go
 expect_exit 0 "and ends as itself" "$SHOAL" watch -q long --job-key key
@@ -167,7 +167,7 @@ expect_exit 0 "in the meantime the old one does" ours meantime --job-key key
 expect_exit 0 "runs" "$SHOAL" watch -q meantime
 sleep 3.1
 SHOAL_JOB_KEY=key upstream submit "$(job late)"
-wait_for "then it doesn't" grep -q 'event=message_dead .*jobs/.* as=bad_signature reason="it is signed with a key that counts for what was written before' second.producer.err
+wait_for "then it doesn't" grep -q 'event=dead_lettered .*jobs/.* reason=bad_signature error="it is signed with a key that counts for what was written before' second.producer.err
 expect_exit 0 "the new one" ours fresh --job-key new
 expect_exit 0 "runs" "$SHOAL" watch -q fresh
 expect_same "the old ones' jobs are there" "behind ended fresh long meantime mended own theirs" \

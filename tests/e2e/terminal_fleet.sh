@@ -32,7 +32,7 @@ kill "${pids[@]}"
 wait "${pids[@]}" || true
 pids=()
 expect_true "the key is shown" grep -qF 'key        e\x1b]0;owned\x07\x1b[2J\nlevel=error' said
-expect_true "the services speak of it" grep -qF 'message_dead' services.err
+expect_true "the services speak of it" grep -qF 'dead_lettered' services.err
 for file in said services.err services.out topics.err; do
   expect_same "nothing in $file steers a terminal" "" "$(python3 - "$file" <<'END'
 import re, sys

@@ -58,7 +58,7 @@ upstream submit "$(job plain ', "results": "'"$PWD"'/elsewhere"')"
 expect_exit 0 "another job under a taken id is a dead letter" upstream letters 2
 expect_stdout '"shoal-topic": "up-[^"]*\.jobs", .*"shoal-key": "plain", "shoal-reason": "conflict", "shoal-error": "there is a job plain already, and --batch-size differs"'
 expect_stdout '"shoal-error": "there is a job plain already, and --results differs"'
-expect_true "of which the producer's log tells" grep -q 'event=message_dead at=[^ ]*\.jobs/0/2 as=conflict reason="there is a job plain already' "$prefix.producer.err"
+expect_true "of which the producer's log tells" grep -q 'event=dead_lettered record=[^ ]*\.jobs/0/2 reason=conflict error="there is a job plain already' "$prefix.producer.err"
 expect_exit 0 "which can be asked for" "$SHOAL" dead list --reason conflict
 expect_same "two of them, none of the job that was sent twice" 2 "$(grep -c '	conflict	.*job plain already' "$E2E_WORK/out")"
 expect_same "the first job stays as it was" succeeded "$("$SHOAL" status --json plain | json state)"

@@ -281,7 +281,7 @@ def pause(fleet):
 def plan(fleet):
     start_all(fleet)
     producer = fleet.parts[0]
-    rig.wait_until(lambda: "event=job_taken" in producer.text(), "the job is taken", DEADLINE)
+    rig.wait_until(lambda: "event=planning_started" in producer.text(), "the job is taken", DEADLINE)
     yield fleet.random.random() * 0.05
     fleet.cluster.signal(1, signal.SIGSTOP)
     fleet.actions += 1

@@ -52,7 +52,7 @@ for way in kill pause; do
   expect_same "$way: all turned all the time" "" "$(sort -u dead | head -n 5)"
   for name in "${names[@]}"; do
     wait_for "$name isn't ready" answers $name /readyz 503
-    expect_true "$name says why" grep -q 'event=\(kafka_away\|bus_trouble\|merger_retries\).*kafka://' $name.err
+    expect_true "$name says why" grep -q 'event=\(kafka_unavailable\|bus_error\|merger_retry\).*kafka://' $name.err
   done
   for name in producer merger idle; do stop $name; done
   touch go

@@ -453,7 +453,7 @@ an_end_that_cant_be_published_is_told_once (void **state)
     (void) bus_poll (bus, NULL, 0, 1);
   (void) dup2 (kept, STDERR_FILENO);
   (void) close (kept);
-  assert_int_equal (count_in (said, "event=end_not_published"), 1);
+  assert_int_equal (count_in (said, "event=completion_publish_failed"), 1);
   (void) fclose (said);
   /* One that can read it does it. */
   buffer_release (&claim.event);
