@@ -48,8 +48,17 @@ prose () {
        { print FILENAME ":" FNR ": " $0 }' "$@"
 }
 
-find . \( -path ./.git -o -path ./build -o -path ./quickstart-data \) -prune -o -name '*.md' -print | sort \
-  | while read -r page; do prose "$page"; done | LC_ALL=C.UTF-8 grep -P '^[^:]*:[0-9]+: .{101}' | cut -d: -f1-2 \
+pages () {
+  find . \( -path ./.git -o -path ./build -o -path ./quickstart-data \) -prune -o -name '*.md' -print | sort
+}
+
+pages | while read -r page; do prose "$page"; done | LC_ALL=C.UTF-8 grep -P '^[^:]*:[0-9]+: .{101}' | cut -d: -f1-2 \
   | rule "Prose of a page has 100 columns (tables, headings and code may have more):"
+
+pages | while read -r page; do
+  grep -noE '\]\([^):#]+' "$page" | sed 's/](//' | while IFS=: read -r line target; do
+    [ -e "$(dirname "$page")/$target" ] || echo "$page:$line: $target"
+  done
+done | rule "A page leads to files that there are:"
 
 exit $broken
