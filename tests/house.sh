@@ -56,7 +56,7 @@ pages | while read -r page; do prose "$page"; done | LC_ALL=C.UTF-8 grep -P '^[^
   | rule "Prose of a page has 100 columns (tables, headings and code may have more):"
 
 pages | while read -r page; do
-  grep -noE '\]\([^):#]+' "$page" | sed 's/](//' | while IFS=: read -r line target; do
+  grep -noE '\]\([^):#]+' "$page" | sed 's/](//' | grep -v ':https\?$' | while IFS=: read -r line target; do
     [ -e "$(dirname "$page")/$target" ] || echo "$page:$line: $target"
   done
 done | rule "A page leads to files that there are:"
