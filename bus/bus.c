@@ -98,26 +98,6 @@ bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint
   return bus->ops->replay (bus, job_id, generation, indexes, count, err);
 }
 
-void
-letter_release (struct letter *letter)
-{
-  free (letter->name);
-  free (letter->topic);
-  free (letter->key);
-  free (letter->reason);
-  free (letter->error);
-  buffer_release (&letter->payload);
-  *letter = (struct letter){ 0 };
-}
-
-void
-letter_count (struct metrics *metrics, const char *reason)
-{
-  metric_add (metrics_counter (metrics, "shoal_dead_letters_total",
-                               "Dead letters written, by reason.", LABELS ("reason", reason)),
-              1);
-}
-
 int
 bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
                   void *context, struct error *err)
@@ -195,18 +175,6 @@ bus_rest (struct bus *bus)
 {
   if (bus->ops->rest != NULL)
     bus->ops->rest (bus);
-}
-
-void
-delivery_free (struct delivery *delivery)
-{
-  if (delivery == NULL)
-    return;
-  if (delivery->job != NULL)
-    job_release (delivery->job);
-  free (delivery->job);
-  shard_release (&delivery->shard);
-  free (delivery);
 }
 
 struct follower *

@@ -1,23 +1,19 @@
-/* access.h — what the brokers' access control lets us do: asked for at opening, and said in words
- * with the grant that is missing.
+/* access.h — what the brokers' access control refuses, in words with the grant that is missing.
  */
 #ifndef SHOAL_BUS_KAFKA_ACCESS_H
 #define SHOAL_BUS_KAFKA_ACCESS_H
 
-#include "bus/kafka/kafka.h"
+#include "common/error.h"
 
-/* Whether all that PART does is allowed: 0, or -1 with ERROR_USER that names the first grant that
- * is missing. */
-int access_check (struct kafka_bus *bus, enum bus_part part, struct error *err);
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+
+struct kafka_bus;
 
 /* ERROR_TRANSIENT, as the brokers' other refusals: OPERATION ("Read") on KIND ("topic", "group",
  * "cluster") NAME isn't allowed. */
 int access_lacks (const struct kafka_bus *bus, const char *operation, const char *kind,
                   const char *name, struct error *err);
-
-/* Whether TOPIC, which isn't among those that we are told of, is kept from us: ERR names the grant
- * (ERROR_USER). Else it isn't there, or nobody knows. */
-bool access_is_hidden (struct kafka_bus *bus, int topic, struct error *err);
 
 /* The same where CODE is such a refusal of OPERATION on TOPIC; else ERROR_USER with TEXT. */
 int access_explain (const struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *operation,

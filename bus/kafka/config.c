@@ -2,7 +2,12 @@
  *
  * A word in the leases, "config/WHAT", is said by one of those who have the same, as who serves a
  * queue is. */
+#include "bus/kafka/config.h"
+
+#include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/topic_names.h"
 
 #include "common/clock.h"
 #include "common/log.h"

@@ -1,6 +1,13 @@
 /* Dead letters: records that nobody can read or follow, as they came, with where they were and why
  * as headers. */
+#include "bus/kafka/dead_letters.h"
+
+#include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/queues.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trouble.h"
 
 #include "bus/kafka/keyring.h"
 #include "common/clock.h"
@@ -53,7 +60,7 @@ make_headers (const struct kafka_bus *bus, const struct cursor *cursor,
       rd_kafka_message_headers (message, &given) == RD_KAFKA_RESP_ERR_NO_ERROR
           ? rd_kafka_headers_copy (given)
           : rd_kafka_headers_new (8);
-  add_header (headers, HEADER "topic", bus->names[cursor->topic]);
+  add_header (headers, HEADER "topic", bus->topics.names[cursor->topic]);
   add_number (headers, HEADER "partition", cursor->partition);
   add_number (headers, HEADER "offset", message->offset);
   add_number (headers, HEADER "time", message_time (message));
@@ -70,7 +77,7 @@ static char *
 name_of (const struct kafka_bus *bus, const struct cursor *cursor,
          const rd_kafka_message_t *message)
 {
-  return xasprintf ("%s/%d/%lld", bus->names[cursor->topic], cursor->partition,
+  return xasprintf ("%s/%d/%lld", bus->topics.names[cursor->topic], cursor->partition,
                     (long long) message->offset);
 }
 
@@ -214,7 +221,7 @@ kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *messag
 {
   auto_free char *reason = text_log (true_cause (cursor, why)->message);
   log_info ("record_skipped", "topic=%s partition=%d offset=%lld reason=%s",
-            cursor->reader->bus->names[cursor->topic], cursor->partition,
+            cursor->reader->bus->topics.names[cursor->topic], cursor->partition,
             (long long) message->offset, reason);
 }
 
@@ -401,9 +408,9 @@ kafka_replay_letter (struct bus *base, const struct letter *letter, struct error
   if (queue != NULL && queues_need (bus, queue + strlen (shards), err) == NULL)
     return -1;
   int topic = 0;
-  while (topic < bus->topic_count && strcmp (bus->names[topic], letter->topic) != 0)
+  while (topic < bus->topics.count && strcmp (bus->topics.names[topic], letter->topic) != 0)
     topic++;
-  if (topic == bus->topic_count)
+  if (topic == bus->topics.count)
     return error_set (err, ERROR_USER, "%s: %s is no topic of this bus", letter->name,
                       letter->topic);
   auto_receipt struct receipt *receipt = receipt_new ();

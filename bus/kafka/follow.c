@@ -2,7 +2,19 @@
  * who holds a partition's gets its events, as long as he holds it. Each member claims a name of its
  * own as well, so that all know how many they are: nobody takes more than his share, and who has
  * more gives back what no unfinished job needs. */
+#include "bus/kafka/follow.h"
+
+#include "bus/kafka/client.h"
+#include "bus/kafka/dead_letters.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/leases.h"
+#include "bus/kafka/metadata.h"
+#include "bus/kafka/plan.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/reader.h"
+#include "bus/kafka/tables.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trouble.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -235,7 +247,7 @@ read_committed (struct kafka_follower *follower, int32_t partition, int64_t *off
   struct kafka_bus *bus = follower->bus;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
   const rd_kafka_topic_partition_t *element =
-      rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_EVENTS], partition);
+      rd_kafka_topic_partition_list_add (list, bus->topics.names[TOPIC_EVENTS], partition);
   rd_kafka_resp_err_t code = kafka_committed (follower->reader, list);
   *offset = element->offset < 0 ? FROM_START : element->offset;
   rd_kafka_topic_partition_list_destroy (list);
@@ -435,7 +447,7 @@ kafka_follower_holds (struct follower *base, const char *job_id, struct error *e
     return false;
   if (follower->lost || job_id == NULL)
     return !follower->lost && held_count (follower) > 0;
-  int32_t partition = kafka_partition_of_job (follower->bus, TOPIC_EVENTS, job_id);
+  int32_t partition = kafka_partition_of_job (&follower->bus->topics, TOPIC_EVENTS, job_id);
   return partition >= follower->first && partition < follower->first + follower->count
          && follower->slices[partition - follower->first].held;
 }
@@ -473,7 +485,7 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
       for (size_t j = 0; j < count; j++)
         if (partition_of (positions[j]) == follower->first + i && offset_of (positions[j]) < offset)
           offset = offset_of (positions[j]);
-      rd_kafka_topic_partition_list_add (list, bus->names[TOPIC_EVENTS], follower->first + i)
+      rd_kafka_topic_partition_list_add (list, bus->topics.names[TOPIC_EVENTS], follower->first + i)
           ->offset = offset;
       slice->committed = offset;
     }
@@ -564,8 +576,9 @@ kafka_follow (struct bus *base, const char *group, const char *job_id, struct er
   follower->writer = xasprintf ("%s.%lld", bus->writer, (long long) ++bus->next_ticket);
   if (group != NULL)
     follower->group = job_id == NULL ? xstrdup (group) : xasprintf ("%s.%s", group, job_id);
-  follower->first = job_id == NULL ? 0 : kafka_partition_of_job (bus, TOPIC_EVENTS, job_id);
-  follower->count = job_id == NULL ? bus->partitions[TOPIC_EVENTS] : 1;
+  follower->first =
+      job_id == NULL ? 0 : kafka_partition_of_job (&bus->topics, TOPIC_EVENTS, job_id);
+  follower->count = job_id == NULL ? bus->topics.partitions[TOPIC_EVENTS] : 1;
   follower->slices = xcalloc ((size_t) follower->count, sizeof *follower->slices);
   for (int32_t i = 0; group != NULL && i < follower->count; i++)
     follower->slices[i].key = xasprintf ("group/%s/%d", follower->group, follower->first + i);

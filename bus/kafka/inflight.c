@@ -1,6 +1,11 @@
 /* What this handle holds: its claims' way through the log, and the publishing of ends. */
 #include "bus/kafka/inflight.h"
 
+#include "bus/kafka/client.h"
+#include "bus/kafka/kafka.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/topic_names.h"
+
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -42,6 +47,7 @@ holding_send_settle (struct holding *holding, struct error *err)
 {
   int outcome = holding_send (holding->lot, holding->entry->key, &holding->settle, err);
   holding->settle.writer = NULL; /* the bus's */
+  holding->epoch = holding->lot->work->bus->epoch;
   return outcome;
 }
 
@@ -52,7 +58,9 @@ say (struct holding *holding, enum claim_kind kind, struct error *err)
 {
   int64_t now = clock_boot_ms ();
   struct claim claim = { .kind = kind, .starts = holding->starts, .position = holding->position };
-  if (holding_send (holding->lot, holding->entry->key, &claim, err) != 0)
+  int sent = holding_send (holding->lot, holding->entry->key, &claim, err);
+  holding->epoch = holding->lot->work->bus->epoch;
+  if (sent != 0)
     return -1;
   holding->renewed = now;
   if (holding->unread++ == 0)
@@ -138,7 +146,9 @@ holding_new (struct lot *lot, const struct parcel *parcel, enum holding_phase ph
   holding->job_id = xstrdup (parcel->job_id);
   holding->position = parcel->offset;
   holding->since = parcel->time;
+  holding->epoch = lot->work->bus->epoch;
   TAILQ_INSERT_TAIL (&lot->work->bus->holdings, holding, links);
+  lot->work->bus->held++;
   return holding;
 }
 
@@ -148,6 +158,7 @@ holding_drop (struct kafka_bus *bus, struct holding *holding)
   if (holding->phase < HOLDING_SETTLED)
     set_phase (holding, HOLDING_LOST);
   TAILQ_REMOVE (&bus->holdings, holding, links);
+  bus->held--;
   delivery_free (holding->delivery);
   receipt_leave (holding->receipt);
   claim_release (&holding->settle);
@@ -193,7 +204,7 @@ send_retry (struct kafka_bus *bus, struct holding *holding, struct error *err)
 static int
 send_event (struct kafka_bus *bus, struct holding *holding, struct error *err)
 {
-  int32_t partition = kafka_partition_of_job (bus, TOPIC_EVENTS, holding->job_id);
+  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_EVENTS, holding->job_id);
   return kafka_send (bus, TOPIC_EVENTS, partition, holding->job_id, &holding->entry->event,
                      holding->receipt, err);
 }
@@ -269,7 +280,8 @@ holdings_say_again (struct kafka_bus *bus)
 {
   struct holding *holding = NULL;
   TAILQ_FOREACH (holding, &bus->holdings, links)
-    say_again (holding);
+    if (holding->epoch != bus->epoch)
+      say_again (holding);
 }
 
 void
@@ -286,6 +298,7 @@ work_redo (struct parcel *parcel)
   auto_free char *key = text_log (entry->key);
   auto_free char *holder = text_log (entry->holder);
   log_info ("completion_republished", "key=%s owner=%s", key, holder);
+  parcel_set (parcel, PARCEL_OURS, 0);
   if (holding_send_settle (holding, &err) == 0)
     return;
   holding_drop (lot->work->bus, holding);

@@ -9,6 +9,20 @@
 
 #include "bus/kafka/partition.h"
 
+struct kafka_bus;
+
+struct holding;
+TAILQ_HEAD (holdings, holding);
+
+void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
+                    struct claims_entry *entry, enum claims_verdict verdict);
+
+/* Somebody decided how PARCEL ended and died before all was published. */
+void work_redo (struct parcel *parcel);
+
+/* Sends a claims record of KIND for ENTRY that nobody waits for. */
+void work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind);
+
 enum holding_phase
 {
   HOLDING_CLAIMING,   /* the claim was sent */
@@ -35,6 +49,7 @@ struct holding
   int64_t renewed;           /* boot ms at which CLAIM or RENEW was last sent */
   int64_t asked;             /* … the oldest of those that weren't read back */
   int unread;                /* how many these are */
+  unsigned int epoch;        /* the producer's when its last record was sent */
   int64_t confirmed;         /* boot ms before which what was last read back wasn't sent */
   struct delivery *delivery; /* until it is taken */
   struct claim settle;       /* SETTLING: the record, to be sent again should it be lost */
@@ -73,8 +88,8 @@ int holding_send (struct lot *lot, const char *key, struct claim *claim, struct 
 /* Sends HOLDING's `settle`. */
 int holding_send_settle (struct holding *holding, struct error *err);
 
-/* The producer was replaced, and what was on its way with it may be lost: all that somebody waits
- * for is said again. */
+/* Sends again what somebody waits for and was sent by a producer that was replaced since: it may be
+ * lost. */
 void holdings_say_again (struct kafka_bus *bus);
 
 /* What was published and acknowledged is done; what failed is sent again. */

@@ -1,8 +1,21 @@
 /* The claims that aren't on shards: on jobs to be planned, and on the partitions that groups
- * follow. */
-#include "bus/kafka/partition.h"
+ * follow; word of who serves a queue. */
+#include "bus/kafka/leases.h"
 
+#include "bus/kafka/claims_log.h"
+#include "bus/kafka/kafka.h"
+#include "bus/kafka/partition.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/queues.h"
+#include "bus/kafka/reader.h"
+
+#include "common/clock.h"
 #include "common/memory.h"
+
+enum
+{
+  SILENT_LEASES = 2, /* without a word, and a queue isn't served */
+};
 
 static struct lot *
 lot_of_jobs (struct kafka_bus *bus)
@@ -45,4 +58,28 @@ leases_ask_time (struct kafka_bus *bus, struct error *err)
       || kafka_await (bus, receipt, "asking for the time", err) != 0)
     return -1;
   return leases_sync (bus, err);
+}
+
+/* ---- who serves a queue ----------------------------------------------------------------- */
+
+static bool
+is_served (const struct kafka_queue *queue, int64_t now)
+{
+  return queue->served != 0 && now - queue->served < SILENT_LEASES * queue->lease_ms;
+}
+
+/* By the log's clock. That stands still where nobody writes, so it is asked when ours, which may be
+ * wrong, says that nobody did for long. */
+int
+kafka_queue_served (struct bus *base, const char *name, int64_t *since, struct error *err)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  struct kafka_queue *queue = queues_need (bus, name, err);
+  if (queue == NULL || leases_sync (bus, err) != 0)
+    return -1;
+  struct error untold = ERROR_INIT; /* who may only read can't ask */
+  if (is_served (queue, claims_now (bus->leases)) && !is_served (queue, clock_wall_ms ()))
+    (void) leases_ask_time (bus, &untold);
+  *since = queue->served;
+  return is_served (queue, claims_now (bus->leases));
 }

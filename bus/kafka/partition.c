@@ -1,5 +1,14 @@
-/* One partition of work: its messages and the claims on them. */
+/* One partition of work: its messages, and where each stands. */
 #include "bus/kafka/partition.h"
+
+#include "bus/kafka/client.h"
+#include "bus/kafka/dead_letters.h"
+#include "bus/kafka/inflight.h"
+#include "bus/kafka/kafka.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/tables.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trouble.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -48,7 +57,10 @@ lot_now (const struct lot *lot)
 static struct parcels *
 list_of (struct lot *lot, enum parcel_state state)
 {
-  return state == PARCEL_OPEN ? &lot->open : state == PARCEL_WAITING ? &lot->waiting : NULL;
+  return state == PARCEL_OPEN       ? &lot->open
+         : state == PARCEL_WAITING  ? &lot->waiting
+         : state == PARCEL_ORPHANED ? &lot->orphans
+                                    : NULL;
 }
 
 void
@@ -73,6 +85,8 @@ parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at)
       buffer_release (&parcel->payload);
     }
 }
+
+/* ---- the log's clock -------------------------------------------------------------------- */
 
 int
 claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
@@ -106,13 +120,15 @@ is_slow (const struct lot *lot)
   return lot->asked != 0 && clock_boot_ms () - lot->asked > lot->work->bus->lease_ms / 4;
 }
 
-static void
-note_tick (struct lot *lot)
+void
+lot_note_tick (struct lot *lot)
 {
   if (is_slow (lot))
     lot->slow_at = clock_boot_ms ();
   lot->asked = 0;
 }
+
+/* ---- where a parcel stands -------------------------------------------------------------- */
 
 /* When another's claim on PARCEL is void, on the boot clock; INT64_MAX: not known, to be looked at
  * again. By our clock it is only guessed when to ask; the log's own clock must say so. Who was cut
@@ -176,10 +192,7 @@ parcel_update (struct parcel *parcel)
   else if (parcel->due > now)
     parcel_set (parcel, PARCEL_WAITING, parcel->due);
   else if (entry->phase == CLAIMS_SETTLING)
-    {
-      parcel_set (parcel, PARCEL_OURS, 0);
-      work_redo (parcel);
-    }
+    parcel_set (parcel, PARCEL_ORPHANED, 0);
   else
     parcel_set (parcel, PARCEL_OPEN, 0);
 }
@@ -207,6 +220,17 @@ lot_look (struct lot *lot)
     }
 }
 
+size_t
+lot_retries (const struct lot *lot)
+{
+  size_t count = 0;
+  int64_t now = clock_boot_ms ();
+  const struct parcel *parcel = NULL;
+  TAILQ_FOREACH (parcel, &lot->waiting, links)
+    count += parcel->due > now && parcel->unread == 0 ? 1 : 0;
+  return count;
+}
+
 static void
 free_parcel (struct parcel *parcel)
 {
@@ -230,28 +254,6 @@ forget_settled (struct lot *lot)
   while (!TAILQ_EMPTY (&lot->order) && TAILQ_FIRST (&lot->order)->state == PARCEL_SETTLED)
     free_parcel (TAILQ_FIRST (&lot->order));
   claims_retire (lot->claims, lot->messages.next, lot->caught_up, REMEMBERED_MAX);
-}
-
-struct parcel *
-lot_candidate (struct lot *lot, const char *job_id)
-{
-  struct kafka_bus *bus = lot->work->bus;
-  struct parcel *next = NULL;
-  for (struct parcel *parcel = TAILQ_FIRST (&lot->open); parcel != NULL; parcel = next)
-    {
-      next = TAILQ_NEXT (parcel, links);
-      bool shard = lot->work->queue == BUS_SHARDS;
-      if (shard && !tables_is_live (bus, parcel->job_id, parcel->generation))
-        {
-          if (parcel->entry->base >= 0)
-            work_note (lot, parcel->entry, CLAIM_DONE);
-          parcel_set (parcel, PARCEL_SETTLED, 0);
-        }
-      else if ((job_id == NULL || strcmp (parcel->job_id, job_id) == 0)
-               && !(shard && work_is_shunned (bus, parcel->job_id)))
-        return parcel;
-    }
-  return NULL;
 }
 
 /* ---- messages --------------------------------------------------------------------------- */
@@ -362,92 +364,6 @@ take_in_message (struct lot *lot, const rd_kafka_message_t *message)
   parcel_update (parcel);
 }
 
-/* ---- reading ---------------------------------------------------------------------------- */
-
-/* Whether WRITER is this handle, or a follower of it ("HANDLE.3"). */
-static bool
-is_of (const struct kafka_bus *bus, const char *writer)
-{
-  size_t length = strlen (bus->writer);
-  return strncmp (writer, bus->writer, length) == 0
-         && (writer[length] == '\0' || writer[length] == '.');
-}
-
-void
-claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
-                struct lot *lot, const rd_kafka_message_t *message)
-{
-  auto_claim struct claim claim = { 0 };
-  struct error err = ERROR_INIT;
-  if (message->payload == NULL) /* a tombstone */
-    return;
-  if (codec_decode_claim (cursor->payload, &claim, &err) != 0)
-    {
-      if (lot != NULL)
-        kafka_bury (bus, cursor, message, &err);
-      else
-        kafka_log_skipped (cursor, message, &err);
-      return;
-    }
-  auto_free char *key = message_key (message);
-  struct claims_entry *entry = NULL;
-  enum claims_verdict verdict =
-      claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
-  if (cursor->topic == TOPIC_LEASES)
-    {
-      queues_take_in (bus, key, &claim, message_time (message));
-      config_take_in (bus, key, &claim, message_time (message));
-    }
-  if (is_of (bus, claim.writer))
-    cursor->skew = message_time (message) - clock_wall_ms ();
-  if (lot != NULL && claim.kind == CLAIM_UNKNOWN && strcmp (claim.writer, bus->writer) == 0)
-    note_tick (lot);
-  work_on_claim (bus, lot, &claim, entry, verdict);
-  if (verdict == CLAIMS_COUNTED)
-    lot_entry_changed (entry);
-  claims_unneed (claims, entry);
-}
-
-void
-claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims, struct lot *lot)
-{
-  for (int i = 0; i < AT_A_TIME; i++)
-    {
-      auto_message rd_kafka_message_t *message = NULL;
-      if (cursor_next (cursor, &message) == 0)
-        return;
-      claims_take_in (bus, cursor, claims, lot, message);
-    }
-  bus->more = true;
-}
-
-int
-lot_sync (struct lot *lot, struct error *err)
-{
-  struct kafka_bus *bus = lot->work->bus;
-  int outcome = cursor_look_for_end (&lot->claims_cursor, err);
-  while (outcome >= 0)
-    {
-      auto_message rd_kafka_message_t *message = NULL;
-      outcome = cursor_next_before_end (&lot->claims_cursor, &message, err);
-      if (outcome <= 0)
-        break;
-      claims_take_in (bus, &lot->claims_cursor, lot->claims, lot, message);
-    }
-  return outcome;
-}
-
-size_t
-lot_retries (const struct lot *lot)
-{
-  size_t count = 0;
-  int64_t now = clock_boot_ms ();
-  const struct parcel *parcel = NULL;
-  TAILQ_FOREACH (parcel, &lot->waiting, links)
-    count += parcel->due > now && parcel->unread == 0 ? 1 : 0;
-  return count;
-}
-
 /* What waits for its time, or is another's, doesn't count: it would keep what stands behind it from
  * being run. */
 static bool
@@ -457,16 +373,8 @@ lot_has_room (const struct lot *lot)
 }
 
 void
-lot_pump (struct lot *lot)
+lot_read_messages (struct lot *lot)
 {
-  struct kafka_bus *bus = lot->work->bus;
-  if (lot->work->queue == BUS_SHARDS)
-    {
-      claims_pump (bus, &lot->claims_cursor, lot->claims, lot);
-      lot->loaded = lot->loaded || cursor_is_at_end (&lot->claims_cursor);
-    }
-  if (!lot->loaded)
-    return;
   for (int i = 0; i < AT_A_TIME && lot_has_room (lot); i++)
     {
       auto_message rd_kafka_message_t *message = NULL;
@@ -530,6 +438,7 @@ lot_open (struct kafka_work *work, int32_t partition, int64_t committed, const c
   TAILQ_INIT (&lot->order);
   TAILQ_INIT (&lot->open);
   TAILQ_INIT (&lot->waiting);
+  TAILQ_INIT (&lot->orphans);
   lot->loaded = jobs; /* leases_sync came before */
   lot->claims = jobs ? bus->leases : claims_new (bus->lease_ms);
   int outcome = 0;

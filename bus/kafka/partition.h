@@ -9,13 +9,36 @@
 #ifndef SHOAL_BUS_KAFKA_PARTITION_H
 #define SHOAL_BUS_KAFKA_PARTITION_H
 
-#include "bus/kafka/kafka.h"
+#include "bus/bus.h"
+#include "bus/kafka/claims.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/reader.h"
+
+struct kafka_bus;
+
+struct lot;
+
+struct kafka_work
+{
+  struct kafka_bus *bus;
+  enum bus_queue queue;
+  int messages; /* the topic of … and that of the claims on them */
+  int claims;
+  struct lot **lots;
+  int lot_count;
+  int turn;       /* the lot that is looked at first */
+  int64_t looked; /* boot ms of … */
+  int64_t committed_at;
+};
 
 enum parcel_state
 {
   PARCEL_OPEN,    /* in lot->open: to be claimed */
   PARCEL_WAITING, /* in lot->waiting, until look_at */
   PARCEL_OURS,    /* there is a holding for it */
+  /* in lot->orphans: how it ended was decided by a handle that is gone since, to be published by
+     another */
+  PARCEL_ORPHANED,
   PARCEL_SETTLED,
 };
 
@@ -36,7 +59,7 @@ struct parcel
   int unread; /* how often it couldn't be read when it was to be claimed */
   struct buffer payload;
   TAILQ_ENTRY (parcel) order;
-  TAILQ_ENTRY (parcel) links; /* open or waiting */
+  TAILQ_ENTRY (parcel) links; /* open, waiting or orphans */
 };
 
 TAILQ_HEAD (parcels, parcel);
@@ -62,6 +85,7 @@ struct lot
   struct parcels order;
   struct parcels open;
   struct parcels waiting;
+  struct parcels orphans;
   size_t count; /* parcels */
   size_t unsettled;
   size_t open_count;
@@ -80,12 +104,6 @@ struct lot *lot_open (struct kafka_work *work, int32_t partition, int64_t commit
                       const char *metadata, struct error *err);
 void lot_close (struct lot *lot);
 
-/* Reads what has come, of claims first. */
-void lot_pump (struct lot *lot);
-
-/* Reads the claims to where they end now. */
-int lot_sync (struct lot *lot, struct error *err);
-
 /* Looks again at the parcels whose time has come. */
 void lot_look (struct lot *lot);
 
@@ -102,10 +120,6 @@ void lot_entry_changed (struct claims_entry *entry);
  * can't be read have become letters. */
 int64_t lot_watermark (const struct lot *lot, char **metadata);
 
-/* The first open parcel of JOB_ID (NULL: any) whose job is alive; dead ones are dropped on the
- * way. */
-struct parcel *lot_candidate (struct lot *lot, const char *job_id);
-
 /* How many retries wait for their time. */
 size_t lot_retries (const struct lot *lot);
 
@@ -115,47 +129,14 @@ int64_t lot_skew (const struct lot *lot);
 
 int32_t lot_claims_partition (const struct lot *lot);
 
-/* ---- metrics.c */
+/* Reads the messages that have come, as far as there is room, and forgets what is settled. */
+void lot_read_messages (struct lot *lot);
 
-void kafka_show_lots (struct kafka_work *work);
-
-/* ---- partitions.c: all lots of a queue */
-
-enum
-{
-  LOTS_COMMIT_MS = 1000, /* between two commits, and for the last one */
-};
-
-/* Opens what isn't open of the partitions that are known. */
-int lots_open (struct kafka_work *work, struct error *err);
-
-/* Commits how far each is settled: now and then, without waiting; or now, waiting for up to
- * WAIT_MS. */
-void lots_commit (struct kafka_work *work, int wait_ms);
-void lots_close (struct kafka_work *work);
-
-/* ---- inflight.c, told of each record that was read from the claims of LOT (NULL: of leases
- * that aren't jobs) */
-
-void work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
-                    struct claims_entry *entry, enum claims_verdict verdict);
-
-/* Somebody decided how PARCEL ended and died before all was published. */
-void work_redo (struct parcel *parcel);
-
-/* Sends a claims record of KIND for ENTRY that nobody waits for. */
-void work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind);
-
-/* Takes a record of CURSOR into CLAIMS and tells the work of LOT. */
-void claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
-                     struct lot *lot, const rd_kafka_message_t *message);
+/* A tick of ours was read. */
+void lot_note_tick (struct lot *lot);
 
 /* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
 int claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
                  struct error *err);
-
-/* All that have come, without waiting. */
-void claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
-                  struct lot *lot);
 
 #endif

@@ -1,12 +1,22 @@
 /* Shards and events published; shards found again, and replayed. */
+#include "bus/kafka/plan.h"
+
+#include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/metadata.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/queues.h"
+#include "bus/kafka/reader.h"
+#include "bus/kafka/tables.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trust.h"
+#include "bus/kafka/work.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum
@@ -17,6 +27,24 @@ enum
 
 /* ---- publishing ------------------------------------------------------------------------- */
 
+static struct kafka_queue *
+queue_of_job (struct kafka_bus *bus, const char *job_id, struct error *err)
+{
+  if (bus->placed_job != NULL && strcmp (bus->placed_job, job_id) == 0)
+    return &bus->queues[bus->placed_queue];
+  auto_job struct job job = { 0 };
+  int found = kafka_get_job (&bus->bus, job_id, &job, err);
+  if (found < 0)
+    return NULL;
+  struct kafka_queue *queue = found == 0 ? &bus->queues[0] : queues_need (bus, job.queue, err);
+  if (queue == NULL || found == 0)
+    return queue;
+  free (bus->placed_job);
+  bus->placed_job = xstrdup (job_id);
+  bus->placed_queue = (int) (queue - bus->queues);
+  return queue;
+}
+
 /* Where SHARD goes that wasn't published before. Claims in two partitions know nothing of each
  * other, so what is published twice must go to one: a plan is spread over all partitions that there
  * are now, but who takes up another's looks first (kafka_get_shard). The reduce shard isn't looked
@@ -24,39 +52,9 @@ enum
 static int32_t
 partition_for (const struct kafka_bus *bus, int topic, const struct shard *shard)
 {
-  return shard->kind == SHARD_REDUCE ? 0
-                                     : (int32_t) (shard->index % (uint32_t) bus->partitions[topic]);
-}
-
-char *
-shard_key (const struct shard *shard)
-{
-  return xasprintf ("%s/%s/%u/%u/%u", shard->job_id, shard->kind == SHARD_REDUCE ? "reduce" : "map",
-                    shard->generation, shard->index, shard->attempt);
-}
-
-bool
-shard_key_parse (const char *key, size_t *job_size, uint32_t *generation, uint32_t *attempt)
-{
-  enum
-  {
-    SLASHES = 4
-  };
-  const char *at = key + strlen (key);
-  for (int slashes = 0; slashes < SLASHES; slashes++)
-    {
-      do
-        if (at-- == key)
-          return false;
-      while (*at != '/');
-    }
-  uint32_t index = 0;
-  char kind[8] = "";
-  char rest = '\0';
-  *job_size = (size_t) (at - key);
-  return *job_size > 0
-         && sscanf (at, "/%7[a-z]/%u/%u/%u%c", kind, generation, &index, attempt, &rest) == 4
-         && (strcmp (kind, "map") == 0 || strcmp (kind, "reduce") == 0);
+  return shard->kind == SHARD_REDUCE
+             ? 0
+             : (int32_t) (shard->index % (uint32_t) bus->topics.partitions[topic]);
 }
 
 static int
@@ -74,7 +72,7 @@ int
 kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  const struct kafka_queue *queue = queues_of_job (bus, shard->job_id, err);
+  const struct kafka_queue *queue = queue_of_job (bus, shard->job_id, err);
   if (queue == NULL)
     return -1;
   return publish_to (bus, queue->shards, partition_for (bus, queue->shards, shard), shard, err);
@@ -87,7 +85,8 @@ kafka_publish_event (struct bus *base, const struct event *event, struct error *
   auto_buffer struct buffer payload = { 0 };
   if (codec_encode_event (event, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, TOPIC_EVENTS, kafka_partition_of_job (bus, TOPIC_EVENTS, event->job_id),
+  return kafka_send (bus, TOPIC_EVENTS,
+                     kafka_partition_of_job (&bus->topics, TOPIC_EVENTS, event->job_id),
                      event->job_id, &payload, &bus->published, err);
 }
 
@@ -141,7 +140,7 @@ open_scan (struct kafka_bus *bus, const char *job_id, struct error *err)
 {
   struct error why = ERROR_INIT;
   const struct kafka_job *job = tables_job (bus, job_id, &why);
-  const struct kafka_queue *queue = queues_of_job (bus, job_id, err);
+  const struct kafka_queue *queue = queue_of_job (bus, job_id, err);
   scan_free (take (&bus->scan));
   /* Another producer may have known of partitions that came since we looked. */
   if (queue == NULL || kafka_look_up_topics (bus, (int) kafka_at_most (bus, LOOK_UP_MS), err) != 0)
@@ -150,11 +149,11 @@ open_scan (struct kafka_bus *bus, const char *job_id, struct error *err)
   bus->scan = scan;
   scan->job_id = xstrdup (job_id);
   scan->topic = queue->shards;
-  scan->cursors = xcalloc ((size_t) bus->partitions[scan->topic], sizeof *scan->cursors);
+  scan->cursors = xcalloc ((size_t) bus->topics.partitions[scan->topic], sizeof *scan->cursors);
   scan->reader = kafka_reader_open (bus, NULL, err);
   if (scan->reader == NULL)
     return -1;
-  for (; scan->count < bus->partitions[scan->topic]; scan->count++)
+  for (; scan->count < bus->topics.partitions[scan->topic]; scan->count++)
     {
       int64_t from =
           job == NULL ? FROM_START

@@ -1,11 +1,21 @@
 /* The producer: records and their receipts. */
+#include "bus/kafka/producer.h"
+
 #include "bus/kafka/access.h"
+#include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
-
 #include "bus/kafka/keyring.h"
-#include "common/clock.h"
-#include "common/memory.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trouble.h"
+#include "bus/kafka/trust.h"
 
+#include "common/auto.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -14,11 +24,7 @@ enum
   AWAIT_MS = 45000, /* a broker that fails over needs some seconds */
 };
 
-void
-kafka_serve (struct kafka_bus *bus, int timeout_ms)
-{
-  (void) rd_kafka_poll (bus->producer, timeout_ms);
-}
+/* ---- receipts --------------------------------------------------------------------------- */
 
 struct receipt *
 receipt_new (void)
@@ -41,12 +47,13 @@ static int
 kafka_topic_of (const struct kafka_bus *bus, const rd_kafka_topic_t *topic)
 {
   int at = 0;
-  while (at < bus->topic_count - 1 && bus->outgoing[at] != topic)
+  while (at < bus->topics.count - 1 && bus->outgoing[at] != topic)
     at++;
   return at;
 }
 
-void
+/* librdkafka calls it. */
+static void
 receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
   (void) handle;
@@ -65,6 +72,69 @@ receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaqu
     free (receipt);
 }
 
+/* ---- the handle ------------------------------------------------------------------------- */
+
+/* WAIT_MS: for the last records to be acknowledged. */
+void
+producer_close (struct kafka_bus *bus, int wait_ms)
+{
+  if (bus->producer == NULL)
+    return;
+  (void) rd_kafka_flush (bus->producer, wait_ms);
+  (void) rd_kafka_purge (bus->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  (void) rd_kafka_flush (bus->producer, 100);
+  for (int i = 0; i < bus->topics.count; i++)
+    if (bus->outgoing[i] != NULL)
+      rd_kafka_topic_destroy (bus->outgoing[i]);
+  if (bus->receipts != NULL)
+    rd_kafka_queue_destroy (bus->receipts);
+  rd_kafka_destroy (bus->producer);
+}
+
+/* The first record to a topic that a handle hasn't used waits for a timer of a second unless the
+ * topic was asked for. */
+int
+producer_open (struct kafka_bus *bus, struct error *err)
+{
+  bus->producer = kafka_handle (bus, RD_KAFKA_PRODUCER, NULL, receipt_note, err);
+  if (bus->producer == NULL)
+    return -1;
+  for (int i = 0; i < bus->topics.count; i++)
+    bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->topics.names[i], NULL);
+  uint64_t one = 1;
+  bus->receipts = rd_kafka_queue_get_main (bus->producer);
+  rd_kafka_queue_io_event_enable (bus->receipts, bus->wake_fd, &one, sizeof one);
+  return 0;
+}
+
+/* An idempotent producer that has lost count of its sequence numbers (2.0.2 does when leaders
+ * change twice in short time) sends nothing any more. Another one takes its place; what was on its
+ * way counts as not sent: who waits for it sees by the epoch that it has to go again. */
+void
+kafka_renew_producer (struct kafka_bus *bus)
+{
+  struct error err = ERROR_INIT;
+  char text[512] = "";
+  rd_kafka_resp_err_t code = rd_kafka_fatal_error (bus->producer, text, sizeof text);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    return;
+  bus->unwritable = access_is_denied (code);
+  auto_free char *reason = text_log (text);
+  log_warn ("producer_recreated", "reason=%s", reason);
+  producer_close (bus, 0);
+  bus->epoch++;
+  if (producer_open (bus, &err) != 0) /* it could be made once: this is about memory */
+    abort ();
+}
+
+void
+kafka_serve (struct kafka_bus *bus, int timeout_ms)
+{
+  (void) rd_kafka_poll (bus->producer, timeout_ms);
+}
+
+/* ---- records ---------------------------------------------------------------------------- */
+
 /* PAYLOAD as it travels: in the schema registry's frame, where there is one. OWN is the
  * caller's. */
 static int
@@ -73,7 +143,7 @@ pack (struct kafka_bus *bus, int topic, const struct buffer **payload, struct bu
 {
   if (bus->registry == NULL || !kafka_is_packed (topic))
     return 0;
-  auto_free char *subject = xasprintf ("%s-value", bus->names[topic]);
+  auto_free char *subject = xasprintf ("%s-value", bus->topics.names[topic]);
   buffer_append (own, (*payload)->data, (*payload)->size);
   *payload = own;
   return wire_pack (bus->registry, subject, own, err);
@@ -126,11 +196,11 @@ kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const cha
       if (code == RD_KAFKA_RESP_ERR__FATAL)
         kafka_renew_producer (bus);
       if (code == RD_KAFKA_RESP_ERR__FATAL && bus->unwritable)
-        return access_lacks (bus, "Write", "topic", bus->names[topic], err);
+        return access_lacks (bus, "Write", "topic", bus->topics.names[topic], err);
       if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-        return kafka_error (bus, code, bus->names[topic], err);
+        return kafka_error (bus, code, bus->topics.names[topic], err);
       if (clock_boot_ms () >= end)
-        return kafka_timeout (bus, bus->names[topic], err);
+        return kafka_timeout (bus, bus->topics.names[topic], err);
       kafka_serve (bus, FULL_WAIT_MS);
     }
 }
@@ -151,6 +221,6 @@ kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what, s
   rd_kafka_resp_err_t why = receipt->why;
   receipt->failed = 0;
   if (access_is_denied (why) || bus->unwritable)
-    return access_lacks (bus, "Write", "topic", bus->names[receipt->topic], err);
+    return access_lacks (bus, "Write", "topic", bus->topics.names[receipt->topic], err);
   return kafka_error (bus, why, what, err);
 }

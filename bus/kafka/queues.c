@@ -1,5 +1,10 @@
 /* The queues: their topics, and word of the workers that serve them. */
+#include "bus/kafka/queues.h"
+
+#include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/metadata.h"
+#include "bus/kafka/producer.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -12,7 +17,6 @@
 enum
 {
   LOOK_UP_MS = 10000,
-  SILENT_LEASES = 2, /* without a word, and a queue isn't served */
 };
 
 static const char served_prefix[] = "queue/";
@@ -33,7 +37,7 @@ forget_last (struct kafka_bus *bus)
 {
   free (bus->queues[--bus->queue_count].name);
   for (int i = 0; i < 2; i++)
-    free (bus->names[--bus->topic_count]);
+    free (bus->topics.names[--bus->topics.count]);
 }
 
 struct kafka_queue *
@@ -47,11 +51,11 @@ queues_add (struct kafka_bus *bus, const char *name, struct error *err)
     }
   struct kafka_queue *queue = &bus->queues[bus->queue_count++];
   *queue = (struct kafka_queue){ .name = xstrdup (name),
-                                 .shards = bus->topic_count,
-                                 .claims = bus->topic_count + 1 };
-  bus->names[queue->shards] = xasprintf ("%s.%s", bus->names[TOPIC_SHARDS], name);
-  bus->names[queue->claims] = xasprintf ("%s.%s", bus->names[TOPIC_CLAIMS], name);
-  bus->topic_count += 2;
+                                 .shards = bus->topics.count,
+                                 .claims = bus->topics.count + 1 };
+  bus->topics.names[queue->shards] = xasprintf ("%s.%s", bus->topics.names[TOPIC_SHARDS], name);
+  bus->topics.names[queue->claims] = xasprintf ("%s.%s", bus->topics.names[TOPIC_CLAIMS], name);
+  bus->topics.count += 2;
   return queue;
 }
 
@@ -70,25 +74,7 @@ queues_need (struct kafka_bus *bus, const char *name, struct error *err)
       return NULL;
     }
   for (int i = queue->shards; i <= queue->claims; i++)
-    bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->names[i], NULL);
-  return queue;
-}
-
-struct kafka_queue *
-queues_of_job (struct kafka_bus *bus, const char *job_id, struct error *err)
-{
-  if (bus->placed_job != NULL && strcmp (bus->placed_job, job_id) == 0)
-    return &bus->queues[bus->placed_queue];
-  auto_job struct job job = { 0 };
-  int found = kafka_get_job (&bus->bus, job_id, &job, err);
-  if (found < 0)
-    return NULL;
-  struct kafka_queue *queue = found == 0 ? &bus->queues[0] : queues_need (bus, job.queue, err);
-  if (queue == NULL || found == 0)
-    return queue;
-  free (bus->placed_job);
-  bus->placed_job = xstrdup (job_id);
-  bus->placed_queue = (int) (queue - bus->queues);
+    bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->topics.names[i], NULL);
   return queue;
 }
 
@@ -134,26 +120,4 @@ queues_pump (struct kafka_bus *bus)
       if (codec_encode_claim (&claim, &payload, NULL) == 0)
         (void) kafka_send (bus, TOPIC_LEASES, 0, key, &payload, &bus->quiet, NULL);
     }
-}
-
-static bool
-is_served (const struct kafka_queue *queue, int64_t now)
-{
-  return queue->served != 0 && now - queue->served < SILENT_LEASES * queue->lease_ms;
-}
-
-/* By the log's clock. That stands still where nobody writes, so it is asked when ours, which may be
- * wrong, says that nobody did for long. */
-int
-kafka_queue_served (struct bus *base, const char *name, int64_t *since, struct error *err)
-{
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  struct kafka_queue *queue = queues_need (bus, name, err);
-  if (queue == NULL || leases_sync (bus, err) != 0)
-    return -1;
-  struct error untold = ERROR_INIT; /* who may only read can't ask */
-  if (is_served (queue, claims_now (bus->leases)) && !is_served (queue, clock_wall_ms ()))
-    (void) leases_ask_time (bus, &untold);
-  *since = queue->served;
-  return is_served (queue, claims_now (bus->leases));
 }

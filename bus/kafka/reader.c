@@ -1,6 +1,14 @@
 /* Reading one partition, by librdkafka's simple consumer: no group, any partition at any offset. */
+#include "bus/kafka/reader.h"
+
 #include "bus/kafka/access.h"
+#include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/metadata.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trouble.h"
+#include "bus/kafka/trust.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,7 +24,6 @@ enum
   STALL_MS = 30000, /* without a record on the way to a known end */
   STEP_MS = 100,
   AGAIN_MS = 20,
-  NO_OFFSET = -1000,
   REGISTRY_MS = 1000, /* until a schema registry that was away is asked again */
 };
 
@@ -26,7 +33,7 @@ kafka_reader_open (struct kafka_bus *bus, const char *group, struct error *err)
   const char *const extra[] = { "group.id", group, NULL };
   struct kafka_reader *reader = xcalloc (1, sizeof *reader);
   reader->bus = bus;
-  reader->handle = kafka_handle (bus, RD_KAFKA_CONSUMER, group == NULL ? NULL : extra, err);
+  reader->handle = kafka_handle (bus, RD_KAFKA_CONSUMER, group == NULL ? NULL : extra, NULL, err);
   if (reader->handle == NULL)
     {
       free (reader);
@@ -41,7 +48,7 @@ topic_of (const struct cursor *cursor)
   struct kafka_reader *reader = cursor->reader;
   rd_kafka_topic_t **topic = &reader->topics[cursor->topic];
   if (*topic == NULL)
-    *topic = rd_kafka_topic_new (reader->handle, reader->bus->names[cursor->topic], NULL);
+    *topic = rd_kafka_topic_new (reader->handle, reader->bus->topics.names[cursor->topic], NULL);
   return *topic;
 }
 
@@ -63,104 +70,24 @@ cursor_is_open (const struct cursor *cursor)
   return cursor->queue != NULL;
 }
 
-/* Questions go through the producer's connections: on a reader's they would wait behind its
- * fetches. */
-
-/* A partition that was just made, or whose leader has changed, has no leader for a moment. */
-bool
-kafka_may_pass (rd_kafka_resp_err_t code)
-{
-  return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
-         || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
-         || code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
-         || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
-         || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__TRANSPORT
-         || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
-         || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__WAIT_COORD
-         || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
-         || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
-         || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
-}
-
-/* The offset at TIME, which may be one of the protocol's own: RD_KAFKA_OFFSET_BEGINNING and _END.
- * rd_kafka_query_watermark_offsets would ask for both at once, but in 2.0.2 it has no end while
- * brokers are away, and where one of its two answers is a refusal (a leader that just started,
- * KIP-207) it may say that the partition is empty. */
-static rd_kafka_resp_err_t
-ask (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time, int timeout_ms,
-     int64_t *offset)
-{
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
-  rd_kafka_topic_partition_t *wanted = rd_kafka_topic_partition_list_add (list, topic, partition);
-  wanted->offset = time;
-  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (bus->producer, list, timeout_ms);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-    code = wanted->err;
-  *offset = wanted->offset;
-  rd_kafka_topic_partition_list_destroy (list);
-  return code;
-}
-
-bool
-kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms)
-{
-  const struct rd_kafka_metadata *metadata = NULL;
-  if (rd_kafka_metadata (bus->producer, 0, bus->outgoing[topic], &metadata, timeout_ms)
-      != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return false;
-  rd_kafka_metadata_destroy (metadata);
-  return true;
-}
-
-/* The same until there is an answer, but for no longer than a question may take.
- * RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
-static int64_t
-find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time, struct error *err)
-{
-  const char *name = bus->names[topic];
-  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, QUERY_MS);;)
-    {
-      int64_t offset = 0;
-      int64_t left = end - clock_boot_ms ();
-      rd_kafka_resp_err_t code =
-          ask (bus, name, partition, time, left > 1 ? (int) left : 1, &offset);
-      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return offset;
-      if (!kafka_may_pass (code))
-        {
-          (void) (access_is_denied (code) ? access_lacks (bus, "Describe", "topic", name, err)
-                                          : kafka_error (bus, code, name, err));
-          return NO_OFFSET;
-        }
-      if (clock_boot_ms () + AGAIN_MS >= end)
-        {
-          (void) kafka_timeout (bus, name, err);
-          return NO_OFFSET;
-        }
-      kafka_serve (bus, AGAIN_MS);
-      /* librdkafka before 2.10 goes on asking the one who said that he isn't any more. */
-      if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
-        (void) kafka_look_for_leaders (bus, topic, STEP_MS);
-    }
-}
-
 /* Where the partition begins and ends. */
 static int
 look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *err)
 {
   struct kafka_bus *bus = cursor->reader->bus;
-  *low = find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_BEGINNING, err);
+  *low =
+      metadata_find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_BEGINNING, err);
   if (*low == NO_OFFSET)
     return -1;
-  *high = find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
+  *high = metadata_find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
   return *high == NO_OFFSET ? -1 : 0;
 }
 
 int
 cursor_look_for_end (struct cursor *cursor, struct error *err)
 {
-  int64_t end =
-      find_offset (cursor->reader->bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
+  int64_t end = metadata_find_offset (cursor->reader->bus, cursor->topic, cursor->partition,
+                                      RD_KAFKA_OFFSET_END, err);
   if (end == NO_OFFSET)
     return -1;
   cursor->end = end;
@@ -174,7 +101,7 @@ start (struct cursor *cursor, int64_t offset, struct error *err)
       == 0)
     return 0;
   return kafka_error (cursor->reader->bus, rd_kafka_last_error (),
-                      cursor->reader->bus->names[cursor->topic], err);
+                      cursor->reader->bus->topics.names[cursor->topic], err);
 }
 
 int
@@ -221,22 +148,17 @@ restart (struct cursor *cursor)
   if (look (cursor, &low, &high, &err) != 0)
     {
       log_failure (LOG_WARN, "read_failed", &err, "topic=%s partition=%d",
-                   bus->names[cursor->topic], cursor->partition);
+                   bus->topics.names[cursor->topic], cursor->partition);
       return;
     }
   int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
-  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld", bus->names[cursor->topic],
-            cursor->partition, (long long) cursor->next, (long long) next);
+  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld",
+            bus->topics.names[cursor->topic], cursor->partition, (long long) cursor->next,
+            (long long) next);
   (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
   cursor->next = next;
   if (start (cursor, next, &err) != 0)
     log_failure (LOG_ERROR, "read_failed", &err, NULL);
-}
-
-bool
-kafka_is_packed (int topic)
-{
-  return kafka_topic_kind (topic) != TOPIC_CLAIMS && topic != TOPIC_LEASES && topic != TOPIC_DEAD;
 }
 
 /* Takes MESSAGE out of the frame that it came in, when it is signed as it must be. What can't be is
@@ -259,7 +181,7 @@ unpack (struct cursor *cursor, const rd_kafka_message_t *message)
   auto_free char *reason = text_log (err.message);
   log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_unavailable",
             "topic=%s partition=%d offset=%lld reason=%s",
-            cursor->reader->bus->names[cursor->topic], cursor->partition,
+            cursor->reader->bus->topics.names[cursor->topic], cursor->partition,
             (long long) message->offset, reason);
   return err.class == ERROR_USER;
 }
@@ -319,13 +241,13 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
         {
           struct error err = ERROR_INIT;
           (void) access_lacks (cursor->reader->bus, "Read", "topic",
-                               cursor->reader->bus->names[cursor->topic], &err);
+                               cursor->reader->bus->topics.names[cursor->topic], &err);
           log_failure (LOG_ERROR, "read_denied", &err, "partition=%d", cursor->partition);
           return 0;
         }
       else
         log_info ("read_error", "topic=%s partition=%d reason=%s",
-                  cursor->reader->bus->names[cursor->topic], cursor->partition,
+                  cursor->reader->bus->topics.names[cursor->topic], cursor->partition,
                   rd_kafka_err2name (code));
     }
 }
@@ -346,10 +268,10 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
       if (next_within (cursor, STEP_MS, message) == 1)
         return 1;
       if (cursor->denied)
-        return access_lacks (bus, "Read", "topic", bus->names[cursor->topic], err);
+        return access_lacks (bus, "Read", "topic", bus->topics.names[cursor->topic], err);
       kafka_serve (bus, 0);
       if (clock_boot_ms () >= give_up)
-        return kafka_timeout (bus, bus->names[cursor->topic], err);
+        return kafka_timeout (bus, bus->topics.names[cursor->topic], err);
     }
   return 0;
 }
@@ -411,23 +333,6 @@ kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *l
       if (!kafka_may_pass (code) || clock_boot_ms () >= end)
         return code;
     }
-}
-
-/* Where nothing is that new yet, it is the end as it was before that was known: what comes
- * meanwhile is behind it. */
-int64_t
-cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
-                  struct error *err)
-{
-  struct kafka_bus *bus = reader->bus;
-  int64_t offset = find_offset (bus, topic, partition, time, err);
-  if (offset != RD_KAFKA_OFFSET_END)
-    return offset == NO_OFFSET ? -1 : offset;
-  int64_t end = find_offset (bus, topic, partition, RD_KAFKA_OFFSET_END, err);
-  offset = end == NO_OFFSET ? NO_OFFSET : find_offset (bus, topic, partition, time, err);
-  if (offset == NO_OFFSET)
-    return -1;
-  return offset == RD_KAFKA_OFFSET_END ? end : offset;
 }
 
 char *

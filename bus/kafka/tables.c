@@ -1,5 +1,13 @@
 /* What every handle knows by heart, read from the start: jobs, statuses, control records. */
+#include "bus/kafka/tables.h"
+
+#include "bus/kafka/client.h"
+#include "bus/kafka/dead_letters.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/queues.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trust.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -43,7 +51,7 @@ tables_release (struct kafka_bus *bus)
   struct kafka_tables *tables = &bus->tables;
   cursor_close (&tables->jobs);
   cursor_close (&tables->control);
-  for (int32_t i = 0; tables->statuses != NULL && i < bus->partitions[TOPIC_STATUS]; i++)
+  for (int32_t i = 0; tables->statuses != NULL && i < bus->topics.partitions[TOPIC_STATUS]; i++)
     cursor_close (&tables->statuses[i]);
   free (tables->statuses);
   tdestroy (tables->job_tree, free_job);
@@ -259,7 +267,7 @@ tables_pump (struct kafka_bus *bus)
   struct kafka_tables *tables = &bus->tables;
   pump_cursor (bus, &tables->jobs);
   pump_cursor (bus, &tables->control);
-  for (int32_t i = 0; tables->statuses != NULL && i < bus->partitions[TOPIC_STATUS]; i++)
+  for (int32_t i = 0; tables->statuses != NULL && i < bus->topics.partitions[TOPIC_STATUS]; i++)
     pump_cursor (bus, &tables->statuses[i]);
 }
 
@@ -310,7 +318,8 @@ sync_status (struct kafka_bus *bus, int32_t partition, struct error *err)
 {
   struct kafka_tables *tables = &bus->tables;
   if (tables->statuses == NULL)
-    tables->statuses = xcalloc ((size_t) bus->partitions[TOPIC_STATUS], sizeof (struct cursor));
+    tables->statuses =
+        xcalloc ((size_t) bus->topics.partitions[TOPIC_STATUS], sizeof (struct cursor));
   return sync_cursor (bus, &tables->statuses[partition], TOPIC_STATUS, partition, err);
 }
 
@@ -320,7 +329,7 @@ tables_need_liveness (struct kafka_bus *bus, struct error *err)
   struct kafka_tables *tables = &bus->tables;
   if (!cursor_is_open (&tables->control) && sync_control (bus, err) != 0)
     return -1;
-  for (int32_t i = 0; i < bus->partitions[TOPIC_STATUS]; i++)
+  for (int32_t i = 0; i < bus->topics.partitions[TOPIC_STATUS]; i++)
     if ((tables->statuses == NULL || !cursor_is_open (&tables->statuses[i]))
         && sync_status (bus, i, err) != 0)
       return -1;
@@ -412,7 +421,7 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
   auto_receipt struct receipt *receipt = receipt_new ();
-  int32_t partition = kafka_partition_of_job (bus, TOPIC_STATUS, control->job_id);
+  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, control->job_id);
   if (sync_status (bus, partition, err) != 0 || trust_need_key (bus, "a control record", err) != 0)
     return -1;
   const struct kafka_status *status = find_status (bus, control->job_id);
@@ -457,7 +466,7 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
   auto_receipt struct receipt *receipt = receipt_new ();
-  int32_t partition = kafka_partition_of_job (bus, TOPIC_STATUS, status->job_id);
+  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, status->job_id);
   if (sync_status (bus, partition, err) != 0)
     return -1;
   const struct kafka_status *last = find_status (bus, status->job_id);
@@ -490,7 +499,7 @@ kafka_get_status (struct bus *base, const char *job_id, struct job_status *statu
                   struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  if (sync_status (bus, kafka_partition_of_job (bus, TOPIC_STATUS, job_id), err) != 0)
+  if (sync_status (bus, kafka_partition_of_job (&bus->topics, TOPIC_STATUS, job_id), err) != 0)
     return -1;
   const struct kafka_status *found = find_status (bus, job_id);
   if (found == NULL || found->payload.size == 0)

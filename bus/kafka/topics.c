@@ -1,7 +1,15 @@
-/* The topics: names, numbers of partitions; creating and checking them. */
+/* The topics: creating and checking them. */
 #include "bus/kafka/topics.h"
+
 #include "bus/kafka/access.h"
+#include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/metadata.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/queues.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/topic_settings.h"
+#include "bus/kafka/trouble.h"
 
 #include "common/clock.h"
 #include "common/memory.h"
@@ -11,66 +19,9 @@
 
 enum
 {
-  SHARD_PARTITIONS = 24,
-  EVENT_PARTITIONS = 8,
   REPLICATION = 3,
   ADMIN_MS = 30000,
-  STEP_MS = 500, /* a look at what went wrong while an answer is waited for */
-  LEASE_DEFAULT_MS = 30000,
-  LAG_LEASES = 10, /* docs/claims.md says why */
 };
-
-static const int64_t retention_default_ms = (int64_t) 30 * 24 * 3600 * 1000;
-
-struct layout
-{
-  const char *name;
-  bool compacted;
-  bool kept; /* as long as the bus is: no retention */
-};
-
-static const struct layout layouts[TOPICS] = {
-  [TOPIC_JOBS] = { "jobs", false, false },     [TOPIC_SHARDS] = { "shards", false, false },
-  [TOPIC_CLAIMS] = { "claims", true, false },  [TOPIC_LEASES] = { "leases", true, false },
-  [TOPIC_EVENTS] = { "events", false, false }, [TOPIC_CONTROL] = { "control", false, false },
-  [TOPIC_STATUS] = { "status", true, true },   [TOPIC_DEAD] = { "dead", false, false },
-};
-
-char *
-kafka_topic_name (const char *prefix, enum topic topic)
-{
-  return xasprintf ("%s.%s", prefix, layouts[topic].name);
-}
-
-enum topic
-kafka_topic_kind (int topic)
-{
-  if (topic < TOPICS)
-    return (enum topic) topic;
-  return (topic - TOPICS) % 2 == 0 ? TOPIC_SHARDS : TOPIC_CLAIMS;
-}
-
-/* FNV-1a: any hash will do as long as it stays. */
-int32_t
-kafka_partition_of_job (const struct kafka_bus *bus, int topic, const char *job_id)
-{
-  uint32_t hash = 2166136261U;
-  for (const char *at = job_id; *at != '\0'; at++)
-    hash = (hash ^ (unsigned char) *at) * 16777619U;
-  return (int32_t) (hash % (uint32_t) bus->partitions[topic]);
-}
-
-/* ---- looking up ------------------------------------------------------------------------- */
-
-static int32_t
-partitions_of (const struct rd_kafka_metadata *metadata, const char *name)
-{
-  for (int i = 0; i < metadata->topic_cnt; i++)
-    if (strcmp (metadata->topics[i].topic, name) == 0
-        && metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR)
-      return metadata->topics[i].partition_cnt;
-  return 0;
-}
 
 /* The fewest replicas that a partition of the topic has. */
 static int
@@ -83,138 +34,6 @@ copies_of (const struct rd_kafka_metadata *metadata, const char *name)
           && metadata->topics[i].partitions[j].replica_cnt < fewest)
         fewest = metadata->topics[i].partitions[j].replica_cnt;
   return fewest == INT_MAX ? 0 : fewest;
-}
-
-/* Waits TIMEOUT_MS (-1: for ever), less where we are refused. */
-static int
-ask (struct kafka_bus *bus, int64_t timeout_ms, const struct rd_kafka_metadata **metadata,
-     struct error *err)
-{
-  int64_t end = timeout_ms < 0 ? INT64_MAX : clock_boot_ms () + timeout_ms;
-  do
-    {
-      int64_t left = end - clock_boot_ms ();
-      int step = left > STEP_MS ? STEP_MS : left > 1 ? (int) left : 1;
-      if (rd_kafka_metadata (bus->producer, 1, NULL, metadata, step) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        {
-          kafka_answered (bus);
-          return 0;
-        }
-      kafka_serve (bus, 0); /* for the trouble's text */
-    }
-  while (clock_boot_ms () < end && !kafka_is_refused (bus));
-  return kafka_timeout (bus, "the brokers", err);
-}
-
-/* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller
- * frees. */
-static char *
-queue_option (const struct kafka_bus *bus, int topic)
-{
-  if (topic < TOPICS)
-    return xstrdup ("");
-  return xasprintf (" --queue %s", bus->queues[1 + (topic - TOPICS) / 2].name);
-}
-
-static int
-complain_of_missing (const struct kafka_bus *bus, int topic, struct error *err)
-{
-  auto_free char *queue = queue_option (bus, topic);
-  return error_set (
-      err, ERROR_USER,
-      "%s: there is no topic %s: make the topics with `shoal topics create --bus %s%s`", bus->url,
-      bus->names[topic], bus->url, queue);
-}
-
-static int
-complain_of_claims (const struct kafka_bus *bus, const struct kafka_queue *queue, struct error *err)
-{
-  auto_free char *option = queue_option (bus, queue->shards);
-  return error_set (
-      err, ERROR_USER,
-      "%s: %s has %d partitions, %s has only %d: `shoal topics create --bus %s%s` adds them",
-      bus->url, bus->names[queue->shards], bus->partitions[queue->shards],
-      bus->names[queue->claims], bus->partitions[queue->claims], bus->url, option);
-}
-
-int
-kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
-{
-  const struct rd_kafka_metadata *metadata = NULL;
-  if (ask (bus, timeout_ms, &metadata, err) != 0)
-    return -1;
-  int missing = -1;
-  for (int i = 0; i < bus->topic_count; i++)
-    {
-      bus->partitions[i] = partitions_of (metadata, bus->names[i]);
-      if (bus->partitions[i] == 0 && missing < 0)
-        missing = i;
-    }
-  rd_kafka_metadata_destroy (metadata);
-  if (missing >= 0)
-    return access_is_hidden (bus, missing, err) ? -1 : complain_of_missing (bus, missing, err);
-  for (int i = 0; i < bus->queue_count; i++)
-    if (bus->partitions[bus->queues[i].claims] < bus->partitions[bus->queues[i].shards])
-      return complain_of_claims (bus, &bus->queues[i], err);
-  return 0;
-}
-
-/* ---- what they should be like ----------------------------------------------------------- */
-
-static int
-wanted_partitions (int which, const struct topics_options *options)
-{
-  enum topic topic = kafka_topic_kind (which);
-  if (topic == TOPIC_SHARDS || topic == TOPIC_CLAIMS)
-    return options->shard_partitions > 0 ? options->shard_partitions : SHARD_PARTITIONS;
-  if (topic == TOPIC_EVENTS)
-    return options->event_partitions > 0 ? options->event_partitions : EVENT_PARTITIONS;
-  return 1;
-}
-
-struct setting
-{
-  const char *name;
-  char value[32];
-};
-
-enum
-{
-  SETTINGS_MAX = 8
-};
-
-/* Fills SETTINGS; gives how many there are. */
-static size_t
-wanted_settings (int topic, const struct topics_options *options, int replication,
-                 struct setting settings[static SETTINGS_MAX])
-{
-  const struct layout *layout = &layouts[kafka_topic_kind (topic)];
-  int64_t lease = options->lease_ms > 0 ? options->lease_ms : LEASE_DEFAULT_MS;
-  int64_t retention = options->retention_ms != 0 ? options->retention_ms : retention_default_ms;
-  size_t count = 0;
-  struct setting *at = settings;
-#define SETTING(text, ...)                                                                         \
-  do                                                                                               \
-    {                                                                                              \
-      at[count].name = text;                                                                       \
-      (void) snprintf (at[count].value, sizeof at[count].value, __VA_ARGS__);                      \
-      count++;                                                                                     \
-    }                                                                                              \
-  while (0)
-  bool keys_go = layout->compacted && !layout->kept;
-  SETTING ("cleanup.policy", "%s",
-           keys_go             ? "compact,delete"
-           : layout->compacted ? "compact"
-                               : "delete");
-  SETTING ("message.timestamp.type", "LogAppendTime");
-  SETTING ("max.message.bytes", "%d", topic == TOPIC_DEAD ? LETTER_MAX : RECORD_MAX);
-  SETTING ("min.insync.replicas", "%d", replication > 2 ? 2 : 1);
-  if (!layout->kept)
-    SETTING ("retention.ms", "%lld", (long long) retention);
-  if (keys_go)
-    SETTING ("min.compaction.lag.ms", "%lld", (long long) (LAG_LEASES * lease));
-#undef SETTING
-  return count;
 }
 
 /* ---- the admin's handle ----------------------------------------------------------------- */
@@ -257,7 +76,7 @@ add_queues (struct admin *admin, const struct rd_kafka_metadata *metadata, bool 
   for (size_t i = 0; named != NULL && i < named->count; i++)
     if (add_queue (admin, named->items[i], err) != 0)
       return -1;
-  auto_free char *shards = xasprintf ("%s.", admin->bus.names[TOPIC_SHARDS]);
+  auto_free char *shards = xasprintf ("%s.", admin->bus.topics.names[TOPIC_SHARDS]);
   for (int i = 0; all && i < metadata->topic_cnt; i++)
     if (strncmp (metadata->topics[i].topic, shards, strlen (shards)) == 0
         && add_queue (admin, metadata->topics[i].topic + strlen (shards), err) != 0)
@@ -275,17 +94,17 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
     return error_set (err, ERROR_USER, "%s: only a Kafka bus has topics: kafka://HOST:PORT", url);
   if (kafka_names_init (&admin->bus, url + sizeof scheme - 1, options, err) != 0)
     return -1;
-  admin->bus.producer = kafka_handle (&admin->bus, RD_KAFKA_PRODUCER, NULL, err);
+  admin->bus.producer = kafka_handle (&admin->bus, RD_KAFKA_PRODUCER, NULL, NULL, err);
   if (admin->bus.producer == NULL
-      || ask (&admin->bus, kafka_patience (options), &metadata, err) != 0)
+      || metadata_ask (&admin->bus, kafka_patience (options), &metadata, err) != 0)
     return -1;
   admin->queue = rd_kafka_queue_new (admin->bus.producer);
   admin->brokers = metadata->broker_cnt;
   int outcome = add_queues (admin, metadata, all, err);
-  for (int i = 0; i < admin->bus.topic_count; i++)
+  for (int i = 0; i < admin->bus.topics.count; i++)
     {
-      admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
-      admin->copies[i] = copies_of (metadata, admin->bus.names[i]);
+      admin->bus.topics.partitions[i] = metadata_partitions (metadata, admin->bus.topics.names[i]);
+      admin->copies[i] = copies_of (metadata, admin->bus.topics.names[i]);
     }
   rd_kafka_metadata_destroy (metadata);
   return outcome;
@@ -310,7 +129,7 @@ replication (const struct admin *admin)
 static int32_t
 shards_of (const struct admin *admin, int topic)
 {
-  return admin->bus.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
+  return admin->bus.topics.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
 }
 
 /* The answer to a request; NULL with ERR. */
@@ -362,13 +181,14 @@ await_topics (struct admin *admin, struct error *err)
   for (int64_t end = clock_boot_ms () + ADMIN_MS;;)
     {
       const struct rd_kafka_metadata *metadata = NULL;
-      if (ask (&admin->bus, ADMIN_MS, &metadata, err) != 0)
+      if (metadata_ask (&admin->bus, ADMIN_MS, &metadata, err) != 0)
         return -1;
       bool known = true;
-      for (int i = 0; i < admin->bus.topic_count; i++)
+      for (int i = 0; i < admin->bus.topics.count; i++)
         {
-          admin->bus.partitions[i] = partitions_of (metadata, admin->bus.names[i]);
-          known = known && admin->bus.partitions[i] > 0;
+          admin->bus.topics.partitions[i] =
+              metadata_partitions (metadata, admin->bus.topics.names[i]);
+          known = known && admin->bus.topics.partitions[i] > 0;
         }
       rd_kafka_metadata_destroy (metadata);
       if (known)
@@ -386,23 +206,24 @@ create_missing (struct admin *admin, struct error *err)
   size_t count = 0;
   int copies = replication (admin);
   char text[512] = "";
-  for (int i = 0; i < admin->bus.topic_count; i++)
+  for (int i = 0; i < admin->bus.topics.count; i++)
     {
-      struct setting settings[SETTINGS_MAX];
-      if (admin->bus.partitions[i] > 0)
+      struct topic_setting settings[TOPIC_SETTINGS_MAX];
+      if (admin->bus.topics.partitions[i] > 0)
         continue;
-      int partitions = wanted_partitions (i, admin->options);
+      int partitions = topic_partitions (i, admin->options);
       if (kafka_topic_kind (i) == TOPIC_CLAIMS && partitions < shards_of (admin, i))
         partitions = shards_of (admin, i);
       rd_kafka_NewTopic_t *topic =
-          rd_kafka_NewTopic_new (admin->bus.names[i], partitions, copies, text, sizeof text);
-      size_t set = wanted_settings (i, admin->options, copies, settings);
+          rd_kafka_NewTopic_new (admin->bus.topics.names[i], partitions, copies, text, sizeof text);
+      size_t set = topic_settings (i, admin->options, copies, settings);
       for (size_t j = 0; topic != NULL && j < set; j++)
         (void) rd_kafka_NewTopic_set_config (topic, settings[j].name, settings[j].value);
       if (topic != NULL)
         topics[count++] = topic;
-      say (admin, xasprintf ("%s: made, %d partition%s, %d cop%s", admin->bus.names[i], partitions,
-                             partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
+      say (admin,
+           xasprintf ("%s: made, %d partition%s, %d cop%s", admin->bus.topics.names[i], partitions,
+                      partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
     }
   if (count == 0)
     return 0;
@@ -420,13 +241,13 @@ static int
 add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
 {
   char text[512] = "";
-  int32_t have = admin->bus.partitions[topic];
+  int32_t have = admin->bus.topics.partitions[topic];
   if (wanted <= have)
     return 0;
-  rd_kafka_NewPartitions_t *more =
-      rd_kafka_NewPartitions_new (admin->bus.names[topic], (size_t) wanted, text, sizeof text);
+  rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new (admin->bus.topics.names[topic],
+                                                               (size_t) wanted, text, sizeof text);
   if (more == NULL)
-    return error_set (err, ERROR_USER, "%s: %s", admin->bus.names[topic], text);
+    return error_set (err, ERROR_USER, "%s: %s", admin->bus.topics.names[topic], text);
   rd_kafka_CreatePartitions (admin->bus.producer, &more, 1, NULL, admin->queue);
   rd_kafka_NewPartitions_destroy (more);
   rd_kafka_event_t *event = answer (admin, "adding partitions", err);
@@ -434,7 +255,8 @@ add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
     return -1;
   int outcome = read_results (admin, event, false, err);
   rd_kafka_event_destroy (event);
-  say (admin, xasprintf ("%s: %d partitions, were %d", admin->bus.names[topic], wanted, have));
+  say (admin,
+       xasprintf ("%s: %d partitions, were %d", admin->bus.topics.names[topic], wanted, have));
   return outcome;
 }
 
@@ -444,7 +266,7 @@ static int
 grow_queue (struct admin *admin, const struct kafka_queue *queue, bool asked, struct error *err)
 {
   int more = asked ? admin->options->shard_partitions : 0;
-  int shards = admin->bus.partitions[queue->shards];
+  int shards = admin->bus.topics.partitions[queue->shards];
   if (add_partitions (admin, queue->claims, more > shards ? more : shards, err) != 0)
     return -1;
   return add_partitions (admin, queue->shards, more, err);
@@ -466,48 +288,21 @@ topics_create (const char *url, const struct bus_options *bus, const struct topi
 
 /* ---- checking --------------------------------------------------------------------------- */
 
-static const char *
-setting_of (const rd_kafka_ConfigResource_t *resource, const char *name)
-{
-  size_t count = 0;
-  const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs (resource, &count);
-  for (size_t i = 0; i < count; i++)
-    if (strcmp (rd_kafka_ConfigEntry_name (entries[i]), name) == 0)
-      return rd_kafka_ConfigEntry_value (entries[i]);
-  return NULL;
-}
-
-/* A longer time than wanted does no harm. */
-static bool
-is_good (const struct setting *setting, const char *value)
-{
-  if (value == NULL)
-    return false;
-  bool is_time = strcmp (setting->name, "min.compaction.lag.ms") == 0
-                 || strcmp (setting->name, "retention.ms") == 0
-                 || strcmp (setting->name, "max.message.bytes") == 0;
-  if (is_time
-      && (strtoll (value, NULL, 10) >= strtoll (setting->value, NULL, 10)
-          || strcmp (value, "-1") == 0))
-    return true;
-  return strcmp (value, setting->value) == 0;
-}
-
 static int
 check_settings (const struct admin *admin, int topic, const rd_kafka_ConfigResource_t *resource,
                 bool describe)
 {
   int wrong = 0;
-  struct setting settings[SETTINGS_MAX];
+  struct topic_setting settings[TOPIC_SETTINGS_MAX];
   int copies =
       replication (admin) > admin->copies[topic] ? replication (admin) : admin->copies[topic];
-  size_t count = wanted_settings (topic, admin->options, copies, settings);
+  size_t count = topic_settings (topic, admin->options, copies, settings);
   for (size_t i = 0; i < count; i++)
     {
-      const char *value = setting_of (resource, settings[i].name);
-      bool good = is_good (&settings[i], value);
+      const char *value = topic_setting_of (resource, settings[i].name);
+      bool good = topic_setting_is_good (&settings[i], value);
       if (!good || describe)
-        say (admin, xasprintf ("%s: %s = %s%s%s", admin->bus.names[topic], settings[i].name,
+        say (admin, xasprintf ("%s: %s = %s%s%s", admin->bus.topics.names[topic], settings[i].name,
                                value == NULL ? "(unset)" : value, good ? "" : ", should be ",
                                good ? "" : settings[i].value));
       wrong += good ? 0 : 1;
@@ -519,20 +314,21 @@ static int
 check_partitions (const struct admin *admin, int topic, bool describe)
 {
   enum topic kind = kafka_topic_kind (topic);
-  int32_t have = admin->bus.partitions[topic];
-  bool alone = wanted_partitions (topic, admin->options) == 1;
+  int32_t have = admin->bus.topics.partitions[topic];
+  bool alone = topic_partitions (topic, admin->options) == 1;
   bool few = kind == TOPIC_CLAIMS && have < shards_of (admin, topic);
-  auto_free char *queue = queue_option (&admin->bus, topic);
+  auto_free char *queue = metadata_queue_option (&admin->bus, topic);
   if (have == 0)
-    say (admin, xasprintf ("%s: missing: `shoal topics create%s`", admin->bus.names[topic], queue));
+    say (admin,
+         xasprintf ("%s: missing: `shoal topics create%s`", admin->bus.topics.names[topic], queue));
   else if (few)
     say (admin, xasprintf ("%s: %d partitions, should be %d: `shoal topics create%s`",
-                           admin->bus.names[topic], have, shards_of (admin, topic), queue));
+                           admin->bus.topics.names[topic], have, shards_of (admin, topic), queue));
   else if (alone && have != 1)
-    say (admin, xasprintf ("%s: %d partitions, should be 1", admin->bus.names[topic], have));
+    say (admin, xasprintf ("%s: %d partitions, should be 1", admin->bus.topics.names[topic], have));
   else if (describe)
-    say (admin,
-         xasprintf ("%s: %d partition%s", admin->bus.names[topic], have, have == 1 ? "" : "s"));
+    say (admin, xasprintf ("%s: %d partition%s", admin->bus.topics.names[topic], have,
+                           have == 1 ? "" : "s"));
   return have == 0 || few || (alone && have != 1) ? 1 : 0;
 }
 
@@ -545,9 +341,9 @@ check_copies (const struct admin *admin, int topic, bool describe)
   const char *copies = have == 1 ? "copy" : "copies";
   if (have < wanted)
     say (admin, xasprintf ("%s: %d %s, should be %d: kafka-reassign-partitions.sh adds them",
-                           admin->bus.names[topic], have, copies, wanted));
+                           admin->bus.topics.names[topic], have, copies, wanted));
   else if (describe)
-    say (admin, xasprintf ("%s: %d %s", admin->bus.names[topic], have, copies));
+    say (admin, xasprintf ("%s: %d %s", admin->bus.topics.names[topic], have, copies));
   return have < wanted ? 1 : 0;
 }
 
@@ -557,13 +353,14 @@ check_all (struct admin *admin, bool describe, struct error *err)
   int wrong = 0;
   rd_kafka_ConfigResource_t *wanted[TOPICS_MAX];
   size_t count = 0;
-  for (int i = 0; i < admin->bus.topic_count; i++)
+  for (int i = 0; i < admin->bus.topics.count; i++)
     {
       wrong += check_partitions (admin, i, describe);
-      if (admin->bus.partitions[i] == 0)
+      if (admin->bus.topics.partitions[i] == 0)
         continue;
       wrong += check_copies (admin, i, describe);
-      wanted[count++] = rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.names[i]);
+      wanted[count++] =
+          rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.topics.names[i]);
     }
   if (count == 0)
     return wrong;
@@ -577,8 +374,8 @@ check_all (struct admin *admin, bool describe, struct error *err)
   if (access_check_configs (&admin->bus, found, count, err) != 0)
     wrong = -1;
   for (size_t i = 0; wrong >= 0 && i < count; i++)
-    for (int topic = 0; topic < admin->bus.topic_count; topic++)
-      if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->bus.names[topic]) == 0)
+    for (int topic = 0; topic < admin->bus.topics.count; topic++)
+      if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->bus.topics.names[topic]) == 0)
         wrong += check_settings (admin, topic, found[i], describe);
   rd_kafka_event_destroy (event);
   return wrong;

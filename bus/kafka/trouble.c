@@ -1,4 +1,6 @@
 /* What goes wrong between us and the brokers, in words, and what to do about it. */
+#include "bus/kafka/trouble.h"
+
 #include "bus/kafka/kafka.h"
 
 #include "common/auto.h"

@@ -1,8 +1,11 @@
 /* Signatures of records: ours on what is sent, others' on what is read. What isn't signed as it
  * must be has no payload to any reader, so that none can take it for what it says it is. */
-#include "bus/kafka/kafka.h"
+#include "bus/kafka/trust.h"
 
+#include "bus/kafka/client.h"
+#include "bus/kafka/kafka.h"
 #include "bus/kafka/keyring.h"
+#include "bus/kafka/topic_names.h"
 
 #include <stdlib.h>
 
@@ -34,7 +37,7 @@ const char *
 trust_sign (const struct kafka_bus *bus, int topic, struct bytes key, struct bytes value,
             char text[static SIGNATURE_SIZE])
 {
-  const struct signed_record record = { bus->names[topic], key, value };
+  const struct signed_record record = { bus->topics.names[topic], key, value };
   if (bus->keyring == NULL || !is_signed (topic))
     return NULL;
   return keyring_sign (bus->keyring, &record, text);
@@ -74,7 +77,7 @@ trust_judge (struct cursor *cursor, const rd_kafka_message_t *message)
       bus->others_sign = bus->others_sign || signature.size > 0;
       return true;
     }
-  const struct signed_record record = { bus->names[cursor->topic],
+  const struct signed_record record = { bus->topics.names[cursor->topic],
                                         { message->key, message->key_len },
                                         { message->payload, message->len } };
   return keyring_verify (bus->keyring, &record, signature, brokers_time (message), &cursor->refused)

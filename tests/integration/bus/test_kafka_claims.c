@@ -1,6 +1,7 @@
 /* Claims on a real Kafka broker, where time passes between two steps that mostly follow each other
  * at once: numbered by the fault that was found. */
-#include "bus/kafka/inflight.h"
+#include "bus/kafka/claims_log.h"
+#include "bus/kafka/kafka.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "schemas/codec.h"

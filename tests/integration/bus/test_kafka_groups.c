@@ -1,5 +1,6 @@
 /* Members of a group on a real Kafka broker: who gets which jobs' events, and when that changes. */
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/metadata.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"
@@ -244,7 +245,7 @@ where_nothing_is_that_new_the_end_is_told (void **state)
   for (int round = 0; round < 2; round++)
     {
       ends = 0;
-      for (int32_t i = 0; i < bus->partitions[TOPIC_EVENTS]; i++)
+      for (int32_t i = 0; i < bus->topics.partitions[TOPIC_EVENTS]; i++)
         {
           int64_t end = cursor_find_time (reader, TOPIC_EVENTS, i, later, &stage->err);
           assert_in_range (end, 0, JOBS * 2);

@@ -1,6 +1,6 @@
 /* Large plans on a real Kafka broker: more than the client's queue holds, more retries than a
  * handle looks at; and who gets what was claimed ahead. */
-#include "bus/kafka/partition.h"
+#include "bus/kafka/kafka.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"

@@ -1,0 +1,24 @@
+/* A dead letter as the seam hands it out. */
+#include "bus/bus.h"
+
+#include <stdlib.h>
+
+void
+letter_release (struct letter *letter)
+{
+  free (letter->name);
+  free (letter->topic);
+  free (letter->key);
+  free (letter->reason);
+  free (letter->error);
+  buffer_release (&letter->payload);
+  *letter = (struct letter){ 0 };
+}
+
+void
+letter_count (struct metrics *metrics, const char *reason)
+{
+  metric_add (metrics_counter (metrics, "shoal_dead_letters_total",
+                               "Dead letters written, by reason.", LABELS ("reason", reason)),
+              1);
+}

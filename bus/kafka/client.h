@@ -1,0 +1,40 @@
+/* client.h — what this process is to the brokers: their URL, our topics' names, librdkafka's
+ * settings and handles.
+ */
+#ifndef SHOAL_BUS_KAFKA_CLIENT_H
+#define SHOAL_BUS_KAFKA_CLIENT_H
+
+#include "bus/bus.h"
+
+#include <librdkafka/rdkafka.h>
+
+struct kafka_bus;
+
+/* How long a question may take at most: MOST, but whoever holds leases must get back to renewing
+ * them. */
+int64_t kafka_at_most (const struct kafka_bus *bus, int64_t most);
+
+/* What a handle needs that only talks to the brokers: URL, properties, topics' names, the lock.
+ * REST is what stands behind the scheme. */
+int kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_options *options,
+                      struct error *err);
+void kafka_names_release (struct kafka_bus *bus);
+int64_t kafka_patience (const struct bus_options *options); /* ms, -1: for ever */
+
+/* What librdkafka calls for each record that was acknowledged or failed (dr_msg_cb). */
+typedef void client_reports (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
+
+/* A handle of TYPE with our settings; EXTRA: name, value, …, NULL. REPORTS: for a producer; NULL:
+ * none are wanted. NULL with ERR. */
+rd_kafka_t *kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+                          client_reports *reports, struct error *err);
+
+/* The same for a handle that only asks something: EXTRA goes before the user's properties, and what
+ * it says of its troubles counts for nothing. Deliveries are events. */
+rd_kafka_t *kafka_asker (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+                         struct error *err);
+
+/* A name for claims and events that no other handle has. The caller frees. */
+char *client_make_writer (const char *client);
+
+#endif

@@ -1,0 +1,229 @@
+/* What the brokers say of topics: partitions, leaders, offsets by time. Questions go through the
+ * producer's connections: on a reader's they would wait behind its fetches. */
+#include "bus/kafka/metadata.h"
+
+#include "bus/kafka/access.h"
+#include "bus/kafka/client.h"
+#include "bus/kafka/kafka.h"
+#include "bus/kafka/producer.h"
+#include "bus/kafka/topic_names.h"
+#include "bus/kafka/trouble.h"
+
+#include "common/clock.h"
+#include "common/memory.h"
+
+#include <string.h>
+
+enum
+{
+  ANSWER_MS = 15000,
+  QUERY_MS = 10000,
+  LOOK_MS = 500, /* a look at what went wrong while an answer is waited for */
+  STEP_MS = 100,
+  AGAIN_MS = 20,
+};
+
+/* ---- partitions ------------------------------------------------------------------------- */
+
+int32_t
+metadata_partitions (const struct rd_kafka_metadata *metadata, const char *name)
+{
+  for (int i = 0; i < metadata->topic_cnt; i++)
+    if (strcmp (metadata->topics[i].topic, name) == 0
+        && metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR)
+      return metadata->topics[i].partition_cnt;
+  return 0;
+}
+
+/* Waits TIMEOUT_MS (-1: for ever), less where we are refused. */
+int
+metadata_ask (struct kafka_bus *bus, int64_t timeout_ms, const struct rd_kafka_metadata **metadata,
+              struct error *err)
+{
+  int64_t end = timeout_ms < 0 ? INT64_MAX : clock_boot_ms () + timeout_ms;
+  do
+    {
+      int64_t left = end - clock_boot_ms ();
+      int step = left > LOOK_MS ? LOOK_MS : left > 1 ? (int) left : 1;
+      if (rd_kafka_metadata (bus->producer, 1, NULL, metadata, step) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        {
+          kafka_answered (bus);
+          return 0;
+        }
+      kafka_serve (bus, 0); /* for the trouble's text */
+    }
+  while (clock_boot_ms () < end && !kafka_is_refused (bus));
+  return kafka_timeout (bus, "the brokers", err);
+}
+
+/* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller
+ * frees. */
+char *
+metadata_queue_option (const struct kafka_bus *bus, int topic)
+{
+  if (topic < TOPICS)
+    return xstrdup ("");
+  return xasprintf (" --queue %s", bus->queues[1 + (topic - TOPICS) / 2].name);
+}
+
+static int
+complain_of_missing (const struct kafka_bus *bus, int topic, struct error *err)
+{
+  auto_free char *queue = metadata_queue_option (bus, topic);
+  return error_set (
+      err, ERROR_USER,
+      "%s: there is no topic %s: make the topics with `shoal topics create --bus %s%s`", bus->url,
+      bus->topics.names[topic], bus->url, queue);
+}
+
+static int
+complain_of_claims (const struct kafka_bus *bus, const struct kafka_queue *queue, struct error *err)
+{
+  auto_free char *option = metadata_queue_option (bus, queue->shards);
+  return error_set (
+      err, ERROR_USER,
+      "%s: %s has %d partitions, %s has only %d: `shoal topics create --bus %s%s` adds them",
+      bus->url, bus->topics.names[queue->shards], bus->topics.partitions[queue->shards],
+      bus->topics.names[queue->claims], bus->topics.partitions[queue->claims], bus->url, option);
+}
+
+static bool
+is_hidden (struct kafka_bus *bus, int topic, struct error *err)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  rd_kafka_topic_t *asked = rd_kafka_topic_new (bus->producer, bus->topics.names[topic], NULL);
+  rd_kafka_resp_err_t code = rd_kafka_metadata (bus->producer, 0, asked, &metadata, ANSWER_MS);
+  rd_kafka_topic_destroy (asked);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return false;
+  bool hidden = metadata->topic_cnt == 1 && access_is_denied (metadata->topics[0].err);
+  rd_kafka_metadata_destroy (metadata);
+  if (hidden)
+    (void) access_lacks (bus, "Describe", "topic", bus->topics.names[topic], err);
+  if (hidden && err != NULL)
+    err->class = ERROR_USER;
+  return hidden;
+}
+
+int
+kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (metadata_ask (bus, timeout_ms, &metadata, err) != 0)
+    return -1;
+  int missing = -1;
+  for (int i = 0; i < bus->topics.count; i++)
+    {
+      bus->topics.partitions[i] = metadata_partitions (metadata, bus->topics.names[i]);
+      if (bus->topics.partitions[i] == 0 && missing < 0)
+        missing = i;
+    }
+  rd_kafka_metadata_destroy (metadata);
+  if (missing >= 0)
+    return is_hidden (bus, missing, err) ? -1 : complain_of_missing (bus, missing, err);
+  for (int i = 0; i < bus->queue_count; i++)
+    if (bus->topics.partitions[bus->queues[i].claims]
+        < bus->topics.partitions[bus->queues[i].shards])
+      return complain_of_claims (bus, &bus->queues[i], err);
+  return 0;
+}
+
+/* ---- leaders ---------------------------------------------------------------------------- */
+
+/* A partition that was just made, or whose leader has changed, has no leader for a moment. */
+bool
+kafka_may_pass (rd_kafka_resp_err_t code)
+{
+  return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION
+         || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+         || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__TRANSPORT
+         || code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
+         || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__WAIT_COORD
+         || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
+         || code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
+         || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
+bool
+kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  if (rd_kafka_metadata (bus->producer, 0, bus->outgoing[topic], &metadata, timeout_ms)
+      != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return false;
+  rd_kafka_metadata_destroy (metadata);
+  return true;
+}
+
+/* ---- offsets ---------------------------------------------------------------------------- */
+
+/* The offset at TIME, which may be one of the protocol's own: RD_KAFKA_OFFSET_BEGINNING and _END.
+ * rd_kafka_query_watermark_offsets would ask for both at once, but in 2.0.2 it has no end while
+ * brokers are away, and where one of its two answers is a refusal (a leader that just started,
+ * KIP-207) it may say that the partition is empty. */
+static rd_kafka_resp_err_t
+ask_for_offset (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time,
+                int timeout_ms, int64_t *offset)
+{
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
+  rd_kafka_topic_partition_t *wanted = rd_kafka_topic_partition_list_add (list, topic, partition);
+  wanted->offset = time;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (bus->producer, list, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+    code = wanted->err;
+  *offset = wanted->offset;
+  rd_kafka_topic_partition_list_destroy (list);
+  return code;
+}
+
+/* The same until there is an answer, but for no longer than a question may take.
+ * RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
+int64_t
+metadata_find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time,
+                      struct error *err)
+{
+  const char *name = bus->topics.names[topic];
+  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, QUERY_MS);;)
+    {
+      int64_t offset = 0;
+      int64_t left = end - clock_boot_ms ();
+      rd_kafka_resp_err_t code =
+          ask_for_offset (bus, name, partition, time, left > 1 ? (int) left : 1, &offset);
+      if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        return offset;
+      if (!kafka_may_pass (code))
+        {
+          (void) (access_is_denied (code) ? access_lacks (bus, "Describe", "topic", name, err)
+                                          : kafka_error (bus, code, name, err));
+          return NO_OFFSET;
+        }
+      if (clock_boot_ms () + AGAIN_MS >= end)
+        {
+          (void) kafka_timeout (bus, name, err);
+          return NO_OFFSET;
+        }
+      kafka_serve (bus, AGAIN_MS);
+      /* librdkafka before 2.10 goes on asking the one who said that he isn't any more. */
+      if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
+        (void) kafka_look_for_leaders (bus, topic, STEP_MS);
+    }
+}
+
+/* Where nothing is that new yet, it is the end as it was before that was known: what comes
+ * meanwhile is behind it. */
+int64_t
+cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
+                  struct error *err)
+{
+  struct kafka_bus *bus = reader->bus;
+  int64_t offset = metadata_find_offset (bus, topic, partition, time, err);
+  if (offset != RD_KAFKA_OFFSET_END)
+    return offset == NO_OFFSET ? -1 : offset;
+  int64_t end = metadata_find_offset (bus, topic, partition, RD_KAFKA_OFFSET_END, err);
+  offset = end == NO_OFFSET ? NO_OFFSET : metadata_find_offset (bus, topic, partition, time, err);
+  if (offset == NO_OFFSET)
+    return -1;
+  return offset == RD_KAFKA_OFFSET_END ? end : offset;
+}

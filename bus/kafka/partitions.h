@@ -1,0 +1,21 @@
+/* partitions.h — all partitions of a queue: opened where they were committed, committed, counted.
+ */
+#ifndef SHOAL_BUS_KAFKA_PARTITIONS_H
+#define SHOAL_BUS_KAFKA_PARTITIONS_H
+
+#include "bus/kafka/partition.h"
+
+enum
+{
+  LOTS_COMMIT_MS = 1000, /* between two commits, and for the last one */
+};
+
+/* Opens what isn't open of the partitions that are known. */
+int lots_open (struct kafka_work *work, struct error *err);
+
+/* Commits how far each is settled: now and then, without waiting; or now, waiting for up to
+ * WAIT_MS. */
+void lots_commit (struct kafka_work *work, int wait_ms);
+void lots_close (struct kafka_work *work);
+
+#endif

@@ -1,0 +1,63 @@
+/* producer.h — records out, delivery reports back.
+ */
+#ifndef SHOAL_BUS_KAFKA_PRODUCER_H
+#define SHOAL_BUS_KAFKA_PRODUCER_H
+
+#include "common/auto.h"
+#include "common/buffer.h"
+#include "common/error.h"
+
+#include <librdkafka/rdkafka.h>
+
+struct kafka_bus;
+
+/* What became of some records. Filled while the producer is polled, which may be long after those
+ * who sent them have given up waiting: so it lives on the heap, or as long as the bus. */
+struct receipt
+{
+  int pending; /* records that aren't acknowledged yet */
+  int failed;
+  rd_kafka_resp_err_t why;
+  int topic;      /* of the last one that failed */
+  int64_t offset; /* of the last one */
+  bool left;      /* nobody asks any more: goes with the last word on a record */
+};
+
+int producer_open (struct kafka_bus *bus, struct error *err);
+
+/* WAIT_MS: for the last records to be acknowledged. */
+void producer_close (struct kafka_bus *bus, int wait_ms);
+
+/* Replaces a producer that librdkafka has given up: the epoch is one higher then, and what was on
+ * its way under a lower one counts as not sent. */
+void kafka_renew_producer (struct kafka_bus *bus);
+
+struct receipt *receipt_new (void);
+
+/* Nobody asks any more. NULL is fine. */
+void receipt_leave (struct receipt *receipt);
+
+static inline void
+auto_receipt_ (struct receipt **receipt)
+{
+  receipt_leave (*receipt);
+}
+#define auto_receipt AUTO (auto_receipt_)
+
+/* Hands a record over. Waits while the local queue is full, but not for as long as brokers are
+ * away. */
+int kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
+                const struct buffer *payload, struct receipt *receipt, struct error *err);
+
+/* The same without a frame; PAYLOAD without data is a tombstone. */
+int kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
+                      struct bytes payload, struct receipt *receipt, struct error *err);
+
+/* Waits for RECEIPT and resets it: 0, or -1. What took too long is still on its way. */
+int kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what,
+                 struct error *err);
+
+/* Calls librdkafka's callbacks. */
+void kafka_serve (struct kafka_bus *bus, int timeout_ms);
+
+#endif

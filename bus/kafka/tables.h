@@ -1,0 +1,77 @@
+/* tables.h — jobs, statuses and control records, as every handle has them from their topics.
+ */
+#ifndef SHOAL_BUS_KAFKA_TABLES_H
+#define SHOAL_BUS_KAFKA_TABLES_H
+
+#include "bus/bus.h"
+#include "bus/kafka/reader.h"
+
+#include <sys/queue.h>
+
+struct kafka_bus;
+
+struct kafka_job
+{
+  const char *id;
+  int64_t offset;
+  int64_t time; /* of its record, on the broker's clock, ms */
+  struct buffer payload;
+  TAILQ_ENTRY (kafka_job) links;
+};
+
+struct kafka_status
+{
+  const char *id;
+  uint32_t generation;
+  uint32_t closed; /* shards up to this generation are not delivered */
+  bool ended;      /* a generation that has ended stays so … */
+  bool hidden;     /* … but the last word in the log is of somebody who was late */
+  struct buffer payload;
+};
+
+struct kafka_tables
+{
+  struct cursor jobs;
+  bool judges_jobs; /* from CONFLICTS_FROM on, what contradicts a job is made a letter */
+  int64_t conflicts_from;
+  struct cursor *statuses; /* one a partition */
+  struct cursor control;
+  void *job_tree;
+  TAILQ_HEAD (kafka_jobs, kafka_job) job_list;
+  void *status_tree;
+  struct control *controls;
+  size_t control_count;
+};
+
+void tables_init (struct kafka_bus *bus);
+void tables_release (struct kafka_bus *bus);
+
+/* Takes in what has come, without waiting; opens nothing. */
+void tables_pump (struct kafka_bus *bus);
+
+/* NULL with *ERR unset when there is no such job. */
+const struct kafka_job *tables_job (struct kafka_bus *bus, const char *id, struct error *err);
+
+/* Whether shards of GENERATION are still delivered, as far as known. */
+bool tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation);
+
+/* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or
+ * later that contradict a job are made letters. */
+int tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err);
+
+/* The tables that tell which shards are alive, read to their ends: 0 or -1. */
+int tables_need_liveness (struct kafka_bus *bus, struct error *err);
+
+int kafka_submit (struct bus *bus, const struct job *job, struct error *err);
+int kafka_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
+int kafka_list_jobs (struct bus *bus, const char *after,
+                     int (*each) (void *context, const struct job *job), void *context,
+                     struct error *err);
+int kafka_publish_control (struct bus *bus, const struct control *control, struct error *err);
+int kafka_next_control (struct bus *bus, int64_t *position, struct control *control,
+                        struct error *err);
+int kafka_put_status (struct bus *bus, const struct job_status *status, struct error *err);
+int kafka_get_status (struct bus *bus, const char *job_id, struct job_status *status,
+                      struct error *err);
+
+#endif
