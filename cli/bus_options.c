@@ -81,16 +81,19 @@ set_job_key (void *context, const char *value, struct error *err)
 }
 
 const struct option_spec bus_options[] = {
-  { 0, "bus", NULL, "URL", "kafka://HOST:PORT[,…][/PREFIX] or sqlite:FILE; default: SHOAL_BUS",
+  { 0, "bus", NULL, "URL", "kafka://HOST:PORT[,…][/PREFIX] or sqlite:FILE (default SHOAL_BUS)",
     GROUP_OTHER, false, set_bus },
-  { 'X', "property", NULL, "NAME=VALUE", "a property of librdkafka; also: SHOAL_KAFKA_CONFIG=FILE",
-    GROUP_OTHER, false, set_property },
-  { 0, "schema-registry", NULL, "URL", "of Avro schemas; default: SHOAL_SCHEMA_REGISTRY",
-    GROUP_OTHER, false, set_registry },
-  { 0, "job-key", NULL, "FILE", "keys that sign and verify records (default SHOAL_JOB_KEY)",
-    GROUP_OTHER, false, set_job_key },
-  { 0, "connect-timeout", NULL, "TIME", "for a first answer of the bus; default 10s", GROUP_OTHER,
-    true, set_patience },
+  { 'X', "property", NULL, "NAME=VALUE",
+    "librdkafka property, or a file of them in SHOAL_KAFKA_CONFIG", GROUP_OTHER, false,
+    set_property },
+  { 0, "schema-registry", NULL, "URL",
+    "URL of the Avro schema registry (default SHOAL_SCHEMA_REGISTRY)", GROUP_OTHER, false,
+    set_registry },
+  { 0, "job-key", NULL, "FILE",
+    "file of keys to sign and verify records with (default SHOAL_JOB_KEY)", GROUP_OTHER, false,
+    set_job_key },
+  { 0, "connect-timeout", NULL, "DURATION",
+    "how long to wait for the broker at startup (default 10s)", GROUP_OTHER, true, set_patience },
   { 0 },
 };
 

@@ -23,7 +23,8 @@ set_reason (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec cancel_options[] = {
-  { 0, "reason", NULL, "TEXT", "what status and report will say", GROUP_OTHER, false, set_reason },
+  { 0, "reason", NULL, "TEXT", "reason to show in status and report", GROUP_OTHER, false,
+    set_reason },
   { 0 },
 };
 
@@ -99,8 +100,8 @@ run (int argc, char **argv, struct error *err)
 const struct command command_cancel = {
   .name = "cancel",
   .synopsis = "cancel [--reason TEXT] RESULT|JOB",
-  .summary = "start no more shards, stop the running containers",
-  .help = "Waits until the job has ended. What is finished is kept; `shoal retry` runs the rest.\n"
+  .summary = "stop a job and its running containers",
+  .help = "Waits until the job has ended. Finished shards are kept; `shoal retry` runs the rest.\n"
           "\n"
           "  shoal cancel resized --reason 'wrong size'\n",
   .options = { cancel_options, bus_options },

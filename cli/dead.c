@@ -75,11 +75,11 @@ SETTER (all)
 }
 
 static const struct option_spec dead_options[] = {
-  { 0, "job", NULL, "JOB", "only shards of this job", GROUP_OTHER, false, set_job },
-  { 0, "reason", NULL, "REASON", "as `dead list` shows it: failed, oom, conflict, unsigned …",
+  { 0, "job", NULL, "JOB", "only dead letters of this job", GROUP_OTHER, false, set_job },
+  { 0, "reason", NULL, "REASON", "only dead letters with this reason, e.g. failed, oom, unsigned",
     GROUP_OTHER, false, set_reason },
-  { 0, "all", NULL, NULL, "replay: every letter", GROUP_OTHER, false, set_all },
-  { 0, "json", NULL, NULL, "list: a JSON object a line", GROUP_OTHER, false, set_json },
+  { 0, "all", NULL, NULL, "replay: every dead letter", GROUP_OTHER, false, set_all },
+  { 0, "json", NULL, NULL, "list: print one JSON object per line", GROUP_OTHER, false, set_json },
   { 0 },
 };
 
@@ -423,10 +423,12 @@ run (int argc, char **argv, struct error *err)
 const struct command command_dead = {
   .name = "dead",
   .synopsis = "dead list | show LETTER… | replay LETTER… [options]",
-  .summary = "shards and messages that came to nothing: list, show, replay",
+  .summary = "inspect and replay the dead-letter queue",
   .help =
-      "A letter is a shard that failed for good (JOB/SHARD), or a message that nobody can read\n"
-      "or follow (TOPIC/PARTITION/OFFSET). Replayed shards run as a new generation of their job.\n"
+      "LETTER is a dead letter: a shard that failed for good (JOB/SHARD), or a message that can't "
+      "be\n"
+      "decoded or contradicts an earlier one (TOPIC/PARTITION/OFFSET). Replaying a shard runs it\n"
+      "again and rebuilds the result of its job.\n"
       "\n"
       "  shoal dead list --bus kafka://broker:9092 --reason oom\n"
       "  shoal dead replay --bus kafka://broker:9092 resize-2019/17\n",

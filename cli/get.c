@@ -94,8 +94,9 @@ run (int argc, char **argv, struct error *err)
 const struct command command_get = {
   .name = "get",
   .synopsis = "get [options] RESULT|JOB|URL DIR",
-  .summary = "copy a result's merged tree to DIR, checked against its manifest",
-  .help = "The same command again goes on with a copy that was interrupted.\n"
+  .summary = "copy a result's outputs to a local directory and verify them",
+  .help = "Files are verified against the manifest. Run the same command again to continue an\n"
+          "interrupted copy.\n"
           "\n"
           "  shoal get --bus kafka://broker:9092 resize-2019 ./resized\n"
           "  shoal get s3://out/run1 ./run1\n",

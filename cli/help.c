@@ -1,6 +1,7 @@
-/* shoal help: what there is, what a command does, and topics. */
+/* shoal help: commands, their options, and topics. */
 #include "cli/help.h"
 
+#include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/job_options.h"
 #include "cli/run_options.h"
@@ -14,62 +15,62 @@
 static const char exit_codes[] =
     "Exit codes\n"
     "\n"
-    "    0   the job counts as done: every shard succeeded, or as many as --min-success asks for\n"
-    "    1   it doesn't: failed shards beyond the limits, or it was cancelled\n"
-    "    2   the command line or the input is wrong; nothing was started\n"
-    "    3   the machine failed us: disk, runtime, image; the result can be resumed or retried\n"
-    "    4   two shards wrote one path under --on-conflict fail; `shoal merge` can settle it\n"
-    "  130   interrupted; `shoal resume` or the same command goes on\n";
+    "    0   the job succeeded: all shards, or the share that --min-success requires\n"
+    "    1   the job failed (too many failed shards, or a time limit) or was cancelled\n"
+    "    2   usage error: wrong command line or input; nothing was started\n"
+    "    3   infrastructure error (disk, runtime, image, broker); resume or retry the job\n"
+    "    4   output conflict: two shards wrote one path under --on-conflict fail; resolve it with\n"
+    "        `shoal merge --on-conflict`\n"
+    "  130   interrupted; continue with `shoal resume` or the same command\n";
 
 static const char patterns[] =
     "Patterns (--glob, --exclude)\n"
     "\n"
-    "  *  ?  [a-z]  [^x]  [!x]   within one component, never across a slash\n"
-    "  **                        any number of whole components; at the end: every file\n"
+    "  *  ?  [a-z]  [^x]  [!x]   within one path component, never across a slash\n"
+    "  **                        any number of path components; at the end: every file below\n"
     "  {a,b{c,d}}                alternatives, nested\n"
-    "  \\x                        x itself\n"
+    "  \\x                        x literally\n"
     "\n"
-    "The pattern is matched below the base path. Slashes before and behind it don't matter. Files "
+    "The pattern is relative to the base path; leading and trailing slashes are ignored. Files "
     "and\n"
-    "folders can both match; when a folder and something in it match, the inside wins. Order is "
-    "bytewise\n"
-    "by path, the same on every run. `shoal plan … --atoms` shows what a pattern selects.\n";
+    "folders can match; if a folder and something inside it match, only the inside counts. Order "
+    "is\n"
+    "bytewise by path, the same on every run. `shoal plan … --atoms` lists what a pattern "
+    "selects.\n";
 
 static const char environment[] =
     "Environment of shoal\n"
     "\n"
-    "  SHOAL_BUS             the bus when --bus isn't given\n"
-    "  SHOAL_KAFKA_CONFIG    a file of librdkafka's properties; its bootstrap.servers is the bus, "
-    "too\n"
-    "  SHOAL_IMAGES          the image store's folder\n"
-    "  SHOAL_POLICY          what services let jobs do, when --policy isn't given: a file, or "
-    "none\n"
-    "  SHOAL_STATE_DIR       what is kept of results in S3 on this machine; default: "
-    "$XDG_STATE_HOME/shoal\n"
-    "  SHOAL_LOG             debug, info, warn or error: what the parts log\n"
-    "  SHOAL_TOKEN           who knows it may send jobs by HTTP, when --token-file isn't given\n"
+    "  SHOAL_BUS             default of --bus\n"
+    "  SHOAL_KAFKA_CONFIG    file of librdkafka properties; bootstrap.servers in it names the bus\n"
+    "  SHOAL_IMAGES          default of --images, the image store\n"
+    "  SHOAL_POLICY          default of --policy: a policy file, or none\n"
+    "  SHOAL_STATE_DIR       local state of results on S3 (default $XDG_STATE_HOME/shoal)\n"
+    "  SHOAL_LOG             log level of services: debug, info, warn or error\n"
+    "  SHOAL_TOKEN           bearer token of the job API, instead of --token-file\n"
     "  SHOAL_CACHE_DIR  SHOAL_CACHE_SIZE  SHOAL_IPFS_API  SHOAL_IPFS_GATEWAY  "
     "SHOAL_KEEP_ATTEMPTS\n"
-    "                        as the options of their names\n"
-    "  SHOAL_CA_FILE         the authorities that https servers are believed by (PEM)\n"
-    "  SHOAL_FETCH_CONNECTIONS   how many objects are fetched at once\n"
-    "  SHOAL_FETCH_MIN_RATE  SHOAL_FETCH_WINDOW_MS   bytes a second that inputs must come at "
-    "(1024),\n"
-    "                        within each of two windows (30000)\n"
-    "  SHOAL_FETCH_UNSIZED_MAX   bytes of inputs whose sizes nobody tells (16 GiB)\n"
-    "  SHOAL_HTTP_TRIES      how often a request to a storage is tried\n"
-    "  SHOAL_WEB_FOLDERS     how many folders a listing by http may have\n"
-    "  SHOAL_S3_STYLE        path or virtual: how a bucket is named in an S3 URL\n"
-    "  SHOAL_S3_ANONYMOUS  SHOAL_S3_REQUESTER_PAYS   set: ask without credentials; pay for it\n"
+    "                        defaults of the options with these names\n"
+    "  SHOAL_CREDENTIALS_DIR   default of --credentials-dir\n"
+    "  SHOAL_JOB_KEY         default of --job-key\n"
+    "  SHOAL_CA_FILE         CA bundle for HTTPS (PEM)\n"
+    "  SHOAL_FETCH_CONNECTIONS   maximum parallel downloads\n"
+    "  SHOAL_FETCH_MIN_RATE  SHOAL_FETCH_WINDOW_MS\n"
+    "                        minimum download rate in bytes per second (default 1024), measured\n"
+    "                        over a window (default 30000 ms)\n"
+    "  SHOAL_FETCH_UNSIZED_MAX   size limit for a download of unknown size (default 16 GiB)\n"
+    "  SHOAL_HTTP_TRIES      attempts per storage request (default 8)\n"
+    "  SHOAL_WEB_FOLDERS     maximum folders in an HTTP listing (default 1000000)\n"
+    "  SHOAL_S3_STYLE        S3 addressing style: path or virtual\n"
+    "  SHOAL_S3_ANONYMOUS    if set, send S3 requests without credentials\n"
+    "  SHOAL_S3_REQUESTER_PAYS   if set, accept the charges of requester-pays buckets\n"
     "  SHOAL_SCHEMA_REGISTRY  SHOAL_SCHEMA_REGISTRY_USER  SHOAL_SCHEMA_REGISTRY_PASSWORD\n"
     "  SHOAL_SCHEMA_REGISTRY_PASSWORD_FILE  SHOAL_SCHEMA_REGISTRY_CA  SHOAL_SCHEMA_CACHE\n"
-    "                        the registry of Avro schemas, and where they are kept\n"
-    "  SHOAL_CREDENTIALS_DIR     the folder of --credentials-dir\n"
-    "  SHOAL_JOB_KEY         the file of --job-key\n"
-    "  SHOAL_WEBHOOK_SECRET  SHOAL_WEBHOOK_SECRET_FILE   what webhooks are signed with\n"
+    "                        Avro schema registry: URL, login, CA bundle (PEM), local cache\n"
+    "  SHOAL_WEBHOOK_SECRET  SHOAL_WEBHOOK_SECRET_FILE   key that signs webhooks\n"
     "  SHOAL_FAULT           for tests: CALL:NTH[:ERRNO] makes a system call fail\n"
     "\n"
-    "  As AWS's own tools read them:\n"
+    "  Read as by the AWS command line tools:\n"
     "  AWS_ACCESS_KEY_ID  AWS_SECRET_ACCESS_KEY  AWS_SESSION_TOKEN  AWS_PROFILE\n"
     "  AWS_CONFIG_FILE  AWS_SHARED_CREDENTIALS_FILE  AWS_REGION  AWS_DEFAULT_REGION\n"
     "  AWS_ENDPOINT_URL  AWS_ENDPOINT_URL_S3  AWS_ENDPOINT_URL_STS\n"
@@ -81,14 +82,14 @@ static const char environment[] =
     "Environment of a container\n"
     "\n"
     "  SHOAL_JOB_ID  SHOAL_SHARD_INDEX  SHOAL_ATTEMPT\n"
-    "  SHOAL_SHARD_COUNT   when it is known; `-e SHOAL_SHARD_COUNT` makes it so\n"
-    "  SHOAL_ATOMS_FILE    a file with the shard's paths, each ended by NUL\n";
+    "  SHOAL_SHARD_COUNT   only if known at start; `-e SHOAL_SHARD_COUNT` guarantees it\n"
+    "  SHOAL_ATOMS_FILE    file with the paths of the shard's input files, NUL-terminated\n";
 
 static void
 print_options (void)
 {
   static const struct option_spec *const tables[] = { job_options, run_options, storage_options,
-                                                      fleet_options };
+                                                      fleet_options, bus_options };
   auto_buffer struct buffer text = { 0 };
   options_help (&text, tables, sizeof tables / sizeof tables[0], false);
   (void) fputs (text.data, stdout);
@@ -100,25 +101,26 @@ static const struct topic
   const char *text; /* NULL: the options */
   const char *summary;
 } topics[] = {
-  { "options", NULL, "all options of run and plan" },
-  { "exit-codes", exit_codes, "what the exit codes mean" },
-  { "patterns", patterns, "the language of --glob and --exclude" },
-  { "environment", environment, "variables that matter" },
+  { "options", NULL, "all options of run, plan and submit" },
+  { "exit-codes", exit_codes, "exit codes and their meaning" },
+  { "patterns", patterns, "pattern syntax of --glob and --exclude" },
+  { "environment", environment, "environment variables" },
 };
 
 void
 help_general (void)
 {
   (void) fputs (
-      "shoal runs one container image over very many input files: it slices them into shards,\n"
-      "runs a container for each, and assembles what they wrote into one result.\n"
+      "shoal runs one container image over very many input files: it splits them into shards,\n"
+      "runs a container for each shard, and assembles their outputs into one result.\n"
       "\n",
       stdout);
   for (size_t i = 0; commands[i] != NULL; i++)
     if (!commands[i]->hidden)
       (void) printf ("  shoal %-10s %s\n", commands[i]->name, commands[i]->summary);
   (void) fputs ("\n"
-                "  shoal COMMAND --help tells of a command; `shoal docker run` is `shoal run`.\n"
+                "  `shoal COMMAND --help` describes a command. `shoal docker run` is an alias of "
+                "`shoal run`.\n"
                 "  shoal help TOPIC:\n",
                 stdout);
   for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
@@ -164,8 +166,8 @@ run (int argc, char **argv, struct error *err)
       }
   const struct command *command = command_find (name);
   if (command == NULL)
-    return error_set (err, ERROR_USER,
-                      "there is no help on \"%s\" (shoal help lists what there is)", name);
+    return error_set (err, ERROR_USER, "no help on \"%s\" (`shoal help` lists commands and topics)",
+                      name);
   help_command (command);
   return EXIT_DONE;
 }
@@ -173,7 +175,7 @@ run (int argc, char **argv, struct error *err)
 const struct command command_help = {
   .name = "help",
   .synopsis = "help [COMMAND | TOPIC]",
-  .summary = "what there is, and topics: options, exit-codes, patterns, environment",
+  .summary = "print help on a command or topic",
   .help = "\n  shoal help exit-codes\n",
   .run = run,
 };

@@ -42,10 +42,10 @@ set_json (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec image_options[] = {
-  { 0, "as", NULL, "NAME[:TAG]", "import: the image's name", GROUP_OTHER, false, set_as },
-  { 0, "json", NULL, NULL, "list: an object a line", GROUP_OTHER, false, set_json },
-  { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_OTHER, false,
-    set_images },
+  { 0, "as", NULL, "NAME[:TAG]", "import: name of the image", GROUP_OTHER, false, set_as },
+  { 0, "json", NULL, NULL, "list: print one JSON object per line", GROUP_OTHER, false, set_json },
+  { 0, "images", NULL, "DIR", "directory of the image store (default SHOAL_IMAGES)", GROUP_OTHER,
+    false, set_images },
   { 0 },
 };
 
@@ -143,9 +143,9 @@ run (int argc, char **argv, struct error *err)
 const struct command command_image = {
   .name = "image",
   .synopsis = "image import SOURCE --as NAME[:TAG] | pull REFERENCE | list | remove NAME",
-  .summary = "the local images: import, pull, list, remove",
-  .help = "SOURCE is an OCI layout folder, an OCI archive or a Docker archive. pull goes to a\n"
-          "registry by skopeo.\n"
+  .summary = "import, pull, list and remove local images",
+  .help = "SOURCE is an OCI layout folder, an OCI archive or a Docker archive. pull\n"
+          "fetches from a registry, with skopeo.\n"
           "\n"
           "  shoal image import imagemagick.oci --as imagemagick\n",
   .options = { image_options },

@@ -44,10 +44,11 @@ set_state (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec list_options[] = {
-  { 0, "json", NULL, NULL, "a JSON object a line", GROUP_OTHER, false, set_json },
-  { 0, "limit", NULL, "N", "the newest N only (default all)", GROUP_OTHER, false, set_limit },
-  { 0, "state", NULL, "STATE,…", "only those that are queued, running, failed … (default all)",
-    GROUP_OTHER, false, set_state },
+  { 0, "json", NULL, NULL, "print one JSON object per line", GROUP_OTHER, false, set_json },
+  { 0, "limit", NULL, "N", "only the newest N jobs (default all)", GROUP_OTHER, false, set_limit },
+  { 0, "state", NULL, "STATE,...",
+    "only jobs in these states: queued, running, failed … (default all)", GROUP_OTHER, false,
+    set_state },
   { 0 },
 };
 
@@ -131,8 +132,8 @@ run (int argc, char **argv, struct error *err)
 const struct command command_list = {
   .name = "list",
   .synopsis = "list [options]",
-  .summary = "the jobs of a bus and how they stand",
-  .help = "  shoal list --bus kafka://broker:9092 --state failed,partial --limit 20\n",
+  .summary = "list the jobs of a bus and their states",
+  .help = "\n  shoal list --bus kafka://broker:9092 --state failed,partial --limit 20\n",
   .options = { list_options, bus_options },
   .run = run,
 };

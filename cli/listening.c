@@ -50,17 +50,19 @@ SETTER (results)
 }
 
 const struct option_spec listen_options[] = {
-  { 0, "listen", NULL, "HOST:PORT", "serve /metrics, /healthz, /readyz; :PORT is loopback",
+  { 0, "listen", NULL, "HOST:PORT", "serve /metrics, /healthz and /readyz; :PORT binds to loopback",
     GROUP_OTHER, false, set_listen },
-  { 0, "per-address", NULL, "N", "connections from one address at once; 0: any (default 32)",
+  { 0, "per-address", NULL, "N", "connection limit per client address; 0: unlimited (default 32)",
     GROUP_OTHER, false, set_per_address },
   { 0 },
 };
 
 const struct option_spec intake_options[] = {
-  { 0, "token-file", NULL, "FILE", "who knows it may send jobs; or SHOAL_TOKEN", GROUP_OTHER, false,
+  { 0, "token-file", NULL, "FILE",
+    "file with the bearer token of the job API, instead of SHOAL_TOKEN", GROUP_OTHER, false,
     set_token_file },
-  { 0, "results", NULL, "DIR", "where sent jobs' results stand; default: here", GROUP_OTHER, false,
+  { 0, "results", NULL, "DIR",
+    "base directory or URL for results of submitted jobs (default: current)", GROUP_OTHER, false,
     set_results },
   { 0 },
 };

@@ -45,14 +45,14 @@ set_shard (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec logs_options[] = {
-  { 0, "shard", NULL, "K", "these shards, e.g. 3,5-9; repeatable; default: all", GROUP_OTHER, false,
-    set_shard },
-  { 0, "failed", NULL, NULL, "those that failed", GROUP_OTHER, false, set_failed },
-  { 0, "stdout", NULL, NULL, "standard output only", GROUP_OTHER, false, set_out },
-  { 0, "stderr", NULL, NULL, "standard error only", GROUP_OTHER, false, set_err },
-  { 'f', "follow", NULL, NULL, "go on while the job runs", GROUP_OTHER, false, set_follow },
-  { 'q', "quiet", NULL, NULL, "no headlines", GROUP_OTHER, false, set_bare },
-  { 0, "raw", NULL, NULL, "control characters as they are, also on a terminal", GROUP_OTHER, false,
+  { 0, "shard", NULL, "K", "only these shards, e.g. 3,5-9; repeatable (default all)", GROUP_OTHER,
+    false, set_shard },
+  { 0, "failed", NULL, NULL, "only shards that failed", GROUP_OTHER, false, set_failed },
+  { 0, "stdout", NULL, NULL, "only standard output", GROUP_OTHER, false, set_out },
+  { 0, "stderr", NULL, NULL, "only standard error", GROUP_OTHER, false, set_err },
+  { 'f', "follow", NULL, NULL, "keep printing while the job runs", GROUP_OTHER, false, set_follow },
+  { 'q', "quiet", NULL, NULL, "omit the headers between shards", GROUP_OTHER, false, set_bare },
+  { 0, "raw", NULL, NULL, "do not escape control characters on a terminal", GROUP_OTHER, false,
     set_raw },
   { 0 },
 };
@@ -151,12 +151,12 @@ run (int argc, char **argv, struct error *err)
 const struct command command_logs = {
   .name = "logs",
   .synopsis = "logs [--shard K]… [--failed] [--stdout | --stderr] [--follow] RESULT|JOB",
-  .summary = "what the shards printed, also while they run",
+  .summary = "print the output of shards, also while they run",
   .help =
-      "Of each shard its last attempt. What was on standard error comes on standard error. "
-      "Several\n"
-      "shards get headlines. On a terminal control characters other than newlines and tabs are\n"
-      "written out (\\x1b), so that no image can drive it; in a pipe bytes come as they are.\n"
+      "Prints the last attempt of each shard, its stderr to stderr, with a header between shards.\n"
+      "On a terminal, control characters other than newlines and tabs are escaped (\\x1b), so "
+      "that\n"
+      "no image can control it; in a pipe, bytes are printed as they are.\n"
       "\n"
       "  shoal logs resized --failed --stderr\n",
   .options = { logs_options, bus_options },

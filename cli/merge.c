@@ -27,8 +27,8 @@ set_on_conflict (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec merge_options[] = {
-  { 0, "on-conflict", NULL, "POLICY", "fail, first, last, rename or concat", GROUP_OTHER, false,
-    set_on_conflict },
+  { 0, "on-conflict", NULL, "POLICY", "two shards, one path: fail, first, last, rename or concat",
+    GROUP_OTHER, false, set_on_conflict },
   { 0 },
 };
 
@@ -92,12 +92,13 @@ run (int argc, char **argv, struct error *err)
 const struct command command_merge = {
   .name = "merge",
   .synopsis = "merge [--on-conflict POLICY] RESULT",
-  .summary = "assemble again, run nothing",
-  .help = "Policies for two shards that wrote one path: fail keeps every shard's own folder only;\n"
-          "first and last go by shard number; rename keeps all under names of their own; concat\n"
-          "puts them behind each other.\n"
-          "\n"
-          "  shoal merge resized --on-conflict last\n",
+  .summary = "rebuild the result from finished shards, without running any",
+  .help =
+      "Policies for two shards that wrote the same path: fail keeps only the shards' own folders;\n"
+      "first and last go by shard number; rename keeps all under different names; concat\n"
+      "concatenates them.\n"
+      "\n"
+      "  shoal merge resized --on-conflict last\n",
   .options = { merge_options, run_options, storage_options },
   .run = run,
 };

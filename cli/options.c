@@ -184,7 +184,7 @@ complain_of_missing (const struct parser *parser, struct error *err)
 
 /* ---- parsing ---------------------------------------------------------------------------- */
 
-/* An optional argument may stand in the next word when it is a number. */
+/* An optional argument may be the next word when that is a number. */
 static bool
 is_number (const char *word)
 {
@@ -244,9 +244,10 @@ options_operands (const struct option_set *sets, size_t count, int argc, char **
     return first;
   int operands = argc - first;
   if (operands < min)
-    return error_set (err, ERROR_USER, "something is missing: shoal %s", synopsis);
+    return error_set (err, ERROR_USER, "missing argument: shoal %s", synopsis);
   if (max >= 0 && operands > max)
-    return error_set (err, ERROR_USER, "\"%s\" is too much: shoal %s", argv[first + max], synopsis);
+    return error_set (err, ERROR_USER, "unexpected argument \"%s\": shoal %s", argv[first + max],
+                      synopsis);
   return first;
 }
 
@@ -281,12 +282,12 @@ put_names (struct buffer *out, const struct option_spec *const *tables, size_t c
   for (size_t i = 0; i < count && tables[i] != NULL; i++)
     for (const struct option_spec *spec = tables[i]; spec->name != NULL; spec++)
       {
-        if (!spec->minor)
+        if (!spec->minor || spec->help == NULL)
           continue;
         auto_free char *name = xasprintf ("--%s%s%s", spec->name, spec->argument == NULL ? "" : " ",
                                           spec->argument == NULL ? "" : spec->argument);
         if (column == 0)
-          buffer_puts (out, "Further options (`shoal help options` tells of all):\n ");
+          buffer_puts (out, "Further options (described in `shoal help options`):\n ");
         if (column == 0 || column + strlen (name) + 2 > HELP_WIDTH)
           {
             buffer_puts (out, column == 0 ? "" : "\n ");
@@ -307,8 +308,8 @@ options_help (struct buffer *out, const struct option_spec *const *tables, size_
     [GROUP_OUTPUT] = "Outputs",
     [GROUP_CONTAINER] = "Container",
     [GROUP_LIMITS] = "Limits",
-    [GROUP_FAILURE] = "When something fails",
-    [GROUP_RUN] = "The run",
+    [GROUP_FAILURE] = "Failures",
+    [GROUP_RUN] = "Execution",
     [GROUP_OTHER] = "Options",
   };
   for (int group = 0; group < GROUPS; group++)
@@ -317,7 +318,7 @@ options_help (struct buffer *out, const struct option_spec *const *tables, size_
       for (size_t i = 0; i < count && tables[i] != NULL; i++)
         for (const struct option_spec *spec = tables[i]; spec->name != NULL; spec++)
           {
-            if ((int) spec->group != group || (brief && spec->minor))
+            if ((int) spec->group != group || spec->help == NULL || (brief && spec->minor))
               continue;
             if (!titled)
               buffer_printf (out, "%s%s\n", out->size > 0 ? "\n" : "", titles[group]);

@@ -31,7 +31,7 @@ struct option_spec
   const char *name;     /* without "--"; NULL ends a table */
   const char *alias;    /* another long form, Bacalhau's; NULL: none */
   const char *argument; /* "SRC:PATH"; NULL: a switch; "[N]": a number that may be left out */
-  const char *help;     /* one line */
+  const char *help;     /* one line; NULL: internal, --help doesn't show it */
   enum option_group group;
   bool minor; /* --help of a command with many options only names it */
 

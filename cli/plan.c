@@ -57,11 +57,13 @@ set_shards (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec plan_options[] = {
-  { 0, "atoms", NULL, NULL, "one path inside the container a line", GROUP_OTHER, false, set_atoms },
-  { 0, "shards", NULL, "[N]", "shard's number, tab, path; with N as in run", GROUP_OTHER, false,
+  { 0, "atoms", NULL, NULL, "print one path per line, as seen in the container", GROUP_OTHER, false,
+    set_atoms },
+  { 0, "shards", NULL, "[N]",
+    "print shard number, tab, path; with N: split into N shards, as in run", GROUP_OTHER, false,
     set_shards },
-  { '0', "null", NULL, NULL, "lines end in NUL instead of newline", GROUP_OTHER, false, set_nul },
-  { 0, "json", NULL, NULL, "as JSON", GROUP_OTHER, false, set_json },
+  { '0', "null", NULL, NULL, "end lines in NUL instead of newline", GROUP_OTHER, false, set_nul },
+  { 0, "json", NULL, NULL, "print as JSON", GROUP_OTHER, false, set_json },
   { 0 },
 };
 
@@ -306,13 +308,13 @@ run (int argc, char **argv, struct error *err)
 const struct command command_plan = {
   .name = "plan",
   .synopsis = "plan [options of run] IMAGE [ARG…]",
-  .summary = "what would run, without running it",
-  .help = "Takes all options of run, checks them in the same way and creates nothing. Without "
-          "options of\n"
-          "its own it prints a summary. On a terminal control characters in paths are written out\n"
-          "(\\x1b); with --null or in a pipe paths come as they are.\n"
-          "\n"
-          "  shoal plan -v ./photos:/in --glob '*.jpg' --batch-size 1000 --shards imagemagick\n",
+  .summary = "print what a job would run, without running it",
+  .help =
+      "Takes and checks all options of run, and creates nothing. Without options of its own it\n"
+      "prints a summary. On a terminal, control characters in paths are escaped (\\x1b); with\n"
+      "--null or in a pipe, paths are printed as they are.\n"
+      "\n"
+      "  shoal plan -v ./photos:/in --glob '*.jpg' --batch-size 1000 --shards imagemagick\n",
   .options = { plan_options },
   .run = run,
 };

@@ -210,11 +210,12 @@ run (int argc, char **argv, struct error *err)
 const struct command command_policy = {
   .name = "policy",
   .synopsis = "policy check FILE [JOB.json]",
-  .summary = "what a policy file allows, or whether a job would pass",
-  .help = "JOB.json is a job as it is sent by HTTP; 1 is returned when it is refused. Folders are\n"
-          "looked at on this machine.\n"
-          "\n"
-          "  shoal policy check policy.json\n"
-          "  shoal policy check policy.json job.json\n",
+  .summary = "check a policy file, or a job against it",
+  .help =
+      "Without a job, prints what the policy allows. JOB.json is a job in the form of the HTTP\n"
+      "API; the exit code is 1 if the policy refuses it. Folders are resolved on this machine.\n"
+      "\n"
+      "  shoal policy check policy.json\n"
+      "  shoal policy check policy.json job.json\n",
   .run = run,
 };

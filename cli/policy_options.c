@@ -28,12 +28,12 @@ SETTER (results_root)
 }
 
 const struct option_spec policy_options[] = {
-  { 0, "policy", NULL, "FILE", "what jobs may do; none: anything (default SHOAL_POLICY)",
+  { 0, "policy", NULL, "FILE", "policy file for jobs; none: no restrictions (default SHOAL_POLICY)",
     GROUP_OTHER, false, set_policy },
-  { 0, "volume-root", NULL, "DIR", "jobs may read what is in DIR; repeatable", GROUP_OTHER, false,
-    set_volume_root },
-  { 0, "results-root", NULL, "DIR", "jobs' results may be made in DIR; repeatable", GROUP_OTHER,
-    false, set_results_root },
+  { 0, "volume-root", NULL, "DIR", "directory that jobs may read inputs from; repeatable",
+    GROUP_OTHER, false, set_volume_root },
+  { 0, "results-root", NULL, "DIR", "directory that jobs may write results to; repeatable",
+    GROUP_OTHER, false, set_results_root },
   { 0 },
 };
 

@@ -264,8 +264,8 @@ run (int argc, char **argv, struct error *err)
 const struct command command_report = {
   .name = "report",
   .synopsis = "report [-o FILE] RESULT|JOB",
-  .summary = "how the job went: timeline, slowest shards, failures",
-  .help = "The result's own report.html shows the same in a browser, without a network.\n"
+  .summary = "print a job's timeline, slowest shards and failures",
+  .help = "The result's report.html shows the same in a browser, offline.\n"
           "\n"
           "  shoal report resized\n",
   .options = { report_options, bus_options },

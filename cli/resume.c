@@ -23,8 +23,8 @@ run (int argc, char **argv, struct error *err)
 const struct command command_resume = {
   .name = "resume",
   .synopsis = "resume [options] RESULT",
-  .summary = "go on with a run that was interrupted",
-  .help = "Shards that are finished aren't run again.\n"
+  .summary = "continue an interrupted run",
+  .help = "Finished shards are not run again.\n"
           "\n"
           "  shoal resume resized\n",
   .options = { run_options, storage_options },

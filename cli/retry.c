@@ -31,8 +31,9 @@ set_failed (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec retry_options[] = {
-  { 0, "shard", NULL, "K", "these shards, e.g. 3,5-9; repeatable", GROUP_OTHER, false, set_shard },
-  { 0, "failed", NULL, NULL, "those that failed (the default)", GROUP_OTHER, false, set_failed },
+  { 0, "shard", NULL, "K", "only these shards, e.g. 3,5-9; repeatable", GROUP_OTHER, false,
+    set_shard },
+  { 0, "failed", NULL, NULL, "all failed shards (the default)", GROUP_OTHER, false, set_failed },
   { 0 },
 };
 
@@ -162,12 +163,12 @@ run (int argc, char **argv, struct error *err)
 const struct command command_retry = {
   .name = "retry",
   .synopsis = "retry [--shard K]… [--failed] [options] RESULT|JOB",
-  .summary = "run failed (or named) shards again and assemble again",
-  .help =
-      "What is finished stays. Until the new result is complete the old one stands. Shards that\n"
-      "never ran because the job was cancelled or gave up run as well.\n"
-      "\n"
-      "  shoal retry resized --shard 3,7-9\n",
+  .summary = "run failed or selected shards again and rebuild the result",
+  .help = "Other finished shards are kept. The old result stays in place until the new one is "
+          "complete.\n"
+          "Shards that never ran because the job was cancelled or failed early run as well.\n"
+          "\n"
+          "  shoal retry resized --shard 3,7-9\n",
   .options = { retry_options, run_options, bus_options, storage_options },
   .run = run,
 };

@@ -195,9 +195,8 @@ run (int argc, char **argv, struct error *err)
 const struct command command_run = {
   .name = "run",
   .synopsis = "run [options] IMAGE [ARG…]",
-  .summary = "run a job here and now, until its result stands",
-  .help = "The same command again goes on with a run that was interrupted. With --bus a fleet runs "
-          "it.\n"
+  .summary = "run a job on this machine and wait for the result",
+  .help = "Run it again to continue after an interruption. With --bus, the job runs on a fleet.\n"
           "\n"
           "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
           "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",

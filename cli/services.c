@@ -197,47 +197,52 @@ SETTER (meter)
 }
 
 static const struct option_spec service_options[] = {
-  { 0, "job", NULL, "ID", "only this job, and end with it", GROUP_OTHER, false, set_job },
-  { 0, "lease", NULL, "DURATION", "who is silent for so long is lost; default 30s", GROUP_OTHER,
-    false, set_lease },
-  { 0, "parent", NULL, "PID", "end when this process does, leave Ctrl-C to it", GROUP_OTHER, false,
-    set_parent },
+  { 0, "job", NULL, "ID", "process only this job and exit when it ends", GROUP_OTHER, false,
+    set_job },
+  { 0, "lease", NULL, "DURATION",
+    "heartbeat timeout: a silent worker loses its shards (default 30s)", GROUP_OTHER, false,
+    set_lease },
+  { 0, "parent", NULL, "PID", NULL, GROUP_OTHER, false, set_parent },
   { 0 },
 };
 
 static const struct option_spec worker_options[] = {
-  { 'j', "jobs", "slots", "N", "shards at a time, default: number of cores", GROUP_OTHER, false,
-    set_jobs },
-  { 0, "prefetch-bytes", NULL, "SIZE", "of next shards' inputs, fetched while others run; 0",
-    GROUP_OTHER, false, set_prefetch },
-  { 0, "queue", NULL, "NAME", "whose shards are run, the preferred first; repeatable", GROUP_OTHER,
-    false, set_queue },
-  { 0, "images", NULL, "DIR", "image store, default: SHOAL_IMAGES", GROUP_OTHER, false,
-    set_images },
-  { 0, "oci-runtime", NULL, "crun|runc", "default: crun, else runc", GROUP_OTHER, false,
-    set_oci_runtime },
+  { 'j', "jobs", "slots", "N", "number of shards to run in parallel (default: number of cores)",
+    GROUP_OTHER, false, set_jobs },
+  { 0, "prefetch-bytes", NULL, "SIZE",
+    "bytes of upcoming shards' inputs to download ahead (default 0: off)", GROUP_OTHER, false,
+    set_prefetch },
+  { 0, "queue", NULL, "NAME",
+    "queue to consume, most preferred first; repeatable (default: default)", GROUP_OTHER, false,
+    set_queue },
+  { 0, "images", NULL, "DIR", "directory of the image store (default SHOAL_IMAGES)", GROUP_OTHER,
+    false, set_images },
+  { 0, "oci-runtime", NULL, "crun|runc", "OCI runtime (default: crun, else runc)", GROUP_OTHER,
+    false, set_oci_runtime },
   { 0, "userns", NULL, "auto|none|FIRST:COUNT",
-    "users of root's containers (default auto: shoal's in /etc/subuid)", GROUP_OTHER, false,
+    "user namespace of root's containers (default auto: by /etc/subuid)", GROUP_OTHER, false,
     set_userns },
-  { 0, "scratch", NULL, "DIR", "for staging and root file systems", GROUP_OTHER, false,
+  { 0, "scratch", NULL, "DIR",
+    "directory for staged inputs and containers (default: in the result)", GROUP_OTHER, false,
     set_scratch },
-  { 0, "drain-timeout", NULL, "DURATION", "after SIGTERM; default: as long as it takes",
-    GROUP_OTHER, false, set_drain },
-  { 0, "backoff", NULL, "DURATION", "before the first retry, default 1s", GROUP_OTHER, false,
-    set_backoff },
-  { 0, "max-lost", NULL, "N", "give a shard up that lost so many workers; 3", GROUP_OTHER, false,
-    set_max_lost },
-  { 0, "max-infra", NULL, "N", "… or that the machine failed so often; 5", GROUP_OTHER, false,
-    set_max_infra },
-  { 0, "meter", NULL, NULL, "count bytes that come in the memory that is descriptor 3", GROUP_OTHER,
-    false, set_meter },
-  { 0, "probe", NULL, NULL, "only say what this host allows", GROUP_OTHER, false, set_probe },
+  { 0, "drain-timeout", NULL, "DURATION",
+    "time for running shards to end after SIGTERM (default unlimited)", GROUP_OTHER, false,
+    set_drain },
+  { 0, "backoff", NULL, "DURATION", "delay before the first retry of a shard (default 1s)",
+    GROUP_OTHER, false, set_backoff },
+  { 0, "max-lost", NULL, "N", "give up on a shard after N lost workers (default 3)", GROUP_OTHER,
+    false, set_max_lost },
+  { 0, "max-infra", NULL, "N", "give up on a shard after N infrastructure errors (default 5)",
+    GROUP_OTHER, false, set_max_infra },
+  { 0, "meter", NULL, NULL, NULL, GROUP_OTHER, false, set_meter },
+  { 0, "probe", NULL, NULL, "print what this host supports and exit", GROUP_OTHER, false,
+    set_probe },
   { 0 },
 };
 
 static const struct option_spec merger_options[] = {
-  { 0, "webhook-private", NULL, NULL, "jobs' webhooks may be at private addresses too", GROUP_OTHER,
-    false, set_webhook_private },
+  { 0, "webhook-private", NULL, NULL, "allow webhooks to loopback and private addresses",
+    GROUP_OTHER, false, set_webhook_private },
   { 0 },
 };
 
@@ -382,8 +387,8 @@ run_slot (int argc, char **argv, struct error *err)
 const struct command command_producer = {
   .name = "producer",
   .synopsis = "producer --bus URL [options]",
-  .summary = "the part that slices jobs into shards",
-  .help = "SIGTERM: ends.\n"
+  .summary = "run the producer service, which splits jobs into shards",
+  .help = "SIGTERM stops it.\n"
           "\n"
           "  shoal producer --bus sqlite:work.db\n",
   .options = { bus_options, service_options, listen_options, storage_options, intake_options,
@@ -394,12 +399,12 @@ const struct command command_producer = {
 const struct command command_worker = {
   .name = "worker",
   .synopsis = "worker --bus URL [options] | worker --probe",
-  .summary = "the part that runs shards",
-  .help =
-      "SIGTERM: takes no more shards and ends with those it has; again, SIGQUIT or SIGHUP: stops\n"
-      "their containers and gives them back.\n"
-      "\n"
-      "  shoal worker --bus sqlite:work.db --jobs 4\n",
+  .summary = "run the worker service, which runs shards in containers",
+  .help = "SIGTERM drains it: no new shards, exit when the running ones end. A second SIGTERM, "
+          "SIGQUIT\n"
+          "or SIGHUP stops the containers and returns their shards to the queue.\n"
+          "\n"
+          "  shoal worker --bus sqlite:work.db --jobs 4\n",
   .options = { bus_options, service_options, listen_options, storage_options, worker_options,
                policy_options },
   .run = run_worker,
@@ -408,8 +413,8 @@ const struct command command_worker = {
 const struct command command_merger = {
   .name = "merger",
   .synopsis = "merger --bus URL [options]",
-  .summary = "the part that makes results",
-  .help = "SIGTERM: ends.\n"
+  .summary = "run the merger service, which assembles results",
+  .help = "SIGTERM stops it.\n"
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
   .options = { bus_options, service_options, listen_options, storage_options, keep_options,
@@ -420,7 +425,7 @@ const struct command command_merger = {
 const struct command command_slot = {
   .name = "slot",
   .synopsis = "slot",
-  .summary = "a worker's child that runs one container at a time",
+  .summary = "internal: process of a worker that runs one container at a time",
   .help = "",
   .hidden = true,
   .run = run_slot,

@@ -37,9 +37,9 @@ set_shards (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec status_options[] = {
-  { 0, "json", NULL, NULL, "as one JSON object (a line each with --shards)", GROUP_OTHER, false,
-    set_json },
-  { 0, "shards", NULL, NULL, "a line for each shard", GROUP_OTHER, false, set_shards },
+  { 0, "json", NULL, NULL, "print JSON: one object, or one per line with --shards", GROUP_OTHER,
+    false, set_json },
+  { 0, "shards", NULL, NULL, "print one line per shard", GROUP_OTHER, false, set_shards },
   { 0 },
 };
 
@@ -254,13 +254,13 @@ run (int argc, char **argv, struct error *err)
 const struct command command_status = {
   .name = "status",
   .synopsis = "status [--json] [--shards] RESULT|JOB",
-  .summary = "counts, rate, time left, the failing shards with their reasons",
-  .help =
-      "The columns of --shards: shard (last the reduce container, \"reduce\"), state, attempts,\n"
-      "outcome, exit code, reason.\n"
-      "\n"
-      "  shoal status resized\n"
-      "  shoal status --bus kafka://broker:9092 resize-2019\n",
+  .summary = "print progress, rate, time left and failing shards",
+  .help = "Columns of --shards: shard (\"reduce\" for the reduce container), state, attempts, "
+          "outcome,\n"
+          "exit code, reason.\n"
+          "\n"
+          "  shoal status resized\n"
+          "  shoal status --bus kafka://broker:9092 resize-2019\n",
   .options = { status_options, bus_options },
   .run = run,
 };

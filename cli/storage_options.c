@@ -98,24 +98,27 @@ prefetch_parse (const char *value, int64_t *bytes, struct error *err)
 }
 
 const struct option_spec storage_options[] = {
-  { 0, "s3-endpoint", NULL, "URL", "of S3; default: AWS_ENDPOINT_URL_S3, else Amazon's", GROUP_RUN,
-    true, set_s3_endpoint },
+  { 0, "s3-endpoint", NULL, "URL",
+    "URL of the S3 service (default AWS_ENDPOINT_URL_S3, else Amazon S3)", GROUP_RUN, true,
+    set_s3_endpoint },
   { 0, "credentials-dir", NULL, "DIR",
-    "what jobs' --credentials name (default SHOAL_CREDENTIALS_DIR)", GROUP_RUN, true,
+    "directory of named S3 credentials (default SHOAL_CREDENTIALS_DIR)", GROUP_RUN, true,
     set_credentials_dir },
-  { 0, "ipfs-api", NULL, "URL", "an IPFS node's RPC; default: SHOAL_IPFS_API", GROUP_RUN, true,
+  { 0, "ipfs-api", NULL, "URL", "RPC URL of an IPFS node (default SHOAL_IPFS_API)", GROUP_RUN, true,
     set_ipfs_api },
-  { 0, "ipfs-gateway", NULL, "URL", "an IPFS gateway; default: SHOAL_IPFS_GATEWAY", GROUP_RUN, true,
-    set_ipfs_gateway },
-  { 0, "cache-dir", NULL, "DIR", "keeps inputs that were fetched; default: SHOAL_CACHE_DIR",
-    GROUP_RUN, true, set_cache_dir },
-  { 0, "cache-size", NULL, "SIZE", "of --cache-dir, the oldest go; default 10g", GROUP_RUN, true,
+  { 0, "ipfs-gateway", NULL, "URL", "URL of an IPFS gateway (default SHOAL_IPFS_GATEWAY)",
+    GROUP_RUN, true, set_ipfs_gateway },
+  { 0, "cache-dir", NULL, "DIR",
+    "directory to cache downloaded inputs in (default SHOAL_CACHE_DIR)", GROUP_RUN, true,
+    set_cache_dir },
+  { 0, "cache-size", NULL, "SIZE",
+    "size limit of --cache-dir; the oldest are evicted (default 10g)", GROUP_RUN, true,
     set_cache_size },
   { 0 },
 };
 
 const struct option_spec keep_options[] = {
-  { 0, "keep-attempts", NULL, NULL, "of a result in S3 those that lost stay, too", GROUP_RUN, true,
+  { 0, "keep-attempts", NULL, NULL, "keep superseded attempts in a result on S3", GROUP_RUN, true,
     set_keep_attempts },
   { 0 },
 };

@@ -33,10 +33,10 @@ set_fetch (void *context, const char *value, struct error *err)
 }
 
 const struct option_spec fleet_options[] = {
-  { 0, "upload", NULL, NULL, "for a fleet: copy local inputs to where the result is kept",
-    GROUP_RUN, true, set_upload },
-  { 0, "fetch", NULL, "DIR", "for a fleet: wait, then copy the result to DIR", GROUP_RUN, true,
-    set_fetch },
+  { 0, "upload", NULL, NULL, "on a fleet: upload local inputs next to the result", GROUP_RUN, true,
+    set_upload },
+  { 0, "fetch", NULL, "DIR", "on a fleet: wait for the job and copy its result to DIR", GROUP_RUN,
+    true, set_fetch },
   { 0 },
 };
 
@@ -139,12 +139,13 @@ run (int argc, char **argv, struct error *err)
 const struct command command_submit = {
   .name = "submit",
   .synopsis = "submit [options] IMAGE [ARG…]",
-  .summary = "give a job to a fleet; prints its id",
-  .help = "The same --id twice is one job. Sources and --results are paths that all workers see.\n"
-          "\n"
-          "  shoal submit --bus kafka://broker:9092 --id resize-2019 -v /data/photos:/in \\\n"
-          "    -o results:/out --glob '*.jpg' --batch-size 1000 --results /data/resized \\\n"
-          "    imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
+  .summary = "submit a job to a fleet and print its id",
+  .help =
+      "The same --id twice is one job. All workers must see inputs and --results at these paths.\n"
+      "\n"
+      "  shoal submit --bus kafka://broker:9092 --id resize-2019 -v /data/photos:/in \\\n"
+      "    -o results:/out --glob '*.jpg' --batch-size 1000 --results /data/resized \\\n"
+      "    imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
   .options = { job_options, bus_options, wait_options, storage_options, fleet_options },
   .run = run,
 };

@@ -72,17 +72,20 @@ set_queue (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec topics_options[] = {
-  { 0, "partitions", NULL, "N", "of shards; more may be added under running jobs; default 24",
+  { 0, "partitions", NULL, "N", "partitions of each queue; more can be added later (default 24)",
     GROUP_OTHER, false, set_partitions },
-  { 0, "queue", NULL, "NAME", "a queue of its own, beside the default one; repeatable", GROUP_OTHER,
+  { 0, "queue", NULL, "NAME", "additional queue besides the default one; repeatable", GROUP_OTHER,
     false, set_queue },
-  { 0, "event-partitions", NULL, "N", "of events, for good; default 8", GROUP_OTHER, false,
+  { 0, "event-partitions", NULL, "N",
+    "partitions of the events topic, fixed once created (default 8)", GROUP_OTHER, false,
     set_event_partitions },
-  { 0, "replication", NULL, "N", "default 3, or all brokers when there are fewer", GROUP_OTHER,
-    false, set_replication },
-  { 0, "retention", NULL, "DURATION", "of jobs and all that belongs to them; default 30d",
-    GROUP_OTHER, false, set_retention },
-  { 0, "lease", NULL, "DURATION", "the longest of any worker; default 30s", GROUP_OTHER, false,
+  { 0, "replication", NULL, "N",
+    "replication factor (default 3, or the number of brokers if lower)", GROUP_OTHER, false,
+    set_replication },
+  { 0, "retention", NULL, "DURATION",
+    "retention of jobs and of all records about them (default 30d)", GROUP_OTHER, false,
+    set_retention },
+  { 0, "lease", NULL, "DURATION", "longest --lease of any worker (default 30s)", GROUP_OTHER, false,
     set_lease },
   { 0 },
 };
@@ -137,8 +140,8 @@ run (int argc, char **argv, struct error *err)
 const struct command command_topics = {
   .name = "topics",
   .synopsis = "topics create|check|describe [options]",
-  .summary = "make the topics of a Kafka bus, or say what is wrong with them",
-  .help = "  shoal topics create --bus kafka://broker:9092 --partitions 64\n",
+  .summary = "create, check or describe the topics of a Kafka bus",
+  .help = "\n  shoal topics create --bus kafka://broker:9092 --partitions 64\n",
   .options = { topics_options, bus_options },
   .run = run,
 };

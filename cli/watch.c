@@ -139,12 +139,12 @@ set_wait (void *context, const char *value, struct error *err)
 
 #define PROGRESS_OPTION                                                                            \
   {                                                                                                \
-    0, "progress", NULL, "KIND", "auto, bar, plain, json or none", GROUP_OTHER, false,             \
-        set_progress                                                                               \
+    0, "progress", NULL, "KIND", "progress: auto, bar, plain, json or none (default auto)",        \
+        GROUP_OTHER, false, set_progress                                                           \
   }
 #define QUIET_OPTION                                                                               \
   {                                                                                                \
-    'q', "quiet", NULL, NULL, "say nothing but errors", GROUP_OTHER, false, set_quiet              \
+    'q', "quiet", NULL, NULL, "print errors only", GROUP_OTHER, false, set_quiet                   \
   }
 
 const struct option_spec watch_options[] = {
@@ -154,7 +154,7 @@ const struct option_spec watch_options[] = {
 };
 
 const struct option_spec wait_options[] = {
-  { 0, "wait", NULL, NULL, "until the job has ended; the exit code is the job's", GROUP_OTHER,
+  { 0, "wait", NULL, NULL, "wait for the job to end; exit with the job's exit code", GROUP_OTHER,
     false, set_wait },
   PROGRESS_OPTION,
   QUIET_OPTION,
@@ -180,8 +180,8 @@ run (int argc, char **argv, struct error *err)
 const struct command command_watch = {
   .name = "watch",
   .synopsis = "watch [options] JOB",
-  .summary = "follow a job that runs on a fleet, until it has ended",
-  .help = "Ctrl-C leaves; the job goes on. The exit code is the job's.\n"
+  .summary = "follow a job on a fleet until it ends",
+  .help = "Ctrl-C stops watching; the job continues. The exit code is the job's.\n"
           "\n"
           "  shoal watch --bus kafka://broker:9092 resize-2019\n",
   .options = { watch_options, bus_options },

@@ -82,9 +82,9 @@ for command in status logs resume retry merge cancel report; do
   expect_stderr "nosuchresult: there is no such result"
   expect_one_line
   expect_exit 2 "$command of nothing" "$SHOAL" $command
-  expect_stderr "something is missing: shoal $command"
+  expect_stderr "missing argument: shoal $command"
   expect_exit 2 "$command of too much" "$SHOAL" $command a b
-  expect_stderr "\"b\" is too much"
+  expect_stderr "unexpected argument \"b\""
   expect_exit 2 "$command of somebody's folder" "$SHOAL" $command foreign
   expect_stderr "isn't a result of shoal"
 done

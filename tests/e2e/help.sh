@@ -32,11 +32,19 @@ options_of () {
   "$SHOAL" "$1" --help
   case $1 in run | plan | submit) "$SHOAL" help options ;; esac
 }
+# What the help of a command says of each option: from its 31st byte on.
+texts_of () { LC_ALL=C sed -nE 's/^.{28}  ([^ (].*)/\1/p'; }
+manual=$(sed "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\.\.\./…/g" "$root/docs/shoal.1")
 words_of () { grep -oE -- '--[a-z][a-z-]+' | sort -u; }
 for command in $commands; do
   for option in $(options_of "$command" | words_of); do
     expect_true "the manual page has $option" grep -qF -- "${option//-/\\-}" "$root/docs/shoal.1"
   done
+  expect_true "the manual page says what $command does" \
+    grep -qiF -- "$("$SHOAL" "$command" --help | sed -n 3p)" <<<"$manual"
+  while read -r text; do
+    expect_true "the manual page says: $text" grep -qiFx -- "$text." <<<"$manual"
+  done < <(options_of "$command" | texts_of | sort -u)
   expect_true "the manual page has $command" grep -q "^\.B shoal $command\b" "$root/docs/shoal.1"
 done
 

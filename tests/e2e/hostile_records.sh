@@ -39,7 +39,7 @@ upstream submit "$(job long "while [ ! -e $PWD/go ]; do sleep 0.1; done; cat in/
 wait_for "a job runs" eval '[ "$("$SHOAL" status --json long | json state)" = running ]'
 upstream hostile >sent
 expect_true "$(<sent) records were sent" test "$(<sent)" -gt 1500
-wait_for "letters of the producer" eval 'grep -q "as=undecodable" producer.err'
+wait_for "letters of the producer" eval 'grep -q "reason=undecodable" producer.err'
 runs between
 all_live "junk"
 letters=$("$SHOAL" dead list --reason undecodable | tail -n +2 | wc -l)
