@@ -146,8 +146,8 @@ make_outputs (struct run *run, struct error *err)
           (void) error_errno (err, errno, "%s", path);
           goto failed;
         }
-      mounts_add (&run->mounts, xasprintf ("%s/%s", workplace->folder, path),
-                  xstrdup (job->outputs[i].path), true, true);
+      if (mounts_add (&run->mounts, fd, xstrdup (job->outputs[i].path), true, true, err) != 0)
+        goto failed;
     }
   return 0;
 failed:
@@ -205,7 +205,7 @@ make_mounts (struct run *run, struct error *err)
   const struct stage stage = { .job = attempt->job,
                                .shard = attempt->shard,
                                .result_fd = run->workplace.result_fd,
-                               .scratch = run->workplace.scratch,
+                               .scratch_fd = run->workplace.scratch_fd,
                                .policy = attempt->policy,
                                .totals = attempt->totals,
                                .halt = &halt };
@@ -255,15 +255,24 @@ job_of_container (const struct attempt *attempt)
 }
 
 static int
+make_scratch (const struct workplace *workplace, struct error *err)
+{
+  if (mkdirat (workplace->scratch_fd, "run", 0755) != 0)
+    return error_set (err, ERROR_TRANSIENT, "%s/run: %s", workplace->scratch, strerror (errno));
+  int fd = fs_open_beneath (workplace->scratch_fd, "run", O_RDONLY | O_DIRECTORY, 0, err);
+  return fd >= 0 ? fd : error_blame_machine (err);
+}
+
+static int
 run_container (struct run *run, struct error *err)
 {
   const struct attempt *attempt = run->attempt;
   bool reduce = attempt->shard->kind == SHARD_REDUCE;
   const struct job job = job_of_container (attempt);
-  auto_free char *scratch = xasprintf ("%s/run", run->workplace.scratch);
   auto_free char *id = xasprintf ("shoal-%d-%s", (int) getpid (), run->workplace.name);
-  if (mkdirat (run->workplace.scratch_fd, "run", 0755) != 0)
-    return error_set (err, ERROR_TRANSIENT, "%s: %s", scratch, strerror (errno));
+  auto_fd int scratch = make_scratch (&run->workplace, err);
+  if (scratch < 0)
+    return -1;
   auto_strlist struct strlist env = { 0 };
   environment_fill (&job, attempt->shard, attempt->starts, &env);
   const struct container container = {
@@ -275,7 +284,7 @@ run_container (struct run *run, struct error *err)
     .env = env,
     .mounts = run->mounts.items,
     .mount_count = run->mounts.count,
-    .scratch = scratch,
+    .scratch_fd = scratch,
     .stdout_fd = run->captures[0].write_fd,
     .stderr_fd = run->captures[1].write_fd,
   };

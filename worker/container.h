@@ -13,6 +13,7 @@
 #include "common/strlist.h"
 #include "policy/policy.h"
 #include "schemas/messages.h"
+#include "worker/identity.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,9 +23,10 @@ struct container_runtime; /* opaque; made by container_runtime_open */
 
 struct container_mount
 {
-  const char *source; /* host path, a folder or a file */
+  const char *source; /* host path of a folder or a file, without links … */
   const char *target; /* container path, normal */
   bool writable;
+  struct identity identity; /* … and which one: another isn't mounted */
 };
 
 /* One container run. All strings are the caller's and live until container_wait returned. */
@@ -38,9 +40,8 @@ struct container
   struct strlist env;                   /* on top of the image's and the job's */
   const struct container_mount *mounts; /* in this order */
   size_t mount_count;
-  const char
-      *scratch;  /* an empty folder for this run: bundle, writable layer; removed by the caller */
-  int stdout_fd; /* files or pipes, stay open in the caller */
+  int scratch_fd; /* an empty folder for this run: writable layer; removed by the caller */
+  int stdout_fd;  /* files or pipes, stay open in the caller */
   int stderr_fd;
 };
 

@@ -155,26 +155,29 @@ set_options (int context, const struct strlist *options, struct error *err)
   return 0;
 }
 
+/* A file system in memory that isn't at any place yet; -1 with ERR. */
+static int
+make_memory (const struct strlist *options, unsigned int flags, struct error *err)
+{
+  auto_fd int context = fsopen ("tmpfs", FSOPEN_CLOEXEC);
+  if (context < 0 || set_options (context, options, err) != 0)
+    return context < 0 ? error_errno (err, errno, "fsopen") : -1;
+  if (fsconfig (context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+    return error_errno (err, errno, "making it");
+  int tree = fsmount (context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | flags);
+  return tree >= 0 ? tree : error_errno (err, errno, "mounting it");
+}
+
 static int
 mount_tmpfs (const struct tmpfs *tmpfs, int place, struct error *err)
 {
   auto_strlist struct strlist options = { 0 };
   tmpfs_options (tmpfs, &options);
-  auto_fd int context = fsopen ("tmpfs", FSOPEN_CLOEXEC);
-  if (context < 0 || set_options (context, &options, err) != 0)
-    return context < 0 ? error_errno (err, errno, "fsopen") : -1;
-  if (fsconfig (context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
-    return error_errno (err, errno, "making it");
-  unsigned int flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  if (!tmpfs->exec)
-    flags |= MOUNT_ATTR_NOEXEC;
+  unsigned int flags = tmpfs->exec ? 0 : MOUNT_ATTR_NOEXEC;
   if (tmpfs->read_only)
     flags |= MOUNT_ATTR_RDONLY;
-  auto_fd int tree = fsmount (context, FSMOUNT_CLOEXEC, flags);
-  if (tree < 0
-      || move_mount (tree, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0)
-    return error_errno (err, errno, "mounting it");
-  return 0;
+  auto_fd int tree = make_memory (&options, flags, err);
+  return tree < 0 ? -1 : bind_attach (tree, place, "", err);
 }
 
 static int
@@ -190,14 +193,15 @@ add_tmpfs (const struct host_root *root, const char *text, struct error *err)
 static int
 add_mount (const struct host_root *root, const struct container_mount *mount, struct error *err)
 {
-  struct stat status;
-  if (stat (mount->source, &status) != 0)
-    return error_errno (err, errno, "%s", mount->source);
-  auto_fd int place = open_place (root, mount->target, S_ISDIR (status.st_mode), err);
+  auto_fd int source = identity_open (&mount->identity, mount->source, err);
+  auto_fd int place =
+      source < 0 ? -1 : open_place (root, mount->target, mount->identity.folder, err);
+  if (place < 0)
+    return -1;
   uint64_t access = mount->writable ? 0 : MOUNT_ATTR_RDONLY;
-  return place < 0 ? -1
-                   : bind_mount (mount->source, place,
-                                 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | access, err);
+  auto_fd int tree =
+      bind_clone (source, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | access, mount->source, err);
+  return tree < 0 ? -1 : bind_attach (tree, place, "", err);
 }
 
 static int
@@ -213,13 +217,17 @@ add_jobs (const struct host_root *root, struct error *err)
   return 0;
 }
 
-/* A new root on FOLDER: its descriptor, or -1. */
+/* A new root over the scratch folder: its descriptor, or -1. */
 static int
-mount_root (const char *folder, struct error *err)
+mount_root (int scratch_fd, struct error *err)
 {
-  if (mount ("shoal", folder, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
-    return error_errno (err, errno, "a root folder of its own");
-  return fs_open_folder (AT_FDCWD, folder, err);
+  auto_strlist struct strlist options = { 0 };
+  strlist_add (&options, "source=shoal");
+  strlist_add (&options, "mode=755");
+  auto_fd int tree = make_memory (&options, 0, err);
+  if (tree < 0 || bind_attach (tree, scratch_fd, "", err) != 0)
+    return error_wrap (err, "a root folder of its own");
+  return take_fd (&tree);
 }
 
 /* What is the same for all jobs. */
@@ -241,9 +249,9 @@ change_root (int fd, struct error *err)
 }
 
 int
-host_root_enter (const char *folder, const struct container *container, struct error *err)
+host_root_enter (int scratch_fd, const struct container *container, struct error *err)
 {
-  auto_fd int fd = mount_root (folder, err);
+  auto_fd int fd = mount_root (scratch_fd, err);
   struct stat status = { 0 };
   if (fd < 0 || fstat (fd, &status) != 0)
     return error_blame_machine (err);

@@ -5,9 +5,10 @@
 
 #include "worker/container.h"
 
-/* Makes it in FOLDER and becomes it; for a process in mount, PID and (NETWORK_NONE) network
- * namespaces of its own. What the host has is read-only where the job says so. Nothing is ever made
- * in the host's folders: a mount point there is an ERROR_USER when it lacks. */
-int host_root_enter (const char *folder, const struct container *container, struct error *err);
+/* Makes it over the container's scratch folder SCRATCH_FD and becomes it; for a process in mount,
+ * PID and (NETWORK_NONE) network namespaces of its own. What the host has is read-only where the
+ * job says so. Nothing is ever made in the host's folders: a mount point there is an ERROR_USER
+ * when it lacks. */
+int host_root_enter (int scratch_fd, const struct container *container, struct error *err);
 
 #endif

@@ -9,19 +9,26 @@
 #include <string.h>
 #include <sys/stat.h>
 
-void
-mounts_add (struct mounts *mounts, char *source, char *target, bool writable, bool ours)
+int
+mounts_add (struct mounts *mounts, int source_fd, char *target, bool writable, bool ours,
+            struct error *err)
 {
+  auto_free char *owned = target;
+  struct container_mount mount = { .target = target, .writable = writable };
+  mount.source = identity_take (&mount.identity, source_fd, err);
+  if (mount.source == NULL)
+    return error_wrap (err, "%s", target);
   if (mounts->count == mounts->capacity)
     {
       mounts->capacity = mounts->capacity == 0 ? 16 : mounts->capacity * 2;
       mounts->items = xrealloc (mounts->items, mounts->capacity, sizeof *mounts->items);
       mounts->ours = xrealloc (mounts->ours, mounts->capacity, sizeof *mounts->ours);
     }
-  mounts->items[mounts->count] =
-      (struct container_mount){ .source = source, .target = target, .writable = writable };
+  mounts->items[mounts->count] = mount;
   mounts->ours[mounts->count] = ours;
   mounts->count++;
+  (void) take (&owned);
+  return 0;
 }
 
 void
@@ -121,19 +128,16 @@ see_to_mount_point (const struct mounts *mounts, size_t parent, size_t i, struct
   const char *rest = path_below (inner->target, outer->target);
   if (rest[0] == '\0')
     return error_set (err, ERROR_USER, "%s: two things are mounted here", inner->target);
-  struct stat status;
-  if (stat (inner->source, &status) != 0)
-    return error_errno (err, errno, "%s", inner->source);
   if (open->fd < 0 || open->index != parent)
     {
       auto_fd_ (&open->fd);
       open->index = parent;
-      open->fd = fs_open_folder (AT_FDCWD, outer->source, err);
+      open->fd = identity_open (&outer->identity, outer->source, err);
       if (open->fd < 0)
         return error_wrap (err, "%s in %s", inner->target, outer->target);
     }
   if (mounts->ours[parent])
-    return make_mount_point (open->fd, rest, S_ISDIR (status.st_mode), err);
+    return make_mount_point (open->fd, rest, inner->identity.folder, err);
   auto_fd int there = fs_open_beneath (open->fd, rest, O_PATH | O_NOFOLLOW, 0, err);
   if (there < 0)
     return error_set (err, ERROR_USER,

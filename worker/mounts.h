@@ -22,8 +22,10 @@ struct mounts
   size_t capacity;
 };
 
-/* Takes SOURCE (a host path) and TARGET (a normal container path) over. */
-void mounts_add (struct mounts *mounts, char *source, char *target, bool writable, bool ours);
+/* Adds what SOURCE_FD is open on. Takes TARGET (a normal container path) over, also when it
+ * fails. */
+int mounts_add (struct mounts *mounts, int source_fd, char *target, bool writable, bool ours,
+                struct error *err);
 
 /* As above. ERROR_USER: two on one path, or a mount point that a volume lacks. */
 int mounts_arrange (struct mounts *mounts, struct error *err);

@@ -2,7 +2,6 @@
  * own. */
 #include "worker/container_runtimes.h"
 
-#include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/path.h"
@@ -276,6 +275,13 @@ struct root
   int network_fd;
 };
 
+static void
+root_release (struct root *root)
+{
+  oci_root_release (&root->mounts);
+}
+#define auto_root AUTO (root_release)
+
 static int
 enter_place (const struct root *root, struct error *err)
 {
@@ -346,9 +352,9 @@ check_mounts (const struct userns *userns, const struct container *container, st
   for (size_t i = 0; userns->fd >= 0 && i < container->mount_count; i++)
     {
       const struct container_mount *mount = &container->mounts[i];
-      auto_fd int source = open (mount->source, O_PATH | O_CLOEXEC);
+      auto_fd int source = identity_open (&mount->identity, mount->source, err);
       if (source < 0)
-        return error_errno (err, errno, "%s", mount->source);
+        return -1;
       auto_fd int mapped = userns_map (userns->fd, source, mount->target, err);
       if (mapped < 0 || userns_check_alone (source, mount->target, err) != 0)
         return -1;
@@ -356,24 +362,11 @@ check_mounts (const struct userns *userns, const struct container *container, st
   return 0;
 }
 
+/* Renders what the runtime is to do. */
 static int
-write_bundle (const struct container *container, const struct buffer *json, struct error *err)
-{
-  auto_free char *path = xasprintf ("%s/config.json", container->scratch);
-  auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd >= 0 && fs_write_all (fd, json->data, json->size, path, err) == 0)
-    return 0;
-  if (fd < 0)
-    (void) error_errno (err, errno, "%s", path);
-  return error_blame_machine (err);
-}
-
-/* Writes the bundle's config.json. */
-static int
-write_config (const struct oci *oci, const struct oci_root *root, struct error *err)
+make_config (const struct oci *oci, struct oci_root *root, struct error *err)
 {
   const struct container *container = root->container;
-  auto_free char *rootfs = oci_root_path (root);
   auto_strlist struct strlist argv = { 0 };
   auto_strlist struct strlist env = { 0 };
   struct image_user user = { 0 };
@@ -387,7 +380,8 @@ write_config (const struct oci *oci, const struct oci_root *root, struct error *
   const struct oci_config config = { .container = container,
                                      .argv = &argv,
                                      .env = &env,
-                                     .rootfs = rootfs,
+                                     .rootfs = OCI_ROOT_PATH,
+                                     .sources = OCI_ROOT_SOURCES,
                                      .cwd = root->cwd,
                                      .seccomp = oci->crun != OCI_CRUN_NONE ? oci->seccomp : NULL,
                                      .hidden = &oci->hidden,
@@ -397,25 +391,20 @@ write_config (const struct oci *oci, const struct oci_root *root, struct error *
                                      .rootless = oci->rootless,
                                      .ids = oci->userns.fd >= 0 ? &oci->userns.ids : NULL,
                                      .crun = oci->crun };
-  auto_buffer struct buffer json = { 0 };
-  if (oci_config_render (&config, &json, err) != 0)
-    return -1;
-  return write_bundle (container, &json, err);
+  return oci_config_render (&config, &root->config, err);
 }
 
 static void
-runtime_argv (const struct oci *oci, const struct oci_root *root, struct strlist *argv)
+runtime_argv (const struct oci *oci, const struct container *container, struct strlist *argv)
 {
-  const struct container *container = root->container;
   strlist_add (argv, oci->program);
-  auto_free char *state = oci_root_state (root);
-  strlist_addf (argv, "--root=%s", state);
+  strlist_add (argv, "--root=" OCI_ROOT_STATE);
   strlist_addf (argv, "--log=/proc/self/fd/%d", oci->log_fd);
   strlist_add (argv, "--log-format=json");
   if (oci->crun != OCI_CRUN_NONE)
     strlist_add (argv, "--cgroup-manager=disabled");
   strlist_add (argv, "run");
-  strlist_addf (argv, "--bundle=%s", container->scratch);
+  strlist_add (argv, "--bundle=" OCI_ROOT_BUNDLE);
   strlist_add (argv, container->id);
 }
 
@@ -444,6 +433,28 @@ find_workdir (const struct oci *oci, const struct job *job, struct error *err)
   return path;
 }
 
+/* Starts the runtime; 0, or -1 with ERR. */
+static int
+launch_runtime (struct oci *oci, struct root *root, struct error *err)
+{
+  const struct container *container = root->mounts.container;
+  auto_strlist struct strlist argv = { 0 };
+  runtime_argv (oci, container, &argv);
+  const struct launch launch = { .argv = strlist_argv (&argv),
+                                 .program = oci->program_fd,
+                                 .stdout_fd = container->stdout_fd,
+                                 .stderr_fd = container->stderr_fd,
+                                 .user_namespace = oci->rootless,
+                                 .set_up = set_up_root,
+                                 .context = root };
+  oci->signalled = false;
+  oci->pid = launch_start (&launch, &oci->pidfd, err);
+  if (oci->pid > 0)
+    return 0;
+  oci->pid = 0;
+  return -1;
+}
+
 static int
 oci_start (struct container_runtime *runtime, const struct container *container, struct error *err)
 {
@@ -451,34 +462,18 @@ oci_start (struct container_runtime *runtime, const struct container *container,
   auto_free char *workdir = find_workdir (oci, container->job, err);
   if (workdir == NULL)
     return -1;
-  struct root root = { .oci = oci,
-                       .mounts = { .container = container,
-                                   .rootfs = oci->image.rootfs,
-                                   .cwd = workdir,
-                                   .rootless = oci->rootless,
-                                   .userns = &oci->userns },
-                       .network_fd = -1 };
+  auto_root struct root root = { .oci = oci,
+                                 .mounts = { .container = container,
+                                             .rootfs = oci->image.rootfs,
+                                             .cwd = workdir,
+                                             .rootless = oci->rootless,
+                                             .userns = &oci->userns },
+                                 .network_fd = -1 };
   if (clear_place (oci, &root, err) != 0)
     return error_blame_machine (err);
-  if (check_mounts (&oci->userns, container, err) != 0 || write_config (oci, &root.mounts, err) != 0
-      || set_limits (oci, container->job, err) != 0)
+  if (check_mounts (&oci->userns, container, err) != 0 || make_config (oci, &root.mounts, err) != 0
+      || set_limits (oci, container->job, err) != 0 || launch_runtime (oci, &root, err) != 0)
     return -1;
-  auto_strlist struct strlist argv = { 0 };
-  runtime_argv (oci, &root.mounts, &argv);
-  const struct launch launch = { .argv = strlist_argv (&argv),
-                                 .program = oci->program_fd,
-                                 .stdout_fd = container->stdout_fd,
-                                 .stderr_fd = container->stderr_fd,
-                                 .user_namespace = oci->rootless,
-                                 .set_up = set_up_root,
-                                 .context = &root };
-  oci->signalled = false;
-  oci->pid = launch_start (&launch, &oci->pidfd, err);
-  if (oci->pid < 0)
-    {
-      oci->pid = 0;
-      return -1;
-    }
   return oci->pidfd;
 }
 

@@ -7,8 +7,8 @@
 
 #include <glob.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Docker's lists as of its release 29. It hides a folder of each CPU as well:
  * oci_config_find_hidden. */
@@ -88,24 +88,25 @@ add_tmpfs (json_t *mounts, const char *text)
              options.count);
 }
 
-/* What is mounted below SOURCE comes along, and is as the top is. `ro` alone means the top; only a
- * folder has anything below, and crun before 1.11 takes the others for folders. */
+/* NAME is that of the mount's source in the folder of all of them. What is mounted below it comes
+ * along, and is as the top is. `ro` alone means the top; only a folder has anything below, and crun
+ * before 1.11 takes the others for folders. */
 static void
-add_bind (json_t *mounts, const struct oci_config *config, const struct container_mount *mount)
+add_bind (json_t *mounts, const struct oci_config *config, const char *name, const char *target,
+          bool folder, bool writable)
 {
   static const char *const recursive[] = { "rnosuid", "rnodev" };
-  struct stat status;
-  bool folder = stat (mount->source, &status) != 0 || S_ISDIR (status.st_mode);
-  const char *options[9] = { folder ? "rbind" : "bind", "rprivate", mount->writable ? "rw" : "ro",
+  const char *options[9] = { folder ? "rbind" : "bind", "rprivate", writable ? "rw" : "ro",
                              "nosuid", "nodev" };
   size_t count = 5;
   for (size_t i = 0; folder && i < COUNT (recursive); i++)
     options[count++] = recursive[i];
-  if (folder && !mount->writable)
+  if (folder && !writable)
     options[count++] = "rro";
   if (config->ids != NULL)
     options[count++] = "idmap";
-  add_mount (mounts, mount->target, "bind", mount->source, options, count);
+  auto_free char *source = xasprintf ("%s/%s", config->sources, name);
+  add_mount (mounts, target, "bind", source, options, count);
 }
 
 /* crun binds the root file system onto itself without the flags that it was mounted with, and for
@@ -137,14 +138,16 @@ mounts_json (const struct oci_config *config)
     add_tmpfs (mounts, container->job->tmpfs.items[i]);
   if (container->job->network == NETWORK_HOST)
     {
-      add_bind (
-          mounts, config,
-          &(struct container_mount){ .source = "/etc/resolv.conf", .target = "/etc/resolv.conf" });
-      add_bind (mounts, config,
-                &(struct container_mount){ .source = "/etc/hosts", .target = "/etc/hosts" });
+      add_bind (mounts, config, "resolv.conf", "/etc/resolv.conf", false, false);
+      add_bind (mounts, config, "hosts", "/etc/hosts", false, false);
     }
   for (size_t i = 0; i < container->mount_count; i++)
-    add_bind (mounts, config, &container->mounts[i]);
+    {
+      const struct container_mount *mount = &container->mounts[i];
+      char name[32];
+      (void) snprintf (name, sizeof name, "%zu", i);
+      add_bind (mounts, config, name, mount->target, mount->identity.folder, mount->writable);
+    }
   return mounts;
 }
 
@@ -268,13 +271,9 @@ check_texts (const struct oci_config *config, struct error *err)
                                 name);
     }
   for (size_t i = 0; i < config->container->mount_count; i++)
-    if (check_text ("the mount point", config->container->mounts[i].target, err) != 0
-        || check_text ("the mounted path", config->container->mounts[i].source, err) != 0)
+    if (check_text ("the mount point", config->container->mounts[i].target, err) != 0)
       return -1;
-  return check_text ("the working folder", config->cwd, err) != 0
-                 || check_text ("the path", config->rootfs, err) != 0
-             ? -1
-             : 0;
+  return check_text ("the working folder", config->cwd, err);
 }
 
 int

@@ -18,7 +18,8 @@ struct oci_config
   const struct container *container;
   const struct strlist *argv;
   const struct strlist *env;
-  const char *rootfs; /* where the root file system is mounted */
+  const char *rootfs;  /* where the root file system is mounted */
+  const char *sources; /* the folder with what is mounted in it, by number (oci_root.h) */
   const char *cwd;
   /* base64 of the filter, which crun takes; NULL: its rules, for the runtime to compile */
   const char *seccomp;

@@ -1,19 +1,27 @@
-/* oci_root.h — what is mounted before a container's runtime starts: its root file system, and
- * memory for the runtime's own things.
+/* oci_root.h — what is mounted before a container's runtime starts: its root file system, what
+ * is to be mounted in it, and memory for the runtime's own things.
  *
- *     SCRATCH/config.json, upper/, work/      the bundle and what the container writes
- *     SCRATCH/memory/skeleton/, root/, state/ mount points, the root file system, the runtime's
- *     state: all in memory
+ *     SCRATCH/upper/, work/    what the container writes
+ *     /run/shoal/config.json   the bundle
+ *     /run/shoal/skeleton/     mount points
+ *     /run/shoal/root/         the root file system
+ *     /run/shoal/sources/0 …   the container's mounts, by their number; resolv.conf, hosts
+ *     /run/shoal/state/        the runtime's state
  *
- * For a user namespace the memory is at /run/shoal: its root can't pass the folders above a scratch
- * folder. Only the mount namespace in which oci_root_mount is called has what is mounted: it is
- * gone with the container.
+ * The runtime goes by paths, and whoever may rename folders above one could lead it elsewhere: all
+ * that it is told lies in memory which covers the host's /run. Only the mount namespace in which
+ * oci_root_mount is called has what is mounted: it is gone with the container.
  */
 #ifndef SHOAL_WORKER_OCI_ROOT_H
 #define SHOAL_WORKER_OCI_ROOT_H
 
 #include "worker/container.h"
 #include "worker/userns.h"
+
+#define OCI_ROOT_BUNDLE "/run/shoal"
+#define OCI_ROOT_PATH OCI_ROOT_BUNDLE "/root"
+#define OCI_ROOT_SOURCES OCI_ROOT_BUNDLE "/sources"
+#define OCI_ROOT_STATE OCI_ROOT_BUNDLE "/state"
 
 struct oci_root
 {
@@ -22,16 +30,18 @@ struct oci_root
   const char *cwd;             /* normal */
   bool rootless;               /* an ordinary user's, in a user namespace */
   const struct userns *userns; /* of root's container, if it has one */
+  struct buffer config;        /* the runtime's config.json */
+  char *scratch;               /* where the container's scratch folder is … */
+  struct identity identity;    /* … and which one */
 };
 
-/* Makes the folders of the container's scratch folder. */
-int oci_root_make (const struct oci_root *root, struct error *err);
+/* Makes the folders of the container's scratch folder, and fills in where that is. */
+int oci_root_make (struct oci_root *root, struct error *err);
 
-/* Mounts ROOT, in the process that becomes the runtime. */
+/* Mounts ROOT, in the process that becomes the runtime. ERROR_USER where a mount or what the image
+ * has in its place is at fault. */
 int oci_root_mount (const struct oci_root *root, struct error *err);
 
-/* Where the root file system and the runtime's state are. The caller frees. */
-char *oci_root_path (const struct oci_root *root);
-char *oci_root_state (const struct oci_root *root);
+void oci_root_release (struct oci_root *root);
 
 #endif

@@ -4,7 +4,6 @@
  * container's capabilities: with all of them it could undo what the job's options say. */
 #include "worker/container_runtimes.h"
 
-#include "common/fs.h"
 #include "common/memory.h"
 #include "policy/policy_check.h"
 #include "worker/bind.h"
@@ -70,7 +69,8 @@ process_prepare (struct container_runtime *runtime, const struct container *cont
 struct root
 {
   const struct container *container;
-  char *folder;
+  char *scratch; /* where its folder is, and which one */
+  struct identity identity;
   int network_fd; /* the command's network namespace; -1: the host's, or one that is made */
 };
 
@@ -90,7 +90,10 @@ set_up_root (void *context, struct error *err)
   const struct root *root = context;
   if (set_up_network (root, err) != 0)
     return error_blame_machine (err);
-  return host_root_enter (root->folder, root->container, err);
+  auto_fd int scratch = identity_open (&root->identity, root->scratch, err);
+  if (scratch < 0)
+    return error_blame_machine (err);
+  return host_root_enter (scratch, root->container, err);
 }
 
 /* ---- running ---------------------------------------------------------------------------- */
@@ -109,8 +112,9 @@ process_start (struct container_runtime *runtime, const struct container *contai
       || image_config_command (&no_image, container->job, container->command, &argv, err) != 0)
     return -1;
   image_config_env (&no_image, container->job, &container->env, &env);
-  auto_free char *folder = xasprintf ("%s/root", container->scratch);
-  if (fs_make_path (folder, 0755, err) != 0)
+  struct identity identity;
+  auto_free char *scratch = identity_take (&identity, container->scratch_fd, err);
+  if (scratch == NULL)
     return error_blame_machine (err);
   if (process->cgroup != NULL)
     {
@@ -121,7 +125,9 @@ process_start (struct container_runtime *runtime, const struct container *contai
       cgroup_reset (process->cgroup);
       cgroup_read (process->cgroup, &process->before);
     }
-  struct root root = { .container = container, .folder = folder, .network_fd = -1 };
+  struct root root = {
+    .container = container, .scratch = scratch, .identity = identity, .network_fd = -1
+  };
   if (!process->rootless && container->job->network == NETWORK_NONE
       && (root.network_fd = netns_take (&process->netns, container->job, err)) < 0)
     return error_blame_machine (err);

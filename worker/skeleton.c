@@ -118,12 +118,9 @@ add_mount (const struct tree *tree, const struct container *container, size_t in
            struct error *err)
 {
   const struct container_mount *mount = &container->mounts[index];
-  struct stat status;
   if (lies_in_another (container, index))
     return 0;
-  if (stat (mount->source, &status) != 0)
-    return error_errno (err, errno, "%s", mount->source);
-  if (add_place (tree, mount->target, S_ISDIR (status.st_mode), err) != 0)
+  if (add_place (tree, mount->target, mount->identity.folder, err) != 0)
     return error_wrap (err, "mount point %s", mount->target);
   return 0;
 }
@@ -176,13 +173,9 @@ add_all (const struct tree *tree, const struct container *container, const char 
 }
 
 int
-skeleton_make (const char *skeleton, const char *rootfs, const struct container *container,
-               const char *cwd, struct error *err)
+skeleton_make (int skeleton_fd, int rootfs_fd, const struct container *container, const char *cwd,
+               struct error *err)
 {
-  auto_fd int skeleton_fd = fs_open_folder (AT_FDCWD, skeleton, err);
-  auto_fd int rootfs_fd = skeleton_fd < 0 ? -1 : fs_open_folder (AT_FDCWD, rootfs, err);
-  if (rootfs_fd < 0)
-    return error_blame_machine (err);
   const struct tree tree = { .skeleton_fd = skeleton_fd, .rootfs_fd = rootfs_fd };
   /* The overlay's top layer gives the root folder its look. */
   copy_look (&tree, ".");

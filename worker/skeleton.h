@@ -9,9 +9,9 @@
 
 #include "worker/container.h"
 
-/* Makes the tree in the empty folder SKELETON for CONTAINER's mounts, tmpfs folders and CWD, over
- * the image at ROOTFS. */
-int skeleton_make (const char *skeleton, const char *rootfs, const struct container *container,
+/* Makes the tree in the empty folder SKELETON_FD for CONTAINER's mounts, tmpfs folders and CWD,
+ * over the image's root folder ROOTFS_FD. */
+int skeleton_make (int skeleton_fd, int rootfs_fd, const struct container *container,
                    const char *cwd, struct error *err);
 
 #endif

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -92,8 +91,10 @@ mount_whole (struct staging *staging, struct source *source, struct error *err)
 {
   if (source->local == NULL)
     return fetch_folder (staging, source, "", err);
-  mounts_add (staging->mounts, xstrdup (source->local), xstrdup (source->path), false, false);
-  return 0;
+  auto_fd int folder = open_local (source, err);
+  if (folder < 0)
+    return error_wrap (err, "volume %s", source->path);
+  return mounts_add (staging->mounts, folder, xstrdup (source->path), false, false, err);
 }
 
 static int
@@ -125,24 +126,32 @@ release (struct staging *staging)
       auto_fd_ (&source->place.target_fd);
       place_release (&source->place);
       storage_close (source->storage);
-      free (source->folder);
     }
   free (staging->sources);
   buffer_release (&staging->paths);
 }
 
+/* Makes the folder PATH of the scratch folder and opens it. */
+static int
+stage_make_folder (const struct stage *stage, const char *path, struct error *err)
+{
+  int fd = fs_make_folders (stage->scratch_fd, path, 0755, err) != 0
+               ? -1
+               : fs_open_beneath (stage->scratch_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
+  if (fd < 0)
+    err->class = ERROR_TRANSIENT;
+  return fd;
+}
+
 int
 stage_need_folder (struct staging *staging, struct source *source, struct error *err)
 {
-  if (source->folder != NULL)
+  if (source->has_folder)
     return 0;
-  auto_free char *folder =
-      xasprintf ("%s/in/%zu", staging->stage->scratch, (size_t) (source - staging->sources));
-  if (fs_make_path (folder, 0755, err) != 0)
-    goto failed;
-  source->place.target_fd = fs_open_folder (AT_FDCWD, folder, err);
+  auto_free char *folder = xasprintf ("in/%zu", (size_t) (source - staging->sources));
+  source->place.target_fd = stage_make_folder (staging->stage, folder, err);
   if (source->place.target_fd < 0)
-    goto failed;
+    return -1;
   source->place.storage = source->storage;
   source->place.halt = staging->stage->halt;
   source->place.symlinks = staging->stage->job->symlinks;
@@ -152,30 +161,15 @@ stage_need_folder (struct staging *staging, struct source *source, struct error 
       if (source->place.source_fd < 0)
         return error_wrap (err, "volume %s", source->path);
     }
-  mounts_add (staging->mounts, xstrdup (folder), xstrdup (source->path), false, true);
-  source->folder = take (&folder);
+  if (mounts_add (staging->mounts, source->place.target_fd, xstrdup (source->path), false, true,
+                  err)
+      != 0)
+    return -1;
+  source->has_folder = true;
   return 0;
-failed:
-  err->class = ERROR_TRANSIENT;
-  return -1;
 }
 
 /* ---- files ------------------------------------------------------------------------------ */
-
-/* Where the kernel says the file really is: what is mounted must not be a symbolic link that leads
- * elsewhere. */
-static char *
-real_path (int fd, struct error *err)
-{
-  char self[64];
-  char path[PATH_MAX];
-  (void) snprintf (self, sizeof self, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink (self, path, sizeof path - 1);
-  if (length > 0 && path[0] == '/')
-    return xstrndup (path, (size_t) length);
-  (void) error_errno (err, length < 0 ? errno : ENOENT, "%s", self);
-  return NULL;
-}
 
 static int
 bind_file (struct staging *staging, const struct source *source, const struct atom *atom,
@@ -186,12 +180,11 @@ bind_file (struct staging *staging, const struct source *source, const struct at
   if (file < 0)
     return -1;
   struct stat status;
-  auto_free char *path = real_path (file, err);
-  if (path == NULL || fstat (file, &status) != 0)
-    return error_wrap (err, "%s", atom->path);
+  if (fstat (file, &status) != 0)
+    return error_errno (err, errno, "%s", atom->path);
   staging->bytes += status.st_size;
-  mounts_add (staging->mounts, take (&path), path_join (source->path, atom->path), false, false);
-  return 0;
+  return mounts_add (staging->mounts, file, path_join (source->path, atom->path), false, false,
+                     err);
 }
 
 static int
@@ -291,12 +284,9 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
       volume < 0 ? -1 : fs_open_beneath (volume, atom->path, O_PATH | O_DIRECTORY, 0, err);
   if (folder < 0)
     return -1;
-  char *path = real_path (folder, err);
-  if (path == NULL)
-    return error_wrap (err, "%s", atom->path);
-  mounts_add (staging->mounts, path, path_join (source->path, atom->path), false, false);
   source->root_bound |= root;
-  return 0;
+  return mounts_add (staging->mounts, folder, path_join (source->path, atom->path), false, false,
+                     err);
 }
 
 /* The folder of what the attempt that SOURCE ends in made, below the result: the only one that a
@@ -371,11 +361,8 @@ stage_outputs (struct staging *staging, const struct atom *atom, struct error *e
     return error_wrap (err, "%s", atom->source);
   if (!binds_folders (stage))
     return place_outputs (staging, shards, atom, source, err);
-  char *path = real_path (source, err);
-  if (path == NULL)
-    return error_wrap (err, "%s", atom->source);
-  mounts_add (staging->mounts, path, path_join (shards->path, atom->path), false, false);
-  return 0;
+  return mounts_add (staging->mounts, source, path_join (shards->path, atom->path), false, false,
+                     err);
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -445,28 +432,23 @@ stage_empty (struct staging *staging, struct error *err)
 }
 
 static int
-write_atoms_file (const struct staging *staging, const char *folder, struct error *err)
+write_atoms_file (const struct staging *staging, int folder, struct error *err)
 {
-  auto_free char *path = xasprintf ("%s/atoms", folder);
-  if (fs_make_path (folder, 0755, err) != 0)
-    return -1;
-  auto_fd int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd < 0)
-    return error_errno (err, errno, "%s", path);
-  return fs_write_all (fd, staging->paths.data, staging->paths.size, path, err);
+  auto_fd int fd = fs_open_beneath (folder, "atoms", O_WRONLY | O_CREAT | O_EXCL, 0644, err);
+  if (fd >= 0
+      && fs_write_all (fd, staging->paths.data, staging->paths.size, "the list of atoms", err) == 0)
+    return 0;
+  err->class = ERROR_TRANSIENT;
+  return -1;
 }
 
 static int
 add_atoms_file (const struct staging *staging, struct error *err)
 {
-  auto_free char *folder = xasprintf ("%s/shoal", staging->stage->scratch);
-  if (write_atoms_file (staging, folder, err) != 0)
-    {
-      err->class = ERROR_TRANSIENT;
-      return -1;
-    }
-  mounts_add (staging->mounts, take (&folder), xstrdup (STAGE_ATOMS_FOLDER), false, false);
-  return 0;
+  auto_fd int folder = stage_make_folder (staging->stage, "shoal", err);
+  if (folder < 0 || write_atoms_file (staging, folder, err) != 0)
+    return -1;
+  return mounts_add (staging->mounts, folder, xstrdup (STAGE_ATOMS_FOLDER), false, false, err);
 }
 
 bool

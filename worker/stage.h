@@ -32,9 +32,8 @@ struct stage
 {
   const struct job *job;
   const struct shard *shard;
-  int result_fd; /* the result folder: it has the plan file */
-  const char
-      *scratch; /* absolute path of a folder of this run, on the volumes' file system at best */
+  int result_fd;                 /* the result folder: it has the plan file */
+  int scratch_fd;                /* a folder of this run, on the volumes' file system at best */
   const struct policy *policy;   /* what it may read; NULL: anything */
   struct storage_totals *totals; /* of what comes from servers, by STORAGE_KINDS; NULL */
   const struct halt *halt;       /* asked by the calling thread, at least once a second; NULL */

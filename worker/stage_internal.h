@@ -21,7 +21,7 @@ struct source
   const char *path; /* in the container */
   struct storage *storage;
   const char *local; /* the storage's folder here, NULL: remote */
-  char *folder;      /* its staging folder, NULL until it is needed */
+  bool has_folder;   /* its staging folder is there */
   bool root_bound;   /* the volume itself is the atom */
   struct place place;
   enum method method;

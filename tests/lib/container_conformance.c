@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "tests/lib/container_isolation.h"
 #include "tests/lib/container_rig.h"
+#include "tests/lib/container_swaps.h"
 #include "tests/lib/seccomp_oracle.h"
 
 #include <setjmp.h>
@@ -77,8 +78,8 @@ mounts_are_where_and_as_they_should_be (void **state)
   auto_free char *out = rig_folder (rig, "out");
   auto_free char *file = xasprintf ("%s/a", in);
   assert_int_equal (fs_write_file (AT_FDCWD, file, (struct bytes){ "text", 4 }, NULL), 0);
-  const struct container_mount mounts[] = { { in, "/shoal-in", false },
-                                            { out, "/shoal-out/deep", true } };
+  const struct rig_mount mounts[] = { { in, "/shoal-in", false },
+                                      { out, "/shoal-out/deep", true } };
   auto_job struct job job;
   rig_shell (&job, "cat /shoal-in/a > /shoal-out/deep/b; echo x > /shoal-in/a; "
                    "touch /shoal-in/c; ls /shoal-in; exit 0");
@@ -104,14 +105,14 @@ hundreds_of_mounts_work (void **state)
   };
   struct rig *rig = *state;
   auto_free char *base = rig_folder (rig, "many");
-  struct container_mount mounts[1 + MANY] = { { base, "/shoal-many", false } };
+  struct rig_mount mounts[1 + MANY] = { { base, "/shoal-many", false } };
   for (int i = 0; i < MANY; i++)
     {
       auto_free char *point = xasprintf ("many/%d", i);
       free (rig_folder (rig, point));
       auto_free char *name = xasprintf ("sources/%d", i);
-      mounts[1 + i] = (struct container_mount){ rig_folder (rig, name),
-                                                xasprintf ("/shoal-many/%d", i), false };
+      mounts[1 + i] =
+          (struct rig_mount){ rig_folder (rig, name), xasprintf ("/shoal-many/%d", i), false };
     }
   auto_job struct job job;
   rig_shell (&job, "ls /shoal-many | wc -l");
@@ -352,7 +353,7 @@ dangerous_calls_are_refused (void **state)
 static void
 probe (struct rig *rig, const char *program, struct result *result)
 {
-  const struct container_mount mount = { .source = rig->subject->probes, .target = "/probe" };
+  const struct rig_mount mount = { .source = rig->subject->probes, .target = "/probe" };
   auto_free char *command = xasprintf ("exec /probe/%s", program);
   auto_job struct job job;
   rig_shell (&job, command);
@@ -468,5 +469,5 @@ container_conformance_run (const struct container_conformance *subject)
   current = subject;
   const char *name = subject->oci_program != NULL ? subject->oci_program : subject->runtime;
   int failed = cmocka_run_group_tests_name (name, tests, set_up, tear_down);
-  return failed + container_isolation_run (subject);
+  return failed + container_isolation_run (subject) + container_swaps_run (subject);
 }

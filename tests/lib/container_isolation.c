@@ -53,8 +53,7 @@ static void
 run_with_folders (struct rig *rig, const struct job *job, const char *source, struct result *result)
 {
   auto_free char *out = rig_folder (rig, "out");
-  const struct container_mount mounts[] = { { source, "/shoal-in", false },
-                                            { out, "/shoal-out", true } };
+  const struct rig_mount mounts[] = { { source, "/shoal-in", false }, { out, "/shoal-out", true } };
   rig_run_mounted (rig, job, mounts, 2, result);
 }
 
@@ -621,7 +620,7 @@ folders_are_made_in_the_container_alone (void **state)
   else
     {
       /* The host's folders are seen at their places: what isn't there stays away. */
-      const struct container_mount inside = { "/etc", host, false };
+      const struct rig_mount inside = { "/etc", host, false };
       auto_result struct result result;
       rig_run_mounted (rig, &job, &inside, 1, &result);
       assert_refused (&result, "make it first");
@@ -647,7 +646,7 @@ links_of_an_image_lead_where_they_did (void **state)
   auto_free char *in = rig_folder (rig, "linked");
   auto_free char *file = xasprintf ("%s/a", in);
   assert_int_equal (fs_write_file (AT_FDCWD, file, (struct bytes){ "text\n", 5 }, NULL), 0);
-  const struct container_mount mounts[] = { { in, "/etc/shoal-link/deep/in", false } };
+  const struct rig_mount mounts[] = { { in, "/etc/shoal-link/deep/in", false } };
   auto_job struct job job;
   rig_shell (&job, "readlink /etc/shoal-link; cat /tmp/deep/in/a; stat -c %a /tmp");
   auto_result struct result result;
@@ -735,7 +734,7 @@ inputs_are_called_as_they_like (void **state)
       auto_free char *file = xasprintf ("%s/a", in);
       assert_int_equal (fs_write_file (AT_FDCWD, file, (struct bytes){ "text\n", 5 }, NULL), 0);
       auto_free char *target = xasprintf ("/shoal-in/%s", names[i]);
-      const struct container_mount mounts[] = { { in, target, false } };
+      const struct rig_mount mounts[] = { { in, target, false } };
       auto_job struct job job;
       rig_shell (&job, "cat /shoal-in/*/a");
       auto_result struct result result;
@@ -750,7 +749,8 @@ bytes_that_arent_text_are_a_clear_error (void **state)
 {
   struct rig *rig = *state;
   auto_free char *in = rig_folder (rig, "\xff\xfe");
-  const struct container_mount mounts[] = { { in, "/shoal-in", false } };
+  const struct rig_mount mounts[] = { { in, "/shoal-in", false } };
+  const struct rig_mount points[] = { { in, "/shoal-\xff", false } };
   auto_job struct job job;
   rig_shell (&job, "printf '\xff\n'");
   strlist_add (&job.env, "SECRET=hidden\xff");
@@ -763,17 +763,20 @@ bytes_that_arent_text_are_a_clear_error (void **state)
   strlist_release (&job.env);
   auto_result struct result paths;
   rig_run_mounted (rig, &job, mounts, 1, &paths);
+  rig_assert_ran (&paths, 0);
+  auto_result struct result places;
+  rig_run_mounted (rig, &job, points, 1, &places);
   if (rig_is_oci (rig))
     {
       assert_refused (&words, "isn't UTF-8");
       assert_refused (&variables, "variable SECRET isn't UTF-8");
       assert_null (strstr (variables.err.message, "hidden"));
-      assert_refused (&paths, "isn't UTF-8");
+      assert_refused (&places, "isn't UTF-8");
       return;
     }
   assert_printed (&words, "\xff\n");
   assert_non_null (strstr (variables.out.data, "SECRET=hidden\xff\n"));
-  rig_assert_ran (&paths, 0);
+  rig_assert_ran (&places, 0);
 }
 
 /* ---- the suite -------------------------------------------------------------------------- */

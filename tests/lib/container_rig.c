@@ -102,8 +102,33 @@ read_log (const char *scratch, const char *name, struct buffer *text)
   assert_int_equal (fs_read_file (AT_FDCWD, path, 1 << 24, text, NULL), 0);
 }
 
+/* A copy of MOUNTS as staging hands them over: paths without links, and what is there now. */
+static struct container_mount *
+identify (const struct rig_mount *mounts, size_t count)
+{
+  struct container_mount *copy = xcalloc (count + 1, sizeof *copy);
+  for (size_t i = 0; i < count; i++)
+    {
+      auto_fd int fd = open (mounts[i].source, O_PATH | O_CLOEXEC);
+      assert_true (fd >= 0);
+      copy[i] =
+          (struct container_mount){ .target = mounts[i].target, .writable = mounts[i].writable };
+      copy[i].source = identity_take (&copy[i].identity, fd, NULL);
+      assert_non_null (copy[i].source);
+    }
+  return copy;
+}
+
+static void
+free_identified (struct container_mount *mounts, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    free ((char *) (uintptr_t) mounts[i].source);
+  free (mounts);
+}
+
 void
-rig_run_signalled (struct rig *rig, const struct job *job, const struct container_mount *mounts,
+rig_run_signalled (struct rig *rig, const struct job *job, const struct rig_mount *mounts,
                    size_t mount_count, const int *signals, size_t signal_count,
                    struct result *result)
 {
@@ -112,17 +137,21 @@ rig_run_signalled (struct rig *rig, const struct job *job, const struct containe
   auto_free char *id = xasprintf ("shoal-test-%d-%d", (int) getpid (), rig->runs++);
   auto_fd int out = open_log (scratch, "out");
   auto_fd int log = open_log (scratch, "log");
+  auto_fd int scratch_fd = fs_open_folder (AT_FDCWD, scratch, NULL);
+  struct container_mount *identified = identify (mounts, mount_count);
   struct container container = { .id = id,
                                  .job = job,
                                  .image = job->image,
                                  .command = &job->command,
-                                 .mounts = mounts,
+                                 .mounts = identified,
                                  .mount_count = mount_count,
-                                 .scratch = scratch,
+                                 .scratch_fd = scratch_fd,
                                  .stdout_fd = out,
                                  .stderr_fd = log };
   strlist_add (&container.env, "FROM_SHOAL=yes");
   *result = (struct result){ .err = ERROR_INIT };
+  if (rig->meanwhile != NULL)
+    rig->meanwhile (rig->context);
   result->outcome = container_prepare (rig->runtime, &container, &result->err);
   int ended = result->outcome == 0 ? container_start (rig->runtime, &container, &result->err) : -1;
   int64_t end = clock_boot_ms () + PATIENCE_MS;
@@ -142,6 +171,7 @@ rig_run_signalled (struct rig *rig, const struct job *job, const struct containe
   else
     result->outcome = -1;
   strlist_release (&container.env);
+  free_identified (identified, mount_count);
   read_log (scratch, "out", &result->out);
   read_log (scratch, "log", &result->log);
   struct error err = ERROR_INIT;
@@ -150,7 +180,7 @@ rig_run_signalled (struct rig *rig, const struct job *job, const struct containe
 }
 
 void
-rig_run_mounted (struct rig *rig, const struct job *job, const struct container_mount *mounts,
+rig_run_mounted (struct rig *rig, const struct job *job, const struct rig_mount *mounts,
                  size_t mount_count, struct result *result)
 {
   rig_run_signalled (rig, job, mounts, mount_count, NULL, 0, result);

@@ -13,6 +13,17 @@ struct rig
   struct container_runtime *runtime;
   char *folder; /* its name has all that means something in some language */
   int runs;
+  /* What happens behind staging, before a run starts; may be NULL. */
+  void (*meanwhile) (void *context);
+  void *context;
+};
+
+/* What a run gets to see. */
+struct rig_mount
+{
+  const char *source;
+  const char *target;
+  bool writable;
 };
 
 /* What came of one run. */
@@ -46,11 +57,11 @@ void rig_shell (struct job *job, const char *script);
 char *rig_folder (const struct rig *rig, const char *name);
 
 /* Runs JOB with MOUNTS; sends it SIGNALS once it has printed something. */
-void rig_run_signalled (struct rig *rig, const struct job *job,
-                        const struct container_mount *mounts, size_t mount_count,
-                        const int *signals, size_t signal_count, struct result *result);
+void rig_run_signalled (struct rig *rig, const struct job *job, const struct rig_mount *mounts,
+                        size_t mount_count, const int *signals, size_t signal_count,
+                        struct result *result);
 
-void rig_run_mounted (struct rig *rig, const struct job *job, const struct container_mount *mounts,
+void rig_run_mounted (struct rig *rig, const struct job *job, const struct rig_mount *mounts,
                       size_t mount_count, struct result *result);
 
 void rig_run (struct rig *rig, const struct job *job, struct result *result);

@@ -38,7 +38,7 @@ struct scene
 {
   struct file_tree *tree;
   char *store;
-  char *scratch;
+  int scratch;
   struct container_runtime *runtime;
   struct job job;
   struct container container;
@@ -86,7 +86,7 @@ set_command (struct scene *scene, const char *script)
                                          .job = job,
                                          .image = job->image,
                                          .command = &job->command,
-                                         .scratch = scene->scratch,
+                                         .scratch_fd = scene->scratch,
                                          .stdout_fd = STDERR_FILENO,
                                          .stderr_fd = STDERR_FILENO };
 }
@@ -97,8 +97,8 @@ begin (struct scene *scene, const char *script)
 {
   *scene = (struct scene){ .tree = file_tree_new (), .err = ERROR_INIT };
   scene->store = file_tree_path (scene->tree, "store");
-  scene->scratch = file_tree_path (scene->tree, "scratch");
   file_tree_make_folder (scene->tree, "scratch");
+  scene->scratch = fs_open_folder (scene->tree->fd, "scratch", NULL);
   assert_int_equal (image_store_import (scene->store, layout, "busybox", &scene->err), 0);
   set_command (scene, script);
   auto_free char *slot = xasprintf ("%d-faults", (int) getpid ());
@@ -139,7 +139,7 @@ end (struct scene *scene)
   container_runtime_close (scene->runtime);
   job_release (&scene->job);
   free (scene->store);
-  free (scene->scratch);
+  (void) close (scene->scratch);
   file_tree_free (scene->tree);
 }
 
@@ -199,7 +199,7 @@ with_a_scratch_folder_that_is_a_file (void)
 {
   struct scene scene;
   begin (&scene, "true");
-  file_tree_put (scene.tree, "scratch/memory", 1);
+  file_tree_put (scene.tree, "scratch/upper", 1);
   expect_failure (&scene, ERROR_TRANSIENT);
   end (&scene);
 }
@@ -223,8 +223,8 @@ without_descriptors (void)
       assert_int_equal (setrlimit (RLIMIT_NOFILE, &before), 0);
       if (result != 0 && scene.err.class != ERROR_TRANSIENT)
         fail_msg ("%d more: %s: %s", spare, error_class_name (scene.err.class), scene.err.message);
-      assert_int_equal (fs_remove_tree (scene.tree->fd, "scratch", NULL), 0);
-      file_tree_make_folder (scene.tree, "scratch");
+      assert_int_equal (fs_remove_tree (scene.scratch, "upper", NULL), 0);
+      assert_int_equal (fs_remove_tree (scene.scratch, "work", NULL), 0);
     }
   end (&scene);
 }

@@ -234,16 +234,15 @@ stage_by (struct scene *scene, enum stage_mode mode, const char *const *paths, b
   auto_digest struct digest *digest = digest_new ();
   digest_add (digest, shard.atoms.data, shard.atoms.size);
   digest_finish (digest, shard.digest);
-  auto_free char *scratch = xasprintf ("%s/scratch", scene->root);
   assert_int_equal (fs_remove_tree (scene->fd, "scratch", NULL), 0);
   assert_int_equal (mkdirat (scene->fd, "scratch", 0755), 0);
+  auto_fd int staged = openat (scene->fd, "scratch", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   scene->job.stage = mode;
   const struct stage stage = {
-    .job = &scene->job, .shard = &shard, .result_fd = scene->fd, .scratch = scratch
+    .job = &scene->job, .shard = &shard, .result_fd = scene->fd, .scratch_fd = staged
   };
   (void) stage_in (&stage, &mounts, &bytes, &err);
   mounts_release (&mounts);
-  auto_fd int staged = openat (scene->fd, "scratch", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   outside_expect_not_in (&scene->outside, staged);
 }
 

@@ -152,11 +152,12 @@ sum_atoms (struct shard *shard)
 static int
 run_stage (struct scene *scene)
 {
+  auto_fd int scratch_fd = fs_open_folder (AT_FDCWD, scene->scratch, NULL);
   const struct stage stage = { .job = &scene->job,
                                .shard = &scene->shard,
                                .result_fd = scene->result_fd,
                                .policy = scene->policy,
-                               .scratch = scene->scratch };
+                               .scratch_fd = scratch_fd };
   error_clear (&scene->err);
   if (stage_in (&stage, &scene->mounts, &scene->bytes, &scene->err) != 0)
     return -1;
@@ -587,7 +588,9 @@ test_nested_mounts (void **state)
   add_volume (&scene->job, xasprintf ("%s/photos", scene->root), "/in/deep/er", false);
   add_atom (scene, "a", false);
   add_atom_of (scene, 1, "a", false, NULL);
-  mounts_add (&scene->mounts, xstrdup (scene->scratch), xstrdup ("/in/out"), true, true);
+  auto_fd int scratch_fd = fs_open_folder (AT_FDCWD, scene->scratch, NULL);
+  assert_int_equal (mounts_add (&scene->mounts, scratch_fd, xstrdup ("/in/out"), true, true, NULL),
+                    0);
   assert_staged (scene);
   assert_true (is_seen (&scene->mounts, "/in/deep/er/a"));
   assert_shows (scene, "a", true);
