@@ -304,21 +304,37 @@ claims_held (const struct claims *claims, const char *prefix)
 
 /* ---- forgetting ------------------------------------------------------------------------- */
 
+size_t
+claims_settled (const struct claims *claims)
+{
+  return claims->settled;
+}
+
 void
-claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max)
+claims_forget (struct claims *claims, struct claims_entry *entry)
+{
+  TAILQ_REMOVE (&claims->entries, entry, links);
+  (void) tdelete (entry, &claims->tree, by_key);
+  entry_free (entry);
+  claims->settled--;
+}
+
+void
+claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max, size_t passed)
 {
   int64_t old = caught_up - REMEMBERED_LEASES * claims->lease;
-  for (;;)
+  struct claims_entry *next = NULL;
+  for (struct claims_entry *entry = TAILQ_FIRST (&claims->entries); entry != NULL; entry = next)
     {
-      struct claims_entry *entry = TAILQ_FIRST (&claims->entries);
-      if (entry == NULL || entry->phase != CLAIMS_DONE || entry->parcels != NULL
-          || entry->holding != NULL || entry->position >= read
-          || (entry->settled > old && claims->settled <= max))
+      next = TAILQ_NEXT (entry, links);
+      bool settled = entry->phase == CLAIMS_DONE && entry->parcels == NULL && entry->holding == NULL
+                     && entry->position < read;
+      if (settled && entry->settled > old && claims->settled <= max)
+        return; /* and so are those behind it */
+      if (settled)
+        claims_forget (claims, entry);
+      else if (passed-- == 0)
         return;
-      TAILQ_REMOVE (&claims->entries, entry, links);
-      (void) tdelete (entry, &claims->tree, by_key);
-      entry_free (entry);
-      claims->settled--;
     }
 }
 

@@ -83,8 +83,15 @@ size_t claims_held (const struct claims *claims, const char *prefix);
 /* Forgets what is settled, has no parcel and no holding, stands before READ in the messages, and
  * was settled ten leases before CAUGHT_UP, the log's clock when the messages were last read to
  * their end: a message that was published twice has come by then. Beyond MAX entries age doesn't
- * count. */
-void claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max);
+ * count. Behind more than PASSED entries that aren't settled it doesn't look. */
+void claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max,
+                    size_t passed);
+
+/* How many keys are remembered as settled. */
+size_t claims_settled (const struct claims *claims);
+
+/* Forgets ENTRY, which is settled, and whose message isn't read here. */
+void claims_forget (struct claims *claims, struct claims_entry *entry);
 
 /* An offset from which reading gives the same state of everything that isn't settled: four leases
  * back at least. NEXT: the offset of the next record. */

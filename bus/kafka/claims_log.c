@@ -60,7 +60,10 @@ claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *cla
   work_on_claim (bus, lot, &claim, entry, verdict);
   if (verdict == CLAIMS_COUNTED)
     lot_entry_changed (entry);
-  claims_unneed (claims, entry);
+  if (lot == NULL && entry->phase == CLAIMS_DONE && !bus->leases_whole)
+    claims_forget (claims, entry);
+  else
+    claims_unneed (claims, entry);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/known.h"
 #include "bus/kafka/leases.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/plan.h"

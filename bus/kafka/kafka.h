@@ -63,6 +63,7 @@ struct kafka_bus
   struct kafka_tables tables;
   struct claims *leases;
   struct cursor leases_cursor;
+  bool leases_whole; /* of jobs, too, that are settled: we take jobs */
   struct kafka_work jobs;
   struct kafka_work
       shards[QUEUES_MAX]; /* of the queues that this handle serves, in order of preference */

@@ -50,6 +50,20 @@ leases_sync (struct kafka_bus *bus, struct error *err)
   return outcome;
 }
 
+/* What was forgotten as long as it was no concern of ours is read again. */
+int
+leases_sync_whole (struct kafka_bus *bus, struct error *err)
+{
+  if (!bus->leases_whole)
+    {
+      cursor_close (&bus->leases_cursor);
+      claims_free (bus->leases);
+      bus->leases = NULL;
+    }
+  bus->leases_whole = true;
+  return leases_sync (bus, err);
+}
+
 int
 leases_ask_time (struct kafka_bus *bus, struct error *err)
 {

@@ -11,7 +11,10 @@ struct kafka_bus;
 int leases_sync (struct kafka_bus *bus, struct error *err);
 void leases_pump (struct kafka_bus *bus);
 
-/* The same, with the log's clock moved to now. */
+/* The same, for whoever takes jobs and must know which are settled. */
+int leases_sync_whole (struct kafka_bus *bus, struct error *err);
+
+/* leases_sync, with the log's clock moved to now. */
 int leases_ask_time (struct kafka_bus *bus, struct error *err);
 
 int kafka_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);

@@ -253,7 +253,9 @@ forget_settled (struct lot *lot)
 {
   while (!TAILQ_EMPTY (&lot->order) && TAILQ_FIRST (&lot->order)->state == PARCEL_SETTLED)
     free_parcel (TAILQ_FIRST (&lot->order));
-  claims_retire (lot->claims, lot->messages.next, lot->caught_up, REMEMBERED_MAX);
+  /* Of leases some never end: of members that left, of partitions that nobody follows. */
+  claims_retire (lot->claims, lot->messages.next, lot->caught_up, REMEMBERED_MAX,
+                 lot->work->queue == BUS_JOBS ? SIZE_MAX : 0);
 }
 
 /* ---- messages --------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 
 #include "bus/kafka/client.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/known.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/queues.h"

@@ -186,9 +186,8 @@ unpack (struct cursor *cursor, const rd_kafka_message_t *message)
   return err.class == ERROR_USER;
 }
 
-/* Reads MESSAGE again, a little later. */
-static void
-step_back (struct cursor *cursor, const rd_kafka_message_t *message)
+void
+cursor_step_back (struct cursor *cursor, const rd_kafka_message_t *message)
 {
   struct error err = ERROR_INIT;
   (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
@@ -214,7 +213,7 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
         return 0;
       if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR && !unpack (cursor, got))
         {
-          step_back (cursor, got);
+          cursor_step_back (cursor, got);
           rd_kafka_message_destroy (got);
           return 0;
         }

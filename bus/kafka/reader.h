@@ -63,6 +63,9 @@ int cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message,
 /* Looks where the partition ends now. */
 int cursor_look_for_end (struct cursor *cursor, struct error *err);
 
+/* Reads MESSAGE again, a little later. */
+void cursor_step_back (struct cursor *cursor, const rd_kafka_message_t *message);
+
 static inline bool
 cursor_is_at_end (const struct cursor *cursor)
 {

@@ -4,6 +4,7 @@
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/kafka.h"
+#include "bus/kafka/known.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/queues.h"
 #include "bus/kafka/topic_names.h"
@@ -16,33 +17,19 @@
 #include "schemas/job_check.h"
 #include "schemas/job_difference.h"
 
-#include <search.h>
 #include <string.h>
+
+enum
+{
+  LISTED_TOGETHER = RECENT_JOBS / 2,
+};
 
 /* ---- the tables ------------------------------------------------------------------------- */
 
 void
 tables_init (struct kafka_bus *bus)
 {
-  TAILQ_INIT (&bus->tables.job_list);
-}
-
-static void
-free_job (void *freed)
-{
-  struct kafka_job *job = freed;
-  free ((char *) (uintptr_t) job->id);
-  buffer_release (&job->payload);
-  free (job);
-}
-
-static void
-free_status (void *freed)
-{
-  struct kafka_status *status = freed;
-  free ((char *) (uintptr_t) status->id);
-  buffer_release (&status->payload);
-  free (status);
+  TAILQ_INIT (&bus->tables.list);
 }
 
 void
@@ -54,126 +41,70 @@ tables_release (struct kafka_bus *bus)
   for (int32_t i = 0; tables->statuses != NULL && i < bus->topics.partitions[TOPIC_STATUS]; i++)
     cursor_close (&tables->statuses[i]);
   free (tables->statuses);
-  tdestroy (tables->job_tree, free_job);
-  tdestroy (tables->status_tree, free_status);
+  known_release (tables);
   for (size_t i = 0; i < tables->control_count; i++)
     control_release (&tables->controls[i]);
   free (tables->controls);
 }
 
-static int
-jobs_by_id (const void *a, const void *b)
-{
-  return strcmp (((const struct kafka_job *) a)->id, ((const struct kafka_job *) b)->id);
-}
-
-static int
-statuses_by_id (const void *a, const void *b)
-{
-  return strcmp (((const struct kafka_status *) a)->id, ((const struct kafka_status *) b)->id);
-}
-
+/* The job ID, NULL when no record of it is there. */
 static struct kafka_job *
 find_job (struct kafka_bus *bus, const char *id)
 {
-  struct kafka_job wanted = { .id = id };
-  void *node = tfind (&wanted, &bus->tables.job_tree, jobs_by_id);
-  return node == NULL ? NULL : *(struct kafka_job **) node;
+  struct kafka_job *job = known_find (bus, id);
+  return job == NULL || job->offset < 0 ? NULL : job;
 }
 
-static struct kafka_status *
-find_status (struct kafka_bus *bus, const char *id)
-{
-  struct kafka_status wanted = { .id = id };
-  void *node = tfind (&wanted, &bus->tables.status_tree, statuses_by_id);
-  return node == NULL ? NULL : *(struct kafka_status **) node;
-}
-
-static struct kafka_status *
-need_status (struct kafka_bus *bus, const char *id)
-{
-  struct kafka_status *status = find_status (bus, id);
-  if (status != NULL)
-    return status;
-  status = xcalloc (1, sizeof *status);
-  status->id = xstrdup (id);
-  if (tsearch (status, &bus->tables.status_tree, statuses_by_id) == NULL)
-    abort ();
-  return status;
-}
-
-/* The trace that a job's sender gave as a header (W3C) goes where containers get it from. */
-static void
-take_in_trace (const rd_kafka_message_t *message, struct job *job)
-{
-  static const char variable[] = "TRACEPARENT=";
-  rd_kafka_headers_t *headers = NULL;
-  const void *value = NULL;
-  size_t size = 0;
-  if (rd_kafka_message_headers (message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR
-      || rd_kafka_header_get_last (headers, "traceparent", &value, &size)
-             != RD_KAFKA_RESP_ERR_NO_ERROR
-      || size == 0 || memchr (value, '\0', size) != NULL)
-    return;
-  for (size_t i = 0; i < job->env.count; i++)
-    if (strncmp (job->env.items[i], variable, strlen (variable)) == 0)
-      return;
-  strlist_addf (&job->env, "%s%.*s", variable, (int) size, (const char *) value);
-}
+/* ---- jobs ------------------------------------------------------------------------------- */
 
 /* Another record with the id of the job FIRST: the same job sent twice, or another one, which
- * nobody will run. */
-static void
-take_in_again (struct kafka_bus *bus, const struct kafka_job *first, const struct job *job,
-               const rd_kafka_message_t *message)
+ * nobody will run. 0, or -1 with ERR when that can't be told now. */
+static int
+take_in_again (struct kafka_bus *bus, struct kafka_job *first, const struct job *job,
+               const rd_kafka_message_t *message, struct error *err)
 {
   auto_job struct job known = { 0 };
   struct error why = ERROR_INIT;
   if (!bus->tables.judges_jobs || message->offset < bus->tables.conflicts_from
-      || codec_decode_job (buffer_bytes (&first->payload), &known, NULL) != 0)
-    return;
+      || message->offset == first->offset)
+    return 0;
+  if (first->record == NULL && known_recall (bus, first, 1, err) != 0)
+    return -1;
+  if (first->record == NULL || codec_decode_job (buffer_bytes (first->record), &known, NULL) != 0)
+    return 0;
   const char *difference = job_difference (&known, job);
   if (difference == NULL && strcmp (known.results, job->results) != 0)
     difference = "--results";
   if (difference == NULL)
-    return;
+    return 0;
   (void) error_set (&why, ERROR_USER, "there is a job %s already, and %s differs", job->id,
                     difference);
   kafka_bury_as (bus, &bus->tables.jobs, message, LETTER_CONFLICT, &why);
+  return 0;
 }
 
 /* The first record of an id is the job. */
-static void
-take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message)
+static int
+take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message, struct error *err)
 {
+  struct kafka_tables *tables = &bus->tables;
   auto_job struct job job = { 0 };
-  struct error err = ERROR_INIT;
-  if (codec_decode_job (bus->tables.jobs.payload, &job, &err) != 0
-      || job_check_id (job.id, &err) != 0)
+  struct error why = ERROR_INIT;
+  if (codec_decode_job (tables->jobs.payload, &job, &why) != 0 || job_check_id (job.id, &why) != 0)
     {
-      kafka_log_skipped (&bus->tables.jobs, message, &err); /* whoever takes jobs buries it */
-      return;
+      kafka_log_skipped (&tables->jobs, message, &why); /* whoever takes jobs buries it */
+      return 0;
     }
-  const struct kafka_job *first = find_job (bus, job.id);
-  if (first != NULL)
-    {
-      take_in_again (bus, first, &job, message);
-      return;
-    }
-  struct kafka_job *entry = xcalloc (1, sizeof *entry);
-  entry->id = xstrdup (job.id);
-  entry->offset = message->offset;
-  entry->time = message_time (message);
-  take_in_trace (message, &job);
-  if (codec_encode_job (&job, &entry->payload, NULL) != 0) /* beyond the limit with its trace */
-    {
-      buffer_clear (&entry->payload);
-      buffer_append (&entry->payload, bus->tables.jobs.payload.data, bus->tables.jobs.payload.size);
-    }
-  buffer_shrink (&entry->payload); /* as long as the topic keeps it */
-  TAILQ_INSERT_TAIL (&bus->tables.job_list, entry, links);
-  if (tsearch (entry, &bus->tables.job_tree, jobs_by_id) == NULL)
-    abort ();
+  struct kafka_job *known = known_need (bus, job.id);
+  if (known->offset >= 0)
+    return take_in_again (bus, known, &job, message, err);
+  known->offset = message->offset;
+  known->time = message_time (message);
+  known_set_record (known, &tables->jobs, message, &job);
+  TAILQ_INSERT_TAIL (&tables->list, known, links);
+  if (known->ended)
+    known_keep (bus, known);
+  return 0;
 }
 
 /* A status of an older generation than the last one is outdated, wherever it stands; so is one that
@@ -189,20 +120,20 @@ take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
       kafka_pass_by (bus, cursor, message, &err);
       return;
     }
-  struct kafka_status *entry = need_status (bus, status.job_id);
+  struct kafka_job *job = known_need (bus, status.job_id);
   bool ends = job_state_is_terminal (status.state);
-  if (status.generation < entry->generation)
+  if (status.generation < job->generation)
     return;
-  entry->hidden = entry->ended && !ends && status.generation == entry->generation;
-  if (entry->hidden)
+  job->hidden = job->ended && !ends && status.generation == job->generation;
+  if (job->hidden)
     return;
-  entry->ended = ends;
-  entry->generation = status.generation;
-  entry->closed = status.closed > entry->closed ? status.closed : entry->closed;
-  buffer_clear (&entry->payload);
-  buffer_append (&entry->payload, cursor->payload.data, cursor->payload.size);
+  job->ended = ends;
+  job->generation = status.generation;
+  job->closed = status.closed > job->closed ? status.closed : job->closed;
+  job->status_offset = message->offset;
+  known_set_status (job, cursor->payload);
   if (ends)
-    buffer_shrink (&entry->payload);
+    known_keep (bus, job);
 }
 
 static void
@@ -221,23 +152,29 @@ take_in_control (struct kafka_bus *bus, const rd_kafka_message_t *message)
   control.generation += control.generation == 0 ? 1 : 0;
   if (control.kind == CONTROL_CANCEL)
     {
-      struct kafka_status *status = need_status (bus, control.job_id);
-      status->closed = control.generation > status->closed ? control.generation : status->closed;
+      struct kafka_job *job = known_need (bus, control.job_id);
+      job->closed = control.generation > job->closed ? control.generation : job->closed;
     }
   tables->controls =
       xrealloc (tables->controls, tables->control_count + 1, sizeof *tables->controls);
   tables->controls[tables->control_count++] = control;
 }
 
-static void
-take_in (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message)
+/* 0, or -1 with ERR: MESSAGE is read again. */
+static int
+take_in (struct kafka_bus *bus, struct cursor *cursor, const rd_kafka_message_t *message,
+         struct error *err)
 {
-  if (cursor->topic == TOPIC_JOBS)
-    take_in_job (bus, message);
-  else if (cursor->topic == TOPIC_STATUS)
+  if (cursor->topic == TOPIC_JOBS && take_in_job (bus, message, err) != 0)
+    {
+      cursor_step_back (cursor, message);
+      return -1;
+    }
+  if (cursor->topic == TOPIC_STATUS)
     take_in_status (bus, cursor, message);
-  else
+  else if (cursor->topic == TOPIC_CONTROL)
     take_in_control (bus, message);
+  return 0;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -254,9 +191,14 @@ pump_cursor (struct kafka_bus *bus, struct cursor *cursor)
   for (int i = 0; i < AT_A_TIME; i++)
     {
       auto_message rd_kafka_message_t *message = NULL;
+      struct error err = ERROR_INIT;
       if (cursor_next (cursor, &message) == 0)
         return;
-      take_in (bus, cursor, message);
+      if (take_in (bus, cursor, message, &err) != 0)
+        {
+          log_failure (LOG_WARN, "job_unread", &err, "offset=%lld", (long long) message->offset);
+          return;
+        }
     }
   bus->more = true;
 }
@@ -269,6 +211,7 @@ tables_pump (struct kafka_bus *bus)
   pump_cursor (bus, &tables->control);
   for (int32_t i = 0; tables->statuses != NULL && i < bus->topics.partitions[TOPIC_STATUS]; i++)
     pump_cursor (bus, &tables->statuses[i]);
+  known_forget (bus);
 }
 
 /* Reads to the end as it is now; the first time from the start. */
@@ -285,7 +228,7 @@ sync_cursor (struct kafka_bus *bus, struct cursor *cursor, enum topic topic, int
       outcome = cursor_next_before_end (cursor, &message, err);
       if (outcome <= 0)
         break;
-      take_in (bus, cursor, message);
+      outcome = take_in (bus, cursor, message, err);
     }
   return outcome < 0 ? -1 : 0;
 }
@@ -339,11 +282,11 @@ tables_need_liveness (struct kafka_bus *bus, struct error *err)
 bool
 tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation)
 {
-  const struct kafka_status *status = find_status (bus, job_id);
-  return status == NULL || generation > status->closed;
+  const struct kafka_job *job = known_find (bus, job_id);
+  return job == NULL || generation > job->closed;
 }
 
-/* ---- jobs ------------------------------------------------------------------------------- */
+/* ---- asked for jobs --------------------------------------------------------------------- */
 
 const struct kafka_job *
 tables_job (struct kafka_bus *bus, const char *id, struct error *err)
@@ -376,16 +319,27 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
   return first != NULL && first->offset == receipt->offset;
 }
 
+/* JOB's record into zeroed FOUND: 1, 0 when it is gone, or -1. */
+static int
+read_job (struct kafka_bus *bus, struct kafka_job *job, size_t count, struct job *found,
+          struct error *err)
+{
+  if (job->record == NULL && known_recall (bus, job, count, err) != 0)
+    return -1;
+  if (job->record == NULL)
+    return 0;
+  return codec_decode_job (buffer_bytes (job->record), found, err) == 0 ? 1 : -1;
+}
+
 int
 kafka_get_job (struct bus *base, const char *id, struct job *job, struct error *err)
 {
-  struct error why = ERROR_INIT;
-  const struct kafka_job *found = tables_job ((struct kafka_bus *) base, id, &why);
-  if (found != NULL)
-    return codec_decode_job (buffer_bytes (&found->payload), job, err) == 0 ? 1 : -1;
-  if (err != NULL)
-    *err = why;
-  return error_is_set (&why) ? -1 : 0;
+  struct kafka_bus *bus = (struct kafka_bus *) base;
+  struct kafka_job *found = find_job (bus, id);
+  if (found == NULL && sync_jobs (bus, err) != 0)
+    return -1;
+  found = find_job (bus, id);
+  return found == NULL ? 0 : read_job (bus, found, 1, job, err);
 }
 
 int
@@ -396,16 +350,17 @@ kafka_list_jobs (struct bus *base, const char *after,
   struct kafka_bus *bus = (struct kafka_bus *) base;
   if (sync_jobs (bus, err) != 0)
     return -1;
-  const struct kafka_job *entry = after == NULL ? NULL : find_job (bus, after);
+  struct kafka_job *entry = after == NULL ? NULL : find_job (bus, after);
   if (after != NULL && entry == NULL)
     return error_set (err, ERROR_USER, "there is no job %s", after);
-  entry = entry == NULL ? TAILQ_FIRST (&bus->tables.job_list) : TAILQ_NEXT (entry, links);
+  entry = entry == NULL ? TAILQ_FIRST (&bus->tables.list) : TAILQ_NEXT (entry, links);
   for (; entry != NULL; entry = TAILQ_NEXT (entry, links))
     {
       auto_job struct job job = { 0 };
-      if (codec_decode_job (buffer_bytes (&entry->payload), &job, err) != 0)
+      int found = read_job (bus, entry, LISTED_TOGETHER, &job, err);
+      if (found < 0)
         return -1;
-      int verdict = each (context, &job);
+      int verdict = found == 0 ? 0 : each (context, &job);
       if (verdict != 0)
         return verdict;
     }
@@ -424,9 +379,9 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
   int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, control->job_id);
   if (sync_status (bus, partition, err) != 0 || trust_need_key (bus, "a control record", err) != 0)
     return -1;
-  const struct kafka_status *status = find_status (bus, control->job_id);
+  const struct kafka_job *job = known_find (bus, control->job_id);
   struct control record = *control;
-  record.generation = status != NULL && status->generation > 0 ? status->generation : 1;
+  record.generation = job != NULL && job->generation > 0 ? job->generation : 1;
   if (codec_encode_control (&record, &payload, err) != 0
       || kafka_send (bus, TOPIC_CONTROL, 0, control->job_id, &payload, receipt, err) != 0
       || kafka_await (bus, receipt, "publishing a control record", err) != 0)
@@ -445,8 +400,8 @@ kafka_next_control (struct bus *base, int64_t *position, struct control *control
   for (size_t i = 0; i < tables->control_count; i++)
     {
       const struct control *found = &tables->controls[i];
-      const struct kafka_status *status = find_status (bus, found->job_id);
-      bool history = status != NULL && found->generation < status->generation;
+      const struct kafka_job *job = known_find (bus, found->job_id);
+      bool history = job != NULL && found->generation < job->generation;
       if (found->position <= *position || history)
         continue;
       *position = found->position;
@@ -460,6 +415,17 @@ kafka_next_control (struct bus *base, int64_t *position, struct control *control
 
 /* ---- status ----------------------------------------------------------------------------- */
 
+/* JOB has a status, which is read again if it must be. */
+static int
+need_status (struct kafka_bus *bus, struct kafka_job *job, struct error *err)
+{
+  if (job->status == NULL && known_recall (bus, job, 1, err) != 0)
+    return -1;
+  if (job->status == NULL)
+    return error_set (err, ERROR_TRANSIENT, "the last status of job %s is gone", job->id);
+  return 0;
+}
+
 int
 kafka_put_status (struct bus *base, const struct job_status *status, struct error *err)
 {
@@ -469,7 +435,7 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
   int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, status->job_id);
   if (sync_status (bus, partition, err) != 0)
     return -1;
-  const struct kafka_status *last = find_status (bus, status->job_id);
+  const struct kafka_job *last = known_find (bus, status->job_id);
   struct job_status record = *status;
   if (last != NULL && last->generation > status->generation)
     return 0; /* a replay has reopened the job since the writer looked */
@@ -486,10 +452,11 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
       || sync_status (bus, partition, err) != 0)
     return -1;
   /* We were late ourselves: the last word is said again. */
-  const struct kafka_status *now = find_status (bus, status->job_id);
+  struct kafka_job *now = known_find (bus, status->job_id);
   if (now == NULL || !now->hidden)
     return 0;
-  if (kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &now->payload, receipt, err) != 0)
+  if (need_status (bus, now, err) != 0
+      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, now->status, receipt, err) != 0)
     return -1;
   return kafka_await (bus, receipt, "publishing a status", err);
 }
@@ -501,8 +468,10 @@ kafka_get_status (struct bus *base, const char *job_id, struct job_status *statu
   struct kafka_bus *bus = (struct kafka_bus *) base;
   if (sync_status (bus, kafka_partition_of_job (&bus->topics, TOPIC_STATUS, job_id), err) != 0)
     return -1;
-  const struct kafka_status *found = find_status (bus, job_id);
-  if (found == NULL || found->payload.size == 0)
+  struct kafka_job *found = known_find (bus, job_id);
+  if (found == NULL || found->status_offset < 0)
     return 0;
-  return codec_decode_status (buffer_bytes (&found->payload), status, err) == 0 ? 1 : -1;
+  if (need_status (bus, found, err) != 0)
+    return -1;
+  return codec_decode_status (buffer_bytes (found->status), status, err) == 0 ? 1 : -1;
 }

@@ -10,23 +10,11 @@
 
 struct kafka_bus;
 
-struct kafka_job
-{
-  const char *id;
-  int64_t offset;
-  int64_t time; /* of its record, on the broker's clock, ms */
-  struct buffer payload;
-  TAILQ_ENTRY (kafka_job) links;
-};
+struct kafka_job; /* known.h */
 
-struct kafka_status
+enum
 {
-  const char *id;
-  uint32_t generation;
-  uint32_t closed; /* shards up to this generation are not delivered */
-  bool ended;      /* a generation that has ended stays so … */
-  bool hidden;     /* … but the last word in the log is of somebody who was late */
-  struct buffer payload;
+  RECENT_JOBS = 256,
 };
 
 struct kafka_tables
@@ -36,9 +24,11 @@ struct kafka_tables
   int64_t conflicts_from;
   struct cursor *statuses; /* one a partition */
   struct cursor control;
-  void *job_tree;
-  TAILQ_HEAD (kafka_jobs, kafka_job) job_list;
-  void *status_tree;
+  void *tree; /* of jobs by id, tsearch(3) */
+  TAILQ_HEAD (kafka_jobs, kafka_job) list;
+  struct kafka_job *recent[RECENT_JOBS]; /* those that have ended keep their records while here */
+  size_t recent_next;
+  int64_t forgot_at; /* boot ms: what retention deleted was looked for */
   struct control *controls;
   size_t control_count;
 };

@@ -66,7 +66,7 @@ need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
     return tables_need_liveness (bus, err) != 0 ? -1 : open_queues (bus, err);
   if (bus->jobs.lot_count > 0 && bus->tables.judges_jobs)
     return 0;
-  if (leases_sync (bus, err) != 0 || lots_open (&bus->jobs, err) != 0)
+  if (leases_sync_whole (bus, err) != 0 || lots_open (&bus->jobs, err) != 0)
     return -1;
   return tables_judge_jobs (bus, bus->jobs.lots[0]->buried, err);
 }

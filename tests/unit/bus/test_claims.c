@@ -198,14 +198,43 @@ settled_keys_are_remembered_for_ten_leases (void **state)
   struct claims_entry *entry = NULL;
   (void) put (claims, "old", CLAIM_DONE, "a", 1, &entry);
   (void) put (claims, "new", CLAIM_CLAIM, "a", 9 * LEASE, &entry);
-  claims_retire (claims, 8, claims_now (claims), 100);
+  claims_retire (claims, 8, claims_now (claims), 100, 0);
   assert_non_null (claims_find (claims, "old"));
   (void) put (claims, "new", CLAIM_CLAIM, "a", 10 * LEASE + 1, &entry);
-  claims_retire (claims, 7, claims_now (claims), 100); /* its message wasn't read yet */
+  claims_retire (claims, 7, claims_now (claims), 100, 0); /* its message wasn't read yet */
   assert_non_null (claims_find (claims, "old"));
-  claims_retire (claims, 8, claims_now (claims), 100);
+  claims_retire (claims, 8, claims_now (claims), 100, 0);
   assert_null (claims_find (claims, "old"));
   assert_non_null (claims_find (claims, "new"));
+  claims_free (claims);
+}
+
+/* Who left stays in the log of leases: what is settled behind him is forgotten all the same. */
+static void
+what_is_settled_behind_others_is_forgotten (void **state)
+{
+  (void) state;
+  struct claims *claims = claims_new (LEASE);
+  struct claims_entry *entry = NULL;
+  (void) put (claims, "left", CLAIM_CLAIM, "a", 1, &entry);
+  (void) put (claims, "left", CLAIM_RELEASE, "a", 2, &entry);
+  (void) put (claims, "old", CLAIM_DONE, "b", 3, &entry);
+  (void) put (claims, "died", CLAIM_CLAIM, "c", 4, &entry);
+  (void) put (claims, "older", CLAIM_DONE, "b", 5, &entry);
+  (void) put (claims, "new", CLAIM_DONE, "b", 10 * LEASE + 5, &entry);
+  assert_int_equal (claims_settled (claims), 3);
+  claims_retire (claims, 8, claims_now (claims), 100, 0);
+  assert_int_equal (claims_settled (claims), 3);
+  claims_retire (claims, 8, claims_now (claims), 100, 1);
+  assert_null (claims_find (claims, "old"));
+  assert_non_null (claims_find (claims, "older"));
+  claims_retire (claims, 8, claims_now (claims), 100, SIZE_MAX);
+  assert_int_equal (claims_settled (claims), 1);
+  assert_non_null (claims_find (claims, "new"));
+  assert_non_null (claims_find (claims, "left"));
+  assert_non_null (claims_find (claims, "died"));
+  claims_forget (claims, claims_find (claims, "new"));
+  assert_int_equal (claims_settled (claims), 0);
   claims_free (claims);
 }
 
@@ -278,7 +307,7 @@ append (struct history *history, int key, enum claim_kind kind, int writer)
                              .writer = writer,
                              .starts = names_own ? starts : starts + 1 };
   apply_record (history->whole, record, history->count, &entry);
-  claims_retire (history->whole, history->ticks / TICKS_A_KEY, claims_now (history->whole),
+  claims_retire (history->whole, history->ticks / TICKS_A_KEY, claims_now (history->whole), 0,
                  0); /* nobody claims those any more */
   history->bases[history->count] = claims_base (history->whole, history->count + 1);
   history->count++;
@@ -468,6 +497,7 @@ main (void)
     cmocka_unit_test (one_settle_counts_and_its_words_stay),
     cmocka_unit_test (the_clock_never_goes_back),
     cmocka_unit_test (settled_keys_are_remembered_for_ten_leases),
+    cmocka_unit_test (what_is_settled_behind_others_is_forgotten),
     cmocka_unit_test (readers_of_a_part_agree_with_the_reader_of_all),
     cmocka_unit_test (a_base_that_is_too_recent_would_be_noticed),
   };
