@@ -61,4 +61,9 @@ pages | while read -r page; do
   done
 done | rule "A page leads to files that there are:"
 
+sources ! -path 'tests/*' | while read -r file; do
+  name=$(basename "$file")
+  grep -qE "(^|[^A-Za-z0-9_])${name%.*}([^A-Za-z0-9_]|\$)" "$(dirname "$file")/README.md" || echo "$file"
+done | rule "A folder's README.md has a line for each of its files:"
+
 exit $broken
