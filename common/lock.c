@@ -54,8 +54,8 @@ find_device (int fd, struct device *device)
   return false;
 }
 
-/* The kernel tells its list of locks in pieces; where one before it is left in between, a lock falls
- * between two of them (a few of thousand looks on a busy machine). */
+/* The kernel tells its list of locks in pieces; where one before it is left in between, a lock
+ * falls between two of them (a few of thousand looks on a busy machine). */
 enum
 {
   LOOKS = 4,
