@@ -50,21 +50,23 @@ static const struct option_spec image_options[] = {
 };
 
 static int
-print_image (void *context, const char *name, const char *digest, int64_t bytes)
+print_image (void *context, const struct image_listed *image)
 {
   const struct image_args *args = context;
   char size[UNITS_TEXT_SIZE];
   if (!args->json)
     {
-      auto_free char *name_shown = text_shown (name);
-      auto_free char *digest_shown = text_shown (digest);
-      (void) printf ("%s\t%.19s\t%s\n", name_shown, digest_shown, units_format_size (bytes, size));
+      auto_free char *name_shown = text_shown (image->name);
+      auto_free char *digest_shown = text_shown (image->digest);
+      (void) printf ("%s\t%.19s\t%s\n", name_shown, digest_shown,
+                     units_format_size (image->bytes, size));
       return 0;
     }
   json_t *object = json_object ();
-  json_set_text (object, "name", name);
-  json_set_text (object, "digest", digest);
-  json_set_number (object, "bytes", bytes);
+  json_set_text (object, "name", image->name);
+  json_set_text (object, "digest", image->digest);
+  json_set_text (object, "id", image->id);
+  json_set_number (object, "bytes", image->bytes);
   json_put_line (object, stdout);
   return 0;
 }

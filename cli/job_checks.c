@@ -11,6 +11,7 @@
 #include "schemas/job_check.h"
 #include "schemas/job_paths.h"
 #include "storage/storage.h"
+#include "worker/image_config.h"
 #include "worker/image_store.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ option_of (const struct job *job, const char *field)
     { "batch_bytes", "batch-bytes" },
     { "batch_size", "batch-size" },
     { "collect_timeout_ms", "collect-timeout" },
+    { "image_id", "image-id" },
     { "job_timeout_ms", "job-timeout" },
     { "log_limit", "log-limit" },
     { "max_failures", "max-failures" },
@@ -159,18 +161,33 @@ job_args_finish (struct job_args *args, struct error *err)
   return error_wrap (err, "%s%s", operand ? "" : "--", args->wrong);
 }
 
+static int
+pin_image (const char *store, const char *name, char **id, struct error *err)
+{
+  auto_image struct image image = { 0 };
+  auto_image_config struct image_config config = { 0 };
+  if (image_store_find (store, name, &image, err) != 0
+      || image_config_load (image.config, &config, err) != 0)
+    return -1;
+  if (*id == NULL)
+    *id = take (&config.id);
+  else if (strcmp (*id, config.id) != 0)
+    return error_set (err, ERROR_USER,
+                      "image \"%s\" has the id %s, and the job needs %s: import that one again, or "
+                      "begin a new job with another --results",
+                      name, config.id, *id);
+  return 0;
+}
+
 int
-job_check_images (const struct job *job, const char *images, struct error *err)
+job_pin_images (struct job *job, const char *images, struct error *err)
 {
   if (strcmp (job->runtime, "oci") != 0)
     return 0;
   auto_free char *store = images != NULL ? xstrdup (images) : image_store_default ();
-  const char *const names[] = { job->image, job->reduce_image };
-  for (size_t i = 0; i < 2; i++)
-    {
-      auto_image struct image image = { 0 };
-      if (names[i] != NULL && image_store_find (store, names[i], &image, err) != 0)
-        return -1;
-    }
-  return 0;
+  if (pin_image (store, job->image, &job->image_id, err) != 0)
+    return -1;
+  return job->reduce_image == NULL
+             ? 0
+             : pin_image (store, job->reduce_image, &job->reduce_image_id, err);
 }

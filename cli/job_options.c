@@ -336,6 +336,13 @@ SETTER (webhook)
   return 0;
 }
 
+SETTER (image_id)
+{
+  (void) err;
+  replace (&JOB (context)->image_id, value);
+  return 0;
+}
+
 SETTER (credentials)
 {
   (void) err;
@@ -398,6 +405,8 @@ const struct option_spec job_options[] = {
     GROUP_CONTAINER, false, set_env },
   { 0, "env-file", NULL, "FILE", "file of environment variables for the container, one per line",
     GROUP_CONTAINER, true, set_env_file },
+  { 0, "image-id", NULL, "ID", "id that the image must have, as `image list --json` prints it",
+    GROUP_CONTAINER, true, set_image_id },
   { 'w', "workdir", NULL, "PATH", "working directory in the container (default: the image's)",
     GROUP_CONTAINER, true, set_workdir },
   { 'u', "user", NULL, "USER[:GROUP]", "user that runs the command (default: the image's)",

@@ -41,7 +41,8 @@ int job_args_finish (struct job_args *args, struct error *err);
  * named. Jobs that were given their id keep it. */
 int job_args_name (struct job_args *args, struct error *err);
 
-/* Checks that IMAGES (NULL: the default store) has the job's images. ERROR_USER. */
-int job_check_images (const struct job *job, const char *images, struct error *err);
+/* Checks that IMAGES (NULL: the default store) has the job's images, and with the ids that JOB
+ * names; those that it doesn't name are filled in. ERROR_USER. */
+int job_pin_images (struct job *job, const char *images, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* shoal resume: goes on with a run that was interrupted. */
 #include "cli/commands.h"
+#include "cli/job_options.h"
 #include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
@@ -15,7 +16,8 @@ run (int argc, char **argv, struct error *err)
     return first;
   auto_session struct session session = SESSION_INIT;
   if (session_open (&session, argv[first], NULL, err) != 0 || session_lock (&session, err) != 0
-      || restore_check_left (&session, err) != 0)
+      || restore_check_left (&session, err) != 0
+      || job_pin_images (&session.job, options.images, err) != 0)
     return -1;
   return run_session (&session, &options, err);
 }

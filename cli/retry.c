@@ -1,6 +1,7 @@
 /* shoal retry: failed or named shards again, as a new generation, and the result assembled anew. */
 #include "cli/retry.h"
 #include "cli/commands.h"
+#include "cli/job_options.h"
 #include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
@@ -136,7 +137,8 @@ run_with (struct retry_args *args, int argc, char **argv, struct error *err)
   auto_session struct session session = SESSION_INIT;
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
       || (!session.fleet
-          && (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0)))
+          && (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0
+              || job_pin_images (&session.job, options.images, err) != 0)))
     return -1;
   int reopened = retry_reopen (&session, args, err);
   if (reopened < 0)

@@ -29,6 +29,11 @@ compare (const struct session *session, const struct job_args *args, struct erro
     difference = "--id";
   if (difference == NULL)
     return 0;
+  if (strcmp (difference, "--image-id") == 0 && session->job.image_id != NULL)
+    return error_set (err, ERROR_USER,
+                      "image \"%s\" has another id than the one that began %s, %s: import that one "
+                      "again, or choose another --results",
+                      args->job.image, session->place, session->job.image_id);
   return error_set (
       err, ERROR_USER,
       "%s holds the result of another job: %s differs; choose another --results, or the "
@@ -179,7 +184,7 @@ run (int argc, char **argv, struct error *err)
   if (args.upload || args.fetch != NULL)
     return error_set (err, ERROR_USER, "--%s is for a fleet, which --bus names",
                       args.upload ? "upload" : "fetch");
-  if (job_check_images (&args.job, options.images, err) != 0)
+  if (job_pin_images (&args.job, options.images, err) != 0)
     return -1;
   /* A job log that can't be opened is told before anything is made. */
   auto_joblog struct joblog *joblog =

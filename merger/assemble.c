@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "merger/attempt_record.h"
 #include "merger/lines.h"
 #include "merger/linker.h"
 #include "merger/settle.h"
@@ -40,7 +41,9 @@ struct assembly
   const struct pulse *pulse;
   struct linker linker;
   struct conflicts *conflicts;
-  char *damage;          /* the first file that isn't what was collected; NULL: none */
+  char *damage;          /* the first file that isn't what was collected, or shard that another
+                            image made; NULL: none */
+  char *image_id;        /* of the first shard that succeeded; NULL: not known */
   struct buffer settled; /* manifest lines of the settled conflicts */
   uint32_t next;         /* first shard whose logs and lines aren't appended */
   uint64_t appended;     /* sum over the appended shards of what counted (stamp) */
@@ -146,6 +149,7 @@ assembly_close (struct assembly *assembly)
   result_store_close (assembly->store);
   buffer_release (&assembly->settled);
   free (assembly->damage);
+  free (assembly->image_id);
   free (assembly->name);
   free (assembly);
 }
@@ -315,6 +319,28 @@ append_shard (struct assembly *assembly, const char *folder, bool with_lines, st
   return with_lines ? append_lines (assembly, folder, err) : 0;
 }
 
+/* One name may mean two images on two workers. What they made isn't one result. */
+static void
+check_image (struct assembly *assembly, const char *folder)
+{
+  json_t *record = attempt_record_read (assembly->folder_fd, folder);
+  const char *id = json_string_value (json_object_get (record, "image_id"));
+  if (id != NULL && assembly->image_id == NULL)
+    assembly->image_id = xstrdup (id);
+  else if (id != NULL && strcmp (id, assembly->image_id) != 0 && assembly->damage == NULL)
+    {
+      auto_free char *name = text_shown (assembly->job->image);
+      auto_free char *shown = text_shown (id);
+      auto_free char *first = text_shown (assembly->image_id);
+      assembly->damage = xasprintf (
+          "the image \"%s\" isn't the same on all workers: attempt %s ran with the id %s, shards "
+          "before it with %s; import one image everywhere, then `shoal retry --shard` with the "
+          "shards of the other (manifest.json has the id of each)",
+          name, folder, shown, first);
+    }
+  json_decref (record);
+}
+
 /* What failed is read in its own folder; only a job that isn't sharded has none. */
 static int
 append_settled (struct assembly *assembly, const struct shard_record *record, const char *folder,
@@ -325,6 +351,8 @@ append_settled (struct assembly *assembly, const struct shard_record *record, co
     return -1;
   if (!succeeded && assembly->job->glob != NULL)
     return 0;
+  if (succeeded)
+    check_image (assembly, folder);
   return append_shard (assembly, folder, succeeded && assembly->job->reduce_image == NULL, err);
 }
 

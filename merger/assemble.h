@@ -40,12 +40,11 @@ bool assembly_is_stale (const struct assembly *assembly, const struct fold *fold
 
 /* Completes everything but manifest and report: all logs, links to the shards' folders, the reduce
  * container's outputs, conflicts by POLICY. 1; 0 when there can't be an outputs tree, with REASON
- * (the caller frees): a conflict, or a file that isn't what was collected any more
- * (assembly_is_damaged); or -1. */
+ * (the caller frees): a conflict, or what assembly_is_damaged says; or -1. */
 int assembly_finish (struct assembly *assembly, const struct fold *fold, enum on_conflict policy,
                      char **reason, struct error *err);
 
-/* Whether an attempt's file was changed since it was collected. */
+/* Whether an attempt's file was changed since it was collected, or another image made a shard. */
 bool assembly_is_damaged (const struct assembly *assembly);
 
 /* For the manifest. */

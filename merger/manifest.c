@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "merger/attempt_record.h"
 #include "merger/report.h"
 #include "result/result.h"
 #include "storage/storage.h"
@@ -17,7 +18,6 @@
 enum
 {
   FORMAT_VERSION = 1,
-  ATTEMPT_JSON_MAX = 1 << 20, /* bytes */
   WRITE_CHUNK = 64 << 10,
 };
 
@@ -91,6 +91,7 @@ job_json (const struct manifest *manifest)
   json_t *object = json_object ();
   set_text (object, "id", job->id);
   set_text (object, "image", job->image);
+  set_text (object, "image_id", job->image_id);
   (void) json_object_set_new (object, "command", list_json (&job->command));
   if (job->has_entrypoint)
     (void) json_object_set_new (object, "entrypoint", list_json (&job->entrypoint));
@@ -102,6 +103,7 @@ job_json (const struct manifest *manifest)
     set_number (object, "batch_size", job->batch_size);
   set_text (object, "on_conflict", on_conflict_name (manifest->on_conflict));
   set_text (object, "reduce_image", job->reduce_image);
+  set_text (object, "reduce_image_id", job->reduce_image_id);
   set_time (object, "submitted", job->submitted);
   set_time (object, "finished", fold_ended (manifest->fold));
   return object;
@@ -143,12 +145,8 @@ add_attempt (json_t *object, int folder_fd, const char *folder)
 {
   static const char *const keys[] = { "reason",    "signal",      "started",  "ended",
                                       "cpu_us",    "peak_memory", "bytes_in", "bytes_out",
-                                      "files_out", "atoms",       "writer" };
-  auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s/attempt.json", folder);
-  auto_buffer struct buffer text = { 0 };
-  if (fs_read_file (folder_fd, path, ATTEMPT_JSON_MAX, &text, NULL) != 0)
-    return;
-  json_t *attempt = json_loadb (text.data, text.size, 0, NULL);
+                                      "files_out", "atoms",       "writer",   "image_id" };
+  json_t *attempt = attempt_record_read (folder_fd, folder);
   for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
     {
       json_t *value = json_object_get (attempt, keys[i]);

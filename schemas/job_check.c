@@ -46,6 +46,20 @@ job_check_queue (const char *queue, struct error *err)
 }
 
 int
+job_check_image_id (const char *id, struct error *err)
+{
+  static const char prefix[] = "sha256:";
+  size_t start = sizeof prefix - 1;
+  if (strncmp (id, prefix, start) == 0 && strlen (id) == start + DIGEST_TEXT_SIZE - 1
+      && strspn (id + start, "0123456789abcdef") == DIGEST_TEXT_SIZE - 1)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "\"%.100s\": expected sha256: and 64 hexadecimal digits, as `shoal image "
+                    "list` shows them",
+                    id);
+}
+
+int
 job_check_credentials (const char *name, struct error *err)
 {
   static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
@@ -173,6 +187,20 @@ static int
 check_credentials (struct job *job, struct error *err)
 {
   return job->credentials == NULL ? 0 : job_check_credentials (job->credentials, err);
+}
+
+static int
+check_image_id (struct job *job, struct error *err)
+{
+  return job->image_id == NULL ? 0 : job_check_image_id (job->image_id, err);
+}
+
+static int
+check_reduce_image_id (struct job *job, struct error *err)
+{
+  if (job->reduce_image_id != NULL && job->reduce_image == NULL)
+    return error_set (err, ERROR_USER, "there is no reduce image");
+  return job->reduce_image_id == NULL ? 0 : job_check_image_id (job->reduce_image_id, err);
 }
 
 static int
@@ -366,6 +394,8 @@ check_texts (struct job *job, const char **field, struct error *err)
     { "queue", check_queue },
     { "webhook", check_webhook },
     { "credentials", check_credentials },
+    { "image_id", check_image_id },
+    { "reduce_image_id", check_reduce_image_id },
   };
   for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
     if (checks[i].check (job, err) != 0)

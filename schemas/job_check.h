@@ -24,6 +24,9 @@ int job_check_queue (const char *queue, struct error *err);
 /* The name of credentials is a file's: 1 to 63 of a-z, 0-9, '-', the first no '-'. ERROR_USER. */
 int job_check_credentials (const char *name, struct error *err);
 
+/* An image's id: "sha256:" and 64 digits 0-9, a-f. ERROR_USER. */
+int job_check_image_id (const char *id, struct error *err);
+
 /* http:// or https://, without a user's name or password. ERROR_USER. */
 int job_check_webhook (const char *url, struct error *err);
 

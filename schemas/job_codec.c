@@ -111,6 +111,8 @@ fill_job (struct record *record, const void *message)
   record_set_string (record, "queue", job->queue);
   record_set_string (record, "webhook", job->webhook);
   record_set_string (record, "credentials", job->credentials);
+  record_set_string (record, "image_id", job->image_id);
+  record_set_string (record, "reduce_image_id", job->reduce_image_id);
 }
 
 int
@@ -255,6 +257,8 @@ job_read (const struct record *record, void *into, struct error *err)
   read_string_or_default (record, "queue", &job->queue);
   job->webhook = record_string (record, "webhook");
   job->credentials = record_string (record, "credentials");
+  job->image_id = record_string (record, "image_id");
+  job->reduce_image_id = record_string (record, "reduce_image_id");
   return read_mounts (record, job, err);
 }
 

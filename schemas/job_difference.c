@@ -85,6 +85,8 @@ job_difference (const struct job *a, const struct job *b)
     bool same;
   } fields[] = {
     { "the image", same_text (a->image, b->image) },
+    { "--image-id", same_text (a->image_id, b->image_id) },
+    { "the id of --reduce", same_text (a->reduce_image_id, b->reduce_image_id) },
     { "the command", same_list (&a->command, &b->command) },
     { "--volume", same_volumes (a, b) },
     { "--glob", same_text (a->glob, b->glob) },

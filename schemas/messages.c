@@ -42,9 +42,10 @@ job_init (struct job *job)
 void
 job_release (struct job *job)
 {
-  char *strings[] = { job->id,           job->results, job->image,   job->workdir,
-                      job->user,         job->runtime, job->glob,    job->base_path,
-                      job->reduce_image, job->queue,   job->webhook, job->credentials };
+  char *strings[] = { job->id,           job->results,        job->image,   job->workdir,
+                      job->user,         job->runtime,        job->glob,    job->base_path,
+                      job->reduce_image, job->queue,          job->webhook, job->credentials,
+                      job->image_id,     job->reduce_image_id };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     free (strings[i]);
   struct strlist *lists[] = { &job->command, &job->entrypoint, &job->env,
@@ -78,9 +79,10 @@ void
 job_copy (struct job *to, const struct job *from)
 {
   *to = *from;
-  char **strings[] = { &to->id,           &to->results, &to->image,   &to->workdir,
-                       &to->user,         &to->runtime, &to->glob,    &to->base_path,
-                       &to->reduce_image, &to->queue,   &to->webhook, &to->credentials };
+  char **strings[] = { &to->id,           &to->results,        &to->image,   &to->workdir,
+                       &to->user,         &to->runtime,        &to->glob,    &to->base_path,
+                       &to->reduce_image, &to->queue,          &to->webhook, &to->credentials,
+                       &to->image_id,     &to->reduce_image_id };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     *strings[i] = xstrdup (*strings[i]);
   struct strlist *lists[] = { &to->command, &to->entrypoint, &to->env,

@@ -126,6 +126,10 @@ struct job
   char *webhook; /* URL that is told how the job ended; NULL: none */
   /* name of storage credentials that the services hold, never a secret; NULL: the services' own */
   char *credentials;
+  /* "sha256:…" of the configurations and layers that the images must have (docs/concepts.md);
+     NULL: any of the name */
+  char *image_id;
+  char *reduce_image_id;
 };
 
 void job_init (struct job *job); /* the defaults */

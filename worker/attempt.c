@@ -280,6 +280,7 @@ run_container (struct run *run, struct error *err)
     .job = &job,
     .policy = attempt->policy,
     .image = reduce ? job.reduce_image : job.image,
+    .image_id = reduce ? job.reduce_image_id : job.image_id,
     .command = reduce ? &job.reduce_command : &job.command,
     .env = env,
     .mounts = run->mounts.items,

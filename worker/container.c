@@ -23,6 +23,12 @@ container_runtime_describe (const struct container_runtime *runtime)
   return runtime->ops->describe (runtime);
 }
 
+const char *
+container_image_id (const struct container_runtime *runtime)
+{
+  return runtime->ops->image_id == NULL ? NULL : runtime->ops->image_id (runtime);
+}
+
 int
 container_prepare (struct container_runtime *runtime, const struct container *container,
                    struct error *err)

@@ -36,6 +36,7 @@ struct container
   const struct job *job;       /* image, command, entrypoint, workdir, user, network, limits … */
   const struct policy *policy; /* who may run what; NULL: anybody anything */
   const char *image;           /* job->image, or job->reduce_image … */
+  const char *image_id;        /* … and the id that it must have; NULL: any */
   const struct strlist *command;        /* … and the command that goes with it */
   struct strlist env;                   /* on top of the image's and the job's */
   const struct container_mount *mounts; /* in this order */
@@ -72,9 +73,13 @@ struct container_runtime *container_runtime_open (const char *name,
 /* One line on which way was taken and why. Owned by the runtime. */
 const char *container_runtime_describe (const struct container_runtime *runtime);
 
+/* The id (image_id.h) of the image that was made ready last; NULL without one. Owned by the
+ * runtime. */
+const char *container_image_id (const struct container_runtime *runtime);
+
 /* Makes ready what all shards of JOB share (image unpacked, mount points, seccomp filter). Cheap
- * when done already. ERROR_USER: no such image, a limit was asked for that this host can't enforce;
- * ERROR_TRANSIENT: unpacking failed. */
+ * when done already. ERROR_USER: a limit was asked for that this host can't enforce;
+ * ERROR_TRANSIENT: no such image, another one under its name, unpacking failed. */
 int container_prepare (struct container_runtime *runtime, const struct container *container,
                        struct error *err);
 
@@ -110,6 +115,7 @@ struct container_runtime_ops
   void (*signal) (struct container_runtime *runtime, int signal);
   int (*wait) (struct container_runtime *runtime, struct container_exit *exit, struct error *err);
   const char *(*describe) (const struct container_runtime *runtime);
+  const char *(*image_id) (const struct container_runtime *runtime); /* NULL: it has no images */
   void (*close) (struct container_runtime *runtime);
 };
 

@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
+#include "worker/image_id.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ image_config_release (struct image_config *config)
   strlist_release (&config->env);
   free (config->workdir);
   free (config->user);
+  free (config->id);
   *config = (struct image_config){ 0 };
 }
 
@@ -82,6 +84,7 @@ read_config (const json_t *root, struct image_config *config, struct error *err)
 {
   if (!json_is_object (root))
     return error_set (err, ERROR_USER, "image configuration: not a JSON object");
+  config->id = image_id (root);
   const json_t *object = json_object_get (root, "config");
   if (object == NULL || json_is_null (object))
     return 0;

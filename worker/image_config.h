@@ -23,6 +23,7 @@ struct image_config
   struct strlist env; /* "NAME=value" */
   char *workdir;      /* normal; NULL: "/" */
   char *user;         /* NULL: root */
+  char *id;           /* image_id.h */
 };
 
 void image_config_release (struct image_config *config);

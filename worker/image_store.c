@@ -7,6 +7,7 @@
 #include "common/strlist.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "worker/image_config.h"
 #include "worker/image_ref.h"
 #include "worker/image_tmp.h"
 
@@ -182,8 +183,7 @@ bytes_of (char *folder)
 }
 
 int
-image_store_list (const char *store,
-                  int (*each) (void *context, const char *name, const char *digest, int64_t bytes),
+image_store_list (const char *store, int (*each) (void *context, const struct image_listed *image),
                   void *context, struct error *err)
 {
   auto_strlist struct strlist files = { 0 };
@@ -208,7 +208,13 @@ image_store_list (const char *store,
             continue; /* removed meanwhile */
           return error_set (err, why.class, "%s", why.message);
         }
-      int result = each (context, refs.items[i], image.digest, bytes_of (image.rootfs));
+      auto_image_config struct image_config config = { 0 };
+      (void) image_config_load (image.config, &config, NULL);
+      const struct image_listed listed = { .name = refs.items[i],
+                                           .digest = image.digest,
+                                           .id = config.id,
+                                           .bytes = bytes_of (image.rootfs) };
+      int result = each (context, &listed);
       if (result != 0)
         return result;
     }

@@ -44,11 +44,19 @@ int image_store_import (const char *store, const char *source, const char *name,
 /* The same from a registry, through skopeo. */
 int image_store_pull (const char *store, const char *reference, struct error *err);
 
-/* Calls EACH with name, digest and bytes of every image, sorted by name. */
+/* One name of the store. */
+struct image_listed
+{
+  const char *name;
+  const char *digest; /* "sha256:…" of the manifest */
+  const char *id;     /* image_id.h; NULL: the configuration can't be read */
+  int64_t bytes;      /* of the unpacked files */
+};
+
+/* Calls EACH for every name, sorted, until it returns non-zero, which is returned. */
 int image_store_list (const char *store,
-                      int (*each) (void *context, const char *name, const char *digest,
-                                   int64_t bytes),
-                      void *context, struct error *err);
+                      int (*each) (void *context, const struct image_listed *image), void *context,
+                      struct error *err);
 
 /* Removes the name, and all images that no name stands for then: this one, and those whose name was
  * given to another. */

@@ -239,6 +239,20 @@ check_tmpfs (const struct job *job, struct error *err)
   return 0;
 }
 
+/* The image of this name that the job is to be run with may be on another machine. */
+static int
+check_image_id (const struct oci *oci, const struct container *container, struct error *err)
+{
+  const char *id = container->image_id;
+  if (id == NULL || strcmp (id, oci->config.id) == 0)
+    return 0;
+  (void) error_set (err, ERROR_USER,
+                    "image \"%s\" has the id %s here and the job needs %s: import that one, or "
+                    "submit the job again",
+                    container->image, oci->config.id, id);
+  return error_blame_machine (err);
+}
+
 static int
 oci_prepare (struct container_runtime *runtime, const struct container *container,
              struct error *err)
@@ -247,7 +261,7 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
   if (check_limits (oci, container->job, err) != 0 || check_tmpfs (container->job, err) != 0)
     return -1;
   if (oci->prepared != NULL && strcmp (oci->prepared, container->image) == 0)
-    return 0;
+    return check_image_id (oci, container, err);
   free (oci->prepared);
   oci->prepared = NULL;
   image_release (&oci->image);
@@ -262,7 +276,7 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
       || image_config_load (oci->image.config, &oci->config, err) != 0)
     return -1;
   oci->prepared = xstrdup (container->image);
-  return 0;
+  return check_image_id (oci, container, err);
 }
 
 /* ---- in the child ----------------------------------------------------------------------- */
@@ -533,12 +547,19 @@ oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct
   return exit->exit_code == 0 || exit->oom ? 0 : oci_log_check (oci->log_fd, err);
 }
 
+static const char *
+oci_image_id (const struct container_runtime *runtime)
+{
+  return ((const struct oci *) runtime)->config.id;
+}
+
 static const struct container_runtime_ops oci_ops = {
   .prepare = oci_prepare,
   .start = oci_start,
   .signal = oci_signal,
   .wait = oci_wait,
   .describe = oci_describe,
+  .image_id = oci_image_id,
   .close = oci_close,
 };
 

@@ -60,6 +60,8 @@ attempt_json (const struct attempt *attempt, const struct attempt_report *report
   set_number (object, "bytes_out", report->bytes_out);
   set_number (object, "files_out", report->files_out);
   set_text (object, "writer", attempt->writer);
+  if (report->exit_code >= 0) /* it was started: the image is this attempt's */
+    set_text (object, "image_id", container_image_id (attempt->runtime));
   return object;
 }
 

@@ -23,7 +23,7 @@ expect_exit 0 "… runs" try three
 expect_exit 0 "list" "$SHOAL" image list
 expect_same "… by name" "one:latest three:latest two:v1" "$(cut -f1 "$E2E_WORK/out" | paste -sd ' ')"
 expect_exit 0 "list --json" "$SHOAL" image list --json
-expect_stdout '"name":"two:v1","digest":"sha256:[0-9a-f]{64}","bytes":[0-9]+'
+expect_stdout '"name":"two:v1","digest":"sha256:[0-9a-f]{64}","id":"sha256:[0-9a-f]{64}","bytes":[0-9]+'
 expect_exit 0 "remove" "$SHOAL" image remove two:v1
 expect_exit 0 "… leaves the others" try one
 expect_exit 2 "remove of what isn't there" "$SHOAL" image remove two:v1

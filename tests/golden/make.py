@@ -35,7 +35,8 @@ RECORDS = {
         max_failures=3, max_failures_bp=None, on_conflict="CONCAT", reduce_image="sum",
         reduce_command=["all"], queue="gpu", webhook="https://h/x",
         max_output_bytes=1 << 41, max_output_files=100000, stage_timeout_ms=3600000,
-        collect_timeout_ms=None, credentials="team-a"),
+        collect_timeout_ms=None, credentials="team-a",
+        image_id="sha256:" + "0123456789abcdef" * 4, reduce_image_id="sha256:" + "f" * 64),
     "Shard": dict(
         job_id="j-1", kind="REDUCE", generation=2, index=41, count=100, attempt=3, failures=1,
         infra=1, not_before=1700000001000, atom_count=1000, bytes=123456789, digest=DIGEST,

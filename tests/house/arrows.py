@@ -57,16 +57,16 @@ def objects(build):
 
 def symbols(build):
     """(defined, wanted): which file defines a symbol, and which symbols each file asks for."""
-    defined, wanted = {}, {}
-    for source, path in objects(build):
-        wanted[source] = set()
-        listing = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
-        for line in listing.splitlines():
-            kind, symbol = line.split()[-2:]
-            if kind == "U":
-                wanted[source].add(symbol)
-            elif kind in "TDBRC":
-                defined[symbol] = source
+    source_of = {path: source for source, path in objects(build)}
+    defined, wanted = {}, {source: set() for source in source_of.values()}
+    listing = subprocess.run(["nm", "-A", *source_of], capture_output=True, text=True, check=True).stdout
+    for line in listing.splitlines():
+        path, _, rest = line.partition(":")
+        kind, symbol = rest.split()[-2:]
+        if kind == "U":
+            wanted[source_of[path]].add(symbol)
+        elif kind in "TDBRC":
+            defined[symbol] = source_of[path]
     return defined, wanted
 
 

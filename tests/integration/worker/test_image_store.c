@@ -122,11 +122,12 @@ count_in (const char *store, const char *name)
 }
 
 static int
-note (void *context, const char *name, const char *digest, int64_t bytes)
+note (void *context, const struct image_listed *image)
 {
-  assert_int_equal (strncmp (digest, "sha256:", 7), 0);
-  assert_true (bytes > 100000);
-  buffer_printf (context, "%s ", name);
+  assert_int_equal (strncmp (image->digest, "sha256:", 7), 0);
+  assert_int_equal (strncmp (image->id, "sha256:", 7), 0);
+  assert_true (image->bytes > 100000);
+  buffer_printf (context, "%s ", image->name);
   return 0;
 }
 

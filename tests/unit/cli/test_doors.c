@@ -209,6 +209,10 @@ spoil_text (struct scene *scene, struct job *job)
                                   PICK (scene, "r\x1b[31m", "r\nlevel=error", "in/r", "r\u2066x"));
         break;
       }
+    case 8:
+      free (job->image_id);
+      job->image_id = xstrdup (PICK (scene, "", "latest", "sha256:00", "sha256:\x1b"));
+      break;
     default:
       free (job->reduce_image);
       job->reduce_image = xstrdup (PICK (scene, "", "a b", "a\x1b"));
@@ -409,6 +413,7 @@ say_job (struct strlist *options, const struct job *job)
     { "glob", job->glob },
     { "base-path", job->base_path },
     { "reduce", job->reduce_image },
+    { "image-id", job->image_id },
   };
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
     if (texts[i][1] != NULL)

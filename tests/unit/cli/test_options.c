@@ -364,6 +364,7 @@ each_option_makes_another_job (void **state)
     { "--reduce", "x" },
     { "--reduce-command", "x" },
     { "--env", "X=1" },
+    { "--image-id", "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" },
     { "--workdir", "/x" },
     { "--user", "7" },
     { "--entrypoint", "x" },

@@ -75,6 +75,10 @@ full_job (struct job *job)
   job->max_output_bytes = 12;
   job->max_output_files = 13;
   job->credentials = xstrdup ("team-a");
+  job->image_id =
+      xstrdup ("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+  job->reduce_image_id =
+      xstrdup ("sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff");
 }
 
 static void
@@ -105,6 +109,8 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_string_equal (a->queue, b->queue);
   assert_string_equal (a->webhook, b->webhook);
   assert_string_equal (a->credentials, b->credentials);
+  assert_string_equal (a->image_id, b->image_id);
+  assert_string_equal (a->reduce_image_id, b->reduce_image_id);
   assert_int_equal (a->stage_timeout_ms, b->stage_timeout_ms);
   assert_int_equal (a->collect_timeout_ms, b->collect_timeout_ms);
   assert_int_equal (a->max_output_bytes, b->max_output_bytes);

@@ -218,6 +218,16 @@ lists_and_texts_have_an_end (void **state)
   free (take (&job.workdir));
   job.credentials = xstrdup ("../../etc/passwd");
   expect (&job, "credentials");
+  free (take (&job.credentials));
+  job.image_id =
+      xstrdup ("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+  expect (&job, NULL);
+  job.image_id[70] = 'F';
+  expect (&job, "image_id");
+  free (take (&job.image_id));
+  job.reduce_image_id =
+      xstrdup ("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+  expect (&job, "reduce_image_id");
 }
 
 /* ---- shards ----------------------------------------------------------------------------- */

@@ -1,0 +1,92 @@
+#!/bin/bash
+# An image's id: the same however the image came, pinned by a job, refused by workers that have another one.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+mkdir -p "$E2E_CACHE"
+bash "$E2E_LIB/images.sh" "$E2E_CACHE/layouts" busybox 2>images.log || { cat images.log; exit 1; }
+layout=$E2E_CACHE/layouts/busybox
+make_files in 6
+pids=()
+at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true'
+cp -r "$layout" other
+umoci config --image other:latest --config.env MADE_BY=other
+id () { # NAME
+  "$SHOAL" image list --json | python3 -c 'import json, sys
+for line in sys.stdin:
+    image = json.loads(line)
+    if image["name"] == sys.argv[1] + ":latest":
+        print(image["id"])' "$1"
+}
+export SHOAL_IMAGES=$PWD/store
+
+# ---- the same image by each way
+tar -C "$layout" -cf oci.tar .
+skopeo copy -q "oci:$layout" docker-archive:docker.tar:some:latest
+skopeo copy -q --format v2s2 "oci:$layout" dir:docker
+skopeo copy -q --format oci dir:docker oci:again:latest
+for source in "$layout" oci.tar docker.tar again other; do
+  name=$(basename "$source" .tar)
+  expect_exit 0 "import of $name" "$SHOAL" image import "$source" --as "$name"
+done
+first=$(id busybox)
+expect_true "an id is a digest" eval '[[ $first =~ ^sha256:[0-9a-f]{64}$ ]]'
+for name in oci docker again; do expect_same "the id of $name" "$first" "$(id $name)"; done
+expect_true "another image has another id" eval '[ "$(id other)" != "$first" ]'
+
+# ---- one machine: a job goes on with the image that it began with
+"$SHOAL" image import "$layout" --as tool
+fail='case "$SHOAL_SHARD_INDEX" in 3) [ -e /out/never ];; esac'
+run () { "$SHOAL" run -v in:/in -o o:/out --glob '*.txt' --retries 0 --results r tool sh -c "$fail"; }
+expect_exit 1 "a job fails" run
+expect_same "its manifest says the id" "$first" "$(python3 -c 'import json; print(json.load(open("r.partial/manifest.json"))["job"]["image_id"])')"
+expect_same "and that of each shard" "$first" "$(python3 -c 'import json
+print(*{shard["image_id"] for shard in json.load(open("r.partial/manifest.json"))["shards"]})')"
+"$SHOAL" image import other --as tool
+for command in "retry r" "resume r" "retry --shard 1 r"; do
+  # shellcheck disable=SC2086
+  expect_exit 2 "$command with another image" "$SHOAL" $command
+  expect_stderr "image \"tool\" has the id sha256:[0-9a-f]{64}, and the job needs $first"
+done
+expect_exit 2 "the same command with another image" run
+expect_stderr "image \"tool\" has another id than the one that began .*/r, $first: import that one"
+expect_exit 2 "a job that names an id" "$SHOAL" run -v in:/in -o o:/out --results r2 --image-id "$first" tool true
+expect_stderr "the job needs $first"
+expect_exit 2 "an id that is none" "$SHOAL" run -v in:/in -o o:/out --results r2 --image-id latest tool true
+expect_stderr "image-id: .*expected sha256: and 64 hexadecimal digits"
+"$SHOAL" image import "$layout" --as tool
+expect_exit 1 "the first image again: retry runs" "$SHOAL" retry r
+
+# ---- a fleet: two workers, two images of one name
+export SHOAL_BUS=sqlite:$PWD/fleet.db
+SHOAL_IMAGES=$PWD/store-b "$SHOAL" image import other --as tool
+part () { # NAME STORE OPTION…
+  SHOAL_IMAGES=$PWD/$2 "$SHOAL" "$1" "${@:3}" >"$1-$2.out" 2>"$1-$2.err" &
+  pids+=($!)
+}
+has_state () { [ "$("$SHOAL" status --json "$1" | json state)" = "$2" ]; }
+submit () { # ID OPTION…
+  "$SHOAL" submit --id "$1" --results "$PWD/$1" "${@:2}" -v "$PWD/in:/in" -o o:/out --glob '*.txt' tool \
+    sh -c 'while [ "$SHOAL_SHARD_INDEX" = 5 ] && ! [ -n "$MADE_BY" ]; do sleep 0.1; done; cp /in/* /out'
+}
+part producer store
+part merger store
+wait_for "the bus" test -s fleet.db
+expect_exit 0 "a job that names no id" submit mixed
+part worker store --jobs 1
+worker=${pids[2]}
+wait_for "five of six shards" eval '[ "$("$SHOAL" status --json mixed | json succeeded)" = 5 ]'
+kill -9 "$worker"
+part worker store-b --jobs 1
+wait_for "the job's end" has_state mixed failed
+expect_true "what two images made isn't one result" grep -q 'image \\"tool\\" isn.t the same on all workers' mixed.partial/manifest.json
+expect_same "the manifest tells them apart" "5 1" "$(python3 -c 'import json, sys
+ids = [shard["image_id"] for shard in json.load(open("mixed.partial/manifest.json"))["shards"]]
+print(ids.count(sys.argv[1]), ids.count(sys.argv[2]))' "$first" "$(id other)")"
+
+expect_exit 0 "a job that names the image of this worker" submit pinned --image-id "$(id other)"
+wait_for "the end of a job with an id" has_state pinned succeeded
+expect_same "that image made it" "6" "$(grep -c "\"image_id\":\"$(id other)\"" pinned/manifest.json)"
+expect_exit 0 "a job that names another one" submit elsewhere --image-id "$first"
+wait_for "the end of a job that no worker has the image of" has_state elsewhere failed
+expect_true "the manifest says why" grep -q "image \\\\\"tool\\\\\" has the id .* here and the job needs $first" elsewhere.partial/manifest.json
+expect_same "it is the machine's fault" "infra" "$(python3 -c 'import json
+print(*{shard["outcome"] for shard in json.load(open("elsewhere.partial/manifest.json"))["shards"]})')"
