@@ -77,6 +77,7 @@ struct printer
     char *first;
     char *last;
   } examples[EXAMPLES];
+  struct left_out left_out;
 };
 
 /* ---- one shard -------------------------------------------------------------------------- */
@@ -238,6 +239,10 @@ print_summary (const struct printer *printer, const struct plan *plan, const cha
     }
   print_slicing (job, plan);
   print_examples (printer, plan);
+  auto_free char *text = left_out_text (&printer->left_out);
+  auto_free char *shown = text_shown (text == NULL ? "" : text);
+  if (text != NULL)
+    (void) printf ("left out  %s\n", shown);
 }
 
 static void
@@ -255,6 +260,8 @@ print_summary_json (const struct printer *printer, const struct plan *plan)
   json_set_number (object, "atoms", plan->atoms);
   json_set_number (object, "bytes", plan->bytes);
   json_set_number (object, "listed", plan->listed);
+  auto_free char *left_out = left_out_text (&printer->left_out);
+  json_set_text (object, "left_out", left_out);
   json_set_text (object, "digest", digest_format (plan->digest, digest));
   json_put_line (object, stdout);
 }
@@ -266,7 +273,9 @@ print_plan (const struct job *job, const struct plan_args *args, const char *ima
             struct error *err)
 {
   struct printer printer = { .job = job, .args = args };
-  const struct slicer_sink sink = { .context = &printer, .shard = on_shard, .plan_fd = -1 };
+  const struct slicer_sink sink = {
+    .context = &printer, .shard = on_shard, .plan_fd = -1, .left_out = &printer.left_out
+  };
   struct plan plan = { .bytes = -1 };
   int result = slicer_run (job, &sink, &plan, err);
   if (result == 0 && !args->atoms && !args->shards)
@@ -281,6 +290,7 @@ print_plan (const struct job *job, const struct plan_args *args, const char *ima
       free (printer.examples[i].first);
       free (printer.examples[i].last);
     }
+  left_out_release (&printer.left_out);
   return result;
 }
 

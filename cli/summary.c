@@ -193,6 +193,11 @@ summary_print (FILE *out, const struct session *session, const struct tally *tal
       (void) fputs ("  failed\n", out);
       summary_failures (out, tally);
     }
+  if (fold_left_out (tally->fold) != NULL)
+    {
+      auto_free char *left_out = text_shown (fold_left_out (tally->fold));
+      (void) fprintf (out, "  left out  %s\n", left_out);
+    }
   auto_free char *place = text_shown (folder != NULL           ? folder
                                       : status->result != NULL ? status->result
                                                                : session->place);

@@ -24,6 +24,7 @@ struct fold
   struct fold_plan plan;
 
   bool failed;
+  char *left_out;
   char *failure;
   char *failure_class;
 
@@ -61,6 +62,7 @@ fold_free (struct fold *fold)
   for (size_t i = 0; i < fold->chunk_count; i++)
     free (fold->chunks[i]);
   free (fold->chunks);
+  free (fold->left_out);
   free (fold->failure);
   free (fold->failure_class);
   free (fold->cancel_reason);
@@ -285,6 +287,7 @@ apply_planned (struct fold *fold, const struct event *event)
     {
       fold->planned = true;
       fold->plan = plan;
+      fold->left_out = event->reason == NULL ? NULL : xstrdup (event->reason);
       return FOLD_CHANGED;
     }
   if (plan.shards != fold->plan.shards || memcmp (plan.digest, fold->plan.digest, DIGEST_SIZE) != 0)
@@ -502,6 +505,12 @@ int64_t
 fold_cancel_time (const struct fold *fold)
 {
   return fold->cancel_time;
+}
+
+const char *
+fold_left_out (const struct fold *fold)
+{
+  return fold->left_out;
 }
 
 const char *

@@ -112,6 +112,8 @@ bool fold_given_up (const struct fold *fold);  /* cancelled because the job's li
 const char *fold_cancel_reason (const struct fold *fold);
 int64_t
 fold_cancel_time (const struct fold *fold); /* UTC ms of the latest cancel or reopening, 0 */
+/* What planning left out of the inputs, a line for people; NULL: nothing. */
+const char *fold_left_out (const struct fold *fold);
 const char *fold_failure (const struct fold *fold, const char **class_name); /* of planning; NULL */
 const char *fold_problem (const struct fold *fold); /* events that contradict each other; NULL */
 

@@ -275,6 +275,11 @@ put_head (struct writer *writer, const struct manifest *manifest)
       auto_free char *reason = text_shown (manifest->status->reason);
       put_member (writer, "reason", json_string (reason));
     }
+  if (fold_left_out (manifest->fold) != NULL)
+    {
+      auto_free char *left_out = text_shown (fold_left_out (manifest->fold));
+      put_member (writer, "left_out", json_string (left_out));
+    }
   put_member (writer, "job", job_json (manifest));
   put_member (writer, "plan", plan_json (manifest));
   put_member (writer, "counts", counts_json (manifest->status));

@@ -209,6 +209,12 @@ put_head (const struct report *report, struct buffer *out)
       text_put_html (out, status->reason);
       buffer_puts (out, "</p>\n");
     }
+  if (fold_left_out (report->manifest->fold) != NULL)
+    {
+      buffer_puts (out, "<p>Left out of the inputs: ");
+      text_put_html (out, fold_left_out (report->manifest->fold));
+      buffer_puts (out, "</p>\n");
+    }
   buffer_puts (out, "<p><code>");
   text_put_html (out, job->image);
   for (size_t i = 0; i < job->command.count; i++)

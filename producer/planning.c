@@ -50,6 +50,7 @@ struct planning
   int64_t unflushed; /* shards */
   int64_t control;   /* position */
   char *cancel_reason;
+  struct left_out left_out;
 };
 
 /* ---- while the slicer runs ------------------------------------------------------------- */
@@ -223,6 +224,12 @@ close_plan (struct planning *planning)
 
 /* ---- where the inputs are ---------------------------------------------------------------- */
 
+static int
+check_followed (void *context, const char *place, struct error *err)
+{
+  return policy_check_place (context, POLICY_INPUT, place, err);
+}
+
 /* What is listed is what was opened: the policy is asked of that again. */
 static struct storage *
 open_source (void *context, const struct job *job, size_t index, struct error *err)
@@ -234,6 +241,10 @@ open_source (void *context, const struct job *job, size_t index, struct error *e
   if (local != NULL
       && policy_check_place (planning->options->policy, POLICY_INPUT, local, err) != 0)
     return NULL;
+  const struct storage_boundary boundary = { .context = (void *) planning->options->policy,
+                                             .check = check_followed };
+  if (local != NULL)
+    storage_set_boundary (storage, boundary);
   return take (&storage);
 }
 
@@ -259,8 +270,10 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
     .context = planning,
     .shard = on_shard,
     .plan_fd = planning->plan_fd,
+    .left_out = &planning->left_out,
     .alive = on_alive,
   };
+  left_out_release (&planning->left_out); /* of an earlier try */
   int result = slicer_run_on (planning->job, &sources, &sink, plan, err);
   if (result == 0)
     result = finish_plan (planning, err);
@@ -334,6 +347,8 @@ settle (struct planning *planning, int result, const struct plan *plan, const st
   auto_free char *class_name = NULL;
   event.writer = writer;
   memcpy (event.digest, plan->digest, DIGEST_SIZE);
+  if (result == 0)
+    reason = left_out_text (&planning->left_out);
   if (result > 0)
     reason = xstrdup (planning->cancel_reason);
   if (result < 0)
@@ -383,5 +398,6 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
   if (result < 0) /* it is planned again: the same shards */
     (void) bus_release (bus, delivery, NULL);
   free (planning.cancel_reason);
+  left_out_release (&planning.left_out);
   return result;
 }

@@ -53,6 +53,7 @@ struct selector
   const struct volume *volume;
   uint32_t index;
   bool sizes;
+  bool follows; /* links to folders are entered */
 
   struct strlist hidden; /* where other volumes are mounted in this one */
   const char *inner;     /* the base path below the volume's root, "" when it isn't */
@@ -302,6 +303,15 @@ on_enter (void *context, const char *path, size_t size)
   return ((const struct selector *) context)->enter;
 }
 
+/* A match at PATH, which no entry has told of, is excluded. */
+static void
+spoil_above (struct selector *selector, const char *path, size_t size)
+{
+  for (size_t i = 0; i < selector->pending_count; i++)
+    if (lies_in (path, size, selector->pending_path.data, selector->pending[i].path_size))
+      selector->pending[i].spoilt = true;
+}
+
 /* A link: as see_file, but before it is known what it leads to. */
 static bool
 on_wanted (void *context, const char *path, size_t size)
@@ -315,10 +325,36 @@ on_wanted (void *context, const char *path, size_t size)
     return false;
   if (!is_excluded (selector, place))
     return true;
-  for (size_t i = 0; i < selector->pending_count; i++)
-    if (lies_in (path, size, selector->pending_path.data, selector->pending[i].path_size))
-      selector->pending[i].spoilt = true;
+  spoil_above (selector, path, size);
   return false;
+}
+
+/* The same of a link to a folder: as see_folder. */
+static bool
+on_holds (void *context, const char *path, size_t size)
+{
+  struct selector *selector = context;
+  const struct glob *glob = selector->selection->glob;
+  if (is_hidden (selector, path, size))
+    return false;
+  struct place place = find_place (selector, path, size);
+  if (place.where != PLACE_INSIDE)
+    return place.where == PLACE_ABOVE;
+  bool matters = glob_match_folder (glob, place.path, place.size)
+                 || glob_may_match_below (glob, place.path, place.size);
+  if (!matters || !is_excluded (selector, place))
+    return matters || (selector->follows && is_summing (selector));
+  spoil_above (selector, path, size);
+  return false;
+}
+
+static void
+on_left_out (void *context, const char *path, size_t size, enum storage_left_out why)
+{
+  const struct selector *selector = context;
+  auto_free char *shown = path_join (selector->volume->path, path);
+  (void) size;
+  left_out_add (selector->sink->left_out, shown, why);
 }
 
 /* ---- a volume -------------------------------------------------------------------------- */
@@ -380,6 +416,8 @@ select_all (struct selector *selector, const struct job *job, struct storage *st
     .enter = on_enter,
     .entry = on_entry,
     .wanted = on_wanted,
+    .holds = on_holds,
+    .left_out = selector->sink->left_out == NULL ? NULL : on_left_out,
   };
   selector->enter = true;
   struct place place = find_place (selector, "", 0);
@@ -403,6 +441,7 @@ selector_run (const struct job *job, size_t index, const struct selection *selec
     .volume = &job->volumes[index],
     .index = (uint32_t) index,
     .sizes = job->batch_bytes > 0,
+    .follows = job->symlinks == SYMLINKS_FOLLOW,
   };
   int result = select_all (&selector, job, storage, err);
   strlist_release (&selector.hidden);

@@ -14,6 +14,7 @@
 
 #include "producer/glob.h"
 #include "schemas/messages.h"
+#include "storage/left_out.h"
 #include "storage/storage.h"
 
 struct selection /* the same for all volumes of a job */
@@ -38,6 +39,8 @@ struct selector_sink
 
   /* Now and then, with the paths looked at since the last time; non-zero as above. */
   int (*tick) (void *context, int64_t listed, struct error *err);
+
+  struct left_out *left_out; /* grows by what links to folders lead to and isn't seen; NULL */
 };
 
 /* Selects from JOB's volume INDEX, which STORAGE lists. 0, what SINK returned, or -1. */

@@ -59,6 +59,7 @@ struct pass
   const struct slicer_sink *sink; /* for progress */
   const struct selection *selection;
   struct batcher *batcher;
+  bool counting; /* another pass follows */
   int64_t listed;
   int64_t atoms;
 };
@@ -85,7 +86,12 @@ static int
 list_volumes (struct pass *pass, struct error *err)
 {
   const struct slicer_sources *sources = pass->sources;
-  const struct selector_sink sink = { .context = pass, .atom = on_atom, .tick = on_tick };
+  const struct selector_sink sink = {
+    .context = pass,
+    .atom = on_atom,
+    .tick = on_tick,
+    .left_out = pass->counting ? NULL : pass->sink->left_out,
+  };
   for (size_t i = 0; i < pass->job->volume_count; i++)
     {
       if (pass->job->volumes[i].shared)
@@ -120,6 +126,7 @@ run_pass (const struct pass *setup, bool counting, const struct census *census,
   auto_batcher struct batcher *batcher =
       batcher_new (pass.job, counting ? NULL : pass.sink, census);
   pass.batcher = batcher;
+  pass.counting = counting;
   int result = list_volumes (&pass, err);
   if (result == 0 && pass.atoms == 0 && census == NULL)
     result = no_match (&pass, err);

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "schemas/messages.h"
+#include "storage/left_out.h"
 
 struct slicer_sink
 {
@@ -21,6 +22,8 @@ struct slicer_sink
   /* Where the atoms of large shards go: a file open for writing, from where it stands; or -1: never
    * (all atoms inline). */
   int plan_fd;
+
+  struct left_out *left_out; /* grows by links to folders that weren't entered; NULL */
 
   /* NULL, or called now and then with the paths looked at and the atoms found so far. */
   void (*progress) (void *context, int64_t listed, int64_t atoms);

@@ -251,7 +251,7 @@ struct event
   size_t index_count;
   enum on_conflict on_conflict; /* REMERGE */
 
-  char *reason;     /* CANCELLED, FAILED */
+  char *reason;     /* CANCELLED, FAILED; PLANNED: what was left out of the inputs */
   char *class_name; /* FAILED: error_class_name; CANCELLED: "limit" when limits were passed */
 };
 

@@ -78,6 +78,20 @@ read_names (struct folder *folder, int fd, void *chunk, struct error *err)
     }
 }
 
+/* Only links to folders become another type: one that leads nowhere may not matter to anybody. */
+static void
+find_linked (struct folder *folder, int fd)
+{
+  for (size_t i = 0; i < folder->count; i++)
+    {
+      struct folder_entry *entry = &folder->entries[i];
+      struct stat status;
+      if (entry->type == FOLDER_LINK && fstatat (fd, folder_name (folder, entry), &status, 0) == 0
+          && S_ISDIR (status.st_mode))
+        entry->type = FOLDER_LINKED;
+    }
+}
+
 /* ---- sorting --------------------------------------------------------------------------- */
 
 /* Byte I of the name as it is compared: a folder's has its "/" behind it, then there is nothing,
@@ -87,7 +101,8 @@ byte_at (const struct folder *folder, const struct folder_entry *entry, size_t i
 {
   if (i < entry->size)
     return (unsigned char) folder_name (folder, entry)[i];
-  return i == entry->size && entry->type == FOLDER_FOLDER ? '/' : '\0';
+  bool folder_like = entry->type == FOLDER_FOLDER || entry->type == FOLDER_LINKED;
+  return i == entry->size && folder_like ? '/' : '\0';
 }
 
 static int
@@ -191,12 +206,14 @@ radix_sort (struct folder *folder)
 }
 
 int
-folder_read (struct folder *folder, int fd, void *chunk, struct error *err)
+folder_read (struct folder *folder, int fd, bool follow, void *chunk, struct error *err)
 {
   folder->count = 0;
   buffer_clear (&folder->names);
   if (read_names (folder, fd, chunk, err) != 0)
     return -1;
+  if (follow)
+    find_linked (folder, fd);
   if (folder->count < 2 || is_sorted (folder))
     return 0;
   if (folder->count >= RADIX_LEAST)

@@ -17,6 +17,7 @@ enum folder_type /* others (devices, sockets, pipes) are left out */
   FOLDER_FILE,
   FOLDER_FOLDER,
   FOLDER_LINK,
+  FOLDER_LINKED, /* a link to a folder, where links are followed: sorted as a folder */
 };
 
 struct folder_entry
@@ -35,10 +36,10 @@ struct folder
   struct buffer names; /* NUL-ended, one behind the other */
 };
 
-/* Fills FOLDER (zeroed or used before) with what the open folder FD holds. CHUNK is scratch memory
- * of FOLDER_CHUNK bytes. 0 or -1. */
+/* Fills FOLDER (zeroed or used before) with what the open folder FD holds; with FOLLOW it is looked
+ * at which links lead to folders. CHUNK is scratch memory of FOLDER_CHUNK bytes. 0 or -1. */
 #define FOLDER_CHUNK ((size_t) 128 << 10)
-int folder_read (struct folder *folder, int fd, void *chunk, struct error *err);
+int folder_read (struct folder *folder, int fd, bool follow, void *chunk, struct error *err);
 
 static inline const char *
 folder_name (const struct folder *folder, const struct folder_entry *entry)

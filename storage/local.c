@@ -2,7 +2,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "storage/folder.h"
-#include "storage/storage_ops.h"
+#include "storage/local_links.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,87 +15,10 @@
 
 enum
 {
-  DEPTH_MAX = 4096,  /* folders within folders; a tree deeper than this is refused */
-  OPEN_MAX = 64,     /* of them open at a time; others are opened again when needed */
-  KEPT_MAX = 4096,   /* entries of a folder that was left whose memory is kept for the next */
-  SHOWN_MAX = 1000,  /* bytes of a path in an error */
-  PATH_PIECE = 4000, /* bytes of a path that one system call takes for sure */
+  DEPTH_MAX = 4096, /* folders within folders; a tree deeper than this is refused */
+  OPEN_MAX = 64,    /* of them open at a time; others are opened again when needed */
+  KEPT_MAX = 4096,  /* entries of a folder that was left whose memory is kept for the next */
 };
-
-struct local
-{
-  struct storage storage;
-  int root;
-  char *path; /* real and absolute */
-};
-
-static int
-open_at (int dirfd, const char *path, int flags, uint64_t resolve)
-{
-  struct open_how how = { .flags = (unsigned int) flags | O_CLOEXEC, .resolve = resolve };
-  for (;;)
-    {
-      int fd = (int) syscall (SYS_openat2, dirfd, path, &how, sizeof how);
-      if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
-        return fd;
-    }
-}
-
-/* A path as an error names it: of one that would leave no room for the cause, the end. */
-static const char *
-shown (const char *path)
-{
-  size_t size = strlen (path);
-  return size <= SHOWN_MAX ? path : path + (size - SHOWN_MAX);
-}
-
-/* ---- symbolic links -------------------------------------------------------------------- */
-
-/* Whether the file behind FD (O_PATH) lies beneath the volume. */
-static bool
-lies_beneath (const struct local *local, int fd)
-{
-  char link[64];
-  char target[PATH_MAX];
-  (void) snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t size = readlink (link, target, sizeof target - 1);
-  size_t length = strlen (local->path);
-  if (size < 0 || (size_t) size <= length)
-    return false;
-  target[size] = '\0';
-  return strcmp (local->path, "/") == 0
-         || (strncmp (target, local->path, length) == 0 && target[length] == '/');
-}
-
-/* O_PATH descriptor of what the link NAME in the folder PARENT leads to, whose STATUS it gives;
- * PATH is the link's path in the volume. A link to a folder is given wherever that is, one to a
- * file outside only as POLICY allows. */
-static int
-resolve_link (const struct local *local, int parent, const char *name, const char *path,
-              enum symlinks policy, struct stat *status, struct error *err)
-{
-  bool free_to_leave = policy == SYMLINKS_FOLLOW;
-  auto_fd int fd = -1;
-  if (!free_to_leave)
-    fd = open_at (parent, name, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-  if (!free_to_leave && fd < 0 && strlen (path) < PATH_PIECE)
-    fd = open_at (local->root, path, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-  bool beneath = fd >= 0;
-  if (fd < 0) /* an absolute link, or one that leaves and comes back: where does it end? */
-    fd = openat (parent, name, O_PATH | O_CLOEXEC);
-  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-    return error_set (err, ERROR_USER,
-                      "%s: the symbolic link leads nowhere (--symlinks skip leaves it out)",
-                      shown (path));
-  if (fd < 0 || fstat (fd, status) != 0)
-    return error_errno (err, errno, "%s: symbolic link", shown (path));
-  if (S_ISREG (status->st_mode) && !free_to_leave && !beneath && !lies_beneath (local, fd))
-    return error_set (err, ERROR_USER,
-                      "%s: the symbolic link leads out of the volume (--symlinks follow allows "
-                      "it, --symlinks skip leaves it out)",
-                      shown (path));
-  return take_fd (&fd);
-}
 
 /* ---- listing --------------------------------------------------------------------------- */
 
@@ -105,6 +28,9 @@ struct level
   int fd;           /* -1: closed meanwhile */
   size_t path_size; /* of its path, with the "/" behind it; 0 for the root */
   size_t next;      /* entry to look at */
+  bool linked;      /* reached by a link */
+  dev_t device;     /* which folder it is, where links are followed */
+  ino_t inode;
   struct folder folder;
 };
 
@@ -141,6 +67,38 @@ open_folder (int parent, const char *name)
   return openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+static bool
+is_follower (const struct walk *walk)
+{
+  return walk->visitor->symlinks == SYMLINKS_FOLLOW;
+}
+
+/* Opens the folder LEVEL again in the one above it, which is open at PARENT. One that a link led to
+ * must be the same one still. */
+static int
+open_again (const struct walk *walk, int parent, size_t level, struct error *err)
+{
+  const struct level *folder = &walk->levels[level];
+  const char *name = level_name (walk, level);
+  struct stat status;
+  auto_fd int target = -1;
+  if (folder->linked)
+    target = local_resolve_link (walk->local, parent, name, walk->path.data, SYMLINKS_FOLLOW,
+                                 &status, err);
+  if (folder->linked && target < 0)
+    return -1;
+  auto_fd int fd = folder->linked ? open_folder (target, ".") : open_folder (parent, name);
+  if (fd >= 0 && folder->linked
+      && (status.st_dev != folder->device || status.st_ino != folder->inode))
+    {
+      (void) close (take_fd (&fd));
+      errno = ENOENT;
+    }
+  if (fd < 0)
+    return error_errno (err, errno, "%s: opening its folder again", local_shown (walk_path (walk)));
+  return take_fd (&fd);
+}
+
 /* Descriptor of the deepest level, opened again from the root down when it was closed. */
 static int
 current_fd (struct walk *walk, struct error *err)
@@ -152,12 +110,11 @@ current_fd (struct walk *walk, struct error *err)
   int at = walk->levels[from].fd;
   for (size_t level = from + 1; level < walk->depth; level++)
     {
-      int below = open_folder (at, level_name (walk, level));
-      int code = errno;
+      int below = open_again (walk, at, level, err);
       if (level > from + 1)
         (void) close (at);
       if (below < 0)
-        return error_errno (err, code, "%s: opening its folder again", shown (walk_path (walk)));
+        return -1;
       at = below;
     }
   if (current->fd < 0)
@@ -170,13 +127,20 @@ current_fd (struct walk *walk, struct error *err)
 
 /* Goes down into the folder open at FD, whose path is the current one. */
 static int
-push (struct walk *walk, int fd, struct error *err)
+push (struct walk *walk, int fd, bool linked, struct error *err)
 {
+  struct stat status = { 0 };
+  if (is_follower (walk) && fstat (fd, &status) != 0)
+    {
+      (void) error_errno (err, errno, "%s", local_shown (walk_path (walk)));
+      (void) close (fd);
+      return -1;
+    }
   if (walk->depth > DEPTH_MAX)
     {
       (void) close (fd);
       return error_set (err, ERROR_USER, "%s: folders are nested deeper than %d",
-                        shown (walk_path (walk)), DEPTH_MAX);
+                        local_shown (walk_path (walk)), DEPTH_MAX);
     }
   if (walk->depth == walk->capacity)
     {
@@ -196,12 +160,15 @@ push (struct walk *walk, int fd, struct error *err)
   struct level *level = &walk->levels[walk->depth++];
   level->fd = fd;
   level->next = 0;
+  level->linked = linked;
+  level->device = status.st_dev;
+  level->inode = status.st_ino;
   if (walk->path.size > 0)
     buffer_putc (&walk->path, '/');
   level->path_size = walk->path.size;
-  if (folder_read (&level->folder, fd, walk->chunk, err) == 0)
+  if (folder_read (&level->folder, fd, is_follower (walk), walk->chunk, err) == 0)
     return 0;
-  return walk->path.size == 0 ? -1 : error_wrap (err, "%s", shown (walk_path (walk)));
+  return walk->path.size == 0 ? -1 : error_wrap (err, "%s", local_shown (walk_path (walk)));
 }
 
 static void
@@ -243,8 +210,8 @@ visit_folder (struct walk *walk, const char *name, struct error *err)
     return -1;
   int fd = open_folder (parent, name);
   if (fd < 0)
-    return error_errno (err, errno, "%s", shown (walk_path (walk)));
-  return push (walk, fd, err);
+    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
+  return push (walk, fd, false, err);
 }
 
 static int
@@ -257,29 +224,96 @@ visit_file (struct walk *walk, const char *name, struct error *err)
   if (parent < 0)
     return -1;
   if (fstatat (parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-    return error_errno (err, errno, "%s", shown (walk_path (walk)));
+    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
   return visit (walk, false, status.st_size, err);
 }
 
+static void
+leave_out (const struct walk *walk, enum storage_left_out why)
+{
+  const struct storage_visitor *visitor = walk->visitor;
+  if (visitor->left_out != NULL)
+    visitor->left_out (visitor->context, walk->path.data, walk->path.size, why);
+}
+
+/* Whether the link at the walk's path matters were it a folder. */
+static bool
+is_holding (const struct walk *walk)
+{
+  const struct storage_visitor *visitor = walk->visitor;
+  return visitor->holds == NULL
+         || visitor->holds (visitor->context, walk->path.data, walk->path.size);
+}
+
+/* A link that isn't a folder's where those are followed. */
 static int
 visit_link (struct walk *walk, const char *name, struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
-  if (visitor->symlinks == SYMLINKS_SKIP
-      || (visitor->wanted != NULL
-          && !visitor->wanted (visitor->context, walk->path.data, walk->path.size)))
+  if (visitor->symlinks == SYMLINKS_SKIP)
+    return 0;
+  bool wanted = visitor->wanted == NULL
+                || visitor->wanted (visitor->context, walk->path.data, walk->path.size);
+  bool holds = !is_follower (walk) && visitor->left_out != NULL && is_holding (walk);
+  if (!wanted && !holds)
     return 0;
   struct stat status;
   int parent = current_fd (walk, err);
   if (parent < 0)
     return -1;
-  auto_fd int fd =
-      resolve_link (walk->local, parent, name, walk->path.data, visitor->symlinks, &status, err);
+  if (holds && fstatat (parent, name, &status, 0) == 0 && S_ISDIR (status.st_mode))
+    {
+      leave_out (walk, STORAGE_LEFT_FOLDER_LINK);
+      return 0;
+    }
+  if (!wanted)
+    return 0;
+  auto_fd int fd = local_resolve_link (walk->local, parent, name, walk->path.data,
+                                       visitor->symlinks, &status, err);
   if (fd < 0)
     return -1;
   if (!S_ISREG (status.st_mode))
     return 0;
   return visit (walk, false, visitor->want_sizes ? status.st_size : -1, err);
+}
+
+/* Whether the folder of STATUS is one that the walk is in. */
+static bool
+is_above (const struct walk *walk, const struct stat *status)
+{
+  for (size_t i = 0; i < walk->depth; i++)
+    if (walk->levels[i].device == status->st_dev && walk->levels[i].inode == status->st_ino)
+      return true;
+  return false;
+}
+
+/* A link to a folder, which is followed. */
+static int
+visit_linked_folder (struct walk *walk, const char *name, struct error *err)
+{
+  const struct storage_visitor *visitor = walk->visitor;
+  struct stat status;
+  if (!is_holding (walk))
+    return 0;
+  int parent = current_fd (walk, err);
+  if (parent < 0)
+    return -1;
+  auto_fd int target = local_resolve_link (walk->local, parent, name, walk->path.data,
+                                           SYMLINKS_FOLLOW, &status, err);
+  if (target < 0)
+    return -1;
+  if (is_above (walk, &status))
+    {
+      leave_out (walk, STORAGE_LEFT_LOOP);
+      return 0;
+    }
+  auto_fd int fd = open_folder (target, ".");
+  if (fd < 0)
+    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
+  int result = visit (walk, true, -1, err);
+  if (result != 0 || !visitor->enter (visitor->context, walk->path.data, walk->path.size))
+    return result;
+  return push (walk, take_fd (&fd), true, err);
 }
 
 /* Visits the next entry of the deepest level, or leaves that level. */
@@ -300,6 +334,8 @@ step (struct walk *walk, struct error *err)
     return visit_file (walk, name, err);
   if (entry->type == FOLDER_LINK)
     return visit_link (walk, name, err);
+  if (entry->type == FOLDER_LINKED)
+    return visit_linked_folder (walk, name, err);
   return visit_folder (walk, name, err);
 }
 
@@ -313,7 +349,7 @@ local_list (struct storage *storage, const struct storage_visitor *visitor, stru
   if (fd < 0)
     return error_errno (err, errno, "%s", local->path);
   struct walk walk = { .local = local, .visitor = visitor, .chunk = xcalloc (1, FOLDER_CHUNK) };
-  int result = push (&walk, fd, err);
+  int result = push (&walk, fd, false, err);
   while (result == 0 && walk.depth > 0)
     result = step (&walk, err);
   while (walk.depth > 0)
@@ -324,83 +360,6 @@ local_list (struct storage *storage, const struct storage_visitor *visitor, stru
   free (walk.chunk);
   buffer_release (&walk.path);
   return result == -1 && !walk.visitor_ended ? error_wrap (err, "%s", local->path) : result;
-}
-
-/* ---- single files ---------------------------------------------------------------------- */
-
-/* Opens the folder of PATH, in pieces that one call takes; *NAME becomes what is behind the last
- * "/". */
-static int
-open_parent (const struct local *local, const char *path, const char **name, struct error *err)
-{
-  auto_fd int at = open_at (local->root, ".", O_PATH | O_DIRECTORY, RESOLVE_BENEATH);
-  const char *slash = strrchr (path, '/');
-  *name = slash == NULL ? path : slash + 1;
-  const char *from = path;
-  while (at >= 0 && slash != NULL && from < slash)
-    {
-      size_t length = (size_t) (slash - from);
-      if (length > PATH_PIECE)
-        {
-          const char *cut = memrchr (from, '/', PATH_PIECE);
-          length = cut == NULL ? length : (size_t) (cut - from);
-        }
-      auto_free char *piece = xstrndup (from, length);
-      int below = open_at (at, piece, O_PATH | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-      int code = errno;
-      (void) close (at);
-      at = below;
-      errno = code;
-      from += length + 1;
-    }
-  if (at < 0)
-    return error_errno (err, errno, "%s: folder", shown (path));
-  return take_fd (&at);
-}
-
-/* Opens for reading what O_PATH descriptor FD stands for. */
-static int
-reopen (int fd)
-{
-  char link[64];
-  (void) snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
-  return open (link, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
-static int
-open_file (const struct local *local, const char *path, enum symlinks symlinks, struct error *err)
-{
-  const char *name = NULL;
-  auto_fd int parent = open_parent (local, path, &name, err);
-  if (parent < 0)
-    return -1;
-  struct stat status;
-  auto_fd int fd = open_at (parent, name, O_RDONLY | O_NONBLOCK | O_NOCTTY,
-                            RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-  if (fd < 0 && errno == ELOOP && symlinks != SYMLINKS_SKIP)
-    {
-      auto_fd int target = resolve_link (local, parent, name, path, symlinks, &status, err);
-      if (target < 0)
-        return -1;
-      if (S_ISREG (status.st_mode)) /* so that opening it has no effect */
-        fd = reopen (target);
-      else
-        errno = EISDIR;
-    }
-  if (fd < 0 || fstat (fd, &status) != 0)
-    return error_errno (err, errno, "%s", shown (path));
-  if (!S_ISREG (status.st_mode))
-    return error_set (err, ERROR_USER, "%s: not a file", shown (path));
-  return take_fd (&fd);
-}
-
-static int
-local_open_file (struct storage *storage, const char *path, enum symlinks symlinks,
-                 struct error *err)
-{
-  const struct local *local = (const struct local *) storage;
-  int fd = open_file (local, path, symlinks, err);
-  return fd >= 0 ? fd : error_wrap (err, "%s", local->path);
 }
 
 /* ---- the storage ----------------------------------------------------------------------- */
@@ -426,6 +385,8 @@ storage_open_local (const char *folder, struct error *err)
   static const struct storage_ops ops = {
     .list = local_list,
     .open_file = local_open_file,
+    .open_folder = local_open_folder,
+    .open_link = local_open_link,
     .local_path = local_local_path,
     .close = local_close,
   };

@@ -92,6 +92,12 @@ storage_set_halt (struct storage *storage, const struct halt *halt)
   storage->halt = halt;
 }
 
+void
+storage_set_boundary (struct storage *storage, struct storage_boundary boundary)
+{
+  storage->boundary = boundary;
+}
+
 enum storage_kind
 storage_kind (const struct storage *storage)
 {
@@ -118,6 +124,24 @@ storage_open_file (struct storage *storage, const char *path, enum symlinks syml
   if (storage->ops->open_file == NULL)
     return error_set (err, ERROR_USER, "%s: isn't on this machine", path);
   return storage->ops->open_file (storage, path, symlinks, err);
+}
+
+int
+storage_open_link (struct storage *storage, int dirfd, const char *name, const char *path,
+                   enum symlinks symlinks, struct error *err)
+{
+  if (storage->ops->open_link == NULL)
+    return error_set (err, ERROR_USER, "%s: isn't on this machine", path);
+  return storage->ops->open_link (storage, dirfd, name, path, symlinks, err);
+}
+
+int
+storage_open_folder (struct storage *storage, const char *path, enum symlinks symlinks,
+                     struct error *err)
+{
+  if (storage->ops->open_folder == NULL)
+    return error_set (err, ERROR_USER, "%s: isn't on this machine", path);
+  return storage->ops->open_folder (storage, path, symlinks, err);
 }
 
 int

@@ -41,6 +41,17 @@ void storage_close (struct storage *storage);
  * storage_get wait for a server. Batches have their own. */
 void storage_set_halt (struct storage *storage, const struct halt *halt);
 
+/* How far links that are followed may lead: CHECK is asked of the real path of each file and folder
+ * that was opened through one, and says 0, or -1 with ERR. Zeroed: anywhere. */
+struct storage_boundary
+{
+  void *context;
+  int (*check) (void *context, const char *place, struct error *err);
+};
+
+/* BOUNDARY's context outlives STORAGE. */
+void storage_set_boundary (struct storage *storage, struct storage_boundary boundary);
+
 /* Whether SOURCE isn't a folder of this machine: a URL, or a CID where no folder has that name. */
 bool storage_is_elsewhere (const char *source);
 
@@ -82,12 +93,18 @@ struct storage_entry
   const char *source;
 };
 
+/* Why a link to a folder that matters wasn't entered. */
+enum storage_left_out
+{
+  STORAGE_LEFT_FOLDER_LINK, /* links to folders aren't followed */
+  STORAGE_LEFT_LOOP,        /* it leads to a folder that it lies in */
+};
+
 struct storage_visitor
 {
   void *context;
-  bool want_sizes; /* costs a stat per file on a file system: only when bytes matter */
-  enum symlinks
-      symlinks; /* which links are files; one to a folder is left out, wherever that lies */
+  bool want_sizes;        /* costs a stat per file on a file system: only when bytes matter */
+  enum symlinks symlinks; /* which links are what they lead to (README.md has the table) */
 
   /* What the paths of all entries that matter begin with, "2019/a"; a storage that can leaves
    * others out. NULL: nothing. */
@@ -108,6 +125,14 @@ struct storage_visitor
   /* A symbolic link matters only if its path does: true when PATH, were it a file, would be used.
    * Links that aren't wanted are never resolved and never an error. NULL: all are. */
   bool (*wanted) (void *context, const char *path, size_t path_size);
+
+  /* The same of a link to a folder: true when PATH, were it a folder, would be used or entered.
+   * NULL: all are. */
+  bool (*holds) (void *context, const char *path, size_t path_size);
+
+  /* Takes each link to a folder that matters by `holds` and isn't entered. NULL: they aren't
+   * looked for. */
+  void (*left_out) (void *context, const char *path, size_t path_size, enum storage_left_out why);
 };
 
 /* Lists all below the root: files and folders; devices, sockets and pipes are left out. 0, what
@@ -185,6 +210,17 @@ bool storage_is_writable (const struct storage *storage);
  * Remote storages: ERROR_USER. */
 int storage_open_file (struct storage *storage, const char *path, enum symlinks symlinks,
                        struct error *err);
+
+/* The same of the folder PATH ("" the root), as an O_PATH descriptor. Remote storages:
+ * ERROR_USER. */
+int storage_open_folder (struct storage *storage, const char *path, enum symlinks symlinks,
+                         struct error *err);
+
+/* What the symbolic link NAME of the folder open at DIRFD leads to, as an O_PATH descriptor; PATH
+ * is for the error. ERROR_USER: it leads nowhere, or SYMLINKS doesn't allow where, be it to a file
+ * or a folder. */
+int storage_open_link (struct storage *storage, int dirfd, const char *name, const char *path,
+                       enum symlinks symlinks, struct error *err);
 
 /* The folder's absolute path where the files can be linked or bound from this machine's file
  * system, else NULL. Owned by the storage. */

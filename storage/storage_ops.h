@@ -9,13 +9,17 @@
 #include "storage/storage.h"
 
 /* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system),
- * `open_file` and the last seven. */
+ * `open_file`, `open_folder`, `open_link` and the last seven. */
 struct storage_ops
 {
   enum storage_kind kind;
   int (*list) (struct storage *storage, const struct storage_visitor *visitor, struct error *err);
   int (*open_file) (struct storage *storage, const char *path, enum symlinks symlinks,
                     struct error *err);
+  int (*open_folder) (struct storage *storage, const char *path, enum symlinks symlinks,
+                      struct error *err);
+  int (*open_link) (struct storage *storage, int dirfd, const char *name, const char *path,
+                    enum symlinks symlinks, struct error *err);
   const char *(*local_path) (const struct storage *storage);
   void (*close) (struct storage *storage);
   int (*fetch) (struct storage *storage, const struct storage_batch *batch, struct error *err);
@@ -33,6 +37,7 @@ struct storage
 {
   const struct storage_ops *ops;
   const struct halt *halt; /* NULL: none */
+  struct storage_boundary boundary;
 };
 
 /* Whether SOURCE begins with a CID. */

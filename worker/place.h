@@ -27,7 +27,7 @@ enum place_how
  * descriptors. */
 struct place
 {
-  struct storage *storage; /* NULL: symbolic links stay what they are */
+  struct storage *storage; /* NULL: only folders, whose links stay what they are */
   enum symlinks symlinks;
   int source_fd; /* the volume's root; -1: not on this machine, only PLACE_COPY works */
   int target_fd;
@@ -53,10 +53,26 @@ void place_release (struct place *place);
 int place_file (struct place *place, const char *path, enum place_how how, int64_t *bytes,
                 struct error *err);
 
-/* The folder PATH with all that is in it; links in it stay links. As place_file; after 1 it may be
- * there in part. */
-int place_folder (struct place *place, const char *path, enum place_how how, int64_t *bytes,
-                  struct error *err);
+/* How folders and files are mounted at their places instead. */
+struct place_binding
+{
+  void *context;
+  bool (*may) (void *context); /* whether one more is possible */
+  /* Takes what FD stands for, to be mounted at PATH. */
+  int (*bind) (void *context, const char *path, int fd, struct error *err);
+};
+
+/* The folder PATH with all that is in it. Links that lead to something in it by a relative path
+ * stay links, and so do all where PLACE has no storage; others become what they lead to, as
+ * PLACE's symlinks have it; one to a folder that it lies in is left out. With BINDING folders that
+ * no link leads out of are mounted, and files that can't be linked. As place_file; after 1 it may
+ * be there in part. */
+int place_folder (struct place *place, const char *path, enum place_how how,
+                  const struct place_binding *binding, int64_t *bytes, struct error *err);
+
+/* Whether the folder open at FOLDER_FD holds links that can't stay links for a container that sees
+ * this folder alone: 1, 0 or -1. */
+int place_leads_out (struct place *place, int folder_fd, const char *path, struct error *err);
 
 /* Whether PATH is relative and has no empty, "." or ".." component; "" is fine. */
 int place_check_path (const char *path, struct error *err);

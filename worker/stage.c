@@ -32,6 +32,12 @@ is_used (const struct stage *stage, const struct volume *volume)
 }
 
 static int
+check_followed (void *context, const char *place, struct error *err)
+{
+  return policy_check_place (context, POLICY_INPUT, place, err);
+}
+
+static int
 open_source (struct source *source, const struct volume *volume, const struct stage *stage,
              struct error *err)
 {
@@ -49,22 +55,14 @@ open_source (struct source *source, const struct volume *volume, const struct st
   if (source->storage == NULL)
     return error_wrap (err, "volume %s", volume->path);
   storage_set_halt (source->storage, stage->halt);
+  const struct storage_boundary boundary = { .context = (void *) policy, .check = check_followed };
+  storage_set_boundary (source->storage, boundary);
   source->local = storage_local_path (source->storage);
   /* What was opened counts, whatever the path has become since it was looked at. */
   if (source->local != NULL && policy_check_place (policy, POLICY_INPUT, source->local, err) != 0)
     return error_wrap (err, "volume %s", volume->path);
   source->method = source->local == NULL ? METHOD_FETCH : first[stage->job->stage];
   return 0;
-}
-
-/* The volume's folder, at its real path: what has become a link in it since isn't followed. */
-static int
-open_local (const struct source *source, struct error *err)
-{
-  auto_fd int root = fs_open_folder (AT_FDCWD, "/", err);
-  return root < 0 ? -1
-                  : fs_open_beneath (root, source->local[1] == '\0' ? "." : source->local + 1,
-                                     O_RDONLY | O_DIRECTORY, 0, err);
 }
 
 static const char *
@@ -86,12 +84,16 @@ fetch_folder (struct staging *staging, struct source *source, const char *path, 
   return 0;
 }
 
+/* As a user of docker expects, links are the container's to follow; only who asks for what they
+ * lead to here gets that. */
 static int
 mount_whole (struct staging *staging, struct source *source, struct error *err)
 {
   if (source->local == NULL)
     return fetch_folder (staging, source, "", err);
-  auto_fd int folder = open_local (source, err);
+  if (staging->stage->job->symlinks == SYMLINKS_FOLLOW)
+    return stage_local_folder (staging, source, "", err);
+  auto_fd int folder = stage_open_volume (source, err);
   if (folder < 0)
     return error_wrap (err, "volume %s", source->path);
   return mounts_add (staging->mounts, folder, xstrdup (source->path), false, false, err);
@@ -129,44 +131,6 @@ release (struct staging *staging)
     }
   free (staging->sources);
   buffer_release (&staging->paths);
-}
-
-/* Makes the folder PATH of the scratch folder and opens it. */
-static int
-stage_make_folder (const struct stage *stage, const char *path, struct error *err)
-{
-  int fd = fs_make_folders (stage->scratch_fd, path, 0755, err) != 0
-               ? -1
-               : fs_open_beneath (stage->scratch_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
-  if (fd < 0)
-    err->class = ERROR_TRANSIENT;
-  return fd;
-}
-
-int
-stage_need_folder (struct staging *staging, struct source *source, struct error *err)
-{
-  if (source->has_folder)
-    return 0;
-  auto_free char *folder = xasprintf ("in/%zu", (size_t) (source - staging->sources));
-  source->place.target_fd = stage_make_folder (staging->stage, folder, err);
-  if (source->place.target_fd < 0)
-    return -1;
-  source->place.storage = source->storage;
-  source->place.halt = staging->stage->halt;
-  source->place.symlinks = staging->stage->job->symlinks;
-  if (source->local != NULL)
-    {
-      source->place.source_fd = open_local (source, err);
-      if (source->place.source_fd < 0)
-        return error_wrap (err, "volume %s", source->path);
-    }
-  if (mounts_add (staging->mounts, source->place.target_fd, xstrdup (source->path), false, true,
-                  err)
-      != 0)
-    return -1;
-  source->has_folder = true;
-  return 0;
 }
 
 /* ---- files ------------------------------------------------------------------------------ */
@@ -243,30 +207,6 @@ stage_file (struct staging *staging, struct source *source, const struct atom *a
 
 /* ---- folders ---------------------------------------------------------------------------- */
 
-static bool
-binds_folders (const struct stage *stage)
-{
-  return stage->job->stage == STAGE_BIND
-         || (stage->job->stage == STAGE_AUTO && stage->shard->atom_count <= STAGE_BINDS_MAX);
-}
-
-/* Links or copies all that is in the folder PATH. */
-static int
-place_whole (struct place *place, const char *path, enum stage_mode mode, int64_t *bytes,
-             struct error *err)
-{
-  static const enum place_how how[] = {
-    [STAGE_AUTO] = PLACE_LINK_OR_COPY,
-    [STAGE_LINK] = PLACE_LINK,
-    [STAGE_COPY] = PLACE_COPY,
-    [STAGE_BIND] = PLACE_LINK_OR_COPY,
-  };
-  int placed = place_folder (place, path, how[mode], bytes, err);
-  if (placed == 1)
-    return error_set (err, ERROR_USER, "%s: can't be hard-linked; use --stage auto", path);
-  return placed;
-}
-
 static int
 stage_folder (struct staging *staging, struct source *source, const struct atom *atom,
               struct error *err)
@@ -277,16 +217,10 @@ stage_folder (struct staging *staging, struct source *source, const struct atom 
     return fetch_folder (staging, source, atom->path, err);
   if (!root && stage_need_folder (staging, source, err) != 0)
     return -1;
-  if (!root && !binds_folders (stage))
-    return place_whole (&source->place, atom->path, stage->job->stage, &staging->bytes, err);
-  auto_fd int volume = open_local (source, err);
-  auto_fd int folder =
-      volume < 0 ? -1 : fs_open_beneath (volume, atom->path, O_PATH | O_DIRECTORY, 0, err);
-  if (folder < 0)
-    return -1;
-  source->root_bound |= root;
-  return mounts_add (staging->mounts, folder, path_join (source->path, atom->path), false, false,
-                     err);
+  if (!root && !stage_binds_folders (stage))
+    return stage_place_whole (&source->place, atom->path, stage->job->stage, NULL, &staging->bytes,
+                              err);
+  return stage_local_folder (staging, source, atom->path, err);
 }
 
 /* The folder of what the attempt that SOURCE ends in made, below the result: the only one that a
@@ -339,7 +273,7 @@ place_outputs (struct staging *staging, struct source *shards, const struct atom
   place.source_fd = source;
   place.target_fd = target;
   place.halt = stage->halt;
-  return place_whole (&place, "", stage->job->stage, &staging->bytes, err);
+  return stage_place_whole (&place, "", stage->job->stage, NULL, &staging->bytes, err);
 }
 
 /* An atom that isn't of a volume: what another shard made, at /shards/NNNNN. Wherever its list says
@@ -359,7 +293,7 @@ stage_outputs (struct staging *staging, const struct atom *atom, struct error *e
   auto_fd int source = fs_open_beneath (stage->result_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
   if (source < 0)
     return error_wrap (err, "%s", atom->source);
-  if (!binds_folders (stage))
+  if (!stage_binds_folders (stage))
     return place_outputs (staging, shards, atom, source, err);
   return mounts_add (staging->mounts, source, path_join (shards->path, atom->path), false, false,
                      err);

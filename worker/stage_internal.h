@@ -40,9 +40,29 @@ struct staging
   int64_t bytes;
 };
 
+/* ---- stage_folder.c: folders of this machine */
+
 /* Makes SOURCE's staging folder and has it mounted, once. Trouble in the scratch folder is the
  * machine's. */
 int stage_need_folder (struct staging *staging, struct source *source, struct error *err);
+
+/* The volume's folder, at its real path: what has become a link in it since isn't followed. */
+int stage_open_volume (const struct source *source, struct error *err);
+
+/* Makes the folder PATH of the scratch folder and opens it. */
+int stage_make_folder (const struct stage *stage, const char *path, struct error *err);
+
+/* Whether folder atoms are mounted, and not linked or copied. */
+bool stage_binds_folders (const struct stage *stage);
+
+/* Links or copies all that is in the folder PATH, or mounts what BINDING (may be NULL) takes. */
+int stage_place_whole (struct place *place, const char *path, enum stage_mode mode,
+                       const struct place_binding *binding, int64_t *bytes, struct error *err);
+
+/* The folder PATH of SOURCE's volume, mounted. One that holds links which a container that sees it
+ * alone couldn't follow is made anew, of mounts and links. */
+int stage_local_folder (struct staging *staging, struct source *source, const char *path,
+                        struct error *err);
 
 /* ---- stage_copy.c: the atoms that are left for copying, by a few threads. */
 int stage_copy (struct staging *staging, struct error *err);

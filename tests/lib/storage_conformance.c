@@ -56,6 +56,14 @@ note_wanted (void *context, const char *path, size_t size)
   return notebook->unwanted == NULL || strcmp (path, notebook->unwanted) != 0;
 }
 
+static void
+note_left_out (void *context, const char *path, size_t size, enum storage_left_out why)
+{
+  const struct notebook *notebook = context;
+  assert_int_equal (strlen (path), size);
+  buffer_printf (notebook->left_out, "%s%s\n", path, why == STORAGE_LEFT_LOOP ? " loops" : "");
+}
+
 void
 notebook_release (struct notebook *notebook)
 {
@@ -74,6 +82,7 @@ notebook_list (struct notebook *notebook, struct storage *storage, struct error 
     .enter = note_enter,
     .entry = note_entry,
     .wanted = note_wanted,
+    .left_out = notebook->left_out == NULL ? NULL : note_left_out,
   };
   return storage_list (storage, &visitor, err);
 }

@@ -62,6 +62,7 @@ struct notebook
   bool sizes;
   bool told; /* sizes come unasked */
   enum symlinks symlinks;
+  struct buffer *left_out; /* "path\n" of links to folders; NULL: they aren't looked for */
 };
 
 void notebook_release (struct notebook *notebook);

@@ -2,6 +2,7 @@
  * over all of them gives. */
 #include "common/buffer.h"
 #include "common/memory.h"
+#include "merger/fold.h"
 #include "merger/manifest.h"
 #include "merger/report.h"
 #include "tests/lib/seed.h"
@@ -45,7 +46,8 @@ report_of_all (void)
   struct error err = ERROR_INIT;
   struct job job = { .id = (char *) "many", .image = (char *) "x" };
   struct job_status status = { .job_id = job.id, .state = JOB_SUCCEEDED, .shards = SHARDS };
-  const struct manifest manifest = { .job = &job, .status = &status };
+  auto_fold struct fold *fold = fold_new ();
+  const struct manifest manifest = { .job = &job, .status = &status, .fold = fold };
   assert_non_null (mkdtemp (folder));
   int fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   auto_report struct report *report = report_new (&manifest);

@@ -98,7 +98,9 @@ test_links_beneath_the_volume (void **state)
   auto_free char *absolute = file_tree_path (tree, "d/file");
   file_tree_link (tree, absolute, "absolute");
   expect_tree (tree, SYMLINKS_BENEATH, NULL, "a\nabsolute\nd/\nd/chain\nd/file\n");
-  expect_tree (tree, SYMLINKS_FOLLOW, NULL, "a\nabsolute\nd/\nd/chain\nd/file\n");
+  expect_tree (tree, SYMLINKS_FOLLOW, NULL,
+               "a\nabsolute\nd/\nd/chain\nd/file\nto-folder/\nto-folder/chain\n"
+               "to-folder/file\n");
   expect_tree (tree, SYMLINKS_SKIP, NULL, "d/\nd/file\n");
 
   auto_storage struct storage *storage = storage_open (tree->folder, NULL);
@@ -126,7 +128,8 @@ test_links_out_of_the_volume (void **state)
   assert_non_null (strstr (err.message, "--symlinks"));
   expect_tree (tree, SYMLINKS_BENEATH, "d/leaves", "d/\nz\n"); /* nobody asked for it */
   expect_tree (tree, SYMLINKS_SKIP, NULL, "d/\nz\n");
-  expect_tree (tree, SYMLINKS_FOLLOW, NULL, "d/\nd/leaves\nz\n");
+  expect_tree (tree, SYMLINKS_FOLLOW, NULL,
+               "d/\nd/leaves\nfolder-outside/\nfolder-outside/secret\nz\n");
 }
 
 static void
@@ -187,8 +190,10 @@ test_opening_treats_links_the_same_way (void **state)
     { "d/absolute", true, true, false },
     { "out", false, true, false },
     { "folder", false, false, false },
-    { "folder/file", false, false, false },
-    { "folder-out/secret", false, false, false },
+    { "folder/file", false, true, false },
+    { "folder-out/secret", false, true, false },
+    { "folder-out/../z", false, false, false },
+    { "../photos", false, false, false },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     {
@@ -196,6 +201,99 @@ test_opening_treats_links_the_same_way (void **state)
       expect_open (storage, cases[i].path, SYMLINKS_FOLLOW, cases[i].follow);
       expect_open (storage, cases[i].path, SYMLINKS_SKIP, cases[i].skip);
     }
+}
+
+/* Links to folders: entered or said, in the order of all paths, and never around in a circle. */
+static void
+expect_left_out (const struct file_tree *tree, enum symlinks policy, const char *listed,
+                 const char *left_out)
+{
+  auto_storage struct storage *storage = storage_open (tree->folder, NULL);
+  auto_buffer struct buffer text = { 0 };
+  struct notebook notebook = { .symlinks = policy, .left_out = &text };
+  struct error err = ERROR_INIT;
+  if (notebook_list (&notebook, storage, &err) != 0)
+    fail_msg ("%s", err.message);
+  assert_string_equal (notebook.text.data, listed);
+  assert_string_equal (text.size == 0 ? "" : text.data, left_out);
+  notebook_release (&notebook);
+}
+
+static void
+test_links_to_folders (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *outside = file_tree_new ();
+  file_tree_put (outside, "b", 1);
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  file_tree_put (tree, "real/f", 1);
+  file_tree_link (tree, outside->folder, "a");
+  file_tree_put (tree, "a-", 1);
+  file_tree_put (tree, "a0", 1);
+  file_tree_link (tree, "../..", "real/deep/up");
+  file_tree_link (tree, "real", "z");
+  expect_left_out (tree, SYMLINKS_FOLLOW,
+                   "a-\na/\na/b\na0\nreal/\nreal/deep/\nreal/f\nz/\nz/deep/\nz/f\n",
+                   "real/deep/up loops\nz/deep/up loops\n");
+  expect_left_out (tree, SYMLINKS_BENEATH, "a-\na0\nreal/\nreal/deep/\nreal/f\n",
+                   "a\nreal/deep/up\nz\n");
+  expect_left_out (tree, SYMLINKS_SKIP, "a-\na0\nreal/\nreal/deep/\nreal/f\n", "");
+}
+
+/* Two folders that lead to each other: each is entered once on each way down. */
+static void
+test_links_that_meet (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  file_tree_put (tree, "x/1", 1);
+  file_tree_put (tree, "y/2", 1);
+  file_tree_link (tree, "../y", "x/y");
+  file_tree_link (tree, "../x", "y/x");
+  expect_left_out (tree, SYMLINKS_FOLLOW, "x/\nx/1\nx/y/\nx/y/2\ny/\ny/2\ny/x/\ny/x/1\n",
+                   "x/y/x loops\ny/x/y loops\n");
+}
+
+static int
+refuse_secret (void *context, const char *place, struct error *err)
+{
+  const char *refused = context;
+  return strncmp (place, refused, strlen (refused)) == 0
+             ? error_set (err, ERROR_USER, "%s isn't allowed", place)
+             : 0;
+}
+
+/* What isn't allowed is neither listed nor opened, however a link leads there. */
+static void
+test_links_stay_within_the_boundary (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *secret = file_tree_new ();
+  file_tree_put (secret, "key", 3);
+  auto_file_tree struct file_tree *allowed = file_tree_new ();
+  file_tree_put (allowed, "data", 3);
+  auto_free char *key = file_tree_path (secret, "key");
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  file_tree_link (tree, allowed->folder, "fine");
+  file_tree_link (tree, secret->folder, "folder");
+  file_tree_link (tree, key, "zfile");
+  file_tree_link (allowed, secret->folder, "chain");
+  auto_storage struct storage *storage = storage_open (tree->folder, NULL);
+  const struct storage_boundary boundary = { .context = secret->folder, .check = refuse_secret };
+  storage_set_boundary (storage, boundary);
+  expect_open (storage, "fine/data", SYMLINKS_FOLLOW, true);
+  static const char *const refused[] = { "zfile", "folder/key", "fine/chain/key" };
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    expect_open (storage, refused[i], SYMLINKS_FOLLOW, false);
+  assert_int_equal (storage_open_folder (storage, "folder", SYMLINKS_FOLLOW, NULL), -1);
+  assert_int_equal (storage_open_folder (storage, "fine/chain", SYMLINKS_FOLLOW, NULL), -1);
+  struct notebook notebook = { .symlinks = SYMLINKS_FOLLOW };
+  struct error err = ERROR_INIT;
+  assert_int_equal (notebook_list (&notebook, storage, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_non_null (strstr (err.message, "isn't allowed"));
+  assert_string_equal (notebook.text.data, "fine/\n");
+  notebook_release (&notebook);
 }
 
 /* ---- other things of a file system ----------------------------------------------------- */
@@ -274,6 +372,35 @@ test_deep_trees_need_few_descriptors (void **state)
   assert_int_equal (setrlimit (RLIMIT_NOFILE, &before), 0);
 }
 
+/* Levels that a link led to are opened again by the link. */
+static void
+test_deep_linked_trees (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *outside = file_tree_new ();
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  char above[32] = "";
+  for (int i = 0; i < 150; i++)
+    {
+      char folder[32];
+      (void) snprintf (folder, sizeof folder, "%03d", i);
+      auto_free char *file = xasprintf ("%s/zfile", folder);
+      file_tree_put (outside, file, 1);
+      auto_free char *target = file_tree_path (outside, folder);
+      auto_free char *link = i == 0 ? xstrdup ("down") : xasprintf ("%s/down", above);
+      file_tree_link (i == 0 ? tree : outside, target, link);
+      (void) snprintf (above, sizeof above, "%s", folder);
+    }
+  auto_storage struct storage *storage = storage_open (tree->folder, NULL);
+  struct notebook notebook = { .sizes = true, .symlinks = SYMLINKS_FOLLOW };
+  struct error err = ERROR_INIT;
+  if (notebook_list (&notebook, storage, &err) != 0)
+    fail_msg ("%s", err.message);
+  assert_int_equal (notebook.count, 300);
+  assert_int_equal (notebook.bytes, 150);
+  notebook_release (&notebook);
+}
+
 static bool
 enter_after_removal (void *context, const char *path, size_t size)
 {
@@ -349,8 +476,12 @@ main (void)
     cmocka_unit_test (test_links_out_of_the_volume),
     cmocka_unit_test (test_links_that_lead_nowhere),
     cmocka_unit_test (test_opening_treats_links_the_same_way),
+    cmocka_unit_test (test_links_to_folders),
+    cmocka_unit_test (test_links_that_meet),
+    cmocka_unit_test (test_links_stay_within_the_boundary),
     cmocka_unit_test (test_devices_pipes_and_sockets_are_left_out),
     cmocka_unit_test (test_deep_trees_need_few_descriptors),
+    cmocka_unit_test (test_deep_linked_trees),
     cmocka_unit_test (test_a_folder_that_vanishes_is_an_error),
     cmocka_unit_test (test_sources),
   };

@@ -42,6 +42,7 @@ struct scene
   int tree; /* outputs/out, or the volume */
   struct outside outside;
   struct job job;
+  struct policy policy; /* allows the volume alone */
 };
 
 static void
@@ -239,7 +240,11 @@ stage_by (struct scene *scene, enum stage_mode mode, const char *const *paths, b
   auto_fd int staged = openat (scene->fd, "scratch", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   scene->job.stage = mode;
   const struct stage stage = {
-    .job = &scene->job, .shard = &shard, .result_fd = scene->fd, .scratch_fd = staged
+    .job = &scene->job,
+    .shard = &shard,
+    .result_fd = scene->fd,
+    .policy = scene->job.symlinks == SYMLINKS_FOLLOW ? &scene->policy : NULL,
+    .scratch_fd = staged,
   };
   (void) stage_in (&stage, &mounts, &bytes, &err);
   mounts_release (&mounts);
@@ -263,6 +268,19 @@ copy_round (struct scene *scene)
   stage_by (scene, STAGE_COPY, folders, true);
 }
 
+/* Links are followed, but never out of what a policy allows. */
+static void
+follow_round (struct scene *scene)
+{
+  scene->job.symlinks = SYMLINKS_FOLLOW;
+  static const enum stage_mode modes[] = { STAGE_AUTO, STAGE_LINK, STAGE_COPY, STAGE_BIND };
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+    {
+      stage_by (scene, modes[i], files, false);
+      stage_by (scene, modes[i], folders, true);
+    }
+}
+
 static void
 stage_race (void (*round) (struct scene *scene))
 {
@@ -274,7 +292,10 @@ stage_race (void (*round) (struct scene *scene))
   scene.job.volume_count = 1;
   scene.job.volumes[0] =
       (struct volume){ .source = xasprintf ("%s/volume", scene.root), .path = xstrdup ("/in") };
+  auto_free char *text = xasprintf ("{\"inputs\": [\"%s/volume\"]}", scene.root);
+  assert_int_equal (policy_parse ((struct bytes){ text, strlen (text) }, &scene.policy, NULL), 0);
   race (&scene, round, race_rounds (ROUNDS));
+  policy_release (&scene.policy);
   tear_down (&scene);
 }
 
@@ -292,13 +313,24 @@ test_staging_copies (void **state)
   stage_race (copy_round);
 }
 
+static void
+test_staging_what_links_lead_to (void **state)
+{
+  (void) state;
+  stage_race (follow_round);
+}
+
 int
 main (int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_collecting),    cmocka_unit_test (test_counting),
-    cmocka_unit_test (test_removing),      cmocka_unit_test (test_as_a_user),
-    cmocka_unit_test (test_staging_links), cmocka_unit_test (test_staging_copies),
+    cmocka_unit_test (test_collecting),
+    cmocka_unit_test (test_counting),
+    cmocka_unit_test (test_removing),
+    cmocka_unit_test (test_as_a_user),
+    cmocka_unit_test (test_staging_links),
+    cmocka_unit_test (test_staging_copies),
+    cmocka_unit_test (test_staging_what_links_lead_to),
   };
   const struct CMUnitTest of_a_user[] = {
     cmocka_unit_test (test_collecting),

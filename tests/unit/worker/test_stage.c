@@ -388,12 +388,212 @@ test_many_folders_are_linked (void **state)
       put_file (scene, file);
       add_atom (scene, folder, true);
     }
-  assert_int_equal (symlinkat ("../nowhere", scene->volume_fd, "f0/link"), 0);
+  assert_int_equal (symlinkat ("x/y", scene->volume_fd, "f0/link"), 0);
   assert_staged (scene);
   assert_int_equal (scene->mounts.count, 2); /* the volume's folder and the atom list */
   assert_shows (scene, "f0/x/y", true);
   assert_shows (scene, "f1000/x/y", true);
   assert_true (is_seen (&scene->mounts, "/in/f0/link"));
+}
+
+static void
+restage (struct scene *scene, enum stage_mode mode)
+{
+  mounts_release (&scene->mounts);
+  assert_int_equal (fs_remove_tree (AT_FDCWD, scene->scratch, NULL), 0);
+  assert_int_equal (mkdir (scene->scratch, 0755), 0);
+  scene->job.stage = mode;
+}
+
+/* PATH in the container is a file with what FILE of the volume holds. */
+static void
+assert_holds (const struct scene *scene, const char *path, const char *file)
+{
+  auto_free char *inside = path_join ("/in", path);
+  auto_free char *host = seen_at (&scene->mounts, inside);
+  auto_buffer struct buffer content = { 0 };
+  assert_non_null (host);
+  char target[64];
+  ssize_t size = readlink (host, target, sizeof target - 1);
+  if (size > 0) /* as the container follows it: through what is mounted */
+    {
+      target[size] = '\0';
+      auto_free char *folder = xstrndup (inside, (size_t) (strrchr (inside, '/') - inside));
+      auto_free char *led = path_join (folder, target);
+      free (host);
+      host = seen_at (&scene->mounts, led);
+    }
+  if (fs_read_file (AT_FDCWD, host, 1 << 20, &content, NULL) != 0)
+    fail_msg ("%s can't be read in the container", inside);
+  assert_string_equal (content.data, file);
+}
+
+static const enum stage_mode all_modes[] = { STAGE_AUTO, STAGE_LINK, STAGE_COPY, STAGE_BIND };
+
+/* The folder `set` of a volume, whose links lead to all kinds of places. */
+static void
+put_linked_set (struct scene *scene)
+{
+  static const char *const links[][2] = {
+    { "inner/f", "set/same" },
+    { "../../other/g", "set/sub/away" },
+    { "../../other", "set/sub/folder" },
+    { "..", "set/up" },
+    { ".", "set/around" },
+  };
+  put_file (scene, "set/inner/f");
+  put_file (scene, "set/sub/plain");
+  put_file (scene, "other/g");
+  put_file (scene, "other/deep/h");
+  for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+    assert_int_equal (symlinkat (links[i][0], scene->volume_fd, links[i][1]), 0);
+}
+
+static void
+test_folders_hold_what_their_links_lead_to (void **state)
+{
+  struct scene *scene = *state;
+  put_linked_set (scene);
+  add_atom (scene, "set", true);
+  for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+    for (int links = SYMLINKS_BENEATH; links <= SYMLINKS_FOLLOW; links++)
+      {
+        restage (scene, all_modes[i]);
+        scene->job.symlinks = (enum symlinks) links;
+        assert_staged (scene);
+        assert_holds (scene, "set/inner/f", "set/inner/f");
+        assert_holds (scene, "set/same", "set/inner/f");
+        assert_holds (scene, "set/sub/plain", "set/sub/plain");
+        assert_holds (scene, "set/sub/away", "other/g");
+        assert_holds (scene, "set/sub/folder/g", "other/g");
+        assert_holds (scene, "set/sub/folder/deep/h", "other/deep/h");
+        assert_true (is_seen (&scene->mounts, "/in/set/around"));
+        assert_false (is_seen (&scene->mounts, "/in/set/up"));
+        assert_false (is_seen (&scene->mounts, "/in/other"));
+        assert_read_only (scene);
+      }
+}
+
+static void
+test_folders_without_their_links (void **state)
+{
+  struct scene *scene = *state;
+  put_linked_set (scene);
+  add_atom (scene, "set", true);
+  scene->job.symlinks = SYMLINKS_SKIP;
+  for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+    {
+      restage (scene, all_modes[i]);
+      assert_staged (scene);
+      assert_holds (scene, "set/inner/f", "set/inner/f");
+      assert_holds (scene, "set/sub/plain", "set/sub/plain");
+      assert_false (is_seen (&scene->mounts, "/in/set/same"));
+      assert_false (is_seen (&scene->mounts, "/in/set/around"));
+      assert_false (is_seen (&scene->mounts, "/in/set/sub/away"));
+    }
+}
+
+/* Links of a folder atom that lead nowhere, or out of the volume, are refused by name. */
+static void
+test_folders_with_links_that_lead_out (void **state)
+{
+  struct scene *scene = *state;
+  static const char *const targets[] = { "/etc", "/etc/hostname", "gone" };
+  put_file (scene, "set/file");
+  add_atom (scene, "set", true);
+  for (size_t t = 0; t < sizeof targets / sizeof *targets; t++)
+    {
+      assert_int_equal (symlinkat (targets[t], scene->volume_fd, "set/link"), 0);
+      for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+        {
+          restage (scene, all_modes[i]);
+          assert_refused (scene, "set/link: the symbolic link leads");
+        }
+      assert_int_equal (unlinkat (scene->volume_fd, "set/link", 0), 0);
+    }
+}
+
+/* Whole volumes keep their links, as docker's do; with `follow` they hold what those lead to. */
+static void
+test_whole_volumes_and_links (void **state)
+{
+  struct scene *scene = *state;
+  put_file (scene, "f");
+  auto_free char *outside = xasprintf ("%s/outside", scene->root);
+  assert_int_equal (mkdir (outside, 0755), 0);
+  auto_free char *file = xasprintf ("%s/g", outside);
+  auto_fd int fd = open (file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  assert_int_equal (write (fd, "g", 1), 1);
+  assert_int_equal (symlinkat (outside, scene->volume_fd, "ref"), 0);
+  scene->job.volumes[0].shared = true;
+  assert_staged (scene);
+  auto_free char *kept = seen_at (&scene->mounts, "/in/ref");
+  struct stat status;
+  assert_int_equal (lstat (kept, &status), 0);
+  assert_true (S_ISLNK (status.st_mode));
+  restage (scene, STAGE_AUTO);
+  scene->job.symlinks = SYMLINKS_FOLLOW;
+  assert_staged (scene);
+  assert_holds (scene, "f", "f");
+  assert_holds (scene, "ref/g", "g");
+}
+
+/* A file at a path with a link in it: the same by all ways of staging. */
+static void
+test_files_behind_links (void **state)
+{
+  struct scene *scene = *state;
+  put_file (scene, "real/f");
+  assert_int_equal (symlinkat ("real", scene->volume_fd, "by"), 0);
+  add_atom (scene, "by/f", false);
+  add_atom (scene, "real/f", false);
+  assert_refused (scene, "by");
+  scene->job.symlinks = SYMLINKS_FOLLOW;
+  for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+    {
+      restage (scene, all_modes[i]);
+      assert_staged (scene);
+      assert_holds (scene, "by/f", "real/f");
+      assert_holds (scene, "real/f", "real/f");
+    }
+}
+
+/* With a policy `follow` leads to nothing that the policy doesn't name. */
+static void
+test_followed_links_obey_the_policy (void **state)
+{
+  struct scene *scene = *state;
+  auto_policy struct policy policy = { 0 };
+  auto_free char *text =
+      xasprintf ("{\"inputs\": [\"%s/photos\"], \"symlinks\": [\"follow\"]}", scene->root);
+  assert_int_equal (policy_parse ((struct bytes){ text, strlen (text) }, &policy, NULL), 0);
+  put_file (scene, "set/f");
+  put_file (scene, "real/f");
+  assert_int_equal (symlinkat ("../real", scene->volume_fd, "set/fine"), 0);
+  scene->policy = &policy;
+  scene->job.symlinks = SYMLINKS_FOLLOW;
+  add_atom (scene, "set", true);
+  for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+    {
+      restage (scene, all_modes[i]);
+      assert_staged (scene);
+      assert_holds (scene, "set/fine/f", "real/f");
+    }
+  assert_int_equal (symlinkat ("/etc", scene->volume_fd, "set/out"), 0);
+  for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+    {
+      restage (scene, all_modes[i]);
+      assert_refused (scene, "policy: inputs: ");
+    }
+  buffer_release (&scene->shard.atoms);
+  scene->shard.atom_count = 0;
+  add_atom (scene, "set/out/hostname", false);
+  for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+    {
+      restage (scene, all_modes[i]);
+      assert_refused (scene, "policy: inputs: ");
+    }
+  scene->policy = NULL;
 }
 
 static void
@@ -874,6 +1074,12 @@ main (void)
     TEST (test_symbolic_links),
     TEST (test_folders_are_mounted_whole),
     TEST (test_many_folders_are_linked),
+    TEST (test_folders_hold_what_their_links_lead_to),
+    TEST (test_folders_without_their_links),
+    TEST (test_folders_with_links_that_lead_out),
+    TEST (test_whole_volumes_and_links),
+    TEST (test_files_behind_links),
+    TEST (test_followed_links_obey_the_policy),
     TEST (test_volume_itself_is_the_atom),
     TEST (test_forced_copy),
     TEST (test_forced_copy_names_what_vanished),
