@@ -71,11 +71,11 @@ part producer store
 part merger store
 wait_for "the bus" test -s fleet.db
 expect_exit 0 "a job that names no id" submit mixed
-part worker store --jobs 1
+part worker store --jobs 1 --lease 5s
 worker=${pids[2]}
 wait_for "five of six shards" eval '[ "$("$SHOAL" status --json mixed | json succeeded)" = 5 ]'
 kill -9 "$worker"
-part worker store-b --jobs 1
+part worker store-b --jobs 1 --lease 5s
 wait_for "the job's end" has_state mixed failed
 expect_true "what two images made isn't one result" grep -q 'image \\"tool\\" isn.t the same on all workers' mixed.partial/manifest.json
 expect_same "the manifest tells them apart" "5 1" "$(python3 -c 'import json, sys
