@@ -1,10 +1,4 @@
-/* database.h — the bus in one SQLite file: what its source files share.
- *
- *     database.c  the database: statements, transactions, who is alive, waiting
- *     open.c      opening and leaving it
- *     jobs.c      jobs: submit, read, list
- *     work.c      jobs and shards: publish, take, keep, settle, release, replay
- *     follow.c    events and their followers, control, status
+/* database.h — the bus in one SQLite file: the handle, its statements and transactions.
  *
  * A claim is a row in state CLAIMED with owner, lease and starts. It is void when the lease (boot
  * clock) has run out or the owner is dead: every handle holds a lock on one byte of FILE-owners, at
@@ -122,8 +116,6 @@ struct sqlite_bus
   struct job *job;
 };
 
-/* ---- database.c */
-
 /* The statement WHICH, reset and with no parameters bound; prepared at first use. NULL with ERR. */
 sqlite3_stmt *sqlite_statement (struct sqlite_bus *bus, enum statement which, struct error *err);
 
@@ -152,64 +144,5 @@ bool sqlite_owner_lives (struct sqlite_bus *bus, int64_t owner);
 
 /* Turns void claims into waiting rows; at most every few ms unless NOW. */
 int sqlite_reap (struct sqlite_bus *bus, bool now, struct error *err);
-
-/* ---- open.c */
-
-/* Opens bus->path, which nobody has opened yet, and registers the handle as an owner unless it only
- * reads. ERROR_USER for what isn't there or isn't a bus. */
-int sqlite_open_database (struct sqlite_bus *bus, enum bus_access how, struct error *err);
-
-/* Closes it, all statements being finalized; the owners' file stays with the caller. */
-void sqlite_leave (struct sqlite_bus *bus);
-
-/* ---- jobs.c */
-int sqlite_submit (struct bus *bus, const struct job *job, struct error *err);
-int sqlite_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
-int sqlite_list_jobs (struct bus *bus, const char *after,
-                      int (*each) (void *context, const struct job *job), void *context,
-                      struct error *err);
-
-/* ---- work.c */
-int sqlite_publish_shard (struct bus *bus, const struct shard *shard, struct error *err);
-int sqlite_publish_event (struct bus *bus, const struct event *event, struct error *err);
-int sqlite_flush (struct bus *bus, struct error *err);
-void sqlite_drop_pending (struct sqlite_bus *bus);
-int sqlite_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
-                      struct error *err);
-int sqlite_replay (struct bus *bus, const char *job_id, uint32_t generation,
-                   const uint32_t *indexes, size_t count, struct error *err);
-int sqlite_take (struct bus *bus, enum bus_queue queue, const char *job_id,
-                 struct delivery **delivery, struct error *err);
-int sqlite_keep (struct bus *bus, struct delivery *delivery, struct error *err);
-int sqlite_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
-                   const struct shard *retry, struct error *err);
-int sqlite_release (struct bus *bus, struct delivery *delivery, struct error *err);
-
-/* ---- follow.c */
-
-/* Inserts one event, within a transaction. */
-int sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct error *err);
-int sqlite_add_event_payload (struct sqlite_bus *bus, const char *job_id,
-                              const struct buffer *payload, struct error *err);
-struct plan_key sqlite_plan_key (const struct event *event);
-
-/* Whether an event that says PLAN of the job has to be added: 1, 0 when there is the same already,
- * or -1. */
-int sqlite_note_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
-                      struct error *err);
-
-/* Sets whether shards of JOB_ID are delivered. */
-int sqlite_set_live (struct sqlite_bus *bus, const char *job_id, bool live, struct error *err);
-
-struct follower *sqlite_follow (struct bus *bus, const char *group, const char *job_id,
-                                struct error *err);
-int sqlite_publish_control (struct bus *bus, const struct control *control, struct error *err);
-int sqlite_next_control (struct bus *bus, int64_t *position, struct control *control,
-                         struct error *err);
-int sqlite_put_status (struct bus *bus, const struct job_status *status, struct error *err);
-int sqlite_write_status (struct sqlite_bus *bus, const struct job_status *status,
-                         struct error *err); /* within a transaction */
-int sqlite_get_status (struct bus *bus, const char *job_id, struct job_status *status,
-                       struct error *err);
 
 #endif

@@ -1,5 +1,7 @@
-/* Events and their followers, control, status. */
-#include "bus/sqlite/database.h"
+/* Followers of the events. */
+#include "bus/sqlite/follow.h"
+
+#include "bus/sqlite/publish.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -7,68 +9,6 @@
 #include "schemas/codec.h"
 
 #include <string.h>
-
-/* ---- events ----------------------------------------------------------------------------- */
-
-int
-sqlite_add_event_payload (struct sqlite_bus *bus, const char *job_id, const struct buffer *payload,
-                          struct error *err)
-{
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_ADD_EVENT, err);
-  if (statement == NULL)
-    return -1;
-  sqlite_bind_text (statement, 1, job_id);
-  sqlite_bind_payload (statement, 2, payload);
-  return sqlite_run (bus, statement, err);
-}
-
-struct plan_key
-sqlite_plan_key (const struct event *event)
-{
-  struct plan_key plan;
-  memset (&plan, 0, sizeof plan); /* it is compared as bytes */
-  plan.shards = event->shards;
-  plan.atoms = event->atoms;
-  plan.bytes = event->bytes;
-  memcpy (plan.digest, event->digest, sizeof plan.digest);
-  return plan;
-}
-
-/* A plan that differs from the first is let through: the followers must see it. */
-int
-sqlite_note_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
-                  struct error *err)
-{
-  static const enum statement steps[] = { SQL_ADD_PLAN, SQL_SAME_PLAN };
-  for (size_t i = 0; i < 2; i++)
-    {
-      sqlite3_stmt *statement = sqlite_statement (bus, steps[i], err);
-      if (statement == NULL)
-        return -1;
-      sqlite_bind_text (statement, 1, job_id);
-      (void) sqlite3_bind_blob (statement, 2, plan, sizeof *plan, SQLITE_STATIC);
-      int outcome = i == 0 ? sqlite_run (bus, statement, err) : sqlite_row (bus, statement, err);
-      (void) sqlite3_reset (statement);
-      if (outcome != 0)
-        return outcome < 0 ? -1 : i == 0;
-    }
-  return 1;
-}
-
-int
-sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct error *err)
-{
-  auto_buffer struct buffer payload = { 0 };
-  if (codec_encode_event (event, &payload, err) != 0)
-    return -1;
-  struct plan_key plan = sqlite_plan_key (event);
-  int wanted = event->kind == EVENT_PLANNED ? sqlite_note_plan (bus, event->job_id, &plan, err) : 1;
-  if (wanted <= 0)
-    return wanted;
-  return sqlite_add_event_payload (bus, event->job_id, &payload, err);
-}
-
-/* ---- followers -------------------------------------------------------------------------- */
 
 struct sqlite_follower
 {
@@ -275,114 +215,4 @@ sqlite_follow (struct bus *base, const char *group, const char *job_id, struct e
   if (group != NULL)
     follower->group = job_id == NULL ? xstrdup (group) : xasprintf ("%s/%s", group, job_id);
   return &follower->follower;
-}
-
-/* ---- control ---------------------------------------------------------------------------- */
-
-int
-sqlite_set_live (struct sqlite_bus *bus, const char *job_id, bool live, struct error *err)
-{
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_SET_LIVE, err);
-  if (statement == NULL)
-    return -1;
-  sqlite_bind_text (statement, 1, job_id);
-  (void) sqlite3_bind_int (statement, 2, live ? 1 : 0);
-  return sqlite_run (bus, statement, err) < 0 ? -1 : 0;
-}
-
-static int
-add_control (struct sqlite_bus *bus, const struct control *control, struct error *err)
-{
-  auto_buffer struct buffer payload = { 0 };
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_ADD_CONTROL, err);
-  if (statement == NULL || codec_encode_control (control, &payload, err) != 0)
-    return -1;
-  sqlite_bind_text (statement, 1, control->job_id);
-  sqlite_bind_payload (statement, 2, &payload);
-  if (sqlite_run (bus, statement, err) < 0)
-    return -1;
-  return control->kind == CONTROL_CANCEL ? sqlite_set_live (bus, control->job_id, false, err) : 0;
-}
-
-int
-sqlite_publish_control (struct bus *base, const struct control *control, struct error *err)
-{
-  struct sqlite_bus *bus = (struct sqlite_bus *) base;
-  if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
-    return -1;
-  return sqlite_end (bus, add_control (bus, control, err), err);
-}
-
-int
-sqlite_next_control (struct bus *base, int64_t *position, struct control *control,
-                     struct error *err)
-{
-  struct sqlite_bus *bus = (struct sqlite_bus *) base;
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_NEXT_CONTROL, err);
-  if (statement == NULL)
-    return -1;
-  (void) sqlite3_bind_int64 (statement, 1, *position);
-  int outcome = sqlite_row (bus, statement, err);
-  if (outcome == 1)
-    {
-      *position = sqlite3_column_int64 (statement, 0);
-      control->position = *position;
-      outcome = codec_decode_control (sqlite_payload (statement, 1), control, err) == 0 ? 1 : -1;
-    }
-  (void) sqlite3_reset (statement);
-  return outcome;
-}
-
-/* ---- status ----------------------------------------------------------------------------- */
-
-/* Whether a replay has reopened the job since the writer of STATUS looked: 1, 0 or -1. */
-static int
-is_outdated (struct sqlite_bus *bus, const struct job_status *status, struct error *err)
-{
-  auto_job_status struct job_status last = { 0 };
-  int outcome = sqlite_get_status (&bus->bus, status->job_id, &last, err);
-  return outcome <= 0 ? outcome : last.generation > status->generation;
-}
-
-int
-sqlite_write_status (struct sqlite_bus *bus, const struct job_status *status, struct error *err)
-{
-  auto_buffer struct buffer payload = { 0 };
-  int outdated = is_outdated (bus, status, err);
-  if (outdated != 0)
-    return outdated < 0 ? -1 : 0;
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_PUT_STATUS, err);
-  if (statement == NULL || codec_encode_status (status, &payload, err) != 0)
-    return -1;
-  sqlite_bind_text (statement, 1, status->job_id);
-  sqlite_bind_payload (statement, 2, &payload);
-  if (sqlite_run (bus, statement, err) < 0)
-    return -1;
-  return job_state_is_terminal (status->state) ? sqlite_set_live (bus, status->job_id, false, err)
-                                               : 0;
-}
-
-int
-sqlite_put_status (struct bus *base, const struct job_status *status, struct error *err)
-{
-  struct sqlite_bus *bus = (struct sqlite_bus *) base;
-  if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
-    return -1;
-  return sqlite_end (bus, sqlite_write_status (bus, status, err), err);
-}
-
-int
-sqlite_get_status (struct bus *base, const char *job_id, struct job_status *status,
-                   struct error *err)
-{
-  struct sqlite_bus *bus = (struct sqlite_bus *) base;
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_GET_STATUS, err);
-  if (statement == NULL)
-    return -1;
-  sqlite_bind_text (statement, 1, job_id);
-  int outcome = sqlite_row (bus, statement, err);
-  if (outcome == 1 && codec_decode_status (sqlite_payload (statement, 0), status, err) != 0)
-    outcome = -1;
-  (void) sqlite3_reset (statement);
-  return outcome;
 }

@@ -1,5 +1,6 @@
 /* Jobs in SQLite: submitted, read, listed. */
-#include "bus/sqlite/database.h"
+#include "bus/sqlite/jobs.h"
+
 #include "schemas/codec.h"
 
 int

@@ -1,5 +1,5 @@
 /* Opening and leaving the database. */
-#include "bus/sqlite/database.h"
+#include "bus/sqlite/open.h"
 
 #include "common/auto.h"
 #include "common/clock.h"
