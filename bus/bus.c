@@ -99,18 +99,21 @@ bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint
 }
 
 int
-bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
-                  void *context, struct error *err)
+bus_list_dead_letters (struct bus *bus,
+                       int (*each) (void *context, const struct dead_letter *letter), void *context,
+                       struct error *err)
 {
-  return bus->ops->list_letters == NULL ? 0 : bus->ops->list_letters (bus, each, context, err);
+  return bus->ops->list_dead_letters == NULL
+             ? 0
+             : bus->ops->list_dead_letters (bus, each, context, err);
 }
 
 int
-bus_replay_letter (struct bus *bus, const struct letter *letter, struct error *err)
+bus_replay_dead_letter (struct bus *bus, const struct dead_letter *letter, struct error *err)
 {
-  if (bus->ops->replay_letter == NULL)
+  if (bus->ops->replay_dead_letter == NULL)
     return error_set (err, ERROR_USER, "this bus has no letters");
-  return bus->ops->replay_letter (bus, letter, err);
+  return bus->ops->replay_dead_letter (bus, letter, err);
 }
 
 int
@@ -171,10 +174,10 @@ bus_shun (struct bus *bus, const char *job_id, int64_t ms)
 }
 
 void
-bus_rest (struct bus *bus)
+bus_quiesce (struct bus *bus)
 {
-  if (bus->ops->rest != NULL)
-    bus->ops->rest (bus);
+  if (bus->ops->quiesce != NULL)
+    bus->ops->quiesce (bus);
 }
 
 struct follower *

@@ -194,7 +194,7 @@ void bus_shun (struct bus *bus, const char *job_id, int64_t ms);
 
 /* Nothing is taken through this handle any more: what the bus held ready for it goes to others at
  * once. */
-void bus_rest (struct bus *bus);
+void bus_quiesce (struct bus *bus);
 
 void delivery_free (struct delivery *delivery);
 
@@ -251,12 +251,12 @@ int bus_next_control (struct bus *bus, int64_t *position, struct control *contro
 
 /* ---- dead letters: messages that nobody can read, or that nobody can follow */
 
-#define LETTER_UNDECODABLE "undecodable"
-#define LETTER_CONFLICT "conflict" /* another job under an id that is taken */
-#define LETTER_UNSIGNED "unsigned" /* on a bus whose records are signed */
-#define LETTER_BAD_SIGNATURE "bad_signature"
+#define DEAD_LETTER_UNDECODABLE "undecodable"
+#define DEAD_LETTER_CONFLICT "conflict" /* another job under an id that is taken */
+#define DEAD_LETTER_UNSIGNED "unsigned" /* on a bus whose records are signed */
+#define DEAD_LETTER_BAD_SIGNATURE "bad_signature"
 
-struct letter
+struct dead_letter
 {
   char *name;       /* "TOPIC/PARTITION/OFFSET": where it was */
   int64_t position; /* the bus's own name for it */
@@ -269,19 +269,20 @@ struct letter
   struct buffer payload; /* as it came */
 };
 
-void letter_release (struct letter *letter);
+void dead_letter_release (struct dead_letter *letter);
 
 /* Counts a letter in METRICS, whoever wrote it: REASON is one of the above, or the outcome of a
  * shard that failed for good. */
-void letter_count (struct metrics *metrics, const char *reason);
+void dead_letter_count (struct metrics *metrics, const char *reason);
 
 /* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus
  * whose messages are only ours has none. */
-int bus_list_letters (struct bus *bus, int (*each) (void *context, const struct letter *letter),
-                      void *context, struct error *err);
+int bus_list_dead_letters (struct bus *bus,
+                           int (*each) (void *context, const struct dead_letter *letter),
+                           void *context, struct error *err);
 
 /* Sends LETTER again to where it was; it is no letter any more then. */
-int bus_replay_letter (struct bus *bus, const struct letter *letter, struct error *err);
+int bus_replay_dead_letter (struct bus *bus, const struct dead_letter *letter, struct error *err);
 
 /* The last status of each job stays. */
 int bus_put_status (struct bus *bus, const struct job_status *status, struct error *err);

@@ -26,9 +26,10 @@ struct bus_ops
                  size_t count, struct error *err);
 
   /* NULL: none */
-  int (*list_letters) (struct bus *bus, int (*each) (void *context, const struct letter *letter),
-                       void *context, struct error *err);
-  int (*replay_letter) (struct bus *bus, const struct letter *letter, struct error *err);
+  int (*list_dead_letters) (struct bus *bus,
+                            int (*each) (void *context, const struct dead_letter *letter),
+                            void *context, struct error *err);
+  int (*replay_dead_letter) (struct bus *bus, const struct dead_letter *letter, struct error *err);
 
   /* NULL: they always are */
   int (*queue_served) (struct bus *bus, const char *queue, int64_t *since, struct error *err);
@@ -39,7 +40,7 @@ struct bus_ops
                  const struct shard *retry, struct error *err);
   int (*release) (struct bus *bus, struct delivery *delivery, struct error *err);
   void (*shun) (struct bus *bus, const char *job_id, int64_t ms); /* NULL: for nobody */
-  void (*rest) (struct bus *bus);                                 /* NULL: nothing is held ready */
+  void (*quiesce) (struct bus *bus);                              /* NULL: nothing is held ready */
 
   struct follower *(*follow) (struct bus *bus, const char *group, const char *job_id,
                               struct error *err);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 void
-letter_release (struct letter *letter)
+dead_letter_release (struct dead_letter *letter)
 {
   free (letter->name);
   free (letter->topic);
@@ -12,11 +12,11 @@ letter_release (struct letter *letter)
   free (letter->reason);
   free (letter->error);
   buffer_release (&letter->payload);
-  *letter = (struct letter){ 0 };
+  *letter = (struct dead_letter){ 0 };
 }
 
 void
-letter_count (struct metrics *metrics, const char *reason)
+dead_letter_count (struct metrics *metrics, const char *reason)
 {
   metric_add (metrics_counter (metrics, "shoal_dead_letters_total",
                                "Dead letters written, by reason.", LABELS ("reason", reason)),

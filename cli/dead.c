@@ -30,8 +30,8 @@ struct dead_args
 };
 
 #define REASONS                                                                                    \
-  "failed, oom, timeout, infra, worker_lost, " LETTER_UNDECODABLE ", " LETTER_CONFLICT             \
-  ", " LETTER_UNSIGNED ", " LETTER_BAD_SIGNATURE
+  "failed, oom, timeout, infra, worker_lost, " DEAD_LETTER_UNDECODABLE ", " DEAD_LETTER_CONFLICT   \
+  ", " DEAD_LETTER_UNSIGNED ", " DEAD_LETTER_BAD_SIGNATURE
 
 #define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
 
@@ -46,9 +46,15 @@ SETTER (job)
 
 SETTER (reason)
 {
-  static const char *const reasons[] = { "failed",        "oom",           "timeout",
-                                         "infra",         "worker_lost",   LETTER_UNDECODABLE,
-                                         LETTER_CONFLICT, LETTER_UNSIGNED, LETTER_BAD_SIGNATURE };
+  static const char *const reasons[] = { "failed",
+                                         "oom",
+                                         "timeout",
+                                         "infra",
+                                         "worker_lost",
+                                         DEAD_LETTER_UNDECODABLE,
+                                         DEAD_LETTER_CONFLICT,
+                                         DEAD_LETTER_UNSIGNED,
+                                         DEAD_LETTER_BAD_SIGNATURE };
   for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
     if (strcmp (reasons[i], value) == 0)
       {
@@ -99,7 +105,7 @@ struct reader
   int (*on_shard) (struct reader *reader, const struct job *job,
                    const struct tally_failure *failure);
   int (*on_job_end) (struct reader *reader, const struct job *job); /* NULL: nothing */
-  int (*on_message) (struct reader *reader, const struct letter *letter);
+  int (*on_message) (struct reader *reader, const struct dead_letter *letter);
 
   uint32_t *shards; /* to be run again, of the job at hand */
   size_t shard_count;
@@ -172,7 +178,7 @@ on_job (void *context, const struct job *job)
 }
 
 static int
-on_letter (void *context, const struct letter *letter)
+on_letter (void *context, const struct dead_letter *letter)
 {
   struct reader *reader = context;
   if (!is_wanted (reader, letter->name, letter->reason))
@@ -185,7 +191,7 @@ read_letters (struct reader *reader)
 {
   if (bus_list_jobs (reader->bus, NULL, on_job, reader, reader->err) != 0
       || (reader->args->job == NULL
-          && bus_list_letters (reader->bus, on_letter, reader, reader->err) != 0))
+          && bus_list_dead_letters (reader->bus, on_letter, reader, reader->err) != 0))
     return -1;
   for (int i = 0; i < reader->name_count; i++)
     if (!reader->seen[i])
@@ -228,7 +234,7 @@ list_shard (struct reader *reader, const struct job *job, const struct tally_fai
 }
 
 static int
-list_message (struct reader *reader, const struct letter *letter)
+list_message (struct reader *reader, const struct dead_letter *letter)
 {
   list_one (reader, letter->name, letter->reason, letter->time, -1, letter->error);
   return 0;
@@ -301,7 +307,7 @@ print_bytes (const struct buffer *bytes)
 }
 
 static int
-show_message (struct reader *reader, const struct letter *letter)
+show_message (struct reader *reader, const struct dead_letter *letter)
 {
   (void) reader;
   char when[CLOCK_TEXT_SIZE];
@@ -353,9 +359,9 @@ reopen_job (struct reader *reader, const struct job *job)
 }
 
 static int
-send_again (struct reader *reader, const struct letter *letter)
+send_again (struct reader *reader, const struct dead_letter *letter)
 {
-  if (bus_replay_letter (reader->bus, letter, reader->err) != 0)
+  if (bus_replay_dead_letter (reader->bus, letter, reader->err) != 0)
     return -1;
   auto_free char *name = text_shown (letter->name);
   (void) printf ("%s: sent again\n", name);

@@ -48,7 +48,7 @@ counts_settle (const struct counts *counts, const struct attempt_report *report,
   if (again)
     metric_add (counts->retries, 1);
   else if (!well)
-    letter_count (counts->metrics, outcome_name (report->outcome));
+    dead_letter_count (counts->metrics, outcome_name (report->outcome));
 }
 
 void

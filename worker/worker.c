@@ -153,7 +153,7 @@ read_stop (struct worker *worker)
   if (stop >= 1 && !worker->draining)
     {
       worker->draining = true;
-      bus_rest (worker->crew.bus);
+      bus_quiesce (worker->crew.bus);
       vitals_draining (worker->options->vitals);
       int64_t drain = worker->options->drain_ms;
       worker->drain_until = drain < 0 ? INT64_MAX : now + drain;

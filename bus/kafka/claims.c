@@ -91,7 +91,7 @@ claims_need (struct claims *claims, const char *key)
 void
 claims_unneed (struct claims *claims, struct claims_entry *entry)
 {
-  if (entry->base >= 0 || entry->parcels != NULL)
+  if (entry->base >= 0 || entry->messages != NULL)
     return;
   (void) tdelete (entry, &claims->tree, by_key);
   entry_free (entry);
@@ -327,8 +327,8 @@ claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t ma
   for (struct claims_entry *entry = TAILQ_FIRST (&claims->entries); entry != NULL; entry = next)
     {
       next = TAILQ_NEXT (entry, links);
-      bool settled = entry->phase == CLAIMS_DONE && entry->parcels == NULL && entry->holding == NULL
-                     && entry->position < read;
+      bool settled = entry->phase == CLAIMS_DONE && entry->messages == NULL
+                     && entry->inflight == NULL && entry->position < read;
       if (settled && entry->settled > old && claims->settled <= max)
         return; /* and so are those behind it */
       if (settled)

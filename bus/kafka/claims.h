@@ -18,8 +18,8 @@ enum claims_phase
   CLAIMS_DONE,
 };
 
-struct parcel;  /* a message that is claimed: partition.h */
-struct holding; /* our claim on it: inflight.h */
+struct message;  /* a message that is claimed: partition.h */
+struct inflight; /* our claim on it: inflight.h */
 
 struct claims_entry
 {
@@ -33,8 +33,8 @@ struct claims_entry
   int64_t settled;     /* DONE: on the log's clock, when */
   struct buffer event; /* SETTLING: what is to be published */
   struct buffer retry;
-  struct parcel *parcels;
-  struct holding *holding;          /* as long as its claim may count */
+  struct message *messages;
+  struct inflight *inflight;        /* as long as its claim may count */
   TAILQ_ENTRY (claims_entry) links; /* in order of base; only when it isn't -1 */
 };
 
@@ -66,7 +66,7 @@ struct claims_entry *claims_find (struct claims *claims, const char *key);
 /* The entry, made when there is none. */
 struct claims_entry *claims_need (struct claims *claims, const char *key);
 
-/* ENTRY isn't needed any more: goes unless a record of it counts, or it has parcels. */
+/* ENTRY isn't needed any more: goes unless a record of it counts, or it has messages. */
 void claims_unneed (struct claims *claims, struct claims_entry *entry);
 
 /* Whether anybody may claim ENTRY when the log's clock says NOW. */
@@ -80,10 +80,10 @@ const struct claims_entry *claims_next_held (const struct claims *claims, const 
 /* How many there are. */
 size_t claims_held (const struct claims *claims, const char *prefix);
 
-/* Forgets what is settled, has no parcel and no holding, stands before READ in the messages, and
- * was settled ten leases before CAUGHT_UP, the log's clock when the messages were last read to
- * their end: a message that was published twice has come by then. Beyond MAX entries age doesn't
- * count. Behind more than PASSED entries that aren't settled it doesn't look. */
+/* Forgets what is settled, has no message, is in flight nowhere, stands before READ in the
+ * messages, and was settled ten leases before CAUGHT_UP, the log's clock when the messages were
+ * last read to their end: a message that was published twice has come by then. Beyond MAX entries
+ * age doesn't count. Behind more than PASSED entries that aren't settled it doesn't look. */
 void claims_retire (struct claims *claims, int64_t read, int64_t caught_up, size_t max,
                     size_t passed);
 

@@ -30,7 +30,7 @@ is_of (const struct kafka_bus *bus, const char *writer)
 
 void
 claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
-                struct lot *lot, const rd_kafka_message_t *message)
+                struct partition *partition, const rd_kafka_message_t *message)
 {
   auto_claim struct claim claim = { 0 };
   struct error err = ERROR_INIT;
@@ -38,8 +38,8 @@ claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *cla
     return;
   if (codec_decode_claim (cursor->payload, &claim, &err) != 0)
     {
-      if (lot != NULL)
-        kafka_bury (bus, cursor, message, &err);
+      if (partition != NULL)
+        dead_letter_write (bus, cursor, message, &err);
       else
         kafka_log_skipped (cursor, message, &err);
       return;
@@ -55,55 +55,56 @@ claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *cla
     }
   if (is_of (bus, claim.writer))
     cursor->skew = message_time (message) - clock_wall_ms ();
-  if (lot != NULL && claim.kind == CLAIM_UNKNOWN && strcmp (claim.writer, bus->writer) == 0)
-    lot_note_tick (lot);
-  work_on_claim (bus, lot, &claim, entry, verdict);
+  if (partition != NULL && claim.kind == CLAIM_UNKNOWN && strcmp (claim.writer, bus->writer) == 0)
+    partition_note_tick (partition);
+  inflight_on_claim (bus, partition, &claim, entry, verdict);
   if (verdict == CLAIMS_COUNTED)
-    lot_entry_changed (entry);
-  if (lot == NULL && entry->phase == CLAIMS_DONE && !bus->leases_whole)
+    partition_entry_changed (entry);
+  if (partition == NULL && entry->phase == CLAIMS_DONE && !bus->leases_whole)
     claims_forget (claims, entry);
   else
     claims_unneed (claims, entry);
 }
 
 void
-claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims, struct lot *lot)
+claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
+             struct partition *partition)
 {
   for (int i = 0; i < AT_A_TIME; i++)
     {
       auto_message rd_kafka_message_t *message = NULL;
       if (cursor_next (cursor, &message) == 0)
         return;
-      claims_take_in (bus, cursor, claims, lot, message);
+      claims_take_in (bus, cursor, claims, partition, message);
     }
   bus->more = true;
 }
 
 int
-lot_sync (struct lot *lot, struct error *err)
+partition_sync (struct partition *partition, struct error *err)
 {
-  struct kafka_bus *bus = lot->work->bus;
-  int outcome = cursor_look_for_end (&lot->claims_cursor, err);
+  struct kafka_bus *bus = partition->set->bus;
+  int outcome = cursor_look_for_end (&partition->claims_cursor, err);
   while (outcome >= 0)
     {
       auto_message rd_kafka_message_t *message = NULL;
-      outcome = cursor_next_before_end (&lot->claims_cursor, &message, err);
+      outcome = cursor_next_before_end (&partition->claims_cursor, &message, err);
       if (outcome <= 0)
         break;
-      claims_take_in (bus, &lot->claims_cursor, lot->claims, lot, message);
+      claims_take_in (bus, &partition->claims_cursor, partition->claims, partition, message);
     }
   return outcome;
 }
 
 void
-lot_pump (struct lot *lot)
+partition_pump (struct partition *partition)
 {
-  struct kafka_bus *bus = lot->work->bus;
-  if (lot->work->queue == BUS_SHARDS)
+  struct kafka_bus *bus = partition->set->bus;
+  if (partition->set->kind == BUS_SHARDS)
     {
-      claims_pump (bus, &lot->claims_cursor, lot->claims, lot);
-      lot->loaded = lot->loaded || cursor_is_at_end (&lot->claims_cursor);
+      claims_pump (bus, &partition->claims_cursor, partition->claims, partition);
+      partition->loaded = partition->loaded || cursor_is_at_end (&partition->claims_cursor);
     }
-  if (lot->loaded)
-    lot_read_messages (lot);
+  if (partition->loaded)
+    partition_read_messages (partition);
 }

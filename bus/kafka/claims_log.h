@@ -8,17 +8,17 @@
 struct kafka_bus;
 
 /* Reads what has come, of claims first. */
-void lot_pump (struct lot *lot);
+void partition_pump (struct partition *partition);
 
 /* Reads the claims to where they end now. */
-int lot_sync (struct lot *lot, struct error *err);
+int partition_sync (struct partition *partition, struct error *err);
 
 /* Takes a record of CURSOR into CLAIMS and tells the work of LOT. */
 void claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
-                     struct lot *lot, const rd_kafka_message_t *message);
+                     struct partition *partition, const rd_kafka_message_t *message);
 
 /* All that have come, without waiting. */
 void claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
-                  struct lot *lot);
+                  struct partition *partition);
 
 #endif

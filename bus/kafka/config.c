@@ -68,7 +68,7 @@ config_take_in (struct kafka_bus *bus, const char *key, const struct claim *clai
 void
 config_pump (struct kafka_bus *bus)
 {
-  if (bus->config == NULL || bus->resting || clock_boot_ms () < bus->config_say_at)
+  if (bus->config == NULL || bus->quiesced || clock_boot_ms () < bus->config_say_at)
     return;
   bus->config_say_at = time_to_speak (bus);
   auto_buffer struct buffer payload = { 0 };

@@ -23,7 +23,7 @@
 
 enum
 {
-  AGAIN_MS = 5000,    /* between two tries of letters that were refused */
+  AGAIN_MS = 5000,    /* between two tries of dead letters that were refused */
   LETTERS_MAX = 1000, /* on their way: more than that are waited for … */
   LETTERS_MS = 5000,  /* … at most for so long */
   AWAIT_STEP_MS = 20,
@@ -34,7 +34,7 @@ static const char *const our_headers[] = {
   HEADER "key",   HEADER "reason",    HEADER "error",
 };
 
-/* ---- burying ---------------------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------------------- */
 
 static void
 add_header (rd_kafka_headers_t *headers, const char *name, const char *value)
@@ -81,10 +81,10 @@ name_of (const struct kafka_bus *bus, const struct cursor *cursor,
                     (long long) message->offset);
 }
 
-/* A letter that the brokers may not have yet. */
-struct burial
+/* A dead letter that the brokers may not have yet. */
+struct unconfirmed
 {
-  TAILQ_ENTRY (burial) links;
+  TAILQ_ENTRY (unconfirmed) links;
   int topic;
   int32_t partition;
   int64_t offset;
@@ -122,7 +122,7 @@ wait_for_letters (struct kafka_bus *bus)
   while (bus->letters.pending > 0 && clock_boot_ms () < end)
     kafka_serve (bus, AWAIT_STEP_MS);
   if (bus->letters.pending == 0 && bus->letters.failed == 0)
-    burials_release (bus);
+    dead_letters_forget (bus);
 }
 
 /* What wasn't signed is dead for that, whatever its reader made of it. */
@@ -135,84 +135,85 @@ true_cause (const struct cursor *cursor, const struct error *why)
 static const char *
 reason_of (const struct error *why)
 {
-  return why->code == KEYRING_UNSIGNED ? LETTER_UNSIGNED
-         : why->code == KEYRING_BAD    ? LETTER_BAD_SIGNATURE
-                                       : LETTER_UNDECODABLE;
+  return why->code == KEYRING_UNSIGNED ? DEAD_LETTER_UNSIGNED
+         : why->code == KEYRING_BAD    ? DEAD_LETTER_BAD_SIGNATURE
+                                       : DEAD_LETTER_UNDECODABLE;
 }
 
 void
-kafka_bury_as (struct kafka_bus *bus, const struct cursor *cursor,
-               const rd_kafka_message_t *message, const char *reason, const struct error *why)
+dead_letter_write_as (struct kafka_bus *bus, const struct cursor *cursor,
+                      const rd_kafka_message_t *message, const char *reason,
+                      const struct error *why)
 {
   auto_free char *name = name_of (bus, cursor, message);
   auto_free char *text = text_log (why->message);
-  letter_count (bus->metrics, reason);
+  dead_letter_count (bus->metrics, reason);
   log_error ("dead_lettered", "record=%s reason=%s error=%s", name, reason, text);
-  struct burial *burial = xcalloc (1, sizeof *burial);
-  *burial = (struct burial){ .topic = cursor->topic,
-                             .partition = cursor->partition,
-                             .offset = message->offset,
-                             .reason = xstrdup (reason),
-                             .why = xstrdup (why->message) };
-  TAILQ_INSERT_TAIL (&bus->burials, burial, links);
+  struct unconfirmed *letter = xcalloc (1, sizeof *letter);
+  *letter = (struct unconfirmed){ .topic = cursor->topic,
+                                  .partition = cursor->partition,
+                                  .offset = message->offset,
+                                  .reason = xstrdup (reason),
+                                  .why = xstrdup (why->message) };
+  TAILQ_INSERT_TAIL (&bus->unconfirmed, letter, links);
   write_letter (bus, cursor, message, reason, why->message);
   wait_for_letters (bus);
 }
 
 static void
-write_again (struct kafka_bus *bus, const struct burial *burial)
+write_again (struct kafka_bus *bus, const struct unconfirmed *letter)
 {
   struct error err = ERROR_INIT;
   auto_record struct record record = { 0 };
-  int got = record_read (&record, bus, burial->topic, burial->partition, burial->offset, &err);
+  int got = record_read (&record, bus, letter->topic, letter->partition, letter->offset, &err);
   if (got == 1)
-    write_letter (bus, &record.cursor, record.message, burial->reason, burial->why);
+    write_letter (bus, &record.cursor, record.message, letter->reason, letter->why);
   else if (got < 0)
     bus->letters.failed++;
 }
 
 void
-burials_release (struct kafka_bus *bus)
+dead_letters_forget (struct kafka_bus *bus)
 {
-  struct burial *burial = NULL;
-  while ((burial = TAILQ_FIRST (&bus->burials)) != NULL)
+  struct unconfirmed *letter = NULL;
+  while ((letter = TAILQ_FIRST (&bus->unconfirmed)) != NULL)
     {
-      TAILQ_REMOVE (&bus->burials, burial, links);
-      free (burial->reason);
-      free (burial->why);
-      free (burial);
+      TAILQ_REMOVE (&bus->unconfirmed, letter, links);
+      free (letter->reason);
+      free (letter->why);
+      free (letter);
     }
 }
 
 bool
-kafka_buried (struct kafka_bus *bus)
+dead_letters_are_safe (struct kafka_bus *bus)
 {
   int64_t now = clock_boot_ms ();
   if (bus->letters.pending > 0)
     return false;
   if (bus->letters.failed == 0)
     {
-      burials_release (bus);
+      dead_letters_forget (bus);
       return true;
     }
-  if (now - bus->buried_again < AGAIN_MS)
+  if (now - bus->written_again < AGAIN_MS)
     return false;
   log_error ("dead_letter_write_failed", "count=%d reason=%s", (int) bus->letters.failed,
              rd_kafka_err2name (bus->letters.why));
-  bus->buried_again = now;
+  bus->written_again = now;
   bus->letters.failed = 0;
-  const struct burial *burial = NULL;
-  TAILQ_FOREACH (burial, &bus->burials, links)
-    write_again (bus, burial);
+  const struct unconfirmed *letter = NULL;
+  TAILQ_FOREACH (letter, &bus->unconfirmed, links)
+    write_again (bus, letter);
   return false;
 }
 
 void
-kafka_bury (struct kafka_bus *bus, const struct cursor *cursor, const rd_kafka_message_t *message,
-            const struct error *why)
+dead_letter_write (struct kafka_bus *bus, const struct cursor *cursor,
+                   const rd_kafka_message_t *message, const struct error *why)
 {
   const struct error *cause = true_cause (cursor, why);
-  kafka_bury_as (bus, cursor, message, reason_of (cause), cause);
+  dead_letter_write_as (bus, cursor, message, reason_of (cause), cause);
 }
 
 void
@@ -229,36 +230,36 @@ void
 kafka_pass_by (struct kafka_bus *bus, const struct cursor *cursor,
                const rd_kafka_message_t *message, const struct error *why)
 {
-  if (bus->buries)
-    kafka_bury (bus, cursor, message, why);
+  if (bus->keeps_dead)
+    dead_letter_write (bus, cursor, message, why);
   else
     kafka_log_skipped (cursor, message, why);
 }
 
 int
-kafka_bury_at (struct kafka_bus *bus, int topic, int32_t partition, int64_t offset,
-               const struct error *why, struct error *err)
+dead_letter_write_at (struct kafka_bus *bus, int topic, int32_t partition, int64_t offset,
+                      const struct error *why, struct error *err)
 {
   auto_record struct record record = { 0 };
   int got = record_read (&record, bus, topic, partition, offset, err);
   if (got == 1)
-    kafka_bury (bus, &record.cursor, record.message, why);
+    dead_letter_write (bus, &record.cursor, record.message, why);
   return got;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-struct letters
+struct dead_letters
 {
-  struct letter *items;
+  struct dead_letter *items;
   size_t count;
 };
 
 static void
-letters_release (struct letters *letters)
+dead_letters_release (struct dead_letters *letters)
 {
   for (size_t i = 0; i < letters->count; i++)
-    letter_release (&letters->items[i]);
+    dead_letter_release (&letters->items[i]);
   free (letters->items);
 }
 
@@ -275,8 +276,8 @@ header_text (const rd_kafka_message_t *message, const char *name)
   return xstrndup (value, size);
 }
 
-static struct letter *
-find (const struct letters *letters, const char *name)
+static struct dead_letter *
+find (const struct dead_letters *letters, const char *name)
 {
   for (size_t i = 0; i < letters->count; i++)
     if (strcmp (letters->items[i].name, name) == 0)
@@ -286,15 +287,15 @@ find (const struct letters *letters, const char *name)
 
 /* The first record of a name is the letter; one without a value says that it was sent again. */
 static void
-take_in (struct letters *letters, const rd_kafka_message_t *message)
+take_in (struct dead_letters *letters, const rd_kafka_message_t *message)
 {
   auto_free char *name = message_key (message);
-  struct letter *known = find (letters, name);
+  struct dead_letter *known = find (letters, name);
   if (message->payload == NULL)
     {
       if (known == NULL)
         return;
-      letter_release (known);
+      dead_letter_release (known);
       *known = letters->items[--letters->count];
       return;
     }
@@ -303,14 +304,15 @@ take_in (struct letters *letters, const rd_kafka_message_t *message)
   auto_free char *partition = header_text (message, HEADER "partition");
   auto_free char *time = header_text (message, HEADER "time");
   auto_free char *reason = header_text (message, HEADER "reason"); /* older letters have none */
-  struct letter letter = { .name = take (&name),
-                           .position = message->offset,
-                           .topic = header_text (message, HEADER "topic"),
-                           .partition = (int32_t) strtol (partition, NULL, 10),
-                           .time = strtoll (time, NULL, 10),
-                           .key = header_text (message, HEADER "key"),
-                           .reason = xstrdup (reason[0] == '\0' ? LETTER_UNDECODABLE : reason),
-                           .error = header_text (message, HEADER "error") };
+  struct dead_letter letter = { .name = take (&name),
+                                .position = message->offset,
+                                .topic = header_text (message, HEADER "topic"),
+                                .partition = (int32_t) strtol (partition, NULL, 10),
+                                .time = strtoll (time, NULL, 10),
+                                .key = header_text (message, HEADER "key"),
+                                .reason =
+                                    xstrdup (reason[0] == '\0' ? DEAD_LETTER_UNDECODABLE : reason),
+                                .error = header_text (message, HEADER "error") };
   buffer_append (&letter.payload, message->payload, message->len);
   letters->items = xrealloc (letters->items, letters->count + 1, sizeof *letters->items);
   letters->items[letters->count++] = letter;
@@ -319,13 +321,13 @@ take_in (struct letters *letters, const rd_kafka_message_t *message)
 static int
 by_time (const void *a, const void *b)
 {
-  const struct letter *first = a;
-  const struct letter *second = b;
+  const struct dead_letter *first = a;
+  const struct dead_letter *second = b;
   return (first->time > second->time) - (first->time < second->time);
 }
 
 static int
-read_all (struct kafka_bus *bus, struct letters *letters, struct error *err)
+read_all (struct kafka_bus *bus, struct dead_letters *letters, struct error *err)
 {
   struct cursor cursor = { 0 };
   if (cursor_open (&cursor, bus->reader, TOPIC_DEAD, 0, FROM_START, err) != 0)
@@ -346,14 +348,15 @@ read_all (struct kafka_bus *bus, struct letters *letters, struct error *err)
 }
 
 int
-kafka_list_letters (struct bus *base, int (*each) (void *context, const struct letter *letter),
-                    void *context, struct error *err)
+kafka_list_dead_letters (struct bus *base,
+                         int (*each) (void *context, const struct dead_letter *letter),
+                         void *context, struct error *err)
 {
-  struct letters letters = { 0 };
+  struct dead_letters letters = { 0 };
   int result = read_all ((struct kafka_bus *) base, &letters, err);
   for (size_t i = 0; result == 0 && i < letters.count; i++)
     result = each (context, &letters.items[i]);
-  letters_release (&letters);
+  dead_letters_release (&letters);
   return result;
 }
 
@@ -374,8 +377,8 @@ given_headers (const rd_kafka_message_t *letter)
 
 /* Sends LETTER's record to where it was, as it came. */
 static int
-send_again (struct kafka_bus *bus, int topic, const struct letter *letter, struct receipt *receipt,
-            struct error *err)
+send_again (struct kafka_bus *bus, int topic, const struct dead_letter *letter,
+            struct delivery_report *report, struct error *err)
 {
   auto_record struct record record = { 0 };
   int got = record_read (&record, bus, TOPIC_DEAD, 0, letter->position, err);
@@ -388,11 +391,11 @@ send_again (struct kafka_bus *bus, int topic, const struct letter *letter, struc
       RD_KAFKA_V_PARTITION (letter->partition), RD_KAFKA_V_MSGFLAGS (RD_KAFKA_MSG_F_COPY),
       RD_KAFKA_V_KEY (key, strlen (letter->key)),
       RD_KAFKA_V_VALUE (record.message->payload, record.message->len), RD_KAFKA_V_HEADERS (headers),
-      RD_KAFKA_V_OPAQUE (receipt), RD_KAFKA_V_END);
+      RD_KAFKA_V_OPAQUE (report), RD_KAFKA_V_END);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     {
-      receipt->pending++;
-      return kafka_await (bus, receipt, "sending a letter again", err);
+      report->pending++;
+      return kafka_await (bus, report, "sending a letter again", err);
     }
   if (headers != NULL)
     rd_kafka_headers_destroy (headers);
@@ -400,7 +403,7 @@ send_again (struct kafka_bus *bus, int topic, const struct letter *letter, struc
 }
 
 int
-kafka_replay_letter (struct bus *base, const struct letter *letter, struct error *err)
+kafka_replay_dead_letter (struct bus *base, const struct dead_letter *letter, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   static const char shards[] = ".shards.";
@@ -413,10 +416,10 @@ kafka_replay_letter (struct bus *base, const struct letter *letter, struct error
   if (topic == bus->topics.count)
     return error_set (err, ERROR_USER, "%s: %s is no topic of this bus", letter->name,
                       letter->topic);
-  auto_receipt struct receipt *receipt = receipt_new ();
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
   const struct bytes nothing = { 0 };
-  if (send_again (bus, topic, letter, receipt, err) != 0
-      || kafka_send_as_is (bus, TOPIC_DEAD, 0, letter->name, nothing, receipt, err) != 0)
+  if (send_again (bus, topic, letter, report, err) != 0
+      || kafka_send_as_is (bus, TOPIC_DEAD, 0, letter->name, nothing, report, err) != 0)
     return -1;
-  return kafka_await (bus, receipt, "taking a letter back", err);
+  return kafka_await (bus, report, "taking a letter back", err);
 }

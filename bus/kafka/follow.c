@@ -129,7 +129,7 @@ seems_free (struct kafka_follower *follower, struct slice *slice)
 
 static int
 send_lease (struct kafka_follower *follower, const char *key, enum claim_kind kind,
-            struct receipt *receipt, struct error *err)
+            struct delivery_report *report, struct error *err)
 {
   struct kafka_bus *bus = follower->bus;
   auto_buffer struct buffer payload = { 0 };
@@ -141,7 +141,7 @@ send_lease (struct kafka_follower *follower, const char *key, enum claim_kind ki
                                .lease_ms = bus->lease_ms };
   if (codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, TOPIC_LEASES, 0, key, &payload, receipt, err);
+  return kafka_send (bus, TOPIC_LEASES, 0, key, &payload, report, err);
 }
 
 static int
@@ -151,7 +151,7 @@ renew (struct kafka_follower *follower, struct error *err)
   if (now - follower->renewed < follower->bus->lease_ms / 3)
     return 0;
   follower->renewed = now;
-  struct receipt *quiet = &follower->bus->quiet;
+  struct delivery_report *quiet = &follower->bus->quiet;
   for (int32_t i = 0; i < follower->count; i++)
     if (follower->slices[i].held
         && send_lease (follower, follower->slices[i].key, CLAIM_RENEW, quiet, err) != 0)
@@ -304,7 +304,7 @@ open_slices (struct kafka_follower *follower, struct error *err)
 static int
 join (struct kafka_follower *follower, struct error *err)
 {
-  auto_receipt struct receipt *receipt = receipt_new ();
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
   if (leases_sync (follower->bus, err) != 0)
     return -1;
   count_members (follower);
@@ -316,12 +316,12 @@ join (struct kafka_follower *follower, struct error *err)
       if (slice->held || !seems_free (follower, slice))
         continue;
       tried++;
-      if (send_lease (follower, slice->key, CLAIM_CLAIM, receipt, err) != 0)
+      if (send_lease (follower, slice->key, CLAIM_CLAIM, report, err) != 0)
         return -1;
     }
   if (tried == 0)
     return 0;
-  if (kafka_await (follower->bus, receipt, "joining a group", err) != 0
+  if (kafka_await (follower->bus, report, "joining a group", err) != 0
       || leases_sync (follower->bus, err) != 0)
     return -1;
   for (int32_t i = 0; i < follower->count; i++)
@@ -474,7 +474,7 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
   struct kafka_bus *bus = follower->bus;
-  if (follower->group == NULL || follower->lost || !kafka_buried (bus))
+  if (follower->group == NULL || follower->lost || !dead_letters_are_safe (bus))
     return 0;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (follower->count);
   for (int32_t i = 0; i < follower->count; i++)
@@ -503,7 +503,7 @@ static void
 kafka_follower_close (struct follower *base)
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
-  struct receipt *quiet = &follower->bus->quiet;
+  struct delivery_report *quiet = &follower->bus->quiet;
   for (int32_t i = 0; i < follower->count; i++)
     {
       struct slice *slice = &follower->slices[i];
@@ -554,10 +554,10 @@ open_all (struct kafka_follower *follower, struct error *err)
 static int
 become_member (struct kafka_follower *follower, struct error *err)
 {
-  auto_receipt struct receipt *receipt = receipt_new ();
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
   if (leases_sync (follower->bus, err) != 0
-      || send_lease (follower, follower->member, CLAIM_CLAIM, receipt, err) != 0
-      || kafka_await (follower->bus, receipt, "joining a group", err) != 0)
+      || send_lease (follower, follower->member, CLAIM_CLAIM, report, err) != 0
+      || kafka_await (follower->bus, report, "joining a group", err) != 0)
     return -1;
   int joined = join (follower, err);
   compare_settings (follower);
@@ -572,7 +572,7 @@ kafka_follow (struct bus *base, const char *group, const char *job_id, struct er
   struct kafka_follower *follower = xcalloc (1, sizeof *follower);
   follower->follower.ops = &kafka_follower_ops;
   follower->bus = bus;
-  bus->buries = bus->buries || group != NULL;
+  bus->keeps_dead = bus->keeps_dead || group != NULL;
   follower->job_id = xstrdup (job_id);
   follower->writer = xasprintf ("%s.%lld", bus->writer, (long long) ++bus->next_ticket);
   if (group != NULL)

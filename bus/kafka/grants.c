@@ -82,7 +82,7 @@ static const struct part_needs parts[] = {
 };
 
 /* A check under way: one topic's reading or writing, until the brokers have said something. */
-struct question
+struct probe
 {
   int topic;
   bool answered;
@@ -92,9 +92,9 @@ struct question
 struct check
 {
   struct kafka_bus *bus;
-  struct question reads[TOPICS_MAX];
+  struct probe reads[TOPICS_MAX];
   size_t read_count;
-  struct question writes[TOPICS_MAX];
+  struct probe writes[TOPICS_MAX];
   size_t write_count;
 };
 
@@ -128,35 +128,34 @@ add_needs (struct check *check, const struct part_needs *part, bool serves)
     }
 }
 
-static struct question *
-find (struct question *questions, size_t count, const struct kafka_bus *bus, const char *name)
+static struct probe *
+find (struct probe *probes, size_t count, const struct kafka_bus *bus, const char *name)
 {
   for (size_t i = 0; i < count; i++)
-    if (strcmp (bus->topics.names[questions[i].topic], name) == 0)
-      return &questions[i];
+    if (strcmp (bus->topics.names[probes[i].topic], name) == 0)
+      return &probes[i];
   return NULL;
 }
 
 static bool
-is_open (const struct question *questions, size_t count)
+is_open (const struct probe *probes, size_t count)
 {
   for (size_t i = 0; i < count; i++)
-    if (!questions[i].answered)
+    if (!probes[i].answered)
       return true;
   return false;
 }
 
 static void
-note_answer (struct question *questions, size_t count, const struct kafka_bus *bus,
+note_answer (struct probe *probes, size_t count, const struct kafka_bus *bus,
              const rd_kafka_message_t *message)
 {
-  struct question *question =
-      message->rkt == NULL ? NULL
-                           : find (questions, count, bus, rd_kafka_topic_name (message->rkt));
-  if (question == NULL)
+  struct probe *probe =
+      message->rkt == NULL ? NULL : find (probes, count, bus, rd_kafka_topic_name (message->rkt));
+  if (probe == NULL)
     return;
-  question->answered = true;
-  question->answer = message->err;
+  probe->answered = true;
+  probe->answer = message->err;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */

@@ -30,279 +30,279 @@ log_not_sent (const char *event, const struct claims_entry *entry, const struct 
 /* ---- records ---------------------------------------------------------------------------- */
 
 int
-holding_send (struct lot *lot, const char *key, struct claim *claim, struct error *err)
+inflight_send (struct partition *partition, const char *key, struct claim *claim, struct error *err)
 {
-  struct kafka_bus *bus = lot->work->bus;
+  struct kafka_bus *bus = partition->set->bus;
   auto_buffer struct buffer payload = { 0 };
   claim->writer = bus->writer;
   claim->lease_ms = claim->lease_ms < 0 ? 0 : bus->lease_ms;
   if (codec_encode_claim (claim, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, lot->work->claims, lot_claims_partition (lot), key, &payload, &bus->quiet,
-                     err);
+  return kafka_send (bus, partition->set->claims, partition_claims_partition (partition), key,
+                     &payload, &bus->quiet, err);
 }
 
 int
-holding_send_settle (struct holding *holding, struct error *err)
+inflight_send_settle (struct inflight *inflight, struct error *err)
 {
-  int outcome = holding_send (holding->lot, holding->entry->key, &holding->settle, err);
-  holding->settle.writer = NULL; /* the bus's */
-  holding->epoch = holding->lot->work->bus->epoch;
+  int outcome = inflight_send (inflight->partition, inflight->entry->key, &inflight->settle, err);
+  inflight->settle.writer = NULL; /* the bus's */
+  inflight->epoch = inflight->partition->set->bus->epoch;
   return outcome;
 }
 
 /* CLAIM or RENEW. Which of several that are on their way was read back is known when all of them
  * are: until then the oldest counts. */
 static int
-say (struct holding *holding, enum claim_kind kind, struct error *err)
+say (struct inflight *inflight, enum claim_kind kind, struct error *err)
 {
   int64_t now = clock_boot_ms ();
-  struct claim claim = { .kind = kind, .starts = holding->starts, .position = holding->position };
-  int sent = holding_send (holding->lot, holding->entry->key, &claim, err);
-  holding->epoch = holding->lot->work->bus->epoch;
+  struct claim claim = { .kind = kind, .starts = inflight->starts, .position = inflight->position };
+  int sent = inflight_send (inflight->partition, inflight->entry->key, &claim, err);
+  inflight->epoch = inflight->partition->set->bus->epoch;
   if (sent != 0)
     return -1;
-  holding->renewed = now;
-  if (holding->unread++ == 0)
-    holding->asked = now;
+  inflight->renewed = now;
+  if (inflight->unread++ == 0)
+    inflight->asked = now;
   return 0;
 }
 
 static void
-note_read (struct holding *holding)
+note_read (struct inflight *inflight)
 {
-  holding->unread -= holding->unread > 0 ? 1 : 0;
-  holding->confirmed = holding->unread == 0 ? holding->renewed : holding->asked;
+  inflight->unread -= inflight->unread > 0 ? 1 : 0;
+  inflight->confirmed = inflight->unread == 0 ? inflight->renewed : inflight->asked;
 }
 
 int
-holding_claim (struct holding *holding, struct error *err)
+inflight_claim (struct inflight *inflight, struct error *err)
 {
-  return say (holding, CLAIM_CLAIM, err);
+  return say (inflight, CLAIM_CLAIM, err);
 }
 
 void
-holding_renew (struct holding *holding)
+inflight_renew (struct inflight *inflight)
 {
   struct error err = ERROR_INIT;
-  if (say (holding, CLAIM_RENEW, &err) != 0)
-    log_not_sent ("claim_publish_failed", holding->entry, &err);
+  if (say (inflight, CLAIM_RENEW, &err) != 0)
+    log_not_sent ("claim_publish_failed", inflight->entry, &err);
 }
 
 bool
-holding_is_sure (const struct holding *holding)
+inflight_is_sure (const struct inflight *inflight)
 {
-  return clock_boot_ms () - holding->confirmed < holding->lot->work->bus->lease_ms / 2;
+  return clock_boot_ms () - inflight->confirmed < inflight->partition->set->bus->lease_ms / 2;
 }
 
 void
-work_note (struct lot *lot, const struct claims_entry *entry, enum claim_kind kind)
+inflight_note (struct partition *partition, const struct claims_entry *entry, enum claim_kind kind)
 {
   struct error err = ERROR_INIT;
   struct claim claim = { .kind = kind, .starts = entry->starts, .position = entry->position };
-  if (holding_send (lot, entry->key, &claim, &err) != 0)
+  if (inflight_send (partition, entry->key, &claim, &err) != 0)
     log_not_sent ("claim_publish_failed", entry, &err);
 }
 
-/* ---- holdings --------------------------------------------------------------------------- */
+/* ---- what is in flight ------------------------------------------------------------------ */
 
 bool
-holdings_end (struct kafka_bus *bus)
+inflight_is_ending (struct kafka_bus *bus)
 {
-  const struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-    if (holding->phase == HOLDING_SETTLING || holding->phase == HOLDING_PUBLISHING)
+  const struct inflight *inflight = NULL;
+  TAILQ_FOREACH (inflight, &bus->inflight, links)
+    if (inflight->phase == INFLIGHT_SETTLING || inflight->phase == INFLIGHT_PUBLISHING)
       return true;
   return false;
 }
 
-struct holding *
-holding_find (struct kafka_bus *bus, int64_t ticket)
+struct inflight *
+inflight_find (struct kafka_bus *bus, int64_t ticket)
 {
-  struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-    if (holding->ticket == ticket)
-      return holding;
+  struct inflight *inflight = NULL;
+  TAILQ_FOREACH (inflight, &bus->inflight, links)
+    if (inflight->ticket == ticket)
+      return inflight;
   return NULL;
 }
 
 /* From SETTLED on the log has nothing more to say about it. */
 static void
-set_phase (struct holding *holding, enum holding_phase phase)
+set_phase (struct inflight *inflight, enum inflight_phase phase)
 {
-  holding->phase = phase;
-  if (phase >= HOLDING_SETTLED && holding->entry->holding == holding)
-    holding->entry->holding = NULL;
+  inflight->phase = phase;
+  if (phase >= INFLIGHT_SETTLED && inflight->entry->inflight == inflight)
+    inflight->entry->inflight = NULL;
 }
 
-struct holding *
-holding_new (struct lot *lot, const struct parcel *parcel, enum holding_phase phase)
+struct inflight *
+inflight_new (struct partition *partition, const struct message *message, enum inflight_phase phase)
 {
-  struct holding *holding = xcalloc (1, sizeof *holding);
-  holding->lot = lot;
-  holding->phase = phase;
-  holding->entry = parcel->entry;
-  parcel->entry->holding = holding;
-  holding->job_id = xstrdup (parcel->job_id);
-  holding->position = parcel->offset;
-  holding->since = parcel->time;
-  holding->epoch = lot->work->bus->epoch;
-  TAILQ_INSERT_TAIL (&lot->work->bus->holdings, holding, links);
-  lot->work->bus->held++;
-  return holding;
+  struct inflight *inflight = xcalloc (1, sizeof *inflight);
+  inflight->partition = partition;
+  inflight->phase = phase;
+  inflight->entry = message->entry;
+  message->entry->inflight = inflight;
+  inflight->job_id = xstrdup (message->job_id);
+  inflight->position = message->offset;
+  inflight->since = message->time;
+  inflight->epoch = partition->set->bus->epoch;
+  TAILQ_INSERT_TAIL (&partition->set->bus->inflight, inflight, links);
+  partition->set->bus->held++;
+  return inflight;
 }
 
 void
-holding_drop (struct kafka_bus *bus, struct holding *holding)
+inflight_drop (struct kafka_bus *bus, struct inflight *inflight)
 {
-  if (holding->phase < HOLDING_SETTLED)
-    set_phase (holding, HOLDING_LOST);
-  TAILQ_REMOVE (&bus->holdings, holding, links);
+  if (inflight->phase < INFLIGHT_SETTLED)
+    set_phase (inflight, INFLIGHT_LOST);
+  TAILQ_REMOVE (&bus->inflight, inflight, links);
   bus->held--;
-  delivery_free (holding->delivery);
-  receipt_leave (holding->receipt);
-  claim_release (&holding->settle);
-  free (holding->job_id);
-  free (holding);
+  delivery_free (inflight->delivery);
+  delivery_report_leave (inflight->report);
+  claim_release (&inflight->settle);
+  free (inflight->job_id);
+  free (inflight);
 }
 
 void
-holding_give_back (struct kafka_bus *bus, struct holding *holding)
+inflight_give_back (struct kafka_bus *bus, struct inflight *inflight)
 {
-  work_note (holding->lot, holding->entry, CLAIM_RELEASE);
-  holding_drop (bus, holding);
+  inflight_note (inflight->partition, inflight->entry, CLAIM_RELEASE);
+  inflight_drop (bus, inflight);
 }
 
 /* It isn't ours any more, or never was: the caller is told when it asks. */
 static void
-lose (struct kafka_bus *bus, struct holding *holding)
+lose (struct kafka_bus *bus, struct inflight *inflight)
 {
-  struct claims_entry *entry = holding->entry;
-  bool unknown =
-      holding->ticket == 0 || holding->phase == HOLDING_CLAIMING || holding->phase == HOLDING_READY;
-  set_phase (holding, HOLDING_LOST);
+  struct claims_entry *entry = inflight->entry;
+  bool unknown = inflight->ticket == 0 || inflight->phase == INFLIGHT_CLAIMING
+                 || inflight->phase == INFLIGHT_READY;
+  set_phase (inflight, INFLIGHT_LOST);
   if (unknown)
-    holding_drop (bus, holding);
-  lot_entry_changed (entry);
+    inflight_drop (bus, inflight);
+  partition_entry_changed (entry);
 }
 
 /* ---- publishing an end ------------------------------------------------------------------ */
 
 /* To the partition of the message itself, wherever a new one would go. */
 static int
-send_retry (struct kafka_bus *bus, struct holding *holding, struct error *err)
+send_retry (struct kafka_bus *bus, struct inflight *inflight, struct error *err)
 {
-  const struct buffer *payload = &holding->entry->retry;
+  const struct buffer *payload = &inflight->entry->retry;
   auto_shard struct shard retry = { 0 };
   if (codec_decode_shard (buffer_bytes (payload), &retry, err) != 0)
     return -1;
   auto_free char *key = shard_key (&retry);
-  return kafka_send (bus, holding->lot->work->messages, holding->lot->partition, key, payload,
-                     holding->receipt, err);
+  return kafka_send (bus, inflight->partition->set->messages, inflight->partition->number, key,
+                     payload, inflight->report, err);
 }
 
 static int
-send_event (struct kafka_bus *bus, struct holding *holding, struct error *err)
+send_event (struct kafka_bus *bus, struct inflight *inflight, struct error *err)
 {
-  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_EVENTS, holding->job_id);
-  return kafka_send (bus, TOPIC_EVENTS, partition, holding->job_id, &holding->entry->event,
-                     holding->receipt, err);
+  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_EVENTS, inflight->job_id);
+  return kafka_send (bus, TOPIC_EVENTS, partition, inflight->job_id, &inflight->entry->event,
+                     inflight->report, err);
 }
 
 /* The event, or the retry, that the claims log has for HOLDING. The log owns them, so that anybody
  * can do this over. The retry waits for the event's acknowledgement: the next attempt's event
  * mustn't come before this one's. */
 static void
-publish_end (struct kafka_bus *bus, struct holding *holding, bool retry)
+publish_end (struct kafka_bus *bus, struct inflight *inflight, bool retry)
 {
   struct error err = ERROR_INIT;
-  const struct claims_entry *entry = holding->entry;
+  const struct claims_entry *entry = inflight->entry;
   const struct buffer *payload = retry ? &entry->retry : &entry->event;
-  holding->phase = HOLDING_PUBLISHING;
-  claim_release (&holding->settle); /* the log has it now */
-  holding->retry_sent = retry;
-  receipt_leave (holding->receipt);
-  holding->receipt = receipt_new ();
+  inflight->phase = INFLIGHT_PUBLISHING;
+  claim_release (&inflight->settle); /* the log has it now */
+  inflight->retry_sent = retry;
+  delivery_report_leave (inflight->report);
+  inflight->report = delivery_report_new ();
   if (payload->size == 0
-      || (retry ? send_retry (bus, holding, &err) : send_event (bus, holding, &err)) == 0)
+      || (retry ? send_retry (bus, inflight, &err) : send_event (bus, inflight, &err)) == 0)
     return;
-  holding->receipt->failed++;
-  if (!holding->complained)
+  inflight->report->failed++;
+  if (!inflight->complained)
     log_not_sent ("completion_publish_failed", entry, &err);
-  holding->complained = true;
+  inflight->complained = true;
 }
 
 /* What was acknowledged is done; what failed is sent again. */
 void
-holdings_look (struct kafka_bus *bus)
+inflight_advance (struct kafka_bus *bus)
 {
-  struct holding *next = NULL;
-  for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
+  struct inflight *next = NULL;
+  for (struct inflight *inflight = TAILQ_FIRST (&bus->inflight); inflight != NULL; inflight = next)
     {
-      next = TAILQ_NEXT (holding, links);
-      if (holding->phase != HOLDING_PUBLISHING || holding->receipt->pending > 0)
+      next = TAILQ_NEXT (inflight, links);
+      if (inflight->phase != INFLIGHT_PUBLISHING || inflight->report->pending > 0)
         continue;
-      if (holding->receipt->failed > 0)
+      if (inflight->report->failed > 0)
         {
-          publish_end (bus, holding, holding->retry_sent);
+          publish_end (bus, inflight, inflight->retry_sent);
           continue;
         }
-      if (!holding->retry_sent && holding->entry->retry.size > 0)
+      if (!inflight->retry_sent && inflight->entry->retry.size > 0)
         {
-          publish_end (bus, holding, true);
+          publish_end (bus, inflight, true);
           continue;
         }
-      work_note (holding->lot, holding->entry, CLAIM_DONE);
-      set_phase (holding, HOLDING_SETTLED);
-      if (holding->ticket == 0)
-        holding_drop (bus, holding);
+      inflight_note (inflight->partition, inflight->entry, CLAIM_DONE);
+      set_phase (inflight, INFLIGHT_SETTLED);
+      if (inflight->ticket == 0)
+        inflight_drop (bus, inflight);
     }
 }
 
 /* What was on its way stays unread: it may be in the log, or lost. */
 static void
-say_again (struct holding *holding)
+send_again (struct inflight *inflight)
 {
   struct error err = ERROR_INIT;
   int sent = 0;
-  if (holding->phase == HOLDING_CLAIMING)
-    sent = holding_claim (holding, &err);
-  else if (holding->phase == HOLDING_SETTLING)
-    sent = holding_send_settle (holding, &err);
-  else if (holding->phase < HOLDING_SETTLING)
-    holding_renew (holding);
+  if (inflight->phase == INFLIGHT_CLAIMING)
+    sent = inflight_claim (inflight, &err);
+  else if (inflight->phase == INFLIGHT_SETTLING)
+    sent = inflight_send_settle (inflight, &err);
+  else if (inflight->phase < INFLIGHT_SETTLING)
+    inflight_renew (inflight);
   if (sent != 0)
-    log_not_sent ("claim_publish_failed", holding->entry, &err);
+    log_not_sent ("claim_publish_failed", inflight->entry, &err);
 }
 
 void
-holdings_say_again (struct kafka_bus *bus)
+inflight_send_again (struct kafka_bus *bus)
 {
-  struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-    if (holding->epoch != bus->epoch)
-      say_again (holding);
+  struct inflight *inflight = NULL;
+  TAILQ_FOREACH (inflight, &bus->inflight, links)
+    if (inflight->epoch != bus->epoch)
+      send_again (inflight);
 }
 
 void
-work_redo (struct parcel *parcel)
+inflight_redo (struct message *message)
 {
-  struct lot *lot = parcel->lot;
-  struct holding *holding = holding_new (lot, parcel, HOLDING_SETTLING);
-  const struct claims_entry *entry = parcel->entry;
+  struct partition *partition = message->partition;
+  struct inflight *inflight = inflight_new (partition, message, INFLIGHT_SETTLING);
+  const struct claims_entry *entry = message->entry;
   struct error err = ERROR_INIT;
-  holding->settle =
-      (struct claim){ .kind = CLAIM_SETTLE, .starts = entry->starts, .position = parcel->offset };
-  buffer_append (&holding->settle.event, entry->event.data, entry->event.size);
-  buffer_append (&holding->settle.retry, entry->retry.data, entry->retry.size);
+  inflight->settle =
+      (struct claim){ .kind = CLAIM_SETTLE, .starts = entry->starts, .position = message->offset };
+  buffer_append (&inflight->settle.event, entry->event.data, entry->event.size);
+  buffer_append (&inflight->settle.retry, entry->retry.data, entry->retry.size);
   auto_free char *key = text_log (entry->key);
   auto_free char *holder = text_log (entry->holder);
   log_info ("completion_republished", "key=%s owner=%s", key, holder);
-  parcel_set (parcel, PARCEL_OURS, 0);
-  if (holding_send_settle (holding, &err) == 0)
+  message_set (message, MESSAGE_OURS, 0);
+  if (inflight_send_settle (inflight, &err) == 0)
     return;
-  holding_drop (lot->work->bus, holding);
-  parcel_set (parcel, PARCEL_WAITING, clock_boot_ms () + AGAIN_MS);
+  inflight_drop (partition->set->bus, inflight);
+  message_set (message, MESSAGE_WAITING, clock_boot_ms () + AGAIN_MS);
 }
 
 /* ---- claims that were read -------------------------------------------------------------- */
@@ -314,81 +314,81 @@ is_ours (const struct kafka_bus *bus, const struct claims_entry *entry)
 }
 
 static void
-on_own_claim (struct kafka_bus *bus, struct lot *lot, struct holding *holding, enum claim_kind kind,
-              const struct claims_entry *entry)
+on_own_claim (struct kafka_bus *bus, struct partition *partition, struct inflight *inflight,
+              enum claim_kind kind, const struct claims_entry *entry)
 {
-  if (holding == NULL)
+  if (inflight == NULL)
     {
       /* We had given it up before our claim counted; nothing started by it. */
       if (kind == CLAIM_CLAIM && entry->phase == CLAIMS_HELD && is_ours (bus, entry))
-        work_note (lot, entry, CLAIM_RELEASE);
+        inflight_note (partition, entry, CLAIM_RELEASE);
       return;
     }
-  note_read (holding);
-  if (holding->phase != HOLDING_CLAIMING)
+  note_read (inflight);
+  if (inflight->phase != INFLIGHT_CLAIMING)
     return;
   if (entry->phase != CLAIMS_HELD || !is_ours (bus, entry))
     {
-      lot->contested = clock_boot_ms ();
-      lose (bus, holding);
+      partition->contested = clock_boot_ms ();
+      lose (bus, inflight);
       return;
     }
-  holding->starts = entry->starts;
+  inflight->starts = entry->starts;
   /* A claim that was on its way for so long may end any moment: nothing starts by it before it is
    * renewed. */
-  if (clock_boot_ms () - holding->confirmed > bus->lease_ms / 3 && !bus->resting)
+  if (clock_boot_ms () - inflight->confirmed > bus->lease_ms / 3 && !bus->quiesced)
     {
-      if (holding->unread == 0)
-        holding_renew (holding);
+      if (inflight->unread == 0)
+        inflight_renew (inflight);
       else /* which of what was said when is here can't be told any more */
-        holding_give_back (bus, holding);
+        inflight_give_back (bus, inflight);
       return;
     }
-  holding->phase = HOLDING_READY;
-  holding->ready = clock_boot_ms ();
-  if (bus->resting)
-    holding_give_back (bus, holding);
+  inflight->phase = INFLIGHT_READY;
+  inflight->ready = clock_boot_ms ();
+  if (bus->quiesced)
+    inflight_give_back (bus, inflight);
 }
 
 static void
-on_own_settle (struct kafka_bus *bus, struct holding *holding, const struct claims_entry *entry)
+on_own_settle (struct kafka_bus *bus, struct inflight *inflight, const struct claims_entry *entry)
 {
-  if (holding == NULL || holding->phase != HOLDING_SETTLING)
+  if (inflight == NULL || inflight->phase != INFLIGHT_SETTLING)
     return;
   if (entry->phase == CLAIMS_SETTLING && is_ours (bus, entry))
-    publish_end (bus, holding, false);
+    publish_end (bus, inflight, false);
   else
-    lose (bus, holding);
+    lose (bus, inflight);
 }
 
 static void
-on_others_claim (struct kafka_bus *bus, struct holding *holding, const struct claims_entry *entry)
+on_others_claim (struct kafka_bus *bus, struct inflight *inflight, const struct claims_entry *entry)
 {
-  bool ready = holding->phase == HOLDING_READY || holding->phase == HOLDING_TAKEN;
+  bool ready = inflight->phase == INFLIGHT_READY || inflight->phase == INFLIGHT_TAKEN;
   if (ready && !is_ours (bus, entry))
-    lose (bus, holding);
-  else if (holding->phase == HOLDING_PUBLISHING && entry->phase == CLAIMS_DONE)
+    lose (bus, inflight);
+  else if (inflight->phase == INFLIGHT_PUBLISHING && entry->phase == CLAIMS_DONE)
     {
-      set_phase (holding, HOLDING_SETTLED); /* somebody did it over */
-      if (holding->ticket == 0)
-        holding_drop (bus, holding);
+      set_phase (inflight, INFLIGHT_SETTLED); /* somebody did it over */
+      if (inflight->ticket == 0)
+        inflight_drop (bus, inflight);
     }
 }
 
 void
-work_on_claim (struct kafka_bus *bus, struct lot *lot, const struct claim *claim,
-               struct claims_entry *entry, enum claims_verdict verdict)
+inflight_on_claim (struct kafka_bus *bus, struct partition *partition, const struct claim *claim,
+                   struct claims_entry *entry, enum claims_verdict verdict)
 {
-  if (lot == NULL)
+  if (partition == NULL)
     return;
   bool own = strcmp (claim->writer, bus->writer) == 0;
-  struct holding *holding = entry->holding;
+  struct inflight *inflight = entry->inflight;
   if (own && verdict == CLAIMS_TOO_LATE)
-    work_note (lot, entry, CLAIM_DONE); /* our record may hide the one that says so */
+    inflight_note (partition, entry, CLAIM_DONE); /* our record may hide the one that says so */
   if (own && (claim->kind == CLAIM_CLAIM || claim->kind == CLAIM_RENEW))
-    on_own_claim (bus, lot, holding, claim->kind, entry);
+    on_own_claim (bus, partition, inflight, claim->kind, entry);
   else if (own && claim->kind == CLAIM_SETTLE)
-    on_own_settle (bus, holding, entry);
-  else if (!own && holding != NULL)
-    on_others_claim (bus, holding, entry);
+    on_own_settle (bus, inflight, entry);
+  else if (!own && inflight != NULL)
+    on_others_claim (bus, inflight, entry);
 }

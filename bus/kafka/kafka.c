@@ -145,7 +145,7 @@ kafka_close (struct bus *base)
   take_release (bus);
   work_release (bus);
   scan_free (bus->scan);
-  burials_release (bus);
+  dead_letters_forget (bus);
   cursor_close (&bus->leases_cursor);
   claims_free (bus->leases);
   tables_release (bus);
@@ -178,15 +178,15 @@ static const struct bus_ops kafka_ops = {
   .flush = kafka_flush,
   .get_shard = kafka_get_shard,
   .replay = kafka_replay,
-  .list_letters = kafka_list_letters,
-  .replay_letter = kafka_replay_letter,
+  .list_dead_letters = kafka_list_dead_letters,
+  .replay_dead_letter = kafka_replay_dead_letter,
   .queue_served = kafka_queue_served,
   .take_due = kafka_take,
   .keep = kafka_keep,
   .settle = kafka_settle,
   .release = kafka_give_back,
   .shun = kafka_shun,
-  .rest = kafka_rest,
+  .quiesce = kafka_quiesce,
   .follow = kafka_follow,
   .publish_control = kafka_publish_control,
   .next_control = kafka_next_control,
@@ -256,7 +256,7 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
 {
   struct error ignored = ERROR_INIT;
   struct kafka_bus *bus = xcalloc (1, sizeof *bus);
-  TAILQ_INIT (&bus->burials);
+  TAILQ_INIT (&bus->unconfirmed);
   err = err == NULL ? &ignored : err;
   bus->bus.ops = &kafka_ops;
   bus->writer = client_make_writer (options->client);

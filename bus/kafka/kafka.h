@@ -29,10 +29,10 @@ struct kafka_bus
   int64_t lease_ms;
   int slots;
   struct strlist properties; /* librdkafka's: name, value, … */
-  bool resting;
-  /* a member of a group makes letters of events, statuses and control records that nobody can
+  bool quiesced;
+  /* a member of a group makes dead letters of events, statuses and control records that nobody can
      read */
-  bool buries;
+  bool keeps_dead;
   bool more;   /* something was left unread: don't wait */
   int wake_fd; /* written by librdkafka when there is something to read */
 
@@ -43,17 +43,17 @@ struct kafka_bus
   struct keyring *keyring;   /* that signs and verifies records; NULL: none is signed, all count */
   bool others_sign;          /* without a keyring: there are signed records */
   rd_kafka_t *producer;
-  rd_kafka_queue_t *receipts; /* the producer's main queue */
+  rd_kafka_queue_t *reports; /* the producer's main queue */
   rd_kafka_topic_t *outgoing[TOPICS_MAX];
-  unsigned int epoch;          /* how many producers there were before this one */
-  bool unwritable;             /* the producer was given up because we mayn't write to any topic */
-  struct receipt published;    /* shards and events between two flushes */
-  struct receipt quiet;        /* records that nobody waits for */
-  struct receipt letters;      /* commits wait for these … */
-  struct burials burials;      /* … which the brokers may not have yet */
-  int64_t buried_again;        /* boot ms */
-  struct kafka_reader *reader; /* of the tables and the leases */
-  struct kafka_reader *work_reader; /* of work; NULL until something is taken */
+  unsigned int epoch; /* how many producers there were before this one */
+  bool unwritable;    /* the producer was given up because we mayn't write to any topic */
+  struct delivery_report published;    /* shards and events between two flushes */
+  struct delivery_report quiet;        /* records that nobody waits for */
+  struct delivery_report letters;      /* commits wait for these … */
+  struct unconfirmed_list unconfirmed; /* … which the brokers may not have yet */
+  int64_t written_again;               /* boot ms */
+  struct kafka_reader *reader;         /* of the tables and the leases */
+  struct kafka_reader *work_reader;    /* of work; NULL until something is taken */
 
   struct metrics *metrics; /* NULL: nobody counts */
   char *settings;          /* of members of groups; NULL: nothing is compared */
@@ -64,8 +64,8 @@ struct kafka_bus
   struct claims *leases;
   struct cursor leases_cursor;
   bool leases_whole; /* of jobs, too, that are settled: we take jobs */
-  struct kafka_work jobs;
-  struct kafka_work
+  struct partition_set jobs;
+  struct partition_set
       shards[QUEUES_MAX]; /* of the queues that this handle serves, in order of preference */
   int served_count;
   struct kafka_queue *served[QUEUES_MAX];
@@ -73,7 +73,7 @@ struct kafka_bus
   unsigned int turns;    /* shards that were looked for */
   char *placed_job;      /* whose queue was looked up last … */
   int placed_queue;      /* … and its index */
-  struct holdings holdings;
+  struct inflight_list inflight;
   int held; /* how many these are */
   struct shunned *shunned;
   size_t shunned_count;

@@ -17,17 +17,17 @@ enum
   SILENT_LEASES = 2, /* without a word, and a queue isn't served */
 };
 
-static struct lot *
-lot_of_jobs (struct kafka_bus *bus)
+static struct partition *
+partition_of_jobs (struct kafka_bus *bus)
 {
-  return bus->jobs.lot_count > 0 ? bus->jobs.lots[0] : NULL;
+  return bus->jobs.count > 0 ? bus->jobs.items[0] : NULL;
 }
 
 void
 leases_pump (struct kafka_bus *bus)
 {
   if (cursor_is_open (&bus->leases_cursor))
-    claims_pump (bus, &bus->leases_cursor, bus->leases, lot_of_jobs (bus));
+    claims_pump (bus, &bus->leases_cursor, bus->leases, partition_of_jobs (bus));
 }
 
 int
@@ -45,7 +45,7 @@ leases_sync (struct kafka_bus *bus, struct error *err)
       outcome = cursor_next_before_end (cursor, &message, err);
       if (outcome <= 0)
         break;
-      claims_take_in (bus, cursor, bus->leases, lot_of_jobs (bus), message);
+      claims_take_in (bus, cursor, bus->leases, partition_of_jobs (bus), message);
     }
   return outcome;
 }
@@ -67,9 +67,9 @@ leases_sync_whole (struct kafka_bus *bus, struct error *err)
 int
 leases_ask_time (struct kafka_bus *bus, struct error *err)
 {
-  auto_receipt struct receipt *receipt = receipt_new ();
-  if (claims_tick (bus, TOPIC_LEASES, 0, receipt, err) != 0
-      || kafka_await (bus, receipt, "asking for the time", err) != 0)
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
+  if (claims_tick (bus, TOPIC_LEASES, 0, report, err) != 0
+      || kafka_await (bus, report, "asking for the time", err) != 0)
     return -1;
   return leases_sync (bus, err);
 }

@@ -24,7 +24,7 @@ enum
   AHEAD_BYTES = 16 << 20, /* and at most so much of them */
   BEHIND = 1000000,       /* messages in hand, most of them settled behind one that takes long */
   AT_A_TIME = 1000,
-  REMEMBERED_MAX = 100000, /* settled keys of a lot, beyond those it still needs */
+  REMEMBERED_MAX = 100000, /* settled keys of a partition, beyond those it still needs */
   DELAY_MAX_MS = 86400000, /* a wall clock that jumped can't hold a retry for longer */
   TICK_MS = 100,           /* between two of our ticks */
   CHANCE_MS = 500,         /* for a renewal that was on its way when the lease ran out */
@@ -34,228 +34,232 @@ enum
 static const char metadata_prefix[] = "claims=";
 
 int32_t
-lot_claims_partition (const struct lot *lot)
+partition_claims_partition (const struct partition *partition)
 {
-  return lot->work->queue == BUS_JOBS ? 0 : lot->partition;
+  return partition->set->kind == BUS_JOBS ? 0 : partition->number;
 }
 
 int64_t
-lot_skew (const struct lot *lot)
+partition_skew (const struct partition *partition)
 {
-  const struct kafka_bus *bus = lot->work->bus;
-  return lot->work->queue == BUS_JOBS ? bus->leases_cursor.skew : lot->claims_cursor.skew;
+  const struct kafka_bus *bus = partition->set->bus;
+  return partition->set->kind == BUS_JOBS ? bus->leases_cursor.skew : partition->claims_cursor.skew;
 }
 
 int64_t
-lot_now (const struct lot *lot)
+partition_now (const struct partition *partition)
 {
-  return clock_wall_ms () + lot_skew (lot);
+  return clock_wall_ms () + partition_skew (partition);
 }
 
-/* ---- parcels ---------------------------------------------------------------------------- */
+/* ---- messages --------------------------------------------------------------------------- */
 
-static struct parcels *
-list_of (struct lot *lot, enum parcel_state state)
+static struct message_list *
+list_of (struct partition *partition, enum message_state state)
 {
-  return state == PARCEL_OPEN       ? &lot->open
-         : state == PARCEL_WAITING  ? &lot->waiting
-         : state == PARCEL_ORPHANED ? &lot->orphans
-                                    : NULL;
+  return state == MESSAGE_OPEN       ? &partition->open
+         : state == MESSAGE_WAITING  ? &partition->waiting
+         : state == MESSAGE_ORPHANED ? &partition->orphans
+                                     : NULL;
 }
 
 void
-parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at)
+message_set (struct message *message, enum message_state state, int64_t look_at)
 {
-  parcel->look_at = look_at;
-  if (parcel->state == state)
+  message->look_at = look_at;
+  if (message->state == state)
     return;
-  struct parcels *from = list_of (parcel->lot, parcel->state);
-  struct parcels *to = list_of (parcel->lot, state);
+  struct message_list *from = list_of (message->partition, message->state);
+  struct message_list *to = list_of (message->partition, state);
   if (from != NULL)
-    TAILQ_REMOVE (from, parcel, links);
+    TAILQ_REMOVE (from, message, links);
   if (to != NULL)
-    TAILQ_INSERT_TAIL (to, parcel, links);
-  parcel->lot->open_count += state == PARCEL_OPEN ? 1 : 0;
-  parcel->lot->open_count -= parcel->state == PARCEL_OPEN ? 1 : 0;
-  parcel->state = state;
-  if (state == PARCEL_SETTLED)
+    TAILQ_INSERT_TAIL (to, message, links);
+  message->partition->open_count += state == MESSAGE_OPEN ? 1 : 0;
+  message->partition->open_count -= message->state == MESSAGE_OPEN ? 1 : 0;
+  message->state = state;
+  if (state == MESSAGE_SETTLED)
     {
-      parcel->lot->unsettled--;
-      parcel->lot->bytes -= parcel->payload.size;
-      buffer_release (&parcel->payload);
+      message->partition->unsettled--;
+      message->partition->bytes -= message->payload.size;
+      buffer_release (&message->payload);
     }
 }
 
 /* ---- the log's clock -------------------------------------------------------------------- */
 
 int
-claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
+claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct delivery_report *report,
              struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
   const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = bus->writer };
   if (codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, topic, partition, "tick", &payload, receipt, err);
+  return kafka_send (bus, topic, partition, "tick", &payload, report, err);
 }
 
 static void
-tick (struct lot *lot)
+tick (struct partition *partition)
 {
-  struct kafka_bus *bus = lot->work->bus;
+  struct kafka_bus *bus = partition->set->bus;
   int64_t now = clock_boot_ms ();
-  if (now - lot->ticked < TICK_MS)
+  if (now - partition->ticked < TICK_MS)
     return;
-  lot->ticked = now;
-  if (claims_tick (bus, lot->work->claims, lot_claims_partition (lot), &bus->quiet, NULL) == 0
-      && lot->asked == 0)
-    lot->asked = now;
+  partition->ticked = now;
+  if (claims_tick (bus, partition->set->claims, partition_claims_partition (partition), &bus->quiet,
+                   NULL)
+          == 0
+      && partition->asked == 0)
+    partition->asked = now;
 }
 
 /* Whether a tick has been on its way for so long that this partition has no leader now, whatever
  * other brokers do. */
 static bool
-is_slow (const struct lot *lot)
+is_slow (const struct partition *partition)
 {
-  return lot->asked != 0 && clock_boot_ms () - lot->asked > lot->work->bus->lease_ms / 4;
+  return partition->asked != 0
+         && clock_boot_ms () - partition->asked > partition->set->bus->lease_ms / 4;
 }
 
 void
-lot_note_tick (struct lot *lot)
+partition_note_tick (struct partition *partition)
 {
-  if (is_slow (lot))
-    lot->slow_at = clock_boot_ms ();
-  lot->asked = 0;
+  if (is_slow (partition))
+    partition->slow_at = clock_boot_ms ();
+  partition->asked = 0;
 }
 
-/* ---- where a parcel stands -------------------------------------------------------------- */
+/* ---- where a message stands ------------------------------------------------------------- */
 
 /* When another's claim on PARCEL is void, on the boot clock; INT64_MAX: not known, to be looked at
  * again. By our clock it is only guessed when to ask; the log's own clock must say so. Who was cut
  * off together with us, or stood still with the broker, must get his chance to renew. */
 static int64_t
-end_of_lease (struct parcel *parcel)
+end_of_lease (struct message *message)
 {
-  struct lot *lot = parcel->lot;
-  const struct claims_entry *entry = parcel->entry;
+  struct partition *partition = message->partition;
+  const struct claims_entry *entry = message->entry;
   int64_t now = clock_boot_ms ();
-  int64_t left = entry->expires - lot_now (lot);
-  if (claims_now (lot->claims) < entry->expires)
+  int64_t left = entry->expires - partition_now (partition);
+  if (claims_now (partition->claims) < entry->expires)
     {
       if (left > 0)
         return now + left;
-      tick (lot);
+      tick (partition);
       return INT64_MAX;
     }
-  if (parcel->expired != entry->expires)
+  if (message->expired != entry->expires)
     {
-      parcel->expired = entry->expires;
-      parcel->expired_at = now;
+      message->expired = entry->expires;
+      message->expired_at = now;
     }
-  if (is_slow (lot))
+  if (is_slow (partition))
     return INT64_MAX;
-  int64_t trouble = kafka_trouble_at (lot->work->bus);
-  if (trouble < lot->slow_at)
-    trouble = lot->slow_at;
-  int64_t settled = trouble == 0 ? 0 : trouble + lot->work->bus->lease_ms / 2;
-  int64_t chance = parcel->expired_at + CHANCE_MS;
+  int64_t trouble = kafka_trouble_at (partition->set->bus);
+  if (trouble < partition->slow_at)
+    trouble = partition->slow_at;
+  int64_t settled = trouble == 0 ? 0 : trouble + partition->set->bus->lease_ms / 2;
+  int64_t chance = message->expired_at + CHANCE_MS;
   return settled > chance ? settled : chance;
 }
 
 /* Whether PARCEL must wait for another's lease. */
 static bool
-waits_for_lease (struct parcel *parcel)
+waits_for_lease (struct message *message)
 {
-  if (parcel->entry->phase == CLAIMS_FREE)
+  if (message->entry->phase == CLAIMS_FREE)
     return false;
   int64_t now = clock_boot_ms ();
-  int64_t end = end_of_lease (parcel);
+  int64_t end = end_of_lease (message);
   if (end <= now)
     return false;
-  parcel_set (parcel, PARCEL_WAITING, end == INT64_MAX ? now + PATIENCE_MS : end);
+  message_set (message, MESSAGE_WAITING, end == INT64_MAX ? now + PATIENCE_MS : end);
   return true;
 }
 
 void
-parcel_update (struct parcel *parcel)
+message_update (struct message *message)
 {
-  const struct claims_entry *entry = parcel->entry;
+  const struct claims_entry *entry = message->entry;
   int64_t now = clock_boot_ms ();
-  if (parcel->state == PARCEL_SETTLED)
+  if (message->state == MESSAGE_SETTLED)
     return;
   if (entry->phase == CLAIMS_DONE)
-    parcel_set (parcel, PARCEL_SETTLED, 0);
-  else if (entry->holding != NULL)
-    parcel_set (parcel, PARCEL_OURS, 0);
-  else if (waits_for_lease (parcel))
+    message_set (message, MESSAGE_SETTLED, 0);
+  else if (entry->inflight != NULL)
+    message_set (message, MESSAGE_OURS, 0);
+  else if (waits_for_lease (message))
     return;
-  else if (parcel->due > now)
-    parcel_set (parcel, PARCEL_WAITING, parcel->due);
+  else if (message->due > now)
+    message_set (message, MESSAGE_WAITING, message->due);
   else if (entry->phase == CLAIMS_SETTLING)
-    parcel_set (parcel, PARCEL_ORPHANED, 0);
+    message_set (message, MESSAGE_ORPHANED, 0);
   else
-    parcel_set (parcel, PARCEL_OPEN, 0);
+    message_set (message, MESSAGE_OPEN, 0);
 }
 
 void
-lot_entry_changed (struct claims_entry *entry)
+partition_entry_changed (struct claims_entry *entry)
 {
-  for (struct parcel *parcel = entry->parcels; parcel != NULL; parcel = parcel->twin)
-    parcel_update (parcel);
+  for (struct message *message = entry->messages; message != NULL; message = message->twin)
+    message_update (message);
 }
 
 void
-lot_look (struct lot *lot)
+partition_look (struct partition *partition)
 {
   int64_t now = clock_boot_ms ();
-  struct parcel *next = NULL;
-  for (struct parcel *parcel = TAILQ_FIRST (&lot->waiting); parcel != NULL; parcel = next)
+  struct message *next = NULL;
+  for (struct message *message = TAILQ_FIRST (&partition->waiting); message != NULL; message = next)
     {
-      next = TAILQ_NEXT (parcel, links);
-      if (parcel->look_at > now)
+      next = TAILQ_NEXT (message, links);
+      if (message->look_at > now)
         continue;
-      parcel_update (parcel);
-      if (parcel->state == PARCEL_WAITING && parcel->look_at < now + PATIENCE_MS)
-        parcel->look_at = now + PATIENCE_MS;
+      message_update (message);
+      if (message->state == MESSAGE_WAITING && message->look_at < now + PATIENCE_MS)
+        message->look_at = now + PATIENCE_MS;
     }
 }
 
 size_t
-lot_retries (const struct lot *lot)
+partition_retries (const struct partition *partition)
 {
   size_t count = 0;
   int64_t now = clock_boot_ms ();
-  const struct parcel *parcel = NULL;
-  TAILQ_FOREACH (parcel, &lot->waiting, links)
-    count += parcel->due > now && parcel->unread == 0 ? 1 : 0;
+  const struct message *message = NULL;
+  TAILQ_FOREACH (message, &partition->waiting, links)
+    count += message->due > now && message->unread == 0 ? 1 : 0;
   return count;
 }
 
 static void
-free_parcel (struct parcel *parcel)
+free_message (struct message *message)
 {
-  struct lot *lot = parcel->lot;
-  parcel_set (parcel, PARCEL_SETTLED, 0);
-  TAILQ_REMOVE (&lot->order, parcel, order);
-  lot->count--;
-  struct parcel **at = &parcel->entry->parcels;
-  while (*at != parcel)
+  struct partition *partition = message->partition;
+  message_set (message, MESSAGE_SETTLED, 0);
+  TAILQ_REMOVE (&partition->order, message, order);
+  partition->count--;
+  struct message **at = &message->entry->messages;
+  while (*at != message)
     at = &(*at)->twin;
-  *at = parcel->twin;
-  claims_unneed (lot->claims, parcel->entry);
-  buffer_release (&parcel->payload);
-  free (parcel->job_id);
-  free (parcel);
+  *at = message->twin;
+  claims_unneed (partition->claims, message->entry);
+  buffer_release (&message->payload);
+  free (message->job_id);
+  free (message);
 }
 
 static void
-forget_settled (struct lot *lot)
+forget_settled (struct partition *partition)
 {
-  while (!TAILQ_EMPTY (&lot->order) && TAILQ_FIRST (&lot->order)->state == PARCEL_SETTLED)
-    free_parcel (TAILQ_FIRST (&lot->order));
+  while (!TAILQ_EMPTY (&partition->order)
+         && TAILQ_FIRST (&partition->order)->state == MESSAGE_SETTLED)
+    free_message (TAILQ_FIRST (&partition->order));
   /* Of leases some never end: of members that left, of partitions that nobody follows. */
-  claims_retire (lot->claims, lot->messages.next, lot->caught_up, REMEMBERED_MAX,
-                 lot->work->queue == BUS_JOBS ? SIZE_MAX : 0);
+  claims_retire (partition->claims, partition->messages.next, partition->caught_up, REMEMBERED_MAX,
+                 partition->set->kind == BUS_JOBS ? SIZE_MAX : 0);
 }
 
 /* ---- messages --------------------------------------------------------------------------- */
@@ -263,12 +267,13 @@ forget_settled (struct lot *lot)
 /* How long a retry waits: by the broker's clock, as far as we know it, but never longer than its
  * writer meant at writing. */
 static int64_t
-due_time (const struct lot *lot, const struct shard *shard, const rd_kafka_message_t *message)
+due_time (const struct partition *partition, const struct shard *shard,
+          const rd_kafka_message_t *record)
 {
   if (shard->not_before == 0)
     return 0;
-  int64_t left = shard->not_before - lot_now (lot);
-  int64_t meant = shard->not_before - message_time (message);
+  int64_t left = shard->not_before - partition_now (partition);
+  int64_t meant = shard->not_before - message_time (record);
   if (left > meant)
     left = meant;
   if (left > DELAY_MAX_MS)
@@ -277,46 +282,46 @@ due_time (const struct lot *lot, const struct shard *shard, const rd_kafka_messa
 }
 
 static void
-set_due (struct parcel *parcel, const struct shard *shard, const rd_kafka_message_t *message)
+set_due (struct message *message, const struct shard *shard, const rd_kafka_message_t *record)
 {
-  parcel->due = due_time (parcel->lot, shard, message);
-  parcel->time = shard->not_before;
+  message->due = due_time (message->partition, shard, record);
+  message->time = shard->not_before;
 }
 
 static int
-read_job (struct bytes payload, struct parcel *parcel, char **key, struct error *err)
+read_job (struct bytes payload, struct message *message, char **key, struct error *err)
 {
   auto_job struct job job = { 0 };
   if (codec_decode_job (payload, &job, err) != 0 || job_check_id (job.id, err) != 0)
     return -1;
   *key = xasprintf ("job/%s", job.id);
-  parcel->job_id = take (&job.id);
+  message->job_id = take (&job.id);
   return 0;
 }
 
 /* By its key, which says all there is to know of a first attempt before it is taken. What can't be
  * read by us may be by others. */
 static bool
-read_shard_key (char *key, struct bytes payload, const rd_kafka_message_t *message,
-                struct parcel *parcel)
+read_shard_key (char *key, struct bytes payload, const rd_kafka_message_t *record,
+                struct message *message)
 {
   auto_shard struct shard shard = { 0 };
   uint32_t attempt = 0;
   size_t job_size = 0;
-  if (!shard_key_parse (key, &job_size, &parcel->generation, &attempt))
+  if (!shard_key_parse (key, &job_size, &message->generation, &attempt))
     return false;
-  parcel->job_id = xstrndup (key, job_size);
+  message->job_id = xstrndup (key, job_size);
   if (attempt > 1 && codec_decode_shard (payload, &shard, NULL) == 0)
-    set_due (parcel, &shard, message);
+    set_due (message, &shard, record);
   return true;
 }
 
 static int
-read_shard (struct bytes payload, const rd_kafka_message_t *message, struct parcel *parcel,
+read_shard (struct bytes payload, const rd_kafka_message_t *record, struct message *message,
             char **key, struct error *err)
 {
-  auto_free char *given = message_key (message);
-  if (read_shard_key (given, payload, message, parcel))
+  auto_free char *given = message_key (record);
+  if (read_shard_key (given, payload, record, message))
     {
       *key = take (&given);
       return 0;
@@ -325,93 +330,96 @@ read_shard (struct bytes payload, const rd_kafka_message_t *message, struct parc
   if (codec_decode_shard (payload, &shard, err) != 0)
     return -1;
   *key = shard_key (&shard);
-  parcel->generation = shard.generation;
-  set_due (parcel, &shard, message);
-  parcel->job_id = take (&shard.job_id);
+  message->generation = shard.generation;
+  set_due (message, &shard, record);
+  message->job_id = take (&shard.job_id);
   return 0;
 }
 
 static void
-take_in_message (struct lot *lot, const rd_kafka_message_t *message)
+take_in_message (struct partition *partition, const rd_kafka_message_t *record)
 {
   auto_free char *key = NULL;
   struct error err = ERROR_INIT;
-  struct parcel *parcel = xcalloc (1, sizeof *parcel);
-  parcel->lot = lot;
-  struct bytes payload = lot->messages.payload;
-  int read = error_is_set (&lot->messages.refused) ? -1
-             : lot->work->queue == BUS_JOBS        ? read_job (payload, parcel, &key, &err)
-                                            : read_shard (payload, message, parcel, &key, &err);
+  struct message *message = xcalloc (1, sizeof *message);
+  message->partition = partition;
+  struct bytes payload = partition->messages.payload;
+  int read = error_is_set (&partition->messages.refused) ? -1
+             : partition->set->kind == BUS_JOBS          ? read_job (payload, message, &key, &err)
+                                                : read_shard (payload, record, message, &key, &err);
   if (read != 0)
     {
-      if (message->offset >= lot->buried)
-        kafka_bury (lot->work->bus, &lot->messages, message, &err);
-      free (parcel);
+      if (record->offset >= partition->dead_below)
+        dead_letter_write (partition->set->bus, &partition->messages, record, &err);
+      free (message);
       return;
     }
-  parcel->offset = message->offset;
-  if (parcel->time < message_time (message))
-    parcel->time = message_time (message);
-  parcel->entry = claims_need (lot->claims, key);
-  parcel->twin = parcel->entry->parcels;
-  parcel->entry->parcels = parcel;
-  buffer_append (&parcel->payload, payload.data, payload.size);
-  parcel->state = PARCEL_OPEN;
-  TAILQ_INSERT_TAIL (&lot->order, parcel, order);
-  TAILQ_INSERT_TAIL (&lot->open, parcel, links);
-  lot->count++;
-  lot->unsettled++;
-  lot->open_count++;
-  lot->bytes += parcel->payload.size;
-  parcel_update (parcel);
+  message->offset = record->offset;
+  if (message->time < message_time (record))
+    message->time = message_time (record);
+  message->entry = claims_need (partition->claims, key);
+  message->twin = message->entry->messages;
+  message->entry->messages = message;
+  buffer_append (&message->payload, payload.data, payload.size);
+  message->state = MESSAGE_OPEN;
+  TAILQ_INSERT_TAIL (&partition->order, message, order);
+  TAILQ_INSERT_TAIL (&partition->open, message, links);
+  partition->count++;
+  partition->unsettled++;
+  partition->open_count++;
+  partition->bytes += message->payload.size;
+  message_update (message);
 }
 
 /* What waits for its time, or is another's, doesn't count: it would keep what stands behind it from
  * being run. */
 static bool
-lot_has_room (const struct lot *lot)
+partition_has_room (const struct partition *partition)
 {
-  return lot->open_count < AHEAD && lot->bytes < AHEAD_BYTES && lot->count < BEHIND;
+  return partition->open_count < AHEAD && partition->bytes < AHEAD_BYTES
+         && partition->count < BEHIND;
 }
 
 void
-lot_read_messages (struct lot *lot)
+partition_read_messages (struct partition *partition)
 {
-  for (int i = 0; i < AT_A_TIME && lot_has_room (lot); i++)
+  for (int i = 0; i < AT_A_TIME && partition_has_room (partition); i++)
     {
-      auto_message rd_kafka_message_t *message = NULL;
-      if (cursor_next (&lot->messages, &message) == 0)
+      auto_message rd_kafka_message_t *record = NULL;
+      if (cursor_next (&partition->messages, &record) == 0)
         {
-          if (cursor_is_at_end (&lot->messages))
-            lot->caught_up = claims_now (lot->claims);
+          if (cursor_is_at_end (&partition->messages))
+            partition->caught_up = claims_now (partition->claims);
           break;
         }
-      take_in_message (lot, message);
+      take_in_message (partition, record);
     }
-  forget_settled (lot);
+  forget_settled (partition);
 }
 
 /* ---- committing ------------------------------------------------------------------------- */
 
-/* All before it is a job, or a letter. */
+/* All before it is a job, or a dead letter. */
 static int64_t
-judged (const struct lot *lot)
+judged (const struct partition *partition)
 {
-  const struct kafka_bus *bus = lot->work->bus;
-  return lot->messages.next < bus->tables.jobs.next ? lot->messages.next : bus->tables.jobs.next;
+  const struct kafka_bus *bus = partition->set->bus;
+  return partition->messages.next < bus->tables.jobs.next ? partition->messages.next
+                                                          : bus->tables.jobs.next;
 }
 
 int64_t
-lot_watermark (const struct lot *lot, char **metadata)
+partition_watermark (const struct partition *partition, char **metadata)
 {
-  const struct parcel *first = TAILQ_FIRST (&lot->order);
-  if (!kafka_buried (lot->work->bus))
-    return lot->committed;
-  if (lot->work->queue == BUS_JOBS)
-    return judged (lot);
-  *metadata = xasprintf ("%s%lld", metadata_prefix,
-                         (long long) claims_base (lot->claims, lot->claims_cursor.next));
-  return first == NULL ? lot->messages.next : first->offset;
+  const struct message *first = TAILQ_FIRST (&partition->order);
+  if (!dead_letters_are_safe (partition->set->bus))
+    return partition->committed;
+  if (partition->set->kind == BUS_JOBS)
+    return judged (partition);
+  *metadata =
+      xasprintf ("%s%lld", metadata_prefix,
+                 (long long) claims_base (partition->claims, partition->claims_cursor.next));
+  return first == NULL ? partition->messages.next : first->offset;
 }
 
 static int64_t
@@ -426,46 +434,46 @@ parse_metadata (const char *metadata)
 
 /* ---- opening, closing ------------------------------------------------------------------- */
 
-struct lot *
-lot_open (struct kafka_work *work, int32_t partition, int64_t committed, const char *metadata,
-          struct error *err)
+struct partition *
+partition_open (struct partition_set *set, int32_t number, int64_t committed, const char *metadata,
+                struct error *err)
 {
-  struct kafka_bus *bus = work->bus;
-  bool jobs = work->queue == BUS_JOBS;
-  struct lot *lot = xcalloc (1, sizeof *lot);
-  lot->work = work;
-  lot->partition = partition;
-  lot->committed = committed;
-  lot->buried = committed;
-  TAILQ_INIT (&lot->order);
-  TAILQ_INIT (&lot->open);
-  TAILQ_INIT (&lot->waiting);
-  TAILQ_INIT (&lot->orphans);
-  lot->loaded = jobs; /* leases_sync came before */
-  lot->claims = jobs ? bus->leases : claims_new (bus->lease_ms);
+  struct kafka_bus *bus = set->bus;
+  bool jobs = set->kind == BUS_JOBS;
+  struct partition *partition = xcalloc (1, sizeof *partition);
+  partition->set = set;
+  partition->number = number;
+  partition->committed = committed;
+  partition->dead_below = committed;
+  TAILQ_INIT (&partition->order);
+  TAILQ_INIT (&partition->open);
+  TAILQ_INIT (&partition->waiting);
+  TAILQ_INIT (&partition->orphans);
+  partition->loaded = jobs; /* leases_sync came before */
+  partition->claims = jobs ? bus->leases : claims_new (bus->lease_ms);
   int outcome = 0;
   if (!jobs)
-    outcome = cursor_open (&lot->claims_cursor, bus->work_reader, work->claims, partition,
+    outcome = cursor_open (&partition->claims_cursor, bus->work_reader, set->claims, number,
                            parse_metadata (metadata), err);
   if (outcome == 0)
-    outcome = cursor_open (&lot->messages, bus->work_reader, work->messages, partition,
+    outcome = cursor_open (&partition->messages, bus->work_reader, set->messages, number,
                            jobs || committed < 0 ? FROM_START : committed, err);
   if (outcome == 0)
-    return lot;
-  lot_close (lot);
+    return partition;
+  partition_close (partition);
   return NULL;
 }
 
 void
-lot_close (struct lot *lot)
+partition_close (struct partition *partition)
 {
-  if (lot == NULL)
+  if (partition == NULL)
     return;
-  while (!TAILQ_EMPTY (&lot->order))
-    free_parcel (TAILQ_FIRST (&lot->order));
-  cursor_close (&lot->messages);
-  cursor_close (&lot->claims_cursor);
-  if (lot->work->queue != BUS_JOBS)
-    claims_free (lot->claims);
-  free (lot);
+  while (!TAILQ_EMPTY (&partition->order))
+    free_message (TAILQ_FIRST (&partition->order));
+  cursor_close (&partition->messages);
+  cursor_close (&partition->claims_cursor);
+  if (partition->set->kind != BUS_JOBS)
+    claims_free (partition->claims);
+  free (partition);
 }

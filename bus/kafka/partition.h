@@ -1,7 +1,7 @@
 /* partition.h — one partition of work: its messages in order, and the claims on them.
  *
- *     messages ─► parcel: OPEN, WAITING for its time or another's lease, OURS, SETTLED
- *     claims   ─► fold (claims.h) ─► parcels change
+ *     messages ─► OPEN, WAITING for its time or another's lease, OURS, ORPHANED, SETTLED
+ *     claims   ─► fold (claims.h) ─► messages change
  *
  * A message that is settled and has none unsettled before it is committed; with it an offset of the
  * claims, from which a reader that begins there knows all that matters.
@@ -16,39 +16,39 @@
 
 struct kafka_bus;
 
-struct lot;
+struct partition;
 
-struct kafka_work
+struct partition_set
 {
   struct kafka_bus *bus;
-  enum bus_queue queue;
-  int messages; /* the topic of … and that of the claims on them */
-  int claims;
-  struct lot **lots;
-  int lot_count;
-  int turn;       /* the lot that is looked at first */
+  enum bus_queue kind;
+  int messages; /* their topic */
+  int claims;   /* the topic of the claims on them */
+  struct partition **items;
+  int count;
+  int turn;       /* the partition that is looked at first */
   int64_t looked; /* boot ms of … */
   int64_t committed_at;
 };
 
-enum parcel_state
+enum message_state
 {
-  PARCEL_OPEN,    /* in lot->open: to be claimed */
-  PARCEL_WAITING, /* in lot->waiting, until look_at */
-  PARCEL_OURS,    /* there is a holding for it */
-  /* in lot->orphans: how it ended was decided by a handle that is gone since, to be published by
-     another */
-  PARCEL_ORPHANED,
-  PARCEL_SETTLED,
+  MESSAGE_OPEN,    /* in partition->open: to be claimed */
+  MESSAGE_WAITING, /* in partition->waiting, until look_at */
+  MESSAGE_OURS,    /* this handle has a claim on it, or is about to */
+  /* in partition->orphans: how it ended was decided by a handle that is gone since, to be published
+     by another */
+  MESSAGE_ORPHANED,
+  MESSAGE_SETTLED,
 };
 
-struct parcel
+struct message
 {
-  struct lot *lot;
+  struct partition *partition;
   struct claims_entry *entry;
-  struct parcel *twin; /* the same thing published again */
+  struct message *twin; /* the same thing published again */
   int64_t offset;
-  enum parcel_state state;
+  enum message_state state;
   int64_t time;       /* from when it may be run, on the broker's clock, ms */
   int64_t due;        /* boot ms; 0: at once */
   int64_t look_at;    /* boot ms */
@@ -58,13 +58,13 @@ struct parcel
   uint32_t generation;
   int unread; /* how often it couldn't be read when it was to be claimed */
   struct buffer payload;
-  TAILQ_ENTRY (parcel) order;
-  TAILQ_ENTRY (parcel) links; /* open, waiting or orphans */
+  TAILQ_ENTRY (message) order;
+  TAILQ_ENTRY (message) links; /* open, waiting or orphans */
 };
 
-TAILQ_HEAD (parcels, parcel);
+TAILQ_HEAD (message_list, message);
 
-struct lot_gauges
+struct partition_gauges
 {
   struct metric *watermark;
   struct metric *incomplete;
@@ -72,21 +72,21 @@ struct lot_gauges
   struct metric *retries;
 };
 
-struct lot
+struct partition
 {
-  struct kafka_work *work;
-  int32_t partition;
+  struct partition_set *set;
+  int32_t number;
   struct cursor messages;
   struct cursor claims_cursor; /* not for jobs: theirs is the bus's */
   struct claims *claims;
   bool loaded; /* the claims are read to what was the end at opening */
   int64_t
       caught_up; /* the log\'s clock when the messages were last read to their end; 0: not yet */
-  struct parcels order;
-  struct parcels open;
-  struct parcels waiting;
-  struct parcels orphans;
-  size_t count; /* parcels */
+  struct message_list order;
+  struct message_list open;
+  struct message_list waiting;
+  struct message_list orphans;
+  size_t count; /* messages */
   size_t unsettled;
   size_t open_count;
   size_t bytes;
@@ -95,48 +95,48 @@ struct lot
   int64_t slow_at;   /* boot ms at which a tick was read that had been long on its way; 0: never */
   int64_t contested; /* boot ms at which another was faster than we; 0: never */
   int64_t committed;
-  struct lot_gauges gauges; /* made when they are first shown */
-  int64_t buried;           /* what can't be read below this offset is a letter already */
+  struct partition_gauges gauges; /* made when they are first shown */
+  int64_t dead_below; /* what can't be read below this offset is a dead letter already */
 };
 
-/* Opens the lot at what was committed of it. NULL with ERR. */
-struct lot *lot_open (struct kafka_work *work, int32_t partition, int64_t committed,
-                      const char *metadata, struct error *err);
-void lot_close (struct lot *lot);
+/* Opens the partition at what was committed of it. NULL with ERR. */
+struct partition *partition_open (struct partition_set *set, int32_t number, int64_t committed,
+                                  const char *metadata, struct error *err);
+void partition_close (struct partition *partition);
 
-/* Looks again at the parcels whose time has come. */
-void lot_look (struct lot *lot);
+/* Looks again at the messages whose time has come. */
+void partition_look (struct partition *partition);
 
-/* Where a parcel stands now, by its entry; moves it between the lists. */
-void parcel_update (struct parcel *parcel);
-void parcel_set (struct parcel *parcel, enum parcel_state state, int64_t look_at);
+/* Where a message stands now, by its entry; moves it between the lists. */
+void message_update (struct message *message);
+void message_set (struct message *message, enum message_state state, int64_t look_at);
 
-/* All parcels of ENTRY. */
-void lot_entry_changed (struct claims_entry *entry);
+/* All messages of ENTRY. */
+void partition_entry_changed (struct claims_entry *entry);
 
 /* The offset to commit, and the text that goes with it (the caller frees). As long as the brokers
- * haven't got all letters it is what was committed, without a text: whoever reads from there writes
- * them again. Of jobs all are read again by whoever comes: what is committed is how far those that
- * can't be read have become letters. */
-int64_t lot_watermark (const struct lot *lot, char **metadata);
+ * haven't got all dead letters it is what was committed, without a text: whoever reads from there
+ * writes them again. Of jobs all are read again by whoever comes: what is committed is how far
+ * those that can't be read have become dead letters. */
+int64_t partition_watermark (const struct partition *partition, char **metadata);
 
 /* How many retries wait for their time. */
-size_t lot_retries (const struct lot *lot);
+size_t partition_retries (const struct partition *partition);
 
 /* Now on the broker's clock, as far as we know it, ms; and how far that is from ours. */
-int64_t lot_now (const struct lot *lot);
-int64_t lot_skew (const struct lot *lot);
+int64_t partition_now (const struct partition *partition);
+int64_t partition_skew (const struct partition *partition);
 
-int32_t lot_claims_partition (const struct lot *lot);
+int32_t partition_claims_partition (const struct partition *partition);
 
 /* Reads the messages that have come, as far as there is room, and forgets what is settled. */
-void lot_read_messages (struct lot *lot);
+void partition_read_messages (struct partition *partition);
 
 /* A tick of ours was read. */
-void lot_note_tick (struct lot *lot);
+void partition_note_tick (struct partition *partition);
 
 /* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
-int claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct receipt *receipt,
-                 struct error *err);
+int claims_tick (struct kafka_bus *bus, int topic, int32_t partition,
+                 struct delivery_report *report, struct error *err);
 
 #endif

@@ -16,20 +16,20 @@
 
 /* Of jobs only the first partition is read: their order decides. */
 static int32_t
-count_lots (const struct kafka_work *work)
+count_partitions (const struct partition_set *set)
 {
-  return work->queue == BUS_JOBS ? 1 : work->bus->topics.partitions[work->messages];
+  return set->kind == BUS_JOBS ? 1 : set->bus->topics.partitions[set->messages];
 }
 
 /* Where each partition from FIRST on was committed. */
 static rd_kafka_topic_partition_list_t *
-read_committed (const struct kafka_work *work, int first, struct error *err)
+read_committed (const struct partition_set *set, int first, struct error *err)
 {
-  struct kafka_bus *bus = work->bus;
-  int32_t count = count_lots (work);
+  struct kafka_bus *bus = set->bus;
+  int32_t count = count_partitions (set);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (count);
   for (int32_t i = first; i < count; i++)
-    (void) rd_kafka_topic_partition_list_add (list, bus->topics.names[work->messages], i);
+    (void) rd_kafka_topic_partition_list_add (list, bus->topics.names[set->messages], i);
   rd_kafka_resp_err_t code = kafka_committed (bus->work_reader, list);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     return list;
@@ -39,30 +39,30 @@ read_committed (const struct kafka_work *work, int first, struct error *err)
 }
 
 static int
-add_lot (struct kafka_work *work, int32_t partition, int64_t committed, const char *metadata,
-         struct error *err)
+add_partition (struct partition_set *set, int32_t number, int64_t committed, const char *metadata,
+               struct error *err)
 {
-  struct lot *lot = lot_open (work, partition, committed, metadata, err);
-  if (lot == NULL)
+  struct partition *partition = partition_open (set, number, committed, metadata, err);
+  if (partition == NULL)
     return -1;
-  work->lots = xrealloc (work->lots, (size_t) work->lot_count + 1, sizeof (struct lot *));
-  work->lots[work->lot_count++] = lot;
+  set->items = xrealloc (set->items, (size_t) set->count + 1, sizeof (struct partition *));
+  set->items[set->count++] = partition;
   return 0;
 }
 
 int
-lots_open (struct kafka_work *work, struct error *err)
+partitions_open (struct partition_set *set, struct error *err)
 {
-  if (work->lot_count >= count_lots (work))
+  if (set->count >= count_partitions (set))
     return 0;
-  rd_kafka_topic_partition_list_t *list = read_committed (work, work->lot_count, err);
+  rd_kafka_topic_partition_list_t *list = read_committed (set, set->count, err);
   int outcome = list == NULL ? -1 : 0;
   for (int i = 0; outcome == 0 && i < list->cnt; i++)
     {
       auto_free char *metadata =
           xstrndup (list->elems[i].metadata == NULL ? "" : list->elems[i].metadata,
                     list->elems[i].metadata_size);
-      outcome = add_lot (work, list->elems[i].partition, list->elems[i].offset, metadata, err);
+      outcome = add_partition (set, list->elems[i].partition, list->elems[i].offset, metadata, err);
     }
   if (list != NULL)
     rd_kafka_topic_partition_list_destroy (list);
@@ -72,88 +72,91 @@ lots_open (struct kafka_work *work, struct error *err)
 /* ---- gauges ----------------------------------------------------------------------------- */
 
 static struct metric *
-gauge (const struct lot *lot, const char *name, const char *help)
+gauge (const struct partition *partition, const char *name, const char *help)
 {
-  const struct kafka_bus *bus = lot->work->bus;
-  char partition[16];
-  (void) snprintf (partition, sizeof partition, "%d", lot->partition);
+  const struct kafka_bus *bus = partition->set->bus;
+  char number[16];
+  (void) snprintf (number, sizeof number, "%d", partition->number);
   return metrics_gauge (
       bus->metrics, name, help,
-      LABELS ("topic", bus->topics.names[lot->work->messages], "partition", partition));
+      LABELS ("topic", bus->topics.names[partition->set->messages], "partition", number));
 }
 
 /* Where the partition ends as the last fetch said; no question. */
 static int64_t
-end_of (const struct lot *lot)
+end_of (const struct partition *partition)
 {
-  const struct kafka_bus *bus = lot->work->bus;
+  const struct kafka_bus *bus = partition->set->bus;
   int64_t low = 0;
   int64_t high = 0;
-  rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets (bus->work_reader->handle,
-                                                             bus->topics.names[lot->work->messages],
-                                                             lot->partition, &low, &high);
-  return code != RD_KAFKA_RESP_ERR_NO_ERROR || high < lot->messages.end ? lot->messages.end : high;
+  rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets (
+      bus->work_reader->handle, bus->topics.names[partition->set->messages], partition->number,
+      &low, &high);
+  return code != RD_KAFKA_RESP_ERR_NO_ERROR || high < partition->messages.end
+             ? partition->messages.end
+             : high;
 }
 
 static void
-show_lot (struct lot *lot)
+show_partition (struct partition *partition)
 {
-  if (lot->gauges.watermark == NULL)
-    lot->gauges = (struct lot_gauges){
+  if (partition->gauges.watermark == NULL)
+    partition->gauges = (struct partition_gauges){
       .watermark =
-          gauge (lot, "shoal_committed_offset",
+          gauge (partition, "shoal_committed_offset",
                  "Offset up to which all messages are settled, as committed by this process."),
-      .incomplete = gauge (lot, "shoal_partition_incomplete",
+      .incomplete = gauge (partition, "shoal_partition_incomplete",
                            "Messages that this process has read but not settled."),
-      .lag = gauge (lot, "shoal_consumer_lag",
+      .lag = gauge (partition, "shoal_consumer_lag",
                     "Messages between the committed offset and the end of the partition."),
-      .retries =
-          gauge (lot, "shoal_retries_pending", "Retries waiting for their backoff to elapse."),
+      .retries = gauge (partition, "shoal_retries_pending",
+                        "Retries waiting for their backoff to elapse."),
     };
-  int64_t committed = lot->committed < 0 ? 0 : lot->committed;
-  metric_set (lot->gauges.watermark, committed);
-  metric_set (lot->gauges.incomplete, (int64_t) lot->unsettled);
-  metric_set (lot->gauges.lag, end_of (lot) - committed);
-  metric_set (lot->gauges.retries, (int64_t) lot_retries (lot));
+  int64_t committed = partition->committed < 0 ? 0 : partition->committed;
+  metric_set (partition->gauges.watermark, committed);
+  metric_set (partition->gauges.incomplete, (int64_t) partition->unsettled);
+  metric_set (partition->gauges.lag, end_of (partition) - committed);
+  metric_set (partition->gauges.retries, (int64_t) partition_retries (partition));
 }
 
 static void
-show_all (struct kafka_work *work)
+show_all (struct partition_set *set)
 {
-  if (work->bus->metrics == NULL)
+  if (set->bus->metrics == NULL)
     return;
-  for (int i = 0; i < work->lot_count; i++)
-    show_lot (work->lots[i]);
+  for (int i = 0; i < set->count; i++)
+    show_partition (set->items[i]);
 }
 
 /* ---- committing ------------------------------------------------------------------------- */
 
 void
-lots_commit (struct kafka_work *work, int wait_ms)
+partitions_commit (struct partition_set *set, int wait_ms)
 {
-  struct kafka_bus *bus = work->bus;
+  struct kafka_bus *bus = set->bus;
   int64_t now = clock_boot_ms ();
-  if (wait_ms == 0 && now - work->committed_at < LOTS_COMMIT_MS)
+  if (wait_ms == 0 && now - set->committed_at < PARTITIONS_COMMIT_MS)
     return;
-  work->committed_at = now;
-  show_all (work);
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (work->lot_count);
-  for (int i = 0; i < work->lot_count; i++)
+  set->committed_at = now;
+  show_all (set);
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (set->count);
+  for (int i = 0; i < set->count; i++)
     {
-      struct lot *lot = work->lots[i];
+      struct partition *partition = set->items[i];
       char *metadata = NULL;
-      int64_t offset = lot->loaded ? lot_watermark (lot, &metadata) : lot->committed;
-      if (offset <= lot->committed)
+      int64_t offset =
+          partition->loaded ? partition_watermark (partition, &metadata) : partition->committed;
+      if (offset <= partition->committed)
         {
           free (metadata);
           continue;
         }
       rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add (
-          list, bus->topics.names[work->messages], lot->partition);
+          list, bus->topics.names[set->messages], partition->number);
       element->offset = offset;
       element->metadata = metadata; /* librdkafka frees it */
       element->metadata_size = metadata == NULL ? 0 : strlen (metadata);
-      lot->committed = offset;
+      partition->committed = offset;
     }
   if (list->cnt > 0)
     (void) kafka_commit (bus->work_reader, list, wait_ms);
@@ -161,9 +164,9 @@ lots_commit (struct kafka_work *work, int wait_ms)
 }
 
 void
-lots_close (struct kafka_work *work)
+partitions_close (struct partition_set *set)
 {
-  for (int i = 0; i < work->lot_count; i++)
-    lot_close (work->lots[i]);
-  free (work->lots);
+  for (int i = 0; i < set->count; i++)
+    partition_close (set->items[i]);
+  free (set->items);
 }

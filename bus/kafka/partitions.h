@@ -7,15 +7,15 @@
 
 enum
 {
-  LOTS_COMMIT_MS = 1000, /* between two commits, and for the last one */
+  PARTITIONS_COMMIT_MS = 1000, /* between two commits, and for the last one */
 };
 
 /* Opens what isn't open of the partitions that are known. */
-int lots_open (struct kafka_work *work, struct error *err);
+int partitions_open (struct partition_set *set, struct error *err);
 
 /* Commits how far each is settled: now and then, without waiting; or now, waiting for up to
  * WAIT_MS. */
-void lots_commit (struct kafka_work *work, int wait_ms);
-void lots_close (struct kafka_work *work);
+void partitions_commit (struct partition_set *set, int wait_ms);
+void partitions_close (struct partition_set *set);
 
 #endif

@@ -1,4 +1,4 @@
-/* The producer: records and their receipts. */
+/* The producer: records and their reports. */
 #include "bus/kafka/producer.h"
 
 #include "bus/kafka/access.h"
@@ -24,23 +24,23 @@ enum
   AWAIT_MS = 45000, /* a broker that fails over needs some seconds */
 };
 
-/* ---- receipts --------------------------------------------------------------------------- */
+/* ---- reports ---------------------------------------------------------------------------- */
 
-struct receipt *
-receipt_new (void)
+struct delivery_report *
+delivery_report_new (void)
 {
-  return xcalloc (1, sizeof (struct receipt));
+  return xcalloc (1, sizeof (struct delivery_report));
 }
 
 void
-receipt_leave (struct receipt *receipt)
+delivery_report_leave (struct delivery_report *report)
 {
-  if (receipt == NULL)
+  if (report == NULL)
     return;
-  if (receipt->pending == 0)
-    free (receipt);
+  if (report->pending == 0)
+    free (report);
   else
-    receipt->left = true;
+    report->left = true;
 }
 
 static int
@@ -54,22 +54,22 @@ kafka_topic_of (const struct kafka_bus *bus, const rd_kafka_topic_t *topic)
 
 /* librdkafka calls it. */
 static void
-receipt_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+delivery_report_note (rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
   (void) handle;
   const struct kafka_bus *bus = opaque;
-  struct receipt *receipt = message->_private;
-  receipt->pending--;
+  struct delivery_report *report = message->_private;
+  report->pending--;
   if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
     {
-      receipt->failed++;
-      receipt->why = message->err;
-      receipt->topic = kafka_topic_of (bus, message->rkt);
+      report->failed++;
+      report->why = message->err;
+      report->topic = kafka_topic_of (bus, message->rkt);
     }
   else
-    receipt->offset = message->offset;
-  if (receipt->left && receipt->pending == 0)
-    free (receipt);
+    report->offset = message->offset;
+  if (report->left && report->pending == 0)
+    free (report);
 }
 
 /* ---- the handle ------------------------------------------------------------------------- */
@@ -86,8 +86,8 @@ producer_close (struct kafka_bus *bus, int wait_ms)
   for (int i = 0; i < bus->topics.count; i++)
     if (bus->outgoing[i] != NULL)
       rd_kafka_topic_destroy (bus->outgoing[i]);
-  if (bus->receipts != NULL)
-    rd_kafka_queue_destroy (bus->receipts);
+  if (bus->reports != NULL)
+    rd_kafka_queue_destroy (bus->reports);
   rd_kafka_destroy (bus->producer);
 }
 
@@ -96,14 +96,14 @@ producer_close (struct kafka_bus *bus, int wait_ms)
 int
 producer_open (struct kafka_bus *bus, struct error *err)
 {
-  bus->producer = kafka_handle (bus, RD_KAFKA_PRODUCER, NULL, receipt_note, err);
+  bus->producer = kafka_handle (bus, RD_KAFKA_PRODUCER, NULL, delivery_report_note, err);
   if (bus->producer == NULL)
     return -1;
   for (int i = 0; i < bus->topics.count; i++)
     bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->topics.names[i], NULL);
   uint64_t one = 1;
-  bus->receipts = rd_kafka_queue_get_main (bus->producer);
-  rd_kafka_queue_io_event_enable (bus->receipts, bus->wake_fd, &one, sizeof one);
+  bus->reports = rd_kafka_queue_get_main (bus->producer);
+  rd_kafka_queue_io_event_enable (bus->reports, bus->wake_fd, &one, sizeof one);
   return 0;
 }
 
@@ -151,18 +151,18 @@ pack (struct kafka_bus *bus, int topic, const struct buffer **payload, struct bu
 
 int
 kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
-            const struct buffer *payload, struct receipt *receipt, struct error *err)
+            const struct buffer *payload, struct delivery_report *report, struct error *err)
 {
   auto_buffer struct buffer own = { 0 };
   if (pack (bus, topic, &payload, &own, err) != 0)
     return -1;
-  return kafka_send_as_is (bus, topic, partition, key, buffer_bytes (payload), receipt, err);
+  return kafka_send_as_is (bus, topic, partition, key, buffer_bytes (payload), report, err);
 }
 
 /* SIGNATURE may be NULL. */
 static rd_kafka_resp_err_t
 produce (struct kafka_bus *bus, int topic, int32_t partition, struct bytes key,
-         struct bytes payload, const char *signature, struct receipt *receipt)
+         struct bytes payload, const char *signature, struct delivery_report *report)
 {
   rd_kafka_topic_t *to = bus->outgoing[topic];
   void *bytes = (void *) (uintptr_t) payload.data;
@@ -171,26 +171,25 @@ produce (struct kafka_bus *bus, int topic, int32_t partition, struct bytes key,
         bus->producer, RD_KAFKA_V_RKT (to), RD_KAFKA_V_PARTITION (partition),
         RD_KAFKA_V_MSGFLAGS (RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY (key.data, key.size),
         RD_KAFKA_V_VALUE (bytes, payload.size), RD_KAFKA_V_HEADER (KEYRING_HEADER, signature, -1),
-        RD_KAFKA_V_OPAQUE (receipt), RD_KAFKA_V_END);
+        RD_KAFKA_V_OPAQUE (report), RD_KAFKA_V_END);
   int failed = rd_kafka_produce (to, partition, RD_KAFKA_MSG_F_COPY, bytes, payload.size, key.data,
-                                 key.size, receipt);
+                                 key.size, report);
   return failed == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_last_error ();
 }
 
 int
 kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
-                  struct bytes payload, struct receipt *receipt, struct error *err)
+                  struct bytes payload, struct delivery_report *report, struct error *err)
 {
   char text[SIGNATURE_SIZE];
   const struct bytes named = { key, key == NULL ? 0 : strlen (key) };
   const char *signature = trust_sign (bus, topic, named, payload, text);
   for (int64_t end = clock_boot_ms () + kafka_at_most (bus, AWAIT_MS);;)
     {
-      rd_kafka_resp_err_t code =
-          produce (bus, topic, partition, named, payload, signature, receipt);
+      rd_kafka_resp_err_t code = produce (bus, topic, partition, named, payload, signature, report);
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         {
-          receipt->pending++;
+          report->pending++;
           return 0;
         }
       if (code == RD_KAFKA_RESP_ERR__FATAL)
@@ -206,21 +205,22 @@ kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const cha
 }
 
 int
-kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what, struct error *err)
+kafka_await (struct kafka_bus *bus, struct delivery_report *report, const char *what,
+             struct error *err)
 {
   int64_t end = clock_boot_ms () + AWAIT_MS;
-  while (receipt->pending > 0)
+  while (report->pending > 0)
     {
       if (clock_boot_ms () >= end)
         return kafka_timeout (bus, what, err);
       kafka_renew_producer (bus);
       kafka_serve (bus, 20);
     }
-  if (receipt->failed == 0)
+  if (report->failed == 0)
     return 0;
-  rd_kafka_resp_err_t why = receipt->why;
-  receipt->failed = 0;
+  rd_kafka_resp_err_t why = report->why;
+  report->failed = 0;
   if (access_is_denied (why) || bus->unwritable)
-    return access_lacks (bus, "Write", "topic", bus->topics.names[receipt->topic], err);
+    return access_lacks (bus, "Write", "topic", bus->topics.names[report->topic], err);
   return kafka_error (bus, why, what, err);
 }

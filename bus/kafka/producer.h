@@ -13,7 +13,7 @@ struct kafka_bus;
 
 /* What became of some records. Filled while the producer is polled, which may be long after those
  * who sent them have given up waiting: so it lives on the heap, or as long as the bus. */
-struct receipt
+struct delivery_report
 {
   int pending; /* records that aren't acknowledged yet */
   int failed;
@@ -32,29 +32,29 @@ void producer_close (struct kafka_bus *bus, int wait_ms);
  * its way under a lower one counts as not sent. */
 void kafka_renew_producer (struct kafka_bus *bus);
 
-struct receipt *receipt_new (void);
+struct delivery_report *delivery_report_new (void);
 
 /* Nobody asks any more. NULL is fine. */
-void receipt_leave (struct receipt *receipt);
+void delivery_report_leave (struct delivery_report *report);
 
 static inline void
-auto_receipt_ (struct receipt **receipt)
+auto_delivery_report_ (struct delivery_report **report)
 {
-  receipt_leave (*receipt);
+  delivery_report_leave (*report);
 }
-#define auto_receipt AUTO (auto_receipt_)
+#define auto_delivery_report AUTO (auto_delivery_report_)
 
 /* Hands a record over. Waits while the local queue is full, but not for as long as brokers are
  * away. */
 int kafka_send (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
-                const struct buffer *payload, struct receipt *receipt, struct error *err);
+                const struct buffer *payload, struct delivery_report *report, struct error *err);
 
 /* The same without a frame; PAYLOAD without data is a tombstone. */
 int kafka_send_as_is (struct kafka_bus *bus, int topic, int32_t partition, const char *key,
-                      struct bytes payload, struct receipt *receipt, struct error *err);
+                      struct bytes payload, struct delivery_report *report, struct error *err);
 
-/* Waits for RECEIPT and resets it: 0, or -1. What took too long is still on its way. */
-int kafka_await (struct kafka_bus *bus, struct receipt *receipt, const char *what,
+/* Waits for REPORT and resets it: 0, or -1. What took too long is still on its way. */
+int kafka_await (struct kafka_bus *bus, struct delivery_report *report, const char *what,
                  struct error *err);
 
 /* Calls librdkafka's callbacks. */

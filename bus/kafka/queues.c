@@ -106,7 +106,7 @@ queues_take_in (struct kafka_bus *bus, const char *key, const struct claim *clai
 void
 queues_pump (struct kafka_bus *bus)
 {
-  for (int i = 0; i < bus->served_count && !bus->resting; i++)
+  for (int i = 0; i < bus->served_count && !bus->quiesced; i++)
     {
       struct kafka_queue *queue = bus->served[i];
       if (clock_boot_ms () < queue->say_at)

@@ -79,7 +79,7 @@ take_in_again (struct kafka_bus *bus, struct kafka_job *first, const struct job 
     return 0;
   (void) error_set (&why, ERROR_USER, "there is a job %s already, and %s differs", job->id,
                     difference);
-  kafka_bury_as (bus, &bus->tables.jobs, message, LETTER_CONFLICT, &why);
+  dead_letter_write_as (bus, &bus->tables.jobs, message, DEAD_LETTER_CONFLICT, &why);
   return 0;
 }
 
@@ -92,7 +92,8 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message, struct er
   struct error why = ERROR_INIT;
   if (codec_decode_job (tables->jobs.payload, &job, &why) != 0 || job_check_id (job.id, &why) != 0)
     {
-      kafka_log_skipped (&tables->jobs, message, &why); /* whoever takes jobs buries it */
+      kafka_log_skipped (&tables->jobs, message,
+                         &why); /* whoever takes jobs makes it a dead letter */
       return 0;
     }
   struct kafka_job *known = known_need (bus, job.id);
@@ -302,7 +303,7 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
-  auto_receipt struct receipt *receipt = receipt_new ();
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
   if (sync_jobs (bus, err) != 0)
     return -1;
   if (find_job (bus, job->id) != NULL)
@@ -312,11 +313,11 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
   if (queues_need (bus, job->queue, err) == NULL)
     return error_wrap (err, "queue %s", job->queue);
   if (codec_encode_job (job, &payload, err) != 0
-      || kafka_send (bus, TOPIC_JOBS, 0, job->id, &payload, receipt, err) != 0
-      || kafka_await (bus, receipt, "submitting the job", err) != 0 || sync_jobs (bus, err) != 0)
+      || kafka_send (bus, TOPIC_JOBS, 0, job->id, &payload, report, err) != 0
+      || kafka_await (bus, report, "submitting the job", err) != 0 || sync_jobs (bus, err) != 0)
     return -1;
   const struct kafka_job *first = find_job (bus, job->id);
-  return first != NULL && first->offset == receipt->offset;
+  return first != NULL && first->offset == report->offset;
 }
 
 /* JOB's record into zeroed FOUND: 1, 0 when it is gone, or -1. */
@@ -375,7 +376,7 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
-  auto_receipt struct receipt *receipt = receipt_new ();
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
   int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, control->job_id);
   if (sync_status (bus, partition, err) != 0 || trust_need_key (bus, "a control record", err) != 0)
     return -1;
@@ -383,8 +384,8 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
   struct control record = *control;
   record.generation = job != NULL && job->generation > 0 ? job->generation : 1;
   if (codec_encode_control (&record, &payload, err) != 0
-      || kafka_send (bus, TOPIC_CONTROL, 0, control->job_id, &payload, receipt, err) != 0
-      || kafka_await (bus, receipt, "publishing a control record", err) != 0)
+      || kafka_send (bus, TOPIC_CONTROL, 0, control->job_id, &payload, report, err) != 0
+      || kafka_await (bus, report, "publishing a control record", err) != 0)
     return -1;
   return sync_control (bus, err);
 }
@@ -431,7 +432,7 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
-  auto_receipt struct receipt *receipt = receipt_new ();
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
   int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, status->job_id);
   if (sync_status (bus, partition, err) != 0)
     return -1;
@@ -447,8 +448,8 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
   if (job_state_is_terminal (record.state))
     record.closed = record.generation > record.closed ? record.generation : record.closed;
   if (codec_encode_status (&record, &payload, err) != 0
-      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &payload, receipt, err) != 0
-      || kafka_await (bus, receipt, "publishing a status", err) != 0
+      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &payload, report, err) != 0
+      || kafka_await (bus, report, "publishing a status", err) != 0
       || sync_status (bus, partition, err) != 0)
     return -1;
   /* We were late ourselves: the last word is said again. */
@@ -456,9 +457,9 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
   if (now == NULL || !now->hidden)
     return 0;
   if (need_status (bus, now, err) != 0
-      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, now->status, receipt, err) != 0)
+      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, now->status, report, err) != 0)
     return -1;
-  return kafka_await (bus, receipt, "publishing a status", err);
+  return kafka_await (bus, report, "publishing a status", err);
 }
 
 int

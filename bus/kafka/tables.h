@@ -20,7 +20,7 @@ enum
 struct kafka_tables
 {
   struct cursor jobs;
-  bool judges_jobs; /* from CONFLICTS_FROM on, what contradicts a job is made a letter */
+  bool judges_jobs; /* from CONFLICTS_FROM on, what contradicts a job is made a dead letter */
   int64_t conflicts_from;
   struct cursor *statuses; /* one a partition */
   struct cursor control;
@@ -46,7 +46,7 @@ const struct kafka_job *tables_job (struct kafka_bus *bus, const char *id, struc
 bool tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation);
 
 /* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or
- * later that contradict a job are made letters. */
+ * later that contradict a job are made dead letters. */
 int tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err);
 
 /* The tables that tell which shards are alive, read to their ends: 0 or -1. */

@@ -38,7 +38,7 @@ static int
 open_queues (struct kafka_bus *bus, struct error *err)
 {
   int64_t now = clock_boot_ms ();
-  bool opened = bus->shards[0].lot_count > 0;
+  bool opened = bus->shards[0].count > 0;
   if (opened && now - bus->partitions_at < PARTITIONS_MS)
     return 0;
   bus->partitions_at = now;
@@ -46,7 +46,7 @@ open_queues (struct kafka_bus *bus, struct error *err)
              : leases_sync (bus, err) != 0)
     return -1;
   for (int i = 0; i < bus->served_count; i++)
-    if (lots_open (&bus->shards[i], err) != 0)
+    if (partitions_open (&bus->shards[i], err) != 0)
       return -1;
   return 0;
 }
@@ -64,11 +64,11 @@ need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
     }
   if (queue == BUS_SHARDS)
     return tables_need_liveness (bus, err) != 0 ? -1 : open_queues (bus, err);
-  if (bus->jobs.lot_count > 0 && bus->tables.judges_jobs)
+  if (bus->jobs.count > 0 && bus->tables.judges_jobs)
     return 0;
-  if (leases_sync_whole (bus, err) != 0 || lots_open (&bus->jobs, err) != 0)
+  if (leases_sync_whole (bus, err) != 0 || partitions_open (&bus->jobs, err) != 0)
     return -1;
-  return tables_judge_jobs (bus, bus->jobs.lots[0]->buried, err);
+  return tables_judge_jobs (bus, bus->jobs.items[0]->dead_below, err);
 }
 
 /* ---- jobs that are left to others ------------------------------------------------------- */
@@ -128,64 +128,65 @@ wanted (struct kafka_bus *bus)
   int coming = 0;
   int taken = 0;
   int64_t since = INT64_MAX;
-  const struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
+  const struct inflight *inflight = NULL;
+  TAILQ_FOREACH (inflight, &bus->inflight, links)
     {
-      coming += holding->phase < HOLDING_TAKEN;
-      if (holding->phase != HOLDING_TAKEN)
+      coming += inflight->phase < INFLIGHT_TAKEN;
+      if (inflight->phase != INFLIGHT_TAKEN)
         continue;
       taken++;
-      since = holding->taken < since ? holding->taken : since;
+      since = inflight->taken < since ? inflight->taken : since;
     }
   int more = bus->slots + ahead (bus, since) - taken - coming;
   return more <= 0 && coming == 0 ? 1 : more;
 }
 
-static struct parcel *
-candidate_of (struct lot *lot, const char *job_id)
+static struct message *
+candidate_of (struct partition *partition, const char *job_id)
 {
-  struct kafka_bus *bus = lot->work->bus;
-  struct parcel *next = NULL;
-  for (struct parcel *parcel = TAILQ_FIRST (&lot->open); parcel != NULL; parcel = next)
+  struct kafka_bus *bus = partition->set->bus;
+  struct message *next = NULL;
+  for (struct message *message = TAILQ_FIRST (&partition->open); message != NULL; message = next)
     {
-      next = TAILQ_NEXT (parcel, links);
-      bool shard = lot->work->queue == BUS_SHARDS;
-      if (shard && !tables_is_live (bus, parcel->job_id, parcel->generation))
+      next = TAILQ_NEXT (message, links);
+      bool shard = partition->set->kind == BUS_SHARDS;
+      if (shard && !tables_is_live (bus, message->job_id, message->generation))
         {
-          if (parcel->entry->base >= 0)
-            work_note (lot, parcel->entry, CLAIM_DONE);
-          parcel_set (parcel, PARCEL_SETTLED, 0);
+          if (message->entry->base >= 0)
+            inflight_note (partition, message->entry, CLAIM_DONE);
+          message_set (message, MESSAGE_SETTLED, 0);
         }
-      else if ((job_id == NULL || strcmp (parcel->job_id, job_id) == 0)
-               && !(shard && is_shunned (bus, parcel->job_id)))
-        return parcel;
+      else if ((job_id == NULL || strcmp (message->job_id, job_id) == 0)
+               && !(shard && is_shunned (bus, message->job_id)))
+        return message;
     }
   return NULL;
 }
 
-/* The lots in turn. Those where another was faster lately are left to him as long as there is work
- * elsewhere: so workers part company without talking about it. */
-static struct parcel *
-next_candidate (struct kafka_work *work, const char *job_id)
+/* The partitions in turn. Those where another was faster lately are left to him as long as there is
+ * work elsewhere: so workers part company without talking about it. */
+static struct message *
+next_candidate (struct partition_set *set, const char *job_id)
 {
   int64_t recently = clock_boot_ms () - CONTESTED_MS;
   for (int pass = 0; pass < 2; pass++)
-    for (int i = 0; i < work->lot_count; i++)
+    for (int i = 0; i < set->count; i++)
       {
-        int at = (work->turn + i) % work->lot_count;
-        struct lot *lot = work->lots[at];
-        bool contested = lot->contested != 0 && lot->contested > recently;
-        struct parcel *parcel = contested == (pass == 1) ? candidate_of (lot, job_id) : NULL;
-        if (parcel == NULL)
+        int at = (set->turn + i) % set->count;
+        struct partition *partition = set->items[at];
+        bool contested = partition->contested != 0 && partition->contested > recently;
+        struct message *message =
+            contested == (pass == 1) ? candidate_of (partition, job_id) : NULL;
+        if (message == NULL)
           continue;
-        work->turn = at + 1;
-        return parcel;
+        set->turn = at + 1;
+        return message;
       }
   return NULL;
 }
 
 /* The queues in order of preference; now and then another one comes first, so that none starves. */
-static struct parcel *
+static struct message *
 next_of_queue (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
 {
   if (queue == BUS_JOBS)
@@ -193,22 +194,22 @@ next_of_queue (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
   unsigned int turn = bus->turns++;
   unsigned int count = (unsigned int) bus->served_count;
   unsigned int first = turn % FAIR_TURNS == 0 ? turn / FAIR_TURNS % count : 0;
-  struct parcel *parcel = NULL;
-  for (unsigned int i = 0; parcel == NULL && i < count; i++)
-    parcel = next_candidate (&bus->shards[(first + i) % count], job_id);
-  return parcel;
+  struct message *message = NULL;
+  for (unsigned int i = 0; message == NULL && i < count; i++)
+    message = next_candidate (&bus->shards[(first + i) % count], job_id);
+  return message;
 }
 
 /* Who stood still since his claim counted has to look first: it may be another's by now. */
-static struct holding *
+static struct inflight *
 find_ready (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
 {
-  struct holding *holding = NULL;
-  TAILQ_FOREACH (holding, &bus->holdings, links)
-    if (holding->phase == HOLDING_READY && holding_is_sure (holding)
-        && holding->lot->work->queue == queue
-        && (job_id == NULL || strcmp (holding->job_id, job_id) == 0))
-      return holding;
+  struct inflight *inflight = NULL;
+  TAILQ_FOREACH (inflight, &bus->inflight, links)
+    if (inflight->phase == INFLIGHT_READY && inflight_is_sure (inflight)
+        && inflight->partition->set->kind == queue
+        && (job_id == NULL || strcmp (inflight->job_id, job_id) == 0))
+      return inflight;
   return NULL;
 }
 
@@ -225,72 +226,72 @@ check_key (const struct shard *shard, const char *key, struct error *err)
 }
 
 static int
-make_delivery (struct kafka_bus *bus, struct holding *holding, const struct parcel *parcel,
+make_delivery (struct kafka_bus *bus, struct inflight *inflight, const struct message *message,
                struct error *err)
 {
   auto_delivery struct delivery *delivery = xcalloc (1, sizeof *delivery);
-  delivery->queue = holding->lot->work->queue;
-  delivery->ticket = holding->ticket;
+  delivery->queue = inflight->partition->set->kind;
+  delivery->ticket = inflight->ticket;
   delivery->job = xcalloc (1, sizeof *delivery->job);
   if (delivery->queue == BUS_SHARDS
-      && (codec_decode_shard (buffer_bytes (&parcel->payload), &delivery->shard, err) != 0
-          || check_key (&delivery->shard, parcel->entry->key, err) != 0))
+      && (codec_decode_shard (buffer_bytes (&message->payload), &delivery->shard, err) != 0
+          || check_key (&delivery->shard, message->entry->key, err) != 0))
     return -1;
-  int found = kafka_get_job (&bus->bus, parcel->job_id, delivery->job, err);
+  int found = kafka_get_job (&bus->bus, message->job_id, delivery->job, err);
   if (found < 0)
     return -1;
   if (found == 0)
-    return error_set (err, ERROR_USER, "there is no job %s", parcel->job_id);
-  holding->delivery = take (&delivery);
+    return error_set (err, ERROR_USER, "there is no job %s", message->job_id);
+  inflight->delivery = take (&delivery);
   return 0;
 }
 
 /* PARCEL can't be read by us, but perhaps by others: by those with a schema registry, or with newer
  * schemas. It stays open to them, and no offset behind it is committed. What nobody has settled a
- * lease later is a letter as well. */
+ * lease later is a dead letter as well. */
 static void
-leave_to_others (struct parcel *parcel, const struct error *why)
+leave_to_others (struct message *message, const struct error *why)
 {
-  struct kafka_bus *bus = parcel->lot->work->bus;
-  auto_free char *key = text_log (parcel->entry->key);
-  parcel->due = clock_boot_ms () + bus->lease_ms;
-  parcel_set (parcel, PARCEL_WAITING, parcel->due);
-  if (parcel->unread == 0)
+  struct kafka_bus *bus = message->partition->set->bus;
+  auto_free char *key = text_log (message->entry->key);
+  message->due = clock_boot_ms () + bus->lease_ms;
+  message_set (message, MESSAGE_WAITING, message->due);
+  if (message->unread == 0)
     log_failure (LOG_ERROR, "shard_unreadable", why, "key=%s", key);
-  else if (parcel->unread == 1
-           && kafka_bury_at (bus, parcel->lot->work->messages, parcel->lot->partition,
-                             parcel->offset, why, NULL)
+  else if (message->unread == 1
+           && dead_letter_write_at (bus, message->partition->set->messages,
+                                    message->partition->number, message->offset, why, NULL)
                   < 0)
     return; /* it is tried again */
-  parcel->unread++;
+  message->unread++;
 }
 
 /* 0, or -1 with ERR of the bus. */
 static int
-start_claim (struct kafka_bus *bus, struct parcel *parcel, struct error *err)
+start_claim (struct kafka_bus *bus, struct message *message, struct error *err)
 {
-  struct holding *holding = holding_new (parcel->lot, parcel, HOLDING_CLAIMING);
+  struct inflight *inflight = inflight_new (message->partition, message, INFLIGHT_CLAIMING);
   struct error why = ERROR_INIT;
-  holding->ticket = ++bus->next_ticket;
-  if (make_delivery (bus, holding, parcel, &why) != 0)
+  inflight->ticket = ++bus->next_ticket;
+  if (make_delivery (bus, inflight, message, &why) != 0)
     {
-      holding_drop (bus, holding);
+      inflight_drop (bus, inflight);
       if (why.class != ERROR_USER)
         {
           if (err != NULL)
             *err = why;
           return -1;
         }
-      leave_to_others (parcel, &why);
+      leave_to_others (message, &why);
       return 0;
     }
-  holding->starts = parcel->entry->starts + 1;
-  if (holding_claim (holding, err) != 0)
+  inflight->starts = message->entry->starts + 1;
+  if (inflight_claim (inflight, err) != 0)
     {
-      holding_drop (bus, holding);
+      inflight_drop (bus, inflight);
       return -1;
     }
-  lot_entry_changed (parcel->entry);
+  partition_entry_changed (message->entry);
   return 0;
 }
 
@@ -301,11 +302,11 @@ kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct d
             struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  if (bus->resting)
+  if (bus->quiesced)
     return 0;
   if (need_work (bus, queue, err) != 0)
     return -1;
-  struct holding *ready = find_ready (bus, queue, job_id);
+  struct inflight *ready = find_ready (bus, queue, job_id);
   if (ready == NULL)
     {
       kafka_serve (bus, 0);
@@ -316,18 +317,18 @@ kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct d
     }
   for (int more = ready != NULL ? wanted (bus) - 1 : wanted (bus); more > 0; more--)
     {
-      struct parcel *parcel = next_of_queue (bus, queue, job_id);
-      if (parcel == NULL)
+      struct message *message = next_of_queue (bus, queue, job_id);
+      if (message == NULL)
         break;
-      if (start_claim (bus, parcel, err) != 0)
+      if (start_claim (bus, message, err) != 0)
         return -1;
     }
-  if (ready == NULL || !holding_is_sure (ready)) /* claiming others may have taken long */
+  if (ready == NULL || !inflight_is_sure (ready)) /* claiming others may have taken long */
     return 0;
-  ready->phase = HOLDING_TAKEN;
+  ready->phase = INFLIGHT_TAKEN;
   ready->taken = clock_boot_ms ();
   ready->delivery->starts = ready->starts;
-  int64_t waited = lot_now (ready->lot) - ready->since;
+  int64_t waited = partition_now (ready->partition) - ready->since;
   ready->delivery->waited_ms = waited < 0 ? 0 : waited;
   *delivery = take (&ready->delivery);
   return 1;

@@ -26,7 +26,7 @@ enum topic
 enum
 {
   RECORD_MAX = 9000000,
-  LETTER_MAX = 10000000,
+  DEAD_LETTER_MAX = 10000000,
 };
 
 enum

@@ -64,7 +64,7 @@ topic_settings (int topic, const struct topics_options *options, int replication
            : layout->compacted ? "compact"
                                : "delete");
   SETTING ("message.timestamp.type", "LogAppendTime");
-  SETTING ("max.message.bytes", "%d", topic == TOPIC_DEAD ? LETTER_MAX : RECORD_MAX);
+  SETTING ("max.message.bytes", "%d", topic == TOPIC_DEAD ? DEAD_LETTER_MAX : RECORD_MAX);
   SETTING ("min.insync.replicas", "%d", replication > 2 ? 2 : 1);
   if (!layout->kept)
     SETTING ("retention.ms", "%lld", (long long) retention);

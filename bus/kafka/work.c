@@ -21,7 +21,7 @@
 
 enum
 {
-  LOOK_MS = 20, /* how often waiting parcels are looked at */
+  LOOK_MS = 20, /* how often waiting messages are looked at */
   CLOSE_MS = 5000,
   FLUSH_MS = 20000,
   PACE_OF = 8,    /* the average is over about so many */
@@ -31,10 +31,10 @@ enum
 void
 work_init (struct kafka_bus *bus)
 {
-  TAILQ_INIT (&bus->holdings);
+  TAILQ_INIT (&bus->inflight);
   bus->pace_ms = -1;
-  bus->jobs = (struct kafka_work){
-    .bus = bus, .queue = BUS_JOBS, .messages = TOPIC_JOBS, .claims = TOPIC_LEASES
+  bus->jobs = (struct partition_set){
+    .bus = bus, .kind = BUS_JOBS, .messages = TOPIC_JOBS, .claims = TOPIC_LEASES
   };
 }
 
@@ -47,14 +47,12 @@ serve (struct kafka_bus *bus, const char *name, struct error *err)
   for (int i = 0; i < bus->served_count; i++)
     if (bus->served[i] == queue)
       return 0;
-  uint16_t turn = 0; /* workers begin at different lots */
+  uint16_t turn = 0; /* workers begin at different partitions */
   (void) getrandom (&turn, sizeof turn, 0);
   bus->served[bus->served_count] = queue;
-  bus->shards[bus->served_count++] = (struct kafka_work){ .bus = bus,
-                                                          .queue = BUS_SHARDS,
-                                                          .messages = queue->shards,
-                                                          .claims = queue->claims,
-                                                          .turn = turn };
+  bus->shards[bus->served_count++] = (struct partition_set){
+    .bus = bus, .kind = BUS_SHARDS, .messages = queue->shards, .claims = queue->claims, .turn = turn
+  };
   return 0;
 }
 
@@ -73,66 +71,66 @@ work_serve (struct kafka_bus *bus, const struct strlist *queues, struct error *e
 
 /* A claim that counts: the caller takes it soon, or others get it. */
 static void
-tend_ready (struct kafka_bus *bus, struct holding *holding)
+tend_ready (struct kafka_bus *bus, struct inflight *inflight)
 {
   int64_t now = clock_boot_ms ();
-  if (now - holding->ready > READY_MS)
+  if (now - inflight->ready > READY_MS)
     {
-      holding_give_back (bus, holding);
+      inflight_give_back (bus, inflight);
       return;
     }
-  if (now - holding->renewed >= bus->lease_ms / 4)
-    holding_renew (holding);
+  if (now - inflight->renewed >= bus->lease_ms / 4)
+    inflight_renew (inflight);
 }
 
 /* Publishes the ends that handles decided which are gone. What was read since may have another do
  * it. */
 static void
-redo_orphans (struct lot *lot)
+redo_orphans (struct partition *partition)
 {
-  struct parcel *parcel = NULL;
-  while ((parcel = TAILQ_FIRST (&lot->orphans)) != NULL)
+  struct message *message = NULL;
+  while ((message = TAILQ_FIRST (&partition->orphans)) != NULL)
     {
-      parcel_update (parcel);
-      if (parcel->state == PARCEL_ORPHANED)
-        work_redo (parcel);
+      message_update (message);
+      if (message->state == MESSAGE_ORPHANED)
+        inflight_redo (message);
     }
 }
 
 static void
-pump_queue (struct kafka_work *work)
+pump_queue (struct partition_set *set)
 {
   int64_t now = clock_boot_ms ();
-  bool looks = now - work->looked >= LOOK_MS;
-  work->looked = looks ? now : work->looked;
-  for (int i = 0; i < work->lot_count; i++)
+  bool looks = now - set->looked >= LOOK_MS;
+  set->looked = looks ? now : set->looked;
+  for (int i = 0; i < set->count; i++)
     {
-      lot_pump (work->lots[i]);
+      partition_pump (set->items[i]);
       if (looks)
-        lot_look (work->lots[i]);
-      redo_orphans (work->lots[i]);
+        partition_look (set->items[i]);
+      redo_orphans (set->items[i]);
     }
   if (looks)
-    lots_commit (work, 0);
+    partitions_commit (set, 0);
 }
 
 void
 work_pump (struct kafka_bus *bus)
 {
-  holdings_say_again (bus);
+  inflight_send_again (bus);
   pump_queue (&bus->jobs);
   for (int i = 0; i < bus->served_count; i++)
     pump_queue (&bus->shards[i]);
-  if (bus->shards[0].lot_count > 0)
+  if (bus->shards[0].count > 0)
     queues_pump (bus);
   config_pump (bus);
-  holdings_look (bus);
-  struct holding *next = NULL;
-  for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
+  inflight_advance (bus);
+  struct inflight *next = NULL;
+  for (struct inflight *inflight = TAILQ_FIRST (&bus->inflight); inflight != NULL; inflight = next)
     {
-      next = TAILQ_NEXT (holding, links);
-      if (holding->phase == HOLDING_READY)
-        tend_ready (bus, holding);
+      next = TAILQ_NEXT (inflight, links);
+      if (inflight->phase == INFLIGHT_READY)
+        tend_ready (bus, inflight);
     }
 }
 
@@ -143,30 +141,31 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   work_pump (bus);
-  struct holding *holding = holding_find (bus, delivery->ticket);
+  struct inflight *inflight = inflight_find (bus, delivery->ticket);
   /* We were away for longer than the lease: what happened meanwhile may still be on its way to
    * us. */
-  if (holding != NULL && clock_boot_ms () - holding->confirmed > bus->lease_ms)
+  if (inflight != NULL && clock_boot_ms () - inflight->confirmed > bus->lease_ms)
     {
       if (kafka_is_doubted (bus)) /* one question in an outage is enough */
         return kafka_timeout (bus, "leases", err);
       bool all_written = bus->quiet.pending == 0;
-      int synced = holding->lot->work->queue == BUS_JOBS ? leases_sync (bus, err)
-                                                         : lot_sync (holding->lot, err);
+      int synced = inflight->partition->set->kind == BUS_JOBS
+                       ? leases_sync (bus, err)
+                       : partition_sync (inflight->partition, err);
       if (synced != 0)
         return -1;
-      holding = holding_find (bus, delivery->ticket);
-      if (holding != NULL && all_written)
-        holding->unread = 0; /* what hasn't been read by now was lost */
+      inflight = inflight_find (bus, delivery->ticket);
+      if (inflight != NULL && all_written)
+        inflight->unread = 0; /* what hasn't been read by now was lost */
     }
-  if (holding == NULL || holding->phase == HOLDING_LOST)
+  if (inflight == NULL || inflight->phase == INFLIGHT_LOST)
     {
-      if (holding != NULL)
-        holding_drop (bus, holding);
+      if (inflight != NULL)
+        inflight_drop (bus, inflight);
       return 0;
     }
-  if (holding->phase == HOLDING_TAKEN)
-    holding_renew (holding);
+  if (inflight->phase == INFLIGHT_TAKEN)
+    inflight_renew (inflight);
   return 1;
 }
 
@@ -177,27 +176,27 @@ note_pace (struct kafka_bus *bus, int64_t ms)
 }
 
 static int
-begin_settle (struct holding *holding, const struct event *event, const struct shard *retry,
+begin_settle (struct inflight *inflight, const struct event *event, const struct shard *retry,
               struct error *err)
 {
-  struct claim *claim = &holding->settle;
+  struct claim *claim = &inflight->settle;
   claim_release (claim);
   *claim = (struct claim){ .kind = CLAIM_SETTLE,
-                           .starts = holding->starts,
-                           .position = holding->position };
+                           .starts = inflight->starts,
+                           .position = inflight->position };
   int outcome = 0;
   if (event != NULL)
     outcome = codec_encode_event (event, &claim->event, err);
   if (outcome == 0 && retry != NULL)
     {
       struct shard dated = *retry; /* by the broker's clock, which all readers know */
-      dated.not_before += dated.not_before == 0 ? 0 : lot_skew (holding->lot);
+      dated.not_before += dated.not_before == 0 ? 0 : partition_skew (inflight->partition);
       outcome = codec_encode_shard (&dated, &claim->retry, err);
     }
-  if (outcome != 0 || holding_send_settle (holding, err) != 0)
+  if (outcome != 0 || inflight_send_settle (inflight, err) != 0)
     return -1;
-  holding->phase = HOLDING_SETTLING;
-  note_pace (holding->lot->work->bus, clock_boot_ms () - holding->taken);
+  inflight->phase = INFLIGHT_SETTLING;
+  note_pace (inflight->partition->set->bus, clock_boot_ms () - inflight->taken);
   return 0;
 }
 
@@ -206,28 +205,28 @@ kafka_settle (struct bus *base, struct delivery *delivery, const struct event *e
               const struct shard *retry, struct error *err)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  struct holding *holding = holding_find (bus, delivery->ticket);
-  if (holding != NULL && !(holding->phase == HOLDING_TAKEN && holding_is_sure (holding)))
+  struct inflight *inflight = inflight_find (bus, delivery->ticket);
+  if (inflight != NULL && !(inflight->phase == INFLIGHT_TAKEN && inflight_is_sure (inflight)))
     {
       kafka_serve (bus, 0);
       leases_pump (bus);
       work_pump (bus);
-      holding = holding_find (bus, delivery->ticket);
+      inflight = inflight_find (bus, delivery->ticket);
     }
-  if (holding == NULL)
+  if (inflight == NULL)
     return 0;
-  if (holding->phase == HOLDING_TAKEN)
+  if (inflight->phase == INFLIGHT_TAKEN)
     {
-      bool sure = holding_is_sure (holding);
-      if (begin_settle (holding, event, retry, err) != 0)
+      bool sure = inflight_is_sure (inflight);
+      if (begin_settle (inflight, event, retry, err) != 0)
         return -1;
-      holding->ticket = sure ? 0 : holding->ticket; /* without one it goes its way alone */
+      inflight->ticket = sure ? 0 : inflight->ticket; /* without one it goes its way alone */
       return sure ? 1 : BUS_PENDING;
     }
-  if (holding->phase != HOLDING_SETTLED && holding->phase != HOLDING_LOST)
+  if (inflight->phase != INFLIGHT_SETTLED && inflight->phase != INFLIGHT_LOST)
     return BUS_PENDING;
-  int outcome = holding->phase == HOLDING_SETTLED;
-  holding_drop (bus, holding);
+  int outcome = inflight->phase == INFLIGHT_SETTLED;
+  inflight_drop (bus, inflight);
   return outcome;
 }
 
@@ -237,31 +236,31 @@ kafka_give_back (struct bus *base, struct delivery *delivery, struct error *err)
   struct kafka_bus *bus = (struct kafka_bus *) base;
   (void) err;
   work_pump (bus);
-  struct holding *holding = holding_find (bus, delivery->ticket);
-  if (holding == NULL)
+  struct inflight *inflight = inflight_find (bus, delivery->ticket);
+  if (inflight == NULL)
     return 0;
-  bool ours = holding->phase == HOLDING_TAKEN;
+  bool ours = inflight->phase == INFLIGHT_TAKEN;
   if (ours)
-    holding_give_back (bus, holding);
+    inflight_give_back (bus, inflight);
   else
-    holding_drop (bus, holding);
+    inflight_drop (bus, inflight);
   return ours;
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
 void
-kafka_rest (struct bus *base)
+kafka_quiesce (struct bus *base)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
-  struct holding *next = NULL;
-  bus->resting = true;
-  for (struct holding *holding = TAILQ_FIRST (&bus->holdings); holding != NULL; holding = next)
+  struct inflight *next = NULL;
+  bus->quiesced = true;
+  for (struct inflight *inflight = TAILQ_FIRST (&bus->inflight); inflight != NULL; inflight = next)
     {
-      next = TAILQ_NEXT (holding, links);
-      if (holding->phase != HOLDING_READY)
+      next = TAILQ_NEXT (inflight, links);
+      if (inflight->phase != INFLIGHT_READY)
         continue;
-      holding_give_back (bus, holding);
+      inflight_give_back (bus, inflight);
     }
 }
 
@@ -269,23 +268,24 @@ kafka_rest (struct bus *base)
 static void
 let_go (struct kafka_bus *bus)
 {
-  struct holding *holding = NULL;
-  while ((holding = TAILQ_FIRST (&bus->holdings)) != NULL)
+  struct inflight *inflight = NULL;
+  while ((inflight = TAILQ_FIRST (&bus->inflight)) != NULL)
     {
-      struct claim claim = { .kind = holding->phase == HOLDING_TAKEN ? CLAIM_RENEW : CLAIM_RELEASE,
-                             .starts = holding->starts,
-                             .position = holding->position,
+      struct claim claim = { .kind =
+                                 inflight->phase == INFLIGHT_TAKEN ? CLAIM_RENEW : CLAIM_RELEASE,
+                             .starts = inflight->starts,
+                             .position = inflight->position,
                              .lease_ms = -1 };
-      if (holding->phase <= HOLDING_TAKEN)
-        (void) holding_send (holding->lot, holding->entry->key, &claim, NULL);
-      holding_drop (bus, holding);
+      if (inflight->phase <= INFLIGHT_TAKEN)
+        (void) inflight_send (inflight->partition, inflight->entry->key, &claim, NULL);
+      inflight_drop (bus, inflight);
     }
 }
 
 int
 work_flush (struct kafka_bus *bus, struct error *err)
 {
-  for (int64_t end = clock_boot_ms () + FLUSH_MS; holdings_end (bus);)
+  for (int64_t end = clock_boot_ms () + FLUSH_MS; inflight_is_ending (bus);)
     {
       if (clock_boot_ms () >= end)
         return kafka_timeout (bus, "settling", err);
@@ -302,8 +302,9 @@ work_release (struct kafka_bus *bus)
 {
   if (bus->work_reader == NULL)
     return;
-  kafka_rest (&bus->bus);
-  for (int64_t end = clock_boot_ms () + CLOSE_MS; holdings_end (bus) && clock_boot_ms () < end;)
+  kafka_quiesce (&bus->bus);
+  for (int64_t end = clock_boot_ms () + CLOSE_MS;
+       inflight_is_ending (bus) && clock_boot_ms () < end;)
     {
       kafka_serve (bus, 5);
       leases_pump (bus);
@@ -312,10 +313,10 @@ work_release (struct kafka_bus *bus)
   let_go (bus);
   for (int i = 0; i < bus->served_count; i++)
     {
-      lots_commit (&bus->shards[i], LOTS_COMMIT_MS);
-      lots_close (&bus->shards[i]);
+      partitions_commit (&bus->shards[i], PARTITIONS_COMMIT_MS);
+      partitions_close (&bus->shards[i]);
     }
-  lots_commit (&bus->jobs, LOTS_COMMIT_MS);
-  lots_close (&bus->jobs);
+  partitions_commit (&bus->jobs, PARTITIONS_COMMIT_MS);
+  partitions_close (&bus->jobs);
   kafka_reader_close (bus->work_reader);
 }

@@ -21,6 +21,6 @@ int kafka_keep (struct bus *bus, struct delivery *delivery, struct error *err);
 int kafka_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
                   const struct shard *retry, struct error *err);
 int kafka_give_back (struct bus *bus, struct delivery *delivery, struct error *err);
-void kafka_rest (struct bus *bus);
+void kafka_quiesce (struct bus *bus);
 
 #endif

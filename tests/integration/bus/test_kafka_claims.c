@@ -53,27 +53,27 @@ one_shard (struct stage *stage)
   expect (stage, 0, fixture_publish (stage->bus, "j", 0, 1, &stage->err));
 }
 
-/* The first lot of shards, as soon as BUS has asked for some. */
-static struct lot *
-first_lot (struct stage *stage, struct bus *bus)
+/* The first partition of shards, as soon as BUS has asked for some. */
+static struct partition *
+first_partition (struct stage *stage, struct bus *bus)
 {
   stage_take_none (stage, bus, BUS_SHARDS, NULL);
-  return kafka (bus)->shards[0].lots[0];
+  return kafka (bus)->shards[0].items[0];
 }
 
 /* Turns BUS until it holds something in PHASE. */
-static struct holding *
-await_phase (struct bus *bus, enum holding_phase phase)
+static struct inflight *
+await_phase (struct bus *bus, enum inflight_phase phase)
 {
   for (int64_t end = clock_boot_ms () + COMING_MS; clock_boot_ms () < end;)
     {
-      struct holding *holding = NULL;
-      TAILQ_FOREACH (holding, &kafka (bus)->holdings, links)
-        if (holding->phase == phase)
-          return holding;
+      struct inflight *inflight = NULL;
+      TAILQ_FOREACH (inflight, &kafka (bus)->inflight, links)
+        if (inflight->phase == phase)
+          return inflight;
       (void) bus_poll (bus, NULL, 0, 5);
     }
-  fail_msg ("no holding came into phase %d", (int) phase);
+  fail_msg ("nothing in flight came into phase %d", (int) phase);
   return NULL;
 }
 
@@ -100,9 +100,9 @@ static void
 put (struct stage *stage, int topic, const char *key, struct bytes payload)
 {
   struct kafka_bus *bus = kafka (stage->bus);
-  struct receipt receipt = { 0 };
-  expect (stage, 0, kafka_send_as_is (bus, topic, 0, key, payload, &receipt, &stage->err));
-  expect (stage, 0, kafka_await (bus, &receipt, "a test's record", &stage->err));
+  struct delivery_report report = { 0 };
+  expect (stage, 0, kafka_send_as_is (bus, topic, 0, key, payload, &report, &stage->err));
+  expect (stage, 0, kafka_await (bus, &report, "a test's record", &stage->err));
 }
 
 static void
@@ -130,13 +130,13 @@ who_stood_still_before_the_start_looks_first (void **state)
   auto_bus struct bus *still = stage_open (stage->url, LEASE_MS);
   auto_bus struct bus *other = stage_open (stage->url, LEASE_MS);
   auto_delivery struct delivery *none = NULL;
-  for (int64_t end = clock_boot_ms () + COMING_MS; TAILQ_EMPTY (&kafka (still)->holdings);)
+  for (int64_t end = clock_boot_ms () + COMING_MS; TAILQ_EMPTY (&kafka (still)->inflight);)
     {
       expect (stage, 0, bus_take (still, BUS_SHARDS, NULL, &none, &stage->err));
       (void) bus_poll (still, NULL, 0, 5);
       assert_true (clock_boot_ms () < end);
     }
-  (void) await_phase (still, HOLDING_READY);
+  (void) await_phase (still, INFLIGHT_READY);
   auto_delivery struct delivery *delivery = take_it (stage, other, 2);
   expect (stage, 0, bus_take (still, BUS_SHARDS, NULL, &none, &stage->err));
   expect (stage, 1, fixture_settle (other, delivery, -1, &stage->err));
@@ -147,15 +147,16 @@ who_stood_still_before_the_start_looks_first (void **state)
 
 /* Reads the next record of ours from the claims, and no more. */
 static void
-read_own (struct bus *bus, struct lot *lot)
+read_own (struct bus *bus, struct partition *partition)
 {
   for (int64_t end = clock_boot_ms () + COMING_MS; clock_boot_ms () < end;)
     {
       auto_message rd_kafka_message_t *message = NULL;
       kafka_serve (kafka (bus), 1);
-      if (cursor_next (&lot->claims_cursor, &message) == 0)
+      if (cursor_next (&partition->claims_cursor, &message) == 0)
         continue;
-      claims_take_in (kafka (bus), &lot->claims_cursor, lot->claims, lot, message);
+      claims_take_in (kafka (bus), &partition->claims_cursor, partition->claims, partition,
+                      message);
       return;
     }
   fail_msg ("the record didn't come back");
@@ -169,19 +170,19 @@ a_renewal_is_believed_when_it_was_read_back (void **state)
   one_shard (stage);
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
   auto_delivery struct delivery *delivery = take_it (stage, bus, 1);
-  const struct holding *holding = await_phase (bus, HOLDING_TAKEN);
-  struct lot *lot = holding->lot;
-  lot->claims_cursor.stuck_until = INT64_MAX; /* nothing is read */
+  const struct inflight *inflight = await_phase (bus, INFLIGHT_TAKEN);
+  struct partition *partition = inflight->partition;
+  partition->claims_cursor.stuck_until = INT64_MAX; /* nothing is read */
   int64_t first = clock_boot_ms ();
   expect (stage, 1, bus_keep (bus, delivery, &stage->err));
   let_pass (APART_MS);
   int64_t second = clock_boot_ms ();
   expect (stage, 1, bus_keep (bus, delivery, &stage->err));
-  lot->claims_cursor.stuck_until = 0;
-  read_own (bus, lot);
-  assert_in_range (holding->confirmed, first, second - 1);
-  read_own (bus, lot);
-  assert_in_range (holding->confirmed, second, clock_boot_ms ());
+  partition->claims_cursor.stuck_until = 0;
+  read_own (bus, partition);
+  assert_in_range (inflight->confirmed, first, second - 1);
+  read_own (bus, partition);
+  assert_in_range (inflight->confirmed, second, clock_boot_ms ());
   expect (stage, 1, fixture_settle (bus, delivery, -1, &stage->err));
 }
 
@@ -197,14 +198,14 @@ a_late_renewal_takes_no_start_back (void **state)
   auto_bus struct bus *still = stage_open (stage->url, LEASE_MS);
   auto_bus struct bus *other = stage_open (stage->url, LEASE_MS);
   auto_delivery struct delivery *first = take_it (stage, still, 1);
-  const struct holding *holding = await_phase (still, HOLDING_TAKEN);
+  const struct inflight *inflight = await_phase (still, INFLIGHT_TAKEN);
   auto_delivery struct delivery *second = take_it (stage, other, 2);
   expect (stage, 1, bus_release (other, second, &stage->err));
-  struct receipt *quiet = &kafka (other)->quiet;
+  struct delivery_report *quiet = &kafka (other)->quiet;
   while (quiet->pending > 0)
     kafka_serve (kafka (other), 1);
-  work_note (holding->lot, holding->entry, CLAIM_RENEW); /* it was in the queue */
-  expect (stage, 0, lot_sync (holding->lot, &stage->err));
+  inflight_note (inflight->partition, inflight->entry, CLAIM_RENEW); /* it was in the queue */
+  expect (stage, 0, partition_sync (inflight->partition, &stage->err));
   for (int64_t end = clock_boot_ms () + APART_MS; clock_boot_ms () < end;)
     (void) bus_poll (still, NULL, 0, 5);
   expect (stage, 0, bus_keep (still, first, &stage->err));
@@ -282,12 +283,12 @@ shards_are_found_in_partitions_that_came_later (void **state)
 
 /* LOT reads what nobody can read, and hears of no acknowledgement of its letter. */
 static void
-read_garbage (struct stage *stage, struct lot *lot)
+read_garbage (struct stage *stage, struct partition *partition)
 {
   put (stage, TOPIC_SHARDS, NULL, text ("no shard"));
-  for (int64_t end = clock_boot_ms () + COMING_MS; lot->messages.next < 1;)
+  for (int64_t end = clock_boot_ms () + COMING_MS; partition->messages.next < 1;)
     {
-      lot_pump (lot);
+      partition_pump (partition);
       assert_true (clock_boot_ms () < end);
     }
 }
@@ -297,22 +298,22 @@ no_offset_is_committed_before_its_letter_is_safe (void **state)
 {
   struct stage *stage = *state;
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
-  struct lot *lot = first_lot (stage, bus);
-  read_garbage (stage, lot);
+  struct partition *partition = first_partition (stage, bus);
+  read_garbage (stage, partition);
   int64_t end = clock_boot_ms () + COMING_MS;
   auto_free char *early = NULL;
-  assert_in_range (lot_watermark (lot, &early) + 1, 0, 1);
+  assert_in_range (partition_watermark (partition, &early) + 1, 0, 1);
   for (int64_t watermark = 0; watermark < 1;)
     {
       auto_free char *metadata = NULL;
       kafka_serve (kafka (bus), 5);
-      watermark = lot_watermark (lot, &metadata);
+      watermark = partition_watermark (partition, &metadata);
       assert_true (clock_boot_ms () < end);
     }
 }
 
 static int
-count_letter (void *context, const struct letter *letter)
+count_letter (void *context, const struct dead_letter *letter)
 {
   size_t *bytes = context;
   *bytes += letter->payload.size;
@@ -321,13 +322,13 @@ count_letter (void *context, const struct letter *letter)
 
 /* Until BUS may commit past the first record of LOT. */
 static void
-await_commit (struct stage *stage, struct bus *bus, struct lot *lot)
+await_commit (struct stage *stage, struct bus *bus, struct partition *partition)
 {
   for (int64_t end = clock_boot_ms () + COMING_MS, watermark = 0; watermark < 1;)
     {
       auto_free char *metadata = NULL;
       stage_take_none (stage, bus, BUS_SHARDS, NULL);
-      watermark = lot_watermark (lot, &metadata);
+      watermark = partition_watermark (partition, &metadata);
       assert_true (clock_boot_ms () < end);
     }
 }
@@ -338,8 +339,8 @@ a_letter_that_was_lost_is_written_again (void **state)
 {
   struct stage *stage = *state;
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
-  struct lot *lot = first_lot (stage, bus);
-  read_garbage (stage, lot);
+  struct partition *partition = first_partition (stage, bus);
+  read_garbage (stage, partition);
   int64_t end = clock_boot_ms () + COMING_MS;
   (void) rd_kafka_purge (kafka (bus)->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   while (kafka (bus)->letters.failed == 0)
@@ -347,9 +348,9 @@ a_letter_that_was_lost_is_written_again (void **state)
       kafka_serve (kafka (bus), 5);
       assert_true (clock_boot_ms () < end);
     }
-  await_commit (stage, bus, lot);
+  await_commit (stage, bus, partition);
   size_t written = 0;
-  expect (stage, 0, bus_list_letters (bus, count_letter, &written, &stage->err));
+  expect (stage, 0, bus_list_dead_letters (bus, count_letter, &written, &stage->err));
   assert_int_equal (written, strlen ("no shard"));
 }
 
@@ -364,10 +365,10 @@ the_largest_record_fits_into_a_letter (void **state)
   for (size_t i = 0; i < size; i++) /* doesn't get smaller by compression */
     noise[i] = (uint8_t) random_next (&random);
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
-  struct lot *lot = first_lot (stage, bus);
+  struct partition *partition = first_partition (stage, bus);
   put (stage, TOPIC_SHARDS, NULL, (struct bytes){ noise, size });
-  await_commit (stage, bus, lot);
-  expect (stage, 0, bus_list_letters (bus, count_letter, &written, &stage->err));
+  await_commit (stage, bus, partition);
+  expect (stage, 0, bus_list_dead_letters (bus, count_letter, &written, &stage->err));
   assert_int_equal (written, size);
 }
 
@@ -446,9 +447,9 @@ an_end_that_cant_be_published_is_told_once (void **state)
   int kept = dup (STDERR_FILENO);
   assert_true (said != NULL && kept >= 0 && dup2 (fileno (said), STDERR_FILENO) >= 0);
   stage_take_none (stage, bus, BUS_SHARDS, NULL);
-  const struct holding *holding = await_phase (bus, HOLDING_PUBLISHING);
+  const struct inflight *inflight = await_phase (bus, INFLIGHT_PUBLISHING);
   int64_t end = clock_boot_ms () + COMING_MS;
-  while (!holding->retry_sent && clock_boot_ms () < end)
+  while (!inflight->retry_sent && clock_boot_ms () < end)
     (void) bus_poll (bus, NULL, 0, 5);
   for (int i = 0; i < 20; i++)
     (void) bus_poll (bus, NULL, 0, 1);
@@ -461,7 +462,7 @@ an_end_that_cant_be_published_is_told_once (void **state)
   buffer_release (&claim.retry);
   claim.kind = CLAIM_DONE;
   put_claim (stage, key, &claim);
-  while (holdings_end (kafka (bus)))
+  while (inflight_is_ending (kafka (bus)))
     {
       (void) bus_poll (bus, NULL, 0, 5);
       assert_true (clock_boot_ms () < end);

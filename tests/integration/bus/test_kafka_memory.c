@@ -127,9 +127,9 @@ ended_jobs_keep_no_records (void **state)
 }
 
 static int
-count_letter (void *context, const struct letter *letter)
+count_letter (void *context, const struct dead_letter *letter)
 {
-  assert_string_equal (letter->reason, LETTER_CONFLICT);
+  assert_string_equal (letter->reason, DEAD_LETTER_CONFLICT);
   assert_string_equal (letter->key, "job-1");
   ++*(int *) context;
   return 0;
@@ -141,14 +141,14 @@ send_again (struct stage *stage, const char *name, const char *argument)
 {
   auto_job struct job job = { 0 };
   auto_buffer struct buffer payload = { 0 };
-  auto_receipt struct receipt *receipt = receipt_new ();
+  auto_delivery_report struct delivery_report *report = delivery_report_new ();
   struct kafka_bus *bus = kafka (stage->bus);
   expect (stage, 1, bus_get_job (stage->bus, name, &job, &stage->err));
   if (argument != NULL)
     strlist_add (&job.command, argument);
   expect (stage, 0, codec_encode_job (&job, &payload, &stage->err));
-  expect (stage, 0, kafka_send (bus, TOPIC_JOBS, 0, name, &payload, receipt, &stage->err));
-  expect (stage, 0, kafka_await (bus, receipt, "sending", &stage->err));
+  expect (stage, 0, kafka_send (bus, TOPIC_JOBS, 0, name, &payload, report, &stage->err));
+  expect (stage, 0, kafka_await (bus, report, "sending", &stage->err));
 }
 
 static void
@@ -173,7 +173,7 @@ an_ended_job_is_known_again (void **state)
   expect (stage, 0, bus_flush (producer, &stage->err));
   while (kafka (producer)->letters.pending > 0)
     (void) bus_poll (producer, NULL, 0, 10);
-  expect (stage, 0, bus_list_letters (stage->bus, count_letter, &letters, &stage->err));
+  expect (stage, 0, bus_list_dead_letters (stage->bus, count_letter, &letters, &stage->err));
   assert_int_equal (letters, 1);
 }
 
