@@ -1,4 +1,5 @@
 """What the benchmarks share: timing programs in turn, and lines of the table."""
+import glob
 import json
 import os
 import shutil
@@ -99,28 +100,30 @@ class Bare:
         job = subprocess.Popen([shoal, "run", "--progress", "none", "--results", result, *options, name, *arguments],
                                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 30
-        self.config = None
+        self.config, self.arguments = None, arguments
         while self.config is None and time.monotonic() < end:
-            self.config = self.look(result + ".partial")
-            time.sleep(0.001)
+            self.config = self.look()
+            time.sleep(0.01)
         once([shoal, "cancel", result])
         job.wait()
         if self.config is None:
             sys.exit("no container's config.json was seen")
 
-    def look(self, state):
-        for here, _, files in os.walk(state):
-            if "config.json" in files:
-                try:
-                    with open(os.path.join(here, "config.json")) as file:
-                        config = json.load(file)
-                    # A slot's containers share an empty network; alone each needs one of its own.
-                    names = config["linux"]["namespaces"]
-                    if not any(name["type"] == "network" for name in names):
-                        names.append({"type": "network"})
-                    return config
-                except (FileNotFoundError, json.JSONDecodeError):
-                    pass # just written, or gone
+    def look(self):
+        """The bundle lies in memory, in the mount namespace of the runtime that a slot started."""
+        for path in glob.glob("/proc/[0-9]*/root/run/shoal/config.json"):
+            try:
+                with open(path) as file:
+                    config = json.load(file)
+            except (OSError, json.JSONDecodeError):
+                continue # just begun, or gone
+            if config.get("process", {}).get("args") != self.arguments:
+                continue # another job's
+            # A slot's containers share an empty network; alone each needs one of its own.
+            names = config["linux"]["namespaces"]
+            if not any(name["type"] == "network" for name in names):
+                names.append({"type": "network"})
+            return config
         return None
 
     def bundle(self, path, arguments, **sources):
