@@ -40,6 +40,7 @@ expect_exit 1 "a job fails" run
 expect_same "its manifest says the id" "$first" "$(python3 -c 'import json; print(json.load(open("r.partial/manifest.json"))["job"]["image_id"])')"
 expect_same "and that of each shard" "$first" "$(python3 -c 'import json
 print(*{shard["image_id"] for shard in json.load(open("r.partial/manifest.json"))["shards"]})')"
+expect_manifest r.partial/manifest.json
 "$SHOAL" image import other --as tool
 for command in "retry r" "resume r" "retry --shard 1 r"; do
   # shellcheck disable=SC2086

@@ -30,6 +30,7 @@ expect_exit 0 "a run that leaves links out" run --results beneath
 expect_stderr "left out  2 links to folders: /in/a/up, /in/far"
 expect_same "… has it in the manifest" "2 links to folders: /in/a/up, /in/far (--symlinks follow enters them)" \
   "$(python3 -c 'import json; print (json.load (open ("beneath/manifest.json"))["left_out"])')"
+expect_manifest beneath/manifest.json
 expect_true "… and in the report" grep -q "Left out of the inputs: 2 links to folders" beneath/report.html
 for stage in auto link copy bind; do
   expect_exit 0 "--stage $stage with links that are followed" run --results "follow-$stage" --symlinks follow --stage $stage

@@ -161,6 +161,12 @@ json () { # NAME
   python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"
 }
 
+# A manifest is what schemas/manifest.schema.json says.
+expect_manifest () { # FILE
+  expect_true "$1 follows its schema" /usr/bin/python3 -c 'import json, sys, jsonschema
+jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))' "$E2E_LIB/../../schemas/manifest.schema.json" "$1"
+}
+
 # A command for a container that copies its files to /out.
 COPY='for f in /in/*; do cp "$f" /out/; done'
 
