@@ -325,6 +325,7 @@ follow (struct http_try *try, const char *to, struct error *why)
   if (++try->hops > REDIRECTS)
     {
       (void) error_set (why, ERROR_USER, "more than %d redirects", (int) REDIRECTS);
+      try->call->status = 0; /* it isn't what is wrong, nor for callers to explain */
       return false;
     }
   const char *from = try->location == NULL ? try->call->url : try->location;

@@ -214,6 +214,17 @@ is_harmless (const char *header)
   return false;
 }
 
+/* A line end in a value would begin another header, or another request. */
+static int
+check_header (const char *header, struct error *err)
+{
+  for (const char *at = header; *at != '\0'; at++)
+    if ((unsigned char) *at < ' ' || *at == 0x7f)
+      return error_set (err, ERROR_USER, "%.*s: a header with control characters",
+                        (int) strcspn (header, ":"), header);
+  return 0;
+}
+
 static void
 add_header (struct http_try *try, const char *header)
 {
@@ -233,7 +244,11 @@ make_headers (struct http_try *try, struct error *err)
     return -1;
   for (size_t i = 0; i < headers.count; i++)
     if (!try->strange || is_harmless (headers.items[i]))
-      add_header (try, headers.items[i]);
+      {
+        if (check_header (headers.items[i], err) != 0)
+          return -1;
+        add_header (try, headers.items[i]);
+      }
   add_header (try, "Expect:"); /* no round trip before a body */
   return 0;
 }

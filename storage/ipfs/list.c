@@ -9,6 +9,7 @@
 #include "storage/ipfs/ipfs.h"
 
 #include "common/memory.h"
+#include "common/units.h"
 
 #include <string.h>
 #include <sys/queue.h>
@@ -19,6 +20,7 @@ enum
   AT_ONCE = 256,
   TRIES = 3, /* an offline node says 500 to what it hasn't got */
   DEPTH_MAX = 256,
+  FOLDERS_MAX = 1000 * 1000, /* a few blocks that link to each other twice are more than any end */
   HAMT_DEPTH_MAX = 64,
   HAMT_BLOCKS_MAX = 200
                     /* of one folder: tens of millions of names; one that links to its parts again
@@ -49,6 +51,8 @@ struct walk
   struct http *http;
   struct buffer path; /* of the current entry */
   int64_t blocks;     /* of the current folder */
+  int64_t folders;    /* that were entered */
+  int64_t at_most;    /* of those */
 };
 
 static void
@@ -357,6 +361,9 @@ visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error 
   if (depth > DEPTH_MAX)
     return error_set (err, ERROR_USER, "%s: more than %d folders deep", walk->path.data,
                       (int) DEPTH_MAX);
+  if (++walk->folders > walk->at_most)
+    return error_set (err, ERROR_USER, "more than %lld folders (SHOAL_IPFS_FOLDERS is the limit)",
+                      (long long) walk->at_most);
   if (read_folder (walk, cid, &entries, err) != 0)
     return base == 0 ? -1 : error_wrap (err, "%s", walk->path.data);
   int result = 0;
@@ -447,7 +454,10 @@ ipfs_list (struct storage *storage, const struct storage_visitor *visitor, struc
   const struct http_options options = { .connections = CONNECTIONS,
                                         .tries = TRIES,
                                         .halt = ipfs->base.halt };
-  struct walk walk = { .ipfs = ipfs, .visitor = visitor, .http = http_new (&options) };
+  struct walk walk = { .ipfs = ipfs,
+                       .visitor = visitor,
+                       .http = http_new (&options),
+                       .at_most = units_from_env ("SHOAL_IPFS_FOLDERS", FOLDERS_MAX) };
   int result = visit_root (&walk, err);
   http_free (walk.http);
   buffer_release (&walk.path);

@@ -11,6 +11,7 @@ enum
 {
   ANSWER_MAX = 32 << 20,
   OBJECTS_MAX = 100 * 1000, /* a page has 1,000 */
+  ETAG_MAX = 1000,          /* bytes; sums have some 40 */
 };
 
 void
@@ -103,6 +104,19 @@ read_size (const char *text, int64_t *size, struct error *err)
   return 0;
 }
 
+/* It goes into a header, and into the plan with each object. */
+static int
+check_etag (const char *text, struct error *err)
+{
+  size_t size = 0;
+  while (text[size] >= ' ' && text[size] <= '~')
+    size++;
+  return text[size] == '\0' && size <= ETAG_MAX
+             ? 0
+             : error_set (err, ERROR_TRANSIENT, "a listing with an ETag that is none: %.*s",
+                          (int) (size < 40 ? size : 40), text);
+}
+
 /* Where TEXT begins in the page's memory, as a pointer later: memory moves while it grows. */
 static const char *
 offset_of (size_t offset)
@@ -131,8 +145,11 @@ static int
 end_object (struct page_reading *reading, struct error *err)
 {
   struct s3_page *page = reading->page;
+  if (page->count == OBJECTS_MAX)
+    return error_set (err, ERROR_TRANSIENT, "a listing with more than %d objects on a page",
+                      (int) OBJECTS_MAX);
   if (!reading->inside || page->objects[page->count].key == NULL
-      || page->objects[page->count].size < 0 || page->count == OBJECTS_MAX)
+      || page->objects[page->count].size < 0)
     return error_set (err, ERROR_TRANSIENT, "a listing with an object without key or size");
   reading->inside = false;
   page->count++;
@@ -164,6 +181,8 @@ element (void *context, const char *path, const char *text, struct error *err)
   else if (strcmp (path, "/Contents/ETag") == 0)
     {
       struct s3_object *object = current (reading);
+      if (check_etag (text, err) != 0)
+        return -1;
       object->etag = offset_of (page->text.size);
       buffer_append (&page->text, text, strlen (text) + 1);
     }

@@ -20,6 +20,7 @@ enum
   QUICK_MS = 20,  /* a page that comes so soon is not worth a second range */
   LOOKED_AT = 16, /* pages after which it is known whether ranges pay … */
   REST = 16, /* … and pages without more of them if they don't: four times as many each time */
+  EMPTY_MAX = 1000, /* pages in a row without a key; some servers give one where much was removed */
   TRUST = 4, /* pages that came as expected, for each range ahead: little is asked for in vain */
 };
 
@@ -32,6 +33,7 @@ struct range
   struct s3_page kept[STRIDE];
   int first, count; /* of those */
   int came;         /* pages */
+  int empty;        /* of those, the last ones */
   bool asked;       /* CALL is under way */
   int64_t asked_at; /* boot ms */
   bool over;        /* nothing is left to be asked for */
@@ -180,6 +182,21 @@ read_page (struct range *range, const struct error *failed)
   return -1;
 }
 
+/* A server that never comes to a key must come to an end. */
+static int
+check_progress (struct range *range, const struct s3_page *page, struct error *err)
+{
+  range->empty = page->count > 0 ? 0 : range->empty + 1;
+  if (range->empty > 0 && page->token != NULL && range->token != NULL
+      && strcmp (page->token, range->token) == 0)
+    return error_set (err, ERROR_TRANSIENT, "a listing that goes on where it was: %.200s",
+                      page->token);
+  if (range->empty > EMPTY_MAX)
+    return error_set (err, ERROR_TRANSIENT, "a listing with more than %d pages without a key",
+                      (int) EMPTY_MAX);
+  return 0;
+}
+
 static int
 arrive (struct http_call *call, struct error *err)
 {
@@ -191,6 +208,9 @@ arrive (struct http_call *call, struct error *err)
       return 0;
     }
   int result = read_page (range, err);
+  if (result == 0)
+    result =
+        check_progress (range, &range->kept[(range->first + range->count) % STRIDE], &range->err);
   range->asked = false;
   http_call_release (&range->call);
   range->over = result != 0;
