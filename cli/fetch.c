@@ -12,10 +12,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum
 {
   CHUNK = 1 << 20,
+  HOLE = 4096, /* bytes of nothing that aren't written where the source has holes */
 };
 
 static const char manifest_name[] = "manifest.json";
@@ -34,10 +36,31 @@ struct fetch
 
 /* ---- one file --------------------------------------------------------------------------- */
 
-/* Copies what is left of SOURCE to TARGET: bytes, or -1; SHA256 is its sum. */
+/* As fs_write_all of what has holes: blocks without anything aren't written. */
+static int
+write_sparse (int target, const char *bytes, size_t size, struct error *err)
+{
+  static const char nothing[HOLE];
+  for (size_t at = 0; at < size;)
+    {
+      size_t piece = size - at < HOLE ? size - at : HOLE;
+      if (memcmp (bytes + at, nothing, piece) != 0)
+        {
+          if (fs_write_all (target, bytes + at, piece, part_name, err) != 0)
+            return -1;
+        }
+      else if (lseek (target, (off_t) piece, SEEK_CUR) < 0)
+        return error_errno (err, errno, part_name);
+      at += piece;
+    }
+  return 0;
+}
+
+/* Copies what is left of SOURCE to TARGET: bytes, or -1; SHA256 is its sum. SPARSE: it has holes,
+ * which stay. */
 static int64_t
-copy (struct fetch *fetch, int source, int target, char sha256[static DIGEST_TEXT_SIZE],
-      struct error *err)
+copy (struct fetch *fetch, int source, int target, bool sparse,
+      char sha256[static DIGEST_TEXT_SIZE], struct error *err)
 {
   uint8_t sum[DIGEST_SIZE];
   int64_t total = 0;
@@ -51,10 +74,13 @@ copy (struct fetch *fetch, int source, int target, char sha256[static DIGEST_TEX
       if (got == 0)
         break;
       digest_add (fetch->digest, fetch->chunk, (size_t) got);
-      if (fs_write_all (target, fetch->chunk, (size_t) got, part_name, err) != 0)
+      if (sparse ? write_sparse (target, fetch->chunk, (size_t) got, err) != 0
+                 : fs_write_all (target, fetch->chunk, (size_t) got, part_name, err) != 0)
         return -1;
       total += got;
     }
+  if (sparse && ftruncate (target, total) != 0) /* a hole at the end */
+    return error_errno (err, errno, part_name);
   digest_finish (fetch->digest, sum);
   (void) digest_format (sum, sha256);
   return total;
@@ -92,7 +118,11 @@ fetch_whole (struct fetch *fetch, const char *path, const char *as,
       fs_open_beneath (fetch->folder, part_name, O_WRONLY | O_CREAT | O_EXCL, mode, err);
   if (target < 0)
     return -1;
-  int64_t size = copy (fetch, source, target, sha256, err);
+  bool sparse = (int64_t) stat.st_blocks * 512 < stat.st_size;
+  int64_t size = copy (fetch, source, target, sparse, sha256, err);
+  const struct timespec times[2] = { stat.st_atim, stat.st_mtim };
+  if (size >= 0)
+    (void) futimens (target, times);
   if (size >= 0 && sys_rename (fetch->folder, part_name, parent, name, 0) != 0)
     return error_errno (err, errno, "%s", as);
   return size;
@@ -157,12 +187,25 @@ fetch_output (struct fetch *fetch, const struct line *line, struct error *err)
   return fetch_file (fetch, path, line, err);
 }
 
+static void
+note_state (struct fetch *fetch, const struct manifest_lines *lines)
+{
+  struct fetch_counts *counts = fetch->counts;
+  size_t used = 0;
+  counts->state = lines->state;
+  counts->missing = lines->missing_count;
+  for (size_t i = 0; i < lines->missing.count && used < sizeof counts->named; i++)
+    used += (size_t) snprintf (counts->named + used, sizeof counts->named - used, "%s%s",
+                               i == 0 ? "" : ", ", lines->missing.items[i]);
+}
+
 static int
 fetch_outputs (struct fetch *fetch, struct error *err)
 {
   auto_manifest_lines struct manifest_lines lines = { 0 };
   if (manifest_lines_open (&lines, fetch->folder, manifest_name, err) != 0)
     return -1;
+  note_state (fetch, &lines);
   for (;;)
     {
       int got = manifest_lines_next (&lines, err);
@@ -229,6 +272,8 @@ fetch_kept_outputs (struct fetch *fetch, struct error *err)
                                         .next = next_item,
                                         .folder_fd = fetch->folder };
   int result = manifest_lines_open (&batch.lines, fetch->folder, manifest_name, err);
+  if (result == 0)
+    note_state (fetch, &batch.lines);
   if (result == 0)
     result = storage_fetch (fetch->from, &wanted, err);
   manifest_lines_close (&batch.lines);
@@ -387,7 +432,7 @@ int
 fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts, struct error *err)
 {
   auto_free char *partial = xasprintf ("%s.partial", dir);
-  *counts = (struct fetch_counts){ 0 };
+  *counts = (struct fetch_counts){ .state = -1 };
   if (fetch_check (dir, err) != 0)
     return -1;
   if (fs_make_path (partial, 0777, err) != 0)

@@ -18,7 +18,10 @@ struct fetch_counts
 {
   int64_t files;
   int64_t bytes;
-  int64_t kept; /* of the files, those that were there already */
+  int64_t kept;    /* of the files, those that were there already */
+  int state;       /* enum job_state, as the manifest has it; -1: it doesn't say */
+  int64_t missing; /* shards that didn't succeed … */
+  char named[128]; /* … the first few: "0, 3, 7" */
 };
 
 /* Whether DIR is free for a copy: 0, or -1 with ERROR_USER. */

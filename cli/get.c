@@ -11,10 +11,16 @@
 #include "common/units.h"
 #include "result/result.h"
 #include "result/result_store.h"
+#include "schemas/messages.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+
+enum
+{
+  NAMED_MAX = 8, /* shards that are named, at most */
+};
 
 static int
 check_ended (const struct session *session, struct error *err)
@@ -52,6 +58,35 @@ find_place (const char *name, const struct bus_args *bus, struct error *err)
   return take (&place);
 }
 
+static void
+say_copied (const char *dir, const struct fetch_counts *counts)
+{
+  auto_free char *files = words_plural (counts->files, "file");
+  char bytes[UNITS_TEXT_SIZE];
+  auto_free char *shown = text_shown (dir);
+  (void) fprintf (stderr, "shoal: %s: %s, %s", shown, files,
+                  units_format_size (counts->bytes, bytes));
+  if (counts->kept > 0)
+    (void) fprintf (stderr, "; %lld of them were there already", (long long) counts->kept);
+  (void) fputc ('\n', stderr);
+}
+
+/* What a copy of a result that isn't whole lacks, and the job's exit code. */
+static int
+tell_missing (const char *name, const struct fetch_counts *counts)
+{
+  auto_free char *shown = text_shown (name);
+  if (counts->missing > 0)
+    (void) fprintf (stderr, "shoal: %s: the outputs of %lld shard%s are missing: %s%s\n", shown,
+                    (long long) counts->missing, counts->missing == 1 ? "" : "s", counts->named,
+                    counts->missing > NAMED_MAX ? " …" : "");
+  if (counts->state == JOB_CONFLICT)
+    (void) fprintf (stderr, "shoal: %s: no outputs: two shards wrote one path\n", shown);
+  if (counts->state == JOB_FAILED || counts->state == JOB_CANCELLED)
+    return EXIT_JOB_FAILED;
+  return counts->state == JOB_CONFLICT ? EXIT_CONFLICT : EXIT_DONE;
+}
+
 int
 get_copy (const char *name, const struct bus_args *bus, const char *dir, bool quiet,
           struct error *err)
@@ -63,19 +98,10 @@ get_copy (const char *name, const struct bus_args *bus, const char *dir, bool qu
   auto_storage struct storage *from = storage_open (place, err);
   if (from == NULL || fetch_result (from, dir, &counts, err) != 0)
     return error_wrap (err, "get %s", name);
-  if (quiet)
-    return 0;
-  auto_free char *files = words_plural (counts.files, "file");
-  char bytes[UNITS_TEXT_SIZE];
-  auto_free char *shown = text_shown (dir);
-  (void) fprintf (stderr, "shoal: %s: %s, %s", shown, files,
-                  units_format_size (counts.bytes, bytes));
-  if (counts.kept > 0)
-    (void) fprintf (stderr, "; %lld of them were there already", (long long) counts.kept);
-  (void) fputc ('\n', stderr);
-  return 0;
+  if (!quiet)
+    say_copied (dir, &counts);
+  return tell_missing (name, &counts);
 }
-
 static int
 run (int argc, char **argv, struct error *err)
 {
@@ -85,10 +111,9 @@ run (int argc, char **argv, struct error *err)
   int first = options_operands (sets, 2, argc, argv, 2, 2, command_get.synopsis, err);
   if (first < 0)
     return first;
-  if (bus_args_finish (&bus, err) != 0
-      || get_copy (argv[first], &bus, argv[first + 1], false, err) != 0)
+  if (bus_args_finish (&bus, err) != 0)
     return -1;
-  return EXIT_DONE;
+  return get_copy (argv[first], &bus, argv[first + 1], false, err);
 }
 
 const struct command command_get = {

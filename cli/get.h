@@ -6,7 +6,8 @@
 #include "common/error.h"
 
 /* Copies the result NAME (a folder, a URL, or a job that has ended on BUS) to DIR and says so on
- * stderr, unless QUIET. 0 or -1. */
+ * stderr, unless QUIET; and, always, which shards' outputs are missing. The exit code of the job,
+ * or -1. */
 int get_copy (const char *name, const struct bus_args *bus, const char *dir, bool quiet,
               struct error *err);
 

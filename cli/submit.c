@@ -57,7 +57,8 @@ submit_fetch (const struct job_args *args, const struct bus_args *bus, const cha
     }
   struct bus_args fleet = *bus;
   fleet.named = true; /* a result of the job's name that happens to be here isn't meant */
-  return get_copy (id, &fleet, args->fetch, quiet, err) != 0 ? -1 : code;
+  int copied = get_copy (id, &fleet, args->fetch, quiet, err);
+  return copied < 0 ? -1 : code;
 }
 
 int

@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "result/result.h"
+#include "schemas/messages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +66,33 @@ note_reduce (struct manifest_lines *lines)
   json_decref (object);
 }
 
+enum
+{
+  MISSING_NAMED = 8,
+};
+
+static void
+note_state (struct manifest_lines *lines)
+{
+  char state[16] = "";
+  if (sscanf (lines->text, "\"state\": \"%15[a-z]\"", state) == 1)
+    lines->state = job_state_from_name (state);
+}
+
+static void
+note_missing (struct manifest_lines *lines)
+{
+  const char *at = lines->text + strlen ("\"missing\": [");
+  while (*at >= '0' && *at <= '9')
+    {
+      size_t digits = strspn (at, "0123456789");
+      if (lines->missing_count++ < MISSING_NAMED)
+        strlist_addf (&lines->missing, "%.*s", (int) digits, at);
+      at += digits;
+      at += strspn (at, ", ");
+    }
+}
+
 static bool
 begins (const struct manifest_lines *lines, const char *text)
 {
@@ -87,6 +115,10 @@ read_head (struct manifest_lines *lines, struct error *err)
         return -1;
       if (begins (lines, "\"reduce\": "))
         note_reduce (lines);
+      else if (begins (lines, "\"state\": "))
+        note_state (lines);
+      else if (begins (lines, "\"missing\": ["))
+        note_missing (lines);
     }
   return damaged (err);
 }
@@ -95,7 +127,7 @@ int
 manifest_lines_open (struct manifest_lines *lines, int folder_fd, const char *name,
                      struct error *err)
 {
-  *lines = (struct manifest_lines){ 0 };
+  *lines = (struct manifest_lines){ .state = -1 };
   auto_fd int fd = fs_open_beneath (folder_fd, name, O_RDONLY, 0, err);
   lines->file = fd < 0 ? NULL : fdopen (fd, "r");
   if (lines->file == NULL)
@@ -139,6 +171,7 @@ manifest_lines_close (struct manifest_lines *lines)
   for (size_t i = 0; i < lines->folder_count; i++)
     free (lines->folders[i]);
   free (lines->folders);
+  strlist_release (&lines->missing);
   free (lines->reduce);
   free (lines->text);
   line_release (&lines->line);

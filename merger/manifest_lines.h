@@ -4,6 +4,7 @@
 #define SHOAL_MERGER_MANIFEST_LINES_H
 
 #include "common/auto.h"
+#include "common/strlist.h"
 #include "merger/lines.h"
 
 struct manifest_lines
@@ -13,7 +14,10 @@ struct manifest_lines
   size_t capacity;
   char **folders; /* of the shards, by index; NULL: none */
   size_t folder_count;
-  char *reduce; /* the reduce container's */
+  char *reduce;           /* the reduce container's */
+  int state;              /* enum job_state; -1: it doesn't say */
+  struct strlist missing; /* the first few shards that didn't succeed … */
+  int64_t missing_count;  /* … of so many */
   struct line line;
 };
 

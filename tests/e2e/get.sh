@@ -49,5 +49,21 @@ expect_exit 3 "a manifest that is cut off" "$SHOAL" get r2 cutoff
 expect_stderr "manifest.json: it is cut off"
 expect_exit 2 "no result" "$SHOAL" get nowhere there
 expect_exit 1 "a job that failed" run failed 'exit 3'
-expect_exit 0 "can be fetched as well" "$SHOAL" get failed failure
+expect_exit 1 "is fetched with its exit code" "$SHOAL" get failed failure
+expect_stderr "failed: the outputs of 8 shards are missing: 0, 1, 2, 3, 4, 5, 6, 7"
 expect_true "with its manifest" grep -q '"state": "failed"' failure/manifest.json
+
+# ---- what is missing, times, holes
+expect_exit 1 "a job with one bad shard" run one '[ "$SHOAL_SHARD_INDEX" = 3 ] && exit 3; cp -r in/. out/'
+expect_exit 1 "is fetched without it" "$SHOAL" get one some
+expect_stderr "one: the outputs of 1 shard are missing: 3"
+expect_exit 0 "within --min-success" "$SHOAL" run -q -v "$PWD/in:/in" -o res:/out --glob '**/*.txt' --batch-size 4 --runtime process --min-success 50% \
+  --results most none sh -c '[ "$SHOAL_SHARD_INDEX" = 3 ] && exit 3; cp -r in/. out/'
+expect_exit 0 "the job counts as done" "$SHOAL" get most mostly
+expect_stderr "most: the outputs of 1 shard are missing: 3"
+expect_exit 0 "a sparse output of another day" "$SHOAL" run -q -v "$PWD/in:/in" -o res:/out --runtime process --results sparse none \
+  sh -c 'truncate -s 64M out/holes; echo end >>out/holes; touch -d 2001-02-03T04:05:06Z out/holes; : >out/empty; head -c 100000 /dev/zero >out/zeros'
+expect_exit 0 "is fetched" "$SHOAL" get sparse thin
+expect_true "byte by byte" diff -r sparse/outputs thin/outputs
+expect_same "with its time" 981173106 "$(stat -c %Y thin/outputs/res/holes)"
+expect_same "and its holes" yes "$([ "$(stat -c %b thin/outputs/res/holes)" -lt 1000 ] && echo yes)"
