@@ -255,13 +255,17 @@ see_file (struct selector *selector, const struct storage_entry *entry, struct p
   spoil (selector);
   if (is_excluded (selector, place))
     return 0;
+  char pin[STORAGE_PIN_SIZE];
+  bool pins = entry->version == NULL && entry->pin != NULL;
+  if (pins && entry->pin (entry->pinner, pin, err) != 0)
+    return -1;
   const struct atom atom = {
     .volume = selector->index,
     .size = entry->size,
     .path = entry->path,
     .path_size = entry->path_size,
     .source = entry->source,
-    .version = entry->version,
+    .version = pins ? pin : entry->version,
   };
   return selector->sink->atom (selector->sink->context, &atom, entry->size, err);
 }

@@ -3,6 +3,7 @@
 #include "common/memory.h"
 #include "storage/folder.h"
 #include "storage/local_links.h"
+#include "storage/local_pin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +45,9 @@ struct walk
   size_t open_from;   /* levels above the root and below this one are closed */
   struct buffer path; /* of the current entry */
   void *chunk;
+  const char *name;   /* of the current file */
+  struct stat status; /* what it is, once known */
+  bool has_status;
   bool visitor_ended; /* the visitor's error speaks for itself */
 };
 
@@ -182,6 +186,31 @@ pop (struct walk *walk)
     folder_release (&level->folder);
 }
 
+/* Looks the current file's status up, once. */
+static int
+need_status (struct walk *walk, struct error *err)
+{
+  if (walk->has_status)
+    return 0;
+  int parent = current_fd (walk, err);
+  if (parent < 0)
+    return -1;
+  if (fstatat (parent, walk->name, &walk->status, AT_SYMLINK_NOFOLLOW) != 0)
+    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
+  walk->has_status = true;
+  return 0;
+}
+
+static int
+pin_current (void *pinner, char *pin, struct error *err)
+{
+  struct walk *walk = pinner;
+  if (need_status (walk, err) != 0)
+    return error_wrap (err, "%s", walk->local->path);
+  (void) local_pin_format (&walk->status, pin);
+  return 0;
+}
+
 static int
 visit (struct walk *walk, bool folder, int64_t size, struct error *err)
 {
@@ -190,6 +219,8 @@ visit (struct walk *walk, bool folder, int64_t size, struct error *err)
     .path_size = walk->path.size,
     .folder = folder,
     .size = size,
+    .pin = folder ? NULL : pin_current,
+    .pinner = walk,
   };
   int result = walk->visitor->entry (walk->visitor->context, &entry, err);
   walk->visitor_ended = result != 0;
@@ -217,15 +248,13 @@ visit_folder (struct walk *walk, const char *name, struct error *err)
 static int
 visit_file (struct walk *walk, const char *name, struct error *err)
 {
+  walk->name = name;
+  walk->has_status = false;
   if (!walk->visitor->want_sizes)
     return visit (walk, false, -1, err);
-  struct stat status;
-  int parent = current_fd (walk, err);
-  if (parent < 0)
+  if (need_status (walk, err) != 0)
     return -1;
-  if (fstatat (parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
-  return visit (walk, false, status.st_size, err);
+  return visit (walk, false, walk->status.st_size, err);
 }
 
 static void
@@ -274,6 +303,8 @@ visit_link (struct walk *walk, const char *name, struct error *err)
     return -1;
   if (!S_ISREG (status.st_mode))
     return 0;
+  walk->status = status;
+  walk->has_status = true;
   return visit (walk, false, visitor->want_sizes ? status.st_size : -1, err);
 }
 

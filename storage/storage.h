@@ -78,6 +78,8 @@ enum storage_kind
 enum storage_kind storage_kind (const struct storage *storage);
 const char *storage_kind_name (enum storage_kind kind); /* its scheme */
 
+#define STORAGE_PIN_SIZE 72
+
 struct storage_entry
 {
   const char *path; /* valid during the call, NUL behind it */
@@ -91,6 +93,10 @@ struct storage_entry
   /* Where a file is that isn't at PATH below the root, in its storage's own words (a URL, a key, a
    * CID); NULL: it is there. */
   const char *source;
+  /* Where a version costs something: writes it into PIN (STORAGE_PIN_SIZE), valid during the call
+   * of `entry`. NULL: `version` is all that is known. */
+  int (*pin) (void *pinner, char *pin, struct error *err);
+  void *pinner;
 };
 
 /* Why a link to a folder that matters wasn't entered. */

@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/sys.h"
+#include "storage/local_pin.h"
 #include "worker/place_internal.h"
 
 #include <errno.h>
@@ -117,6 +118,8 @@ copy_from (const struct place *place, int source, const char *path, const char *
     return error_errno (err, errno, "%s", path);
   if (!S_ISREG (status.st_mode))
     return error_set (err, ERROR_USER, "%s: neither a file nor a folder", path);
+  if (local_pin_check (place->pin, &status, path, err) != 0)
+    return -1;
   auto_fd int target = openat (place->parent_target_fd, leaf,
                                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (target < 0)
@@ -126,6 +129,10 @@ copy_from (const struct place *place, int source, const char *path, const char *
                                                             : error_errno (err, errno, "%s", path);
   if (how == PLACE_COPY && fs_copy (source, target, place->halt, err) < 0)
     return error_wrap (err, "%s", path);
+  if (fstat (source, &status) != 0)
+    return error_errno (err, errno, "%s", path);
+  if (local_pin_check (place->pin, &status, path, err) != 0)
+    return -1;
   copy_attributes (target, &status);
   *bytes += status.st_size;
   return 0;
@@ -184,6 +191,8 @@ place_open_link (struct place *place, int fd, const char *path, const char *name
   (void) snprintf (self, sizeof self, "/proc/self/fd/%d", fd);
   if (fstat (fd, &status) != 0)
     return error_errno (err, errno, "%s", path);
+  if (local_pin_check (place->pin, &status, path, err) != 0)
+    return -1;
   if (sys_link (AT_FDCWD, self, place->parent_target_fd, name, AT_SYMLINK_FOLLOW) != 0)
     {
       if (is_impossible (errno))
@@ -225,7 +234,7 @@ link_file (struct place *place, const char *path, const char *leaf, int64_t *byt
   if (S_ISREG (status.st_mode))
     {
       *bytes += status.st_size;
-      return 0;
+      return local_pin_check (place->pin, &status, path, err);
     }
   (void) unlinkat (place->parent_target_fd, leaf, 0);
   if (S_ISLNK (status.st_mode))

@@ -32,6 +32,7 @@ struct place
   int source_fd; /* the volume's root; -1: not on this machine, only PLACE_COPY works */
   int target_fd;
   const struct halt *halt; /* asked for each file, and while one is copied; NULL */
+  const char *pin;         /* what the next file must be (local_pin.h); NULL: any */
 
   char *parent; /* the folder of the last file, whose descriptors are kept for the next */
   int parent_source_fd;

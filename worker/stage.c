@@ -7,6 +7,7 @@
 #include "result/result.h"
 #include "result/result_store.h"
 #include "schemas/codec.h"
+#include "storage/local_pin.h"
 #include "worker/atoms.h"
 #include "worker/stage_internal.h"
 
@@ -146,6 +147,8 @@ bind_file (struct staging *staging, const struct source *source, const struct at
   struct stat status;
   if (fstat (file, &status) != 0)
     return error_errno (err, errno, "%s", atom->path);
+  if (local_pin_check (atom->version, &status, atom->path, err) != 0)
+    return -1;
   staging->bytes += status.st_size;
   return mounts_add (staging->mounts, file, path_join (source->path, atom->path), false, false,
                      err);
@@ -177,7 +180,9 @@ stage_file (struct staging *staging, struct source *source, const struct atom *a
         {
         case METHOD_LINK:
         case METHOD_CLONE:
+          source->place.pin = atom->version;
           placed = place_file (&source->place, atom->path, how, &staging->bytes, err);
+          source->place.pin = NULL;
           if (placed != 1)
             return placed;
           if (stage->job->stage == STAGE_LINK)

@@ -68,6 +68,7 @@ copy_share (struct copier *copier)
       place->source_fd = shared->source_fd;
       place->target_fd = shared->target_fd;
       place->halt = &copier->halt;
+      place->pin = atom.version;
       if (place_file (place, atom.path, PLACE_COPY, &copier->bytes, &copier->err) != 0)
         return error_wrap (&copier->err, "%s", staging->sources[atom.volume].path);
     }

@@ -8,6 +8,7 @@
 #include "policy/policy.h"
 #include "result/result.h"
 #include "schemas/codec.h"
+#include "storage/local_pin.h"
 #include "tests/lib/seed.h"
 #include "worker/place.h"
 
@@ -596,6 +597,41 @@ test_followed_links_obey_the_policy (void **state)
   scene->policy = NULL;
 }
 
+/* A file that isn't what was listed any more is refused, however it is staged. */
+static void
+test_files_that_changed_since_they_were_listed (void **state)
+{
+  struct scene *scene = *state;
+  struct stat status;
+  char pin[LOCAL_PIN_SIZE];
+  put_file (scene, "a");
+  assert_int_equal (symlinkat ("a", scene->volume_fd, "link"), 0);
+  assert_int_equal (fstatat (scene->volume_fd, "a", &status, 0), 0);
+  (void) local_pin_format (&status, pin);
+  const struct atom atoms[] = {
+    { .path = "a", .path_size = 1, .size = -1, .version = pin },
+    { .path = "link", .path_size = 4, .size = -1, .version = pin },
+  };
+  for (size_t a = 0; a < 2; a++)
+    {
+      buffer_clear (&scene->shard.atoms);
+      atom_append (&scene->shard.atoms, &atoms[a]);
+      scene->shard.atom_count = 1;
+      for (size_t i = 0; i < sizeof all_modes / sizeof *all_modes; i++)
+        {
+          restage (scene, all_modes[i]);
+          assert_int_equal (utimensat (scene->volume_fd, "a",
+                                       (struct timespec[2]){ status.st_atim, status.st_mtim }, 0),
+                            0);
+          assert_staged (scene);
+          restage (scene, all_modes[i]);
+          const struct timespec later[2] = { { .tv_sec = 5 }, { .tv_sec = 5 } };
+          assert_int_equal (utimensat (scene->volume_fd, "a", later, 0), 0);
+          assert_refused (scene, "changed since it was listed");
+        }
+    }
+}
+
 static void
 test_volume_itself_is_the_atom (void **state)
 {
@@ -1080,6 +1116,7 @@ main (void)
     TEST (test_whole_volumes_and_links),
     TEST (test_files_behind_links),
     TEST (test_followed_links_obey_the_policy),
+    TEST (test_files_that_changed_since_they_were_listed),
     TEST (test_volume_itself_is_the_atom),
     TEST (test_forced_copy),
     TEST (test_forced_copy_names_what_vanished),

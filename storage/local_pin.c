@@ -1,0 +1,29 @@
+#include "storage/local_pin.h"
+
+#include "common/fs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *
+local_pin_format (const struct stat *status, char text[static LOCAL_PIN_SIZE])
+{
+  (void) snprintf (text, LOCAL_PIN_SIZE, "%lld-%lld-%llu", (long long) status->st_size,
+                   (long long) fs_mtime_ns (status), (unsigned long long) status->st_ino);
+  return text;
+}
+
+int
+local_pin_check (const char *pin, const struct stat *status, const char *path, struct error *err)
+{
+  char now[LOCAL_PIN_SIZE];
+  if (pin == NULL)
+    return 0;
+  (void) local_pin_format (status, now);
+  size_t counts = (size_t) (strrchr (now, '-') - now) + 1;
+  if (strncmp (pin, now, counts) == 0)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "%s: changed since it was listed (the same command with --update lists again)",
+                    path);
+}

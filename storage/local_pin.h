@@ -1,0 +1,25 @@
+/* local_pin.h — what a file of this machine was when it was listed: its size, its time in
+ * nanoseconds and its inode, "5-1764478000123456789-4711".
+ *
+ * The device isn't part of it: one file system has other numbers on other machines, and after a
+ * restart. For the same reason only size and time decide whether a file is still the one that was
+ * listed; the inode tells one from another where plans are compared. */
+#ifndef SHOAL_STORAGE_LOCAL_PIN_H
+#define SHOAL_STORAGE_LOCAL_PIN_H
+
+#include "common/error.h"
+#include "storage/storage.h"
+
+#include <sys/stat.h>
+
+#define LOCAL_PIN_SIZE STORAGE_PIN_SIZE
+
+/* Writes STATUS' pin into TEXT; returns TEXT. */
+const char *local_pin_format (const struct stat *status, char text[static LOCAL_PIN_SIZE]);
+
+/* Whether the file of STATUS is the one that PIN (NULL: any) was taken of: 0, or ERROR_USER that
+ * names PATH. */
+int local_pin_check (const char *pin, const struct stat *status, const char *path,
+                     struct error *err);
+
+#endif
