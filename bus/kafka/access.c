@@ -2,43 +2,41 @@
  * (docs/operations.md has the table of who needs what). */
 #include "bus/kafka/access.h"
 
-#include "bus/kafka/kafka.h"
-
 #include "common/memory.h"
 
 #include <string.h>
 
 /* Who we are to the brokers, as far as our settings say. */
 static const char *
-user_of (const struct kafka_bus *bus)
+user_of (const struct kafka_client *client)
 {
-  for (size_t i = 0; i + 1 < bus->properties.count; i += 2)
-    if (strcmp (bus->properties.items[i], "sasl.username") == 0)
-      return bus->properties.items[i + 1];
+  for (size_t i = 0; i + 1 < client->properties.count; i += 2)
+    if (strcmp (client->properties.items[i], "sasl.username") == 0)
+      return client->properties.items[i + 1];
   return NULL;
 }
 
 /* "topic", "group" or "cluster" with a name (NULL for the last). The caller frees. */
 static char *
-grant_command (const struct kafka_bus *bus, const char *operation, const char *kind,
+grant_command (const struct kafka_client *client, const char *operation, const char *kind,
                const char *name)
 {
-  const char *user = user_of (bus);
+  const char *user = user_of (client);
   return xasprintf ("kafka-acls.sh --add --allow-principal User:%s --operation %s --%s%s%s",
                     user == NULL ? "…" : user, operation, kind, name == NULL ? "" : " ",
                     name == NULL ? "" : name);
 }
 
 int
-access_lacks (const struct kafka_bus *bus, const char *operation, const char *kind,
+access_lacks (const struct kafka_client *client, const char *operation, const char *kind,
               const char *name, struct error *err)
 {
-  const char *user = user_of (bus);
-  auto_free char *command = grant_command (bus, operation, kind, name);
+  const char *user = user_of (client);
+  auto_free char *command = grant_command (client, operation, kind, name);
   return error_set (err, ERROR_TRANSIENT,
                     "%s: %s%s isn't allowed to: %s on %s%s%s is missing (`%s`; "
                     "docs/operations.md has what each part needs)",
-                    bus->url, user == NULL ? "this user" : "user ", user == NULL ? "" : user,
+                    client->url, user == NULL ? "this user" : "user ", user == NULL ? "" : user,
                     operation, kind, name == NULL ? "" : " ", name == NULL ? "" : name, command);
 }
 
@@ -51,23 +49,23 @@ access_is_denied (rd_kafka_resp_err_t code)
 }
 
 int
-access_explain (const struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *operation,
+access_explain (const struct kafka_client *client, rd_kafka_resp_err_t code, const char *operation,
                 const char *topic, const char *text, struct error *err)
 {
   return access_is_denied (code)
-             ? access_lacks (bus, operation, "topic", topic, err)
-             : error_set (err, ERROR_USER, "%s: topic %s: %s", bus->url, topic, text);
+             ? access_lacks (client, operation, "topic", topic, err)
+             : error_set (err, ERROR_USER, "%s: topic %s: %s", client->url, topic, text);
 }
 
 int
-access_check_configs (const struct kafka_bus *bus, const rd_kafka_ConfigResource_t **found,
+access_check_configs (const struct kafka_client *client, const rd_kafka_ConfigResource_t **found,
                       size_t count, struct error *err)
 {
   for (size_t i = 0; i < count; i++)
     {
       rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error (found[i]);
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return access_explain (bus, code, "DescribeConfigs",
+        return access_explain (client, code, "DescribeConfigs",
                                rd_kafka_ConfigResource_name (found[i]),
                                rd_kafka_ConfigResource_error_string (found[i]), err);
     }

@@ -4,7 +4,6 @@
 #include "bus/kafka/config.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/inflight.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/partition.h"
 #include "bus/kafka/queues.h"
 
@@ -21,15 +20,15 @@ enum
 
 /* Whether WRITER is this handle, or a follower of it ("HANDLE.3"). */
 static bool
-is_of (const struct kafka_bus *bus, const char *writer)
+is_of (const struct kafka_client *client, const char *writer)
 {
-  size_t length = strlen (bus->writer);
-  return strncmp (writer, bus->writer, length) == 0
+  size_t length = strlen (client->writer);
+  return strncmp (writer, client->writer, length) == 0
          && (writer[length] == '\0' || writer[length] == '.');
 }
 
 void
-claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
+claims_take_in (struct kafka_claims_log *log, struct cursor *cursor, struct claims *claims,
                 struct partition *partition, const rd_kafka_message_t *message)
 {
   auto_claim struct claim claim = { 0 };
@@ -39,7 +38,7 @@ claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *cla
   if (codec_decode_claim (cursor->payload, &claim, &err) != 0)
     {
       if (partition != NULL)
-        dead_letter_write (bus, cursor, message, &err);
+        dead_letter_write (log->dead_letters, cursor, message, &err);
       else
         kafka_log_skipped (cursor, message, &err);
       return;
@@ -50,24 +49,26 @@ claims_take_in (struct kafka_bus *bus, struct cursor *cursor, struct claims *cla
       claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
   if (cursor->topic == TOPIC_LEASES)
     {
-      queues_take_in (bus, key, &claim, message_time (message));
-      config_take_in (bus, key, &claim, message_time (message));
+      queues_take_in (log->queues, key, &claim, message_time (message));
+      config_take_in (log->config, key, &claim,
+                      clock_wall_ms () + cursor->skew - message_time (message));
     }
-  if (is_of (bus, claim.writer))
+  if (is_of (log->queues->producer->client, claim.writer))
     cursor->skew = message_time (message) - clock_wall_ms ();
-  if (partition != NULL && claim.kind == CLAIM_UNKNOWN && strcmp (claim.writer, bus->writer) == 0)
+  if (partition != NULL && claim.kind == CLAIM_UNKNOWN
+      && strcmp (claim.writer, log->queues->producer->client->writer) == 0)
     partition_note_tick (partition);
-  inflight_on_claim (bus, partition, &claim, entry, verdict);
+  inflight_on_claim (log->inflight, partition, &claim, entry, verdict);
   if (verdict == CLAIMS_COUNTED)
     partition_entry_changed (entry);
-  if (partition == NULL && entry->phase == CLAIMS_DONE && !bus->leases_whole)
+  if (partition == NULL && entry->phase == CLAIMS_DONE && !log->whole)
     claims_forget (claims, entry);
   else
     claims_unneed (claims, entry);
 }
 
 void
-claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims,
+claims_pump (struct kafka_claims_log *log, struct cursor *cursor, struct claims *claims,
              struct partition *partition)
 {
   for (int i = 0; i < AT_A_TIME; i++)
@@ -75,15 +76,14 @@ claims_pump (struct kafka_bus *bus, struct cursor *cursor, struct claims *claims
       auto_message rd_kafka_message_t *message = NULL;
       if (cursor_next (cursor, &message) == 0)
         return;
-      claims_take_in (bus, cursor, claims, partition, message);
+      claims_take_in (log, cursor, claims, partition, message);
     }
-  bus->more = true;
+  log->queues->producer->client->more = true;
 }
 
 int
-partition_sync (struct partition *partition, struct error *err)
+claims_sync_partition (struct kafka_claims_log *log, struct partition *partition, struct error *err)
 {
-  struct kafka_bus *bus = partition->set->bus;
   int outcome = cursor_look_for_end (&partition->claims_cursor, err);
   while (outcome >= 0)
     {
@@ -91,18 +91,17 @@ partition_sync (struct partition *partition, struct error *err)
       outcome = cursor_next_before_end (&partition->claims_cursor, &message, err);
       if (outcome <= 0)
         break;
-      claims_take_in (bus, &partition->claims_cursor, partition->claims, partition, message);
+      claims_take_in (log, &partition->claims_cursor, partition->claims, partition, message);
     }
   return outcome;
 }
 
 void
-partition_pump (struct partition *partition)
+claims_pump_partition (struct kafka_claims_log *log, struct partition *partition)
 {
-  struct kafka_bus *bus = partition->set->bus;
   if (partition->set->kind == BUS_SHARDS)
     {
-      claims_pump (bus, &partition->claims_cursor, partition->claims, partition);
+      claims_pump (log, &partition->claims_cursor, partition->claims, partition);
       partition->loaded = partition->loaded || cursor_is_at_end (&partition->claims_cursor);
     }
   if (partition->loaded)

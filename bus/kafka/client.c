@@ -2,7 +2,6 @@
  * handles. */
 #include "bus/kafka/client.h"
 
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/topic_names.h"
 #include "bus/kafka/trouble.h"
 
@@ -50,10 +49,10 @@ check_file (const char *name, const char *value, struct error *err)
 }
 
 int64_t
-kafka_at_most (const struct kafka_bus *bus, int64_t most)
+kafka_at_most (const struct kafka_client *client, int64_t most)
 {
-  int64_t quarter = bus->lease_ms / 4;
-  if (bus->held == 0)
+  int64_t quarter = client->lease_ms / 4;
+  if (client->held == 0)
     return most;
   if (quarter < ASK_MS)
     quarter = ASK_MS;
@@ -63,9 +62,9 @@ kafka_at_most (const struct kafka_bus *bus, int64_t most)
 /* How often new leaders are asked for. While there is none librdkafka doubles its pauses up to
  * this: who holds a lease must find the new one before others may take it over. */
 static int64_t
-refresh_ms (const struct kafka_bus *bus)
+refresh_ms (const struct kafka_client *client)
 {
-  int64_t quarter = bus->lease_ms / 4;
+  int64_t quarter = client->lease_ms / 4;
   return quarter == 0 || quarter > REFRESH_MAX_MS ? REFRESH_MAX_MS : quarter;
 }
 
@@ -78,8 +77,24 @@ set_all (rd_kafka_conf_t *conf, const char *const *settings, struct error *err)
   return 0;
 }
 
+static void
+on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
+{
+  struct kafka_client *client = opaque;
+  (void) handle;
+  kafka_on_error (&client->trouble, code, reason);
+}
+
+static void
+on_log (const rd_kafka_t *handle, int level, const char *facility, const char *text)
+{
+  struct kafka_client *client = rd_kafka_opaque (handle);
+  (void) level;
+  kafka_on_log (client == NULL ? NULL : &client->trouble, facility, text);
+}
+
 static int
-configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
+configure (struct kafka_client *client, rd_kafka_conf_t *conf, rd_kafka_type_t type,
            const char *const *extra, struct error *err)
 {
   static const char *const all[] = { "client.id", "shoal", "reconnect.backoff.max.ms", "1000",
@@ -117,82 +132,82 @@ configure (struct kafka_bus *bus, rd_kafka_conf_t *conf, rd_kafka_type_t type,
                                           "false",
                                           NULL };
   char refresh[32];
-  (void) snprintf (refresh, sizeof refresh, "%lld", (long long) refresh_ms (bus));
-  if (set (conf, "bootstrap.servers", bus->brokers, err) != 0
+  (void) snprintf (refresh, sizeof refresh, "%lld", (long long) refresh_ms (client));
+  if (set (conf, "bootstrap.servers", client->brokers, err) != 0
       || set (conf, "topic.metadata.refresh.interval.ms", refresh, err) != 0
       || set_all (conf, all, err) != 0
       || set_all (conf, type == RD_KAFKA_PRODUCER ? producer : consumer, err) != 0
       || set_all (conf, extra, err) != 0)
     return -1;
-  for (size_t i = 0; i + 1 < bus->properties.count; i += 2)
-    if (set (conf, bus->properties.items[i], bus->properties.items[i + 1], err) != 0
-        || check_file (bus->properties.items[i], bus->properties.items[i + 1], err) != 0)
+  for (size_t i = 0; i + 1 < client->properties.count; i += 2)
+    if (set (conf, client->properties.items[i], client->properties.items[i + 1], err) != 0
+        || check_file (client->properties.items[i], client->properties.items[i + 1], err) != 0)
       return -1;
-  rd_kafka_conf_set_opaque (conf, bus);
-  rd_kafka_conf_set_error_cb (conf, kafka_on_error);
-  rd_kafka_conf_set_log_cb (conf, kafka_on_log);
+  rd_kafka_conf_set_opaque (conf, client);
+  rd_kafka_conf_set_error_cb (conf, on_error);
+  rd_kafka_conf_set_log_cb (conf, on_log);
   return 0;
 }
 
 /* Takes CONF. */
 static rd_kafka_t *
-make_handle (const struct kafka_bus *bus, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+make_handle (const struct kafka_client *client, rd_kafka_type_t type, rd_kafka_conf_t *conf,
              struct error *err)
 {
   char text[512];
   rd_kafka_t *handle = rd_kafka_new (type, conf, text, sizeof text);
   if (handle != NULL)
     return handle;
-  (void) error_set (err, ERROR_USER, "%s: %s", bus->url, text);
+  (void) error_set (err, ERROR_USER, "%s: %s", client->url, text);
   rd_kafka_conf_destroy (conf);
   return NULL;
 }
 
 rd_kafka_t *
-kafka_handle (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+kafka_handle (struct kafka_client *client, rd_kafka_type_t type, const char *const *extra,
               client_reports *reports, struct error *err)
 {
   rd_kafka_conf_t *conf = rd_kafka_conf_new ();
   rd_kafka_conf_set_dr_msg_cb (conf, reports);
-  if (configure (bus, conf, type, extra, err) == 0)
-    return make_handle (bus, type, conf, err);
+  if (configure (client, conf, type, extra, err) == 0)
+    return make_handle (client, type, conf, err);
   rd_kafka_conf_destroy (conf);
   return NULL;
 }
 
 rd_kafka_t *
-kafka_asker (struct kafka_bus *bus, rd_kafka_type_t type, const char *const *extra,
+kafka_asker (struct kafka_client *client, rd_kafka_type_t type, const char *const *extra,
              struct error *err)
 {
   rd_kafka_conf_t *conf = rd_kafka_conf_new ();
-  if (configure (bus, conf, type, NULL, err) != 0 || set_all (conf, extra, err) != 0)
+  if (configure (client, conf, type, NULL, err) != 0 || set_all (conf, extra, err) != 0)
     {
       rd_kafka_conf_destroy (conf);
       return NULL;
     }
   rd_kafka_conf_set_error_cb (conf, NULL);
   rd_kafka_conf_set_events (conf, RD_KAFKA_EVENT_DR);
-  return make_handle (bus, type, conf, err);
+  return make_handle (client, type, conf, err);
 }
 
 /* ---- the URL ---------------------------------------------------------------------------- */
 
 /* "HOST:PORT[,…][/PREFIX]" */
 static int
-parse_url (struct kafka_bus *bus, const char *rest, struct error *err)
+parse_url (struct kafka_client *client, const char *rest, struct error *err)
 {
   const char *slash = strchr (rest, '/');
-  bus->brokers = slash == NULL ? xstrdup (rest) : xstrndup (rest, (size_t) (slash - rest));
-  bus->prefix = xstrdup (slash == NULL || slash[1] == '\0' ? default_prefix : slash + 1);
-  bus->url = xasprintf ("kafka://%s", rest);
-  if (bus->brokers[0] == '\0')
+  client->brokers = slash == NULL ? xstrdup (rest) : xstrndup (rest, (size_t) (slash - rest));
+  client->prefix = xstrdup (slash == NULL || slash[1] == '\0' ? default_prefix : slash + 1);
+  client->url = xasprintf ("kafka://%s", rest);
+  if (client->brokers[0] == '\0')
     return error_set (err, ERROR_USER, "%s: no broker: expected kafka://HOST:PORT[,…][/PREFIX]",
-                      bus->url);
-  for (const char *at = bus->prefix; *at != '\0'; at++)
+                      client->url);
+  for (const char *at = client->prefix; *at != '\0'; at++)
     if (!isalnum ((unsigned char) *at) && strchr ("._-", *at) == NULL)
       return error_set (err, ERROR_USER,
                         "%s: '%c' can't be in a topic's name: letters, digits, '.', '_', '-'",
-                        bus->url, *at);
+                        client->url, *at);
   return 0;
 }
 
@@ -203,43 +218,40 @@ kafka_patience (const struct bus_options *options)
 }
 
 int
-kafka_names_init (struct kafka_bus *bus, const char *rest, const struct bus_options *options,
-                  struct error *err)
+client_init (struct kafka_client *client, const char *rest, const struct bus_options *options,
+             struct error *err)
 {
-  (void) pthread_mutex_init (&bus->lock, NULL);
+  (void) pthread_mutex_init (&client->trouble.lock, NULL);
   if (options->properties != NULL)
-    strlist_extend (&bus->properties, options->properties);
-  if (parse_url (bus, rest, err) != 0)
+    strlist_extend (&client->properties, options->properties);
+  if (parse_url (client, rest, err) != 0)
     return -1;
+  client->trouble.url = client->url;
+  client->trust.url = client->url;
   for (int i = 0; i < TOPICS; i++)
-    bus->topics.names[i] = kafka_topic_name (bus->prefix, (enum topic) i);
-  bus->topics.count = TOPICS;
-  bus->queue_count = 1;
-  bus->queues[0] = (struct kafka_queue){ .name = xstrdup ("default"),
-                                         .shards = TOPIC_SHARDS,
-                                         .claims = TOPIC_CLAIMS };
+    client->topics.names[i] = kafka_topic_name (client->prefix, (enum topic) i);
+  client->topics.count = TOPICS;
   return 0;
 }
 
 void
-kafka_names_release (struct kafka_bus *bus)
+client_release (struct kafka_client *client)
 {
-  for (int i = 0; i < bus->topics.count; i++)
-    free (bus->topics.names[i]);
-  for (int i = 0; i < bus->queue_count; i++)
-    free (bus->queues[i].name);
-  strlist_release (&bus->properties);
-  (void) pthread_mutex_destroy (&bus->lock);
-  free (bus->brokers);
-  free (bus->prefix);
-  free (bus->url);
+  for (int i = 0; i < client->topics.count; i++)
+    free (client->topics.names[i]);
+  strlist_release (&client->properties);
+  (void) pthread_mutex_destroy (&client->trouble.lock);
+  free (client->brokers);
+  free (client->prefix);
+  free (client->url);
+  free (client->writer);
 }
 
 char *
-client_make_writer (const char *client)
+client_make_writer (const char *name)
 {
   char host[256] = "localhost";
   char salt[UNIQUE_SIZE]; /* host and process id come back in containers */
   (void) gethostname (host, sizeof host - 1);
-  return xasprintf ("%s-%s-%d-%s", client, host, (int) getpid (), unique_text (salt));
+  return xasprintf ("%s-%s-%d-%s", name, host, (int) getpid (), unique_text (salt));
 }

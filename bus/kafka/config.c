@@ -5,7 +5,6 @@
 #include "bus/kafka/config.h"
 
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/topic_names.h"
 
@@ -29,53 +28,63 @@ static const char prefix[] = "config/";
 /* Of many with the same the one whose time comes first speaks for all: a third of a lease from now,
  * and a little more. */
 static int64_t
-time_to_speak (const struct kafka_bus *bus)
+time_to_speak (const struct kafka_config *config)
 {
   uint16_t salt = 0;
   (void) getrandom (&salt, sizeof salt, 0);
-  return clock_boot_ms () + bus->lease_ms / 3 + bus->lease_ms / 3 * salt / UINT16_MAX;
+  return clock_boot_ms () + config->producer->client->lease_ms / 3
+         + config->producer->client->lease_ms / 3 * salt / UINT16_MAX;
 }
 
 /* Once for each of the others: it goes on saying so. */
 static void
-tell (struct kafka_bus *bus, const char *theirs, const struct claim *claim)
+tell (struct kafka_config *config, const char *theirs, const struct claim *claim)
 {
   auto_free char *what = xasprintf ("%s %s", claim->writer, theirs);
-  if (strlist_has (&bus->config_told, what))
+  if (strlist_has (&config->told, what))
     return;
-  if (bus->config_told.count >= TOLD_MAX)
-    strlist_release (&bus->config_told);
-  strlist_add (&bus->config_told, what);
+  if (config->told.count >= TOLD_MAX)
+    strlist_release (&config->told);
+  strlist_add (&config->told, what);
   auto_free char *writer = text_log (claim->writer);
   auto_free char *quoted = text_log (theirs);
-  auto_free char *ours = text_log (bus->config);
+  auto_free char *ours = text_log (config->ours);
   log_warn ("config_mismatch", "writer=%s theirs=%s ours=%s", writer, quoted, ours);
 }
 
 void
-config_take_in (struct kafka_bus *bus, const char *key, const struct claim *claim, int64_t time)
+config_take_in (struct kafka_config *config, const char *key, const struct claim *claim,
+                int64_t age)
 {
-  if (bus->config == NULL || strncmp (key, prefix, strlen (prefix)) != 0)
+  if (config->ours == NULL || strncmp (key, prefix, strlen (prefix)) != 0)
     return;
   const char *theirs = key + strlen (prefix);
-  int64_t age = clock_wall_ms () + bus->leases_cursor.skew - time;
-  if (strcmp (theirs, bus->config) == 0)
-    bus->config_say_at = time_to_speak (bus);
-  else if (age < FRESH_LEASES * bus->lease_ms)
-    tell (bus, theirs, claim);
+  if (strcmp (theirs, config->ours) == 0)
+    config->say_at = time_to_speak (config);
+  else if (age < FRESH_LEASES * config->producer->client->lease_ms)
+    tell (config, theirs, claim);
 }
 
 void
-config_pump (struct kafka_bus *bus)
+config_pump (struct kafka_config *config)
 {
-  if (bus->config == NULL || bus->quiesced || clock_boot_ms () < bus->config_say_at)
+  if (config->ours == NULL || clock_boot_ms () < config->say_at)
     return;
-  bus->config_say_at = time_to_speak (bus);
+  config->say_at = time_to_speak (config);
   auto_buffer struct buffer payload = { 0 };
-  auto_free char *key = xasprintf ("%s%s", prefix, bus->config);
+  auto_free char *key = xasprintf ("%s%s", prefix, config->ours);
   const struct claim claim = { .kind = CLAIM_UNKNOWN,
-                               .writer = bus->writer,
-                               .lease_ms = bus->lease_ms };
+                               .writer = config->producer->client->writer,
+                               .lease_ms = config->producer->client->lease_ms };
   if (codec_encode_claim (&claim, &payload, NULL) == 0)
-    (void) kafka_send (bus, TOPIC_LEASES, 0, key, &payload, &bus->quiet, NULL);
+    (void) kafka_send (config->producer, TOPIC_LEASES, 0, key, &payload, &config->producer->quiet,
+                       NULL);
+}
+
+void
+config_release (struct kafka_config *config)
+{
+  free (config->settings);
+  free (config->ours);
+  strlist_release (&config->told);
 }

@@ -5,28 +5,40 @@
 #define SHOAL_BUS_KAFKA_DEAD_LETTERS_H
 
 #include "bus/bus.h"
+#include "bus/kafka/queues.h"
 #include "bus/kafka/reader.h"
 
 #include <sys/queue.h>
 
-struct kafka_bus;
-
 struct unconfirmed;
 TAILQ_HEAD (unconfirmed_list, unconfirmed);
 
+struct kafka_dead_letters
+{
+  struct kafka_producer *producer;
+  struct kafka_queues *queues;
+  struct kafka_reader *reader;
+  struct delivery_report report;       /* commits wait for these … */
+  struct unconfirmed_list unconfirmed; /* … which the brokers may not have yet */
+  int64_t written_again;               /* boot ms */
+  /* as a member of a group does: events, statuses and control records that nobody can read are
+     kept */
+  bool keeps;
+};
+
 /* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and
  * WHY as headers. What wasn't signed as it must be is a dead letter for that. */
-void dead_letter_write (struct kafka_bus *bus, const struct cursor *cursor,
+void dead_letter_write (struct kafka_dead_letters *letters, const struct cursor *cursor,
                         const rd_kafka_message_t *message, const struct error *why);
 
 /* The same for another REASON (DEAD_LETTER_…) than that it can't be read. */
-void dead_letter_write_as (struct kafka_bus *bus, const struct cursor *cursor,
+void dead_letter_write_as (struct kafka_dead_letters *letters, const struct cursor *cursor,
                            const rd_kafka_message_t *message, const char *reason,
                            const struct error *why);
 /* Whether the brokers have all dead letters, so that what was committed may pass them. Those that
  * they refused are written again, now and then. */
-bool dead_letters_are_safe (struct kafka_bus *bus);
-void dead_letters_forget (struct kafka_bus *bus);
+bool dead_letters_are_safe (struct kafka_dead_letters *letters);
+void dead_letters_forget (struct kafka_dead_letters *letters);
 
 /* Only says so. */
 void kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
@@ -34,15 +46,16 @@ void kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *m
 
 /* For records that everybody reads: one kind of reader makes dead letters of them, all others only
  * say so. */
-void kafka_pass_by (struct kafka_bus *bus, const struct cursor *cursor,
+void kafka_pass_by (struct kafka_dead_letters *letters, const struct cursor *cursor,
                     const rd_kafka_message_t *message, const struct error *why);
 
 /* dead_letter_write for the record at OFFSET: 1, 0 when it is gone, -1. */
-int dead_letter_write_at (struct kafka_bus *bus, int topic, int32_t partition, int64_t offset,
-                          const struct error *why, struct error *err);
-int kafka_list_dead_letters (struct bus *bus,
-                             int (*each) (void *context, const struct dead_letter *letter),
-                             void *context, struct error *err);
-int kafka_replay_dead_letter (struct bus *bus, const struct dead_letter *letter, struct error *err);
+int dead_letter_write_at (struct kafka_dead_letters *letters, int topic, int32_t partition,
+                          int64_t offset, const struct error *why, struct error *err);
+int dead_letters_list (struct kafka_dead_letters *letters,
+                       int (*each) (void *context, const struct dead_letter *letter), void *context,
+                       struct error *err);
+int dead_letters_replay (struct kafka_dead_letters *letters, const struct dead_letter *letter,
+                         struct error *err);
 
 #endif

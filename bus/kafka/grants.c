@@ -4,7 +4,6 @@
 
 #include "bus/kafka/access.h"
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/reader.h"
 
 #include "common/clock.h"
@@ -91,7 +90,7 @@ struct probe
 
 struct check
 {
-  struct kafka_bus *bus;
+  const struct kafka_queues *queues;
   struct probe reads[TOPICS_MAX];
   size_t read_count;
   struct probe writes[TOPICS_MAX];
@@ -111,28 +110,27 @@ add (struct check *check, int topic, bool reads, bool writes)
 static void
 add_needs (struct check *check, const struct part_needs *part, bool serves)
 {
-  const struct kafka_bus *bus = check->bus;
   for (size_t i = 0; i < NEEDS_MAX; i++)
     {
       const struct need *need = &part->needs[i];
       bool of_queue = need->topic == TOPIC_SHARDS || need->topic == TOPIC_CLAIMS;
-      int queues = of_queue && serves ? bus->served_count : 1;
+      int queues = of_queue && serves ? check->queues->served_count : 1;
       for (int queue = 0; queue < queues; queue++)
         {
           int topic = (int) need->topic;
           if (of_queue && serves)
-            topic = need->topic == TOPIC_SHARDS ? bus->served[queue]->shards
-                                                : bus->served[queue]->claims;
+            topic = need->topic == TOPIC_SHARDS ? check->queues->served[queue]->shards
+                                                : check->queues->served[queue]->claims;
           add (check, topic, need->reads, need->writes);
         }
     }
 }
 
 static struct probe *
-find (struct probe *probes, size_t count, const struct kafka_bus *bus, const char *name)
+find (struct probe *probes, size_t count, const struct kafka_client *client, const char *name)
 {
   for (size_t i = 0; i < count; i++)
-    if (strcmp (bus->topics.names[probes[i].topic], name) == 0)
+    if (strcmp (client->topics.names[probes[i].topic], name) == 0)
       return &probes[i];
   return NULL;
 }
@@ -147,11 +145,12 @@ is_open (const struct probe *probes, size_t count)
 }
 
 static void
-note_answer (struct probe *probes, size_t count, const struct kafka_bus *bus,
+note_answer (struct probe *probes, size_t count, const struct kafka_client *client,
              const rd_kafka_message_t *message)
 {
-  struct probe *probe =
-      message->rkt == NULL ? NULL : find (probes, count, bus, rd_kafka_topic_name (message->rkt));
+  struct probe *probe = message->rkt == NULL
+                            ? NULL
+                            : find (probes, count, client, rd_kafka_topic_name (message->rkt));
   if (probe == NULL)
     return;
   probe->answered = true;
@@ -168,14 +167,14 @@ ask_to_write (struct check *check, struct error *err)
 {
   static const char *const settings[] = { "enable.idempotence",       "false", "acks", "2",
                                           "message.send.max.retries", "0",     NULL };
-  struct kafka_bus *bus = check->bus;
-  rd_kafka_t *handle = kafka_asker (bus, RD_KAFKA_PRODUCER, settings, err);
+  struct kafka_client *client = check->queues->producer->client;
+  rd_kafka_t *handle = kafka_asker (client, RD_KAFKA_PRODUCER, settings, err);
   if (handle == NULL)
     return -1;
   rd_kafka_queue_t *queue = rd_kafka_queue_get_main (handle);
   for (size_t i = 0; i < check->write_count; i++)
     {
-      const char *name = bus->topics.names[check->writes[i].topic];
+      const char *name = client->topics.names[check->writes[i].topic];
       if (rd_kafka_producev (handle, RD_KAFKA_V_TOPIC (name), RD_KAFKA_V_PARTITION (0),
                              RD_KAFKA_V_KEY ("access", 6), RD_KAFKA_V_END)
           != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -188,7 +187,7 @@ ask_to_write (struct check *check, struct error *err)
       const rd_kafka_message_t *message = NULL;
       while (rd_kafka_event_type (event) == RD_KAFKA_EVENT_DR
              && (message = rd_kafka_event_message_next (event)) != NULL)
-        note_answer (check->writes, check->write_count, bus, message);
+        note_answer (check->writes, check->write_count, client, message);
       rd_kafka_event_destroy (event);
     }
   rd_kafka_queue_destroy (queue);
@@ -205,15 +204,15 @@ ask_to_read (struct check *check, struct error *err)
 {
   static const char *const settings[] = { "fetch.message.max.bytes", "1000", "queued.min.messages",
                                           "1", NULL };
-  struct kafka_bus *bus = check->bus;
-  rd_kafka_t *handle = kafka_asker (bus, RD_KAFKA_CONSUMER, settings, err);
+  struct kafka_client *client = check->queues->producer->client;
+  rd_kafka_t *handle = kafka_asker (client, RD_KAFKA_CONSUMER, settings, err);
   if (handle == NULL)
     return -1;
   rd_kafka_topic_t *topics[TOPICS_MAX];
   rd_kafka_queue_t *queue = rd_kafka_queue_new (handle);
   for (size_t i = 0; i < check->read_count; i++)
     {
-      topics[i] = rd_kafka_topic_new (handle, bus->topics.names[check->reads[i].topic], NULL);
+      topics[i] = rd_kafka_topic_new (handle, client->topics.names[check->reads[i].topic], NULL);
       (void) rd_kafka_consume_start_queue (topics[i], 0, 0, queue);
     }
   for (int64_t end = clock_boot_ms () + ANSWER_MS;
@@ -221,7 +220,7 @@ ask_to_read (struct check *check, struct error *err)
     {
       auto_message rd_kafka_message_t *message = rd_kafka_consume_queue (queue, STEP_MS);
       if (message != NULL)
-        note_answer (check->reads, check->read_count, bus, message);
+        note_answer (check->reads, check->read_count, client, message);
     }
   for (size_t i = 0; i < check->read_count; i++)
     {
@@ -268,16 +267,16 @@ ask_to_commit (const struct kafka_reader *reader, const char *topic)
 }
 
 static int
-check_group (struct kafka_bus *bus, const struct part_needs *part, struct error *err)
+check_group (struct kafka_producer *producer, const struct part_needs *part, struct error *err)
 {
-  auto_free char *group = xasprintf ("%s.%s", bus->prefix, part->group);
-  struct kafka_reader *reader = kafka_reader_open (bus, group, err);
+  auto_free char *group = xasprintf ("%s.%s", producer->client->prefix, part->group);
+  struct kafka_reader *reader = kafka_reader_open (producer, group, err);
   if (reader == NULL)
     return -1;
-  rd_kafka_resp_err_t code = ask_to_commit (reader, bus->topics.names[part->topic]);
+  rd_kafka_resp_err_t code = ask_to_commit (reader, producer->client->topics.names[part->topic]);
   kafka_reader_close (reader);
   return code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
-             ? access_lacks (bus, "Read", "group", group, err)
+             ? access_lacks (producer->client, "Read", "group", group, err)
              : 0;
 }
 
@@ -287,26 +286,28 @@ check_group (struct kafka_bus *bus, const struct part_needs *part, struct error 
 static int
 judge (const struct check *check, struct error *err)
 {
-  const struct kafka_bus *bus = check->bus;
+  const struct kafka_client *client = check->queues->producer->client;
   for (size_t i = 0; i < check->read_count; i++)
     if (check->reads[i].answer == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-      return access_lacks (bus, "Read", "topic", bus->topics.names[check->reads[i].topic], err);
+      return access_lacks (client, "Read", "topic", client->topics.names[check->reads[i].topic],
+                           err);
   for (size_t i = 0; i < check->write_count; i++)
     if (check->writes[i].answer == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-      return access_lacks (bus, "Write", "topic", bus->topics.names[check->writes[i].topic], err);
+      return access_lacks (client, "Write", "topic", client->topics.names[check->writes[i].topic],
+                           err);
   if (is_open (check->reads, check->read_count) || is_open (check->writes, check->write_count))
-    log_warn ("acl_check_incomplete", "bus=%s", bus->url); /* slow brokers: it shows later */
+    log_warn ("acl_check_incomplete", "bus=%s", client->url); /* slow brokers: it shows later */
   return 0;
 }
 
 int
-grants_check (struct kafka_bus *bus, enum bus_part part, struct error *err)
+grants_check (struct kafka_queues *queues, enum bus_part part, struct error *err)
 {
-  struct check check = { .bus = bus };
+  struct check check = { .queues = queues };
   add_needs (&check, &parts[part], part == BUS_PART_WORKER);
   if (ask_to_read (&check, err) != 0 || ask_to_write (&check, err) != 0)
     return -1;
-  if (judge (&check, err) == 0 && check_group (bus, &parts[part], err) == 0)
+  if (judge (&check, err) == 0 && check_group (queues->producer, &parts[part], err) == 0)
     return 0;
   if (err != NULL)
     err->class = ERROR_USER; /* waiting doesn't mend it */

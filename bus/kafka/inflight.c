@@ -2,7 +2,6 @@
 #include "bus/kafka/inflight.h"
 
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/topic_names.h"
 
@@ -32,14 +31,14 @@ log_not_sent (const char *event, const struct claims_entry *entry, const struct 
 int
 inflight_send (struct partition *partition, const char *key, struct claim *claim, struct error *err)
 {
-  struct kafka_bus *bus = partition->set->bus;
+  struct kafka_producer *producer = partition_producer (partition);
   auto_buffer struct buffer payload = { 0 };
-  claim->writer = bus->writer;
-  claim->lease_ms = claim->lease_ms < 0 ? 0 : bus->lease_ms;
+  claim->writer = producer->client->writer;
+  claim->lease_ms = claim->lease_ms < 0 ? 0 : producer->client->lease_ms;
   if (codec_encode_claim (claim, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, partition->set->claims, partition_claims_partition (partition), key,
-                     &payload, &bus->quiet, err);
+  return kafka_send (producer, partition->set->claims, partition_claims_partition (partition), key,
+                     &payload, &producer->quiet, err);
 }
 
 int
@@ -47,7 +46,7 @@ inflight_send_settle (struct inflight *inflight, struct error *err)
 {
   int outcome = inflight_send (inflight->partition, inflight->entry->key, &inflight->settle, err);
   inflight->settle.writer = NULL; /* the bus's */
-  inflight->epoch = inflight->partition->set->bus->epoch;
+  inflight->epoch = inflight->all->producer->epoch;
   return outcome;
 }
 
@@ -59,7 +58,7 @@ say (struct inflight *inflight, enum claim_kind kind, struct error *err)
   int64_t now = clock_boot_ms ();
   struct claim claim = { .kind = kind, .starts = inflight->starts, .position = inflight->position };
   int sent = inflight_send (inflight->partition, inflight->entry->key, &claim, err);
-  inflight->epoch = inflight->partition->set->bus->epoch;
+  inflight->epoch = inflight->all->producer->epoch;
   if (sent != 0)
     return -1;
   inflight->renewed = now;
@@ -92,7 +91,7 @@ inflight_renew (struct inflight *inflight)
 bool
 inflight_is_sure (const struct inflight *inflight)
 {
-  return clock_boot_ms () - inflight->confirmed < inflight->partition->set->bus->lease_ms / 2;
+  return clock_boot_ms () - inflight->confirmed < inflight->all->producer->client->lease_ms / 2;
 }
 
 void
@@ -107,20 +106,20 @@ inflight_note (struct partition *partition, const struct claims_entry *entry, en
 /* ---- what is in flight ------------------------------------------------------------------ */
 
 bool
-inflight_is_ending (struct kafka_bus *bus)
+inflight_is_ending (struct kafka_inflight *all)
 {
   const struct inflight *inflight = NULL;
-  TAILQ_FOREACH (inflight, &bus->inflight, links)
+  TAILQ_FOREACH (inflight, &all->list, links)
     if (inflight->phase == INFLIGHT_SETTLING || inflight->phase == INFLIGHT_PUBLISHING)
       return true;
   return false;
 }
 
 struct inflight *
-inflight_find (struct kafka_bus *bus, int64_t ticket)
+inflight_find (struct kafka_inflight *all, int64_t ticket)
 {
   struct inflight *inflight = NULL;
-  TAILQ_FOREACH (inflight, &bus->inflight, links)
+  TAILQ_FOREACH (inflight, &all->list, links)
     if (inflight->ticket == ticket)
       return inflight;
   return NULL;
@@ -136,9 +135,11 @@ set_phase (struct inflight *inflight, enum inflight_phase phase)
 }
 
 struct inflight *
-inflight_new (struct partition *partition, const struct message *message, enum inflight_phase phase)
+inflight_new (struct kafka_inflight *all, struct partition *partition,
+              const struct message *message, enum inflight_phase phase)
 {
   struct inflight *inflight = xcalloc (1, sizeof *inflight);
+  inflight->all = all;
   inflight->partition = partition;
   inflight->phase = phase;
   inflight->entry = message->entry;
@@ -146,19 +147,19 @@ inflight_new (struct partition *partition, const struct message *message, enum i
   inflight->job_id = xstrdup (message->job_id);
   inflight->position = message->offset;
   inflight->since = message->time;
-  inflight->epoch = partition->set->bus->epoch;
-  TAILQ_INSERT_TAIL (&partition->set->bus->inflight, inflight, links);
-  partition->set->bus->held++;
+  inflight->epoch = all->producer->epoch;
+  TAILQ_INSERT_TAIL (&all->list, inflight, links);
+  all->producer->client->held++;
   return inflight;
 }
 
 void
-inflight_drop (struct kafka_bus *bus, struct inflight *inflight)
+inflight_drop (struct inflight *inflight)
 {
   if (inflight->phase < INFLIGHT_SETTLED)
     set_phase (inflight, INFLIGHT_LOST);
-  TAILQ_REMOVE (&bus->inflight, inflight, links);
-  bus->held--;
+  TAILQ_REMOVE (&inflight->all->list, inflight, links);
+  inflight->all->producer->client->held--;
   delivery_free (inflight->delivery);
   delivery_report_leave (inflight->report);
   claim_release (&inflight->settle);
@@ -167,22 +168,22 @@ inflight_drop (struct kafka_bus *bus, struct inflight *inflight)
 }
 
 void
-inflight_give_back (struct kafka_bus *bus, struct inflight *inflight)
+inflight_give_back (struct inflight *inflight)
 {
   inflight_note (inflight->partition, inflight->entry, CLAIM_RELEASE);
-  inflight_drop (bus, inflight);
+  inflight_drop (inflight);
 }
 
 /* It isn't ours any more, or never was: the caller is told when it asks. */
 static void
-lose (struct kafka_bus *bus, struct inflight *inflight)
+lose (struct inflight *inflight)
 {
   struct claims_entry *entry = inflight->entry;
   bool unknown = inflight->ticket == 0 || inflight->phase == INFLIGHT_CLAIMING
                  || inflight->phase == INFLIGHT_READY;
   set_phase (inflight, INFLIGHT_LOST);
   if (unknown)
-    inflight_drop (bus, inflight);
+    inflight_drop (inflight);
   partition_entry_changed (entry);
 }
 
@@ -190,30 +191,31 @@ lose (struct kafka_bus *bus, struct inflight *inflight)
 
 /* To the partition of the message itself, wherever a new one would go. */
 static int
-send_retry (struct kafka_bus *bus, struct inflight *inflight, struct error *err)
+send_retry (struct kafka_inflight *all, struct inflight *inflight, struct error *err)
 {
   const struct buffer *payload = &inflight->entry->retry;
   auto_shard struct shard retry = { 0 };
   if (codec_decode_shard (buffer_bytes (payload), &retry, err) != 0)
     return -1;
   auto_free char *key = shard_key (&retry);
-  return kafka_send (bus, inflight->partition->set->messages, inflight->partition->number, key,
-                     payload, inflight->report, err);
+  return kafka_send (all->producer, inflight->partition->set->messages, inflight->partition->number,
+                     key, payload, inflight->report, err);
 }
 
 static int
-send_event (struct kafka_bus *bus, struct inflight *inflight, struct error *err)
+send_event (struct kafka_inflight *all, struct inflight *inflight, struct error *err)
 {
-  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_EVENTS, inflight->job_id);
-  return kafka_send (bus, TOPIC_EVENTS, partition, inflight->job_id, &inflight->entry->event,
-                     inflight->report, err);
+  int32_t partition =
+      kafka_partition_of_job (&all->producer->client->topics, TOPIC_EVENTS, inflight->job_id);
+  return kafka_send (all->producer, TOPIC_EVENTS, partition, inflight->job_id,
+                     &inflight->entry->event, inflight->report, err);
 }
 
-/* The event, or the retry, that the claims log has for HOLDING. The log owns them, so that anybody
+/* The event, or the retry, that the claims log has for INFLIGHT. The log owns them, so that anybody
  * can do this over. The retry waits for the event's acknowledgement: the next attempt's event
  * mustn't come before this one's. */
 static void
-publish_end (struct kafka_bus *bus, struct inflight *inflight, bool retry)
+publish_end (struct kafka_inflight *all, struct inflight *inflight, bool retry)
 {
   struct error err = ERROR_INIT;
   const struct claims_entry *entry = inflight->entry;
@@ -224,7 +226,7 @@ publish_end (struct kafka_bus *bus, struct inflight *inflight, bool retry)
   delivery_report_leave (inflight->report);
   inflight->report = delivery_report_new ();
   if (payload->size == 0
-      || (retry ? send_retry (bus, inflight, &err) : send_event (bus, inflight, &err)) == 0)
+      || (retry ? send_retry (all, inflight, &err) : send_event (all, inflight, &err)) == 0)
     return;
   inflight->report->failed++;
   if (!inflight->complained)
@@ -234,28 +236,28 @@ publish_end (struct kafka_bus *bus, struct inflight *inflight, bool retry)
 
 /* What was acknowledged is done; what failed is sent again. */
 void
-inflight_advance (struct kafka_bus *bus)
+inflight_advance (struct kafka_inflight *all)
 {
   struct inflight *next = NULL;
-  for (struct inflight *inflight = TAILQ_FIRST (&bus->inflight); inflight != NULL; inflight = next)
+  for (struct inflight *inflight = TAILQ_FIRST (&all->list); inflight != NULL; inflight = next)
     {
       next = TAILQ_NEXT (inflight, links);
       if (inflight->phase != INFLIGHT_PUBLISHING || inflight->report->pending > 0)
         continue;
       if (inflight->report->failed > 0)
         {
-          publish_end (bus, inflight, inflight->retry_sent);
+          publish_end (all, inflight, inflight->retry_sent);
           continue;
         }
       if (!inflight->retry_sent && inflight->entry->retry.size > 0)
         {
-          publish_end (bus, inflight, true);
+          publish_end (all, inflight, true);
           continue;
         }
       inflight_note (inflight->partition, inflight->entry, CLAIM_DONE);
       set_phase (inflight, INFLIGHT_SETTLED);
       if (inflight->ticket == 0)
-        inflight_drop (bus, inflight);
+        inflight_drop (inflight);
     }
 }
 
@@ -276,19 +278,19 @@ send_again (struct inflight *inflight)
 }
 
 void
-inflight_send_again (struct kafka_bus *bus)
+inflight_send_again (struct kafka_inflight *all)
 {
   struct inflight *inflight = NULL;
-  TAILQ_FOREACH (inflight, &bus->inflight, links)
-    if (inflight->epoch != bus->epoch)
+  TAILQ_FOREACH (inflight, &all->list, links)
+    if (inflight->epoch != all->producer->epoch)
       send_again (inflight);
 }
 
 void
-inflight_redo (struct message *message)
+inflight_redo (struct kafka_inflight *all, struct message *message)
 {
   struct partition *partition = message->partition;
-  struct inflight *inflight = inflight_new (partition, message, INFLIGHT_SETTLING);
+  struct inflight *inflight = inflight_new (all, partition, message, INFLIGHT_SETTLING);
   const struct claims_entry *entry = message->entry;
   struct error err = ERROR_INIT;
   inflight->settle =
@@ -301,94 +303,98 @@ inflight_redo (struct message *message)
   message_set (message, MESSAGE_OURS, 0);
   if (inflight_send_settle (inflight, &err) == 0)
     return;
-  inflight_drop (partition->set->bus, inflight);
+  inflight_drop (inflight);
   message_set (message, MESSAGE_WAITING, clock_boot_ms () + AGAIN_MS);
 }
 
 /* ---- claims that were read -------------------------------------------------------------- */
 
 static bool
-is_ours (const struct kafka_bus *bus, const struct claims_entry *entry)
+is_ours (const struct kafka_inflight *all, const struct claims_entry *entry)
 {
-  return entry->holder != NULL && strcmp (entry->holder, bus->writer) == 0;
+  return entry->holder != NULL && strcmp (entry->holder, all->producer->client->writer) == 0;
 }
 
 static void
-on_own_claim (struct kafka_bus *bus, struct partition *partition, struct inflight *inflight,
+on_own_claim (struct kafka_inflight *all, struct partition *partition, struct inflight *inflight,
               enum claim_kind kind, const struct claims_entry *entry)
 {
   if (inflight == NULL)
     {
       /* We had given it up before our claim counted; nothing started by it. */
-      if (kind == CLAIM_CLAIM && entry->phase == CLAIMS_HELD && is_ours (bus, entry))
+      if (kind == CLAIM_CLAIM && entry->phase == CLAIMS_HELD && is_ours (all, entry))
         inflight_note (partition, entry, CLAIM_RELEASE);
       return;
     }
   note_read (inflight);
   if (inflight->phase != INFLIGHT_CLAIMING)
     return;
-  if (entry->phase != CLAIMS_HELD || !is_ours (bus, entry))
+  if (entry->phase != CLAIMS_HELD || !is_ours (all, entry))
     {
       partition->contested = clock_boot_ms ();
-      lose (bus, inflight);
+      lose (inflight);
       return;
     }
   inflight->starts = entry->starts;
   /* A claim that was on its way for so long may end any moment: nothing starts by it before it is
    * renewed. */
-  if (clock_boot_ms () - inflight->confirmed > bus->lease_ms / 3 && !bus->quiesced)
+  if (clock_boot_ms () - inflight->confirmed > all->producer->client->lease_ms / 3
+      && !all->quiesced)
     {
       if (inflight->unread == 0)
         inflight_renew (inflight);
       else /* which of what was said when is here can't be told any more */
-        inflight_give_back (bus, inflight);
+        inflight_give_back (inflight);
       return;
     }
   inflight->phase = INFLIGHT_READY;
   inflight->ready = clock_boot_ms ();
-  if (bus->quiesced)
-    inflight_give_back (bus, inflight);
+  if (all->quiesced)
+    inflight_give_back (inflight);
 }
 
 static void
-on_own_settle (struct kafka_bus *bus, struct inflight *inflight, const struct claims_entry *entry)
+on_own_settle (struct kafka_inflight *all, struct inflight *inflight,
+               const struct claims_entry *entry)
 {
   if (inflight == NULL || inflight->phase != INFLIGHT_SETTLING)
     return;
-  if (entry->phase == CLAIMS_SETTLING && is_ours (bus, entry))
-    publish_end (bus, inflight, false);
+  if (entry->phase == CLAIMS_SETTLING && is_ours (all, entry))
+    publish_end (all, inflight, false);
   else
-    lose (bus, inflight);
+    lose (inflight);
 }
 
 static void
-on_others_claim (struct kafka_bus *bus, struct inflight *inflight, const struct claims_entry *entry)
+on_others_claim (struct kafka_inflight *all, struct inflight *inflight,
+                 const struct claims_entry *entry)
 {
   bool ready = inflight->phase == INFLIGHT_READY || inflight->phase == INFLIGHT_TAKEN;
-  if (ready && !is_ours (bus, entry))
-    lose (bus, inflight);
+  if (ready && !is_ours (all, entry))
+    lose (inflight);
   else if (inflight->phase == INFLIGHT_PUBLISHING && entry->phase == CLAIMS_DONE)
     {
       set_phase (inflight, INFLIGHT_SETTLED); /* somebody did it over */
       if (inflight->ticket == 0)
-        inflight_drop (bus, inflight);
+        inflight_drop (inflight);
     }
 }
 
 void
-inflight_on_claim (struct kafka_bus *bus, struct partition *partition, const struct claim *claim,
-                   struct claims_entry *entry, enum claims_verdict verdict)
+inflight_on_claim (struct kafka_inflight *all, struct partition *partition,
+                   const struct claim *claim, struct claims_entry *entry,
+                   enum claims_verdict verdict)
 {
   if (partition == NULL)
     return;
-  bool own = strcmp (claim->writer, bus->writer) == 0;
+  bool own = strcmp (claim->writer, all->producer->client->writer) == 0;
   struct inflight *inflight = entry->inflight;
   if (own && verdict == CLAIMS_TOO_LATE)
     inflight_note (partition, entry, CLAIM_DONE); /* our record may hide the one that says so */
   if (own && (claim->kind == CLAIM_CLAIM || claim->kind == CLAIM_RENEW))
-    on_own_claim (bus, partition, inflight, claim->kind, entry);
+    on_own_claim (all, partition, inflight, claim->kind, entry);
   else if (own && claim->kind == CLAIM_SETTLE)
-    on_own_settle (bus, inflight, entry);
+    on_own_settle (all, inflight, entry);
   else if (!own && inflight != NULL)
-    on_others_claim (bus, inflight, entry);
+    on_others_claim (all, inflight, entry);
 }

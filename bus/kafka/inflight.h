@@ -9,21 +9,8 @@
 
 #include "bus/kafka/partition.h"
 
-struct kafka_bus;
-
 struct inflight;
 TAILQ_HEAD (inflight_list, inflight);
-
-void inflight_on_claim (struct kafka_bus *bus, struct partition *partition,
-                        const struct claim *claim, struct claims_entry *entry,
-                        enum claims_verdict verdict);
-
-/* Somebody decided how PARCEL ended and died before all was published. */
-void inflight_redo (struct message *message);
-
-/* Sends a claims record of KIND for ENTRY that nobody waits for. */
-void inflight_note (struct partition *partition, const struct claims_entry *entry,
-                    enum claim_kind kind);
 
 enum inflight_phase
 {
@@ -36,8 +23,18 @@ enum inflight_phase
   INFLIGHT_LOST,       /* likewise, that it isn't ours */
 };
 
+/* All that this handle has. */
+struct kafka_inflight
+{
+  struct kafka_producer *producer;
+  struct inflight_list list;
+  bool quiesced; /* nothing is taken any more */
+  int64_t next_ticket;
+};
+
 struct inflight
 {
+  struct kafka_inflight *all;
   struct partition *partition;
   enum inflight_phase phase;
   int64_t ticket; /* 0: the caller has nothing to do with it */
@@ -61,11 +58,11 @@ struct inflight
   TAILQ_ENTRY (inflight) links;
 };
 
-struct inflight *inflight_new (struct partition *partition, const struct message *message,
-                               enum inflight_phase phase);
-void inflight_drop (struct kafka_bus *bus, struct inflight *inflight);
+struct inflight *inflight_new (struct kafka_inflight *all, struct partition *partition,
+                               const struct message *message, enum inflight_phase phase);
+void inflight_drop (struct inflight *inflight);
 
-/* Sends the claim, with the starts that HOLDING has; nobody waits for it. */
+/* Sends the claim, with the starts that INFLIGHT has; nobody waits for it. */
 int inflight_claim (struct inflight *inflight, struct error *err);
 
 /* The same for a renewal, which is tried again anyway. */
@@ -75,27 +72,38 @@ void inflight_renew (struct inflight *inflight);
 bool inflight_is_sure (const struct inflight *inflight);
 
 /* Others may have it at once; the start doesn't count. */
-void inflight_give_back (struct kafka_bus *bus, struct inflight *inflight);
+void inflight_give_back (struct inflight *inflight);
 
 /* Whether an end is on its way: decided or to be, and not acknowledged yet. */
-bool inflight_is_ending (struct kafka_bus *bus);
+bool inflight_is_ending (struct kafka_inflight *all);
 
 /* NULL when there is none. */
-struct inflight *inflight_find (struct kafka_bus *bus, int64_t ticket);
+struct inflight *inflight_find (struct kafka_inflight *all, int64_t ticket);
 
 /* Sends the record CLAIM (writer and lease are filled in; a lease of -1 becomes 0) of KEY; nobody
  * waits for it. */
 int inflight_send (struct partition *partition, const char *key, struct claim *claim,
                    struct error *err);
 
-/* Sends HOLDING's `settle`. */
+/* Sends INFLIGHT's `settle`. */
 int inflight_send_settle (struct inflight *inflight, struct error *err);
 
 /* Sends again what somebody waits for and was sent by a producer that was replaced since: it may be
  * lost. */
-void inflight_send_again (struct kafka_bus *bus);
+void inflight_send_again (struct kafka_inflight *all);
 
 /* What was published and acknowledged is done; what failed is sent again. */
-void inflight_advance (struct kafka_bus *bus);
+void inflight_advance (struct kafka_inflight *all);
+
+void inflight_on_claim (struct kafka_inflight *all, struct partition *partition,
+                        const struct claim *claim, struct claims_entry *entry,
+                        enum claims_verdict verdict);
+
+/* Somebody decided how MESSAGE ended and died before all was published. */
+void inflight_redo (struct kafka_inflight *all, struct message *message);
+
+/* Sends a claims record of KIND for ENTRY that nobody waits for. */
+void inflight_note (struct partition *partition, const struct claims_entry *entry,
+                    enum claim_kind kind);
 
 #endif

@@ -46,9 +46,9 @@ enum
 static int
 ask_brokers (struct kafka_bus *bus, struct error *err)
 {
-  if (!kafka_look_for_leaders (bus, TOPIC_JOBS, ASK_MS))
-    return kafka_timeout (bus, "brokers", err);
-  kafka_answered (bus);
+  if (!kafka_look_for_leaders (&bus->producer, TOPIC_JOBS, ASK_MS))
+    return kafka_timeout (&bus->client.trouble, "brokers", err);
+  kafka_answered (&bus->client.trouble);
   return 0;
 }
 
@@ -68,7 +68,7 @@ static void
 watch_brokers (struct kafka_bus *bus)
 {
   struct error err = ERROR_INIT;
-  bool doubted = kafka_is_doubted (bus);
+  bool doubted = kafka_is_doubted (&bus->client.trouble);
   if (doubted && clock_boot_ms () - bus->asked_at < ASK_MS)
     return;
   if (doubted && ask_brokers (bus, &err) != 0)
@@ -79,7 +79,7 @@ watch_brokers (struct kafka_bus *bus)
   else if (bus->away)
     {
       bus->away = false;
-      auto_free char *url = text_log (bus->url);
+      auto_free char *url = text_log (bus->client.url);
       log_warn ("kafka_recovered", "bus=%s", url);
     }
   if (doubted)
@@ -95,12 +95,12 @@ kafka_is_away (const struct bus *base)
 static void
 pump (struct kafka_bus *bus)
 {
-  kafka_renew_producer (bus);
+  kafka_renew_producer (&bus->producer);
   watch_brokers (bus);
-  kafka_serve (bus, 0);
-  tables_pump (bus);
-  leases_pump (bus);
-  work_pump (bus);
+  kafka_serve (&bus->producer, 0);
+  tables_pump (&bus->tables);
+  leases_pump (&bus->leases);
+  work_pump (&bus->work);
 }
 
 static int
@@ -110,14 +110,14 @@ kafka_poll (struct bus *base, struct pollfd *fds, nfds_t count, int timeout_ms)
   auto_free struct pollfd *all = xcalloc (count + 1, sizeof *all);
   if (count > 0)
     memcpy (all, fds, count * sizeof *fds);
-  all[count] = (struct pollfd){ .fd = bus->wake_fd, .events = POLLIN };
+  all[count] = (struct pollfd){ .fd = bus->client.wake_fd, .events = POLLIN };
   int limit = timeout_ms < 0 || timeout_ms > WAKE_MS ? WAKE_MS : timeout_ms;
-  int ready = poll (all, count + 1, bus->more ? 0 : limit);
-  bus->more = false;
+  int ready = poll (all, count + 1, bus->client.more ? 0 : limit);
+  bus->client.more = false;
   uint64_t wakes = 0;
   if (ready > 0 && all[count].revents != 0)
     {
-      (void) !read (bus->wake_fd, &wakes, sizeof wakes);
+      (void) !read (bus->client.wake_fd, &wakes, sizeof wakes);
       ready--;
     }
   if (count > 0)
@@ -129,7 +129,7 @@ kafka_poll (struct bus *base, struct pollfd *fds, nfds_t count, int timeout_ms)
 static const char *
 kafka_writer (const struct bus *base)
 {
-  return ((const struct kafka_bus *) base)->writer;
+  return ((const struct kafka_bus *) base)->client.writer;
 }
 
 /* ---- closing ---------------------------------------------------------------------------- */
@@ -139,31 +139,175 @@ kafka_close (struct bus *base)
 {
   struct kafka_bus *bus = (struct kafka_bus *) base;
   struct error err = ERROR_INIT;
-  if (bus->producer != NULL && bus->published.pending > 0
-      && kafka_await (bus, &bus->published, "publishing", &err) != 0)
+  if (bus->producer.handle != NULL && bus->producer.published.pending > 0
+      && kafka_await (&bus->producer, &bus->producer.published, "publishing", &err) != 0)
     log_failure (LOG_ERROR, "bus_flush_failed", &err, NULL);
-  take_release (bus);
-  work_release (bus);
-  scan_free (bus->scan);
-  dead_letters_forget (bus);
-  cursor_close (&bus->leases_cursor);
-  claims_free (bus->leases);
-  tables_release (bus);
+  take_release (&bus->take);
+  work_release (&bus->work);
+  plan_release (&bus->plan);
+  dead_letters_forget (&bus->dead_letters);
+  cursor_close (&bus->leases.cursor);
+  claims_free (bus->leases.claims);
+  tables_release (&bus->tables);
   kafka_reader_close (bus->reader);
-  producer_close (bus, CLOSE_MS);
-  auto_fd_ (&bus->wake_fd);
-  registry_close (bus->registry);
-  trust_release (bus);
-  kafka_names_release (bus);
-  free (bus->writer);
-  free (bus->placed_job);
-  free (bus->settings);
-  free (bus->config);
-  strlist_release (&bus->config_told);
+  producer_close (&bus->producer, CLOSE_MS);
+  auto_fd_ (&bus->client.wake_fd);
+  registry_close (bus->client.registry);
+  trust_release (&bus->client.trust);
+  queues_release (&bus->queues);
+  client_release (&bus->client);
+  config_release (&bus->config);
   free (bus);
 }
 
-/* ---- opening ---------------------------------------------------------------------------- */
+/* ---- the seam's calls, each passed to the part that it is about ------------------------- */
+
+static struct kafka_bus *
+of (struct bus *base)
+{
+  return (struct kafka_bus *) base;
+}
+
+static int
+kafka_submit (struct bus *base, const struct job *job, struct error *err)
+{
+  return tables_submit (&of (base)->tables, job, err);
+}
+
+static int
+kafka_get_job (struct bus *base, const char *id, struct job *job, struct error *err)
+{
+  return tables_get_job (&of (base)->tables, id, job, err);
+}
+
+static int
+kafka_list_jobs (struct bus *base, const char *after,
+                 int (*each) (void *context, const struct job *job), void *context,
+                 struct error *err)
+{
+  return tables_list_jobs (&of (base)->tables, after, each, context, err);
+}
+
+static int
+kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
+{
+  return plan_publish_shard (&of (base)->plan, shard, err);
+}
+
+static int
+kafka_publish_event (struct bus *base, const struct event *event, struct error *err)
+{
+  return plan_publish_event (&of (base)->plan, event, err);
+}
+
+static int
+kafka_flush (struct bus *base, struct error *err)
+{
+  return plan_flush (&of (base)->plan, err);
+}
+
+static int
+kafka_get_shard (struct bus *base, const char *job_id, uint32_t index, struct shard *shard,
+                 struct error *err)
+{
+  return plan_get_shard (&of (base)->plan, job_id, index, shard, err);
+}
+
+static int
+kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const uint32_t *indexes,
+              size_t count, struct error *err)
+{
+  return plan_replay (&of (base)->plan, job_id, generation, indexes, count, err);
+}
+
+static int
+kafka_queue_served (struct bus *base, const char *queue, int64_t *since, struct error *err)
+{
+  return leases_queue_served (&of (base)->leases, queue, since, err);
+}
+
+static int
+kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct delivery **delivery,
+            struct error *err)
+{
+  return take_delivery (&of (base)->take, queue, job_id, delivery, err);
+}
+
+static int
+kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
+{
+  return work_keep (&of (base)->work, delivery, err);
+}
+
+static int
+kafka_settle (struct bus *base, struct delivery *delivery, const struct event *event,
+              const struct shard *retry, struct error *err)
+{
+  return work_settle (&of (base)->work, delivery, event, retry, err);
+}
+
+static int
+kafka_give_back (struct bus *base, struct delivery *delivery, struct error *err)
+{
+  return work_give_back (&of (base)->work, delivery, err);
+}
+
+static void
+kafka_shun (struct bus *base, const char *job_id, int64_t ms)
+{
+  take_shun (&of (base)->take, job_id, ms);
+}
+
+static void
+kafka_quiesce (struct bus *base)
+{
+  work_quiesce (&of (base)->work);
+}
+
+static struct follower *
+kafka_follow (struct bus *base, const char *group, const char *job_id, struct error *err)
+{
+  return follow_open (&of (base)->plan, group, job_id, err);
+}
+
+static int
+kafka_publish_control (struct bus *base, const struct control *control, struct error *err)
+{
+  return tables_publish_control (&of (base)->tables, control, err);
+}
+
+static int
+kafka_next_control (struct bus *base, int64_t *position, struct control *control, struct error *err)
+{
+  return tables_next_control (&of (base)->tables, position, control, err);
+}
+
+static int
+kafka_put_status (struct bus *base, const struct job_status *status, struct error *err)
+{
+  return tables_put_status (&of (base)->tables, status, err);
+}
+
+static int
+kafka_get_status (struct bus *base, const char *job_id, struct job_status *status,
+                  struct error *err)
+{
+  return tables_get_status (&of (base)->tables, job_id, status, err);
+}
+
+static int
+kafka_list_dead_letters (struct bus *base,
+                         int (*each) (void *context, const struct dead_letter *letter),
+                         void *context, struct error *err)
+{
+  return dead_letters_list (&of (base)->dead_letters, each, context, err);
+}
+
+static int
+kafka_replay_dead_letter (struct bus *base, const struct dead_letter *letter, struct error *err)
+{
+  return dead_letters_replay (&of (base)->dead_letters, letter, err);
+}
 
 static const struct bus_ops kafka_ops = {
   .close = kafka_close,
@@ -194,6 +338,8 @@ static const struct bus_ops kafka_ops = {
   .get_status = kafka_get_status,
 };
 
+/* ---- opening ---------------------------------------------------------------------------- */
+
 /* The topics, once the brokers answer. A service goes on asking those that refuse it: users and
  * certificates are made while it waits. */
 static int
@@ -205,11 +351,11 @@ await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct 
     {
       int64_t left = end - clock_boot_ms ();
       int step = left > ASK_MS ? ASK_MS : left > 1 ? (int) left : 1;
-      if (kafka_look_up_topics (bus, step, err) == 0)
+      if (kafka_look_up_topics (&bus->producer, step, err) == 0)
         return 0;
       bool stopped = options->stop != NULL && *options->stop != 0;
       if (err->class != ERROR_TRANSIENT || stopped || clock_boot_ms () >= end
-          || (patience_ms >= 0 && kafka_is_refused (bus)))
+          || (patience_ms >= 0 && kafka_is_refused (&bus->client.trouble)))
         return -1;
       complain (bus, err);
       error_clear (err);
@@ -224,8 +370,8 @@ open_registry (struct kafka_bus *bus, struct error *err)
   options.patience_ms = REGISTRY_MS;
   if (options.url == NULL)
     return 0;
-  bus->registry = registry_open (&options, err);
-  return bus->registry == NULL ? -1 : 0;
+  bus->client.registry = registry_open (&options, err);
+  return bus->client.registry == NULL ? -1 : 0;
 }
 
 /* What would come to nothing later is told now. */
@@ -238,11 +384,11 @@ check_part (struct kafka_bus *bus, enum bus_part part, struct error *err)
                                          [BUS_PART_MERGER] = "a merger's record" };
   if (part == BUS_PART_NONE)
     return 0;
-  if (grants_check (bus, part, err) != 0)
+  if (grants_check (&bus->queues, part, err) != 0)
     return -1;
   struct error away = ERROR_INIT;
-  if (leases_sync (bus, &away) == 0)
-    return trust_need_key (bus, records[part], err);
+  if (leases_sync (&bus->leases, &away) == 0)
+    return trust_need_key (&bus->client.trust, records[part], err);
   if (away.class == ERROR_TRANSIENT)
     /* brokers that are slow or gone again: a service outlives that, and what is wrong shows
        later */
@@ -251,31 +397,62 @@ check_part (struct kafka_bus *bus, enum bus_part part, struct error *err)
   return -1;
 }
 
+/* Each part knows those that it stands on. */
+static void
+join_parts (struct kafka_bus *bus)
+{
+  bus->producer.client = &bus->client;
+  queues_init (&bus->queues, &bus->producer);
+  bus->config.producer = &bus->producer;
+  bus->dead_letters.producer = &bus->producer;
+  bus->dead_letters.queues = &bus->queues;
+  bus->tables.producer = &bus->producer;
+  bus->tables.queues = &bus->queues;
+  bus->tables.dead_letters = &bus->dead_letters;
+  bus->inflight.producer = &bus->producer;
+  bus->leases.log = (struct kafka_claims_log){ .inflight = &bus->inflight,
+                                               .queues = &bus->queues,
+                                               .config = &bus->config,
+                                               .dead_letters = &bus->dead_letters };
+  bus->leases.producer = &bus->producer;
+  bus->leases.queues = &bus->queues;
+  bus->leases.jobs = &bus->work.jobs;
+  bus->work.producer = &bus->producer;
+  bus->work.queues = &bus->queues;
+  bus->work.tables = &bus->tables;
+  bus->work.leases = &bus->leases;
+  bus->work.inflight = &bus->inflight;
+  bus->take.work = &bus->work;
+  bus->plan.work = &bus->work;
+  tables_init (&bus->tables);
+  work_init (&bus->work);
+}
+
 struct bus *
 kafka_bus_open (const char *rest, const struct bus_options *options, struct error *err)
 {
   struct error ignored = ERROR_INIT;
   struct kafka_bus *bus = xcalloc (1, sizeof *bus);
-  TAILQ_INIT (&bus->unconfirmed);
+  TAILQ_INIT (&bus->dead_letters.unconfirmed);
   err = err == NULL ? &ignored : err;
   bus->bus.ops = &kafka_ops;
-  bus->writer = client_make_writer (options->client);
-  bus->lease_ms = options->lease_ms > 0 ? options->lease_ms : LEASE_MS;
-  bus->slots = options->slots > 0 ? options->slots : 1;
+  bus->client.writer = client_make_writer (options->client);
+  bus->client.lease_ms = options->lease_ms > 0 ? options->lease_ms : LEASE_MS;
+  bus->take.slots = options->slots > 0 ? options->slots : 1;
   bus->complained_at = clock_boot_ms ();
-  bus->metrics = options->metrics;
-  bus->settings = xstrdup (options->settings);
-  bus->config = xstrdup (options->config);
-  bus->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  tables_init (bus);
-  work_init (bus);
-  int named = kafka_names_init (bus, rest, options, err);
-  if (bus->wake_fd < 0)
+  bus->client.metrics = options->metrics;
+  bus->config.settings = xstrdup (options->settings);
+  bus->config.ours = xstrdup (options->config);
+  bus->client.wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  join_parts (bus);
+  int named = client_init (&bus->client, rest, options, err);
+  if (bus->client.wake_fd < 0)
     (void) error_errno (err, errno, "eventfd");
-  else if (named == 0 && trust_init (bus, err) == 0 && open_registry (bus, err) == 0
-           && producer_open (bus, err) == 0 && await_brokers (bus, options, err) == 0
-           && work_serve (bus, options->queues, err) == 0)
-    bus->reader = kafka_reader_open (bus, NULL, err);
+  else if (named == 0 && trust_init (&bus->client.trust, err) == 0 && open_registry (bus, err) == 0
+           && producer_open (&bus->producer, err) == 0 && await_brokers (bus, options, err) == 0
+           && work_serve (&bus->work, options->queues, err) == 0)
+    bus->reader = kafka_reader_open (&bus->producer, NULL, err);
+  bus->dead_letters.reader = bus->tables.reader = bus->leases.reader = bus->reader;
   if (bus->reader != NULL && check_part (bus, options->part, err) == 0)
     return &bus->bus;
   kafka_close (&bus->bus);

@@ -3,7 +3,6 @@
  * its fleet runs. */
 #include "bus/kafka/known.h"
 
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/reader.h"
 #include "bus/kafka/tables.h"
@@ -58,17 +57,17 @@ by_id (const void *a, const void *b)
 }
 
 struct kafka_job *
-known_find (struct kafka_bus *bus, const char *id)
+known_find (struct kafka_tables *tables, const char *id)
 {
   struct kafka_job wanted = { .id = id };
-  void *node = tfind (&wanted, &bus->tables.tree, by_id);
+  void *node = tfind (&wanted, &tables->tree, by_id);
   return node == NULL ? NULL : *(struct kafka_job **) node;
 }
 
 struct kafka_job *
-known_need (struct kafka_bus *bus, const char *id)
+known_need (struct kafka_tables *tables, const char *id)
 {
-  struct kafka_job *job = known_find (bus, id);
+  struct kafka_job *job = known_find (tables, id);
   if (job != NULL)
     return job;
   size_t size = strlen (id) + 1;
@@ -77,7 +76,7 @@ known_need (struct kafka_bus *bus, const char *id)
   job->id = job->text;
   job->offset = -1;
   job->status_offset = -1;
-  if (tsearch (job, &bus->tables.tree, by_id) == NULL)
+  if (tsearch (job, &tables->tree, by_id) == NULL)
     abort ();
   return job;
 }
@@ -90,9 +89,8 @@ let_go (struct kafka_job *job)
 }
 
 void
-known_keep (struct kafka_bus *bus, struct kafka_job *job)
+known_keep (struct kafka_tables *tables, struct kafka_job *job)
 {
-  struct kafka_tables *tables = &bus->tables;
   if (job->recent)
     return;
   struct kafka_job **slot = &tables->recent[tables->recent_next];
@@ -155,9 +153,8 @@ known_set_status (struct kafka_job *job, struct bytes payload)
 
 /* JOB's record is gone from its topic; the last status stays for good. */
 static void
-forget_job (struct kafka_bus *bus, struct kafka_job *job)
+forget_job (struct kafka_tables *tables, struct kafka_job *job)
 {
-  struct kafka_tables *tables = &bus->tables;
   TAILQ_REMOVE (&tables->list, job, links);
   job->offset = -1;
   free_record (&job->record);
@@ -172,15 +169,15 @@ forget_job (struct kafka_bus *bus, struct kafka_job *job)
 
 /* Jobs that have ended, or never began. */
 static void
-forget_jobs (struct kafka_bus *bus, int64_t start)
+forget_jobs (struct kafka_tables *tables, int64_t start)
 {
   struct kafka_job *next = NULL;
-  for (struct kafka_job *job = TAILQ_FIRST (&bus->tables.list); job != NULL && job->offset < start;
+  for (struct kafka_job *job = TAILQ_FIRST (&tables->list); job != NULL && job->offset < start;
        job = next)
     {
       next = TAILQ_NEXT (job, links);
       if (job->ended || job->status_offset < 0)
-        forget_job (bus, job);
+        forget_job (tables, job);
     }
 }
 
@@ -198,20 +195,20 @@ forget_controls (struct kafka_tables *tables, int64_t start)
 
 /* Those who come now don't know it either. */
 void
-known_forget (struct kafka_bus *bus)
+known_forget (struct kafka_tables *tables)
 {
-  struct kafka_tables *tables = &bus->tables;
   int64_t now = clock_boot_ms ();
   if (tables->forgot_at == 0)
     tables->forgot_at = now;
-  if (now - tables->forgot_at < FORGET_MS || kafka_is_doubted (bus))
+  if (now - tables->forgot_at < FORGET_MS || kafka_is_doubted (&tables->producer->client->trouble))
     return;
   tables->forgot_at = now;
   if (cursor_is_open (&tables->jobs))
-    forget_jobs (bus, metadata_find_offset (bus, TOPIC_JOBS, 0, RD_KAFKA_OFFSET_BEGINNING, NULL));
+    forget_jobs (tables, metadata_find_offset (tables->producer, TOPIC_JOBS, 0,
+                                               RD_KAFKA_OFFSET_BEGINNING, NULL));
   if (cursor_is_open (&tables->control))
-    forget_controls (tables,
-                     metadata_find_offset (bus, TOPIC_CONTROL, 0, RD_KAFKA_OFFSET_BEGINNING, NULL));
+    forget_controls (tables, metadata_find_offset (tables->producer, TOPIC_CONTROL, 0,
+                                                   RD_KAFKA_OFFSET_BEGINNING, NULL));
 }
 
 /* ---- reading again ---------------------------------------------------------------------- */
@@ -239,7 +236,8 @@ pieces_release (struct pieces *pieces)
 #define auto_pieces AUTO (pieces_release)
 
 static void
-pieces_collect (struct kafka_bus *bus, struct kafka_job *job, size_t count, struct pieces *pieces)
+pieces_collect (struct kafka_tables *tables, struct kafka_job *job, size_t count,
+                struct pieces *pieces)
 {
   pieces->items = xcalloc (2 * count, sizeof *pieces->items);
   for (size_t i = 0; i < count && job != NULL; i++)
@@ -248,11 +246,12 @@ pieces_collect (struct kafka_bus *bus, struct kafka_job *job, size_t count, stru
         pieces->items[pieces->count++] =
             (struct piece){ .job = job, .topic = TOPIC_JOBS, .offset = job->offset };
       if (job->status_offset >= 0 && job->status == NULL)
-        pieces->items[pieces->count++] = (struct piece){ .job = job,
-                                                         .topic = TOPIC_STATUS,
-                                                         .partition = kafka_partition_of_job (
-                                                             &bus->topics, TOPIC_STATUS, job->id),
-                                                         .offset = job->status_offset };
+        pieces->items[pieces->count++] =
+            (struct piece){ .job = job,
+                            .topic = TOPIC_STATUS,
+                            .partition = kafka_partition_of_job (&tables->producer->client->topics,
+                                                                 TOPIC_STATUS, job->id),
+                            .offset = job->status_offset };
       job = job->offset >= 0 ? TAILQ_NEXT (job, links) : NULL;
     }
 }
@@ -312,23 +311,23 @@ piece_read (const struct piece *piece, struct kafka_reader *reader, struct curso
 }
 
 int
-known_recall (struct kafka_bus *bus, struct kafka_job *job, size_t count, struct error *err)
+known_recall (struct kafka_tables *tables, struct kafka_job *job, size_t count, struct error *err)
 {
   auto_pieces struct pieces pieces = { 0 };
   struct cursor cursor = { 0 };
   int outcome = 0;
-  pieces_collect (bus, job, count, &pieces);
+  pieces_collect (tables, job, count, &pieces);
   if (pieces.count == 0)
     return 0;
   /* The tables' own reader reads these topics already, and each reads a partition once. */
-  struct kafka_reader *reader = kafka_reader_open (bus, NULL, err);
+  struct kafka_reader *reader = kafka_reader_open (tables->producer, NULL, err);
   if (reader == NULL)
     return -1;
   qsort (pieces.items, pieces.count, sizeof *pieces.items, pieces_by_place);
   for (size_t i = 0; outcome == 0 && i < pieces.count; i++)
     {
       outcome = piece_read (&pieces.items[i], reader, &cursor, err);
-      known_keep (bus, pieces.items[i].job);
+      known_keep (tables, pieces.items[i].job);
     }
   cursor_close (&cursor);
   kafka_reader_close (reader);

@@ -1,6 +1,6 @@
 /* known.h — what a handle on Kafka knows of a job.
  *
- * Entries belong to the tables (kafka.h) and live as long as the job's record or status is in its
+ * Entries belong to the tables (tables.h) and live as long as the job's record or status is in its
  * topic; a job that runs stays in any case. Not thread-safe.
  */
 #ifndef SHOAL_BUS_KAFKA_KNOWN_H
@@ -11,7 +11,6 @@
 
 #include <sys/queue.h>
 
-struct kafka_bus;
 struct kafka_tables;
 
 struct kafka_job
@@ -34,8 +33,8 @@ struct kafka_job
 void known_release (struct kafka_tables *tables);
 
 /* What is known of ID, be it no more than a status; NULL: nothing. */
-struct kafka_job *known_find (struct kafka_bus *bus, const char *id);
-struct kafka_job *known_need (struct kafka_bus *bus, const char *id);
+struct kafka_job *known_find (struct kafka_tables *tables, const char *id);
+struct kafka_job *known_need (struct kafka_tables *tables, const char *id);
 
 /* JOB's record, from what CURSOR has just read as MESSAGE and is DECODED; and its last status. */
 void known_set_record (struct kafka_job *job, const struct cursor *cursor,
@@ -43,13 +42,14 @@ void known_set_record (struct kafka_job *job, const struct cursor *cursor,
 void known_set_status (struct kafka_job *job, struct bytes payload);
 
 /* JOB has ended, or was asked for: its records are kept until as many others have. */
-void known_keep (struct kafka_bus *bus, struct kafka_job *job);
+void known_keep (struct kafka_tables *tables, struct kafka_job *job);
 
 /* Reads again what was let go of JOB, and of those behind it in the list, which are likely to be
  * asked for next: up to COUNT jobs. What is gone from its topic stays NULL. 0 or -1. */
-int known_recall (struct kafka_bus *bus, struct kafka_job *job, size_t count, struct error *err);
+int known_recall (struct kafka_tables *tables, struct kafka_job *job, size_t count,
+                  struct error *err);
 
 /* Now and then: lets go of what retention has deleted. */
-void known_forget (struct kafka_bus *bus);
+void known_forget (struct kafka_tables *tables);
 
 #endif

@@ -3,20 +3,30 @@
 #ifndef SHOAL_BUS_KAFKA_LEASES_H
 #define SHOAL_BUS_KAFKA_LEASES_H
 
-#include "bus/bus.h"
+#include "bus/kafka/claims_log.h"
 
-struct kafka_bus;
+struct kafka_leases
+{
+  struct kafka_claims_log log;
+  struct kafka_producer *producer;
+  struct kafka_reader *reader;
+  struct kafka_queues *queues;
+  struct partition_set *jobs;
+  struct claims *claims; /* NULL until they are read */
+  struct cursor cursor;
+};
 
 /* The claims on jobs and groups, read to their end as it is now. */
-int leases_sync (struct kafka_bus *bus, struct error *err);
-void leases_pump (struct kafka_bus *bus);
+int leases_sync (struct kafka_leases *leases, struct error *err);
+void leases_pump (struct kafka_leases *leases);
 
 /* The same, for whoever takes jobs and must know which are settled. */
-int leases_sync_whole (struct kafka_bus *bus, struct error *err);
+int leases_sync_whole (struct kafka_leases *leases, struct error *err);
 
 /* leases_sync, with the log's clock moved to now. */
-int leases_ask_time (struct kafka_bus *bus, struct error *err);
+int leases_ask_time (struct kafka_leases *leases, struct error *err);
 
-int kafka_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
+int leases_queue_served (struct kafka_leases *leases, const char *queue, int64_t *since,
+                         struct error *err);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "bus/kafka/access.h"
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/topic_names.h"
 #include "bus/kafka/trouble.h"
@@ -37,94 +36,101 @@ metadata_partitions (const struct rd_kafka_metadata *metadata, const char *name)
 
 /* Waits TIMEOUT_MS (-1: for ever), less where we are refused. */
 int
-metadata_ask (struct kafka_bus *bus, int64_t timeout_ms, const struct rd_kafka_metadata **metadata,
-              struct error *err)
+metadata_ask (struct kafka_producer *producer, int64_t timeout_ms,
+              const struct rd_kafka_metadata **metadata, struct error *err)
 {
   int64_t end = timeout_ms < 0 ? INT64_MAX : clock_boot_ms () + timeout_ms;
   do
     {
       int64_t left = end - clock_boot_ms ();
       int step = left > LOOK_MS ? LOOK_MS : left > 1 ? (int) left : 1;
-      if (rd_kafka_metadata (bus->producer, 1, NULL, metadata, step) == RD_KAFKA_RESP_ERR_NO_ERROR)
+      if (rd_kafka_metadata (producer->handle, 1, NULL, metadata, step)
+          == RD_KAFKA_RESP_ERR_NO_ERROR)
         {
-          kafka_answered (bus);
+          kafka_answered (&producer->client->trouble);
           return 0;
         }
-      kafka_serve (bus, 0); /* for the trouble's text */
+      kafka_serve (producer, 0); /* for the trouble's text */
     }
-  while (clock_boot_ms () < end && !kafka_is_refused (bus));
-  return kafka_timeout (bus, "the brokers", err);
+  while (clock_boot_ms () < end && !kafka_is_refused (&producer->client->trouble));
+  return kafka_timeout (&producer->client->trouble, "the brokers", err);
 }
 
 /* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller
  * frees. */
 char *
-metadata_queue_option (const struct kafka_bus *bus, int topic)
+metadata_queue_option (const struct kafka_topics *topics, int topic)
 {
   if (topic < TOPICS)
     return xstrdup ("");
-  return xasprintf (" --queue %s", bus->queues[1 + (topic - TOPICS) / 2].name);
+  const char *all = topics->names[kafka_topic_kind (topic)];
+  return xasprintf (" --queue %s", topics->names[topic] + strlen (all) + 1);
 }
 
 static int
-complain_of_missing (const struct kafka_bus *bus, int topic, struct error *err)
+complain_of_missing (const struct kafka_client *client, int topic, struct error *err)
 {
-  auto_free char *queue = metadata_queue_option (bus, topic);
+  auto_free char *queue = metadata_queue_option (&client->topics, topic);
   return error_set (
       err, ERROR_USER,
-      "%s: there is no topic %s: make the topics with `shoal topics create --bus %s%s`", bus->url,
-      bus->topics.names[topic], bus->url, queue);
+      "%s: there is no topic %s: make the topics with `shoal topics create --bus %s%s`",
+      client->url, client->topics.names[topic], client->url, queue);
 }
 
 static int
-complain_of_claims (const struct kafka_bus *bus, const struct kafka_queue *queue, struct error *err)
+complain_of_claims (const struct kafka_client *client, int shards, int claims, struct error *err)
 {
-  auto_free char *option = metadata_queue_option (bus, queue->shards);
+  auto_free char *option = metadata_queue_option (&client->topics, shards);
   return error_set (
       err, ERROR_USER,
       "%s: %s has %d partitions, %s has only %d: `shoal topics create --bus %s%s` adds them",
-      bus->url, bus->topics.names[queue->shards], bus->topics.partitions[queue->shards],
-      bus->topics.names[queue->claims], bus->topics.partitions[queue->claims], bus->url, option);
+      client->url, client->topics.names[shards], client->topics.partitions[shards],
+      client->topics.names[claims], client->topics.partitions[claims], client->url, option);
 }
 
 static bool
-is_hidden (struct kafka_bus *bus, int topic, struct error *err)
+is_hidden (struct kafka_producer *producer, int topic, struct error *err)
 {
   const struct rd_kafka_metadata *metadata = NULL;
-  rd_kafka_topic_t *asked = rd_kafka_topic_new (bus->producer, bus->topics.names[topic], NULL);
-  rd_kafka_resp_err_t code = rd_kafka_metadata (bus->producer, 0, asked, &metadata, ANSWER_MS);
+  rd_kafka_topic_t *asked =
+      rd_kafka_topic_new (producer->handle, producer->client->topics.names[topic], NULL);
+  rd_kafka_resp_err_t code = rd_kafka_metadata (producer->handle, 0, asked, &metadata, ANSWER_MS);
   rd_kafka_topic_destroy (asked);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return false;
   bool hidden = metadata->topic_cnt == 1 && access_is_denied (metadata->topics[0].err);
   rd_kafka_metadata_destroy (metadata);
   if (hidden)
-    (void) access_lacks (bus, "Describe", "topic", bus->topics.names[topic], err);
+    (void) access_lacks (producer->client, "Describe", "topic",
+                         producer->client->topics.names[topic], err);
   if (hidden && err != NULL)
     err->class = ERROR_USER;
   return hidden;
 }
 
 int
-kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err)
+kafka_look_up_topics (struct kafka_producer *producer, int timeout_ms, struct error *err)
 {
+  struct kafka_topics *topics = &producer->client->topics;
   const struct rd_kafka_metadata *metadata = NULL;
-  if (metadata_ask (bus, timeout_ms, &metadata, err) != 0)
+  if (metadata_ask (producer, timeout_ms, &metadata, err) != 0)
     return -1;
   int missing = -1;
-  for (int i = 0; i < bus->topics.count; i++)
+  for (int i = 0; i < producer->client->topics.count; i++)
     {
-      bus->topics.partitions[i] = metadata_partitions (metadata, bus->topics.names[i]);
-      if (bus->topics.partitions[i] == 0 && missing < 0)
+      producer->client->topics.partitions[i] =
+          metadata_partitions (metadata, producer->client->topics.names[i]);
+      if (producer->client->topics.partitions[i] == 0 && missing < 0)
         missing = i;
     }
   rd_kafka_metadata_destroy (metadata);
   if (missing >= 0)
-    return is_hidden (bus, missing, err) ? -1 : complain_of_missing (bus, missing, err);
-  for (int i = 0; i < bus->queue_count; i++)
-    if (bus->topics.partitions[bus->queues[i].claims]
-        < bus->topics.partitions[bus->queues[i].shards])
-      return complain_of_claims (bus, &bus->queues[i], err);
+    return is_hidden (producer, missing, err)
+               ? -1
+               : complain_of_missing (producer->client, missing, err);
+  for (int i = TOPIC_SHARDS; i < topics->count; i = i == TOPIC_SHARDS ? TOPICS : i + 2)
+    if (topics->partitions[i + 1] < topics->partitions[i])
+      return complain_of_claims (producer->client, i, i + 1, err);
   return 0;
 }
 
@@ -147,10 +153,10 @@ kafka_may_pass (rd_kafka_resp_err_t code)
 }
 
 bool
-kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms)
+kafka_look_for_leaders (struct kafka_producer *producer, int topic, int timeout_ms)
 {
   const struct rd_kafka_metadata *metadata = NULL;
-  if (rd_kafka_metadata (bus->producer, 0, bus->outgoing[topic], &metadata, timeout_ms)
+  if (rd_kafka_metadata (producer->handle, 0, producer->outgoing[topic], &metadata, timeout_ms)
       != RD_KAFKA_RESP_ERR_NO_ERROR)
     return false;
   rd_kafka_metadata_destroy (metadata);
@@ -164,13 +170,13 @@ kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms)
  * brokers are away, and where one of its two answers is a refusal (a leader that just started,
  * KIP-207) it may say that the partition is empty. */
 static rd_kafka_resp_err_t
-ask_for_offset (struct kafka_bus *bus, const char *topic, int32_t partition, int64_t time,
+ask_for_offset (struct kafka_producer *producer, const char *topic, int32_t partition, int64_t time,
                 int timeout_ms, int64_t *offset)
 {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
   rd_kafka_topic_partition_t *wanted = rd_kafka_topic_partition_list_add (list, topic, partition);
   wanted->offset = time;
-  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (bus->producer, list, timeout_ms);
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (producer->handle, list, timeout_ms);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     code = wanted->err;
   *offset = wanted->offset;
@@ -181,48 +187,49 @@ ask_for_offset (struct kafka_bus *bus, const char *topic, int32_t partition, int
 /* The same until there is an answer, but for no longer than a question may take.
  * RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR. */
 int64_t
-metadata_find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time,
+metadata_find_offset (struct kafka_producer *producer, int topic, int32_t partition, int64_t time,
                       struct error *err)
 {
-  const char *name = bus->topics.names[topic];
-  for (int64_t end = clock_boot_ms () + kafka_at_most (bus, QUERY_MS);;)
+  const char *name = producer->client->topics.names[topic];
+  for (int64_t end = clock_boot_ms () + kafka_at_most (producer->client, QUERY_MS);;)
     {
       int64_t offset = 0;
       int64_t left = end - clock_boot_ms ();
       rd_kafka_resp_err_t code =
-          ask_for_offset (bus, name, partition, time, left > 1 ? (int) left : 1, &offset);
+          ask_for_offset (producer, name, partition, time, left > 1 ? (int) left : 1, &offset);
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return offset;
       if (!kafka_may_pass (code))
         {
-          (void) (access_is_denied (code) ? access_lacks (bus, "Describe", "topic", name, err)
-                                          : kafka_error (bus, code, name, err));
+          (void) (access_is_denied (code)
+                      ? access_lacks (producer->client, "Describe", "topic", name, err)
+                      : kafka_error (&producer->client->trouble, code, name, err));
           return NO_OFFSET;
         }
       if (clock_boot_ms () + AGAIN_MS >= end)
         {
-          (void) kafka_timeout (bus, name, err);
+          (void) kafka_timeout (&producer->client->trouble, name, err);
           return NO_OFFSET;
         }
-      kafka_serve (bus, AGAIN_MS);
+      kafka_serve (producer, AGAIN_MS);
       /* librdkafka before 2.10 goes on asking the one who said that he isn't any more. */
       if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
-        (void) kafka_look_for_leaders (bus, topic, STEP_MS);
+        (void) kafka_look_for_leaders (producer, topic, STEP_MS);
     }
 }
 
 /* Where nothing is that new yet, it is the end as it was before that was known: what comes
  * meanwhile is behind it. */
 int64_t
-cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
-                  struct error *err)
+metadata_find_time (struct kafka_producer *producer, int topic, int32_t partition, int64_t time,
+                    struct error *err)
 {
-  struct kafka_bus *bus = reader->bus;
-  int64_t offset = metadata_find_offset (bus, topic, partition, time, err);
+  int64_t offset = metadata_find_offset (producer, topic, partition, time, err);
   if (offset != RD_KAFKA_OFFSET_END)
     return offset == NO_OFFSET ? -1 : offset;
-  int64_t end = metadata_find_offset (bus, topic, partition, RD_KAFKA_OFFSET_END, err);
-  offset = end == NO_OFFSET ? NO_OFFSET : metadata_find_offset (bus, topic, partition, time, err);
+  int64_t end = metadata_find_offset (producer, topic, partition, RD_KAFKA_OFFSET_END, err);
+  offset =
+      end == NO_OFFSET ? NO_OFFSET : metadata_find_offset (producer, topic, partition, time, err);
   if (offset == NO_OFFSET)
     return -1;
   return offset == RD_KAFKA_OFFSET_END ? end : offset;

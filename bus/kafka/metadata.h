@@ -1,11 +1,8 @@
-/* metadata.h — what the brokers say of topics: partitions, leaders, offsets by time.
- */
+/* metadata.h — what the brokers say of topics: partitions, leaders, offsets by time. */
 #ifndef SHOAL_BUS_KAFKA_METADATA_H
 #define SHOAL_BUS_KAFKA_METADATA_H
 
-#include "bus/kafka/reader.h"
-
-struct kafka_bus;
+#include "bus/kafka/producer.h"
 
 enum
 {
@@ -13,7 +10,7 @@ enum
 };
 
 /* Waits TIMEOUT_MS (-1: for ever) for METADATA of all topics, less where we are refused. */
-int metadata_ask (struct kafka_bus *bus, int64_t timeout_ms,
+int metadata_ask (struct kafka_producer *producer, int64_t timeout_ms,
                   const struct rd_kafka_metadata **metadata, struct error *err);
 
 /* How many partitions the topic NAME has; 0: there is none. */
@@ -21,18 +18,18 @@ int32_t metadata_partitions (const struct rd_kafka_metadata *metadata, const cha
 
 /* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller
  * frees. */
-char *metadata_queue_option (const struct kafka_bus *bus, int topic);
+char *metadata_queue_option (const struct kafka_topics *topics, int topic);
 
 /* Reads the numbers of partitions; ERROR_USER when a topic is missing, ERROR_TRANSIENT when nobody
  * answers within TIMEOUT_MS. */
-int kafka_look_up_topics (struct kafka_bus *bus, int timeout_ms, struct error *err);
+int kafka_look_up_topics (struct kafka_producer *producer, int timeout_ms, struct error *err);
 
 /* Asks any broker who leads TOPIC's partitions; false when none answers. */
-bool kafka_look_for_leaders (struct kafka_bus *bus, int topic, int timeout_ms);
+bool kafka_look_for_leaders (struct kafka_producer *producer, int topic, int timeout_ms);
 
 /* The first offset at TIME (broker's clock, ms) or later; the end when there is none; -1. */
-int64_t cursor_find_time (struct kafka_reader *reader, int topic, int32_t partition, int64_t time,
-                          struct error *err);
+int64_t metadata_find_time (struct kafka_producer *producer, int topic, int32_t partition,
+                            int64_t time, struct error *err);
 
 /* Whether CODE is of those that pass by themselves: a leader or a coordinator that is just
  * changing. */
@@ -41,7 +38,7 @@ bool kafka_may_pass (rd_kafka_resp_err_t code);
 /* The offset at TIME, which may be one of the protocol's own: RD_KAFKA_OFFSET_BEGINNING and _END;
  * RD_KAFKA_OFFSET_END: nothing is that new; NO_OFFSET with ERR: no answer in the time that a
  * question may take. */
-int64_t metadata_find_offset (struct kafka_bus *bus, int topic, int32_t partition, int64_t time,
-                              struct error *err);
+int64_t metadata_find_offset (struct kafka_producer *producer, int topic, int32_t partition,
+                              int64_t time, struct error *err);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
-#include "bus/kafka/inflight.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/tables.h"
 #include "bus/kafka/topic_names.h"
@@ -42,8 +40,8 @@ partition_claims_partition (const struct partition *partition)
 int64_t
 partition_skew (const struct partition *partition)
 {
-  const struct kafka_bus *bus = partition->set->bus;
-  return partition->set->kind == BUS_JOBS ? bus->leases_cursor.skew : partition->claims_cursor.skew;
+  return partition->set->kind == BUS_JOBS ? partition->set->leases_cursor->skew
+                                          : partition->claims_cursor.skew;
 }
 
 int64_t
@@ -89,26 +87,26 @@ message_set (struct message *message, enum message_state state, int64_t look_at)
 /* ---- the log's clock -------------------------------------------------------------------- */
 
 int
-claims_tick (struct kafka_bus *bus, int topic, int32_t partition, struct delivery_report *report,
-             struct error *err)
+claims_tick (struct kafka_producer *producer, int topic, int32_t partition,
+             struct delivery_report *report, struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
-  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = bus->writer };
+  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = producer->client->writer };
   if (codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, topic, partition, "tick", &payload, report, err);
+  return kafka_send (producer, topic, partition, "tick", &payload, report, err);
 }
 
 static void
 tick (struct partition *partition)
 {
-  struct kafka_bus *bus = partition->set->bus;
+  struct kafka_producer *producer = partition_producer (partition);
   int64_t now = clock_boot_ms ();
   if (now - partition->ticked < TICK_MS)
     return;
   partition->ticked = now;
-  if (claims_tick (bus, partition->set->claims, partition_claims_partition (partition), &bus->quiet,
-                   NULL)
+  if (claims_tick (producer, partition->set->claims, partition_claims_partition (partition),
+                   &producer->quiet, NULL)
           == 0
       && partition->asked == 0)
     partition->asked = now;
@@ -120,7 +118,8 @@ static bool
 is_slow (const struct partition *partition)
 {
   return partition->asked != 0
-         && clock_boot_ms () - partition->asked > partition->set->bus->lease_ms / 4;
+         && clock_boot_ms () - partition->asked
+                > partition_producer (partition)->client->lease_ms / 4;
 }
 
 void
@@ -133,7 +132,7 @@ partition_note_tick (struct partition *partition)
 
 /* ---- where a message stands ------------------------------------------------------------- */
 
-/* When another's claim on PARCEL is void, on the boot clock; INT64_MAX: not known, to be looked at
+/* When another's claim on MESSAGE is void, on the boot clock; INT64_MAX: not known, to be looked at
  * again. By our clock it is only guessed when to ask; the log's own clock must say so. Who was cut
  * off together with us, or stood still with the broker, must get his chance to renew. */
 static int64_t
@@ -157,15 +156,16 @@ end_of_lease (struct message *message)
     }
   if (is_slow (partition))
     return INT64_MAX;
-  int64_t trouble = kafka_trouble_at (partition->set->bus);
+  int64_t trouble = kafka_trouble_at (&partition_producer (partition)->client->trouble);
   if (trouble < partition->slow_at)
     trouble = partition->slow_at;
-  int64_t settled = trouble == 0 ? 0 : trouble + partition->set->bus->lease_ms / 2;
+  int64_t settled =
+      trouble == 0 ? 0 : trouble + partition_producer (partition)->client->lease_ms / 2;
   int64_t chance = message->expired_at + CHANCE_MS;
   return settled > chance ? settled : chance;
 }
 
-/* Whether PARCEL must wait for another's lease. */
+/* Whether MESSAGE must wait for another's lease. */
 static bool
 waits_for_lease (struct message *message)
 {
@@ -350,7 +350,8 @@ take_in_message (struct partition *partition, const rd_kafka_message_t *record)
   if (read != 0)
     {
       if (record->offset >= partition->dead_below)
-        dead_letter_write (partition->set->bus, &partition->messages, record, &err);
+        dead_letter_write (partition->set->tables->dead_letters, &partition->messages, record,
+                           &err);
       free (message);
       return;
     }
@@ -403,16 +404,16 @@ partition_read_messages (struct partition *partition)
 static int64_t
 judged (const struct partition *partition)
 {
-  const struct kafka_bus *bus = partition->set->bus;
-  return partition->messages.next < bus->tables.jobs.next ? partition->messages.next
-                                                          : bus->tables.jobs.next;
+  const struct kafka_tables *tables = partition->set->tables;
+  return partition->messages.next < tables->jobs.next ? partition->messages.next
+                                                      : tables->jobs.next;
 }
 
 int64_t
 partition_watermark (const struct partition *partition, char **metadata)
 {
   const struct message *first = TAILQ_FIRST (&partition->order);
-  if (!dead_letters_are_safe (partition->set->bus))
+  if (!dead_letters_are_safe (partition->set->tables->dead_letters))
     return partition->committed;
   if (partition->set->kind == BUS_JOBS)
     return judged (partition);
@@ -438,7 +439,6 @@ struct partition *
 partition_open (struct partition_set *set, int32_t number, int64_t committed, const char *metadata,
                 struct error *err)
 {
-  struct kafka_bus *bus = set->bus;
   bool jobs = set->kind == BUS_JOBS;
   struct partition *partition = xcalloc (1, sizeof *partition);
   partition->set = set;
@@ -450,13 +450,13 @@ partition_open (struct partition_set *set, int32_t number, int64_t committed, co
   TAILQ_INIT (&partition->waiting);
   TAILQ_INIT (&partition->orphans);
   partition->loaded = jobs; /* leases_sync came before */
-  partition->claims = jobs ? bus->leases : claims_new (bus->lease_ms);
+  partition->claims = jobs ? set->leases : claims_new (set->reader->producer->client->lease_ms);
   int outcome = 0;
   if (!jobs)
-    outcome = cursor_open (&partition->claims_cursor, bus->work_reader, set->claims, number,
+    outcome = cursor_open (&partition->claims_cursor, set->reader, set->claims, number,
                            parse_metadata (metadata), err);
   if (outcome == 0)
-    outcome = cursor_open (&partition->messages, bus->work_reader, set->messages, number,
+    outcome = cursor_open (&partition->messages, set->reader, set->messages, number,
                            jobs || committed < 0 ? FROM_START : committed, err);
   if (outcome == 0)
     return partition;

@@ -13,15 +13,18 @@
 #include "bus/kafka/claims.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/reader.h"
-
-struct kafka_bus;
+#include "bus/kafka/tables.h"
 
 struct partition;
 
 struct partition_set
 {
-  struct kafka_bus *bus;
   enum bus_queue kind;
+  struct kafka_reader *reader; /* NULL until something is taken */
+  struct kafka_tables *tables;
+  /* of jobs: the claims on them, which are the leases */
+  const struct cursor *leases_cursor;
+  struct claims *leases;
   int messages; /* their topic */
   int claims;   /* the topic of the claims on them */
   struct partition **items;
@@ -99,6 +102,12 @@ struct partition
   int64_t dead_below; /* what can't be read below this offset is a dead letter already */
 };
 
+static inline struct kafka_producer *
+partition_producer (const struct partition *partition)
+{
+  return partition->set->reader->producer;
+}
+
 /* Opens the partition at what was committed of it. NULL with ERR. */
 struct partition *partition_open (struct partition_set *set, int32_t number, int64_t committed,
                                   const char *metadata, struct error *err);
@@ -136,7 +145,7 @@ void partition_read_messages (struct partition *partition);
 void partition_note_tick (struct partition *partition);
 
 /* Asks for the log's clock: a record that means nothing, and whose time everybody sees. */
-int claims_tick (struct kafka_bus *bus, int topic, int32_t partition,
+int claims_tick (struct kafka_producer *producer, int topic, int32_t partition,
                  struct delivery_report *report, struct error *err);
 
 #endif

@@ -1,7 +1,6 @@
 /* The partitions of a queue: opened where they were committed, committed, counted for others. */
 #include "bus/kafka/partitions.h"
 
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/partition.h"
 #include "bus/kafka/reader.h"
 #include "bus/kafka/trouble.h"
@@ -18,23 +17,24 @@
 static int32_t
 count_partitions (const struct partition_set *set)
 {
-  return set->kind == BUS_JOBS ? 1 : set->bus->topics.partitions[set->messages];
+  return set->kind == BUS_JOBS ? 1
+                               : set->reader->producer->client->topics.partitions[set->messages];
 }
 
 /* Where each partition from FIRST on was committed. */
 static rd_kafka_topic_partition_list_t *
 read_committed (const struct partition_set *set, int first, struct error *err)
 {
-  struct kafka_bus *bus = set->bus;
+  struct kafka_client *client = set->reader->producer->client;
   int32_t count = count_partitions (set);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (count);
   for (int32_t i = first; i < count; i++)
-    (void) rd_kafka_topic_partition_list_add (list, bus->topics.names[set->messages], i);
-  rd_kafka_resp_err_t code = kafka_committed (bus->work_reader, list);
+    (void) rd_kafka_topic_partition_list_add (list, client->topics.names[set->messages], i);
+  rd_kafka_resp_err_t code = kafka_committed (set->reader, list);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
     return list;
   rd_kafka_topic_partition_list_destroy (list);
-  (void) kafka_error (bus, code, "reading what was committed", err);
+  (void) kafka_error (&client->trouble, code, "reading what was committed", err);
   return NULL;
 }
 
@@ -74,24 +74,24 @@ partitions_open (struct partition_set *set, struct error *err)
 static struct metric *
 gauge (const struct partition *partition, const char *name, const char *help)
 {
-  const struct kafka_bus *bus = partition->set->bus;
+  const struct kafka_client *client = partition_producer (partition)->client;
   char number[16];
   (void) snprintf (number, sizeof number, "%d", partition->number);
   return metrics_gauge (
-      bus->metrics, name, help,
-      LABELS ("topic", bus->topics.names[partition->set->messages], "partition", number));
+      client->metrics, name, help,
+      LABELS ("topic", client->topics.names[partition->set->messages], "partition", number));
 }
 
 /* Where the partition ends as the last fetch said; no question. */
 static int64_t
 end_of (const struct partition *partition)
 {
-  const struct kafka_bus *bus = partition->set->bus;
+  const struct kafka_client *client = partition_producer (partition)->client;
   int64_t low = 0;
   int64_t high = 0;
   rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets (
-      bus->work_reader->handle, bus->topics.names[partition->set->messages], partition->number,
-      &low, &high);
+      partition->set->reader->handle, client->topics.names[partition->set->messages],
+      partition->number, &low, &high);
   return code != RD_KAFKA_RESP_ERR_NO_ERROR || high < partition->messages.end
              ? partition->messages.end
              : high;
@@ -122,7 +122,7 @@ show_partition (struct partition *partition)
 static void
 show_all (struct partition_set *set)
 {
-  if (set->bus->metrics == NULL)
+  if (set->reader->producer->client->metrics == NULL)
     return;
   for (int i = 0; i < set->count; i++)
     show_partition (set->items[i]);
@@ -133,10 +133,10 @@ show_all (struct partition_set *set)
 void
 partitions_commit (struct partition_set *set, int wait_ms)
 {
-  struct kafka_bus *bus = set->bus;
   int64_t now = clock_boot_ms ();
-  if (wait_ms == 0 && now - set->committed_at < PARTITIONS_COMMIT_MS)
+  if (set->count == 0 || (wait_ms == 0 && now - set->committed_at < PARTITIONS_COMMIT_MS))
     return;
+  const struct kafka_client *client = set->reader->producer->client;
   set->committed_at = now;
   show_all (set);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (set->count);
@@ -152,14 +152,14 @@ partitions_commit (struct partition_set *set, int wait_ms)
           continue;
         }
       rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add (
-          list, bus->topics.names[set->messages], partition->number);
+          list, client->topics.names[set->messages], partition->number);
       element->offset = offset;
       element->metadata = metadata; /* librdkafka frees it */
       element->metadata_size = metadata == NULL ? 0 : strlen (metadata);
       partition->committed = offset;
     }
   if (list->cnt > 0)
-    (void) kafka_commit (bus->work_reader, list, wait_ms);
+    (void) kafka_commit (set->reader, list, wait_ms);
   rd_kafka_topic_partition_list_destroy (list);
 }
 

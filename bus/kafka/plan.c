@@ -2,7 +2,6 @@
 #include "bus/kafka/plan.h"
 
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/known.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
@@ -29,73 +28,78 @@ enum
 /* ---- publishing ------------------------------------------------------------------------- */
 
 static struct kafka_queue *
-queue_of_job (struct kafka_bus *bus, const char *job_id, struct error *err)
+queue_of_job (struct kafka_plan *plan, const char *job_id, struct error *err)
 {
-  if (bus->placed_job != NULL && strcmp (bus->placed_job, job_id) == 0)
-    return &bus->queues[bus->placed_queue];
+  if (plan->placed_job != NULL && strcmp (plan->placed_job, job_id) == 0)
+    return &plan->work->queues->items[plan->placed_queue];
   auto_job struct job job = { 0 };
-  int found = kafka_get_job (&bus->bus, job_id, &job, err);
+  int found = tables_get_job (plan->work->tables, job_id, &job, err);
   if (found < 0)
     return NULL;
-  struct kafka_queue *queue = found == 0 ? &bus->queues[0] : queues_need (bus, job.queue, err);
+  struct kafka_queue *queue =
+      found == 0 ? &plan->work->queues->items[0] : queues_need (plan->work->queues, job.queue, err);
   if (queue == NULL || found == 0)
     return queue;
-  free (bus->placed_job);
-  bus->placed_job = xstrdup (job_id);
-  bus->placed_queue = (int) (queue - bus->queues);
+  free (plan->placed_job);
+  plan->placed_job = xstrdup (job_id);
+  plan->placed_queue = (int) (queue - plan->work->queues->items);
   return queue;
 }
 
 /* Where SHARD goes that wasn't published before. Claims in two partitions know nothing of each
  * other, so what is published twice must go to one: a plan is spread over all partitions that there
- * are now, but who takes up another's looks first (kafka_get_shard). The reduce shard isn't looked
+ * are now, but who takes up another's looks first (plan_get_shard). The reduce shard isn't looked
  * for, and has one place however many partitions there are. */
 static int32_t
-partition_for (const struct kafka_bus *bus, int topic, const struct shard *shard)
+partition_for (const struct kafka_topics *topics, int topic, const struct shard *shard)
 {
   return shard->kind == SHARD_REDUCE
              ? 0
-             : (int32_t) (shard->index % (uint32_t) bus->topics.partitions[topic]);
+             : (int32_t) (shard->index % (uint32_t) topics->partitions[topic]);
 }
 
 static int
-publish_to (struct kafka_bus *bus, int topic, int32_t partition, const struct shard *shard,
+publish_to (struct kafka_plan *plan, int topic, int32_t partition, const struct shard *shard,
             struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
   auto_free char *key = shard_key (shard);
   if (codec_encode_shard (shard, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, topic, partition, key, &payload, &bus->published, err);
+  return kafka_send (plan->work->producer, topic, partition, key, &payload,
+                     &plan->work->producer->published, err);
 }
 
 int
-kafka_publish_shard (struct bus *base, const struct shard *shard, struct error *err)
+plan_publish_shard (struct kafka_plan *plan, const struct shard *shard, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  const struct kafka_queue *queue = queue_of_job (bus, shard->job_id, err);
+  const struct kafka_queue *queue = queue_of_job (plan, shard->job_id, err);
   if (queue == NULL)
     return -1;
-  return publish_to (bus, queue->shards, partition_for (bus, queue->shards, shard), shard, err);
+  return publish_to (plan, queue->shards,
+                     partition_for (&plan->work->producer->client->topics, queue->shards, shard),
+                     shard, err);
 }
 
 int
-kafka_publish_event (struct bus *base, const struct event *event, struct error *err)
+plan_publish_event (struct kafka_plan *plan, const struct event *event, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
   if (codec_encode_event (event, &payload, err) != 0)
     return -1;
-  return kafka_send (bus, TOPIC_EVENTS,
-                     kafka_partition_of_job (&bus->topics, TOPIC_EVENTS, event->job_id),
-                     event->job_id, &payload, &bus->published, err);
+  return kafka_send (
+      plan->work->producer, TOPIC_EVENTS,
+      kafka_partition_of_job (&plan->work->producer->client->topics, TOPIC_EVENTS, event->job_id),
+      event->job_id, &payload, &plan->work->producer->published, err);
 }
 
 int
-kafka_flush (struct bus *base, struct error *err)
+plan_flush (struct kafka_plan *plan, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  return work_flush (bus, err) != 0 ? -1 : kafka_await (bus, &bus->published, "publishing", err);
+  return work_flush (plan->work, err) != 0
+             ? -1
+             : kafka_await (plan->work->producer, &plan->work->producer->published, "publishing",
+                            err);
 }
 
 /* ---- finding shards again --------------------------------------------------------------- */
@@ -120,7 +124,7 @@ struct scan
   size_t bytes;
 };
 
-void
+static void
 scan_free (struct scan *scan)
 {
   if (scan == NULL)
@@ -137,28 +141,32 @@ scan_free (struct scan *scan)
 }
 
 static int
-open_scan (struct kafka_bus *bus, const char *job_id, struct error *err)
+open_scan (struct kafka_plan *plan, const char *job_id, struct error *err)
 {
   struct error why = ERROR_INIT;
-  const struct kafka_job *job = tables_job (bus, job_id, &why);
-  const struct kafka_queue *queue = queue_of_job (bus, job_id, err);
-  scan_free (take (&bus->scan));
+  const struct kafka_job *job = tables_job (plan->work->tables, job_id, &why);
+  const struct kafka_queue *queue = queue_of_job (plan, job_id, err);
+  scan_free (take (&plan->scan));
   /* Another producer may have known of partitions that came since we looked. */
-  if (queue == NULL || kafka_look_up_topics (bus, (int) kafka_at_most (bus, LOOK_UP_MS), err) != 0)
+  if (queue == NULL
+      || kafka_look_up_topics (plan->work->producer,
+                               (int) kafka_at_most (plan->work->producer->client, LOOK_UP_MS), err)
+             != 0)
     return -1;
   struct scan *scan = xcalloc (1, sizeof *scan);
-  bus->scan = scan;
+  plan->scan = scan;
   scan->job_id = xstrdup (job_id);
   scan->topic = queue->shards;
-  scan->cursors = xcalloc ((size_t) bus->topics.partitions[scan->topic], sizeof *scan->cursors);
-  scan->reader = kafka_reader_open (bus, NULL, err);
+  scan->cursors = xcalloc ((size_t) plan->work->producer->client->topics.partitions[scan->topic],
+                           sizeof *scan->cursors);
+  scan->reader = kafka_reader_open (plan->work->producer, NULL, err);
   if (scan->reader == NULL)
     return -1;
-  for (; scan->count < bus->topics.partitions[scan->topic]; scan->count++)
+  for (; scan->count < plan->work->producer->client->topics.partitions[scan->topic]; scan->count++)
     {
-      int64_t from =
-          job == NULL ? FROM_START
-                      : cursor_find_time (scan->reader, scan->topic, scan->count, job->time, err);
+      int64_t from = job == NULL ? FROM_START
+                                 : metadata_find_time (scan->reader->producer, scan->topic,
+                                                       scan->count, job->time, err);
       if (from < 0
           || cursor_open (&scan->cursors[scan->count], scan->reader, scan->topic, scan->count, from,
                           err)
@@ -204,9 +212,9 @@ note_shard (struct scan *scan, const struct cursor *cursor, const rd_kafka_messa
 
 /* Reads on to where the partitions end now. */
 static int
-read_on (struct kafka_bus *bus, struct error *err)
+read_on (struct kafka_plan *plan, struct error *err)
 {
-  struct scan *scan = bus->scan;
+  struct scan *scan = plan->scan;
   for (int32_t i = 0; i < scan->count; i++)
     {
       if (cursor_look_for_end (&scan->cursors[i], err) != 0)
@@ -227,69 +235,69 @@ read_on (struct kafka_bus *bus, struct error *err)
 
 /* The record itself, where there was no room to keep it. */
 static int
-read_again (struct kafka_bus *bus, const struct found *found, struct shard *shard,
+read_again (struct kafka_plan *plan, const struct found *found, struct shard *shard,
             struct error *err)
 {
   auto_record struct record record = { 0 };
-  int got = record_read (&record, bus, bus->scan->topic, found->partition, found->offset, err);
+  int got = record_read (&record, plan->work->leases->reader, plan->scan->topic, found->partition,
+                         found->offset, err);
   if (got != 1)
     return got;
   return codec_decode_shard (record.cursor.payload, shard, err) == 0 ? 1 : -1;
 }
 
 int
-kafka_get_shard (struct bus *base, const char *job_id, uint32_t index, struct shard *shard,
-                 struct error *err)
+plan_get_shard (struct kafka_plan *plan, const char *job_id, uint32_t index, struct shard *shard,
+                struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  if (kafka_flush (base, err) != 0)
+  if (plan_flush (plan, err) != 0)
     return -1;
-  if ((bus->scan == NULL || strcmp (bus->scan->job_id, job_id) != 0)
-      && open_scan (bus, job_id, err) != 0)
+  if ((plan->scan == NULL || strcmp (plan->scan->job_id, job_id) != 0)
+      && open_scan (plan, job_id, err) != 0)
     {
-      scan_free (take (&bus->scan));
+      scan_free (take (&plan->scan));
       return -1;
     }
-  struct scan *scan = bus->scan;
+  struct scan *scan = plan->scan;
   bool known = index < scan->found_count && scan->found[index].partition >= 0;
-  if (!known && read_on (bus, err) != 0)
+  if (!known && read_on (plan, err) != 0)
     return -1;
   if (index >= scan->found_count || scan->found[index].partition < 0)
     return 0;
   const struct found *found = &scan->found[index];
   if (found->payload.size == 0)
-    return read_again (bus, found, shard, err);
+    return read_again (plan, found, shard, err);
   return codec_decode_shard (buffer_bytes (&found->payload), shard, err) == 0 ? 1 : -1;
 }
 
 /* ---- replay ----------------------------------------------------------------------------- */
 
 static int
-publish_reopened (struct kafka_bus *bus, const char *job_id, uint32_t generation,
+publish_reopened (struct kafka_plan *plan, const char *job_id, uint32_t generation,
                   const uint32_t *indexes, size_t count, struct error *err)
 {
   const struct event event = { .kind = EVENT_REOPENED,
                                .job_id = (char *) (uintptr_t) job_id,
                                .time = clock_wall_ms (),
-                               .writer = bus->writer,
+                               .writer = plan->work->producer->client->writer,
                                .generation = generation,
                                .shards = -1,
                                .atoms = -1,
                                .bytes = -1,
                                .indexes = (uint32_t *) (uintptr_t) indexes,
                                .index_count = count };
-  if (kafka_publish_event (&bus->bus, &event, err) != 0)
+  if (plan_publish_event (plan, &event, err) != 0)
     return -1;
-  return kafka_flush (&bus->bus, err);
+  return plan_flush (plan, err);
 }
 
 /* To where the shard stands: two who replay it do so in one place. */
 static int
-publish_again (struct kafka_bus *bus, const char *job_id, uint32_t generation, uint32_t index,
+publish_again (struct kafka_plan *plan, const char *job_id, uint32_t generation, uint32_t index,
                struct error *err)
 {
   auto_shard struct shard shard = { 0 };
-  int found = kafka_get_shard (&bus->bus, job_id, index, &shard, err);
+  int found = plan_get_shard (plan, job_id, index, &shard, err);
   if (found <= 0)
     return found < 0 ? -1 : error_set (err, ERROR_USER, "job %s has no shard %u", job_id, index);
   if (generation == 0) /* only whether it is there */
@@ -299,16 +307,16 @@ publish_again (struct kafka_bus *bus, const char *job_id, uint32_t generation, u
   shard.failures = 0;
   shard.infra = 0;
   shard.not_before = 0;
-  return publish_to (bus, bus->scan->topic, bus->scan->found[index].partition, &shard, err);
+  return publish_to (plan, plan->scan->topic, plan->scan->found[index].partition, &shard, err);
 }
 
 /* The job counts as running again. What waits of older generations is dropped when the job had
  * ended. */
 static int
-reopen_status (struct kafka_bus *bus, const char *job_id, uint32_t generation, struct error *err)
+reopen_status (struct kafka_plan *plan, const char *job_id, uint32_t generation, struct error *err)
 {
   auto_job_status struct job_status status = { 0 };
-  int found = kafka_get_status (&bus->bus, job_id, &status, err);
+  int found = tables_get_status (plan->work->tables, job_id, &status, err);
   if (found < 0)
     return -1;
   if (found == 0)
@@ -318,7 +326,7 @@ reopen_status (struct kafka_bus *bus, const char *job_id, uint32_t generation, s
   status.updated = clock_wall_ms ();
   free (status.reason);
   status.reason = NULL;
-  return kafka_put_status (&bus->bus, &status, err);
+  return tables_put_status (plan->work->tables, &status, err);
 }
 
 static int
@@ -332,33 +340,39 @@ by_number (const void *a, const void *b)
 /* First the event, so that nobody hears of the new generation before; last the status, by which a
  * second replay knows that it is one. */
 int
-kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const uint32_t *indexes,
-              size_t count, struct error *err)
+plan_replay (struct kafka_plan *plan, const char *job_id, uint32_t generation,
+             const uint32_t *indexes, size_t count, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_job struct job job = { 0 };
   auto_job_status struct job_status status = { 0 };
-  int found = kafka_get_job (base, job_id, &job, err);
+  int found = tables_get_job (plan->work->tables, job_id, &job, err);
   if (found <= 0)
     return found < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", job_id);
-  int known = kafka_get_status (base, job_id, &status, err);
-  if (known < 0 || trust_need_key (bus, "a shard", err) != 0)
+  int known = tables_get_status (plan->work->tables, job_id, &status, err);
+  if (known < 0 || trust_need_key (&plan->work->producer->client->trust, "a shard", err) != 0)
     return -1;
   if (known == 1 && status.generation >= generation)
     return 0;
   for (size_t i = 0; i < count; i++)
-    if (publish_again (bus, job_id, 0, indexes[i], err) != 0)
+    if (publish_again (plan, job_id, 0, indexes[i], err) != 0)
       return -1;
-  if (publish_reopened (bus, job_id, generation, indexes, count, err) != 0)
+  if (publish_reopened (plan, job_id, generation, indexes, count, err) != 0)
     return -1;
   auto_free uint32_t *sorted = xcalloc (count + 1, sizeof *sorted);
   if (count > 0)
     memcpy (sorted, indexes, count * sizeof *sorted);
   qsort (sorted, count, sizeof *sorted, by_number);
   for (size_t i = 0; i < count; i++)
-    if (publish_again (bus, job_id, generation, sorted[i], err) != 0)
+    if (publish_again (plan, job_id, generation, sorted[i], err) != 0)
       return -1;
-  if (kafka_flush (base, err) != 0)
+  if (plan_flush (plan, err) != 0)
     return -1;
-  return reopen_status (bus, job_id, generation, err);
+  return reopen_status (plan, job_id, generation, err);
+}
+
+void
+plan_release (struct kafka_plan *plan)
+{
+  scan_free (plan->scan);
+  free (plan->placed_job);
 }

@@ -2,7 +2,6 @@
 #include "bus/kafka/queues.h"
 
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
 
@@ -23,58 +22,80 @@ static const char served_prefix[] = "queue/";
 
 /* ---- topics ----------------------------------------------------------------------------- */
 
-struct kafka_queue *
-queues_find (struct kafka_bus *bus, const char *name)
+void
+queues_init (struct kafka_queues *queues, struct kafka_producer *producer)
 {
-  for (int i = 0; i < bus->queue_count; i++)
-    if (strcmp (bus->queues[i].name, name) == 0)
-      return &bus->queues[i];
+  queues->producer = producer;
+  queues->count = 1;
+  queues->items[0] = (struct kafka_queue){ .name = xstrdup ("default"),
+                                           .shards = TOPIC_SHARDS,
+                                           .claims = TOPIC_CLAIMS };
+}
+
+void
+queues_release (struct kafka_queues *queues)
+{
+  for (int i = 0; i < queues->count; i++)
+    free (queues->items[i].name);
+}
+
+struct kafka_queue *
+queues_find (struct kafka_queues *queues, const char *name)
+{
+  for (int i = 0; i < queues->count; i++)
+    if (strcmp (queues->items[i].name, name) == 0)
+      return &queues->items[i];
   return NULL;
 }
 
 static void
-forget_last (struct kafka_bus *bus)
+forget_last (struct kafka_queues *queues)
 {
-  free (bus->queues[--bus->queue_count].name);
+  free (queues->items[--queues->count].name);
   for (int i = 0; i < 2; i++)
-    free (bus->topics.names[--bus->topics.count]);
+    free (queues->producer->client->topics.names[--queues->producer->client->topics.count]);
 }
 
 struct kafka_queue *
-queues_add (struct kafka_bus *bus, const char *name, struct error *err)
+queues_add (struct kafka_queues *queues, const char *name, struct error *err)
 {
-  if (bus->queue_count == QUEUES_MAX)
+  if (queues->count == QUEUES_MAX)
     {
-      (void) error_set (err, ERROR_USER, "%s: queue %s: more than %d queues", bus->url, name,
-                        QUEUES_MAX);
+      (void) error_set (err, ERROR_USER, "%s: queue %s: more than %d queues",
+                        queues->producer->client->url, name, QUEUES_MAX);
       return NULL;
     }
-  struct kafka_queue *queue = &bus->queues[bus->queue_count++];
+  struct kafka_queue *queue = &queues->items[queues->count++];
   *queue = (struct kafka_queue){ .name = xstrdup (name),
-                                 .shards = bus->topics.count,
-                                 .claims = bus->topics.count + 1 };
-  bus->topics.names[queue->shards] = xasprintf ("%s.%s", bus->topics.names[TOPIC_SHARDS], name);
-  bus->topics.names[queue->claims] = xasprintf ("%s.%s", bus->topics.names[TOPIC_CLAIMS], name);
-  bus->topics.count += 2;
+                                 .shards = queues->producer->client->topics.count,
+                                 .claims = queues->producer->client->topics.count + 1 };
+  queues->producer->client->topics.names[queue->shards] =
+      xasprintf ("%s.%s", queues->producer->client->topics.names[TOPIC_SHARDS], name);
+  queues->producer->client->topics.names[queue->claims] =
+      xasprintf ("%s.%s", queues->producer->client->topics.names[TOPIC_CLAIMS], name);
+  queues->producer->client->topics.count += 2;
   return queue;
 }
 
 struct kafka_queue *
-queues_need (struct kafka_bus *bus, const char *name, struct error *err)
+queues_need (struct kafka_queues *queues, const char *name, struct error *err)
 {
-  struct kafka_queue *queue = queues_find (bus, name);
+  struct kafka_queue *queue = queues_find (queues, name);
   if (queue != NULL)
     return queue;
-  queue = queues_add (bus, name, err);
+  queue = queues_add (queues, name, err);
   if (queue == NULL)
     return NULL;
-  if (kafka_look_up_topics (bus, (int) kafka_at_most (bus, LOOK_UP_MS), err) != 0)
+  if (kafka_look_up_topics (queues->producer,
+                            (int) kafka_at_most (queues->producer->client, LOOK_UP_MS), err)
+      != 0)
     {
-      forget_last (bus);
+      forget_last (queues);
       return NULL;
     }
   for (int i = queue->shards; i <= queue->claims; i++)
-    bus->outgoing[i] = rd_kafka_topic_new (bus->producer, bus->topics.names[i], NULL);
+    queues->producer->outgoing[i] = rd_kafka_topic_new (
+        queues->producer->handle, queues->producer->client->topics.names[i], NULL);
   return queue;
 }
 
@@ -83,41 +104,44 @@ queues_need (struct kafka_bus *bus, const char *name, struct error *err)
 /* Of many workers the one whose time comes first speaks for all: a third of a lease from now, and a
  * little more. */
 static int64_t
-time_to_speak (const struct kafka_bus *bus)
+time_to_speak (const struct kafka_queues *queues)
 {
   uint16_t salt = 0;
   (void) getrandom (&salt, sizeof salt, 0);
-  return clock_boot_ms () + bus->lease_ms / 3 + bus->lease_ms / 3 * salt / UINT16_MAX;
+  return clock_boot_ms () + queues->producer->client->lease_ms / 3
+         + queues->producer->client->lease_ms / 3 * salt / UINT16_MAX;
 }
 
 void
-queues_take_in (struct kafka_bus *bus, const char *key, const struct claim *claim, int64_t time)
+queues_take_in (struct kafka_queues *queues, const char *key, const struct claim *claim,
+                int64_t time)
 {
   if (strncmp (key, served_prefix, strlen (served_prefix)) != 0)
     return;
-  struct kafka_queue *queue = queues_find (bus, key + strlen (served_prefix));
+  struct kafka_queue *queue = queues_find (queues, key + strlen (served_prefix));
   if (queue == NULL)
     return;
   queue->served = time;
   queue->lease_ms = claim->lease_ms;
-  queue->say_at = time_to_speak (bus);
+  queue->say_at = time_to_speak (queues);
 }
 
 void
-queues_pump (struct kafka_bus *bus)
+queues_pump (struct kafka_queues *queues)
 {
-  for (int i = 0; i < bus->served_count && !bus->quiesced; i++)
+  for (int i = 0; i < queues->served_count; i++)
     {
-      struct kafka_queue *queue = bus->served[i];
+      struct kafka_queue *queue = queues->served[i];
       if (clock_boot_ms () < queue->say_at)
         continue;
-      queue->say_at = time_to_speak (bus);
+      queue->say_at = time_to_speak (queues);
       auto_buffer struct buffer payload = { 0 };
       auto_free char *key = xasprintf ("%s%s", served_prefix, queue->name);
       const struct claim claim = { .kind = CLAIM_UNKNOWN,
-                                   .writer = bus->writer,
-                                   .lease_ms = bus->lease_ms };
+                                   .writer = queues->producer->client->writer,
+                                   .lease_ms = queues->producer->client->lease_ms };
       if (codec_encode_claim (&claim, &payload, NULL) == 0)
-        (void) kafka_send (bus, TOPIC_LEASES, 0, key, &payload, &bus->quiet, NULL);
+        (void) kafka_send (queues->producer, TOPIC_LEASES, 0, key, &payload,
+                           &queues->producer->quiet, NULL);
     }
 }

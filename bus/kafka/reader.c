@@ -3,7 +3,6 @@
 
 #include "bus/kafka/access.h"
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/topic_names.h"
@@ -28,12 +27,13 @@ enum
 };
 
 struct kafka_reader *
-kafka_reader_open (struct kafka_bus *bus, const char *group, struct error *err)
+kafka_reader_open (struct kafka_producer *producer, const char *group, struct error *err)
 {
   const char *const extra[] = { "group.id", group, NULL };
   struct kafka_reader *reader = xcalloc (1, sizeof *reader);
-  reader->bus = bus;
-  reader->handle = kafka_handle (bus, RD_KAFKA_CONSUMER, group == NULL ? NULL : extra, NULL, err);
+  reader->producer = producer;
+  reader->handle =
+      kafka_handle (producer->client, RD_KAFKA_CONSUMER, group == NULL ? NULL : extra, NULL, err);
   if (reader->handle == NULL)
     {
       free (reader);
@@ -42,13 +42,25 @@ kafka_reader_open (struct kafka_bus *bus, const char *group, struct error *err)
   return reader;
 }
 
+static struct kafka_client *
+client_of (const struct cursor *cursor)
+{
+  return cursor->reader->producer->client;
+}
+
+static const char *
+name_of (const struct cursor *cursor)
+{
+  return client_of (cursor)->topics.names[cursor->topic];
+}
+
 static rd_kafka_topic_t *
 topic_of (const struct cursor *cursor)
 {
   struct kafka_reader *reader = cursor->reader;
   rd_kafka_topic_t **topic = &reader->topics[cursor->topic];
   if (*topic == NULL)
-    *topic = rd_kafka_topic_new (reader->handle, reader->bus->topics.names[cursor->topic], NULL);
+    *topic = rd_kafka_topic_new (reader->handle, name_of (cursor), NULL);
   return *topic;
 }
 
@@ -74,19 +86,20 @@ cursor_is_open (const struct cursor *cursor)
 static int
 look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *err)
 {
-  struct kafka_bus *bus = cursor->reader->bus;
-  *low =
-      metadata_find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_BEGINNING, err);
+  struct kafka_producer *producer = cursor->reader->producer;
+  *low = metadata_find_offset (producer, cursor->topic, cursor->partition,
+                               RD_KAFKA_OFFSET_BEGINNING, err);
   if (*low == NO_OFFSET)
     return -1;
-  *high = metadata_find_offset (bus, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
+  *high =
+      metadata_find_offset (producer, cursor->topic, cursor->partition, RD_KAFKA_OFFSET_END, err);
   return *high == NO_OFFSET ? -1 : 0;
 }
 
 int
 cursor_look_for_end (struct cursor *cursor, struct error *err)
 {
-  int64_t end = metadata_find_offset (cursor->reader->bus, cursor->topic, cursor->partition,
+  int64_t end = metadata_find_offset (cursor->reader->producer, cursor->topic, cursor->partition,
                                       RD_KAFKA_OFFSET_END, err);
   if (end == NO_OFFSET)
     return -1;
@@ -100,8 +113,7 @@ start (struct cursor *cursor, int64_t offset, struct error *err)
   if (rd_kafka_consume_start_queue (topic_of (cursor), cursor->partition, offset, cursor->queue)
       == 0)
     return 0;
-  return kafka_error (cursor->reader->bus, rd_kafka_last_error (),
-                      cursor->reader->bus->topics.names[cursor->topic], err);
+  return kafka_error (&client_of (cursor)->trouble, rd_kafka_last_error (), name_of (cursor), err);
 }
 
 int
@@ -118,7 +130,8 @@ cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int3
     cursor->next = cursor->end;
   cursor->queue = rd_kafka_queue_new (reader->handle);
   uint64_t one = 1;
-  rd_kafka_queue_io_event_enable (cursor->queue, reader->bus->wake_fd, &one, sizeof one);
+  rd_kafka_queue_io_event_enable (cursor->queue, reader->producer->client->wake_fd, &one,
+                                  sizeof one);
   if (start (cursor, cursor->next, err) == 0)
     return 0;
   rd_kafka_queue_destroy (cursor->queue);
@@ -144,17 +157,16 @@ restart (struct cursor *cursor)
   struct error err = ERROR_INIT;
   int64_t low = 0;
   int64_t high = 0;
-  const struct kafka_bus *bus = cursor->reader->bus;
+
   if (look (cursor, &low, &high, &err) != 0)
     {
-      log_failure (LOG_WARN, "read_failed", &err, "topic=%s partition=%d",
-                   bus->topics.names[cursor->topic], cursor->partition);
+      log_failure (LOG_WARN, "read_failed", &err, "topic=%s partition=%d", name_of (cursor),
+                   cursor->partition);
       return;
     }
   int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
-  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld",
-            bus->topics.names[cursor->topic], cursor->partition, (long long) cursor->next,
-            (long long) next);
+  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld", name_of (cursor),
+            cursor->partition, (long long) cursor->next, (long long) next);
   (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
   cursor->next = next;
   if (start (cursor, next, &err) != 0)
@@ -170,18 +182,19 @@ unpack (struct cursor *cursor, const rd_kafka_message_t *message)
   struct error err = ERROR_INIT;
   const struct bytes raw = { message->payload, message->len };
   cursor->payload = (struct bytes){ 0 };
-  if (!trust_judge (cursor, message))
+  error_clear (&cursor->refused);
+  if (trust_judge (&client_of (cursor)->trust, cursor->topic, name_of (cursor), message,
+                   &cursor->refused)
+      != 0)
     return true;
   cursor->payload = raw;
   if (!kafka_is_packed (cursor->topic)
-      || wire_unpack (cursor->reader->bus->registry, &cursor->payload, &cursor->unpacked, &err)
-             == 0)
+      || wire_unpack (client_of (cursor)->registry, &cursor->payload, &cursor->unpacked, &err) == 0)
     return true;
   cursor->payload = raw;
   auto_free char *reason = text_log (err.message);
   log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_unavailable",
-            "topic=%s partition=%d offset=%lld reason=%s",
-            cursor->reader->bus->topics.names[cursor->topic], cursor->partition,
+            "topic=%s partition=%d offset=%lld reason=%s", name_of (cursor), cursor->partition,
             (long long) message->offset, reason);
   return err.class == ERROR_USER;
 }
@@ -239,15 +252,13 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
       else if (cursor->denied)
         {
           struct error err = ERROR_INIT;
-          (void) access_lacks (cursor->reader->bus, "Read", "topic",
-                               cursor->reader->bus->topics.names[cursor->topic], &err);
+          (void) access_lacks (client_of (cursor), "Read", "topic", name_of (cursor), &err);
           log_failure (LOG_ERROR, "read_denied", &err, "partition=%d", cursor->partition);
           return 0;
         }
       else
-        log_info ("read_error", "topic=%s partition=%d reason=%s",
-                  cursor->reader->bus->topics.names[cursor->topic], cursor->partition,
-                  rd_kafka_err2name (code));
+        log_info ("read_error", "topic=%s partition=%d reason=%s", name_of (cursor),
+                  cursor->partition, rd_kafka_err2name (code));
     }
 }
 
@@ -260,17 +271,17 @@ cursor_next (struct cursor *cursor, rd_kafka_message_t **message)
 int
 cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, struct error *err)
 {
-  struct kafka_bus *bus = cursor->reader->bus;
-  int64_t give_up = clock_boot_ms () + kafka_at_most (bus, STALL_MS);
+  struct kafka_producer *producer = cursor->reader->producer;
+  int64_t give_up = clock_boot_ms () + kafka_at_most (producer->client, STALL_MS);
   while (!cursor_is_at_end (cursor))
     {
       if (next_within (cursor, STEP_MS, message) == 1)
         return 1;
       if (cursor->denied)
-        return access_lacks (bus, "Read", "topic", bus->topics.names[cursor->topic], err);
-      kafka_serve (bus, 0);
+        return access_lacks (producer->client, "Read", "topic", name_of (cursor), err);
+      kafka_serve (producer, 0);
       if (clock_boot_ms () >= give_up)
-        return kafka_timeout (bus, bus->topics.names[cursor->topic], err);
+        return kafka_timeout (&producer->client->trouble, name_of (cursor), err);
     }
   return 0;
 }
@@ -284,13 +295,15 @@ is_of_tables (int topic)
 }
 
 int
-record_read (struct record *record, struct kafka_bus *bus, int topic, int32_t partition,
+record_read (struct record *record, struct kafka_reader *reader, int topic, int32_t partition,
              int64_t offset, struct error *err)
 {
-  if (is_of_tables (topic) && (record->own = kafka_reader_open (bus, NULL, err)) == NULL)
+  if (is_of_tables (topic)
+      && (record->own = kafka_reader_open (reader->producer, NULL, err)) == NULL)
     return -1;
-  struct kafka_reader *reader = record->own != NULL ? record->own : bus->reader;
-  if (cursor_open (&record->cursor, reader, topic, partition, offset, err) != 0)
+  if (cursor_open (&record->cursor, record->own != NULL ? record->own : reader, topic, partition,
+                   offset, err)
+      != 0)
     return -1;
   int got = cursor_next_before_end (&record->cursor, &record->message, err);
   return got == 1 ? record->message->offset == offset : got;
@@ -325,8 +338,8 @@ kafka_commit (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list
 rd_kafka_resp_err_t
 kafka_committed (struct kafka_reader *reader, rd_kafka_topic_partition_list_t *list)
 {
-  int64_t patience = kafka_at_most (reader->bus, QUERY_MS);
-  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (reader->bus, AGAIN_MS))
+  int64_t patience = kafka_at_most (reader->producer->client, QUERY_MS);
+  for (int64_t end = clock_boot_ms () + patience;; kafka_serve (reader->producer, AGAIN_MS))
     {
       rd_kafka_resp_err_t code = rd_kafka_committed (reader->handle, list, (int) patience);
       if (!kafka_may_pass (code) || clock_boot_ms () >= end)

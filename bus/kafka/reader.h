@@ -1,15 +1,12 @@
-/* reader.h — one partition read by offset, up to an end that is known.
- */
+/* reader.h — one partition read by offset, up to an end that is known. */
 #ifndef SHOAL_BUS_KAFKA_READER_H
 #define SHOAL_BUS_KAFKA_READER_H
 
-#include "bus/kafka/topic_names.h"
+#include "bus/kafka/producer.h"
 
 #include "schemas/wire.h"
 
 #include <librdkafka/rdkafka.h>
-
-struct kafka_bus;
 
 struct cursor
 {
@@ -31,7 +28,7 @@ struct cursor
 /* A consumer handle: a partition is read once by each. */
 struct kafka_reader
 {
-  struct kafka_bus *bus;
+  struct kafka_producer *producer; /* whose connections are asked */
   rd_kafka_t *handle;
   rd_kafka_topic_t *topics[TOPICS_MAX];
 };
@@ -42,7 +39,7 @@ enum
   FROM_END = -1,
 };
 
-struct kafka_reader *kafka_reader_open (struct kafka_bus *bus, const char *group,
+struct kafka_reader *kafka_reader_open (struct kafka_producer *producer, const char *group,
                                         struct error *err);
 void kafka_reader_close (struct kafka_reader *reader);
 
@@ -82,7 +79,7 @@ struct record
 };
 
 /* Reads the record at OFFSET into zeroed RECORD: 1, or 0 when it is gone. */
-int record_read (struct record *record, struct kafka_bus *bus, int topic, int32_t partition,
+int record_read (struct record *record, struct kafka_reader *reader, int topic, int32_t partition,
                  int64_t offset, struct error *err);
 void record_release (struct record *record);
 #define auto_record AUTO (record_release)

@@ -1,9 +1,8 @@
-/* What every handle knows by heart, read from the start: jobs, statuses, control records. */
+/* Jobs, statuses and control records, as every handle has them from their topics. */
 #include "bus/kafka/tables.h"
 
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/known.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/queues.h"
@@ -27,18 +26,19 @@ enum
 /* ---- the tables ------------------------------------------------------------------------- */
 
 void
-tables_init (struct kafka_bus *bus)
+tables_init (struct kafka_tables *tables)
 {
-  TAILQ_INIT (&bus->tables.list);
+  TAILQ_INIT (&tables->list);
 }
 
 void
-tables_release (struct kafka_bus *bus)
+tables_release (struct kafka_tables *tables)
 {
-  struct kafka_tables *tables = &bus->tables;
   cursor_close (&tables->jobs);
   cursor_close (&tables->control);
-  for (int32_t i = 0; tables->statuses != NULL && i < bus->topics.partitions[TOPIC_STATUS]; i++)
+  for (int32_t i = 0;
+       tables->statuses != NULL && i < tables->producer->client->topics.partitions[TOPIC_STATUS];
+       i++)
     cursor_close (&tables->statuses[i]);
   free (tables->statuses);
   known_release (tables);
@@ -49,9 +49,9 @@ tables_release (struct kafka_bus *bus)
 
 /* The job ID, NULL when no record of it is there. */
 static struct kafka_job *
-find_job (struct kafka_bus *bus, const char *id)
+find_job (struct kafka_tables *tables, const char *id)
 {
-  struct kafka_job *job = known_find (bus, id);
+  struct kafka_job *job = known_find (tables, id);
   return job == NULL || job->offset < 0 ? NULL : job;
 }
 
@@ -60,15 +60,15 @@ find_job (struct kafka_bus *bus, const char *id)
 /* Another record with the id of the job FIRST: the same job sent twice, or another one, which
  * nobody will run. 0, or -1 with ERR when that can't be told now. */
 static int
-take_in_again (struct kafka_bus *bus, struct kafka_job *first, const struct job *job,
+take_in_again (struct kafka_tables *tables, struct kafka_job *first, const struct job *job,
                const rd_kafka_message_t *message, struct error *err)
 {
   auto_job struct job known = { 0 };
   struct error why = ERROR_INIT;
-  if (!bus->tables.judges_jobs || message->offset < bus->tables.conflicts_from
+  if (!tables->judges_jobs || message->offset < tables->conflicts_from
       || message->offset == first->offset)
     return 0;
-  if (first->record == NULL && known_recall (bus, first, 1, err) != 0)
+  if (first->record == NULL && known_recall (tables, first, 1, err) != 0)
     return -1;
   if (first->record == NULL || codec_decode_job (buffer_bytes (first->record), &known, NULL) != 0)
     return 0;
@@ -79,15 +79,14 @@ take_in_again (struct kafka_bus *bus, struct kafka_job *first, const struct job 
     return 0;
   (void) error_set (&why, ERROR_USER, "there is a job %s already, and %s differs", job->id,
                     difference);
-  dead_letter_write_as (bus, &bus->tables.jobs, message, DEAD_LETTER_CONFLICT, &why);
+  dead_letter_write_as (tables->dead_letters, &tables->jobs, message, DEAD_LETTER_CONFLICT, &why);
   return 0;
 }
 
 /* The first record of an id is the job. */
 static int
-take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message, struct error *err)
+take_in_job (struct kafka_tables *tables, const rd_kafka_message_t *message, struct error *err)
 {
-  struct kafka_tables *tables = &bus->tables;
   auto_job struct job job = { 0 };
   struct error why = ERROR_INIT;
   if (codec_decode_job (tables->jobs.payload, &job, &why) != 0 || job_check_id (job.id, &why) != 0)
@@ -96,32 +95,32 @@ take_in_job (struct kafka_bus *bus, const rd_kafka_message_t *message, struct er
                          &why); /* whoever takes jobs makes it a dead letter */
       return 0;
     }
-  struct kafka_job *known = known_need (bus, job.id);
+  struct kafka_job *known = known_need (tables, job.id);
   if (known->offset >= 0)
-    return take_in_again (bus, known, &job, message, err);
+    return take_in_again (tables, known, &job, message, err);
   known->offset = message->offset;
   known->time = message_time (message);
   known_set_record (known, &tables->jobs, message, &job);
   TAILQ_INSERT_TAIL (&tables->list, known, links);
   if (known->ended)
-    known_keep (bus, known);
+    known_keep (tables, known);
   return 0;
 }
 
 /* A status of an older generation than the last one is outdated, wherever it stands; so is one that
  * says that a generation goes on which has ended: its writer stood still and came back. */
 static void
-take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
+take_in_status (struct kafka_tables *tables, const struct cursor *cursor,
                 const rd_kafka_message_t *message)
 {
   auto_job_status struct job_status status = { 0 };
   struct error err = ERROR_INIT;
   if (codec_decode_status (cursor->payload, &status, &err) != 0)
     {
-      kafka_pass_by (bus, cursor, message, &err);
+      kafka_pass_by (tables->dead_letters, cursor, message, &err);
       return;
     }
-  struct kafka_job *job = known_need (bus, status.job_id);
+  struct kafka_job *job = known_need (tables, status.job_id);
   bool ends = job_state_is_terminal (status.state);
   if (status.generation < job->generation)
     return;
@@ -134,18 +133,17 @@ take_in_status (struct kafka_bus *bus, const struct cursor *cursor,
   job->status_offset = message->offset;
   known_set_status (job, cursor->payload);
   if (ends)
-    known_keep (bus, job);
+    known_keep (tables, job);
 }
 
 static void
-take_in_control (struct kafka_bus *bus, const rd_kafka_message_t *message)
+take_in_control (struct kafka_tables *tables, const rd_kafka_message_t *message)
 {
-  struct kafka_tables *tables = &bus->tables;
   struct control control = { 0 };
   struct error err = ERROR_INIT;
   if (codec_decode_control (tables->control.payload, &control, &err) != 0)
     {
-      kafka_pass_by (bus, &tables->control, message, &err);
+      kafka_pass_by (tables->dead_letters, &tables->control, message, &err);
       control_release (&control);
       return;
     }
@@ -153,7 +151,7 @@ take_in_control (struct kafka_bus *bus, const rd_kafka_message_t *message)
   control.generation += control.generation == 0 ? 1 : 0;
   if (control.kind == CONTROL_CANCEL)
     {
-      struct kafka_job *job = known_need (bus, control.job_id);
+      struct kafka_job *job = known_need (tables, control.job_id);
       job->closed = control.generation > job->closed ? control.generation : job->closed;
     }
   tables->controls =
@@ -163,25 +161,25 @@ take_in_control (struct kafka_bus *bus, const rd_kafka_message_t *message)
 
 /* 0, or -1 with ERR: MESSAGE is read again. */
 static int
-take_in (struct kafka_bus *bus, struct cursor *cursor, const rd_kafka_message_t *message,
+take_in (struct kafka_tables *tables, struct cursor *cursor, const rd_kafka_message_t *message,
          struct error *err)
 {
-  if (cursor->topic == TOPIC_JOBS && take_in_job (bus, message, err) != 0)
+  if (cursor->topic == TOPIC_JOBS && take_in_job (tables, message, err) != 0)
     {
       cursor_step_back (cursor, message);
       return -1;
     }
   if (cursor->topic == TOPIC_STATUS)
-    take_in_status (bus, cursor, message);
+    take_in_status (tables, cursor, message);
   else if (cursor->topic == TOPIC_CONTROL)
-    take_in_control (bus, message);
+    take_in_control (tables, message);
   return 0;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
 static void
-pump_cursor (struct kafka_bus *bus, struct cursor *cursor)
+pump_cursor (struct kafka_tables *tables, struct cursor *cursor)
 {
   enum
   {
@@ -195,137 +193,136 @@ pump_cursor (struct kafka_bus *bus, struct cursor *cursor)
       struct error err = ERROR_INIT;
       if (cursor_next (cursor, &message) == 0)
         return;
-      if (take_in (bus, cursor, message, &err) != 0)
+      if (take_in (tables, cursor, message, &err) != 0)
         {
           log_failure (LOG_WARN, "job_unread", &err, "offset=%lld", (long long) message->offset);
           return;
         }
     }
-  bus->more = true;
+  tables->producer->client->more = true;
 }
 
 void
-tables_pump (struct kafka_bus *bus)
+tables_pump (struct kafka_tables *tables)
 {
-  struct kafka_tables *tables = &bus->tables;
-  pump_cursor (bus, &tables->jobs);
-  pump_cursor (bus, &tables->control);
-  for (int32_t i = 0; tables->statuses != NULL && i < bus->topics.partitions[TOPIC_STATUS]; i++)
-    pump_cursor (bus, &tables->statuses[i]);
-  known_forget (bus);
+  pump_cursor (tables, &tables->jobs);
+  pump_cursor (tables, &tables->control);
+  for (int32_t i = 0;
+       tables->statuses != NULL && i < tables->producer->client->topics.partitions[TOPIC_STATUS];
+       i++)
+    pump_cursor (tables, &tables->statuses[i]);
+  known_forget (tables);
 }
 
 /* Reads to the end as it is now; the first time from the start. */
 static int
-sync_cursor (struct kafka_bus *bus, struct cursor *cursor, enum topic topic, int32_t partition,
-             struct error *err)
+sync_cursor (struct kafka_tables *tables, struct cursor *cursor, enum topic topic,
+             int32_t partition, struct error *err)
 {
   int outcome = cursor_is_open (cursor)
                     ? cursor_look_for_end (cursor, err)
-                    : cursor_open (cursor, bus->reader, (int) topic, partition, FROM_START, err);
+                    : cursor_open (cursor, tables->reader, (int) topic, partition, FROM_START, err);
   while (outcome >= 0)
     {
       auto_message rd_kafka_message_t *message = NULL;
       outcome = cursor_next_before_end (cursor, &message, err);
       if (outcome <= 0)
         break;
-      outcome = take_in (bus, cursor, message, err);
+      outcome = take_in (tables, cursor, message, err);
     }
   return outcome < 0 ? -1 : 0;
 }
 
 static int
-sync_jobs (struct kafka_bus *bus, struct error *err)
+sync_jobs (struct kafka_tables *tables, struct error *err)
 {
-  return sync_cursor (bus, &bus->tables.jobs, TOPIC_JOBS, 0, err);
+  return sync_cursor (tables, &tables->jobs, TOPIC_JOBS, 0, err);
 }
 
 /* Those that were read before it was known that we take jobs are read again. */
 int
-tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err)
+tables_judge_jobs (struct kafka_tables *tables, int64_t from, struct error *err)
 {
-  if (!bus->tables.judges_jobs)
-    cursor_close (&bus->tables.jobs);
-  bus->tables.judges_jobs = true;
-  bus->tables.conflicts_from = from;
-  return sync_jobs (bus, err);
+  if (!tables->judges_jobs)
+    cursor_close (&tables->jobs);
+  tables->judges_jobs = true;
+  tables->conflicts_from = from;
+  return sync_jobs (tables, err);
 }
 
 static int
-sync_control (struct kafka_bus *bus, struct error *err)
+sync_control (struct kafka_tables *tables, struct error *err)
 {
-  return sync_cursor (bus, &bus->tables.control, TOPIC_CONTROL, 0, err);
+  return sync_cursor (tables, &tables->control, TOPIC_CONTROL, 0, err);
 }
 
 static int
-sync_status (struct kafka_bus *bus, int32_t partition, struct error *err)
+sync_status (struct kafka_tables *tables, int32_t partition, struct error *err)
 {
-  struct kafka_tables *tables = &bus->tables;
   if (tables->statuses == NULL)
-    tables->statuses =
-        xcalloc ((size_t) bus->topics.partitions[TOPIC_STATUS], sizeof (struct cursor));
-  return sync_cursor (bus, &tables->statuses[partition], TOPIC_STATUS, partition, err);
+    tables->statuses = xcalloc ((size_t) tables->producer->client->topics.partitions[TOPIC_STATUS],
+                                sizeof (struct cursor));
+  return sync_cursor (tables, &tables->statuses[partition], TOPIC_STATUS, partition, err);
 }
 
 int
-tables_need_liveness (struct kafka_bus *bus, struct error *err)
+tables_need_liveness (struct kafka_tables *tables, struct error *err)
 {
-  struct kafka_tables *tables = &bus->tables;
-  if (!cursor_is_open (&tables->control) && sync_control (bus, err) != 0)
+  if (!cursor_is_open (&tables->control) && sync_control (tables, err) != 0)
     return -1;
-  for (int32_t i = 0; i < bus->topics.partitions[TOPIC_STATUS]; i++)
+  for (int32_t i = 0; i < tables->producer->client->topics.partitions[TOPIC_STATUS]; i++)
     if ((tables->statuses == NULL || !cursor_is_open (&tables->statuses[i]))
-        && sync_status (bus, i, err) != 0)
+        && sync_status (tables, i, err) != 0)
       return -1;
   return 0;
 }
 
 bool
-tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation)
+tables_is_live (struct kafka_tables *tables, const char *job_id, uint32_t generation)
 {
-  const struct kafka_job *job = known_find (bus, job_id);
+  const struct kafka_job *job = known_find (tables, job_id);
   return job == NULL || generation > job->closed;
 }
 
 /* ---- asked for jobs --------------------------------------------------------------------- */
 
 const struct kafka_job *
-tables_job (struct kafka_bus *bus, const char *id, struct error *err)
+tables_job (struct kafka_tables *tables, const char *id, struct error *err)
 {
-  const struct kafka_job *job = find_job (bus, id);
-  if (job == NULL && sync_jobs (bus, err) == 0)
-    job = find_job (bus, id);
+  const struct kafka_job *job = find_job (tables, id);
+  if (job == NULL && sync_jobs (tables, err) == 0)
+    job = find_job (tables, id);
   return job;
 }
 
 int
-kafka_submit (struct bus *base, const struct job *job, struct error *err)
+tables_submit (struct kafka_tables *tables, const struct job *job, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
   auto_delivery_report struct delivery_report *report = delivery_report_new ();
-  if (sync_jobs (bus, err) != 0)
+  if (sync_jobs (tables, err) != 0)
     return -1;
-  if (find_job (bus, job->id) != NULL)
+  if (find_job (tables, job->id) != NULL)
     return 0;
-  if (trust_need_key (bus, "a job", err) != 0)
+  if (trust_need_key (&tables->producer->client->trust, "a job", err) != 0)
     return -1;
-  if (queues_need (bus, job->queue, err) == NULL)
+  if (queues_need (tables->queues, job->queue, err) == NULL)
     return error_wrap (err, "queue %s", job->queue);
   if (codec_encode_job (job, &payload, err) != 0
-      || kafka_send (bus, TOPIC_JOBS, 0, job->id, &payload, report, err) != 0
-      || kafka_await (bus, report, "submitting the job", err) != 0 || sync_jobs (bus, err) != 0)
+      || kafka_send (tables->producer, TOPIC_JOBS, 0, job->id, &payload, report, err) != 0
+      || kafka_await (tables->producer, report, "submitting the job", err) != 0
+      || sync_jobs (tables, err) != 0)
     return -1;
-  const struct kafka_job *first = find_job (bus, job->id);
+  const struct kafka_job *first = find_job (tables, job->id);
   return first != NULL && first->offset == report->offset;
 }
 
 /* JOB's record into zeroed FOUND: 1, 0 when it is gone, or -1. */
 static int
-read_job (struct kafka_bus *bus, struct kafka_job *job, size_t count, struct job *found,
+read_job (struct kafka_tables *tables, struct kafka_job *job, size_t count, struct job *found,
           struct error *err)
 {
-  if (job->record == NULL && known_recall (bus, job, count, err) != 0)
+  if (job->record == NULL && known_recall (tables, job, count, err) != 0)
     return -1;
   if (job->record == NULL)
     return 0;
@@ -333,32 +330,30 @@ read_job (struct kafka_bus *bus, struct kafka_job *job, size_t count, struct job
 }
 
 int
-kafka_get_job (struct bus *base, const char *id, struct job *job, struct error *err)
+tables_get_job (struct kafka_tables *tables, const char *id, struct job *job, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  struct kafka_job *found = find_job (bus, id);
-  if (found == NULL && sync_jobs (bus, err) != 0)
+  struct kafka_job *found = find_job (tables, id);
+  if (found == NULL && sync_jobs (tables, err) != 0)
     return -1;
-  found = find_job (bus, id);
-  return found == NULL ? 0 : read_job (bus, found, 1, job, err);
+  found = find_job (tables, id);
+  return found == NULL ? 0 : read_job (tables, found, 1, job, err);
 }
 
 int
-kafka_list_jobs (struct bus *base, const char *after,
-                 int (*each) (void *context, const struct job *job), void *context,
-                 struct error *err)
+tables_list_jobs (struct kafka_tables *tables, const char *after,
+                  int (*each) (void *context, const struct job *job), void *context,
+                  struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  if (sync_jobs (bus, err) != 0)
+  if (sync_jobs (tables, err) != 0)
     return -1;
-  struct kafka_job *entry = after == NULL ? NULL : find_job (bus, after);
+  struct kafka_job *entry = after == NULL ? NULL : find_job (tables, after);
   if (after != NULL && entry == NULL)
     return error_set (err, ERROR_USER, "there is no job %s", after);
-  entry = entry == NULL ? TAILQ_FIRST (&bus->tables.list) : TAILQ_NEXT (entry, links);
+  entry = entry == NULL ? TAILQ_FIRST (&tables->list) : TAILQ_NEXT (entry, links);
   for (; entry != NULL; entry = TAILQ_NEXT (entry, links))
     {
       auto_job struct job job = { 0 };
-      int found = read_job (bus, entry, LISTED_TOGETHER, &job, err);
+      int found = read_job (tables, entry, LISTED_TOGETHER, &job, err);
       if (found < 0)
         return -1;
       int verdict = found == 0 ? 0 : each (context, &job);
@@ -372,36 +367,38 @@ kafka_list_jobs (struct bus *base, const char *after,
 
 /* The record says what generation it means: after a replay it is history. */
 int
-kafka_publish_control (struct bus *base, const struct control *control, struct error *err)
+tables_publish_control (struct kafka_tables *tables, const struct control *control,
+                        struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
   auto_delivery_report struct delivery_report *report = delivery_report_new ();
-  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, control->job_id);
-  if (sync_status (bus, partition, err) != 0 || trust_need_key (bus, "a control record", err) != 0)
+  int32_t partition =
+      kafka_partition_of_job (&tables->producer->client->topics, TOPIC_STATUS, control->job_id);
+  if (sync_status (tables, partition, err) != 0
+      || trust_need_key (&tables->producer->client->trust, "a control record", err) != 0)
     return -1;
-  const struct kafka_job *job = known_find (bus, control->job_id);
+  const struct kafka_job *job = known_find (tables, control->job_id);
   struct control record = *control;
   record.generation = job != NULL && job->generation > 0 ? job->generation : 1;
   if (codec_encode_control (&record, &payload, err) != 0
-      || kafka_send (bus, TOPIC_CONTROL, 0, control->job_id, &payload, report, err) != 0
-      || kafka_await (bus, report, "publishing a control record", err) != 0)
+      || kafka_send (tables->producer, TOPIC_CONTROL, 0, control->job_id, &payload, report, err)
+             != 0
+      || kafka_await (tables->producer, report, "publishing a control record", err) != 0)
     return -1;
-  return sync_control (bus, err);
+  return sync_control (tables, err);
 }
 
 int
-kafka_next_control (struct bus *base, int64_t *position, struct control *control, struct error *err)
+tables_next_control (struct kafka_tables *tables, int64_t *position, struct control *control,
+                     struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  struct kafka_tables *tables = &bus->tables;
-  if (tables_need_liveness (bus, err) != 0)
+  if (tables_need_liveness (tables, err) != 0)
     return -1;
-  pump_cursor (bus, &tables->control);
+  pump_cursor (tables, &tables->control);
   for (size_t i = 0; i < tables->control_count; i++)
     {
       const struct control *found = &tables->controls[i];
-      const struct kafka_job *job = known_find (bus, found->job_id);
+      const struct kafka_job *job = known_find (tables, found->job_id);
       bool history = job != NULL && found->generation < job->generation;
       if (found->position <= *position || history)
         continue;
@@ -418,9 +415,9 @@ kafka_next_control (struct bus *base, int64_t *position, struct control *control
 
 /* JOB has a status, which is read again if it must be. */
 static int
-need_status (struct kafka_bus *bus, struct kafka_job *job, struct error *err)
+need_status (struct kafka_tables *tables, struct kafka_job *job, struct error *err)
 {
-  if (job->status == NULL && known_recall (bus, job, 1, err) != 0)
+  if (job->status == NULL && known_recall (tables, job, 1, err) != 0)
     return -1;
   if (job->status == NULL)
     return error_set (err, ERROR_TRANSIENT, "the last status of job %s is gone", job->id);
@@ -428,15 +425,15 @@ need_status (struct kafka_bus *bus, struct kafka_job *job, struct error *err)
 }
 
 int
-kafka_put_status (struct bus *base, const struct job_status *status, struct error *err)
+tables_put_status (struct kafka_tables *tables, const struct job_status *status, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
   auto_buffer struct buffer payload = { 0 };
   auto_delivery_report struct delivery_report *report = delivery_report_new ();
-  int32_t partition = kafka_partition_of_job (&bus->topics, TOPIC_STATUS, status->job_id);
-  if (sync_status (bus, partition, err) != 0)
+  int32_t partition =
+      kafka_partition_of_job (&tables->producer->client->topics, TOPIC_STATUS, status->job_id);
+  if (sync_status (tables, partition, err) != 0)
     return -1;
-  const struct kafka_job *last = known_find (bus, status->job_id);
+  const struct kafka_job *last = known_find (tables, status->job_id);
   struct job_status record = *status;
   if (last != NULL && last->generation > status->generation)
     return 0; /* a replay has reopened the job since the writer looked */
@@ -448,31 +445,37 @@ kafka_put_status (struct bus *base, const struct job_status *status, struct erro
   if (job_state_is_terminal (record.state))
     record.closed = record.generation > record.closed ? record.generation : record.closed;
   if (codec_encode_status (&record, &payload, err) != 0
-      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, &payload, report, err) != 0
-      || kafka_await (bus, report, "publishing a status", err) != 0
-      || sync_status (bus, partition, err) != 0)
+      || kafka_send (tables->producer, TOPIC_STATUS, partition, status->job_id, &payload, report,
+                     err)
+             != 0
+      || kafka_await (tables->producer, report, "publishing a status", err) != 0
+      || sync_status (tables, partition, err) != 0)
     return -1;
   /* We were late ourselves: the last word is said again. */
-  struct kafka_job *now = known_find (bus, status->job_id);
+  struct kafka_job *now = known_find (tables, status->job_id);
   if (now == NULL || !now->hidden)
     return 0;
-  if (need_status (bus, now, err) != 0
-      || kafka_send (bus, TOPIC_STATUS, partition, status->job_id, now->status, report, err) != 0)
+  if (need_status (tables, now, err) != 0
+      || kafka_send (tables->producer, TOPIC_STATUS, partition, status->job_id, now->status, report,
+                     err)
+             != 0)
     return -1;
-  return kafka_await (bus, report, "publishing a status", err);
+  return kafka_await (tables->producer, report, "publishing a status", err);
 }
 
 int
-kafka_get_status (struct bus *base, const char *job_id, struct job_status *status,
-                  struct error *err)
+tables_get_status (struct kafka_tables *tables, const char *job_id, struct job_status *status,
+                   struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  if (sync_status (bus, kafka_partition_of_job (&bus->topics, TOPIC_STATUS, job_id), err) != 0)
+  if (sync_status (tables,
+                   kafka_partition_of_job (&tables->producer->client->topics, TOPIC_STATUS, job_id),
+                   err)
+      != 0)
     return -1;
-  struct kafka_job *found = known_find (bus, job_id);
+  struct kafka_job *found = known_find (tables, job_id);
   if (found == NULL || found->status_offset < 0)
     return 0;
-  if (need_status (bus, found, err) != 0)
+  if (need_status (tables, found, err) != 0)
     return -1;
   return codec_decode_status (buffer_bytes (found->status), status, err) == 0 ? 1 : -1;
 }

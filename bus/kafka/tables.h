@@ -1,14 +1,13 @@
-/* tables.h — jobs, statuses and control records, as every handle has them from their topics.
- */
+/* tables.h — jobs, statuses and control records, as every handle has them from their topics. */
 #ifndef SHOAL_BUS_KAFKA_TABLES_H
 #define SHOAL_BUS_KAFKA_TABLES_H
 
 #include "bus/bus.h"
+#include "bus/kafka/dead_letters.h"
+#include "bus/kafka/queues.h"
 #include "bus/kafka/reader.h"
 
 #include <sys/queue.h>
-
-struct kafka_bus;
 
 struct kafka_job; /* known.h */
 
@@ -19,6 +18,10 @@ enum
 
 struct kafka_tables
 {
+  struct kafka_producer *producer;
+  struct kafka_reader *reader; /* of the tables and the leases */
+  struct kafka_queues *queues;
+  struct kafka_dead_letters *dead_letters;
   struct cursor jobs;
   bool judges_jobs; /* from CONFLICTS_FROM on, what contradicts a job is made a dead letter */
   int64_t conflicts_from;
@@ -33,35 +36,38 @@ struct kafka_tables
   size_t control_count;
 };
 
-void tables_init (struct kafka_bus *bus);
-void tables_release (struct kafka_bus *bus);
+void tables_init (struct kafka_tables *tables);
+void tables_release (struct kafka_tables *tables);
 
 /* Takes in what has come, without waiting; opens nothing. */
-void tables_pump (struct kafka_bus *bus);
+void tables_pump (struct kafka_tables *tables);
 
 /* NULL with *ERR unset when there is no such job. */
-const struct kafka_job *tables_job (struct kafka_bus *bus, const char *id, struct error *err);
+const struct kafka_job *tables_job (struct kafka_tables *tables, const char *id, struct error *err);
 
 /* Whether shards of GENERATION are still delivered, as far as known. */
-bool tables_is_live (struct kafka_bus *bus, const char *job_id, uint32_t generation);
+bool tables_is_live (struct kafka_tables *tables, const char *job_id, uint32_t generation);
 
 /* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or
  * later that contradict a job are made dead letters. */
-int tables_judge_jobs (struct kafka_bus *bus, int64_t from, struct error *err);
+int tables_judge_jobs (struct kafka_tables *tables, int64_t from, struct error *err);
 
 /* The tables that tell which shards are alive, read to their ends: 0 or -1. */
-int tables_need_liveness (struct kafka_bus *bus, struct error *err);
+int tables_need_liveness (struct kafka_tables *tables, struct error *err);
 
-int kafka_submit (struct bus *bus, const struct job *job, struct error *err);
-int kafka_get_job (struct bus *bus, const char *id, struct job *job, struct error *err);
-int kafka_list_jobs (struct bus *bus, const char *after,
-                     int (*each) (void *context, const struct job *job), void *context,
-                     struct error *err);
-int kafka_publish_control (struct bus *bus, const struct control *control, struct error *err);
-int kafka_next_control (struct bus *bus, int64_t *position, struct control *control,
-                        struct error *err);
-int kafka_put_status (struct bus *bus, const struct job_status *status, struct error *err);
-int kafka_get_status (struct bus *bus, const char *job_id, struct job_status *status,
+int tables_submit (struct kafka_tables *tables, const struct job *job, struct error *err);
+int tables_get_job (struct kafka_tables *tables, const char *id, struct job *job,
+                    struct error *err);
+int tables_list_jobs (struct kafka_tables *tables, const char *after,
+                      int (*each) (void *context, const struct job *job), void *context,
                       struct error *err);
+int tables_publish_control (struct kafka_tables *tables, const struct control *control,
+                            struct error *err);
+int tables_next_control (struct kafka_tables *tables, int64_t *position, struct control *control,
+                         struct error *err);
+int tables_put_status (struct kafka_tables *tables, const struct job_status *status,
+                       struct error *err);
+int tables_get_status (struct kafka_tables *tables, const char *job_id, struct job_status *status,
+                       struct error *err);
 
 #endif

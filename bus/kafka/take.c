@@ -4,7 +4,6 @@
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/inflight.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/leases.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/partition.h"
@@ -35,77 +34,83 @@ enum
 /* ---- opening ---------------------------------------------------------------------------- */
 
 static int
-open_queues (struct kafka_bus *bus, struct error *err)
+open_queues (struct kafka_take *take, struct error *err)
 {
   int64_t now = clock_boot_ms ();
-  bool opened = bus->shards[0].count > 0;
-  if (opened && now - bus->partitions_at < PARTITIONS_MS)
+  bool opened = take->work->shards[0].count > 0;
+  if (opened && now - take->partitions_at < PARTITIONS_MS)
     return 0;
-  bus->partitions_at = now;
-  if (opened ? kafka_look_up_topics (bus, (int) kafka_at_most (bus, QUERY_MS), err) != 0
-             : leases_sync (bus, err) != 0)
+  take->partitions_at = now;
+  if (opened
+          ? kafka_look_up_topics (take->work->producer,
+                                  (int) kafka_at_most (take->work->producer->client, QUERY_MS), err)
+                != 0
+          : leases_sync (take->work->leases, err) != 0)
     return -1;
-  for (int i = 0; i < bus->served_count; i++)
-    if (partitions_open (&bus->shards[i], err) != 0)
+  for (int i = 0; i < take->work->queues->served_count; i++)
+    if (partitions_open (&take->work->shards[i], err) != 0)
       return -1;
   return 0;
 }
 
 /* All that taking needs is read up to where it ends now. */
 static int
-need_work (struct kafka_bus *bus, enum bus_queue queue, struct error *err)
+need_work (struct kafka_take *take, enum bus_queue queue, struct error *err)
 {
-  if (bus->work_reader == NULL)
+  if (take->work->reader == NULL)
     {
-      auto_free char *group = xasprintf ("%s.workers", bus->prefix);
-      bus->work_reader = kafka_reader_open (bus, group, err);
-      if (bus->work_reader == NULL)
+      auto_free char *group = xasprintf ("%s.workers", take->work->producer->client->prefix);
+      struct kafka_reader *reader = kafka_reader_open (take->work->producer, group, err);
+      if (reader == NULL)
         return -1;
+      work_set_reader (take->work, reader);
     }
   if (queue == BUS_SHARDS)
-    return tables_need_liveness (bus, err) != 0 ? -1 : open_queues (bus, err);
-  if (bus->jobs.count > 0 && bus->tables.judges_jobs)
+    return tables_need_liveness (take->work->tables, err) != 0 ? -1 : open_queues (take, err);
+  if (take->work->jobs.count > 0 && take->work->tables->judges_jobs)
     return 0;
-  if (leases_sync_whole (bus, err) != 0 || partitions_open (&bus->jobs, err) != 0)
+  if (leases_sync_whole (take->work->leases, err) != 0)
     return -1;
-  return tables_judge_jobs (bus, bus->jobs.items[0]->dead_below, err);
+  take->work->jobs.leases = take->work->leases->claims;
+  if (partitions_open (&take->work->jobs, err) != 0)
+    return -1;
+  return tables_judge_jobs (take->work->tables, take->work->jobs.items[0]->dead_below, err);
 }
 
 /* ---- jobs that are left to others ------------------------------------------------------- */
 
 /* The place in the list, or where it ends. */
 static size_t
-find_shunned (const struct kafka_bus *bus, const char *job_id)
+find_shunned (const struct kafka_take *take, const char *job_id)
 {
   size_t at = 0;
-  while (at < bus->shunned_count && strcmp (bus->shunned[at].job_id, job_id) != 0)
+  while (at < take->shunned_count && strcmp (take->shunned[at].job_id, job_id) != 0)
     at++;
   return at;
 }
 
 void
-kafka_shun (struct bus *base, const char *job_id, int64_t ms)
+take_shun (struct kafka_take *take, const char *job_id, int64_t ms)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  size_t at = find_shunned (bus, job_id);
-  if (at == bus->shunned_count)
+  size_t at = find_shunned (take, job_id);
+  if (at == take->shunned_count)
     {
-      bus->shunned = xrealloc (bus->shunned, at + 1, sizeof *bus->shunned);
-      bus->shunned[bus->shunned_count++] = (struct shunned){ .job_id = xstrdup (job_id) };
+      take->shunned = xrealloc (take->shunned, at + 1, sizeof *take->shunned);
+      take->shunned[take->shunned_count++] = (struct shunned){ .job_id = xstrdup (job_id) };
     }
-  bus->shunned[at].until = clock_boot_ms () + ms;
+  take->shunned[at].until = clock_boot_ms () + ms;
 }
 
 static bool
-is_shunned (struct kafka_bus *bus, const char *job_id)
+is_shunned (struct kafka_take *take, const char *job_id)
 {
-  size_t at = find_shunned (bus, job_id);
-  if (at == bus->shunned_count)
+  size_t at = find_shunned (take, job_id);
+  if (at == take->shunned_count)
     return false;
-  if (bus->shunned[at].until > clock_boot_ms ())
+  if (take->shunned[at].until > clock_boot_ms ())
     return true;
-  free (bus->shunned[at].job_id);
-  bus->shunned[at] = bus->shunned[--bus->shunned_count];
+  free (take->shunned[at].job_id);
+  take->shunned[at] = take->shunned[--take->shunned_count];
   return false;
 }
 
@@ -114,22 +119,22 @@ is_shunned (struct kafka_bus *bus, const char *job_id)
 /* Where shards take no longer than their claims do, the next ones are claimed while these run. What
  * takes longer, or has done so since SINCE, is left to whoever is free first. */
 static int
-ahead (const struct kafka_bus *bus, int64_t since)
+ahead (const struct kafka_take *take, int64_t since)
 {
-  bool fast = bus->pace_ms >= 0 && bus->pace_ms < AHEAD_MS;
-  return fast && since > clock_boot_ms () - AHEAD_MS ? bus->slots : 0;
+  bool fast = take->work->pace_ms >= 0 && take->work->pace_ms < AHEAD_MS;
+  return fast && since > clock_boot_ms () - AHEAD_MS ? take->slots : 0;
 }
 
 /* How many more shards are to be claimed: as many as the caller can hold beyond what it has and
  * what is on its way; one at least when it asks and there is nothing. */
 static int
-wanted (struct kafka_bus *bus)
+wanted (struct kafka_take *take)
 {
   int coming = 0;
   int taken = 0;
   int64_t since = INT64_MAX;
   const struct inflight *inflight = NULL;
-  TAILQ_FOREACH (inflight, &bus->inflight, links)
+  TAILQ_FOREACH (inflight, &take->work->inflight->list, links)
     {
       coming += inflight->phase < INFLIGHT_TAKEN;
       if (inflight->phase != INFLIGHT_TAKEN)
@@ -137,27 +142,26 @@ wanted (struct kafka_bus *bus)
       taken++;
       since = inflight->taken < since ? inflight->taken : since;
     }
-  int more = bus->slots + ahead (bus, since) - taken - coming;
+  int more = take->slots + ahead (take, since) - taken - coming;
   return more <= 0 && coming == 0 ? 1 : more;
 }
 
 static struct message *
-candidate_of (struct partition *partition, const char *job_id)
+candidate_of (struct kafka_take *take, struct partition *partition, const char *job_id)
 {
-  struct kafka_bus *bus = partition->set->bus;
   struct message *next = NULL;
   for (struct message *message = TAILQ_FIRST (&partition->open); message != NULL; message = next)
     {
       next = TAILQ_NEXT (message, links);
       bool shard = partition->set->kind == BUS_SHARDS;
-      if (shard && !tables_is_live (bus, message->job_id, message->generation))
+      if (shard && !tables_is_live (take->work->tables, message->job_id, message->generation))
         {
           if (message->entry->base >= 0)
             inflight_note (partition, message->entry, CLAIM_DONE);
           message_set (message, MESSAGE_SETTLED, 0);
         }
       else if ((job_id == NULL || strcmp (message->job_id, job_id) == 0)
-               && !(shard && is_shunned (bus, message->job_id)))
+               && !(shard && is_shunned (take, message->job_id)))
         return message;
     }
   return NULL;
@@ -166,7 +170,7 @@ candidate_of (struct partition *partition, const char *job_id)
 /* The partitions in turn. Those where another was faster lately are left to him as long as there is
  * work elsewhere: so workers part company without talking about it. */
 static struct message *
-next_candidate (struct partition_set *set, const char *job_id)
+next_candidate (struct kafka_take *take, struct partition_set *set, const char *job_id)
 {
   int64_t recently = clock_boot_ms () - CONTESTED_MS;
   for (int pass = 0; pass < 2; pass++)
@@ -176,7 +180,7 @@ next_candidate (struct partition_set *set, const char *job_id)
         struct partition *partition = set->items[at];
         bool contested = partition->contested != 0 && partition->contested > recently;
         struct message *message =
-            contested == (pass == 1) ? candidate_of (partition, job_id) : NULL;
+            contested == (pass == 1) ? candidate_of (take, partition, job_id) : NULL;
         if (message == NULL)
           continue;
         set->turn = at + 1;
@@ -187,25 +191,25 @@ next_candidate (struct partition_set *set, const char *job_id)
 
 /* The queues in order of preference; now and then another one comes first, so that none starves. */
 static struct message *
-next_of_queue (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
+next_of_queue (struct kafka_take *take, enum bus_queue queue, const char *job_id)
 {
   if (queue == BUS_JOBS)
-    return next_candidate (&bus->jobs, job_id);
-  unsigned int turn = bus->turns++;
-  unsigned int count = (unsigned int) bus->served_count;
+    return next_candidate (take, &take->work->jobs, job_id);
+  unsigned int turn = take->turns++;
+  unsigned int count = (unsigned int) take->work->queues->served_count;
   unsigned int first = turn % FAIR_TURNS == 0 ? turn / FAIR_TURNS % count : 0;
   struct message *message = NULL;
   for (unsigned int i = 0; message == NULL && i < count; i++)
-    message = next_candidate (&bus->shards[(first + i) % count], job_id);
+    message = next_candidate (take, &take->work->shards[(first + i) % count], job_id);
   return message;
 }
 
 /* Who stood still since his claim counted has to look first: it may be another's by now. */
 static struct inflight *
-find_ready (struct kafka_bus *bus, enum bus_queue queue, const char *job_id)
+find_ready (struct kafka_take *take, enum bus_queue queue, const char *job_id)
 {
   struct inflight *inflight = NULL;
-  TAILQ_FOREACH (inflight, &bus->inflight, links)
+  TAILQ_FOREACH (inflight, &take->work->inflight->list, links)
     if (inflight->phase == INFLIGHT_READY && inflight_is_sure (inflight)
         && inflight->partition->set->kind == queue
         && (job_id == NULL || strcmp (inflight->job_id, job_id) == 0))
@@ -226,7 +230,7 @@ check_key (const struct shard *shard, const char *key, struct error *err)
 }
 
 static int
-make_delivery (struct kafka_bus *bus, struct inflight *inflight, const struct message *message,
+make_delivery (struct kafka_take *take, struct inflight *inflight, const struct message *message,
                struct error *err)
 {
   auto_delivery struct delivery *delivery = xcalloc (1, sizeof *delivery);
@@ -237,7 +241,7 @@ make_delivery (struct kafka_bus *bus, struct inflight *inflight, const struct me
       && (codec_decode_shard (buffer_bytes (&message->payload), &delivery->shard, err) != 0
           || check_key (&delivery->shard, message->entry->key, err) != 0))
     return -1;
-  int found = kafka_get_job (&bus->bus, message->job_id, delivery->job, err);
+  int found = tables_get_job (take->work->tables, message->job_id, delivery->job, err);
   if (found < 0)
     return -1;
   if (found == 0)
@@ -246,21 +250,21 @@ make_delivery (struct kafka_bus *bus, struct inflight *inflight, const struct me
   return 0;
 }
 
-/* PARCEL can't be read by us, but perhaps by others: by those with a schema registry, or with newer
- * schemas. It stays open to them, and no offset behind it is committed. What nobody has settled a
- * lease later is a dead letter as well. */
+/* MESSAGE can't be read by us, but perhaps by others: by those with a schema registry, or with
+ * newer schemas. It stays open to them, and no offset behind it is committed. What nobody has
+ * settled a lease later is a dead letter as well. */
 static void
-leave_to_others (struct message *message, const struct error *why)
+leave_to_others (struct kafka_take *take, struct message *message, const struct error *why)
 {
-  struct kafka_bus *bus = message->partition->set->bus;
   auto_free char *key = text_log (message->entry->key);
-  message->due = clock_boot_ms () + bus->lease_ms;
+  message->due = clock_boot_ms () + take->work->producer->client->lease_ms;
   message_set (message, MESSAGE_WAITING, message->due);
   if (message->unread == 0)
     log_failure (LOG_ERROR, "shard_unreadable", why, "key=%s", key);
   else if (message->unread == 1
-           && dead_letter_write_at (bus, message->partition->set->messages,
-                                    message->partition->number, message->offset, why, NULL)
+           && dead_letter_write_at (take->work->tables->dead_letters,
+                                    message->partition->set->messages, message->partition->number,
+                                    message->offset, why, NULL)
                   < 0)
     return; /* it is tried again */
   message->unread++;
@@ -268,27 +272,28 @@ leave_to_others (struct message *message, const struct error *why)
 
 /* 0, or -1 with ERR of the bus. */
 static int
-start_claim (struct kafka_bus *bus, struct message *message, struct error *err)
+start_claim (struct kafka_take *take, struct message *message, struct error *err)
 {
-  struct inflight *inflight = inflight_new (message->partition, message, INFLIGHT_CLAIMING);
+  struct inflight *inflight =
+      inflight_new (take->work->inflight, message->partition, message, INFLIGHT_CLAIMING);
   struct error why = ERROR_INIT;
-  inflight->ticket = ++bus->next_ticket;
-  if (make_delivery (bus, inflight, message, &why) != 0)
+  inflight->ticket = ++take->work->inflight->next_ticket;
+  if (make_delivery (take, inflight, message, &why) != 0)
     {
-      inflight_drop (bus, inflight);
+      inflight_drop (inflight);
       if (why.class != ERROR_USER)
         {
           if (err != NULL)
             *err = why;
           return -1;
         }
-      leave_to_others (message, &why);
+      leave_to_others (take, message, &why);
       return 0;
     }
   inflight->starts = message->entry->starts + 1;
   if (inflight_claim (inflight, err) != 0)
     {
-      inflight_drop (bus, inflight);
+      inflight_drop (inflight);
       return -1;
     }
   partition_entry_changed (message->entry);
@@ -298,29 +303,28 @@ start_claim (struct kafka_bus *bus, struct message *message, struct error *err)
 /* ---- handing out ------------------------------------------------------------------------ */
 
 int
-kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct delivery **delivery,
-            struct error *err)
+take_delivery (struct kafka_take *take, enum bus_queue queue, const char *job_id,
+               struct delivery **delivery, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  if (bus->quiesced)
+  if (take->work->inflight->quiesced)
     return 0;
-  if (need_work (bus, queue, err) != 0)
+  if (need_work (take, queue, err) != 0)
     return -1;
-  struct inflight *ready = find_ready (bus, queue, job_id);
+  struct inflight *ready = find_ready (take, queue, job_id);
   if (ready == NULL)
     {
-      kafka_serve (bus, 0);
-      tables_pump (bus);
-      leases_pump (bus);
-      work_pump (bus);
-      ready = find_ready (bus, queue, job_id);
+      kafka_serve (take->work->producer, 0);
+      tables_pump (take->work->tables);
+      leases_pump (take->work->leases);
+      work_pump (take->work);
+      ready = find_ready (take, queue, job_id);
     }
-  for (int more = ready != NULL ? wanted (bus) - 1 : wanted (bus); more > 0; more--)
+  for (int more = ready != NULL ? wanted (take) - 1 : wanted (take); more > 0; more--)
     {
-      struct message *message = next_of_queue (bus, queue, job_id);
+      struct message *message = next_of_queue (take, queue, job_id);
       if (message == NULL)
         break;
-      if (start_claim (bus, message, err) != 0)
+      if (start_claim (take, message, err) != 0)
         return -1;
     }
   if (ready == NULL || !inflight_is_sure (ready)) /* claiming others may have taken long */
@@ -335,9 +339,9 @@ kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct d
 }
 
 void
-take_release (struct kafka_bus *bus)
+take_release (struct kafka_take *take)
 {
-  for (size_t i = 0; i < bus->shunned_count; i++)
-    free (bus->shunned[i].job_id);
-  free (bus->shunned);
+  for (size_t i = 0; i < take->shunned_count; i++)
+    free (take->shunned[i].job_id);
+  free (take->shunned);
 }

@@ -1,5 +1,4 @@
-/* topic_names.h — the topics by name, the keys of their records: pure, knows no broker.
- */
+/* topic_names.h — the topics by name, the keys of their records: pure, knows no broker. */
 #ifndef SHOAL_BUS_KAFKA_TOPIC_NAMES_H
 #define SHOAL_BUS_KAFKA_TOPIC_NAMES_H
 

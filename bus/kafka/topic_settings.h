@@ -1,5 +1,4 @@
-/* topic_settings.h — what a topic should be like: its partitions, its settings on the brokers.
- */
+/* topic_settings.h — what a topic should be like: its partitions, its settings on the brokers. */
 #ifndef SHOAL_BUS_KAFKA_TOPIC_SETTINGS_H
 #define SHOAL_BUS_KAFKA_TOPIC_SETTINGS_H
 

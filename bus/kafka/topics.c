@@ -3,7 +3,6 @@
 
 #include "bus/kafka/access.h"
 #include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/queues.h"
@@ -40,7 +39,9 @@ copies_of (const struct rd_kafka_metadata *metadata, const char *name)
 
 struct admin
 {
-  struct kafka_bus bus; /* no more of it than what kafka_handle and the look-up need */
+  struct kafka_client client;
+  struct kafka_producer producer;
+  struct kafka_queues queues;
   rd_kafka_queue_t *queue;
   const struct topics_options *options;
   void (*say) (void *context, const char *line);
@@ -54,17 +55,18 @@ admin_close (struct admin *admin)
 {
   if (admin->queue != NULL)
     rd_kafka_queue_destroy (admin->queue);
-  if (admin->bus.producer != NULL)
-    rd_kafka_destroy (admin->bus.producer);
-  kafka_names_release (&admin->bus);
+  if (admin->producer.handle != NULL)
+    rd_kafka_destroy (admin->producer.handle);
+  queues_release (&admin->queues);
+  client_release (&admin->client);
 }
 
 static int
 add_queue (struct admin *admin, const char *name, struct error *err)
 {
-  if (queues_find (&admin->bus, name) != NULL)
+  if (queues_find (&admin->queues, name) != NULL)
     return 0;
-  return queues_add (&admin->bus, name, err) == NULL ? -1 : 0;
+  return queues_add (&admin->queues, name, err) == NULL ? -1 : 0;
 }
 
 /* Those that are asked for and, with ALL, those whose topics there are. */
@@ -76,7 +78,7 @@ add_queues (struct admin *admin, const struct rd_kafka_metadata *metadata, bool 
   for (size_t i = 0; named != NULL && i < named->count; i++)
     if (add_queue (admin, named->items[i], err) != 0)
       return -1;
-  auto_free char *shards = xasprintf ("%s.", admin->bus.topics.names[TOPIC_SHARDS]);
+  auto_free char *shards = xasprintf ("%s.", admin->client.topics.names[TOPIC_SHARDS]);
   for (int i = 0; all && i < metadata->topic_cnt; i++)
     if (strncmp (metadata->topics[i].topic, shards, strlen (shards)) == 0
         && add_queue (admin, metadata->topics[i].topic + strlen (shards), err) != 0)
@@ -92,19 +94,22 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
   const struct rd_kafka_metadata *metadata = NULL;
   if (strncmp (url, scheme, sizeof scheme - 1) != 0)
     return error_set (err, ERROR_USER, "%s: only a Kafka bus has topics: kafka://HOST:PORT", url);
-  if (kafka_names_init (&admin->bus, url + sizeof scheme - 1, options, err) != 0)
+  admin->producer.client = &admin->client;
+  queues_init (&admin->queues, &admin->producer);
+  if (client_init (&admin->client, url + sizeof scheme - 1, options, err) != 0)
     return -1;
-  admin->bus.producer = kafka_handle (&admin->bus, RD_KAFKA_PRODUCER, NULL, NULL, err);
-  if (admin->bus.producer == NULL
-      || metadata_ask (&admin->bus, kafka_patience (options), &metadata, err) != 0)
+  admin->producer.handle = kafka_handle (&admin->client, RD_KAFKA_PRODUCER, NULL, NULL, err);
+  if (admin->producer.handle == NULL
+      || metadata_ask (&admin->producer, kafka_patience (options), &metadata, err) != 0)
     return -1;
-  admin->queue = rd_kafka_queue_new (admin->bus.producer);
+  admin->queue = rd_kafka_queue_new (admin->producer.handle);
   admin->brokers = metadata->broker_cnt;
   int outcome = add_queues (admin, metadata, all, err);
-  for (int i = 0; i < admin->bus.topics.count; i++)
+  for (int i = 0; i < admin->client.topics.count; i++)
     {
-      admin->bus.topics.partitions[i] = metadata_partitions (metadata, admin->bus.topics.names[i]);
-      admin->copies[i] = copies_of (metadata, admin->bus.topics.names[i]);
+      admin->client.topics.partitions[i] =
+          metadata_partitions (metadata, admin->client.topics.names[i]);
+      admin->copies[i] = copies_of (metadata, admin->client.topics.names[i]);
     }
   rd_kafka_metadata_destroy (metadata);
   return outcome;
@@ -129,7 +134,7 @@ replication (const struct admin *admin)
 static int32_t
 shards_of (const struct admin *admin, int topic)
 {
-  return admin->bus.topics.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
+  return admin->client.topics.partitions[topic == TOPIC_CLAIMS ? TOPIC_SHARDS : topic - 1];
 }
 
 /* The answer to a request; NULL with ERR. */
@@ -139,12 +144,12 @@ answer (struct admin *admin, const char *what, struct error *err)
   rd_kafka_event_t *event = rd_kafka_queue_poll (admin->queue, ADMIN_MS);
   if (event == NULL)
     {
-      (void) kafka_timeout (&admin->bus, what, err);
+      (void) kafka_timeout (&admin->client.trouble, what, err);
       return NULL;
     }
   if (rd_kafka_event_error (event) == RD_KAFKA_RESP_ERR_NO_ERROR)
     return event;
-  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", admin->bus.url, what,
+  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", admin->client.url, what,
                     rd_kafka_event_error_string (event));
   rd_kafka_event_destroy (event);
   return NULL;
@@ -167,7 +172,7 @@ read_results (struct admin *admin, rd_kafka_event_t *event, bool created, struct
       rd_kafka_resp_err_t code = rd_kafka_topic_result_error (results[i]);
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR
           && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) /* somebody was faster */
-        return access_explain (&admin->bus, code, created ? "Create" : "Alter",
+        return access_explain (&admin->client, code, created ? "Create" : "Alter",
                                rd_kafka_topic_result_name (results[i]),
                                rd_kafka_topic_result_error_string (results[i]), err);
     }
@@ -181,21 +186,21 @@ await_topics (struct admin *admin, struct error *err)
   for (int64_t end = clock_boot_ms () + ADMIN_MS;;)
     {
       const struct rd_kafka_metadata *metadata = NULL;
-      if (metadata_ask (&admin->bus, ADMIN_MS, &metadata, err) != 0)
+      if (metadata_ask (&admin->producer, ADMIN_MS, &metadata, err) != 0)
         return -1;
       bool known = true;
-      for (int i = 0; i < admin->bus.topics.count; i++)
+      for (int i = 0; i < admin->client.topics.count; i++)
         {
-          admin->bus.topics.partitions[i] =
-              metadata_partitions (metadata, admin->bus.topics.names[i]);
-          known = known && admin->bus.topics.partitions[i] > 0;
+          admin->client.topics.partitions[i] =
+              metadata_partitions (metadata, admin->client.topics.names[i]);
+          known = known && admin->client.topics.partitions[i] > 0;
         }
       rd_kafka_metadata_destroy (metadata);
       if (known)
         return 0;
       if (clock_boot_ms () >= end)
-        return kafka_timeout (&admin->bus, "creating topics", err);
-      kafka_serve (&admin->bus, 20);
+        return kafka_timeout (&admin->client.trouble, "creating topics", err);
+      kafka_serve (&admin->producer, 20);
     }
 }
 
@@ -206,28 +211,28 @@ create_missing (struct admin *admin, struct error *err)
   size_t count = 0;
   int copies = replication (admin);
   char text[512] = "";
-  for (int i = 0; i < admin->bus.topics.count; i++)
+  for (int i = 0; i < admin->client.topics.count; i++)
     {
       struct topic_setting settings[TOPIC_SETTINGS_MAX];
-      if (admin->bus.topics.partitions[i] > 0)
+      if (admin->client.topics.partitions[i] > 0)
         continue;
       int partitions = topic_partitions (i, admin->options);
       if (kafka_topic_kind (i) == TOPIC_CLAIMS && partitions < shards_of (admin, i))
         partitions = shards_of (admin, i);
-      rd_kafka_NewTopic_t *topic =
-          rd_kafka_NewTopic_new (admin->bus.topics.names[i], partitions, copies, text, sizeof text);
+      rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new (admin->client.topics.names[i], partitions,
+                                                          copies, text, sizeof text);
       size_t set = topic_settings (i, admin->options, copies, settings);
       for (size_t j = 0; topic != NULL && j < set; j++)
         (void) rd_kafka_NewTopic_set_config (topic, settings[j].name, settings[j].value);
       if (topic != NULL)
         topics[count++] = topic;
       say (admin,
-           xasprintf ("%s: made, %d partition%s, %d cop%s", admin->bus.topics.names[i], partitions,
-                      partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
+           xasprintf ("%s: made, %d partition%s, %d cop%s", admin->client.topics.names[i],
+                      partitions, partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
     }
   if (count == 0)
     return 0;
-  rd_kafka_CreateTopics (admin->bus.producer, topics, count, NULL, admin->queue);
+  rd_kafka_CreateTopics (admin->producer.handle, topics, count, NULL, admin->queue);
   rd_kafka_NewTopic_destroy_array (topics, count);
   rd_kafka_event_t *event = answer (admin, "creating topics", err);
   if (event == NULL)
@@ -241,14 +246,14 @@ static int
 add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
 {
   char text[512] = "";
-  int32_t have = admin->bus.topics.partitions[topic];
+  int32_t have = admin->client.topics.partitions[topic];
   if (wanted <= have)
     return 0;
-  rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new (admin->bus.topics.names[topic],
+  rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new (admin->client.topics.names[topic],
                                                                (size_t) wanted, text, sizeof text);
   if (more == NULL)
-    return error_set (err, ERROR_USER, "%s: %s", admin->bus.topics.names[topic], text);
-  rd_kafka_CreatePartitions (admin->bus.producer, &more, 1, NULL, admin->queue);
+    return error_set (err, ERROR_USER, "%s: %s", admin->client.topics.names[topic], text);
+  rd_kafka_CreatePartitions (admin->producer.handle, &more, 1, NULL, admin->queue);
   rd_kafka_NewPartitions_destroy (more);
   rd_kafka_event_t *event = answer (admin, "adding partitions", err);
   if (event == NULL)
@@ -256,7 +261,7 @@ add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
   int outcome = read_results (admin, event, false, err);
   rd_kafka_event_destroy (event);
   say (admin,
-       xasprintf ("%s: %d partitions, were %d", admin->bus.topics.names[topic], wanted, have));
+       xasprintf ("%s: %d partitions, were %d", admin->client.topics.names[topic], wanted, have));
   return outcome;
 }
 
@@ -266,7 +271,7 @@ static int
 grow_queue (struct admin *admin, const struct kafka_queue *queue, bool asked, struct error *err)
 {
   int more = asked ? admin->options->shard_partitions : 0;
-  int shards = admin->bus.topics.partitions[queue->shards];
+  int shards = admin->client.topics.partitions[queue->shards];
   if (add_partitions (admin, queue->claims, more > shards ? more : shards, err) != 0)
     return -1;
   return add_partitions (admin, queue->shards, more, err);
@@ -280,8 +285,8 @@ topics_create (const char *url, const struct bus_options *bus, const struct topi
   int outcome = admin_open (&admin, url, bus, false, err);
   if (outcome == 0)
     outcome = create_missing (&admin, err);
-  for (int i = 0; outcome == 0 && i < admin.bus.queue_count; i++)
-    outcome = grow_queue (&admin, &admin.bus.queues[i], i > 0 || admin.bus.queue_count == 1, err);
+  for (int i = 0; outcome == 0 && i < admin.queues.count; i++)
+    outcome = grow_queue (&admin, &admin.queues.items[i], i > 0 || admin.queues.count == 1, err);
   admin_close (&admin);
   return outcome;
 }
@@ -302,9 +307,9 @@ check_settings (const struct admin *admin, int topic, const rd_kafka_ConfigResou
       const char *value = topic_setting_of (resource, settings[i].name);
       bool good = topic_setting_is_good (&settings[i], value);
       if (!good || describe)
-        say (admin, xasprintf ("%s: %s = %s%s%s", admin->bus.topics.names[topic], settings[i].name,
-                               value == NULL ? "(unset)" : value, good ? "" : ", should be ",
-                               good ? "" : settings[i].value));
+        say (admin, xasprintf ("%s: %s = %s%s%s", admin->client.topics.names[topic],
+                               settings[i].name, value == NULL ? "(unset)" : value,
+                               good ? "" : ", should be ", good ? "" : settings[i].value));
       wrong += good ? 0 : 1;
     }
   return wrong;
@@ -314,20 +319,22 @@ static int
 check_partitions (const struct admin *admin, int topic, bool describe)
 {
   enum topic kind = kafka_topic_kind (topic);
-  int32_t have = admin->bus.topics.partitions[topic];
+  int32_t have = admin->client.topics.partitions[topic];
   bool alone = topic_partitions (topic, admin->options) == 1;
   bool few = kind == TOPIC_CLAIMS && have < shards_of (admin, topic);
-  auto_free char *queue = metadata_queue_option (&admin->bus, topic);
+  auto_free char *queue = metadata_queue_option (&admin->client.topics, topic);
   if (have == 0)
-    say (admin,
-         xasprintf ("%s: missing: `shoal topics create%s`", admin->bus.topics.names[topic], queue));
+    say (admin, xasprintf ("%s: missing: `shoal topics create%s`",
+                           admin->client.topics.names[topic], queue));
   else if (few)
-    say (admin, xasprintf ("%s: %d partitions, should be %d: `shoal topics create%s`",
-                           admin->bus.topics.names[topic], have, shards_of (admin, topic), queue));
+    say (admin,
+         xasprintf ("%s: %d partitions, should be %d: `shoal topics create%s`",
+                    admin->client.topics.names[topic], have, shards_of (admin, topic), queue));
   else if (alone && have != 1)
-    say (admin, xasprintf ("%s: %d partitions, should be 1", admin->bus.topics.names[topic], have));
+    say (admin,
+         xasprintf ("%s: %d partitions, should be 1", admin->client.topics.names[topic], have));
   else if (describe)
-    say (admin, xasprintf ("%s: %d partition%s", admin->bus.topics.names[topic], have,
+    say (admin, xasprintf ("%s: %d partition%s", admin->client.topics.names[topic], have,
                            have == 1 ? "" : "s"));
   return have == 0 || few || (alone && have != 1) ? 1 : 0;
 }
@@ -341,9 +348,9 @@ check_copies (const struct admin *admin, int topic, bool describe)
   const char *copies = have == 1 ? "copy" : "copies";
   if (have < wanted)
     say (admin, xasprintf ("%s: %d %s, should be %d: kafka-reassign-partitions.sh adds them",
-                           admin->bus.topics.names[topic], have, copies, wanted));
+                           admin->client.topics.names[topic], have, copies, wanted));
   else if (describe)
-    say (admin, xasprintf ("%s: %d %s", admin->bus.topics.names[topic], have, copies));
+    say (admin, xasprintf ("%s: %d %s", admin->client.topics.names[topic], have, copies));
   return have < wanted ? 1 : 0;
 }
 
@@ -353,29 +360,29 @@ check_all (struct admin *admin, bool describe, struct error *err)
   int wrong = 0;
   rd_kafka_ConfigResource_t *wanted[TOPICS_MAX];
   size_t count = 0;
-  for (int i = 0; i < admin->bus.topics.count; i++)
+  for (int i = 0; i < admin->client.topics.count; i++)
     {
       wrong += check_partitions (admin, i, describe);
-      if (admin->bus.topics.partitions[i] == 0)
+      if (admin->client.topics.partitions[i] == 0)
         continue;
       wrong += check_copies (admin, i, describe);
       wanted[count++] =
-          rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->bus.topics.names[i]);
+          rd_kafka_ConfigResource_new (RD_KAFKA_RESOURCE_TOPIC, admin->client.topics.names[i]);
     }
   if (count == 0)
     return wrong;
-  rd_kafka_DescribeConfigs (admin->bus.producer, wanted, count, NULL, admin->queue);
+  rd_kafka_DescribeConfigs (admin->producer.handle, wanted, count, NULL, admin->queue);
   rd_kafka_ConfigResource_destroy_array (wanted, count);
   rd_kafka_event_t *event = answer (admin, "reading the topics' settings", err);
   if (event == NULL)
     return -1;
   const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources (
       rd_kafka_event_DescribeConfigs_result (event), &count);
-  if (access_check_configs (&admin->bus, found, count, err) != 0)
+  if (access_check_configs (&admin->client, found, count, err) != 0)
     wrong = -1;
   for (size_t i = 0; wrong >= 0 && i < count; i++)
-    for (int topic = 0; topic < admin->bus.topics.count; topic++)
-      if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->bus.topics.names[topic]) == 0)
+    for (int topic = 0; topic < admin->client.topics.count; topic++)
+      if (strcmp (rd_kafka_ConfigResource_name (found[i]), admin->client.topics.names[topic]) == 0)
         wrong += check_settings (admin, topic, found[i], describe);
   rd_kafka_event_destroy (event);
   return wrong;

@@ -1,7 +1,7 @@
 /* What goes wrong between us and the brokers, in words, and what to do about it. */
 #include "bus/kafka/trouble.h"
 
-#include "bus/kafka/kafka.h"
+#include "bus/bus.h"
 
 #include "common/auto.h"
 #include "common/clock.h"
@@ -101,40 +101,38 @@ describe (const char *reason, const struct known *found)
 }
 
 static void
-note (struct kafka_bus *bus, const char *text, const struct known *found)
+note (struct kafka_trouble *trouble, const char *text, const struct known *found)
 {
   int64_t now = clock_boot_ms ();
   int told = told_by (found);
-  (void) pthread_mutex_lock (&bus->lock);
-  if (told >= bus->told || now - bus->trouble_at > SAME_TROUBLE_MS)
+  (void) pthread_mutex_lock (&trouble->lock);
+  if (told >= trouble->told || now - trouble->at > SAME_TROUBLE_MS)
     {
-      (void) snprintf (bus->trouble, sizeof bus->trouble, "%s", text);
-      bus->told = told;
-      bus->refused = found != NULL && found->final;
+      (void) snprintf (trouble->text, sizeof trouble->text, "%s", text);
+      trouble->told = told;
+      trouble->refused = found != NULL && found->final;
     }
-  bus->trouble_at = now;
-  (void) pthread_mutex_unlock (&bus->lock);
+  trouble->at = now;
+  (void) pthread_mutex_unlock (&trouble->lock);
 }
 
 static void
-doubt (struct kafka_bus *bus)
+doubt (struct kafka_trouble *trouble)
 {
-  (void) pthread_mutex_lock (&bus->lock);
-  bus->doubted = true;
-  (void) pthread_mutex_unlock (&bus->lock);
+  (void) pthread_mutex_lock (&trouble->lock);
+  trouble->doubted = true;
+  (void) pthread_mutex_unlock (&trouble->lock);
 }
 
 void
-kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
+kafka_on_error (struct kafka_trouble *trouble, int code, const char *reason)
 {
-  struct kafka_bus *bus = opaque;
-  (void) handle;
   const struct known *found = find_known (reason);
   auto_free char *text = describe (reason, found);
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
-    doubt (bus);
+    doubt (trouble);
   else
-    note (bus, text, found);
+    note (trouble, text, found);
   auto_free char *quoted = text_log (text);
   log_info ("kafka_error", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
             quoted);
@@ -143,22 +141,21 @@ kafka_on_error (rd_kafka_t *handle, int code, const char *reason, void *opaque)
 /* librdkafka 2.12 has no error for a connection that is closed at once, only a line in its log:
  * "[thrd:NAME]: REASON". */
 static void
-note_failure (struct kafka_bus *bus, const char *line)
+note_failure (struct kafka_trouble *trouble, const char *line)
 {
   const char *reason = strstr (line, "]: ");
   const struct known *found = find_known (line);
-  if (bus == NULL || found == NULL || reason == NULL)
+  if (trouble == NULL || found == NULL || reason == NULL)
     return;
   auto_free char *text = describe (reason + 3, found);
-  note (bus, text, found);
+  note (trouble, text, found);
 }
 
 void
-kafka_on_log (const rd_kafka_t *handle, int level, const char *facility, const char *text)
+kafka_on_log (struct kafka_trouble *trouble, const char *facility, const char *text)
 {
-  (void) level;
   if (strcmp (facility, "FAIL") == 0)
-    note_failure (rd_kafka_opaque (handle), text);
+    note_failure (trouble, text);
   if (!log_enabled (LOG_DEBUG))
     return;
   auto_free char *quoted = text_log (text);
@@ -166,40 +163,40 @@ kafka_on_log (const rd_kafka_t *handle, int level, const char *facility, const c
 }
 
 int64_t
-kafka_trouble_at (struct kafka_bus *bus)
+kafka_trouble_at (struct kafka_trouble *trouble)
 {
-  (void) pthread_mutex_lock (&bus->lock);
-  int64_t at = bus->trouble_at;
-  (void) pthread_mutex_unlock (&bus->lock);
+  (void) pthread_mutex_lock (&trouble->lock);
+  int64_t at = trouble->at;
+  (void) pthread_mutex_unlock (&trouble->lock);
   return at;
 }
 
 bool
-kafka_is_refused (struct kafka_bus *bus)
+kafka_is_refused (struct kafka_trouble *trouble)
 {
-  (void) pthread_mutex_lock (&bus->lock);
-  bool refused = bus->refused;
-  (void) pthread_mutex_unlock (&bus->lock);
+  (void) pthread_mutex_lock (&trouble->lock);
+  bool refused = trouble->refused;
+  (void) pthread_mutex_unlock (&trouble->lock);
   return refused;
 }
 
 bool
-kafka_is_doubted (struct kafka_bus *bus)
+kafka_is_doubted (struct kafka_trouble *trouble)
 {
-  (void) pthread_mutex_lock (&bus->lock);
-  bool doubted = bus->doubted;
-  (void) pthread_mutex_unlock (&bus->lock);
+  (void) pthread_mutex_lock (&trouble->lock);
+  bool doubted = trouble->doubted;
+  (void) pthread_mutex_unlock (&trouble->lock);
   return doubted;
 }
 
 void
-kafka_answered (struct kafka_bus *bus)
+kafka_answered (struct kafka_trouble *trouble)
 {
-  (void) pthread_mutex_lock (&bus->lock);
-  bus->refused = false;
-  bus->doubted = false;
-  bus->told = 0;
-  (void) pthread_mutex_unlock (&bus->lock);
+  (void) pthread_mutex_lock (&trouble->lock);
+  trouble->refused = false;
+  trouble->doubted = false;
+  trouble->told = 0;
+  (void) pthread_mutex_unlock (&trouble->lock);
 }
 
 /* So that who does something else as well can tell its errors from the bus's (bus.h). */
@@ -212,22 +209,24 @@ away (struct error *err)
 }
 
 int
-kafka_timeout (struct kafka_bus *bus, const char *what, struct error *err)
+kafka_timeout (struct kafka_trouble *trouble, const char *what, struct error *err)
 {
-  (void) pthread_mutex_lock (&bus->lock);
-  bus->doubted = true;
-  if (bus->refused)
-    (void) error_set (err, ERROR_TRANSIENT, "%s: %s", bus->url, bus->trouble);
+  (void) pthread_mutex_lock (&trouble->lock);
+  trouble->doubted = true;
+  if (trouble->refused)
+    (void) error_set (err, ERROR_TRANSIENT, "%s: %s", trouble->url, trouble->text);
   else
-    (void) error_set (err, ERROR_TRANSIENT, "%s: %s: no answer in time%s%s", bus->url, what,
-                      bus->trouble[0] == '\0' ? "" : "; last trouble: ", bus->trouble);
-  (void) pthread_mutex_unlock (&bus->lock);
+    (void) error_set (err, ERROR_TRANSIENT, "%s: %s: no answer in time%s%s", trouble->url, what,
+                      trouble->text[0] == '\0' ? "" : "; last trouble: ", trouble->text);
+  (void) pthread_mutex_unlock (&trouble->lock);
   return away (err);
 }
 
 int
-kafka_error (struct kafka_bus *bus, rd_kafka_resp_err_t code, const char *what, struct error *err)
+kafka_error (struct kafka_trouble *trouble, rd_kafka_resp_err_t code, const char *what,
+             struct error *err)
 {
-  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", bus->url, what, rd_kafka_err2str (code));
+  (void) error_set (err, ERROR_TRANSIENT, "%s: %s: %s", trouble->url, what,
+                    rd_kafka_err2str (code));
   return away (err);
 }

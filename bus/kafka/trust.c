@@ -2,27 +2,25 @@
  * must be has no payload to any reader, so that none can take it for what it says it is. */
 #include "bus/kafka/trust.h"
 
-#include "bus/kafka/client.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/keyring.h"
 #include "bus/kafka/topic_names.h"
 
 #include <stdlib.h>
 
 int
-trust_init (struct kafka_bus *bus, struct error *err)
+trust_init (struct kafka_trust *trust, struct error *err)
 {
   const char *path = getenv ("SHOAL_JOB_KEY");
   if (path == NULL || path[0] == '\0')
     return 0;
-  bus->keyring = keyring_read (path, err);
-  return bus->keyring != NULL ? 0 : error_wrap (err, "--job-key (SHOAL_JOB_KEY)");
+  trust->keyring = keyring_read (path, err);
+  return trust->keyring != NULL ? 0 : error_wrap (err, "--job-key (SHOAL_JOB_KEY)");
 }
 
 void
-trust_release (struct kafka_bus *bus)
+trust_release (struct kafka_trust *trust)
 {
-  keyring_free (bus->keyring);
+  keyring_free (trust->keyring);
 }
 
 /* Letters are others' records with headers of ours: what counts is the signature that they came
@@ -34,13 +32,13 @@ is_signed (int topic)
 }
 
 const char *
-trust_sign (const struct kafka_bus *bus, int topic, struct bytes key, struct bytes value,
-            char text[static SIGNATURE_SIZE])
+trust_sign (const struct kafka_trust *trust, int topic, const char *name, struct bytes key,
+            struct bytes value, char text[static SIGNATURE_SIZE])
 {
-  const struct signed_record record = { bus->topics.names[topic], key, value };
-  if (bus->keyring == NULL || !is_signed (topic))
+  const struct signed_record record = { name, key, value };
+  if (trust->keyring == NULL || !is_signed (topic))
     return NULL;
-  return keyring_sign (bus->keyring, &record, text);
+  return keyring_sign (trust->keyring, &record, text);
 }
 
 static struct bytes
@@ -64,33 +62,31 @@ brokers_time (const rd_kafka_message_t *message)
   return type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? time : INT64_MAX - 1;
 }
 
-bool
-trust_judge (struct cursor *cursor, const rd_kafka_message_t *message)
+int
+trust_judge (struct kafka_trust *trust, int topic, const char *name,
+             const rd_kafka_message_t *message, struct error *err)
 {
-  struct kafka_bus *bus = cursor->reader->bus;
-  error_clear (&cursor->refused);
-  if (!is_signed (cursor->topic))
-    return true;
+  if (!is_signed (topic))
+    return 0;
   const struct bytes signature = signature_of (message);
-  if (bus->keyring == NULL)
+  if (trust->keyring == NULL)
     {
-      bus->others_sign = bus->others_sign || signature.size > 0;
-      return true;
+      trust->others_sign = trust->others_sign || signature.size > 0;
+      return 0;
     }
-  const struct signed_record record = { bus->topics.names[cursor->topic],
+  const struct signed_record record = { name,
                                         { message->key, message->key_len },
                                         { message->payload, message->len } };
-  return keyring_verify (bus->keyring, &record, signature, brokers_time (message), &cursor->refused)
-         == 0;
+  return keyring_verify (trust->keyring, &record, signature, brokers_time (message), err);
 }
 
 int
-trust_need_key (const struct kafka_bus *bus, const char *what, struct error *err)
+trust_need_key (const struct kafka_trust *trust, const char *what, struct error *err)
 {
-  if (!bus->others_sign)
+  if (!trust->others_sign)
     return 0;
   return error_set (err, ERROR_USER,
                     "%s: the records of this bus are signed, and %s that isn't counts for nothing: "
                     "--job-key FILE (SHOAL_JOB_KEY) names the key",
-                    bus->url, what);
+                    trust->url, what);
 }

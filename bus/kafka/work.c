@@ -4,7 +4,6 @@
 #include "bus/kafka/claims_log.h"
 #include "bus/kafka/config.h"
 #include "bus/kafka/inflight.h"
-#include "bus/kafka/kafka.h"
 #include "bus/kafka/leases.h"
 #include "bus/kafka/partitions.h"
 #include "bus/kafka/producer.h"
@@ -29,40 +28,46 @@ enum
 };
 
 void
-work_init (struct kafka_bus *bus)
+work_init (struct kafka_work *work)
 {
-  TAILQ_INIT (&bus->inflight);
-  bus->pace_ms = -1;
-  bus->jobs = (struct partition_set){
-    .bus = bus, .kind = BUS_JOBS, .messages = TOPIC_JOBS, .claims = TOPIC_LEASES
+  TAILQ_INIT (&work->inflight->list);
+  work->pace_ms = -1;
+  work->jobs = (struct partition_set){
+    .kind = BUS_JOBS,
+    .messages = TOPIC_JOBS,
+    .claims = TOPIC_LEASES,
+    .tables = work->tables,
+    .leases_cursor = &work->leases->cursor,
   };
 }
 
 static int
-serve (struct kafka_bus *bus, const char *name, struct error *err)
+serve (struct kafka_work *work, const char *name, struct error *err)
 {
-  struct kafka_queue *queue = queues_need (bus, name, err);
+  struct kafka_queue *queue = queues_need (work->queues, name, err);
   if (queue == NULL)
     return -1;
-  for (int i = 0; i < bus->served_count; i++)
-    if (bus->served[i] == queue)
+  for (int i = 0; i < work->queues->served_count; i++)
+    if (work->queues->served[i] == queue)
       return 0;
   uint16_t turn = 0; /* workers begin at different partitions */
   (void) getrandom (&turn, sizeof turn, 0);
-  bus->served[bus->served_count] = queue;
-  bus->shards[bus->served_count++] = (struct partition_set){
-    .bus = bus, .kind = BUS_SHARDS, .messages = queue->shards, .claims = queue->claims, .turn = turn
-  };
+  work->queues->served[work->queues->served_count] = queue;
+  work->shards[work->queues->served_count++] = (struct partition_set){ .kind = BUS_SHARDS,
+                                                                       .tables = work->tables,
+                                                                       .messages = queue->shards,
+                                                                       .claims = queue->claims,
+                                                                       .turn = turn };
   return 0;
 }
 
 int
-work_serve (struct kafka_bus *bus, const struct strlist *queues, struct error *err)
+work_serve (struct kafka_work *work, const struct strlist *queues, struct error *err)
 {
   if (queues == NULL || queues->count == 0)
-    return serve (bus, "default", err);
+    return serve (work, "default", err);
   for (size_t i = 0; i < queues->count; i++)
-    if (serve (bus, queues->items[i], err) != 0)
+    if (serve (work, queues->items[i], err) != 0)
       return -1;
   return 0;
 }
@@ -71,97 +76,108 @@ work_serve (struct kafka_bus *bus, const struct strlist *queues, struct error *e
 
 /* A claim that counts: the caller takes it soon, or others get it. */
 static void
-tend_ready (struct kafka_bus *bus, struct inflight *inflight)
+tend_ready (struct kafka_work *work, struct inflight *inflight)
 {
   int64_t now = clock_boot_ms ();
   if (now - inflight->ready > READY_MS)
     {
-      inflight_give_back (bus, inflight);
+      inflight_give_back (inflight);
       return;
     }
-  if (now - inflight->renewed >= bus->lease_ms / 4)
+  if (now - inflight->renewed >= work->producer->client->lease_ms / 4)
     inflight_renew (inflight);
 }
 
 /* Publishes the ends that handles decided which are gone. What was read since may have another do
  * it. */
 static void
-redo_orphans (struct partition *partition)
+redo_orphans (struct kafka_inflight *all, struct partition *partition)
 {
   struct message *message = NULL;
   while ((message = TAILQ_FIRST (&partition->orphans)) != NULL)
     {
       message_update (message);
       if (message->state == MESSAGE_ORPHANED)
-        inflight_redo (message);
+        inflight_redo (all, message);
     }
 }
 
 static void
-pump_queue (struct partition_set *set)
+pump_queue (struct kafka_work *work, struct partition_set *set)
 {
   int64_t now = clock_boot_ms ();
   bool looks = now - set->looked >= LOOK_MS;
   set->looked = looks ? now : set->looked;
   for (int i = 0; i < set->count; i++)
     {
-      partition_pump (set->items[i]);
+      claims_pump_partition (&work->leases->log, set->items[i]);
       if (looks)
         partition_look (set->items[i]);
-      redo_orphans (set->items[i]);
+      redo_orphans (work->inflight, set->items[i]);
     }
   if (looks)
     partitions_commit (set, 0);
 }
 
 void
-work_pump (struct kafka_bus *bus)
+work_set_reader (struct kafka_work *work, struct kafka_reader *reader)
 {
-  inflight_send_again (bus);
-  pump_queue (&bus->jobs);
-  for (int i = 0; i < bus->served_count; i++)
-    pump_queue (&bus->shards[i]);
-  if (bus->shards[0].count > 0)
-    queues_pump (bus);
-  config_pump (bus);
-  inflight_advance (bus);
+  work->reader = reader;
+  work->jobs.reader = reader;
+  for (int i = 0; i < work->queues->served_count; i++)
+    work->shards[i].reader = reader;
+}
+
+void
+work_pump (struct kafka_work *work)
+{
+  inflight_send_again (work->inflight);
+  pump_queue (work, &work->jobs);
+  for (int i = 0; i < work->queues->served_count; i++)
+    pump_queue (work, &work->shards[i]);
+  if (work->shards[0].count > 0 && !work->inflight->quiesced)
+    queues_pump (work->queues);
+  if (!work->inflight->quiesced)
+    config_pump (work->leases->log.config);
+  inflight_advance (work->inflight);
   struct inflight *next = NULL;
-  for (struct inflight *inflight = TAILQ_FIRST (&bus->inflight); inflight != NULL; inflight = next)
+  for (struct inflight *inflight = TAILQ_FIRST (&work->inflight->list); inflight != NULL;
+       inflight = next)
     {
       next = TAILQ_NEXT (inflight, links);
       if (inflight->phase == INFLIGHT_READY)
-        tend_ready (bus, inflight);
+        tend_ready (work, inflight);
     }
 }
 
 /* ---- what is held ----------------------------------------------------------------------- */
 
 int
-kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
+work_keep (struct kafka_work *work, struct delivery *delivery, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  work_pump (bus);
-  struct inflight *inflight = inflight_find (bus, delivery->ticket);
+  work_pump (work);
+  struct inflight *inflight = inflight_find (work->inflight, delivery->ticket);
   /* We were away for longer than the lease: what happened meanwhile may still be on its way to
    * us. */
-  if (inflight != NULL && clock_boot_ms () - inflight->confirmed > bus->lease_ms)
+  if (inflight != NULL && clock_boot_ms () - inflight->confirmed > work->producer->client->lease_ms)
     {
-      if (kafka_is_doubted (bus)) /* one question in an outage is enough */
-        return kafka_timeout (bus, "leases", err);
-      bool all_written = bus->quiet.pending == 0;
+      if (kafka_is_doubted (
+              &work->producer->client->trouble)) /* one question in an outage is enough */
+        return kafka_timeout (&work->producer->client->trouble, "leases", err);
+      bool all_written = work->producer->quiet.pending == 0;
       int synced = inflight->partition->set->kind == BUS_JOBS
-                       ? leases_sync (bus, err)
-                       : partition_sync (inflight->partition, err);
+                       ? leases_sync (work->leases, err)
+                       : claims_sync_partition (&work->leases->log, inflight->partition, err);
       if (synced != 0)
         return -1;
-      inflight = inflight_find (bus, delivery->ticket);
+      inflight = inflight_find (work->inflight, delivery->ticket);
       if (inflight != NULL && all_written)
         inflight->unread = 0; /* what hasn't been read by now was lost */
     }
   if (inflight == NULL || inflight->phase == INFLIGHT_LOST)
     {
       if (inflight != NULL)
-        inflight_drop (bus, inflight);
+        inflight_drop (inflight);
       return 0;
     }
   if (inflight->phase == INFLIGHT_TAKEN)
@@ -170,14 +186,14 @@ kafka_keep (struct bus *base, struct delivery *delivery, struct error *err)
 }
 
 static void
-note_pace (struct kafka_bus *bus, int64_t ms)
+note_pace (struct kafka_work *work, int64_t ms)
 {
-  bus->pace_ms = bus->pace_ms < 0 ? ms : bus->pace_ms + (ms - bus->pace_ms) / PACE_OF;
+  work->pace_ms = work->pace_ms < 0 ? ms : work->pace_ms + (ms - work->pace_ms) / PACE_OF;
 }
 
 static int
-begin_settle (struct inflight *inflight, const struct event *event, const struct shard *retry,
-              struct error *err)
+begin_settle (struct kafka_work *work, struct inflight *inflight, const struct event *event,
+              const struct shard *retry, struct error *err)
 {
   struct claim *claim = &inflight->settle;
   claim_release (claim);
@@ -196,29 +212,28 @@ begin_settle (struct inflight *inflight, const struct event *event, const struct
   if (outcome != 0 || inflight_send_settle (inflight, err) != 0)
     return -1;
   inflight->phase = INFLIGHT_SETTLING;
-  note_pace (inflight->partition->set->bus, clock_boot_ms () - inflight->taken);
+  note_pace (work, clock_boot_ms () - inflight->taken);
   return 0;
 }
 
 int
-kafka_settle (struct bus *base, struct delivery *delivery, const struct event *event,
-              const struct shard *retry, struct error *err)
+work_settle (struct kafka_work *work, struct delivery *delivery, const struct event *event,
+             const struct shard *retry, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
-  struct inflight *inflight = inflight_find (bus, delivery->ticket);
+  struct inflight *inflight = inflight_find (work->inflight, delivery->ticket);
   if (inflight != NULL && !(inflight->phase == INFLIGHT_TAKEN && inflight_is_sure (inflight)))
     {
-      kafka_serve (bus, 0);
-      leases_pump (bus);
-      work_pump (bus);
-      inflight = inflight_find (bus, delivery->ticket);
+      kafka_serve (work->producer, 0);
+      leases_pump (work->leases);
+      work_pump (work);
+      inflight = inflight_find (work->inflight, delivery->ticket);
     }
   if (inflight == NULL)
     return 0;
   if (inflight->phase == INFLIGHT_TAKEN)
     {
       bool sure = inflight_is_sure (inflight);
-      if (begin_settle (inflight, event, retry, err) != 0)
+      if (begin_settle (work, inflight, event, retry, err) != 0)
         return -1;
       inflight->ticket = sure ? 0 : inflight->ticket; /* without one it goes its way alone */
       return sure ? 1 : BUS_PENDING;
@@ -226,50 +241,49 @@ kafka_settle (struct bus *base, struct delivery *delivery, const struct event *e
   if (inflight->phase != INFLIGHT_SETTLED && inflight->phase != INFLIGHT_LOST)
     return BUS_PENDING;
   int outcome = inflight->phase == INFLIGHT_SETTLED;
-  inflight_drop (bus, inflight);
+  inflight_drop (inflight);
   return outcome;
 }
 
 int
-kafka_give_back (struct bus *base, struct delivery *delivery, struct error *err)
+work_give_back (struct kafka_work *work, struct delivery *delivery, struct error *err)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
   (void) err;
-  work_pump (bus);
-  struct inflight *inflight = inflight_find (bus, delivery->ticket);
+  work_pump (work);
+  struct inflight *inflight = inflight_find (work->inflight, delivery->ticket);
   if (inflight == NULL)
     return 0;
   bool ours = inflight->phase == INFLIGHT_TAKEN;
   if (ours)
-    inflight_give_back (bus, inflight);
+    inflight_give_back (inflight);
   else
-    inflight_drop (bus, inflight);
+    inflight_drop (inflight);
   return ours;
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
 void
-kafka_quiesce (struct bus *base)
+work_quiesce (struct kafka_work *work)
 {
-  struct kafka_bus *bus = (struct kafka_bus *) base;
   struct inflight *next = NULL;
-  bus->quiesced = true;
-  for (struct inflight *inflight = TAILQ_FIRST (&bus->inflight); inflight != NULL; inflight = next)
+  work->inflight->quiesced = true;
+  for (struct inflight *inflight = TAILQ_FIRST (&work->inflight->list); inflight != NULL;
+       inflight = next)
     {
       next = TAILQ_NEXT (inflight, links);
       if (inflight->phase != INFLIGHT_READY)
         continue;
-      inflight_give_back (bus, inflight);
+      inflight_give_back (inflight);
     }
 }
 
 /* Ends the lease of what the caller has, whose start counts, and of claims that may still count. */
 static void
-let_go (struct kafka_bus *bus)
+let_go (struct kafka_work *work)
 {
   struct inflight *inflight = NULL;
-  while ((inflight = TAILQ_FIRST (&bus->inflight)) != NULL)
+  while ((inflight = TAILQ_FIRST (&work->inflight->list)) != NULL)
     {
       struct claim claim = { .kind =
                                  inflight->phase == INFLIGHT_TAKEN ? CLAIM_RENEW : CLAIM_RELEASE,
@@ -278,45 +292,45 @@ let_go (struct kafka_bus *bus)
                              .lease_ms = -1 };
       if (inflight->phase <= INFLIGHT_TAKEN)
         (void) inflight_send (inflight->partition, inflight->entry->key, &claim, NULL);
-      inflight_drop (bus, inflight);
+      inflight_drop (inflight);
     }
 }
 
 int
-work_flush (struct kafka_bus *bus, struct error *err)
+work_flush (struct kafka_work *work, struct error *err)
 {
-  for (int64_t end = clock_boot_ms () + FLUSH_MS; inflight_is_ending (bus);)
+  for (int64_t end = clock_boot_ms () + FLUSH_MS; inflight_is_ending (work->inflight);)
     {
       if (clock_boot_ms () >= end)
-        return kafka_timeout (bus, "settling", err);
-      kafka_renew_producer (bus);
-      kafka_serve (bus, 1);
-      leases_pump (bus);
-      work_pump (bus);
+        return kafka_timeout (&work->producer->client->trouble, "settling", err);
+      kafka_renew_producer (work->producer);
+      kafka_serve (work->producer, 1);
+      leases_pump (work->leases);
+      work_pump (work);
     }
   return 0;
 }
 
 void
-work_release (struct kafka_bus *bus)
+work_release (struct kafka_work *work)
 {
-  if (bus->work_reader == NULL)
+  if (work->reader == NULL)
     return;
-  kafka_quiesce (&bus->bus);
+  work_quiesce (work);
   for (int64_t end = clock_boot_ms () + CLOSE_MS;
-       inflight_is_ending (bus) && clock_boot_ms () < end;)
+       inflight_is_ending (work->inflight) && clock_boot_ms () < end;)
     {
-      kafka_serve (bus, 5);
-      leases_pump (bus);
-      work_pump (bus);
+      kafka_serve (work->producer, 5);
+      leases_pump (work->leases);
+      work_pump (work);
     }
-  let_go (bus);
-  for (int i = 0; i < bus->served_count; i++)
+  let_go (work);
+  for (int i = 0; i < work->queues->served_count; i++)
     {
-      partitions_commit (&bus->shards[i], PARTITIONS_COMMIT_MS);
-      partitions_close (&bus->shards[i]);
+      partitions_commit (&work->shards[i], PARTITIONS_COMMIT_MS);
+      partitions_close (&work->shards[i]);
     }
-  partitions_commit (&bus->jobs, PARTITIONS_COMMIT_MS);
-  partitions_close (&bus->jobs);
-  kafka_reader_close (bus->work_reader);
+  partitions_commit (&work->jobs, PARTITIONS_COMMIT_MS);
+  partitions_close (&work->jobs);
+  kafka_reader_close (work->reader);
 }

@@ -58,7 +58,7 @@ static struct partition *
 first_partition (struct stage *stage, struct bus *bus)
 {
   stage_take_none (stage, bus, BUS_SHARDS, NULL);
-  return kafka (bus)->shards[0].items[0];
+  return kafka (bus)->work.shards[0].items[0];
 }
 
 /* Turns BUS until it holds something in PHASE. */
@@ -68,7 +68,7 @@ await_phase (struct bus *bus, enum inflight_phase phase)
   for (int64_t end = clock_boot_ms () + COMING_MS; clock_boot_ms () < end;)
     {
       struct inflight *inflight = NULL;
-      TAILQ_FOREACH (inflight, &kafka (bus)->inflight, links)
+      TAILQ_FOREACH (inflight, &kafka (bus)->inflight.list, links)
         if (inflight->phase == phase)
           return inflight;
       (void) bus_poll (bus, NULL, 0, 5);
@@ -101,8 +101,9 @@ put (struct stage *stage, int topic, const char *key, struct bytes payload)
 {
   struct kafka_bus *bus = kafka (stage->bus);
   struct delivery_report report = { 0 };
-  expect (stage, 0, kafka_send_as_is (bus, topic, 0, key, payload, &report, &stage->err));
-  expect (stage, 0, kafka_await (bus, &report, "a test's record", &stage->err));
+  expect (stage, 0,
+          kafka_send_as_is (&bus->producer, topic, 0, key, payload, &report, &stage->err));
+  expect (stage, 0, kafka_await (&bus->producer, &report, "a test's record", &stage->err));
 }
 
 static void
@@ -130,7 +131,7 @@ who_stood_still_before_the_start_looks_first (void **state)
   auto_bus struct bus *still = stage_open (stage->url, LEASE_MS);
   auto_bus struct bus *other = stage_open (stage->url, LEASE_MS);
   auto_delivery struct delivery *none = NULL;
-  for (int64_t end = clock_boot_ms () + COMING_MS; TAILQ_EMPTY (&kafka (still)->inflight);)
+  for (int64_t end = clock_boot_ms () + COMING_MS; TAILQ_EMPTY (&kafka (still)->inflight.list);)
     {
       expect (stage, 0, bus_take (still, BUS_SHARDS, NULL, &none, &stage->err));
       (void) bus_poll (still, NULL, 0, 5);
@@ -152,11 +153,11 @@ read_own (struct bus *bus, struct partition *partition)
   for (int64_t end = clock_boot_ms () + COMING_MS; clock_boot_ms () < end;)
     {
       auto_message rd_kafka_message_t *message = NULL;
-      kafka_serve (kafka (bus), 1);
+      kafka_serve (&kafka (bus)->producer, 1);
       if (cursor_next (&partition->claims_cursor, &message) == 0)
         continue;
-      claims_take_in (kafka (bus), &partition->claims_cursor, partition->claims, partition,
-                      message);
+      claims_take_in (&kafka (bus)->leases.log, &partition->claims_cursor, partition->claims,
+                      partition, message);
       return;
     }
   fail_msg ("the record didn't come back");
@@ -201,11 +202,12 @@ a_late_renewal_takes_no_start_back (void **state)
   const struct inflight *inflight = await_phase (still, INFLIGHT_TAKEN);
   auto_delivery struct delivery *second = take_it (stage, other, 2);
   expect (stage, 1, bus_release (other, second, &stage->err));
-  struct delivery_report *quiet = &kafka (other)->quiet;
+  struct delivery_report *quiet = &kafka (other)->producer.quiet;
   while (quiet->pending > 0)
-    kafka_serve (kafka (other), 1);
+    kafka_serve (&kafka (other)->producer, 1);
   inflight_note (inflight->partition, inflight->entry, CLAIM_RENEW); /* it was in the queue */
-  expect (stage, 0, partition_sync (inflight->partition, &stage->err));
+  expect (stage, 0,
+          claims_sync_partition (&kafka (still)->leases.log, inflight->partition, &stage->err));
   for (int64_t end = clock_boot_ms () + APART_MS; clock_boot_ms () < end;)
     (void) bus_poll (still, NULL, 0, 5);
   expect (stage, 0, bus_keep (still, first, &stage->err));
@@ -281,14 +283,15 @@ shards_are_found_in_partitions_that_came_later (void **state)
 
 /* ---- 5 ---------------------------------------------------------------------------------- */
 
-/* LOT reads what nobody can read, and hears of no acknowledgement of its letter. */
+/* PARTITION of BUS reads what nobody can read, and hears of no acknowledgement of its dead letter.
+ */
 static void
-read_garbage (struct stage *stage, struct partition *partition)
+read_garbage (struct stage *stage, struct bus *bus, struct partition *partition)
 {
   put (stage, TOPIC_SHARDS, NULL, text ("no shard"));
   for (int64_t end = clock_boot_ms () + COMING_MS; partition->messages.next < 1;)
     {
-      partition_pump (partition);
+      claims_pump_partition (&kafka (bus)->leases.log, partition);
       assert_true (clock_boot_ms () < end);
     }
 }
@@ -299,14 +302,14 @@ no_offset_is_committed_before_its_letter_is_safe (void **state)
   struct stage *stage = *state;
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
   struct partition *partition = first_partition (stage, bus);
-  read_garbage (stage, partition);
+  read_garbage (stage, bus, partition);
   int64_t end = clock_boot_ms () + COMING_MS;
   auto_free char *early = NULL;
   assert_in_range (partition_watermark (partition, &early) + 1, 0, 1);
   for (int64_t watermark = 0; watermark < 1;)
     {
       auto_free char *metadata = NULL;
-      kafka_serve (kafka (bus), 5);
+      kafka_serve (&kafka (bus)->producer, 5);
       watermark = partition_watermark (partition, &metadata);
       assert_true (clock_boot_ms () < end);
     }
@@ -320,7 +323,7 @@ count_letter (void *context, const struct dead_letter *letter)
   return 0;
 }
 
-/* Until BUS may commit past the first record of LOT. */
+/* Until BUS may commit past the first record of PARTITION. */
 static void
 await_commit (struct stage *stage, struct bus *bus, struct partition *partition)
 {
@@ -340,12 +343,13 @@ a_letter_that_was_lost_is_written_again (void **state)
   struct stage *stage = *state;
   auto_bus struct bus *bus = stage_open (stage->url, LONG_LEASE_MS);
   struct partition *partition = first_partition (stage, bus);
-  read_garbage (stage, partition);
+  read_garbage (stage, bus, partition);
   int64_t end = clock_boot_ms () + COMING_MS;
-  (void) rd_kafka_purge (kafka (bus)->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-  while (kafka (bus)->letters.failed == 0)
+  (void) rd_kafka_purge (kafka (bus)->producer.handle,
+                         RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  while (kafka (bus)->dead_letters.report.failed == 0)
     {
-      kafka_serve (kafka (bus), 5);
+      kafka_serve (&kafka (bus)->producer, 5);
       assert_true (clock_boot_ms () < end);
     }
   await_commit (stage, bus, partition);
@@ -462,7 +466,7 @@ an_end_that_cant_be_published_is_told_once (void **state)
   buffer_release (&claim.retry);
   claim.kind = CLAIM_DONE;
   put_claim (stage, key, &claim);
-  while (inflight_is_ending (kafka (bus)))
+  while (inflight_is_ending (&kafka (bus)->inflight))
     {
       (void) bus_poll (bus, NULL, 0, 5);
       assert_true (clock_boot_ms () < end);

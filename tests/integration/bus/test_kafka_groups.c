@@ -191,8 +191,9 @@ a_lost_producer_is_replaced (void **state)
   const struct kafka_bus *bus = (const struct kafka_bus *) stage->bus;
   auto_job struct job job = { 0 };
   (void) fixture_submit (stage->bus, "before", &stage->err);
-  assert_int_equal (rd_kafka_test_fatal_error (
-                        bus->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "by a test"),
+  assert_int_equal (rd_kafka_test_fatal_error (bus->producer.handle,
+                                               RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                                               "by a test"),
                     RD_KAFKA_RESP_ERR_NO_ERROR);
   (void) bus_poll (stage->bus, NULL, 0, 0);
   (void) fixture_submit (stage->bus, "after", &stage->err);
@@ -222,9 +223,9 @@ what_a_lost_producer_had_is_said_again (void **state)
       expect (stage, 1, bus_settle (stage->bus, deliveries[i], NULL, NULL, &stage->err));
       delivery_free (deliveries[i]);
     }
-  (void) rd_kafka_purge (bus->producer, RD_KAFKA_PURGE_F_QUEUE);
-  (void) rd_kafka_test_fatal_error (bus->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
-                                    "by a test");
+  (void) rd_kafka_purge (bus->producer.handle, RD_KAFKA_PURGE_F_QUEUE);
+  (void) rd_kafka_test_fatal_error (bus->producer.handle,
+                                    RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "by a test");
   expect (stage, 0, bus_flush (stage->bus, &stage->err));
   auto_bus struct bus *other = stage_open (stage->url, LEASE_MS);
   stage_take_none (stage, other, BUS_SHARDS, NULL);
@@ -240,14 +241,14 @@ where_nothing_is_that_new_the_end_is_told (void **state)
   struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
   const int64_t later = clock_wall_ms () + 3600 * 1000;
   int64_t ends = 0;
-  struct kafka_reader *reader = kafka_reader_open (bus, NULL, &stage->err);
+  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
   assert_non_null (reader);
   for (int round = 0; round < 2; round++)
     {
       ends = 0;
-      for (int32_t i = 0; i < bus->topics.partitions[TOPIC_EVENTS]; i++)
+      for (int32_t i = 0; i < bus->client.topics.partitions[TOPIC_EVENTS]; i++)
         {
-          int64_t end = cursor_find_time (reader, TOPIC_EVENTS, i, later, &stage->err);
+          int64_t end = metadata_find_time (reader->producer, TOPIC_EVENTS, i, later, &stage->err);
           assert_in_range (end, 0, JOBS * 2);
           ends += end;
         }

@@ -147,8 +147,9 @@ send_again (struct stage *stage, const char *name, const char *argument)
   if (argument != NULL)
     strlist_add (&job.command, argument);
   expect (stage, 0, codec_encode_job (&job, &payload, &stage->err));
-  expect (stage, 0, kafka_send (bus, TOPIC_JOBS, 0, name, &payload, report, &stage->err));
-  expect (stage, 0, kafka_await (bus, report, "sending", &stage->err));
+  expect (stage, 0,
+          kafka_send (&bus->producer, TOPIC_JOBS, 0, name, &payload, report, &stage->err));
+  expect (stage, 0, kafka_await (&bus->producer, report, "sending", &stage->err));
 }
 
 static void
@@ -163,15 +164,15 @@ an_ended_job_is_known_again (void **state)
   expect (stage, 1, stage_take_from (stage, producer, BUS_JOBS, "job-0", &first));
   end_jobs (stage, JOBS, -1);
   read_all (stage, producer);
-  assert_null (known_find (kafka (producer), "job-0")->record);
-  assert_null (known_find (kafka (producer), "job-1")->record);
+  assert_null (known_find (&kafka (producer)->tables, "job-0")->record);
+  assert_null (known_find (&kafka (producer)->tables, "job-1")->record);
   expect (stage, 0, fixture_submit (producer, "job-0", &stage->err));
   send_again (stage, "job-0", NULL);
   send_again (stage, "job-1", "another");
   expect (stage, 1, fixture_submit (stage->bus, "last", &stage->err));
   expect (stage, 1, bus_get_job (producer, "last", &last, &stage->err));
   expect (stage, 0, bus_flush (producer, &stage->err));
-  while (kafka (producer)->letters.pending > 0)
+  while (kafka (producer)->dead_letters.report.pending > 0)
     (void) bus_poll (producer, NULL, 0, 10);
   expect (stage, 0, bus_list_dead_letters (stage->bus, count_letter, &letters, &stage->err));
   assert_int_equal (letters, 1);
@@ -190,7 +191,7 @@ an_ended_job_runs_again (void **state)
   auto_bus struct bus *worker = stage_open (stage->url, LONG_LEASE_MS);
   stage_take_none (stage, worker, BUS_SHARDS, NULL);
   read_all (stage, worker);
-  assert_null (known_find (kafka (stage->bus), "job-0")->record);
+  assert_null (known_find (&kafka (stage->bus)->tables, "job-0")->record);
   expect (stage, 0, bus_replay (stage->bus, "job-0", 2, indexes, 1, &stage->err));
   auto_delivery struct delivery *delivery = NULL;
   assert_int_equal (stage_take (stage, worker, &delivery), 1);
@@ -209,10 +210,10 @@ delete_below (struct stage *stage, enum topic topic, int64_t offset)
 {
   struct kafka_bus *bus = kafka (stage->bus);
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
-  rd_kafka_topic_partition_list_add (list, bus->topics.names[topic], 0)->offset = offset;
+  rd_kafka_topic_partition_list_add (list, bus->client.topics.names[topic], 0)->offset = offset;
   rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new (list);
-  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer);
-  rd_kafka_DeleteRecords (bus->producer, &request, 1, NULL, answers);
+  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
+  rd_kafka_DeleteRecords (bus->producer.handle, &request, 1, NULL, answers);
   rd_kafka_event_t *event = rd_kafka_queue_poll (answers, ADMIN_MS);
   assert_non_null (event);
   assert_int_equal (rd_kafka_event_error (event), RD_KAFKA_RESP_ERR_NO_ERROR);
@@ -274,11 +275,11 @@ plan_all (struct stage *stage, struct bus *producer, int count)
       expect (stage, 1, bus_settle_wait (producer, delivery, NULL, NULL, &stage->err));
     }
   int64_t end = clock_boot_ms () + COMING_MS;
-  while (claims_settled (kafka (producer)->leases) < (size_t) count)
+  while (claims_settled (kafka (producer)->leases.claims) < (size_t) count)
     {
       (void) bus_poll (producer, NULL, 0, 10);
       if (clock_boot_ms () > end)
-        fail_msg ("%zu are settled", claims_settled (kafka (producer)->leases));
+        fail_msg ("%zu are settled", claims_settled (kafka (producer)->leases.claims));
     }
 }
 
@@ -294,9 +295,9 @@ others_keep_no_claims_on_jobs (void **state)
   plan_all (stage, producer, LEASES);
   auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
   expect (stage, 0, bus_queue_served (other, "default", &since, &stage->err));
-  assert_int_equal (claims_settled (kafka (other)->leases), 0);
+  assert_int_equal (claims_settled (kafka (other)->leases.claims), 0);
   stage_take_none (stage, other, BUS_JOBS, NULL);
-  assert_int_equal (claims_settled (kafka (other)->leases), LEASES);
+  assert_int_equal (claims_settled (kafka (other)->leases.claims), LEASES);
 }
 
 /* Ten leases later the producer forgets them as well, though a member that died is in the log
@@ -311,14 +312,14 @@ a_producer_forgets_claims_on_jobs (void **state)
   submit (stage, LEASES);
   auto_bus struct bus *producer = stage_open (stage->url, SHORT_LEASE_MS);
   plan_all (stage, producer, LEASES);
-  assert_non_null (claims_find (kafka (producer)->leases, "group/merger/0"));
+  assert_non_null (claims_find (kafka (producer)->leases.claims, "group/merger/0"));
   int64_t end = clock_boot_ms () + COMING_MS;
   auto_bus struct bus *another = stage_open (stage->url, SHORT_LEASE_MS);
-  while (claims_settled (kafka (producer)->leases) > 0)
+  while (claims_settled (kafka (producer)->leases.claims) > 0)
     {
       if (clock_boot_ms () > end)
-        fail_msg ("%zu are remembered", claims_settled (kafka (producer)->leases));
-      expect (stage, 0, leases_ask_time (kafka (another), &stage->err));
+        fail_msg ("%zu are remembered", claims_settled (kafka (producer)->leases.claims));
+      expect (stage, 0, leases_ask_time (&kafka (another)->leases, &stage->err));
       (void) bus_poll (producer, NULL, 0, 50);
     }
 }

@@ -117,7 +117,7 @@ a_fast_clock_makes_nobody_wait (void **state)
   expect (stage, 0, bus_flush (stage->bus, &stage->err));
   auto_bus struct bus *fast = stage_open (stage->url, LONG_LEASE_MS);
   auto_delivery struct delivery *first = take_any (stage, fast);
-  ((struct kafka_bus *) fast)->shards[0].items[0]->claims_cursor.skew = -HOUR_MS;
+  ((struct kafka_bus *) fast)->work.shards[0].items[0]->claims_cursor.skew = -HOUR_MS;
   expect (stage, 1, fixture_settle (fast, first, HOUR_MS + 500, &stage->err));
   auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
   auto_delivery struct delivery *second = take_any (stage, other);
