@@ -23,8 +23,8 @@
 #ifndef SHOAL_BUS_BUS_H
 #define SHOAL_BUS_BUS_H
 
-#include "common/metrics.h"
-#include "schemas/messages.h"
+#include "bus/dead_letter.h"
+#include "bus/delivery.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -142,22 +142,6 @@ int bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const 
  * never. */
 int bus_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
 
-enum bus_queue
-{
-  BUS_JOBS,
-  BUS_SHARDS,
-};
-
-struct delivery
-{
-  enum bus_queue queue;
-  struct job *job;    /* owned; for a shard too: the job it is of */
-  struct shard shard; /* BUS_SHARDS */
-  uint32_t starts;    /* how often it was taken, this time included: 1 unless a taker was lost */
-  int64_t waited_ms;  /* since it could have been taken; -1: not known */
-  int64_t ticket;     /* the bus's own name for it */
-};
-
 /* Takes what is due: 1 and a new delivery, 0 when there is nothing now. JOB_ID restricts it to one
  * job (NULL: any). Shards come in order of index, retries when they are due. A shard of a job that
  * is cancelled or terminal isn't delivered. */
@@ -195,15 +179,6 @@ void bus_shun (struct bus *bus, const char *job_id, int64_t ms);
 /* Nothing is taken through this handle any more: what the bus held ready for it goes to others at
  * once. */
 void bus_quiesce (struct bus *bus);
-
-void delivery_free (struct delivery *delivery);
-
-static inline void
-auto_delivery_ (struct delivery **delivery)
-{
-  delivery_free (*delivery);
-}
-#define auto_delivery AUTO (auto_delivery_)
 
 /* ---- events, control, status */
 
@@ -250,30 +225,6 @@ int bus_next_control (struct bus *bus, int64_t *position, struct control *contro
                       struct error *err);
 
 /* ---- dead letters: messages that nobody can read, or that nobody can follow */
-
-#define DEAD_LETTER_UNDECODABLE "undecodable"
-#define DEAD_LETTER_CONFLICT "conflict" /* another job under an id that is taken */
-#define DEAD_LETTER_UNSIGNED "unsigned" /* on a bus whose records are signed */
-#define DEAD_LETTER_BAD_SIGNATURE "bad_signature"
-
-struct dead_letter
-{
-  char *name;       /* "TOPIC/PARTITION/OFFSET": where it was */
-  int64_t position; /* the bus's own name for it */
-  char *topic;
-  int32_t partition;
-  int64_t time;          /* UTC ms when it was sent */
-  char *key;             /* "": none */
-  char *reason;          /* one of the above */
-  char *error;           /* the same in words */
-  struct buffer payload; /* as it came */
-};
-
-void dead_letter_release (struct dead_letter *letter);
-
-/* Counts a letter in METRICS, whoever wrote it: REASON is one of the above, or the outcome of a
- * shard that failed for good. */
-void dead_letter_count (struct metrics *metrics, const char *reason);
 
 /* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus
  * whose messages are only ours has none. */

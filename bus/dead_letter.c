@@ -1,5 +1,5 @@
 /* A dead letter as the seam hands it out. */
-#include "bus/bus.h"
+#include "bus/dead_letter.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* A delivery, to its end. */
-#include "bus/bus.h"
+#include "bus/delivery.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,33 @@
+/* dead_letter.h — a message that can't be read or followed, as it came, with where it was and why.
+ */
+#ifndef SHOAL_BUS_DEAD_LETTER_H
+#define SHOAL_BUS_DEAD_LETTER_H
+
+#include "common/metrics.h"
+#include "schemas/messages.h"
+
+#define DEAD_LETTER_UNDECODABLE "undecodable"
+#define DEAD_LETTER_CONFLICT "conflict" /* another job under an id that is taken */
+#define DEAD_LETTER_UNSIGNED "unsigned" /* on a bus whose records are signed */
+#define DEAD_LETTER_BAD_SIGNATURE "bad_signature"
+
+struct dead_letter
+{
+  char *name;       /* "TOPIC/PARTITION/OFFSET": where it was */
+  int64_t position; /* the bus's own name for it */
+  char *topic;
+  int32_t partition;
+  int64_t time;          /* UTC ms when it was sent */
+  char *key;             /* "": none */
+  char *reason;          /* one of the above */
+  char *error;           /* the same in words */
+  struct buffer payload; /* as it came */
+};
+
+void dead_letter_release (struct dead_letter *letter);
+
+/* Counts a letter in METRICS, whoever wrote it: REASON is one of the above, or the outcome of a
+ * shard that failed for good. */
+void dead_letter_count (struct metrics *metrics, const char *reason);
+
+#endif
