@@ -18,6 +18,7 @@ enum exit_code
   EXIT_USAGE = 2,      /* the command line or the input is wrong, nothing was started */
   EXIT_MACHINE = 3,    /* the machine failed us: disk, runtime, image */
   EXIT_CONFLICT = 4,   /* two shards wrote one path under `fail` */
+  EXIT_STALE = 5,      /* the result stands, but its inputs have changed since */
   EXIT_INTERRUPTED = 130,
 };
 

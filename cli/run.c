@@ -1,4 +1,5 @@
 /* shoal run: a job here and now, until its result stands. */
+#include "cli/changes.h"
 #include "cli/commands.h"
 #include "cli/job_options.h"
 #include "cli/joblog.h"
@@ -98,20 +99,41 @@ say_runtime (const struct session *session, const struct run_options *options)
     (void) fputs ("shoal: --runtime process: the commands run without a container\n", stderr);
 }
 
+/* How the inputs differ from what the plan has of them; whether they do. */
+static bool
+find_changes (const struct session *session, const struct tally *tally, struct changes *changes)
+{
+  struct error why = ERROR_INIT;
+  int64_t shards = fold_shards (tally->fold);
+  if (shards < 0)
+    return false;
+  if (changes_find (session, shards, changes, &why) == 0)
+    return changes_any (changes);
+  auto_free char *reason = text_shown (why.message);
+  (void) fprintf (stderr, "shoal: the inputs can't be compared with the plan: %s\n", reason);
+  return why.class == ERROR_USER; /* a server that is away says nothing of inputs */
+}
+
 /* The result of this very job stands, or it ended without one. */
 static int
 tell_ended (const struct session *session, const struct run_options *options,
             const struct job_status *status, struct error *err)
 {
+  auto_changes struct changes changes = { 0 };
   auto_tally struct tally tally = { 0 };
   if (summary_read (session, &tally, err) != 0)
     return -1;
+  bool changed = find_changes (session, &tally, &changes);
   if (!options->quiet)
     {
-      (void) fputs ("shoal: nothing to do, this job has ended already\n", stderr);
+      (void) fputs (changed ? "shoal: this job has ended, and its inputs have changed since:\n"
+                            : "shoal: nothing to do, this job has ended already\n",
+                    stderr);
+      changes_print (stderr, &changes);
       summary_print (stderr, session, &tally, status);
     }
-  return summary_exit_code (&tally, status);
+  int code = summary_exit_code (&tally, status);
+  return changed && code == EXIT_DONE ? EXIT_STALE : code;
 }
 
 /* 1 when it has only to be merged, 0 or -1. */

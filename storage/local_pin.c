@@ -23,7 +23,5 @@ local_pin_check (const char *pin, const struct stat *status, const char *path, s
   size_t counts = (size_t) (strrchr (now, '-') - now) + 1;
   if (strncmp (pin, now, counts) == 0)
     return 0;
-  return error_set (err, ERROR_USER,
-                    "%s: changed since it was listed (the same command with --update lists again)",
-                    path);
+  return error_set (err, ERROR_USER, "%s: changed since it was listed", path);
 }
