@@ -61,6 +61,8 @@ static const char environment[] =
     "  SHOAL_FETCH_UNSIZED_MAX   size limit for a download of unknown size (default 16 GiB)\n"
     "  SHOAL_HTTP_TRIES      attempts per storage request (default 8)\n"
     "  SHOAL_WEB_FOLDERS     maximum folders in an HTTP listing (default 1000000)\n"
+    "  SHOAL_IPFS_FOLDERS    maximum folders in an IPFS listing (default 1000000)\n"
+    "  SHOAL_LIST_TIMEOUT_MS   time limit in ms for listing a job's inputs (default 21600000)\n"
     "  SHOAL_S3_STYLE        S3 addressing style: path or virtual\n"
     "  SHOAL_S3_ANONYMOUS    if set, send S3 requests without credentials\n"
     "  SHOAL_S3_REQUESTER_PAYS   if set, accept the charges of requester-pays buckets\n"

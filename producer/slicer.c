@@ -1,7 +1,9 @@
 #include "producer/slicer.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
 #include "common/path.h"
+#include "common/units.h"
 #include "producer/batcher.h"
 #include "producer/selector.h"
 #include "producer/slicer_internal.h"
@@ -51,9 +53,22 @@ slicer_check (struct job *job, const char **field, struct error *err)
 
 /* ---- slicing --------------------------------------------------------------------------- */
 
+enum
+{
+  LIST_TIMEOUT_MS = 6 * 60 * 60 * 1000, /* a thousand million names take that long at most */
+};
+
+/* How long the listings of all passes may take: a server can go on for ever. */
+struct deadline
+{
+  int64_t limit_ms;
+  int64_t end; /* boot ms */
+};
+
 /* One pass over all volumes. */
 struct pass
 {
+  const struct deadline *deadline;
   const struct job *job;
   const struct slicer_sources *sources;
   const struct slicer_sink *sink; /* for progress */
@@ -62,6 +77,7 @@ struct pass
   bool counting; /* another pass follows */
   int64_t listed;
   int64_t atoms;
+  int ending; /* what the sink returned while a server was waited for */
 };
 
 static int
@@ -72,6 +88,22 @@ on_atom (void *context, const struct atom *atom, int64_t bytes, struct error *er
   return batcher_add (pass->batcher, atom, bytes, err);
 }
 
+/* 0 to go on, or what ends the pass. */
+static int
+look_around (const struct pass *pass, struct error *err)
+{
+  if (clock_boot_ms () >= pass->deadline->end)
+    {
+      char limit[UNITS_TEXT_SIZE];
+      return error_set (err, ERROR_USER,
+                        "listing the inputs took longer than %s (SHOAL_LIST_TIMEOUT_MS is the "
+                        "limit), %lld paths so far",
+                        units_format_duration (pass->deadline->limit_ms, limit),
+                        (long long) pass->listed);
+    }
+  return pass->sink->alive == NULL ? 0 : pass->sink->alive (pass->sink->context, err);
+}
+
 static int
 on_tick (void *context, int64_t listed, struct error *err)
 {
@@ -79,7 +111,17 @@ on_tick (void *context, int64_t listed, struct error *err)
   pass->listed += listed;
   if (pass->sink->progress != NULL)
     pass->sink->progress (pass->sink->context, pass->listed, pass->atoms);
-  return pass->sink->alive == NULL ? 0 : pass->sink->alive (pass->sink->context, err);
+  return look_around (pass, err);
+}
+
+/* While a server is waited for, to which anything but 0 is an error: the sink's own word is kept.
+ */
+static int
+on_wait (void *context, struct error *err)
+{
+  struct pass *pass = context;
+  pass->ending = look_around (pass, err);
+  return pass->ending == 0 ? 0 : -1;
 }
 
 static int
@@ -92,6 +134,7 @@ list_volumes (struct pass *pass, struct error *err)
     .tick = on_tick,
     .left_out = pass->counting ? NULL : pass->sink->left_out,
   };
+  const struct halt halt = { .ask = on_wait, .context = pass };
   for (size_t i = 0; i < pass->job->volume_count; i++)
     {
       if (pass->job->volumes[i].shared)
@@ -99,9 +142,10 @@ list_volumes (struct pass *pass, struct error *err)
       auto_storage struct storage *storage = sources->open (sources->context, pass->job, i, err);
       if (storage == NULL)
         return error_wrap (err, "volume %s", pass->job->volumes[i].path);
+      storage_set_halt (storage, &halt);
       int result = selector_run (pass->job, i, pass->selection, storage, &sink, err);
       if (result != 0)
-        return result;
+        return pass->ending != 0 ? pass->ending : result;
     }
   return 0;
 }
@@ -155,8 +199,11 @@ slicer_run_on (const struct job *job, const struct slicer_sources *sources,
   auto_selection struct selection selection = { 0 };
   if (selection_compile (job, &selection, err) != 0)
     return -1;
+  struct deadline deadline = { .limit_ms =
+                                   units_from_env ("SHOAL_LIST_TIMEOUT_MS", LIST_TIMEOUT_MS) };
+  deadline.end = clock_boot_ms () + deadline.limit_ms;
   const struct pass setup = {
-    .job = job, .sources = sources, .sink = sink, .selection = &selection
+    .deadline = &deadline, .job = job, .sources = sources, .sink = sink, .selection = &selection
   };
   if (job->shards < 1 && !job->needs_count)
     return run_pass (&setup, false, NULL, NULL, plan, err);
