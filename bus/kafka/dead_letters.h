@@ -10,6 +10,9 @@
 
 #include <sys/queue.h>
 
+/* What the names of the headers begin with that tell where it was and why. */
+#define DEAD_LETTER_HEADER "shoal-"
+
 struct unconfirmed;
 TAILQ_HEAD (unconfirmed_list, unconfirmed);
 
@@ -52,10 +55,5 @@ void kafka_pass_by (struct kafka_dead_letters *letters, const struct cursor *cur
 /* dead_letter_write for the record at OFFSET: 1, 0 when it is gone, -1. */
 int dead_letter_write_at (struct kafka_dead_letters *letters, int topic, int32_t partition,
                           int64_t offset, const struct error *why, struct error *err);
-int dead_letters_list (struct kafka_dead_letters *letters,
-                       int (*each) (void *context, const struct dead_letter *letter), void *context,
-                       struct error *err);
-int dead_letters_replay (struct kafka_dead_letters *letters, const struct dead_letter *letter,
-                         struct error *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include "bus/kafka/plan.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/reader.h"
+#include "bus/kafka/replay.h"
 #include "bus/kafka/tables.h"
 #include "bus/kafka/take.h"
 #include "bus/kafka/trouble.h"
