@@ -60,7 +60,12 @@ set_retention (void *context, const char *value, struct error *err)
 static int
 set_lease (void *context, const char *value, struct error *err)
 {
-  return units_parse_duration (value, &((struct topics_args *) context)->options.lease_ms, err);
+  int64_t *lease_ms = &((struct topics_args *) context)->options.lease_ms;
+  if (units_parse_duration (value, lease_ms, err) != 0)
+    return -1;
+  return *lease_ms <= CLAIM_LEASE_MAX_MS
+             ? 0
+             : error_set (err, ERROR_USER, "\"%s\" is more than a day", value);
 }
 
 static int

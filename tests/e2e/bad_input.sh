@@ -67,6 +67,8 @@ bad "\-\-reduce-command: .*a quote isn't closed" "${sliced[@]}" --reduce busybox
 bad "needs a volume" --glob '*' busybox true
 bad "\-\-joblog nosuch/log" "${sliced[@]}" --joblog nosuch/log busybox true
 
+expect_exit 2 "a lease of more than a day" "$SHOAL" topics create --bus kafka://127.0.0.1:1 --lease 25h
+expect_stderr "\"25h\" is more than a day"
 expect_exit 2 "a place in a folder that isn't there" "$SHOAL" run "${sliced[@]}" --results no/such/r busybox true
 expect_stderr "no/such/r: the folder above it"
 expect_exit 2 "a result inside an input" "$SHOAL" run "${sliced[@]}" --results in/r busybox true
