@@ -329,6 +329,44 @@ changes_find (const struct session *session, int64_t shards, struct changes *cha
   return result;
 }
 
+int
+changes_whole_volumes (const struct session *session, struct error *err)
+{
+  auto_changes struct changes changes = { 0 };
+  struct comparison comparison = { .job = &session->job, .changes = &changes };
+  if (compare_volumes (&comparison, err) != 0)
+    return -1;
+  return changes.changed.count + changes.unknown.count > 0;
+}
+
+int
+changes_shard_stands (const struct session *session, const struct shard *shard, struct error *err)
+{
+  auto_buffer struct buffer store = { 0 };
+  struct bytes list = { 0 };
+  if (atoms_load (shard, &session->job, session->folder_fd, NULL, &store, &list, err) != 0)
+    return -1;
+  auto_atom_cursor struct atom_cursor cursor = atom_cursor_start (list);
+  for (;;)
+    {
+      struct atom atom = { 0 };
+      int got = atom_cursor_next (&cursor, &atom, err);
+      if (got <= 0)
+        return got < 0 ? -1 : 1;
+      const char *source = session->job.volumes[atom.volume].source;
+      if (!atom.folder && atom.version == NULL)
+        return 0; /* nothing tells */
+      if (!atom.folder)
+        continue;
+      if (storage_is_elsewhere (source))
+        return 0;
+      auto_free char *folder = xasprintf ("%s/%s", source, atom.path);
+      struct error gone = ERROR_INIT;
+      if (is_younger (&session->job, folder, &gone) != 0)
+        return 0;
+    }
+}
+
 /* ---- telling ----------------------------------------------------------------------------------
  */
 

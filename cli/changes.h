@@ -35,6 +35,13 @@ void changes_release (struct changes *changes);
 int changes_find (const struct session *session, int64_t shards, struct changes *changes,
                   struct error *err);
 
+/* Whether a volume that isn't sliced has changed, or can't be compared: 1, 0 or -1. */
+int changes_whole_volumes (const struct session *session, struct error *err);
+
+/* Whether what SHARD's list, as it was planned, can't pin is as it was: 1, 0 or -1. */
+int changes_shard_stands (const struct session *session, const struct shard *shard,
+                          struct error *err);
+
 bool changes_any (const struct changes *changes);
 
 /* Lines for people; nothing where there is nothing to say. */

@@ -1,4 +1,5 @@
 /* shoal run: a job here and now, until its result stands. */
+#include "cli/again.h"
 #include "cli/changes.h"
 #include "cli/commands.h"
 #include "cli/job_options.h"
@@ -13,7 +14,9 @@
 #include "cli/watch.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "merger/verdict.h"
 #include "result/result.h"
+#include "result/result_store.h"
 #include "schemas/job_difference.h"
 
 #include <stdio.h>
@@ -61,7 +64,7 @@ forget (struct session *session, struct error *err)
 
 /* Opens the result for this job, makes it where it is absent. */
 static int
-open_result (struct session *session, const struct job_args *args, struct error *err)
+open_result (struct session *session, const struct job_args *args, bool any_job, struct error *err)
 {
   const char *place = args->job.results;
   switch (result_state (place))
@@ -86,8 +89,8 @@ open_result (struct session *session, const struct job_args *args, struct error 
     return submit (session, &args->job, err);
   int left = restore_is_left (session, err);
   if (left != 0)
-    return left < 0 ? -1 : compare (session, args, err);
-  return forget (session, err) != 0 ? -1 : open_result (session, args, err);
+    return left < 0 ? -1 : any_job ? 0 : compare (session, args, err);
+  return forget (session, err) != 0 ? -1 : open_result (session, args, any_job, err);
 }
 
 /* ---- the command ------------------------------------------------------------------------ */
@@ -112,6 +115,32 @@ find_changes (const struct session *session, const struct tally *tally, struct c
   auto_free char *reason = text_shown (why.message);
   (void) fprintf (stderr, "shoal: the inputs can't be compared with the plan: %s\n", reason);
   return why.class == ERROR_USER; /* a server that is away says nothing of inputs */
+}
+
+/* Begins the job anew where OPTIONS say so: 1, or 0 where there is nothing to begin. */
+static int
+begin_again (struct session *session, const struct job_args *args, const struct again_args *again,
+             bool quiet, struct error *err)
+{
+  auto_changes struct changes changes = { 0 };
+  auto_tally struct tally tally = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  int64_t reused = 0;
+  if (session_status (session, &status, err) != 0 || summary_read (session, &tally, err) != 0)
+    return -1;
+  bool planned = fold_shards (tally.fold) >= 0;
+  bool ended = verdict_is_done (status.state);
+  bool waits = ended || !job_state_is_terminal (status.state);
+  if (again->update && (!planned || (!find_changes (session, &tally, &changes) && waits)))
+    return 0;
+  if (again->update && !quiet)
+    changes_print (stderr, &changes);
+  if (again_begin (session, &args->job, again->update, &reused, err) != 0)
+    return -1;
+  if (again->update && !quiet)
+    (void) fprintf (stderr, "shoal: %lld shards are as they were and don't run again\n",
+                    (long long) reused);
+  return 1;
 }
 
 /* The result of this very job stands, or it ended without one. */
@@ -190,12 +219,11 @@ run (int argc, char **argv, struct error *err)
   bus_args_init (&bus);
   bus.url = NULL; /* SHOAL_BUS doesn't turn a run on this machine into one elsewhere */
   struct run_options options = { 0 };
-  const struct option_set sets[] = { { job_options, &args },
-                                     { run_options, &options },
-                                     { bus_options, &bus },
-                                     { storage_options, NULL },
-                                     { fleet_options, &args } };
-  int first = options_parse (sets, 5, argc, argv, err);
+  struct again_args again = { 0 };
+  const struct option_set sets[] = { { job_options, &args },   { run_options, &options },
+                                     { bus_options, &bus },    { storage_options, NULL },
+                                     { fleet_options, &args }, { again_options, &again } };
+  int first = options_parse (sets, 6, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
@@ -214,7 +242,13 @@ run (int argc, char **argv, struct error *err)
   if (options.joblog != NULL && joblog == NULL)
     return -1;
   auto_session struct session session = SESSION_INIT;
-  if (open_result (&session, &args, err) != 0)
+  bool anew = again.update || again.again;
+  if (anew && result_is_remote (args.job.results))
+    return error_set (err, ERROR_USER,
+                      "--update and --again are for results in a folder: choose another --results");
+  anew = anew && result_state (args.job.results) != RESULT_ABSENT;
+  if (open_result (&session, &args, again.again, err) != 0
+      || (anew && begin_again (&session, &args, &again, options.quiet, err) < 0))
     return -1;
   return run_session (&session, &options, err);
 }
@@ -227,6 +261,7 @@ const struct command command_run = {
           "\n"
           "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
           "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, run_options, bus_options, storage_options, fleet_options },
+  .options = { job_options, run_options, bus_options, storage_options, fleet_options,
+               again_options },
   .run = run,
 };

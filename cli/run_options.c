@@ -102,7 +102,7 @@ const struct option_spec run_options[] = {
   { 0, "joblog", NULL, "FILE", "file to write a line per attempt to, in GNU parallel's format",
     GROUP_RUN, true, set_joblog },
   { 0, "progress", NULL, "KIND",
-    "progress: auto, bar, plain, json (to stdout) or none (default auto)", GROUP_RUN, false,
+    "progress: auto, bar, plain, json (to stdout) or none (default auto)", GROUP_RUN, true,
     set_progress },
   { 'q', "quiet", NULL, NULL, "print errors only", GROUP_RUN, true, set_quiet },
   { 0, "verbose", NULL, NULL, "print the logs of producer, worker and merger", GROUP_RUN, true,

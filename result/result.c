@@ -109,11 +109,20 @@ finish_exchange (const char *place, const char *exchange, struct error *err)
   return error_errno (err, errno, "renaming %s to %s", from, to);
 }
 
+/* Whether PARTIAL is to replace a result that stands. */
+static bool
+is_newer (const char *partial)
+{
+  auto_free char *note = xasprintf ("%s/" RESULT_NEWER, partial);
+  return fs_exists (AT_FDCWD, note);
+}
+
 static enum result_state
 state_of (const char *place)
 {
+  auto_free char *growing = partial_of (place);
   if (has_state (place))
-    return RESULT_COMPLETE;
+    return is_newer (growing) ? RESULT_PARTIAL : RESULT_COMPLETE;
   auto_free char *exchange = exchange_of (place);
   if (has_state (exchange) && fs_exists (AT_FDCWD, place)
       && finish_exchange (place, exchange, NULL) == 0)
@@ -215,14 +224,9 @@ note_job (int folder_fd, const char *job_id, struct buffer *owner, struct error 
   return fs_read_file (folder_fd, RESULT_JOB, JOB_ID_MAX, owner, err);
 }
 
-int
-result_create (const char *place, const char *job_id, struct error *err)
+static int
+make_partial (const char *home, const char *job_id, bool newer, struct error *err)
 {
-  auto_free char *home = home_of (place, err);
-  if (home == NULL)
-    return -1;
-  if (state_of (home) != RESULT_ABSENT)
-    return error_set (err, ERROR_USER, "%s exists already", place);
   /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
   auto_free char *partial = partial_of (home);
   char unique[UNIQUE_SIZE];
@@ -238,12 +242,51 @@ result_create (const char *place, const char *job_id, struct error *err)
       goto failed;
   if (job_id != NULL && note_job (fd, job_id, &owner, err) != 0)
     goto failed;
+  if (newer && fs_write_file (fd, RESULT_NEWER, (struct bytes){ "", 0 }, err) != 0)
+    goto failed;
   if (sys_rename (AT_FDCWD, making, AT_FDCWD, partial, RENAME_NOREPLACE) == 0)
     return 0;
   (void) error_errno (err, errno, "making %s", partial);
 failed:
   scratch_remove (AT_FDCWD, making);
   return -1;
+}
+
+int
+result_create (const char *place, const char *job_id, struct error *err)
+{
+  auto_free char *home = home_of (place, err);
+  if (home == NULL)
+    return -1;
+  if (state_of (home) != RESULT_ABSENT)
+    return error_set (err, ERROR_USER, "%s exists already", place);
+  return make_partial (home, job_id, false, err);
+}
+
+/* Moves OLD to NEW, which keeps it. */
+static int
+set_aside (const char *old, const char *new, struct error *err)
+{
+  if (sys_rename (AT_FDCWD, old, AT_FDCWD, new, RENAME_NOREPLACE) == 0)
+    return 0;
+  return errno == EEXIST ? error_set (err, ERROR_USER, "%s is there already: move it away", new)
+                         : error_errno (err, errno, "renaming %s to %s", old, new);
+}
+
+int
+result_begin_again (const char *place, struct error *err)
+{
+  auto_free char *partial = partial_of (place);
+  auto_free char *before = xasprintf ("%s.before", place);
+  auto_free char *before_partial = partial_of (before);
+  auto_free char *note = xasprintf ("%s/" RESULT_NEWER, place);
+  bool stands = has_state (place);
+  if (stands && fs_exists (AT_FDCWD, before))
+    return error_set (err, ERROR_USER, "%s is there already: move it away", before);
+  if (fs_exists (AT_FDCWD, partial) && set_aside (partial, before_partial, err) != 0)
+    return -1;
+  (void) unlink (note);
+  return make_partial (place, NULL, stands, err);
 }
 
 static int
@@ -483,8 +526,13 @@ result_publish (const char *place, const char *build, bool complete,
     return error_wrap (err, "%s", partial);
   if (!complete)
     return 0;
-  if (sys_rename (AT_FDCWD, partial, AT_FDCWD, home, RENAME_NOREPLACE) != 0)
+  bool replaces = has_state (home);
+  if (sys_rename (AT_FDCWD, partial, AT_FDCWD, home, replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE)
+      != 0)
     return error_errno (err, errno, "renaming %s to %s", partial, home);
+  auto_free char *before = xasprintf ("%s.before", home);
+  if (replaces && set_aside (partial, before, err) != 0)
+    return -1;
   return sync_above (home, err);
 }
 

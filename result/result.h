@@ -33,6 +33,7 @@
 #define RESULT_LOCK ".shoal/lock"
 #define RESULT_JOB ".shoal/job"
 #define RESULT_PLAN ".shoal/plan"
+#define RESULT_NEWER ".shoal/newer" /* PLACE.partial is to take the place of PLACE */
 #define RESULT_TMP ".shoal/tmp"
 #define RESULT_ATTEMPTS ".shoal/attempts"
 #define RESULT_LISTED                                                                              \
@@ -57,6 +58,12 @@ enum result_state result_state (const char *place);
 /* Makes PLACE.partial with its .shoal, which says from its first moment that it is JOB_ID's (NULL:
  * its bus will say so); PLACE must be RESULT_ABSENT. */
 int result_create (const char *place, const char *job_id, struct error *err);
+
+/* Makes PLACE.partial for a job that begins anew: a result that stands at PLACE stays until that
+ * one is complete, and is at PLACE.before then. A PLACE.partial that is there is at
+ * PLACE.before.partial from now on. PLACE is a folder. ERROR_USER: what is to be kept has no place.
+ */
+int result_begin_again (const char *place, struct error *err);
 
 /* Makes the result's folder where it is absent, and notes that it is JOB_ID's. ERROR_USER when it
  * is another job's, or not a result. Twice is once, by several processes too. */

@@ -285,6 +285,22 @@ put_entry (const struct tree *tree, const struct level *level, const struct dire
   return result;
 }
 
+/* Folders of outputs have the modes that their maker gave them. */
+static int
+keep_mode (const struct place *place, const struct level *level, struct error *err)
+{
+  struct stat status;
+  if (place->storage != NULL)
+    return 0;
+  auto_fd int target =
+      fs_open_beneath (place->target_fd, level->path, O_RDONLY | O_DIRECTORY, 0, err);
+  if (target < 0)
+    return -1;
+  if (fstat (level->fd, &status) != 0 || fchmod (target, status.st_mode & 0777) != 0)
+    return error_errno (err, errno, "%s", level->path);
+  return 0;
+}
+
 static int
 put_level (const struct tree *tree, const struct level *level, struct error *err)
 {
@@ -296,7 +312,8 @@ put_level (const struct tree *tree, const struct level *level, struct error *err
       errno = 0;
       const struct dirent *entry = readdir (dir);
       if (entry == NULL)
-        return errno == 0 ? 0 : error_errno (err, errno, "%s", level->path);
+        return errno == 0 ? keep_mode (tree->place, level, err)
+                          : error_errno (err, errno, "%s", level->path);
       int result = is_dots (entry->d_name) ? 0 : put_entry (tree, level, entry, err);
       if (result != 0)
         return result;

@@ -50,3 +50,75 @@ touch -d 2001-02-03 sets/a/deep/x
 echo new >ref/new
 expect_exit 5 "a file in a whole volume" folders
 expect_stderr "changed +1: /ref"
+
+# --update: what changed runs, the rest is reused; the result is that of a run from nothing.
+rm -r in && mkdir in
+for n in 1 2 3 4 5 6; do echo "$n" >in/$n.txt; touch -d 2001-02-03 in/$n.txt; done
+mkdir ran
+update () { # RESULT OPTION…
+  local result=$1
+  shift
+  "$SHOAL" run -v "$PWD/in:/in" -o res:/out --glob '*.txt' --batch-size 2 --runtime process --results "$result" "$@" none \
+    sh -c 'for f in in/*; do md5sum <$f >out/${f#in/}; : >"'"$PWD"'/ran/${f#in/}"; done; ln -s x "out/link-$(ls in | head -n 1)"; mkdir -p "out/deep/$(ls in | head -n 1)"; chmod 700 out/deep/*; ls in'
+}
+outputs () { python3 -c 'import json, sys; print (json.dumps ([json.load (open (sys.argv[1] + "/manifest.json"))[k] for k in ("outputs", "counts", "plan")], sort_keys=True))' "$1"; }
+ran () { (cd ran && echo *); rm -f ran/*; }
+expect_exit 0 "a run" update u
+expect_same "… of all" "1.txt 2.txt 3.txt 4.txt 5.txt 6.txt" "$(ran)"
+expect_exit 0 "--update: nothing has changed" update u --update
+expect_stderr "nothing to do"
+expect_same "… runs nothing" "*" "$(ran)"
+echo 7 >in/7.txt
+echo 44 >in/4.txt
+expect_exit 0 "--update: one is new, one changed" update u --update
+expect_stderr "2 shards are as they were"
+expect_same "… runs two shards" "3.txt 4.txt 7.txt" "$(ran)"
+expect_exit 0 "a run from nothing" update fresh
+expect_true "… has the same tree" diff -r --no-dereference fresh/outputs u/outputs
+expect_same "… and modes" "$(cd fresh/outputs && find . -printf '%p %m\n' | sort)" "$(cd u/outputs && find . -printf '%p %m\n' | sort)"
+expect_same "… and manifest" "$(outputs fresh)" "$(outputs u)"
+expect_true "… and logs" diff fresh/stdout u/stdout
+expect_true "the earlier result is at its side" test -e u.before/outputs/res/4.txt -a ! -e u.partial
+expect_exit 0 "the updated result is a result" "$SHOAL" status u
+expect_exit 0 "the same command again" update u
+expect_stderr "nothing to do"
+rm -r u.before
+rm -f ran/*
+rm in/1.txt
+expect_exit 0 "--update: one is gone" update u --update
+expect_same "… shards that follow are others now" "2.txt 3.txt 4.txt 5.txt 6.txt 7.txt" "$(ran)"
+expect_same "… and nothing of it is left" "2.txt 3.txt 4.txt 5.txt 6.txt 7.txt" "$(ls u/outputs/res | grep '^[0-9]' | paste -sd ' ')"
+rm -r u.before
+expect_exit 0 "--again runs everything" update u --again
+expect_same "… of it" "2.txt 3.txt 4.txt 5.txt 6.txt 7.txt" "$(ran)"
+expect_exit 2 "… but not over a result that it would have to keep" update u --again
+expect_stderr "u.before is there already"
+rm -r u.before
+
+# Bad files, mended.
+bad () { "$SHOAL" run -v "$PWD/in:/in" -o res:/out --glob '*.txt' --batch-size 1 --retries 0 --runtime process --results bad "$@" none \
+  sh -c ': >"'"$PWD"'/ran/$(ls in)"; grep -q bad in/* && exit 1; cp in/* out/'; }
+echo bad >in/3.txt
+expect_exit 1 "a bad file" bad
+rm -f ran/*
+echo good >in/3.txt
+expect_exit 0 "--update: it is mended" bad --update
+expect_same "… and runs alone" "3.txt" "$(ran)"
+expect_same "… the result is whole" "2.txt 3.txt 4.txt 5.txt 6.txt 7.txt" "$(ls bad/outputs/res | paste -sd ' ')"
+rm -r bad.before.partial
+
+# An update that fails leaves the old result as it is, and its own shards for the next one.
+echo bad >in/8.txt
+echo five >in/5.txt
+expect_exit 1 "--update: a bad file" bad --update
+expect_same "… two shards ran" "5.txt 8.txt" "$(ran)"
+expect_same "… the old result stands" "5 2.txt 3.txt 4.txt 5.txt 6.txt 7.txt" "$(cat bad/outputs/res/5.txt) $(ls bad/outputs/res | paste -sd ' ')"
+expect_exit 1 "the same command goes on with the new one" bad
+expect_exit 1 "--again begins it anew" bad --again
+rm -r bad.before.partial
+rm -f ran/*
+echo good >in/8.txt
+expect_exit 0 "--update: it is mended" bad --update
+expect_same "… and runs alone" "8.txt" "$(ran)"
+expect_same "… the result is new" "five good" "$(cat bad/outputs/res/5.txt bad/outputs/res/8.txt | paste -sd ' ')"
+expect_same "… the old one is beside it" "5" "$(cat bad.before/outputs/res/5.txt)"

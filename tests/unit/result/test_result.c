@@ -222,6 +222,75 @@ a_publish_that_fails_anywhere_can_be_repeated (void **state)
   assert_true (failures >= 4);
 }
 
+/* The text of PLACE's tree, which is whole. The caller frees. */
+static char *
+tree_at (const char *place)
+{
+  auto_free char *path = xasprintf ("%s/manifest.json", place);
+  auto_buffer struct buffer content = { 0 };
+  assert_int_equal (fs_read_file (AT_FDCWD, path, 1000, &content, NULL), 0);
+  assert_tree (place, content.data);
+  return buffer_take (&content);
+}
+
+/* Whatever fails on the way, PLACE has the old tree or the new one, and the next try ends it. */
+static void
+a_result_begun_anew_takes_the_place_in_one_step (void **state)
+{
+  const struct scene *scene = *state;
+  auto_free char *before = xasprintf ("%s.before", scene->place);
+  auto_free char *partial = xasprintf ("%s.partial", scene->place);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
+  make_build (scene->place, "0");
+  assert_int_equal (result_publish (scene->place, BUILD, true, NULL, NULL), 0);
+  int failures = 0;
+  for (unsigned int nth = 1;; nth++)
+    {
+      auto_free char *old = tree_at (scene->place);
+      auto_free char *text = xasprintf ("%u", nth);
+      assert_int_equal (fs_remove_tree (AT_FDCWD, before, NULL), 0);
+      assert_int_equal (fs_remove_tree (AT_FDCWD, partial, NULL), 0);
+      assert_int_equal (result_begin_again (scene->place, NULL), 0);
+      assert_int_equal (result_state (scene->place), RESULT_PARTIAL);
+      make_build (scene->place, text);
+      sys_fail (SYS_RENAME, nth, EIO);
+      int outcome = result_publish (scene->place, BUILD, true, NULL, NULL);
+      sys_fail (SYS_RENAME, 0, 0);
+      auto_free char *now = tree_at (scene->place);
+      assert_true (strcmp (now, old) == 0 || strcmp (now, text) == 0);
+      if (outcome == 0)
+        {
+          assert_string_equal (now, text);
+          assert_tree (before, old);
+          assert_false (fs_exists (AT_FDCWD, partial));
+          break;
+        }
+      failures++;
+      make_build (scene->place, text);
+      assert_int_equal (result_publish (scene->place, BUILD, true, NULL, NULL), 0);
+      assert_tree (scene->place, text);
+      assert_int_equal (result_state (scene->place), RESULT_COMPLETE);
+    }
+  assert_true (failures >= 4);
+}
+
+/* What there is of an earlier job is kept, and never over something else. */
+static void
+what_was_there_is_kept (void **state)
+{
+  const struct scene *scene = *state;
+  auto_free char *kept = xasprintf ("%s.before.partial/.shoal", scene->place);
+  assert_int_equal (result_create (scene->place, NULL, NULL), 0);
+  assert_int_equal (result_begin_again (scene->place, NULL), 0);
+  assert_int_equal (result_state (scene->place), RESULT_PARTIAL);
+  assert_true (fs_exists (AT_FDCWD, kept));
+  struct error err = ERROR_INIT;
+  assert_int_equal (result_begin_again (scene->place, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_non_null (strstr (err.message, ".before.partial is there already"));
+  assert_int_equal (result_state (scene->place), RESULT_PARTIAL);
+}
+
 static void
 one_process_holds_the_lock (void **state)
 {
@@ -255,6 +324,9 @@ main (void)
     cmocka_unit_test_setup_teardown (what_the_dead_were_making_is_swept, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_publish_that_fails_anywhere_can_be_repeated, set_up,
                                      tear_down),
+    cmocka_unit_test_setup_teardown (a_result_begun_anew_takes_the_place_in_one_step, set_up,
+                                     tear_down),
+    cmocka_unit_test_setup_teardown (what_was_there_is_kept, set_up, tear_down),
     cmocka_unit_test_setup_teardown (one_process_holds_the_lock, set_up, tear_down),
     cmocka_unit_test (attempts_have_names),
   };
