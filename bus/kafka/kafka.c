@@ -7,6 +7,7 @@
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/follow.h"
 #include "bus/kafka/grants.h"
+#include "bus/kafka/jobs.h"
 #include "bus/kafka/leases.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/plan.h"
@@ -172,13 +173,13 @@ of (struct bus *base)
 static int
 kafka_submit (struct bus *base, const struct job *job, struct error *err)
 {
-  return tables_submit (&of (base)->tables, job, err);
+  return jobs_submit (&of (base)->tables, job, err);
 }
 
 static int
 kafka_get_job (struct bus *base, const char *id, struct job *job, struct error *err)
 {
-  return tables_get_job (&of (base)->tables, id, job, err);
+  return jobs_get (&of (base)->tables, id, job, err);
 }
 
 static int
@@ -186,7 +187,7 @@ kafka_list_jobs (struct bus *base, const char *after,
                  int (*each) (void *context, const struct job *job), void *context,
                  struct error *err)
 {
-  return tables_list_jobs (&of (base)->tables, after, each, context, err);
+  return jobs_list (&of (base)->tables, after, each, context, err);
 }
 
 static int
@@ -274,26 +275,26 @@ kafka_follow (struct bus *base, const char *group, const char *job_id, struct er
 static int
 kafka_publish_control (struct bus *base, const struct control *control, struct error *err)
 {
-  return tables_publish_control (&of (base)->tables, control, err);
+  return jobs_publish_control (&of (base)->tables, control, err);
 }
 
 static int
 kafka_next_control (struct bus *base, int64_t *position, struct control *control, struct error *err)
 {
-  return tables_next_control (&of (base)->tables, position, control, err);
+  return jobs_next_control (&of (base)->tables, position, control, err);
 }
 
 static int
 kafka_put_status (struct bus *base, const struct job_status *status, struct error *err)
 {
-  return tables_put_status (&of (base)->tables, status, err);
+  return jobs_put_status (&of (base)->tables, status, err);
 }
 
 static int
 kafka_get_status (struct bus *base, const char *job_id, struct job_status *status,
                   struct error *err)
 {
-  return tables_get_status (&of (base)->tables, job_id, status, err);
+  return jobs_get_status (&of (base)->tables, job_id, status, err);
 }
 
 static int

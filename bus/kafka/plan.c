@@ -2,6 +2,7 @@
 #include "bus/kafka/plan.h"
 
 #include "bus/kafka/client.h"
+#include "bus/kafka/jobs.h"
 #include "bus/kafka/known.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
@@ -33,7 +34,7 @@ queue_of_job (struct kafka_plan *plan, const char *job_id, struct error *err)
   if (plan->placed_job != NULL && strcmp (plan->placed_job, job_id) == 0)
     return &plan->work->queues->items[plan->placed_queue];
   auto_job struct job job = { 0 };
-  int found = tables_get_job (plan->work->tables, job_id, &job, err);
+  int found = jobs_get (plan->work->tables, job_id, &job, err);
   if (found < 0)
     return NULL;
   struct kafka_queue *queue =
@@ -316,7 +317,7 @@ static int
 reopen_status (struct kafka_plan *plan, const char *job_id, uint32_t generation, struct error *err)
 {
   auto_job_status struct job_status status = { 0 };
-  int found = tables_get_status (plan->work->tables, job_id, &status, err);
+  int found = jobs_get_status (plan->work->tables, job_id, &status, err);
   if (found < 0)
     return -1;
   if (found == 0)
@@ -326,7 +327,7 @@ reopen_status (struct kafka_plan *plan, const char *job_id, uint32_t generation,
   status.updated = clock_wall_ms ();
   free (status.reason);
   status.reason = NULL;
-  return tables_put_status (plan->work->tables, &status, err);
+  return jobs_put_status (plan->work->tables, &status, err);
 }
 
 static int
@@ -345,10 +346,10 @@ plan_replay (struct kafka_plan *plan, const char *job_id, uint32_t generation,
 {
   auto_job struct job job = { 0 };
   auto_job_status struct job_status status = { 0 };
-  int found = tables_get_job (plan->work->tables, job_id, &job, err);
+  int found = jobs_get (plan->work->tables, job_id, &job, err);
   if (found <= 0)
     return found < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", job_id);
-  int known = tables_get_status (plan->work->tables, job_id, &status, err);
+  int known = jobs_get_status (plan->work->tables, job_id, &status, err);
   if (known < 0 || trust_need_key (&plan->work->producer->client->trust, "a shard", err) != 0)
     return -1;
   if (known == 1 && status.generation >= generation)

@@ -18,11 +18,6 @@
 
 #include <string.h>
 
-enum
-{
-  LISTED_TOGETHER = RECENT_JOBS / 2,
-};
-
 /* ---- the tables ------------------------------------------------------------------------- */
 
 void
@@ -48,14 +43,12 @@ tables_release (struct kafka_tables *tables)
 }
 
 /* The job ID, NULL when no record of it is there. */
-static struct kafka_job *
-find_job (struct kafka_tables *tables, const char *id)
+struct kafka_job *
+tables_find_job (struct kafka_tables *tables, const char *id)
 {
   struct kafka_job *job = known_find (tables, id);
   return job == NULL || job->offset < 0 ? NULL : job;
 }
-
-/* ---- jobs ------------------------------------------------------------------------------- */
 
 /* Another record with the id of the job FIRST: the same job sent twice, or another one, which
  * nobody will run. 0, or -1 with ERR when that can't be told now. */
@@ -178,8 +171,8 @@ take_in (struct kafka_tables *tables, struct cursor *cursor, const rd_kafka_mess
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-static void
-pump_cursor (struct kafka_tables *tables, struct cursor *cursor)
+void
+tables_pump_cursor (struct kafka_tables *tables, struct cursor *cursor)
 {
   enum
   {
@@ -205,12 +198,12 @@ pump_cursor (struct kafka_tables *tables, struct cursor *cursor)
 void
 tables_pump (struct kafka_tables *tables)
 {
-  pump_cursor (tables, &tables->jobs);
-  pump_cursor (tables, &tables->control);
+  tables_pump_cursor (tables, &tables->jobs);
+  tables_pump_cursor (tables, &tables->control);
   for (int32_t i = 0;
        tables->statuses != NULL && i < tables->producer->client->topics.partitions[TOPIC_STATUS];
        i++)
-    pump_cursor (tables, &tables->statuses[i]);
+    tables_pump_cursor (tables, &tables->statuses[i]);
   known_forget (tables);
 }
 
@@ -233,8 +226,8 @@ sync_cursor (struct kafka_tables *tables, struct cursor *cursor, enum topic topi
   return outcome < 0 ? -1 : 0;
 }
 
-static int
-sync_jobs (struct kafka_tables *tables, struct error *err)
+int
+tables_sync_jobs (struct kafka_tables *tables, struct error *err)
 {
   return sync_cursor (tables, &tables->jobs, TOPIC_JOBS, 0, err);
 }
@@ -247,17 +240,17 @@ tables_judge_jobs (struct kafka_tables *tables, int64_t from, struct error *err)
     cursor_close (&tables->jobs);
   tables->judges_jobs = true;
   tables->conflicts_from = from;
-  return sync_jobs (tables, err);
+  return tables_sync_jobs (tables, err);
 }
 
-static int
-sync_control (struct kafka_tables *tables, struct error *err)
+int
+tables_sync_control (struct kafka_tables *tables, struct error *err)
 {
   return sync_cursor (tables, &tables->control, TOPIC_CONTROL, 0, err);
 }
 
-static int
-sync_status (struct kafka_tables *tables, int32_t partition, struct error *err)
+int
+tables_sync_status (struct kafka_tables *tables, int32_t partition, struct error *err)
 {
   if (tables->statuses == NULL)
     tables->statuses = xcalloc ((size_t) tables->producer->client->topics.partitions[TOPIC_STATUS],
@@ -268,11 +261,11 @@ sync_status (struct kafka_tables *tables, int32_t partition, struct error *err)
 int
 tables_need_liveness (struct kafka_tables *tables, struct error *err)
 {
-  if (!cursor_is_open (&tables->control) && sync_control (tables, err) != 0)
+  if (!cursor_is_open (&tables->control) && tables_sync_control (tables, err) != 0)
     return -1;
   for (int32_t i = 0; i < tables->producer->client->topics.partitions[TOPIC_STATUS]; i++)
     if ((tables->statuses == NULL || !cursor_is_open (&tables->statuses[i]))
-        && sync_status (tables, i, err) != 0)
+        && tables_sync_status (tables, i, err) != 0)
       return -1;
   return 0;
 }
@@ -289,193 +282,8 @@ tables_is_live (struct kafka_tables *tables, const char *job_id, uint32_t genera
 const struct kafka_job *
 tables_job (struct kafka_tables *tables, const char *id, struct error *err)
 {
-  const struct kafka_job *job = find_job (tables, id);
-  if (job == NULL && sync_jobs (tables, err) == 0)
-    job = find_job (tables, id);
+  const struct kafka_job *job = tables_find_job (tables, id);
+  if (job == NULL && tables_sync_jobs (tables, err) == 0)
+    job = tables_find_job (tables, id);
   return job;
-}
-
-int
-tables_submit (struct kafka_tables *tables, const struct job *job, struct error *err)
-{
-  auto_buffer struct buffer payload = { 0 };
-  auto_delivery_report struct delivery_report *report = delivery_report_new ();
-  if (sync_jobs (tables, err) != 0)
-    return -1;
-  if (find_job (tables, job->id) != NULL)
-    return 0;
-  if (trust_need_key (&tables->producer->client->trust, "a job", err) != 0)
-    return -1;
-  if (queues_need (tables->queues, job->queue, err) == NULL)
-    return error_wrap (err, "queue %s", job->queue);
-  if (codec_encode_job (job, &payload, err) != 0
-      || kafka_send (tables->producer, TOPIC_JOBS, 0, job->id, &payload, report, err) != 0
-      || kafka_await (tables->producer, report, "submitting the job", err) != 0
-      || sync_jobs (tables, err) != 0)
-    return -1;
-  const struct kafka_job *first = find_job (tables, job->id);
-  return first != NULL && first->offset == report->offset;
-}
-
-/* JOB's record into zeroed FOUND: 1, 0 when it is gone, or -1. */
-static int
-read_job (struct kafka_tables *tables, struct kafka_job *job, size_t count, struct job *found,
-          struct error *err)
-{
-  if (job->record == NULL && known_recall (tables, job, count, err) != 0)
-    return -1;
-  if (job->record == NULL)
-    return 0;
-  return codec_decode_job (buffer_bytes (job->record), found, err) == 0 ? 1 : -1;
-}
-
-int
-tables_get_job (struct kafka_tables *tables, const char *id, struct job *job, struct error *err)
-{
-  struct kafka_job *found = find_job (tables, id);
-  if (found == NULL && sync_jobs (tables, err) != 0)
-    return -1;
-  found = find_job (tables, id);
-  return found == NULL ? 0 : read_job (tables, found, 1, job, err);
-}
-
-int
-tables_list_jobs (struct kafka_tables *tables, const char *after,
-                  int (*each) (void *context, const struct job *job), void *context,
-                  struct error *err)
-{
-  if (sync_jobs (tables, err) != 0)
-    return -1;
-  struct kafka_job *entry = after == NULL ? NULL : find_job (tables, after);
-  if (after != NULL && entry == NULL)
-    return error_set (err, ERROR_USER, "there is no job %s", after);
-  entry = entry == NULL ? TAILQ_FIRST (&tables->list) : TAILQ_NEXT (entry, links);
-  for (; entry != NULL; entry = TAILQ_NEXT (entry, links))
-    {
-      auto_job struct job job = { 0 };
-      int found = read_job (tables, entry, LISTED_TOGETHER, &job, err);
-      if (found < 0)
-        return -1;
-      int verdict = found == 0 ? 0 : each (context, &job);
-      if (verdict != 0)
-        return verdict;
-    }
-  return 0;
-}
-
-/* ---- control ---------------------------------------------------------------------------- */
-
-/* The record says what generation it means: after a replay it is history. */
-int
-tables_publish_control (struct kafka_tables *tables, const struct control *control,
-                        struct error *err)
-{
-  auto_buffer struct buffer payload = { 0 };
-  auto_delivery_report struct delivery_report *report = delivery_report_new ();
-  int32_t partition =
-      kafka_partition_of_job (&tables->producer->client->topics, TOPIC_STATUS, control->job_id);
-  if (sync_status (tables, partition, err) != 0
-      || trust_need_key (&tables->producer->client->trust, "a control record", err) != 0)
-    return -1;
-  const struct kafka_job *job = known_find (tables, control->job_id);
-  struct control record = *control;
-  record.generation = job != NULL && job->generation > 0 ? job->generation : 1;
-  if (codec_encode_control (&record, &payload, err) != 0
-      || kafka_send (tables->producer, TOPIC_CONTROL, 0, control->job_id, &payload, report, err)
-             != 0
-      || kafka_await (tables->producer, report, "publishing a control record", err) != 0)
-    return -1;
-  return sync_control (tables, err);
-}
-
-int
-tables_next_control (struct kafka_tables *tables, int64_t *position, struct control *control,
-                     struct error *err)
-{
-  if (tables_need_liveness (tables, err) != 0)
-    return -1;
-  pump_cursor (tables, &tables->control);
-  for (size_t i = 0; i < tables->control_count; i++)
-    {
-      const struct control *found = &tables->controls[i];
-      const struct kafka_job *job = known_find (tables, found->job_id);
-      bool history = job != NULL && found->generation < job->generation;
-      if (found->position <= *position || history)
-        continue;
-      *position = found->position;
-      *control = *found;
-      control->job_id = xstrdup (found->job_id);
-      control->reason = xstrdup (found->reason);
-      return 1;
-    }
-  return 0;
-}
-
-/* ---- status ----------------------------------------------------------------------------- */
-
-/* JOB has a status, which is read again if it must be. */
-static int
-need_status (struct kafka_tables *tables, struct kafka_job *job, struct error *err)
-{
-  if (job->status == NULL && known_recall (tables, job, 1, err) != 0)
-    return -1;
-  if (job->status == NULL)
-    return error_set (err, ERROR_TRANSIENT, "the last status of job %s is gone", job->id);
-  return 0;
-}
-
-int
-tables_put_status (struct kafka_tables *tables, const struct job_status *status, struct error *err)
-{
-  auto_buffer struct buffer payload = { 0 };
-  auto_delivery_report struct delivery_report *report = delivery_report_new ();
-  int32_t partition =
-      kafka_partition_of_job (&tables->producer->client->topics, TOPIC_STATUS, status->job_id);
-  if (sync_status (tables, partition, err) != 0)
-    return -1;
-  const struct kafka_job *last = known_find (tables, status->job_id);
-  struct job_status record = *status;
-  if (last != NULL && last->generation > status->generation)
-    return 0; /* a replay has reopened the job since the writer looked */
-  if (last != NULL && last->ended && last->generation == status->generation
-      && !job_state_is_terminal (status->state))
-    return 0; /* another merger has ended it */
-  if (last != NULL && last->closed > record.closed)
-    record.closed = last->closed;
-  if (job_state_is_terminal (record.state))
-    record.closed = record.generation > record.closed ? record.generation : record.closed;
-  if (codec_encode_status (&record, &payload, err) != 0
-      || kafka_send (tables->producer, TOPIC_STATUS, partition, status->job_id, &payload, report,
-                     err)
-             != 0
-      || kafka_await (tables->producer, report, "publishing a status", err) != 0
-      || sync_status (tables, partition, err) != 0)
-    return -1;
-  /* We were late ourselves: the last word is said again. */
-  struct kafka_job *now = known_find (tables, status->job_id);
-  if (now == NULL || !now->hidden)
-    return 0;
-  if (need_status (tables, now, err) != 0
-      || kafka_send (tables->producer, TOPIC_STATUS, partition, status->job_id, now->status, report,
-                     err)
-             != 0)
-    return -1;
-  return kafka_await (tables->producer, report, "publishing a status", err);
-}
-
-int
-tables_get_status (struct kafka_tables *tables, const char *job_id, struct job_status *status,
-                   struct error *err)
-{
-  if (sync_status (tables,
-                   kafka_partition_of_job (&tables->producer->client->topics, TOPIC_STATUS, job_id),
-                   err)
-      != 0)
-    return -1;
-  struct kafka_job *found = known_find (tables, job_id);
-  if (found == NULL || found->status_offset < 0)
-    return 0;
-  if (need_status (tables, found, err) != 0)
-    return -1;
-  return codec_decode_status (buffer_bytes (found->status), status, err) == 0 ? 1 : -1;
 }

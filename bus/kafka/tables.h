@@ -55,19 +55,15 @@ int tables_judge_jobs (struct kafka_tables *tables, int64_t from, struct error *
 /* The tables that tell which shards are alive, read to their ends: 0 or -1. */
 int tables_need_liveness (struct kafka_tables *tables, struct error *err);
 
-int tables_submit (struct kafka_tables *tables, const struct job *job, struct error *err);
-int tables_get_job (struct kafka_tables *tables, const char *id, struct job *job,
-                    struct error *err);
-int tables_list_jobs (struct kafka_tables *tables, const char *after,
-                      int (*each) (void *context, const struct job *job), void *context,
-                      struct error *err);
-int tables_publish_control (struct kafka_tables *tables, const struct control *control,
-                            struct error *err);
-int tables_next_control (struct kafka_tables *tables, int64_t *position, struct control *control,
-                         struct error *err);
-int tables_put_status (struct kafka_tables *tables, const struct job_status *status,
-                       struct error *err);
-int tables_get_status (struct kafka_tables *tables, const char *job_id, struct job_status *status,
-                       struct error *err);
+/* The job ID where its record was read; NULL: it wasn't, or isn't there. */
+struct kafka_job *tables_find_job (struct kafka_tables *tables, const char *id);
+
+/* Each reads to the end as it is now, the first time from the start: 0 or -1. */
+int tables_sync_jobs (struct kafka_tables *tables, struct error *err);
+int tables_sync_control (struct kafka_tables *tables, struct error *err);
+int tables_sync_status (struct kafka_tables *tables, int32_t partition, struct error *err);
+
+/* Takes in what has come by CURSOR, which is one of the tables'. */
+void tables_pump_cursor (struct kafka_tables *tables, struct cursor *cursor);
 
 #endif

@@ -4,6 +4,7 @@
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/inflight.h"
+#include "bus/kafka/jobs.h"
 #include "bus/kafka/leases.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/partition.h"
@@ -241,7 +242,7 @@ make_delivery (struct kafka_take *take, struct inflight *inflight, const struct 
       && (codec_decode_shard (buffer_bytes (&message->payload), &delivery->shard, err) != 0
           || check_key (&delivery->shard, message->entry->key, err) != 0))
     return -1;
-  int found = tables_get_job (take->work->tables, message->job_id, delivery->job, err);
+  int found = jobs_get (take->work->tables, message->job_id, delivery->job, err);
   if (found < 0)
     return -1;
   if (found == 0)
