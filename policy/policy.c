@@ -1,19 +1,16 @@
 #include "policy/policy.h"
 
 #include "common/digest.h"
-#include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
 
 enum
 {
-  FILE_SIZE_MAX = 1 << 20, /* bytes */
-  DIGEST_SHOWN = 16,       /* hex digits */
+  DIGEST_SHOWN = 16, /* hex digits */
 };
 
 const struct policy_limit_kind policy_limit_kinds[POLICY_LIMITS] = {
@@ -77,24 +74,6 @@ policy_release (struct policy *policy)
   free (policy->tokens);
   free (policy->users);
   *policy = (struct policy){ 0 };
-}
-
-int
-policy_load (const char *name, struct policy *policy, struct error *err)
-{
-  auto_buffer struct buffer text = { 0 };
-  policy_init (policy);
-  if (name == NULL)
-    return 0;
-  if (strcmp (name, POLICY_NONE) == 0)
-    {
-      policy->anything = true;
-      return 0;
-    }
-  if (fs_read_file (AT_FDCWD, name, FILE_SIZE_MAX, &text, err) != 0)
-    return -1;
-  policy_release (policy);
-  return policy_parse (buffer_bytes (&text), policy, err) == 0 ? 0 : error_wrap (err, "%s", name);
 }
 
 int

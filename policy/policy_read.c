@@ -2,6 +2,7 @@
 #include "policy/policy.h"
 
 #include "common/digest.h"
+#include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/units.h"
@@ -10,6 +11,7 @@
 #include "schemas/job_check.h"
 #include "schemas/messages.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,8 @@
 
 enum
 {
-  ITEMS_MAX = 10000, /* of a list */
+  FILE_SIZE_MAX = 1 << 20, /* bytes */
+  ITEMS_MAX = 10000,       /* of a list */
 };
 
 struct reader
@@ -512,4 +515,22 @@ policy_parse (struct bytes text, struct policy *policy, struct error *err)
                    : error_set (reason, ERROR_USER, "line 1: expected a JSON object");
   json_decref (object);
   return result;
+}
+
+int
+policy_load (const char *name, struct policy *policy, struct error *err)
+{
+  auto_buffer struct buffer text = { 0 };
+  policy_init (policy);
+  if (name == NULL)
+    return 0;
+  if (strcmp (name, POLICY_NONE) == 0)
+    {
+      policy->anything = true;
+      return 0;
+    }
+  if (fs_read_file (AT_FDCWD, name, FILE_SIZE_MAX, &text, err) != 0)
+    return -1;
+  policy_release (policy);
+  return policy_parse (buffer_bytes (&text), policy, err) == 0 ? 0 : error_wrap (err, "%s", name);
 }

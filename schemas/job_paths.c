@@ -3,7 +3,7 @@
 #include "common/memory.h"
 #include "common/path.h"
 #include "schemas/job_bounds.h"
-#include "schemas/job_check.h"
+#include "schemas/job_names.h"
 
 #include <string.h>
 
@@ -11,31 +11,6 @@ enum
 {
   RESULT_NAME_MAX = 230, /* what is made beside a result has a longer name than it */
 };
-
-/* ---- texts ------------------------------------------------------------------------------ */
-
-/* Whether the bytes at AT begin one of the characters of UTF-8 that no person sees and every
- * terminal obeys. */
-static bool
-is_unseen (const unsigned char *at)
-{
-  if (at[0] == 0xc2)
-    return at[1] >= 0x80 && at[1] <= 0x9f; /* C1 */
-  if (at[0] != 0xe2 || at[1] == '\0')
-    return false;
-  if (at[1] == 0x80)
-    return at[2] == 0x8e || at[2] == 0x8f || (at[2] >= 0xa8 && at[2] <= 0xae);
-  return at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9;
-}
-
-bool
-job_text_is_plain (const char *text)
-{
-  for (const unsigned char *at = (const unsigned char *) text; *at != '\0'; at++)
-    if (*at < ' ' || *at == 0x7f || is_unseen (at))
-      return false;
-  return true;
-}
 
 /* ---- one path --------------------------------------------------------------------------- */
 

@@ -13,10 +13,6 @@ int job_path_normal (char **path, const char *what, struct error *err);
 /* The place of a result: a folder's path, made normal, or s3://BUCKET/PREFIX. ERROR_USER. */
 int job_place_normal (char **place, struct error *err);
 
-/* Whether TEXT has a control character in it, one of C1 or one that turns the direction of writing:
- * what people read must not have any. */
-bool job_text_is_plain (const char *text);
-
 /* Volumes, outputs, base path and batches of JOB: normal, none over another, and what a batch is
  * made of. Fills in the base path where the job has a pattern and says none. 0, or -1 with
  * ERROR_USER and *FIELD, the member of Job.avsc that is wrong. */

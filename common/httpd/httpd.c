@@ -21,23 +21,6 @@ enum
   EVENTS = 64,
 };
 
-void
-httpd_count_end (const struct httpd *httpd, const char *reason)
-{
-  if (httpd->options.metrics != NULL)
-    metric_add (metrics_counter (httpd->options.metrics, "shoal_http_connections_closed_total",
-                                 "Connections closed by the server, by reason.",
-                                 LABELS ("reason", reason)),
-                1);
-}
-
-void
-httpd_wake (const struct httpd *httpd)
-{
-  const uint64_t one = 1;
-  (void) !write (httpd->wake, &one, sizeof one);
-}
-
 /* ---- the server thread ------------------------------------------------------------------ */
 
 static bool

@@ -34,6 +34,8 @@ struct httpd
   int64_t deaf_until; /* boot ms: no descriptor was free for a connection; 0: it listens */
 };
 
+/* ---- shared.c */
+
 /* Counts a connection that was ended by us, for REASON. */
 void httpd_count_end (const struct httpd *httpd, const char *reason);
 

@@ -6,8 +6,8 @@
 #include "common/memory.h"
 #include "common/secret.h"
 #include "storage/s3/credentials_internal.h"
+#include "storage/s3/ini.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
@@ -77,54 +77,6 @@ path_of (const char *variable, const char *name)
   return home == NULL ? NULL : xasprintf ("%s/.aws/%s", home, name);
 }
 
-static char *
-trim (char *text)
-{
-  while (isspace ((unsigned char) *text))
-    text++;
-  size_t length = strlen (text);
-  while (length > 0 && isspace ((unsigned char) text[length - 1]))
-    text[--length] = '\0';
-  return text;
-}
-
-/* Whether "[…]" is SECTION, also as "profile SECTION". */
-static bool
-is_section (char *line, const char *section)
-{
-  size_t length = strlen (line);
-  if (length < 2 || line[length - 1] != ']')
-    return false;
-  line[length - 1] = '\0';
-  char *name = trim (line + 1);
-  if (strncmp (name, "profile", 7) == 0 && isspace ((unsigned char) name[7]))
-    name = trim (name + 7);
-  return strcmp (name, section) == 0;
-}
-
-char *
-credentials_in (const char *text, const char *section, const char *name)
-{
-  auto_secret struct buffer copy = { 0 };
-  buffer_puts (&copy, text);
-  bool inside = false;
-  char *rest = copy.data;
-  for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))
-    {
-      bool nested = isspace ((unsigned char) line[0]) != 0;
-      line = trim (line);
-      if (line[0] == '[')
-        inside = is_section (line, section);
-      char *equals = strchr (line, '=');
-      if (!inside || nested || line[0] == '#' || line[0] == ';' || equals == NULL)
-        continue;
-      *equals = '\0';
-      if (strcmp (trim (line), name) == 0)
-        return xstrdup (trim (equals + 1));
-    }
-  return NULL;
-}
-
 /* The value of NAME in the section of an INI file; the caller frees. */
 static char *
 setting_in (const char *path, const char *section, const char *name)
@@ -132,7 +84,7 @@ setting_in (const char *path, const char *section, const char *name)
   auto_secret struct buffer text = { 0 };
   if (path == NULL || fs_read_file (AT_FDCWD, path, FILE_MAX, &text, NULL) != 0)
     return NULL;
-  return credentials_in (text.data, section, name);
+  return ini_value (text.data, section, name);
 }
 
 static const char *

@@ -19,9 +19,6 @@ int credentials_from_instance (struct found *found, struct error *err);
  * ERROR_TRANSIENT. */
 int credentials_from_name (const char *name, struct found *found, struct error *err);
 
-/* The value of NAME in SECTION of the INI text TEXT; NULL when there is none. The caller frees. */
-char *credentials_in (const char *text, const char *section, const char *name);
-
 /* "2026-11-26T15:06:07Z" as wall ms, 0 when it is none. */
 int64_t credentials_time (const char *text);
 

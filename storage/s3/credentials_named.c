@@ -3,8 +3,9 @@
 #include "common/buffer.h"
 #include "common/memory.h"
 #include "common/secret.h"
-#include "schemas/job_check.h"
+#include "schemas/job_names.h"
 #include "storage/s3/credentials_internal.h"
+#include "storage/s3/ini.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,9 +60,9 @@ read_file (int folder, const char *name, struct credentials_now *keys, struct er
   const char *const sections[] = { name, "default" };
   for (size_t i = 0; i < 2 && keys->id == NULL; i++)
     {
-      keys->id = credentials_in (text.data, sections[i], "aws_access_key_id");
-      keys->secret = credentials_in (text.data, sections[i], "aws_secret_access_key");
-      keys->token = credentials_in (text.data, sections[i], "aws_session_token");
+      keys->id = ini_value (text.data, sections[i], "aws_access_key_id");
+      keys->secret = ini_value (text.data, sections[i], "aws_secret_access_key");
+      keys->token = ini_value (text.data, sections[i], "aws_session_token");
     }
   return 0;
 }
