@@ -1,4 +1,5 @@
 #include "storage/fetch_batch.h"
+#include "storage/item_path.h"
 
 #include "storage/cache.h"
 
@@ -89,7 +90,7 @@ fetch_batch_next (struct fetch_batch *fetch, struct fetched_file **file, struct 
   *file = NULL;
   int more = batch->next (batch->context, &item, err);
   fetch->exhausted = more == 0;
-  if (more <= 0 || fetcher_check_path (item.path, err) != 0)
+  if (more <= 0 || item_path_check (item.path, err) != 0)
     return more == 0 ? 0 : -1;
   auto_free char *address = address_of (fetch, &item);
   int hit = address == NULL ? 0 : cache_take (fetch->cache, address, &item, batch->folder_fd, err);

@@ -11,8 +11,6 @@
 enum
 {
   PART_SIZE = 16 << 20,
-  NAME_MAX_BYTES = 255,
-  PATH_MAX_BYTES = 4095,
   SUMMING = 8,      /* files that wait for their sums */
   HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
 };
@@ -34,28 +32,6 @@ struct part
   char *held;     /* what came and isn't written yet … */
   size_t held_size;
 };
-
-int
-fetcher_check_path (const char *path, struct error *err)
-{
-  size_t length = strlen (path);
-  if (length == 0 || length > PATH_MAX_BYTES)
-    return error_set (err, ERROR_USER, "%.200s: a name of %zu bytes can't be a file's path", path,
-                      length);
-  for (const char *at = path;; at++)
-    {
-      size_t size = strcspn (at, "/");
-      if (size == 0 || (size == 1 && at[0] == '.') || (size == 2 && memcmp (at, "..", 2) == 0)
-          || size > NAME_MAX_BYTES)
-        return error_set (err, ERROR_USER, "%.500s: %s, so it can't be a file's path", path,
-                          size == 0               ? "it has an empty component"
-                          : size > NAME_MAX_BYTES ? "it has a component of more than 255 bytes"
-                                                  : "it has a component \".\" or \"..\"");
-      at += size;
-      if (*at == '\0')
-        return 0;
-    }
-}
 
 /* ---- parts ------------------------------------------------------------------------------ */
 
@@ -226,27 +202,6 @@ receive_again (struct http_call *call, struct error *err)
   return among_others ? 0 : fetched_file_empty (part->file, err);
 }
 
-int
-fetcher_explain (const struct fetch_source *source, const struct fetched_file *file,
-                 const struct http_call *call, struct error *err)
-{
-  switch (call->status)
-    {
-    case 404:
-    case 410:
-      return error_set (err, ERROR_USER, "isn't there any more (HTTP %d)", call->status);
-    case 412:
-      return error_set (err, ERROR_USER, "has changed since it was listed (HTTP 412)");
-    case 416:
-      return error_set (err, file->item.version == NULL ? ERROR_TRANSIENT : ERROR_USER,
-                        "has changed: the part that was asked for isn't there (HTTP 416)");
-    default:
-      if (source->explain != NULL && call->status >= 300)
-        source->explain (source->context, call, err);
-      return -1;
-    }
-}
-
 static int
 start_again (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
@@ -265,8 +220,9 @@ finish_now (struct fetch *fetch, struct fetched_file *file, struct error *err)
   return finished <= 0 ? finished : fetcher_ask_for_pieces (fetch, file, err);
 }
 
-int
-fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
+/* FILE is finished, unless something of it is still to come. */
+static int
+finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
   if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
     return 0;
@@ -303,6 +259,20 @@ finish_summed (struct fetch *fetch, struct error *err)
   return 0;
 }
 
+/* Files of whose pieces something was learned. */
+static int
+finish_answered (struct fetch *fetch, struct error *err)
+{
+  for (;;)
+    {
+      auto_fetched_file struct fetched_file *file = fetcher_next_answer (fetch);
+      if (file == NULL)
+        return 0;
+      if (fetcher_hear_answer (fetch, err) != 0 || finish_file (fetch, file, err) != 0)
+        return error_wrap (err, "%s", file->item.path);
+    }
+}
+
 static int
 end_part (struct http_call *call, struct error *err)
 {
@@ -325,7 +295,7 @@ end_part (struct http_call *call, struct error *err)
         fetched_file_came (file, (size_t) (part->from / PART_SIZE), part->end,
                            (size_t) (file->item.size / PART_SIZE));
       file->parts--;
-      result = fetcher_finish_file (fetch, file, err);
+      result = finish_file (fetch, file, err);
     }
   if (result != 0)
     (void) error_wrap (err, "%s", file->item.path);
@@ -439,7 +409,8 @@ static bool
 is_more (const struct fetch *fetch)
 {
   return !fetch->batch.exhausted || fetch->cutting != NULL || http_pending (fetch->batch.http) > 0
-         || !TAILQ_EMPTY (&fetch->summing) || !TAILQ_EMPTY (&fetch->wrong);
+         || !TAILQ_EMPTY (&fetch->answered) || !TAILQ_EMPTY (&fetch->summing)
+         || !TAILQ_EMPTY (&fetch->wrong);
 }
 
 static void
@@ -463,10 +434,12 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   struct fetch fetch = { .source = source };
   fetch_batch_open (&fetch.batch, source->address, source->context, batch);
   int result = 0;
+  TAILQ_INIT (&fetch.answered);
   TAILQ_INIT (&fetch.summing);
   TAILQ_INIT (&fetch.wrong);
   do
     result = start_more (&fetch, err) == 0 && fetch_batch_turn (&fetch.batch, err) == 0
+                     && finish_answered (&fetch, err) == 0
                  ? finish_summed (&fetch, err)
                  : -1;
   while (result == 0 && is_more (&fetch));

@@ -55,9 +55,4 @@ struct fetch_source
 int fetcher_run (const struct fetch_source *source, const struct storage_batch *batch,
                  struct error *err);
 
-/* Puts the bytes of one file's name down where they may be an object's key: whether PATH can be a
- * file's path here: relative, no empty, "." or ".." component, none longer than 255 bytes, at most
- * 4095 bytes. ERROR_USER says what is wrong with it. */
-int fetcher_check_path (const char *path, struct error *err);
-
 #endif

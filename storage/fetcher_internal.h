@@ -8,6 +8,7 @@
 
 LIST_HEAD (parts, part);
 LIST_HEAD (questions, question);
+TAILQ_HEAD (answers, question);
 TAILQ_HEAD (fetched_files, fetched_file);
 
 struct fetch
@@ -17,19 +18,17 @@ struct fetch
   struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
   struct fetched_files wrong;   /* files that are to come once more */
   struct parts parts;           /* all that are asked for */
-  struct questions questions;
+  struct questions questions;   /* about pieces, under way … */
+  struct answers answered;      /* … and answered, in the order in which they were */
   struct fetched_files summing; /* files that are there, but for their sums */
   size_t summing_count;
 };
 
-/* ---- fetcher.c */
+/* ---- fetcher_explain.c */
 
 /* ERR of a refusal that CALL got for FILE. -1. */
 int fetcher_explain (const struct fetch_source *source, const struct fetched_file *file,
                      const struct http_call *call, struct error *err);
-
-/* FILE is finished, unless something of it is still to come. */
-int fetcher_finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err);
 
 /* ---- fetcher_pieces.c */
 
@@ -38,6 +37,13 @@ int fetcher_learn_pieces (struct fetch *fetch, struct fetched_file *file, struct
 
 /* Asks for the lengths of all pieces that haven't been asked for, some at a time. */
 int fetcher_ask_for_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err);
+
+/* The file that the next answer about pieces is of, as a reference of the caller's; NULL: there is
+ * none. */
+struct fetched_file *fetcher_next_answer (struct fetch *fetch);
+
+/* Takes in that answer, and asks for more where it is needed. */
+int fetcher_hear_answer (struct fetch *fetch, struct error *err);
 
 void fetcher_drop_questions (struct fetch *fetch);
 

@@ -16,8 +16,11 @@ struct question
   struct http_call call;
   struct fetch *fetch;
   LIST_ENTRY (question) links;
+  TAILQ_ENTRY (question) answers;
+  bool answered;
   struct fetched_file *file;
   int number;
+  int64_t length; /* that was answered; -1: the server doesn't tell */
 };
 
 /* Supposes that all pieces but the last are as long as the first. False: they can't be. */
@@ -59,7 +62,10 @@ set_pieces (struct fetched_file *file)
 static void
 free_question (struct question *question)
 {
-  LIST_REMOVE (question, links);
+  if (question->answered)
+    TAILQ_REMOVE (&question->fetch->answered, question, answers);
+  else
+    LIST_REMOVE (question, links);
   fetched_file_unref (question->file);
   http_call_release (&question->call);
   free (question);
@@ -102,25 +108,37 @@ end_question (struct http_call *call, struct error *err)
   struct question *question = call->context;
   struct fetch *fetch = question->fetch;
   struct fetched_file *file = question->file;
-  const struct fetch_source *source = fetch->source;
   fetch_batch_count_call (&fetch->batch, call);
-  file->pieces.open--;
-  int64_t length = error_is_set (err) ? -1 : source->piece_length (call, file->sum.pieces);
-  int result = 0;
   if (error_is_set (err) && !cant_tell (call))
     {
-      (void) fetcher_explain (source, file, call, err);
-      result = error_wrap (err, "the length of its part %d", question->number);
+      (void) fetcher_explain (fetch->source, file, call, err);
+      (void) error_wrap (err, "the length of its part %d", question->number);
+      (void) error_wrap (err, "%s", file->item.path);
+      free_question (question);
+      return -1;
     }
-  else
-    {
-      error_clear (err);
-      result = hear_length (fetch, file, question->number, length, err);
-    }
-  if (result == 0)
-    result = fetcher_finish_file (fetch, file, err);
-  if (result != 0)
-    (void) error_wrap (err, "%s", file->item.path);
+  question->length = error_is_set (err) ? -1 : fetch->source->piece_length (call, file->sum.pieces);
+  error_clear (err);
+  LIST_REMOVE (question, links);
+  TAILQ_INSERT_TAIL (&fetch->answered, question, answers);
+  question->answered = true;
+  return 0;
+}
+
+struct fetched_file *
+fetcher_next_answer (struct fetch *fetch)
+{
+  struct question *question = TAILQ_FIRST (&fetch->answered);
+  return question == NULL ? NULL : fetched_file_ref (question->file);
+}
+
+int
+fetcher_hear_answer (struct fetch *fetch, struct error *err)
+{
+  struct question *question = TAILQ_FIRST (&fetch->answered);
+  struct fetched_file *file = question->file;
+  file->pieces.open--;
+  int result = hear_length (fetch, file, question->number, question->length, err);
   free_question (question);
   return result;
 }
@@ -180,4 +198,6 @@ fetcher_drop_questions (struct fetch *fetch)
 {
   while (!LIST_EMPTY (&fetch->questions))
     free_question (LIST_FIRST (&fetch->questions));
+  while (!TAILQ_EMPTY (&fetch->answered))
+    free_question (TAILQ_FIRST (&fetch->answered));
 }

@@ -7,8 +7,8 @@
  * has any left: so few nodes are in memory at a time.
  */
 #include "storage/fetch_batch.h"
+#include "storage/ipfs/block.h"
 #include "storage/ipfs/dag.h"
-#include "storage/ipfs/ipfs.h"
 
 #include "common/memory.h"
 

@@ -7,11 +7,6 @@
 #include "storage/ipfs/cid.h"
 #include "storage/storage_ops.h"
 
-enum
-{
-  IPFS_BLOCK_MAX = 4 << 20, /* bytes: twice what nodes pass on */
-};
-
 struct ipfs
 {
   struct storage base;
@@ -21,13 +16,6 @@ struct ipfs
   char *api;   /* URL of a node's RPC, or NULL */
   char *gateway;
 };
-
-/* Makes CALL the request of the block CID, which outlives it: what it brings is held against
- * that. */
-void ipfs_block_init (const struct ipfs *ipfs, struct http_call *call, const struct cid *cid);
-
-/* ERR of a refusal, with what the node says. */
-void ipfs_explain (void *context, const struct http_call *call, struct error *err);
 
 /* ---- list.c, fetch.c: as their namesakes in storage.h */
 int ipfs_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err);

@@ -4,9 +4,9 @@
  * What an entry is stands in its own first block, unless that is raw: those are asked for side by
  * side. No file is.
  */
-#include "storage/fetcher.h"
+#include "storage/ipfs/block.h"
 #include "storage/ipfs/dag.h"
-#include "storage/ipfs/ipfs.h"
+#include "storage/item_path.h"
 
 #include "common/memory.h"
 #include "common/units.h"
@@ -310,7 +310,7 @@ visit (struct walk *walk, const struct entry *entry, int depth, struct error *er
   const struct storage_visitor *visitor = walk->visitor;
   struct error why = ERROR_INIT;
   char text[CID_TEXT_SIZE];
-  bool good = strchr (entry->name, '/') == NULL && fetcher_check_path (entry->name, &why) == 0;
+  bool good = strchr (entry->name, '/') == NULL && item_path_check (entry->name, &why) == 0;
   if (good && entry->type == DAG_SYMLINK && visitor->symlinks != SYMLINKS_SKIP)
     {
       good = false;

@@ -1,6 +1,6 @@
 /* Objects brought here: what the fetcher must know of S3. */
 #include "storage/fetcher.h"
-#include "storage/s3/s3.h"
+#include "storage/s3/request.h"
 
 #include "common/memory.h"
 

@@ -5,9 +5,10 @@
  * that isn't entered is jumped over when it goes on behind the page.
  */
 #include "storage/s3/pages.h"
+#include "storage/s3/request.h"
 
 #include "common/memory.h"
-#include "storage/fetcher.h"
+#include "storage/item_path.h"
 
 #include <string.h>
 
@@ -91,7 +92,7 @@ visit (struct walk *walk, const struct s3_object *object, struct error *err)
   bool marker = path[length - 1] == '/' && object->size == 0; /* how consoles make a folder */
   auto_free char *checked = xstrndup (path, marker ? length - 1 : length);
   struct error why = ERROR_INIT;
-  if (fetcher_check_path (checked, &why) != 0)
+  if (item_path_check (checked, &why) != 0)
     {
       if (!is_wanted (walk, path))
         return 0;
@@ -176,7 +177,7 @@ visit_alone (const struct walk *walk, struct s3 *s3, struct error *err)
   const char *slash = strrchr (s3->object, '/');
   const char *name = slash == NULL ? s3->object : slash + 1;
   const char *prefix = visitor->prefix == NULL ? "" : visitor->prefix;
-  if (strncmp (name, prefix, strlen (prefix)) != 0 || fetcher_check_path (name, NULL) != 0)
+  if (strncmp (name, prefix, strlen (prefix)) != 0 || item_path_check (name, NULL) != 0)
     return 0;
   struct s3_pages *pages = s3_pages_new (s3, s3->object, true);
   const struct s3_page *page = NULL;

@@ -1,4 +1,5 @@
 #include "storage/s3/page.h"
+#include "storage/s3/request.h"
 
 #include "common/memory.h"
 #include "storage/s3/sign.h"

@@ -3,6 +3,7 @@
  * the next one begins, so that each key is given out once, wherever the guesses fell.
  */
 #include "storage/s3/pages.h"
+#include "storage/s3/request.h"
 
 #include "common/clock.h"
 #include "common/memory.h"

@@ -1,5 +1,6 @@
 /* All beneath a prefix removed: objects by the thousand, and uploads that nobody finished. */
 #include "storage/s3/page.h"
+#include "storage/s3/request.h"
 
 #include "common/memory.h"
 #include "storage/s3/sign.h"

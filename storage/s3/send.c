@@ -4,7 +4,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
-#include "storage/s3/s3.h"
+#include "storage/s3/request.h"
 #include "storage/s3/sign.h"
 #include "storage/s3/xml.h"
 

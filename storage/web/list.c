@@ -1,7 +1,8 @@
 /* What is there: a folder's listings, a list's URLs, or one file. */
 #include "storage/web/index.h"
+#include "storage/web/peek.h"
+#include "storage/web/request.h"
 #include "storage/web/urls.h"
-#include "storage/web/web.h"
 
 #include "common/memory.h"
 #include "common/units.h"

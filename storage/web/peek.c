@@ -1,8 +1,9 @@
 /* What a file is, without its bytes: one of them is asked for, which works where HEAD isn't
  * allowed. */
+#include "storage/web/peek.h"
 #include "storage/web/pin.h"
+#include "storage/web/request.h"
 #include "storage/web/urls.h"
-#include "storage/web/web.h"
 
 #include "common/memory.h"
 

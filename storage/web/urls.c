@@ -1,7 +1,7 @@
 #include "storage/web/urls.h"
 
 #include "common/memory.h"
-#include "storage/fetcher.h"
+#include "storage/item_path.h"
 #include "storage/web/json_text.h"
 #include "storage/web/pin.h"
 #include "storage/web/url.h"
@@ -69,7 +69,7 @@ add (struct urls *urls, struct urls_entry *entry, const char *base, struct error
         }
     }
   if (result == 0)
-    result = fetcher_check_path (entry->path, err);
+    result = item_path_check (entry->path, err);
   if (result != 0)
     {
       release_entry (entry);

@@ -2,7 +2,7 @@
 
 #include "common/clock.h"
 #include "common/memory.h"
-#include "storage/s3/s3.h"
+#include "storage/s3/request.h"
 #include "storage/s3/sign.h"
 #include "tests/lib/peer.h"
 
