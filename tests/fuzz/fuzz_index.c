@@ -1,6 +1,6 @@
 /* libFuzzer: a folder's listing, the first byte says as what. All names must be children of the
  * folder, in order, each once. */
-#include "storage/fetcher.h"
+#include "storage/item_path.h"
 #include "storage/web/index.h"
 
 #include <stdint.h>
@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   for (size_t i = 0; i < index.count; i++)
     {
       const struct index_entry *entry = &index.entries[i];
-      if (fetcher_check_path (entry->name, &err) != 0 || strchr (entry->name, '/') != NULL
+      if (item_path_check (entry->name, &err) != 0 || strchr (entry->name, '/') != NULL
           || entry->size < -1 || (entry->folder && entry->size != -1))
         abort ();
       auto_buffer struct buffer now = { 0 };

@@ -7,6 +7,7 @@
 #include "schemas/job_bounds.h"
 #include "schemas/job_check.h"
 #include "schemas/job_difference.h"
+#include "schemas/job_names.h"
 #include "schemas/job_paths.h"
 #include "schemas/tmpfs.h"
 

@@ -2,7 +2,7 @@
  * user information, and names of files in it are such. */
 #include "common/http/http.h"
 #include "common/memory.h"
-#include "storage/fetcher.h"
+#include "storage/item_path.h"
 #include "storage/web/url.h"
 
 #include <stdint.h>
@@ -41,7 +41,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (strpbrk (shown, "?#@") != NULL && strstr (shown, "://") == NULL)
     abort ();
   auto_free char *name = url_last_name (url.text);
-  if (name != NULL && (fetcher_check_path (name, &err) != 0 || strchr (name, '/') != NULL))
+  if (name != NULL && (item_path_check (name, &err) != 0 || strchr (name, '/') != NULL))
     abort ();
   return 0;
 }

@@ -1,6 +1,6 @@
 /* libFuzzer: a list of URLs. All paths must be files' paths, in order, each once; all URLs must be
  * readable again. */
-#include "storage/fetcher.h"
+#include "storage/item_path.h"
 #include "storage/web/url.h"
 #include "storage/web/urls.h"
 
@@ -25,7 +25,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     {
       const struct urls_entry *entry = &urls.entries[i];
       auto_url struct url url = { 0 };
-      if (fetcher_check_path (entry->path, &err) != 0 || entry->size < -1
+      if (item_path_check (entry->path, &err) != 0 || entry->size < -1
           || url_read (&url, base, entry->url, &err) != 0
           || (i > 0 && strcmp (urls.entries[i - 1].path, entry->path) >= 0))
         abort ();
