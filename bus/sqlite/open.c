@@ -93,6 +93,30 @@ void_claims_of_another_boot (struct sqlite_bus *bus, struct error *err)
   return run_script (bus, script, err);
 }
 
+/* Brings an older file to FORMAT_VERSION; a new one gets its tables. Files of version 1 have no
+ * queues, but those that were stamped so by mistake. */
+static int
+upgrade_tables (struct sqlite_bus *bus, int64_t version, struct error *err)
+{
+  auto_free char *stamp = xasprintf ("PRAGMA user_version = %d", FORMAT_VERSION);
+  if (version == 0 && run_script (bus, schema, err) != 0)
+    return -1;
+  int64_t queues = read_number (
+      bus, "SELECT count(*) FROM pragma_table_info ('jobs') WHERE name = 'queue'", err);
+  if (queues < 0)
+    return -1;
+  if (queues == 0 && bus->reads)
+    return error_set (err, ERROR_USER,
+                      "%s: made by an older shoal: go on with the job by this one first (resume, "
+                      "retry), or read it with the older one",
+                      bus->path);
+  if (queues == 0
+      && run_script (bus, "ALTER TABLE jobs ADD COLUMN queue TEXT NOT NULL DEFAULT 'default'", err)
+             != 0)
+    return -1;
+  return bus->reads ? 0 : run_script (bus, stamp, err);
+}
+
 static int
 set_up_tables (struct sqlite_bus *bus, struct error *err)
 {
@@ -106,9 +130,7 @@ set_up_tables (struct sqlite_bus *bus, struct error *err)
                       bus->path, (long long) version, FORMAT_VERSION);
   if (version == 0 && bus->reads)
     return error_set (err, ERROR_USER, "%s: there is no bus in this file", bus->path);
-  if (version == 0
-      && (run_script (bus, schema, err) != 0
-          || run_script (bus, "PRAGMA user_version = 1", err) != 0))
+  if (version < FORMAT_VERSION && upgrade_tables (bus, version, err) != 0)
     return -1;
   return bus->reads ? 0 : void_claims_of_another_boot (bus, err);
 }

@@ -114,6 +114,42 @@ a_newer_format_is_refused_by_its_number (void **state)
   assert_non_null (strstr (stage->err.message, "version 7"));
 }
 
+/* What the number in the file of STAGE is. */
+static int
+format_of (const struct stage *stage)
+{
+  sqlite3 *db = NULL;
+  sqlite3_stmt *statement = NULL;
+  assert_int_equal (sqlite3_open (stage->url + strlen ("sqlite:"), &db), SQLITE_OK);
+  assert_int_equal (sqlite3_prepare_v2 (db, "PRAGMA user_version", -1, &statement, NULL),
+                    SQLITE_OK);
+  assert_int_equal (sqlite3_step (statement), SQLITE_ROW);
+  int version = sqlite3_column_int (statement, 0);
+  (void) sqlite3_finalize (statement);
+  assert_int_equal (sqlite3_close (db), SQLITE_OK);
+  return version;
+}
+
+/* A bus of the time before queues: it is read by nobody, and brought up to date by who writes. */
+static void
+an_older_format_is_brought_up_to_date (void **state)
+{
+  struct stage *stage = *state;
+  assert_int_equal (format_of (stage), 2);
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 2, &stage->err));
+  run_sql (stage, "ALTER TABLE jobs DROP COLUMN queue; PRAGMA user_version = 1");
+  struct bus_options reads = { .client = "test", .access = BUS_READS };
+  assert_null (bus_open (stage->url, &reads, &stage->err));
+  assert_int_equal (stage->err.class, ERROR_USER);
+  assert_non_null (strstr (stage->err.message, "made by an older shoal"));
+  struct bus *after = stage_open (stage->url, LONG_LEASE_MS);
+  assert_int_equal (format_of (stage), 2);
+  auto_delivery struct delivery *delivery = NULL;
+  assert_int_equal (stage_take (stage, after, &delivery), 0);
+  bus_close (after);
+}
+
 static void
 what_cannot_be_opened_is_named (void **state)
 {
@@ -293,6 +329,7 @@ run_file_tests (const struct bus_place *place)
   const struct CMUnitTest tests[] = {
     TEST (a_renamed_folder_keeps_its_bus),
     TEST (a_newer_format_is_refused_by_its_number),
+    TEST (an_older_format_is_brought_up_to_date),
     TEST (what_cannot_be_opened_is_named),
     TEST (a_reboot_voids_claims_and_due_times),
     TEST (a_full_disk_leaves_nothing_half_written),
