@@ -112,7 +112,7 @@ int
 bus_replay_dead_letter (struct bus *bus, const struct dead_letter *letter, struct error *err)
 {
   if (bus->ops->replay_dead_letter == NULL)
-    return error_set (err, ERROR_USER, "this bus has no letters");
+    return error_set (err, ERROR_USER, "this bus has no dead letters");
   return bus->ops->replay_dead_letter (bus, letter, err);
 }
 

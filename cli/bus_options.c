@@ -47,10 +47,9 @@ set_property (void *context, const char *value, struct error *err)
   struct bus_args *args = context;
   size_t length = strspn (value, name_bytes);
   if (length == 0 || value[length] != '=')
-    return error_set (
-        err, ERROR_USER,
-        "expected PROPERTY=VALUE, as sasl.username=me (what was given isn't shown: it "
-        "may have a password in it)");
+    return error_set (err, ERROR_USER,
+                      "expected NAME=VALUE, e.g. sasl.username=me (the given value isn't shown, as "
+                      "it may contain a password)");
   strlist_take (&args->properties, xstrndup (value, length));
   strlist_add (&args->properties, value + length + 1);
   return 0;
@@ -176,9 +175,10 @@ bus_args_finish (struct bus_args *args, struct error *err)
     return -1;
   name_bus (args);
   if (args->signs && args->url != NULL && !bus_args_is_fleet (args))
-    return error_set (err, ERROR_USER,
-                      "--job-key: %s isn't signed: who may write to it is the file's mode",
-                      args->url);
+    return error_set (
+        err, ERROR_USER,
+        "--job-key: records on %s are not signed: access to it is controlled by its file mode",
+        args->url);
   return 0;
 }
 
@@ -187,11 +187,10 @@ bus_args_need (struct bus_args *args, struct error *err)
 {
   if (bus_args_finish (args, err) != 0)
     return -1;
-  return args->url != NULL
-             ? 0
-             : error_set (err, ERROR_USER,
-                          "which bus? --bus URL, SHOAL_BUS, or bootstrap.servers in the file of "
-                          "SHOAL_KAFKA_CONFIG names it");
+  return args->url != NULL ? 0
+                           : error_set (err, ERROR_USER,
+                                        "no bus given: use --bus URL, SHOAL_BUS, or "
+                                        "bootstrap.servers in the file SHOAL_KAFKA_CONFIG");
 }
 
 struct bus_options

@@ -55,7 +55,8 @@ wait_for_end (struct session *session, struct job_status *status, struct error *
         return 1;
       (void) bus_poll (session->bus, NULL, 0, 100);
     }
-  return error_set (err, ERROR_TRANSIENT, "%s: the job was told to end and hasn't yet",
+  return error_set (err, ERROR_TRANSIENT,
+                    "%s: cancellation was requested, but the job has not ended yet",
                     session_name (session));
 }
 
@@ -75,7 +76,7 @@ run (int argc, char **argv, struct error *err)
       || session_status (&session, &status, err) != 0)
     return -1;
   if (job_state_is_terminal (status.state))
-    return error_set (err, ERROR_USER, "%s: the job has ended already: %s", session_name (&session),
+    return error_set (err, ERROR_USER, "%s: the job has already ended: %s", session_name (&session),
                       job_state_name (status.state));
   if (publish (&session, reason, err) != 0)
     return -1;

@@ -195,7 +195,7 @@ read_letters (struct reader *reader)
     return -1;
   for (int i = 0; i < reader->name_count; i++)
     if (!reader->seen[i])
-      return error_set (reader->err, ERROR_USER, "there is no letter %s: shoal dead list",
+      return error_set (reader->err, ERROR_USER, "no dead letter %s: `shoal dead list` prints them",
                         reader->names[i]);
   return EXIT_DONE;
 }
@@ -268,7 +268,7 @@ show_shard (struct reader *reader, const struct job *job, const struct tally_fai
   auto_free char *attempts = xasprintf ("%u", failure->attempts);
   auto_free char *code = xasprintf ("%d", report->exit_code);
   auto_free char *folder = report->folder == NULL
-                               ? xstrdup ("none was kept")
+                               ? xstrdup ("none kept")
                                : xasprintf ("%s: .shoal/attempts/%s", job->results, report->folder);
   auto_free char *word = text_word (job->id);
   auto_free char *logs = failure->kind == SHARD_REDUCE
@@ -354,7 +354,7 @@ reopen_job (struct reader *reader, const struct job *job)
   int reopened = retry_reopen (&session, &args, reader->err);
   auto_free char *id = text_shown (job->id);
   if (reopened == 1)
-    (void) printf ("%s: %zu shards run again\n", id, args.named_count);
+    (void) printf ("%s: %zu shards replayed\n", id, args.named_count);
   return reopened < 0 ? -1 : 0;
 }
 
@@ -364,7 +364,7 @@ send_again (struct reader *reader, const struct dead_letter *letter)
   if (bus_replay_dead_letter (reader->bus, letter, reader->err) != 0)
     return -1;
   auto_free char *name = text_shown (letter->name);
-  (void) printf ("%s: sent again\n", name);
+  (void) printf ("%s: message replayed\n", name);
   return 0;
 }
 
@@ -377,7 +377,7 @@ replay (struct reader *reader)
   const struct dead_args *args = reader->args;
   if (reader->name_count == 0 && args->job == NULL && args->reason == NULL && !args->all)
     return error_set (reader->err, ERROR_USER,
-                      "which letters? Their names, --job JOB, --reason REASON or --all");
+                      "no dead letters selected: name them, or use --job, --reason or --all");
   return read_letters (reader);
 }
 
@@ -392,7 +392,7 @@ act (struct reader *reader, const char *action)
     return show (reader);
   if (strcmp (action, "replay") == 0)
     return replay (reader);
-  return error_set (reader->err, ERROR_USER, "expected: shoal %s", command_dead.synopsis);
+  return error_set (reader->err, ERROR_USER, "usage: shoal %s", command_dead.synopsis);
 }
 
 static int

@@ -171,8 +171,8 @@ fetch_file (struct fetch *fetch, const char *path, const struct line *line, stru
   if (size == line->size && strcmp (sha256, line->sha256) == 0)
     return 0;
   return error_set (err, ERROR_TRANSIENT,
-                    "%s isn't what the manifest says: %lld bytes, SHA-256 %s; expected %lld, %s: "
-                    "it was changed since, or is damaged",
+                    "%s does not match the manifest: %lld bytes, SHA-256 %s; expected %lld, %s: it "
+                    "was modified or is damaged",
                     path, (long long) size, sha256, (long long) line->size, line->sha256);
 }
 
@@ -248,7 +248,7 @@ next_item (void *context, struct storage_item *item, struct error *err)
           continue;
         }
       if (batch->object == NULL)
-        return error_set (err, ERROR_TRANSIENT, "%s: the manifest doesn't say where it is",
+        return error_set (err, ERROR_TRANSIENT, "%s: the manifest has no location for it",
                           batch->path);
       fetch->counts->files++;
       fetch->counts->bytes += line->size;
@@ -343,14 +343,14 @@ fetch_manifest (struct fetch *fetch, const char *partial, struct error *err)
       if (there <= 0)
         return there < 0
                    ? -1
-                   : error_set (err, ERROR_USER, "there is no complete result: no manifest.json");
+                   : error_set (err, ERROR_USER, "the result is incomplete: no manifest.json");
     }
   else if (fetch_whole (fetch, manifest_name, fresh_name, sha256, err) < 0)
     return -1;
   if (fs_exists (fetch->folder, manifest_name)
       && !same_file (fetch->folder, manifest_name, fresh_name))
     return error_set (err, ERROR_USER,
-                      "%s is begun of another result, or of an older state of this one: remove it, "
+                      "%s belongs to another result, or to an older state of this one: remove it, "
                       "or choose another folder",
                       partial);
   return sys_rename (fetch->folder, fresh_name, fetch->folder, manifest_name, 0) == 0
@@ -400,8 +400,8 @@ check_begun (const struct fetch *fetch, const char *partial, struct error *err)
   for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
     if (!is_left_over (entry->d_name))
       return error_set (err, ERROR_USER,
-                        "%s is there already, with %s in it, and was begun by no `shoal get`: move "
-                        "it away, or choose another folder",
+                        "%s already exists and contains %s, which no `shoal get` wrote: move it "
+                        "away, or choose another folder",
                         partial, entry->d_name);
   return 0;
 }
@@ -425,7 +425,7 @@ fetch_check (const char *dir, struct error *err)
 {
   return !fs_exists (AT_FDCWD, dir)
              ? 0
-             : error_set (err, ERROR_USER, "%s exists already: choose another folder", dir);
+             : error_set (err, ERROR_USER, "%s already exists: choose another folder", dir);
 }
 
 int

@@ -29,11 +29,11 @@ check_ended (const struct session *session, struct error *err)
   if (session_status (session, &status, err) != 0)
     return -1;
   if (!job_state_is_terminal (status.state))
-    return error_set (err, ERROR_USER, "job %s hasn't ended yet: it is %s", session->job.id,
+    return error_set (err, ERROR_USER, "job %s has not ended yet: it is %s", session->job.id,
                       job_state_name (status.state));
   if (session->folder_fd < 0 && !result_is_remote (session->place))
     return error_set (err, ERROR_USER,
-                      "the result of job %s stands at %s, which can't be seen from here",
+                      "the result of job %s is at %s, which is not accessible from this machine",
                       session->job.id, session->place);
   return 0;
 }
@@ -67,7 +67,7 @@ say_copied (const char *dir, const struct fetch_counts *counts)
   (void) fprintf (stderr, "shoal: %s: %s, %s", shown, files,
                   units_format_size (counts->bytes, bytes));
   if (counts->kept > 0)
-    (void) fprintf (stderr, "; %lld of them were there already", (long long) counts->kept);
+    (void) fprintf (stderr, "; %lld of them were already there", (long long) counts->kept);
   (void) fputc ('\n', stderr);
 }
 

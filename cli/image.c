@@ -78,7 +78,7 @@ import (const struct image_args *args, const char *store, const char *value, str
 {
   auto_free char *source = text_word (value);
   if (args->as == NULL)
-    return error_set (err, ERROR_USER, "the name is missing: shoal image import %s --as NAME[:TAG]",
+    return error_set (err, ERROR_USER, "missing name: shoal image import %s --as NAME[:TAG]",
                       source);
   return image_store_import (store, value, args->as, err);
 }
@@ -135,7 +135,7 @@ run (int argc, char **argv, struct error *err)
       if (strcmp (argv[first], action->name) != 0)
         continue;
       if (argc - first - 1 != action->operands)
-        return error_set (err, ERROR_USER, "expected: shoal %s", action->synopsis);
+        return error_set (err, ERROR_USER, "usage: shoal %s", action->synopsis);
       return action->run (&args, store, action->operands > 0 ? argv[first + 1] : NULL, err);
     }
   return error_set (err, ERROR_USER, "image %s: expected import, pull, list or remove",

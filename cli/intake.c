@@ -107,7 +107,7 @@ answer_job (struct intake *intake, const char *id, unsigned int code, struct htt
   if (found < 0)
     answer_trouble (intake, &err, answer);
   else if (found == 0)
-    http_refuse (answer, 404, NULL, "there is no such job");
+    http_refuse (answer, 404, NULL, "no such job");
   else
     answer_json (answer, code, status_json (&job, &status));
 }
@@ -162,7 +162,9 @@ submit (struct intake *intake, struct job_args *args, const char **difference, s
     return -1;
   int found = bus_get_job (intake->bus, args->job.id, &first, err);
   if (found <= 0)
-    return found < 0 ? -1 : error_set (err, ERROR_TRANSIENT, "the job was lost on its way");
+    return found < 0 ? -1
+                     : error_set (err, ERROR_TRANSIENT,
+                                  "the job could not be submitted: the bus did not confirm it");
   *difference = added == 1 ? NULL : job_difference (&first, &args->job);
   return added;
 }
@@ -198,7 +200,7 @@ post_job (void *context, const struct http_request *request, struct http_answer 
   else if (difference != NULL)
     {
       auto_free char *text =
-          xasprintf ("there is a job %s already, and %s differs", args.job.id, difference);
+          xasprintf ("job %s already exists and differs in %s", args.job.id, difference);
       http_refuse (answer, 409, "id", text);
     }
   else
@@ -311,12 +313,12 @@ cancel_job (void *context, const struct http_request *request, struct http_answe
   int found = find_job (intake, request->rest, &job, &status, &err);
   if (found == 0)
     {
-      http_refuse (answer, 404, NULL, "there is no such job");
+      http_refuse (answer, 404, NULL, "no such job");
       return;
     }
   if (found == 1 && job_state_is_terminal (status.state))
     {
-      http_refuse (answer, 409, NULL, "the job has ended already");
+      http_refuse (answer, 409, NULL, "the job has already ended");
       return;
     }
   char reason[] = "cancelled";

@@ -99,7 +99,7 @@ find_place (const struct job_args *args, struct error *err)
   auto_free char *found = result_place (place, err);
   if (found == NULL || named || path_below (found, args->below) != NULL)
     return take (&found);
-  (void) error_set (err, ERROR_USER, "%s: leads out of %s", wanted, args->below);
+  (void) error_set (err, ERROR_USER, "%s: points outside %s", wanted, args->below);
   return NULL;
 }
 

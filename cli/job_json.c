@@ -32,7 +32,7 @@ scalar_text (const json_t *value, struct error *err)
     {
       if (strlen (json_string_value (value)) == json_string_length (value))
         return xstrdup (json_string_value (value));
-      (void) error_set (err, ERROR_USER, "a text can't have a NUL in it");
+      (void) error_set (err, ERROR_USER, "a string can't contain NUL");
       return NULL;
     }
   if (json_is_number (value))
@@ -51,7 +51,7 @@ static int
 check_foreign (const struct option_spec *spec, const char *text, struct error *err)
 {
   if (strcmp (spec->name, "env-file") == 0)
-    return error_set (err, ERROR_USER, "a file can't be named here: send its lines as env");
+    return error_set (err, ERROR_USER, "files are not accepted here: send the variables as env");
   bool needs_value = strcmp (spec->name, "env") == 0 && strchr (text, '=') == NULL;
   if (needs_value && strcmp (text, "SHOAL_SHARD_COUNT") != 0)
     return error_set (err, ERROR_USER, "\"%s\": expected NAME=VALUE", text);
@@ -143,7 +143,7 @@ set_member (const char *name, const json_t *value, struct job_args *args, struct
   const struct option_spec *spec = find_option (name);
   if (spec == NULL)
     return error_set (err, ERROR_USER,
-                      "there is no such field: image, command and the options of submit are");
+                      "unknown field: valid are image, command and the options of submit");
   return json_is_null (value) ? 0 : set_option (spec, value, args, err);
 }
 
@@ -162,7 +162,7 @@ read_object (json_t *object, struct job_args *args, char **field, struct error *
   if (args->job.image != NULL)
     return 0;
   *field = xstrdup ("image");
-  return error_set (err, ERROR_USER, "the image is missing");
+  return error_set (err, ERROR_USER, "missing image");
 }
 
 int
@@ -172,8 +172,8 @@ job_json_read (struct bytes text, struct job_args *args, char **field, struct er
   *field = NULL;
   json_t *object = json_loadb (text.data, text.size, JSON_REJECT_DUPLICATES, &why);
   if (object == NULL)
-    return error_set (err, ERROR_USER, "no JSON, line %d column %d: %s", why.line, why.column,
-                      why.text);
+    return error_set (err, ERROR_USER, "invalid JSON at line %d column %d: %s", why.line,
+                      why.column, why.text);
   int result = json_is_object (object) ? read_object (object, args, field, err)
                                        : error_set (err, ERROR_USER, "expected a JSON object");
   json_decref (object);

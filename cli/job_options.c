@@ -489,7 +489,7 @@ job_args_operands (struct job_args *args, int count, char **operands, const char
                    struct error *err)
 {
   if (count < 1)
-    return error_set (err, ERROR_USER, "the image is missing: shoal %s", synopsis);
+    return error_set (err, ERROR_USER, "missing image: shoal %s", synopsis);
   replace (&args->job.image, operands[0]);
   int first = count > 1 && strcmp (operands[1], "--") == 0 ? 2 : 1;
   for (int i = first; i < count; i++)

@@ -31,8 +31,7 @@ check_file (int fd, const struct stat *about, const char *file, struct error *er
       && memcmp (begins, header, sizeof begins) == 0)
     return 0;
   return error_set (err, ERROR_USER,
-                    "--joblog %s: this file is there already and isn't a job log: choose another",
-                    file);
+                    "--joblog %s: the file exists and is not a job log: choose another", file);
 }
 
 struct joblog *

@@ -107,7 +107,7 @@ listening_start (struct listening *listening, const struct listening_args *args,
   if (error_is_set (&why))
     return error_set (err, ERROR_USER, "--token-file: %s", why.message);
   if (here == NULL)
-    return error_set (err, ERROR_USER, "--results: %s: there is no such folder", args->results);
+    return error_set (err, ERROR_USER, "--results: %s: no such folder", args->results);
   listening->vitals = vitals_new ();
   probes_routes (listening->vitals, routes);
   if (bus != NULL)

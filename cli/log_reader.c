@@ -190,7 +190,7 @@ drain_stream (struct log_reader *reader, size_t number, int stream, struct error
                          ? fwrite (chunk, 1, (size_t) got, out) == (size_t) got && fflush (out) == 0
                          : show (&reader->sources[number], stream, false);
       if (!written)
-        return error_set (err, ERROR_TRANSIENT, "the logs can't be written out");
+        return error_set (err, ERROR_TRANSIENT, "printing the logs");
     }
 }
 

@@ -73,8 +73,8 @@ check_named (const struct logs_args *args, const struct fold *fold, struct error
 {
   for (size_t i = 0; i < args->named_count; i++)
     if (args->named[i] >= fold_known (fold))
-      return error_set (err, ERROR_USER, "there is no shard %u: the last one known is %lld",
-                        args->named[i], (long long) fold_known (fold) - 1);
+      return error_set (err, ERROR_USER, "no shard %u: the last one known is %lld", args->named[i],
+                        (long long) fold_known (fold) - 1);
   return 0;
 }
 
@@ -118,8 +118,9 @@ run_with (struct logs_args *args, int argc, char **argv, struct error *err)
       || summary_read (&session, &tally, err) != 0)
     return -1;
   if (session.folder_fd < 0)
-    return error_set (err, ERROR_USER, "%s: the result of job %s isn't to be seen from here",
-                      session.place, session.job.id);
+    return error_set (err, ERROR_USER,
+                      "%s: the result of job %s is not accessible from this machine", session.place,
+                      session.job.id);
   auto_log_reader struct log_reader *reader = log_reader_new (&session);
   reader->raw = args->raw;
   reader->streams =

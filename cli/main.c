@@ -60,7 +60,7 @@ static int
 run (int argc, char **argv, struct error *err)
 {
   if (argc < 2)
-    return error_set (err, ERROR_USER, "a command is missing (shoal --help lists them)");
+    return error_set (err, ERROR_USER, "missing command (shoal --help lists them)");
   /* Bacalhau's command lines: `docker run …`. */
   if (strcmp (argv[1], "docker") == 0 && argc > 2 && strcmp (argv[2], "run") == 0)
     {
@@ -120,7 +120,7 @@ main (int argc, char **argv)
     result = complain (&err);
   if (fflush (stdout) != 0 || ferror (stdout))
     {
-      (void) fprintf (stderr, "shoal: standard output can't be written\n");
+      (void) fprintf (stderr, "shoal: cannot write to standard output\n");
       if (result == EXIT_DONE)
         result = EXIT_MACHINE;
     }

@@ -57,10 +57,11 @@ check_ended (struct session *session, struct job_status *status, struct error *e
   auto_free char *place = text_word (session->place);
   if (!job_state_is_terminal (status->state))
     return error_set (err, ERROR_USER,
-                      "%s: the job hasn't ended yet: shoal resume %s goes on with it",
+                      "%s: the job has not ended yet: `shoal resume %s` continues it",
                       session->place, place);
   if (status->class_name != NULL)
-    return error_set (err, ERROR_USER, "%s: the job couldn't be planned, there is nothing to merge",
+    return error_set (err, ERROR_USER,
+                      "%s: the job could not be planned, so there is nothing to merge",
                       session->place);
   return 0;
 }

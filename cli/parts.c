@@ -169,8 +169,8 @@ parts_crashed (struct parts *parts, enum part_name name, struct error *err)
       part->due = now + ((int64_t) FIRST_PAUSE_MS << (part->crashes < 6 ? part->crashes - 1 : 5));
       return 0;
     }
-  return error_set (err, ERROR_TRANSIENT, "the %s ended again and again: %s", part_names[name],
-                    parts->last_line != NULL ? parts->last_line : "it said nothing");
+  return error_set (err, ERROR_TRANSIENT, "the %s crashed repeatedly: %s", part_names[name],
+                    parts->last_line != NULL ? parts->last_line : "no output");
 }
 
 void

@@ -166,18 +166,18 @@ static void
 print_slicing (const struct job *job, const struct plan *plan)
 {
   auto_free char *shards = words_plural (plan->shards, "shard");
-  auto_free char *atoms = words_plural (plan->atoms, "atom");
+  auto_free char *atoms = words_plural (plan->atoms, "file");
   char size[UNITS_TEXT_SIZE];
   if (job->glob == NULL)
     {
-      (void) puts ("plan      one shard that sees everything (no --glob)");
+      (void) puts ("plan      one shard with the whole input (no --glob)");
       return;
     }
   auto_free char *listed = words_plural (plan->listed, "path");
   (void) printf ("plan      %s in %s", atoms, shards);
   if (plan->bytes >= 0)
     (void) printf (", %s", units_format_size (plan->bytes, size));
-  (void) printf ("; %s looked at\n", listed);
+  (void) printf ("; %s scanned\n", listed);
   auto_free char *glob = text_shown (job->glob);
   auto_free char *base = text_shown (job->base_path);
   (void) printf ("pattern   %s below %s\n", glob, base);
@@ -190,7 +190,7 @@ print_examples (const struct printer *printer, const struct plan *plan)
     return;
   for (int64_t i = 0; i < EXAMPLES && i < plan->shards; i++)
     {
-      auto_free char *count = words_plural (printer->examples[i].atoms, "atom");
+      auto_free char *count = words_plural (printer->examples[i].atoms, "file");
       auto_free char *first = text_shown (printer->examples[i].first);
       auto_free char *last = text_shown (printer->examples[i].last);
       bool one = printer->examples[i].atoms == 1;
@@ -213,7 +213,7 @@ print_container (const struct job *job, const char *label, const char *image,
   auto_free char *word = text_word (image);
   (void) printf ("%s%s\n", label, line);
   if (strcmp (job->runtime, "oci") == 0 && !have_image (image, images))
-    (void) printf ("image     %s isn't in the image store: shoal image import SOURCE --as %s\n",
+    (void) printf ("image     %s is not in the image store: shoal image import SOURCE --as %s\n",
                    shown, word);
 }
 
@@ -229,7 +229,7 @@ print_summary (const struct printer *printer, const struct plan *plan, const cha
       auto_free char *volume = xasprintf ("%s:%s", source, job->volumes[i].path);
       auto_free char *shown = text_shown (volume);
       (void) printf ("input     %s%s\n", shown,
-                     job->volumes[i].shared ? " (whole, for each shard)" : "");
+                     job->volumes[i].shared ? " (whole, in every shard)" : "");
     }
   for (size_t i = 0; i < job->output_count; i++)
     {

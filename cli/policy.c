@@ -117,7 +117,7 @@ say_policy (const struct policy *policy)
   char digest[POLICY_DIGEST_SIZE];
   if (policy->anything)
     {
-      (void) puts ("anything is allowed");
+      (void) puts ("no restrictions");
       return;
     }
   say_list ("runtimes", &policy->runtimes);
@@ -180,7 +180,7 @@ check_job (const struct policy *policy, const char *path, struct error *err)
   job_args_init (&args);
   if (read_job (policy, buffer_bytes (&text), &args, &field, &why) == 0)
     {
-      (void) puts ("the job passes");
+      (void) puts ("the job is allowed");
       return EXIT_DONE;
     }
   auto_free char *reason = text_shown (why.message);
@@ -196,7 +196,7 @@ run (int argc, char **argv, struct error *err)
   if (first < 0)
     return first;
   if (strcmp (argv[first], "check") != 0)
-    return error_set (err, ERROR_USER, "\"%s\": expected shoal %s", argv[first],
+    return error_set (err, ERROR_USER, "\"%s\": usage: shoal %s", argv[first],
                       command_policy.synopsis);
   auto_policy struct policy policy = { 0 };
   if (policy_load (argv[first + 1], &policy, err) != 0)

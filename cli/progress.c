@@ -67,7 +67,7 @@ put_counts (struct buffer *out, const struct tally *tally)
   put_part (out, shards);
   if (counts->atoms > 0)
     {
-      auto_free char *atoms = xasprintf ("%s/%s atoms", words_count (counts->atoms_done, a),
+      auto_free char *atoms = xasprintf ("%s/%s files", words_count (counts->atoms_done, a),
                                          words_count (counts->atoms, b));
       put_part (out, atoms);
     }
@@ -88,7 +88,7 @@ put_speed (struct buffer *out, const struct tally *tally)
   if (rate > 0)
     {
       auto_free char *speed = xasprintf (rate < 10 ? "%.1f %s/s" : "%.0f %s/s", rate,
-                                         tally->counts.atoms == 0 ? "shards" : "atoms");
+                                         tally->counts.atoms == 0 ? "shards" : "files");
       put_part (out, speed);
     }
   if (tally->fetches && tally->bytes_seen > 0)

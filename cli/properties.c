@@ -216,7 +216,7 @@ properties_read (struct bytes text, struct strlist *pairs, struct error *err)
       buffer_puts (&line, "");
       read_line (&reader, &line);
       if (memchr (line.data, '\0', line.size) != NULL || take_line (line.data, pairs) != 0)
-        return error_set (err, ERROR_USER, "line %d isn't NAME=VALUE", number);
+        return error_set (err, ERROR_USER, "line %d is not NAME=VALUE", number);
     }
   return 0;
 }

@@ -138,7 +138,7 @@ print_timeline (const struct history *history)
   for (int column = 0; column < COLUMNS; column++)
     (void) fputs (levels[(int) (busy[column] / most * 8 + 0.5)], stdout);
   char text[UNITS_TEXT_SIZE];
-  (void) printf ("\n            %s, at most %.1f shards at a time\n",
+  (void) printf ("\n            %s, %.1f shards in parallel at most\n",
                  units_format_duration (end - begin, text), most);
 }
 
@@ -162,7 +162,7 @@ print_slowest (struct history *history)
   const struct run *middle = &history->runs[history->count / 2];
   int64_t longest = history->runs[0].ended - history->runs[0].started;
   char text[UNITS_TEXT_SIZE];
-  (void) printf ("  slowest   (the middle one took %s)\n",
+  (void) printf ("  slowest   (median %s)\n",
                  units_format_duration (middle->ended - middle->started, text));
   for (size_t i = 0; i < history->count && i < SLOWEST; i++)
     {
@@ -185,7 +185,7 @@ print_totals (const struct history *history)
                  units_format_size (history->bytes_out, b), files);
   (void) printf ("  machine   %s CPU", units_format_duration (history->cpu_us / 1000, a));
   if (history->peak_memory > 0)
-    (void) printf (", at most %s memory a shard", units_format_size (history->peak_memory, b));
+    (void) printf (", %s peak memory per shard", units_format_size (history->peak_memory, b));
   (void) putchar ('\n');
 }
 
@@ -210,12 +210,12 @@ copy_report (const struct session *session, const char *file, struct error *err)
 {
   auto_fd int source = fs_open_beneath (session->folder_fd, "report.html", O_RDONLY, 0, err);
   if (source < 0)
-    return error_wrap (err, "%s: there is no report yet", session->place);
+    return error_wrap (err, "%s: no report yet", session->place);
   auto_fd int target = open (file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (target < 0)
     return error_errno (err, errno, "%s", file);
   if (is_in_result (session, target))
-    return error_set (err, ERROR_USER, "%s is a file of the result itself: choose another", file);
+    return error_set (err, ERROR_USER, "%s is a file of the result: choose another", file);
   if (ftruncate (target, 0) != 0 && errno != EINVAL) /* a pipe or a terminal has no length */
     return error_errno (err, errno, "%s", file);
   return fs_append (source, target, err) < 0 ? -1 : 0;

@@ -30,8 +30,7 @@ restore_check_left (const struct session *session, struct error *err)
   if (left != 0)
     return left < 0 ? -1 : 0;
   return error_set (err, ERROR_USER,
-                    "%s: nothing of the result is there any more: run the command that made it "
-                    "again",
+                    "%s: the result no longer exists: run its original command again",
                     session->place);
 }
 
@@ -55,12 +54,12 @@ restore_check_stands (const struct session *session, struct error *err)
   if (stands < 0) /* who waits for a fleet needs no credentials for its storage */
     {
       auto_free char *reason = text_shown (why.message);
-      (void) fprintf (stderr, "shoal: whether the result is there can't be seen: %s\n", reason);
+      (void) fprintf (stderr, "shoal: cannot check whether the result still exists: %s\n", reason);
     }
   if (stands != 0)
     return 0;
   return error_set (err, ERROR_USER,
-                    "job %s has ended, and its result isn't at %s any more: choose another --id",
+                    "job %s has ended, and its result is no longer at %s: choose another --id",
                     session->job.id, session->place);
 }
 

@@ -62,15 +62,14 @@ choose (const struct retry_args *args, const struct fold *fold, struct selection
 {
   int64_t shards = fold_shards (fold);
   if (shards < 0)
-    return error_set (
-        err, ERROR_USER,
-        "the job ended before its plan was complete: run it again with another --results");
+    return error_set (err, ERROR_USER,
+                      "the job ended before it was planned: run it again with another --results");
   selection->indexes = xcalloc ((size_t) shards, sizeof *selection->indexes);
   auto_free bool *chosen = xcalloc ((size_t) shards, sizeof *chosen);
   for (size_t i = 0; i < args->named_count; i++)
     {
       if (args->named[i] >= shards)
-        return error_set (err, ERROR_USER, "there is no shard %u: the job has shards 0 to %lld",
+        return error_set (err, ERROR_USER, "no shard %u: the job has shards 0 to %lld",
                           args->named[i], (long long) shards - 1);
       select_one (selection, chosen, args->named[i]);
     }
@@ -105,9 +104,9 @@ retry_reopen (struct session *session, const struct retry_args *args, struct err
     return -1;
   auto_free char *place = text_word (session->place);
   if (!job_state_is_terminal (status.state))
-    return error_set (err, ERROR_USER, "%s: the job hasn't ended yet%s%s%s", session_name (session),
-                      session->fleet ? "" : ": shoal resume ", session->fleet ? "" : place,
-                      session->fleet ? "" : " goes on with it");
+    return error_set (err, ERROR_USER, "%s: the job has not ended yet%s%s%s",
+                      session_name (session), session->fleet ? "" : ": `shoal resume ",
+                      session->fleet ? "" : place, session->fleet ? "" : "` continues it");
   int result = choose (args, tally.fold, &selection, err);
   uint32_t generation = tally.counts.generation + 1;
   /* Without any shard of its own the job is only reopened, and its reduce container runs again. */

@@ -35,14 +35,13 @@ compare (const struct session *session, const struct job_args *args, struct erro
     return 0;
   if (strcmp (difference, "--image-id") == 0 && session->job.image_id != NULL)
     return error_set (err, ERROR_USER,
-                      "image \"%s\" has another id than the one that began %s, %s: import that one "
+                      "image \"%s\" differs from the one that started %s, %s: import that one "
                       "again, or choose another --results",
                       args->job.image, session->place, session->job.image_id);
-  return error_set (
-      err, ERROR_USER,
-      "%s holds the result of another job: %s differs; choose another --results, or the "
-      "same options to go on with that one",
-      session->place, difference);
+  return error_set (err, ERROR_USER,
+                    "%s holds the result of another job: %s differs; choose another --results, or "
+                    "use the same options to continue that job",
+                    session->place, difference);
 }
 
 static int
@@ -71,8 +70,7 @@ open_result (struct session *session, const struct job_args *args, bool any_job,
     {
     case RESULT_FOREIGN:
       return error_set (err, ERROR_USER,
-                        "%s exists and isn't a result of shoal: choose another place by --results",
-                        place);
+                        "%s exists and is not a result of shoal: choose another --results", place);
     case RESULT_ABSENT:
       if (result_create (place, NULL, err) != 0 && result_state (place) == RESULT_ABSENT)
         return -1;
@@ -156,7 +154,7 @@ tell_ended (const struct session *session, const struct run_options *options,
   if (!options->quiet)
     {
       (void) fputs (changed ? "shoal: this job has ended, and its inputs have changed since:\n"
-                            : "shoal: nothing to do, this job has ended already\n",
+                            : "shoal: nothing to do, this job has already ended\n",
                     stderr);
       changes_print (stderr, &changes);
       summary_print (stderr, session, &tally, status);
@@ -173,8 +171,8 @@ make_again (struct session *session, const struct run_options *options, struct j
   int merges = restore_reopen (session, status, err);
   auto_free char *place = text_shown (session->place);
   if (merges >= 0 && !options->quiet)
-    (void) fprintf (stderr, "shoal: the result isn't at %s any more: %s\n", place,
-                    merges == 1 ? "it is merged again" : "what is gone of it runs again");
+    (void) fprintf (stderr, "shoal: the result is no longer at %s: %s\n", place,
+                    merges == 1 ? "merging it again" : "running its missing shards again");
   return merges;
 }
 
@@ -201,7 +199,8 @@ run_on_fleet (struct job_args *args, struct bus_args *bus, const struct run_opti
 {
   auto_session struct session session = SESSION_INIT;
   if (!bus_args_is_fleet (bus))
-    return error_set (err, ERROR_USER, "%s: run makes its own bus: --bus is for a fleet's",
+    return error_set (err, ERROR_USER,
+                      "%s: run creates its own bus; --bus names the Kafka bus of a fleet",
                       bus->url);
   if (bus_args_finish (bus, err) != 0 || submit_job (&session, args, bus, !options->quiet, err) != 0
       || restore_check_stands (&session, err) != 0)
@@ -232,7 +231,7 @@ run (int argc, char **argv, struct error *err)
   if (bus.url != NULL)
     return run_on_fleet (&args, &bus, &options, err);
   if (args.upload || args.fetch != NULL)
-    return error_set (err, ERROR_USER, "--%s is for a fleet, which --bus names",
+    return error_set (err, ERROR_USER, "--%s needs a fleet: name its bus with --bus",
                       args.upload ? "upload" : "fetch");
   if (job_pin_images (&args.job, options.images, err) != 0)
     return -1;

@@ -145,7 +145,7 @@ SETTER (lease)
     return -1;
   return *lease_ms <= CLAIM_LEASE_MAX_MS
              ? 0
-             : error_set (err, ERROR_USER, "\"%s\" is more than a day", value);
+             : error_set (err, ERROR_USER, "\"%s\" is longer than a day", value);
 }
 
 SETTER (drain) { return units_parse_duration (value, &ARGS (context)->worker.drain_ms, err); }

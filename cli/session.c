@@ -52,12 +52,12 @@ open_result (struct session *session, const char *place, struct error *err)
       if (session->job.id != NULL)
         return 0;
       return error_set (err, ERROR_USER,
-                        "%s: no job was submitted to it yet: run the command that made it again",
+                        "%s: no job has been submitted to it yet: run its original command again",
                         place);
     }
   /* Says what it is instead. */
   auto_free char *folder = result_folder (absolute, err);
-  return folder == NULL ? -1 : error_set (err, ERROR_TRANSIENT, "%s has just appeared", folder);
+  return folder == NULL ? -1 : error_set (err, ERROR_TRANSIENT, "%s has just been created", folder);
 }
 
 static int
@@ -71,7 +71,7 @@ open_job (struct session *session, const char *id, const struct bus_args *bus, s
     return -1;
   int found = bus_get_job (session->bus, id, &session->job, err);
   if (found <= 0)
-    return found < 0 ? -1 : error_set (err, ERROR_USER, "%s: there is no job %s", bus->url, id);
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "%s: no job %s", bus->url, id);
   session->place = xstrdup (session->job.results);
   struct error away = ERROR_INIT;
   session->folder_fd = result_open (session->place, &away);
@@ -120,7 +120,7 @@ session_open (struct session *session, const char *name, const struct bus_args *
     return open_result (session, name, err);
   return known ? open_job (session, job, bus, err)
                : error_set (err, ERROR_USER,
-                            "%s: a fleet's result, of job %s: --bus or SHOAL_BUS must name its bus",
+                            "%s: result of job %s on a fleet: name its bus with --bus or SHOAL_BUS",
                             name, job);
 }
 

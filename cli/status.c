@@ -182,7 +182,7 @@ trouble_of (const struct session *session, const struct job_status *status, stru
   if (since == 0)
     return xasprintf ("no worker has served queue %s so far", session->job.queue);
   auto_free char *time = words_time (since);
-  return xasprintf ("no worker serves queue %s since %s", session->job.queue, time);
+  return xasprintf ("no worker has served queue %s since %s", session->job.queue, time);
 }
 
 static void
@@ -194,11 +194,11 @@ print_running (const struct session *session, const struct tally *tally, pid_t o
   auto_free char *shown = text_shown (folder);
   if (session->fleet)
     (void) printf ("job %s is %s\n", id,
-                   fold_planned (tally->fold) || tally->ran ? "running" : "waiting to be planned");
+                   fold_planned (tally->fold) || tally->ran ? "running" : "waiting for a producer");
   else if (owner > 0)
     (void) printf ("job %s is running (process %d)\n", id, (int) owner);
   else
-    (void) printf ("job %s isn't finished, and no run is working on it\n", id);
+    (void) printf ("job %s is unfinished and not running\n", id);
   (void) printf ("  progress  %s\n", line);
   auto_free char *why = text_shown (trouble);
   if (trouble != NULL)

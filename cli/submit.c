@@ -51,7 +51,9 @@ submit_fetch (const struct job_args *args, const struct bus_args *bus, const cha
       auto_free char *job = text_word (id);
       auto_free char *dir = text_word (args->fetch);
       if (!quiet)
-        (void) fprintf (stderr, "shoal: nothing is fetched; `shoal get %s %s` brings what stands\n",
+        (void) fprintf (stderr,
+                        "shoal: the job did not succeed, so nothing was copied; `shoal get %s %s` "
+                        "copies what there is\n",
                         job, dir);
       return code;
     }
@@ -80,8 +82,8 @@ submit_job (struct session *session, struct job_args *args, const struct bus_arg
 {
   bool fleet = bus_args_is_fleet (bus);
   if (args->upload && !fleet)
-    return error_set (err, ERROR_USER, "--upload is for a fleet: the workers of %s are here",
-                      bus->url);
+    return error_set (err, ERROR_USER,
+                      "--upload needs a fleet: the workers of %s run on this machine", bus->url);
   const struct bus_options options = bus_args_options (bus, "cli");
   session->fleet = true;
   session->bus = bus_open (bus->url, &options, err);
@@ -95,12 +97,14 @@ submit_job (struct session *session, struct job_args *args, const struct bus_arg
   /* The first submission of an id is the job. */
   int found = bus_get_job (session->bus, args->job.id, &session->job, err);
   if (found <= 0)
-    return found < 0 ? -1 : error_set (err, ERROR_TRANSIENT, "the job was lost on its way");
+    return found < 0 ? -1
+                     : error_set (err, ERROR_TRANSIENT,
+                                  "the job could not be submitted: the bus did not confirm it");
   const char *difference = job_difference (&session->job, &args->job);
   if (added == 0 && difference != NULL)
     return error_set (err, ERROR_USER,
-                      "there is a job %s already, and %s differs: choose another --id",
-                      args->job.id, difference);
+                      "job %s already exists and differs in %s: choose another --id", args->job.id,
+                      difference);
   session->place = xstrdup (session->job.results);
   return 0;
 }

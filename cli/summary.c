@@ -145,11 +145,11 @@ print_counts (FILE *out, const struct tally *tally)
   if (tally->retries > 0)
     {
       auto_free char *retries = words_plural (tally->retries, "attempt");
-      (void) fprintf (out, " (%s tried again)", retries);
+      (void) fprintf (out, " (%s retried)", retries);
     }
   (void) fputc ('\n', out);
   if (counts->atoms > 0)
-    (void) fprintf (out, "  atoms     %s of %s\n", words_count (counts->atoms_done, a),
+    (void) fprintf (out, "  files     %s of %s\n", words_count (counts->atoms_done, a),
                     words_count (counts->atoms, b));
 }
 
@@ -167,7 +167,7 @@ print_next (FILE *out, const struct session *session, const struct tally *tally,
                     "            shoal retry %s --failed\n",
                     place, place);
   else if (status->state == JOB_CANCELLED)
-    (void) fprintf (out, "  next      shoal retry %s runs what is missing\n", place);
+    (void) fprintf (out, " next      `shoal retry %s` runs the rest\n", place);
 }
 
 void

@@ -59,7 +59,7 @@ log_attempt (struct supervisor *supervisor, const struct event *event)
   if (supervisor->joblog == NULL || event->kind != EVENT_FINISHED || !supervisor->caught_up
       || joblog_add (supervisor->joblog, event, &err) == 0)
     return;
-  auto_free char *text = xasprintf ("shoal: the job log ends here: %s", err.message);
+  auto_free char *text = xasprintf ("shoal: no longer writing the job log: %s", err.message);
   progress_note (supervisor->progress, text);
   joblog_close (take (&supervisor->joblog));
 }
@@ -115,7 +115,8 @@ stop (struct supervisor *supervisor, enum stopping stopping)
       {
         tell_to_end (supervisor, PART_WORKER, SIGTERM);
         auto_free char *shards = words_plural (supervisor->tally->counts.running, "running shard");
-        auto_free char *note = xasprintf ("shoal: finishing %s; Ctrl-C again stops them", shards);
+        auto_free char *note =
+            xasprintf ("shoal: waiting for %s to finish; press Ctrl-C again to stop them", shards);
         if (!quiet)
           progress_note (supervisor->progress, note);
         break;
@@ -201,7 +202,7 @@ judge (struct supervisor *supervisor, enum part_name name, bool job_ended, struc
       return 0;
     }
   char text[64];
-  auto_free char *note = xasprintf ("shoal: the %s %s and is started again", names[name],
+  auto_free char *note = xasprintf ("shoal: the %s %s; restarting it", names[name],
                                     describe_exit (part->status, text));
   progress_note (supervisor->progress, note);
   return parts_crashed (&supervisor->parts, name, err);
@@ -389,7 +390,7 @@ refuse (struct session *session, const struct tally *tally, const struct job_sta
   bool user =
       status->class_name == NULL || strcmp (status->class_name, error_class_name (ERROR_USER)) == 0;
   (void) error_set (err, user ? ERROR_USER : ERROR_TRANSIENT, "%s",
-                    status->reason != NULL ? status->reason : "the job can't be planned");
+                    status->reason != NULL ? status->reason : "planning failed");
   if (!tally->ran && result_state (session->place) == RESULT_PARTIAL)
     (void) session_remove (session, NULL);
   return -1;
@@ -403,12 +404,12 @@ supervise_and_tell (struct session *session, const struct run_options *options, 
   auto_job_status struct job_status status = { 0 };
   int end = supervise_job (session, options, merge_only, &tally, &status, err);
   if (end < 0)
-    return error_wrap (err, "%s (`shoal resume` goes on)", session->place);
+    return error_wrap (err, "%s (`shoal resume` continues)", session->place);
   if (end == SUPERVISE_INTERRUPTED)
     {
       auto_free char *place = text_word (session->place);
       if (!options->quiet)
-        (void) fprintf (stderr, "shoal: interrupted; to go on: shoal resume %s\n", place);
+        (void) fprintf (stderr, "shoal: interrupted; continue with: shoal resume %s\n", place);
       return EXIT_INTERRUPTED;
     }
   if (status.class_name != NULL)

@@ -65,7 +65,7 @@ set_lease (void *context, const char *value, struct error *err)
     return -1;
   return *lease_ms <= CLAIM_LEASE_MAX_MS
              ? 0
-             : error_set (err, ERROR_USER, "\"%s\" is more than a day", value);
+             : error_set (err, ERROR_USER, "\"%s\" is longer than a day", value);
 }
 
 static int
@@ -111,9 +111,9 @@ check (const char *url, const struct bus_options *bus, const struct topics_optio
   if (wrong < 0)
     return -1;
   if (wrong > 0)
-    return error_set (err, ERROR_USER, "%d thing%s to put right", wrong, wrong == 1 ? "" : "s");
+    return error_set (err, ERROR_USER, "%d problem%s found", wrong, wrong == 1 ? "" : "s");
   if (!describe)
-    (void) puts ("all topics are as they should be");
+    (void) puts ("no problems found");
   return EXIT_DONE;
 }
 
@@ -139,7 +139,7 @@ run (int argc, char **argv, struct error *err)
                : check (bus.url, &how, options, false, err);
   if (strcmp (what, "check") == 0 || strcmp (what, "describe") == 0)
     return check (bus.url, &how, options, what[0] == 'd', err);
-  return error_set (err, ERROR_USER, "topics %s: it is create, check or describe", what);
+  return error_set (err, ERROR_USER, "topics %s: expected create, check or describe", what);
 }
 
 const struct command command_topics = {

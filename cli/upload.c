@@ -105,7 +105,7 @@ find_source (const struct tree *tree, struct entry *entry, int fd, struct error 
     return error_errno (err, errno, "%s", entry->path);
   path[size] = '\0';
   if (strncmp (path, tree->root, root) != 0 || path[root] != '/')
-    return error_set (err, ERROR_USER, "%s: leads out of the volume, which can't be copied",
+    return error_set (err, ERROR_USER, "%s: points outside the volume and can't be uploaded",
                       entry->path);
   if (strcmp (path + root + 1, entry->path) != 0)
     entry->source = xstrdup (path + root + 1);
@@ -186,8 +186,7 @@ check_unchanged (const struct tree *tree, struct error *err)
       if (now.st_ino != before->st_ino || now.st_size != before->st_size
           || now.st_mtim.tv_sec != before->st_mtim.tv_sec
           || now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
-        return error_set (err, ERROR_USER, "%s: changed while it was copied: try again",
-                          entry->path);
+        return error_set (err, ERROR_USER, "%s: changed during the upload: try again", entry->path);
     }
   return 0;
 }
@@ -281,7 +280,7 @@ send_tree (struct tree *tree, const char *source, const char *place, bool say, s
   if (say)
     (void) fprintf (stderr, "shoal: %s: %s, %s %s %s\n", source_shown, entries,
                     units_format_size (tree->bytes, bytes),
-                    there > 0 ? "are there already:" : "go to", target_shown);
+                    there > 0 ? "already uploaded:" : "uploading to", target_shown);
   if (there > 0)
     return 0;
   if (send_files (tree, store, err) != 0 || check_unchanged (tree, err) != 0
@@ -320,18 +319,18 @@ upload_inputs (struct job_args *args, bool say, struct error *err)
   struct job *job = &args->job;
   bool remote = result_is_remote (job->results);
   if (args->upload && !remote)
-    return error_set (err, ERROR_USER,
-                      "--upload copies inputs to where the result is kept: --results s3://…");
+    return error_set (err, ERROR_USER, "--upload needs a result on S3: --results s3://…");
   for (size_t i = 0; remote && i < job->volume_count; i++)
     {
       struct volume *volume = &job->volumes[i];
       if (!args->by_path[i])
         continue;
       if (!args->upload)
-        return error_set (err, ERROR_USER,
-                          "the workers that keep their results in %s needn't see %s of this "
-                          "machine: --upload copies it there; if they do see it, say file://%s",
-                          job->results, volume->source, volume->source);
+        return error_set (
+            err, ERROR_USER,
+            "%s: a local folder that workers on other machines may not see: use --upload, "
+            "or file://%s if they do see it",
+            volume->source, volume->source);
       if (upload (job, volume, say, err) != 0)
         return -1;
     }

@@ -78,7 +78,7 @@ tell (const struct session *session, const struct tally *tally, const struct job
     {
       bool user = strcmp (status->class_name, error_class_name (ERROR_USER)) == 0;
       return error_set (err, user ? ERROR_USER : ERROR_TRANSIENT, "job %s: %s", session->job.id,
-                        status->reason != NULL ? status->reason : "it can't be planned");
+                        status->reason != NULL ? status->reason : "planning failed");
     }
   if (!quiet)
     summary_print (stderr, session, tally, status);
@@ -105,7 +105,7 @@ watch_job (struct session *session, enum progress_kind kind, bool quiet, struct 
   if (!quiet)
     {
       auto_free char *word = text_word (session->job.id);
-      (void) fprintf (stderr, "shoal: job %s goes on; `shoal watch %s` shows it again\n", word,
+      (void) fprintf (stderr, "shoal: job %s continues; `shoal watch %s` follows it again\n", word,
                       word);
     }
   return EXIT_INTERRUPTED;

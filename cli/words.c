@@ -89,8 +89,7 @@ words_split (const char *text, struct strlist *words, struct error *err)
           if (dollar || *at == '\'' || *at == '"')
             {
               if ((dollar ? read_dollar_quoted (&at, &word) : read_quoted (&at, &word)) != 0)
-                return error_set (err, ERROR_USER,
-                                  "\"%s\": a quote isn't closed, or has a NUL in it", text);
+                return error_set (err, ERROR_USER, "\"%s\": unclosed quote, or a NUL byte", text);
               continue;
             }
           if (*at == '\\' && at[1] != '\0')
@@ -155,7 +154,7 @@ words_ranges (const char *text, uint32_t **numbers, size_t *count, struct error 
         }
       if (!good || (*at != ',' && *at != '\0') || last - first >= RANGE_MAX
           || *count + (size_t) (last - first) >= RANGE_MAX)
-        return error_set (err, ERROR_USER, "\"%s\" isn't a list of numbers: expected e.g. 3,5-9",
+        return error_set (err, ERROR_USER, "\"%s\" is not a list of numbers: expected e.g. 3,5-9",
                           text);
       *numbers = xrealloc (*numbers, *count + (size_t) (last - first) + 1, sizeof **numbers);
       for (int64_t number = first; number <= last; number++)

@@ -19,7 +19,7 @@ path_normal (const char *path, struct error *err)
       size_t length = strcspn (at, "/");
       if (length == 2 && at[0] == '.' && at[1] == '.')
         {
-          (void) error_set (err, ERROR_USER, "%s: a path can't hold \"..\"", path);
+          (void) error_set (err, ERROR_USER, "%s: a path can't contain \"..\"", path);
           return NULL;
         }
       if (length > 0 && !(length == 1 && at[0] == '.'))

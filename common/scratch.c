@@ -69,7 +69,7 @@ scratch_make (int dirfd, const char *name, mode_t mode, struct error *err)
       if (fd >= 0)
         return fd;
     }
-  return error_set (err, ERROR_TRANSIENT, "%s: another process works there", name);
+  return error_set (err, ERROR_TRANSIENT, "%s: in use by another process", name);
 }
 
 static bool

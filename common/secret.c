@@ -23,12 +23,12 @@ check (const struct stat *stat, const char *path, struct error *err)
   if (S_ISFIFO (stat->st_mode))
     return 0;
   if (!S_ISREG (stat->st_mode))
-    return error_set (err, ERROR_USER, "%s: isn't a file", path);
+    return error_set (err, ERROR_USER, "%s: not a file", path);
   if ((stat->st_mode & S_IRWXO) == 0)
     return 0;
   return error_set (err, ERROR_USER,
-                    "%s: all users of this machine have access to it (mode %04o): `chmod o= %s`, "
-                    "and a new secret if others may have read this one",
+                    "%s: accessible by all users of this machine (mode %04o): run `chmod o= %s`, "
+                    "and replace the secret if others may have read it",
                     path, (unsigned int) stat->st_mode & 07777U, path);
 }
 

@@ -130,7 +130,7 @@ spawn_run (char *const argv[], struct buffer *out, struct error *err)
   if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
     return 0;
   trim (&said);
-  const char *text = said.size > 0 ? said.data : "it said nothing";
+  const char *text = said.size > 0 ? said.data : "no output";
   if (WIFSIGNALED (status))
     return error_set (err, ERROR_TRANSIENT, "%s was killed by signal %d: %s", argv[0],
                       WTERMSIG (status), text);

@@ -141,5 +141,5 @@ sys_fail_from_environment (struct error *err)
         log_warn ("fault_injected", "call=%s nth=%u errno=%d", name, nth, code);
         return 0;
       }
-  return error_set (err, ERROR_USER, "SHOAL_FAULT=%s: there is no call \"%s\"", fault, name);
+  return error_set (err, ERROR_USER, "SHOAL_FAULT=%s: no call \"%s\"", fault, name);
 }

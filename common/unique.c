@@ -28,7 +28,7 @@ put_random (char *text, size_t count)
   while (got < 0 && errno == EINTR);
   if (got != (ssize_t) count) /* never, for so few */
     {
-      (void) fputs ("shoal: the system gives no random numbers\n", stderr);
+      (void) fputs ("shoal: no random numbers from the system\n", stderr);
       abort ();
     }
   for (size_t i = 0; i < count; i++)

@@ -54,10 +54,10 @@ units_parse_size (const char *text, int64_t *bytes, struct error *err)
   int64_t scaled = 0;
   if (milli <= 0 || *at != '\0' || __builtin_mul_overflow (milli, (int64_t) 1 << shift, &scaled)
       || scaled < 1000)
-    return error_set (err, ERROR_USER,
-                      "\"%s\" isn't a size: expected a number above zero with k, m, g or t "
-                      "behind it, e.g. 512m",
-                      text);
+    return error_set (
+        err, ERROR_USER,
+        "\"%s\" is not a size: expected a positive number with an optional k, m, g or t, e.g. 512m",
+        text);
   *bytes = scaled / 1000;
   return 0;
 }
@@ -99,7 +99,7 @@ units_parse_duration (const char *text, int64_t *ms, struct error *err)
     }
   if (!good || total <= 0)
     return error_set (err, ERROR_USER,
-                      "\"%s\" isn't a duration: expected e.g. 90s, 5m, 1h30m or 250ms", text);
+                      "\"%s\" is not a duration: expected e.g. 90s, 5m, 1h30m or 250ms", text);
   *ms = total;
   return 0;
 }
@@ -112,7 +112,7 @@ units_parse_number (const char *text, int64_t min, int64_t max, int64_t *number,
   long long value = strtoll (text, &end, 10);
   bool starts_well = isdigit ((unsigned char) text[0]) || (text[0] == '-' && text[1] != '\0');
   if (!starts_well || *end != '\0')
-    return error_set (err, ERROR_USER, "\"%s\" isn't a whole number", text);
+    return error_set (err, ERROR_USER, "\"%s\" is not a whole number", text);
   if (errno == ERANGE || value < min || value > max)
     return error_set (err, ERROR_USER, "%s is out of range: expected %lld to %lld", text,
                       (long long) min, (long long) max);
@@ -135,7 +135,7 @@ units_parse_percent (const char *text, int32_t *basis_points, struct error *err)
   int64_t milli = read_milli (&at);
   if (milli < 0 || milli > 100000 || strcmp (at, "%") != 0)
     return error_set (err, ERROR_USER,
-                      "\"%s\" isn't a percentage: expected 0%% to 100%%, e.g. 95%%", text);
+                      "\"%s\" is not a percentage: expected 0%% to 100%%, e.g. 95%%", text);
   *basis_points = (int32_t) (milli / 10);
   return 0;
 }
@@ -146,7 +146,7 @@ units_parse_cpus (const char *text, int32_t *milli, struct error *err)
   const char *at = text;
   int64_t value = read_milli (&at);
   if (value <= 0 || value > INT32_MAX || *at != '\0')
-    return error_set (err, ERROR_USER, "\"%s\" isn't a number of CPUs: expected e.g. 0.5, 1 or 2",
+    return error_set (err, ERROR_USER, "\"%s\" is not a number of CPUs: expected e.g. 0.5, 1 or 2",
                       text);
   *milli = (int32_t) value;
   return 0;
@@ -180,7 +180,7 @@ units_parse_codes (const char *text, struct codes *codes, struct error *err)
         }
       if (first < 0 || last < first || (*at != ',' && *at != '\0'))
         return error_set (err, ERROR_USER,
-                          "\"%s\" isn't a list of exit codes: expected e.g. 1,3-5 (0 to 255)",
+                          "\"%s\" is not a list of exit codes: expected e.g. 1,3-5 (0 to 255)",
                           text);
       for (int code = first; code <= last; code++)
         codes->has[code] = true;

@@ -89,7 +89,7 @@ vitals_are_good (const struct vitals *vitals, int64_t now, struct error *err)
   int64_t turned = vitals == NULL ? 0 : metric_value (vitals->turned);
   if (turned == 0 || now - turned < VITALS_STUCK_MS)
     return true;
-  (void) error_set (err, ERROR_FATAL, "the main loop hasn't turned for %lld s",
+  (void) error_set (err, ERROR_FATAL, "no iteration of the main loop for %lld s",
                     (long long) ((now - turned) / 1000));
   return false;
 }

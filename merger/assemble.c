@@ -102,7 +102,7 @@ make_build (struct assembly *assembly, struct error *err)
       else if (errno != EEXIST)
         return error_errno (err, errno, "making %s", assembly->name);
     }
-  return error_set (err, ERROR_TRANSIENT, "%s: can't be locked", assembly->name);
+  return error_set (err, ERROR_TRANSIENT, "locking %s", assembly->name);
 }
 
 struct assembly *
@@ -188,10 +188,9 @@ note_damage (struct assembly *assembly, const char *folder, const struct line *l
   auto_free char *path = text_shown (line->path.data);
   bool sharded = line->shard >= 0;
   auto_free char *again =
-      sharded
-          ? xasprintf ("move it out of the result, then `shoal retry --shard %lld` makes it anew",
-                       (long long) line->shard)
-          : xstrdup ("run the job anew");
+      sharded ? xasprintf ("move it out of the result, then run `shoal retry --shard %lld`",
+                           (long long) line->shard)
+              : xstrdup ("run the job again");
   if (assembly->damage == NULL)
     assembly->damage = xasprintf ("outputs/%s/%s isn't what attempt %s wrote any more: it was "
                                   "changed or removed in the result or in " RESULT_ATTEMPTS "; %s",

@@ -218,7 +218,7 @@ check_digest (struct fold *fold, struct shard_record *record, const struct event
     record->digest = digest;
   else if (record->digest != digest)
     set_problem (fold, event->index,
-                 xasprintf ("shard %u was run with different atoms than before: the inputs changed "
+                 xasprintf ("shard %u ran with other input files than before: the inputs changed "
                             "while the job was planned",
                             event->index));
 }
@@ -268,9 +268,9 @@ static void
 check_range (struct fold *fold)
 {
   if (fold->planned && fold->known > fold->plan.shards)
-    set_problem (fold, INT64_MAX,
-                 xasprintf ("there were more shards than the %lld of the plan",
-                            (long long) fold->plan.shards));
+    set_problem (
+        fold, INT64_MAX,
+        xasprintf ("there are more shards than the %lld planned", (long long) fold->plan.shards));
 }
 
 static enum fold_change
@@ -280,7 +280,7 @@ apply_planned (struct fold *fold, const struct event *event)
   memcpy (plan.digest, event->digest, DIGEST_SIZE);
   if (plan.shards < 0 || plan.shards > UINT32_MAX)
     {
-      set_problem (fold, -1, xstrdup ("the plan's number of shards is impossible"));
+      set_problem (fold, -1, xstrdup ("the plan has an impossible number of shards"));
       return FOLD_CHANGED;
     }
   if (!fold->planned)
@@ -291,7 +291,7 @@ apply_planned (struct fold *fold, const struct event *event)
       return FOLD_CHANGED;
     }
   if (plan.shards != fold->plan.shards || memcmp (plan.digest, fold->plan.digest, DIGEST_SIZE) != 0)
-    set_problem (fold, -1, xstrdup ("the job was planned twice, and differently"));
+    set_problem (fold, -1, xstrdup ("the job was planned twice, with different results"));
   return FOLD_NOTHING;
 }
 
@@ -337,7 +337,7 @@ apply_failed (struct fold *fold, const struct event *event)
   if (fold->failed)
     return FOLD_NOTHING;
   fold->failed = true;
-  fold->failure = xstrdup (event->reason != NULL ? event->reason : "it can't be planned");
+  fold->failure = xstrdup (event->reason != NULL ? event->reason : "planning failed");
   fold->failure_class = xstrdup (event->class_name);
   return FOLD_CHANGED;
 }

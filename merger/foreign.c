@@ -180,7 +180,7 @@ note_problem (struct walk *walk, const char *path, const char *what)
   auto_free char *shown = text_shown (path);
   if (walk->problem == NULL)
     walk->problem =
-        xasprintf ("%s %s: move it out of the result, then `shoal merge` goes on", shown, what);
+        xasprintf ("%s %s: move it out of the result, then run `shoal merge`", shown, what);
 }
 
 /* The folders that PATH lies in, as they are in the old tree. */
@@ -226,7 +226,7 @@ yield (struct walk *walk, const char *path)
   char unique[UNIQUE_SIZE];
   if (!walk->late)
     {
-      note_problem (walk, path, "isn't as shoal made it, and a shard's output has its place");
+      note_problem (walk, path, "was not written by shoal and is in the place of a shard's output");
       return 0;
     }
   auto_free char *name = xasprintf ("%s.%s", path, unique_text (unique));
@@ -252,7 +252,7 @@ carry (struct walk *walk, const char *path)
   bool blocked = !there && errno == ENOTDIR;
   if (S_ISDIR (old.st_mode) && old.st_dev != walk->device)
     {
-      note_problem (walk, path, "is another file system's root");
+      note_problem (walk, path, "is a mount point");
       return 0;
     }
   if (there && old.st_dev == new.st_dev &&old.st_ino == new.st_ino)
@@ -427,7 +427,7 @@ foreign_carry (struct foreign *foreign, int old_fd, int new_fd, char **problem, 
   struct walk walk = { .foreign = foreign, .old = old_fd, .new = new_fd, .err = err };
   int result = carry_tree (&walk);
   *problem = walk.problem;
-  return result != 0 ? error_wrap (err, "what isn't shoal's in the result") : 0;
+  return result != 0 ? error_wrap (err, "files in the result that are not shoal's") : 0;
 }
 
 int
@@ -436,5 +436,5 @@ foreign_carry_late (void *context, int old_fd, int new_fd, struct error *err)
   struct walk walk = { .foreign = context, .old = old_fd, .new = new_fd, .late = true, .err = err };
   int result = carry_tree (&walk);
   free (walk.problem);
-  return result != 0 ? error_wrap (err, "what isn't shoal's in the result") : 0;
+  return result != 0 ? error_wrap (err, "files in the result that are not shoal's") : 0;
 }

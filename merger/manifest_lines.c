@@ -18,8 +18,7 @@ enum
 static int
 damaged (struct error *err)
 {
-  return error_set (err, ERROR_TRANSIENT,
-                    "manifest.json: it is cut off, or no manifest of shoal's");
+  return error_set (err, ERROR_TRANSIENT, "manifest.json: truncated, or not a manifest of shoal");
 }
 
 /* TEXT without what is behind its object. */

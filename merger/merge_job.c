@@ -496,7 +496,7 @@ merge_job_set_back (struct merge_job *merge, const struct error *why)
   merge->set_backs++;
   merge->not_before = clock_boot_ms () + wait;
   free (merge->trouble);
-  merge->trouble = xasprintf ("merging is tried again: %s", why->message);
+  merge->trouble = xasprintf ("merging failed and is retried: %s", why->message);
   assembly_close (take (&merge->assembly));
   auto_fd_ (&merge->folder_fd);
   merge->folder_fd = -1;

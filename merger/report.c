@@ -244,7 +244,7 @@ put_histogram (const struct report *report, struct buffer *out)
         highest = buckets[bucket];
     }
   char text[UNITS_TEXT_SIZE];
-  buffer_printf (out, "<h2>How long shards took (0 to %s)</h2>\n<svg viewBox=\"0 0 %d %d\">\n",
+  buffer_printf (out, "<h2>Duration of shards (0 to %s)</h2>\n<svg viewBox=\"0 0 %d %d\">\n",
                  units_format_duration (longest, text), CHART_WIDTH, CHART_HEIGHT);
   for (int i = 0; i < BUCKETS; i++)
     {
@@ -270,7 +270,7 @@ put_timeline (const struct report *report, struct buffer *out)
   char text[UNITS_TEXT_SIZE];
   buffer_printf (out, "<h2>Timeline (%s%s)</h2>\n<svg viewBox=\"0 0 %d %.0f\">\n",
                  units_format_duration (last - first, text),
-                 bars < report->count ? ", the first 2,000 shards" : "", CHART_WIDTH,
+                 bars < report->count ? ", first 2,000 shards" : "", CHART_WIDTH,
                  height * (double) bars);
   for (size_t i = 0; i < bars; i++)
     {

@@ -217,17 +217,17 @@ objection (const struct settlement *settlement, const struct conflict *conflict,
     {
       shards[0] = conflict->file_owner;
       shards[1] = conflict->folder_owner;
-      return "a file in the one, a folder in the other";
+      return "a file in one, a folder in the other";
     }
   if (settlement->policy == CONFLICT_FAIL)
     {
       shards[1] = conflict->owners[conflict->owner_count > 1 ? 1 : 0];
-      return "`shoal merge --on-conflict first|last|rename|concat` assembles again";
+      return "resolve it with `shoal merge --on-conflict first|last|rename|concat`";
     }
   if (settlement->policy == CONFLICT_CONCAT && conflict->has_link)
     return "symbolic links can't be concatenated";
   if (settlement->store != NULL && conflict->has_link)
-    return "one of them is a symbolic link, which can't be kept where the result is";
+    return "one of them is a symbolic link, which the result's storage can't hold";
   return NULL;
 }
 

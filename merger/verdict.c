@@ -34,7 +34,7 @@ verdict_give_up (const struct job *job, const struct fold *fold, int64_t age_ms)
                       (double) job->max_failures_bp / 100);
   char text[UNITS_TEXT_SIZE];
   if (job->job_timeout_ms >= 0 && age_ms > job->job_timeout_ms)
-    return xasprintf ("the job took longer than the %s allowed",
+    return xasprintf ("the job exceeded its time limit of %s",
                       units_format_duration (job->job_timeout_ms, text));
   return NULL;
 }
@@ -53,8 +53,8 @@ count_reason (const struct fold *fold)
   long long ended = (long long) (counts.failed + counts.succeeded);
   if (ended >= shards)
     return xasprintf ("%lld of %lld shards failed", (long long) counts.failed, shards);
-  return xasprintf ("%lld of %lld shards failed, %lld weren't run to their end",
-                    (long long) counts.failed, shards, shards - ended);
+  return xasprintf ("%lld of %lld shards failed, %lld did not finish", (long long) counts.failed,
+                    shards, shards - ended);
 }
 
 static struct verdict
@@ -99,7 +99,7 @@ verdict_final (const struct job *job, const struct fold *fold)
   if (fold_cancelled (fold))
     return verdict_cancelled (fold);
   if (reduce == NULL)
-    return failed (xstrdup ("the reduce container didn't run"));
+    return failed (xstrdup ("the reduce container did not run"));
   return failed (xasprintf ("the reduce container failed: %s, exit code %d",
                             outcome_name ((enum outcome) reduce->outcome), reduce->exit_code));
 }

@@ -272,7 +272,7 @@ begin (struct webhooks *webhooks, struct notice *notice)
   call->data = ignore;
   call->done = on_end;
   if (!webhooks->private)
-    call->led = "a webhook's address must be public (merger --webhook-private allows others)";
+    call->led = "webhook addresses must be public (merger --webhook-private allows others)";
   add_header (notice, "Content-Type", "application/json");
   add_header (notice, "X-Shoal-Delivery", delivery);
   sign (webhooks, notice);

@@ -123,7 +123,7 @@ check_scheme (const char *text, const char *const *schemes, struct error *err)
   for (size_t i = 0; schemes[i] != NULL; i++)
     if (strncmp (text, schemes[i], strlen (schemes[i])) == 0)
       return policy_url_check_rule (text, err);
-  return error_set (err, ERROR_USER, "\"%.300s\": such a place can't be one here", text);
+  return error_set (err, ERROR_USER, "\"%.300s\": not a valid location here", text);
 }
 
 /* Folders (where they may be named) and URLs of SCHEMES. */
@@ -288,13 +288,13 @@ read_limit (struct reader *reader, size_t depth, enum policy_limit limit, const 
       bool most = strcmp (name, "most") == 0;
       (void) enter (reader, depth, name);
       if (!most && strcmp (name, "default") != 0)
-        return error_set (err, ERROR_USER, "unknown member (default and most are known)");
+        return error_set (err, ERROR_USER, "unknown member (valid: default, most)");
       if (read_bound (unit, item, most ? &bound->most : &bound->otherwise, err) != 0)
         return -1;
     }
   return bound->most < 0 || bound->otherwise <= bound->most
              ? 0
-             : error_set (err, ERROR_USER, "the default is above the most");
+             : error_set (err, ERROR_USER, "default is larger than most");
 }
 
 static int
@@ -358,7 +358,7 @@ read_token_member (const char *name, const json_t *value, struct policy_token *t
     return read_sum (value, token->sha256, err);
   if (strcmp (name, "queues") == 0)
     return read_list (value, &token->queues, job_check_queue, err);
-  return error_set (err, ERROR_USER, "unknown member (name, sha256 and queues are known)");
+  return error_set (err, ERROR_USER, "unknown member (valid: name, sha256, queues)");
 }
 
 static int
@@ -509,7 +509,7 @@ policy_parse (struct bytes text, struct policy *policy, struct error *err)
   json_t *object =
       json_loadb (text.data == NULL ? "" : text.data, text.size, JSON_REJECT_DUPLICATES, &why);
   if (object == NULL)
-    return error_set (reason, ERROR_USER, "line %d: no JSON: %s", why.line, why.text);
+    return error_set (reason, ERROR_USER, "line %d: invalid JSON: %s", why.line, why.text);
   int result = json_is_object (object)
                    ? read_members (&reader, object, reason)
                    : error_set (reason, ERROR_USER, "line 1: expected a JSON object");

@@ -137,8 +137,8 @@ policy_url_check_rule (const char *rule, struct error *err)
     }
   return good ? 0
               : error_set (err, ERROR_USER,
-                           "\"%.300s\": expected s3://BUCKET/PREFIX, https://HOST:PORT/PATH, "
-                           "http://…, ipfs://CID, as much of it as is to be said",
+                           "\"%.300s\": expected a URL or its beginning: s3://BUCKET/PREFIX, "
+                           "https://HOST:PORT/PATH, http://…, ipfs://CID",
                            rule);
 }
 

@@ -122,8 +122,8 @@ static int
 changed (const struct batcher *batcher, struct error *err)
 {
   return error_set (err, ERROR_USER,
-                    "the inputs changed while they were listed: %lld atoms at first, then others; "
-                    "run it again when nothing writes to them",
+                    "the inputs changed while they were listed (%lld files at first): run it again "
+                    "when nothing writes to them",
                     (long long) batcher->census->atoms);
 }
 
@@ -137,7 +137,7 @@ close_shard (struct batcher *batcher, struct error *err)
   digest_finish (batcher->atoms_digest, batcher->shard.digest);
   digest_add (batcher->plan_digest, batcher->shard.digest, DIGEST_SIZE);
   if (batcher->shards == UINT32_MAX)
-    return error_set (err, ERROR_USER, "more than %u shards: a larger --batch-size is needed",
+    return error_set (err, ERROR_USER, "more than %u shards: use a larger --batch-size",
                       UINT32_MAX);
   if (batcher->census != NULL && batcher->shards >= batcher->census->shards)
     return changed (batcher, err);

@@ -40,7 +40,7 @@ check_class (const char *pattern, const char **at, const char *end, struct error
   if (*in == '^' || *in == '!')
     in++;
   if (*in == ']')
-    return fail (pattern, start, "the class [] is empty (\\] stands for a bracket itself)", err);
+    return fail (pattern, start, "the class [] is empty (\\] is a literal bracket)", err);
   while (in < end && *in != ']')
     {
       const char *member = in;
@@ -54,7 +54,7 @@ check_class (const char *pattern, const char **at, const char *end, struct error
       if (!class_member (&in, end, &high))
         break;
       if (high < low)
-        return fail (pattern, member, "the range is upside down", err);
+        return fail (pattern, member, "the range is reversed", err);
     }
   if (in >= end)
     return fail (pattern, start, "'[' without its ']'", err);
@@ -81,12 +81,12 @@ check (const char *pattern, bool *braces, struct error *err)
           continue;
         }
       if (*at == '\\' && at + 1 == end)
-        return fail (pattern, at, "'\\' with nothing behind it", err);
+        return fail (pattern, at, "'\\' at the end", err);
       if (*at == '{')
         {
           *braces = true;
           if (depth == BRACES_DEPTH_MAX)
-            return fail (pattern, at, "alternatives are nested too deep", err);
+            return fail (pattern, at, "alternatives are nested too deeply", err);
           open[depth++] = at;
         }
       if (*at == '}')
@@ -176,7 +176,7 @@ braces_expand (const char *pattern, struct strlist *expanded, struct error *err)
         strlist_take (expanded, take (&text));
       if (work > WORK_MAX || expanded->count + stack.count > BRACES_ALTERNATIVES_MAX)
         return fail (pattern, strchr (pattern, '{'),
-                     "the alternatives multiply beyond 10000, or beyond 8 MiB", err);
+                     "the alternatives expand to more than 10000 patterns, or 8 MiB", err);
     }
   return 0;
 }

@@ -134,10 +134,10 @@ compare_published (struct planning *planning, const struct shard *shard, struct 
   if (got <= 0)
     return got;
   if (memcmp (published.digest, shard->digest, DIGEST_SIZE) != 0)
-    return error_set (err, ERROR_USER,
-                      "the inputs changed since planning began: shard %u isn't what was published "
-                      "then",
-                      shard->index);
+    return error_set (
+        err, ERROR_USER,
+        "the inputs changed since planning began: shard %u differs from what was published",
+        shard->index);
   return 1;
 }
 
@@ -306,7 +306,7 @@ static int
 slice_stubbornly (struct planning *planning, struct plan *plan, struct error *err)
 {
   if (planning->delivery->starts > STARTS_MAX)
-    return error_set (err, ERROR_TRANSIENT, "planning was begun %u times and never ended",
+    return error_set (err, ERROR_TRANSIENT, "planning was started %u times and never finished",
                       planning->delivery->starts);
   for (int try = 1;;)
     {

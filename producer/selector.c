@@ -371,9 +371,8 @@ lay_out (struct selector *selector, const struct job *job, struct error *err)
   const char *root = path_below (path, job->base_path);
   selector->inner = path_below (job->base_path, path);
   if (root == NULL && selector->inner == NULL)
-    return error_set (err, ERROR_USER,
-                      "the volume %s lies neither below nor above the base path %s", path,
-                      job->base_path);
+    return error_set (err, ERROR_USER, "the volume %s is neither below nor above the base path %s",
+                      path, job->base_path);
   if (selector->inner == NULL)
     selector->inner = "";
   if (root != NULL && root[0] != '\0')

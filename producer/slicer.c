@@ -154,10 +154,10 @@ static int
 no_match (const struct pass *pass, struct error *err)
 {
   const struct job *job = pass->job;
-  const char *excluded = job->exclude.count > 0 ? ", or what does is excluded" : "";
+  const char *excluded = job->exclude.count > 0 ? ", or all matches are excluded" : "";
   return error_set (
       err, ERROR_USER,
-      "nothing below the base path %s matches the pattern '%s'%s (%lld paths looked at)",
+      "nothing below the base path %s matches the pattern '%s'%s (%lld paths scanned)",
       job->base_path, job->glob, excluded, (long long) pass->listed);
 }
 

@@ -42,7 +42,7 @@ result_place (const char *place, struct error *err)
 {
   if (place[0] == '\0')
     {
-      (void) error_set (err, ERROR_USER, "the result folder's name is empty");
+      (void) error_set (err, ERROR_USER, "the name of the result folder is empty");
       return NULL;
     }
   if (result_is_remote (place))
@@ -156,12 +156,12 @@ result_folder (const char *place, struct error *err)
     case RESULT_PARTIAL:
       return partial_of (home);
     case RESULT_FOREIGN:
-      (void) error_set (err, ERROR_USER, "%s: this folder isn't a result of shoal", place);
+      (void) error_set (err, ERROR_USER, "%s: not a result of shoal", place);
       return NULL;
     case RESULT_ABSENT:
       break;
     }
-  (void) error_set (err, ERROR_USER, "%s: there is no such result", place);
+  (void) error_set (err, ERROR_USER, "%s: no such result", place);
   return NULL;
 }
 
@@ -180,7 +180,7 @@ result_open (const char *place, struct error *err)
       if (fd >= 0 && fs_exists (fd, RESULT_STATE))
         return take_fd (&fd);
       if (tries == 8)
-        return error_set (err, ERROR_TRANSIENT, "%s: the result's folder can't be opened", folder);
+        return error_set (err, ERROR_TRANSIENT, "%s: opening the result folder", folder);
       error_clear (err);
     }
 }
@@ -259,7 +259,7 @@ result_create (const char *place, const char *job_id, struct error *err)
   if (home == NULL)
     return -1;
   if (state_of (home) != RESULT_ABSENT)
-    return error_set (err, ERROR_USER, "%s exists already", place);
+    return error_set (err, ERROR_USER, "%s already exists", place);
   return make_partial (home, job_id, false, err);
 }
 
@@ -294,7 +294,7 @@ claim_folder (const char *place, const char *job_id, struct error *err)
 {
   enum result_state state = result_state (place);
   if (state == RESULT_FOREIGN)
-    return error_set (err, ERROR_USER, "%s exists and isn't a result of shoal", place);
+    return error_set (err, ERROR_USER, "%s exists and is not a result of shoal", place);
   if (state == RESULT_ABSENT && result_create (place, job_id, err) != 0
       && result_state (place) == RESULT_ABSENT)
     return -1;
@@ -519,7 +519,7 @@ result_publish (const char *place, const char *build, bool complete,
       break;
     case RESULT_ABSENT:
     case RESULT_FOREIGN:
-      return error_set (err, ERROR_FATAL, "%s: the result's folder is gone", place);
+      return error_set (err, ERROR_FATAL, "%s: the result folder is gone", place);
     }
   auto_free char *partial = partial_of (home);
   if (publish_partial (partial, build, keeper, err) != 0)

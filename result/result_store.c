@@ -53,7 +53,7 @@ result_store_place (const char *url, struct error *err)
     return NULL;
   if (storage_is_writable (storage))
     return take (&place);
-  (void) error_set (err, ERROR_USER, "%s: results can be kept in a folder or in s3://BUCKET/PREFIX",
+  (void) error_set (err, ERROR_USER, "%s: expected a folder or s3://BUCKET/PREFIX for the result",
                     url);
   return NULL;
 }
@@ -88,9 +88,7 @@ result_store_mirror (const char *place, struct error *err)
     {
       (void) error_set (
           err, ERROR_USER,
-          "%s: SHOAL_STATE_DIR must name a folder of this machine for the job's state, "
-          "as HOME isn't set",
-          place);
+          "%s: HOME is not set: set SHOAL_STATE_DIR to a local folder for the job's state", place);
       return NULL;
     }
   uint8_t sum[DIGEST_SIZE];
@@ -193,8 +191,8 @@ result_store_get_plan (struct result_store *store, int64_t offset, int64_t lengt
     return -1;
   if (found == 1 && (int64_t) list->size == length)
     return 0;
-  return error_set (err, ERROR_TRANSIENT, "%s/%s isn't the plan's list of %lld bytes", store->place,
-                    key, (long long) length);
+  return error_set (err, ERROR_TRANSIENT, "%s/%s is not the plan's list of %lld bytes",
+                    store->place, key, (long long) length);
 }
 
 /* ---- lists of files: from a listing, which pushes, to a batch, which pulls ---------------- */
@@ -360,7 +358,7 @@ result_store_receive (struct result_store *store, int result_fd, const char *nam
     return -1;
   int result = list_into (&listed, there, err);
   if (result == 0 && !listed.whole)
-    result = error_set (err, ERROR_TRANSIENT, "it isn't there whole: attempt.json is missing");
+    result = error_set (err, ERROR_TRANSIENT, "it is incomplete: attempt.json is missing");
   if (result == 0)
     result = fs_make_folders (result_fd, folder, 0755, err);
   if (result == 0)

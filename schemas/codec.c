@@ -154,7 +154,7 @@ message_encode (enum message kind, void (*fill) (struct record *record, const vo
     return error_set (err, ERROR_USER, "a %s of %zu bytes: the limit is %zu", message_names[kind],
                       size, MESSAGE_SIZE_MAX);
   if (record.failed)
-    return error_set (err, ERROR_FATAL, "encoding a %s: a field doesn't fit its schema",
+    return error_set (err, ERROR_FATAL, "encoding a %s: a field does not fit its schema",
                       message_names[kind]);
   return 0;
 }

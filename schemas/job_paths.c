@@ -30,7 +30,7 @@ job_path_normal (char **path, const char *what, struct error *err)
   if (strlen (given) > JOB_PATH_MAX)
     return refuse_path (what, given, "the path is too long", err);
   if (!job_text_is_plain (given))
-    return refuse_path (what, given, "the path has a control character in it", err);
+    return refuse_path (what, given, "the path contains a control character", err);
   char *normal = path_normal (given, err);
   if (normal == NULL)
     return what == NULL ? -1 : error_wrap (err, "%s", what);
@@ -63,10 +63,9 @@ check_place_url (const char *url, struct error *err)
   if (strncmp (url, "s3://", 5) == 0 && length <= JOB_PATH_MAX && strpbrk (url, " ?#\\") == NULL
       && job_text_is_plain (url) && !has_odd_component (url + 5))
     return 0;
-  return error_set (err, ERROR_USER,
-                    "%.300s: the result's place is an absolute path or s3://BUCKET/PREFIX without "
-                    "a \"/\" behind it",
-                    url);
+  return error_set (
+      err, ERROR_USER,
+      "%.300s: expected an absolute path or s3://BUCKET/PREFIX without a trailing \"/\"", url);
 }
 
 int
@@ -80,7 +79,7 @@ job_place_normal (char **place, struct error *err)
   if (name[0] == '\0')
     return error_set (err, ERROR_USER, "a result can't be the root of the file system");
   if (strlen (name) > RESULT_NAME_MAX)
-    return error_set (err, ERROR_USER, "%.300s: the folder's name is longer than %d bytes", *place,
+    return error_set (err, ERROR_USER, "%.300s: the folder name is longer than %d bytes", *place,
                       RESULT_NAME_MAX);
   return 0;
 }
@@ -111,9 +110,9 @@ make_source_normal (struct volume *volume, struct error *err)
   else if (strstr (source, "://") != NULL)
     {
       if (strlen (source) > JOB_URL_MAX)
-        return error_set (err, ERROR_USER, "a source's URL is longer than %d bytes", JOB_URL_MAX);
+        return error_set (err, ERROR_USER, "a source URL is longer than %d bytes", JOB_URL_MAX);
       if (!job_text_is_plain (source))
-        return error_set (err, ERROR_USER, "a source's URL has a control character in it");
+        return error_set (err, ERROR_USER, "a source URL contains a control character");
       return 0;
     }
   if (source[0] != '/')
@@ -139,7 +138,7 @@ check_volumes (struct job *job, struct error *err)
         return -1;
       for (size_t j = 0; j < i; j++)
         if (strcmp (job->volumes[j].path, volume->path) == 0)
-          return error_set (err, ERROR_USER, "two volumes on one path %s", volume->path);
+          return error_set (err, ERROR_USER, "two volumes at the same path %s", volume->path);
     }
   return 0;
 }
@@ -156,11 +155,11 @@ static int
 compare_outputs (const struct output *output, const struct output *other, struct error *err)
 {
   if (strcmp (output->name, other->name) == 0)
-    return error_set (err, ERROR_USER, "two outputs of the name %s: %s and %s", output->name,
+    return error_set (err, ERROR_USER, "two outputs with the name %s: %s and %s", output->name,
                       other->path, output->path);
   if (overlap (output->path, other->path))
-    return error_set (err, ERROR_USER, "the outputs %s:%s and %s:%s lie inside each other",
-                      other->name, other->path, output->name, output->path);
+    return error_set (err, ERROR_USER, "the outputs %s:%s and %s:%s are nested", other->name,
+                      other->path, output->name, output->path);
   return 0;
 }
 
@@ -169,10 +168,10 @@ compare_volume (const struct output *output, const struct volume *volume, struct
 {
   if (path_below (output->path, volume->path) != NULL)
     return error_set (err, ERROR_USER,
-                      "the output %s:%s lies inside the input volume %s, which is read-only",
+                      "the output %s:%s is inside the input volume %s, which is read-only",
                       output->name, output->path, volume->path);
   if (path_below (volume->path, output->path) != NULL)
-    return error_set (err, ERROR_USER, "the input volume %s lies inside the output %s:%s",
+    return error_set (err, ERROR_USER, "the input volume %s is inside the output %s:%s",
                       volume->path, output->name, output->path);
   return 0;
 }
@@ -227,7 +226,7 @@ check_sense (const struct job *job, const char **field, struct error *err)
     if (members[i].given)
       {
         *field = members[i].field;
-        return error_set (err, ERROR_USER, "does nothing without --glob");
+        return error_set (err, ERROR_USER, "has no effect without --glob");
       }
   return 0;
 }
@@ -255,7 +254,7 @@ check_batches (const struct job *job, const char **field, struct error *err)
   *field = "shards";
   if (job->shards != -1 && (job->batch_bytes != -1 || job->batch_size != 1))
     return error_set (err, ERROR_USER,
-                      "a fixed number of shards can't go with a batch size or batch bytes");
+                      "--shards can't be combined with --batch-size or --batch-bytes");
   return 0;
 }
 
@@ -283,7 +282,7 @@ check_base_path (struct job *job, struct error *err)
   auto_free char *common = common_path (job);
   if (common == NULL)
     return error_set (err, ERROR_USER,
-                      "the pattern '%.300s' needs a volume to choose from (-v SRC:PATH)",
+                      "the pattern '%.300s' needs a volume to select from (-v SRC:PATH)",
                       job->glob);
   if (job->base_path == NULL)
     {
@@ -295,7 +294,7 @@ check_base_path (struct job *job, struct error *err)
   for (size_t i = 0; i < job->volume_count; i++)
     if (!job->volumes[i].shared && !overlap (job->volumes[i].path, job->base_path))
       return error_set (err, ERROR_USER,
-                        "the volume %s lies neither below nor above the base path %s (the deepest "
+                        "the volume %s is neither below nor above the base path %s (the deepest "
                         "path common to the volumes is %s)",
                         job->volumes[i].path, job->base_path, common);
   return 0;

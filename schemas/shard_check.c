@@ -49,12 +49,12 @@ shard_check (const struct shard *shard, const struct job *job, struct error *err
   if (check_ranges (shard, err) != 0)
     return error_wrap (err, "the shard");
   if (shard->job_id == NULL || strcmp (shard->job_id, job->id) != 0)
-    return error_set (err, ERROR_USER, "the shard: it isn't one of the job %s", job->id);
+    return error_set (err, ERROR_USER, "the shard: it does not belong to the job %s", job->id);
   if (shard->kind == SHARD_REDUCE && job->reduce_image == NULL)
     return error_set (err, ERROR_USER, "the shard: kind: the job has no reduce image");
   if ((shard->plan_offset < 0) != (shard->plan_length < 0)
       || (shard->plan_length >= 0 && shard->atoms.size > 0))
     return error_set (err, ERROR_USER,
-                      "the shard: plan: it has two lists of atoms, or half of one");
+                      "the shard: plan: it has two lists of input files, or a partial one");
   return 0;
 }

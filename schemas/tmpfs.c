@@ -56,10 +56,10 @@ set_value (struct tmpfs *tmpfs, const char *name, const char *value, struct erro
     return units_parse_number (value, 0, JOB_USER_ID_MAX, &tmpfs->gid, err);
   if (strcmp (name, "nr_inodes") == 0)
     return units_parse_number (value, 1, JOB_COUNT_MAX, &tmpfs->inodes, err);
-  return error_set (err, ERROR_USER,
-                    "%s: no such option of a tmpfs (size, mode, uid, gid, "
-                    "nr_inodes, ro, rw, exec and noexec are)",
-                    name);
+  return error_set (
+      err, ERROR_USER,
+      "%s: unknown tmpfs option (valid: size, mode, uid, gid, nr_inodes, ro, rw, exec, noexec)",
+      name);
 }
 
 static int

@@ -74,7 +74,7 @@ translate_as (enum message kind, const struct writer_schema *schema, struct byte
       TRANSLATE (kind, job_status, auto_job_status, status);
       break;
     case MESSAGE_CLAIM:
-      return error_set (err, ERROR_USER, "a claim from elsewhere");
+      return error_set (err, ERROR_USER, "a claim of another bus");
     }
   return error_set (err, ERROR_USER, "a %s without a field that has no default",
                     message_name (kind));
@@ -93,10 +93,10 @@ wire_translate (const struct writer_schema *schema, struct bytes body, struct bu
     }
   int kind = codec_kind_of (schema->name);
   if (kind < 0)
-    return error_set (err, ERROR_USER, "a record \"%s\", which is no message of shoal",
+    return error_set (err, ERROR_USER, "a record \"%s\", which is not a message of shoal",
                       schema->name);
   if (body.size > MESSAGE_SIZE_MAX || body.size > READING_MAX / schema->growth)
-    return error_set (err, ERROR_USER, "a %s of %zu bytes: too large to be read by its schema",
+    return error_set (err, ERROR_USER, "a %s of %zu bytes: too large to decode",
                       message_name ((enum message) kind), body.size);
   return translate_as ((enum message) kind, schema, body, out, err);
 }

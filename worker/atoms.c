@@ -71,6 +71,6 @@ atoms_load (const struct shard *shard, const struct job *job, int result_fd,
   digest_add (digest, list->data, list->size);
   digest_finish (digest, sum);
   if (memcmp (sum, shard->digest, DIGEST_SIZE) != 0)
-    return error_set (err, ERROR_USER, "the atom list isn't the one that was planned");
+    return error_set (err, ERROR_USER, "the list of input files differs from the planned one");
   return 0;
 }

@@ -13,7 +13,7 @@ bind_check_kernel (struct error *err)
   if (mount_setattr (-1, "", AT_EMPTY_PATH, &none, sizeof none) == 0 || errno != ENOSYS)
     return 0;
   return error_set (err, ERROR_USER,
-                    "inputs can't be mounted read-only with what is mounted below them; that takes "
+                    "inputs with other mounts below them can't be mounted read-only: that needs "
                     "Linux 5.12 (mount_setattr)");
 }
 

@@ -284,9 +284,8 @@ limit_failed (const struct cgroup *group, const char *option, struct error *err)
 {
   int code = errno;
   (void) error_errno (err, code, "setting %s in %s", option, group->parts[0].path);
-  return code == EBUSY
-             ? error_set (err, ERROR_USER, "--memory is less than what starting a container takes")
-             : error_blame_machine (err);
+  return code == EBUSY ? error_set (err, ERROR_USER, "--memory is too low to start a container")
+                       : error_blame_machine (err);
 }
 
 int

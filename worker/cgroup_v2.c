@@ -84,9 +84,10 @@ move_all (int group, int leaf, const char *path, char **why)
       pid_t pid = (pid_t) strtol (line, NULL, 10);
       if (pid <= 0 || !is_shoal (pid))
         {
-          *why = xasprintf ("other processes than shoal's are in its cgroup %s: give it one of its "
-                            "own, as a systemd unit with Delegate=yes or a container does",
-                            path);
+          *why =
+              xasprintf ("cgroup %s contains processes other than shoal's: run shoal in a cgroup "
+                         "of its own, e.g. a systemd unit with Delegate=yes or a container",
+                         path);
           return -1;
         }
       if (cgroup_write_number (leaf, "cgroup.procs", pid) != 0 && errno != ESRCH)

@@ -252,7 +252,7 @@ why_refused (mode_t mode)
   switch (mode & S_IFMT)
     {
     case S_IFIFO:
-      return "is a fifo, which can't be kept";
+      return "is a FIFO, which can't be kept";
     case S_IFSOCK:
       return "is a socket, which can't be kept";
     case S_IFCHR:
@@ -281,7 +281,7 @@ collect_folder (struct walk *walk, const char *name, struct error *err)
 {
   auto_free char *plain = xstrndup (name, strlen (name) - 1);
   if (walk->depth == COLLECT_DEPTH_MAX)
-    return refuse (walk, plain, "lies too deep", err);
+    return refuse (walk, plain, "is nested too deeply", err);
   int fd = open_here (walk, plain, O_DIRECTORY);
   if (fd < 0)
     return error_errno (err, errno, "%s/%s", walk->output, walk->path.data);
@@ -310,7 +310,7 @@ collect_next (struct walk *walk, struct error *err)
   if (walk->path.size > COLLECT_PATH_MAX)
     {
       auto_free char *plain = xstrndup (name, strlen (name) - (folder ? 1 : 0));
-      return refuse (walk, plain, "has too long a path", err);
+      return refuse (walk, plain, "has a path that is too long", err);
     }
   return folder ? collect_folder (walk, name, err) : collect_entry (walk, name, err);
 }

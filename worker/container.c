@@ -13,7 +13,7 @@ container_runtime_open (const char *name, const struct container_runtime_options
     return oci_runtime_open (options, err);
   if (strcmp (name, "process") == 0)
     return process_runtime_open (options, err);
-  (void) error_set (err, ERROR_USER, "there is no runtime \"%s\": expected oci or process", name);
+  (void) error_set (err, ERROR_USER, "unknown runtime \"%s\": expected oci or process", name);
   return NULL;
 }
 

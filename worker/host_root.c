@@ -38,9 +38,10 @@ open_place (const struct host_root *root, const char *path, bool folder, struct 
   if (fstat (there, &status) != 0)
     return error_errno (err, errno, "%s", path);
   if (status.st_dev != root->device || !S_ISDIR (status.st_mode))
-    return error_set (err, ERROR_USER,
-                      "%s isn't there, and nothing is made in the host's folders; make it first",
-                      path);
+    return error_set (
+        err, ERROR_USER,
+        "%s does not exist, and shoal creates nothing in folders of the host: create it first",
+        path);
   const char *slash = folder ? rest + strlen (rest) : strrchr (rest, '/');
   auto_free char *folders = slash == NULL ? xstrdup ("") : xstrndup (rest, (size_t) (slash - rest));
   if (fs_make_folders (there, folders, 0755, err) != 0)

@@ -139,8 +139,9 @@ image_config_command (const struct image_config *config, const struct job *job,
     strlist_extend (argv, &config->cmd);
   if (argv->count > 0 && argv->items[0][0] != '\0')
     return 0;
-  return error_set (err, ERROR_USER,
-                    "nothing to run: give a command behind the image's name, or --entrypoint");
+  return error_set (
+      err, ERROR_USER,
+      "nothing to run: the image has no command: give one after the image name, or --entrypoint");
 }
 
 static size_t
@@ -323,9 +324,8 @@ image_user_check_rootless (const struct image_user *user, struct error *err)
 {
   if (user->uid == 0 && user->gid == 0)
     return 0;
-  return error_set (
-      err, ERROR_USER,
-      "user %u:%u doesn't exist where the worker isn't root: give --user 0:0, which is "
-      "the worker's own user",
-      (unsigned int) user->uid, (unsigned int) user->gid);
+  return error_set (err, ERROR_USER,
+                    "user %u:%u is not available, as the worker doesn't run as root: use --user "
+                    "0:0, which maps to the worker's user",
+                    (unsigned int) user->uid, (unsigned int) user->gid);
 }

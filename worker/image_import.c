@@ -63,7 +63,7 @@ check_colon (const char *path, struct error *err)
 {
   if (strchr (path, ':') == NULL)
     return 0;
-  return error_set (err, ERROR_USER, "%s: the path can't hold a colon here", path);
+  return error_set (err, ERROR_USER, "%s: the path can't contain a colon here", path);
 }
 
 /* ---- what the source is ----------------------------------------------------------------- */
@@ -154,8 +154,7 @@ copy (const struct image_tmp *tmp, const char *from, char **folder, struct image
       || image_layout_read (*folder, "latest", layout, err) != 0)
     return -1;
   if (!layout->direct)
-    return error_set (err, ERROR_USER, "%s isn't an image that skopeo can make an OCI image of",
-                      from);
+    return error_set (err, ERROR_USER, "%s can't be converted to an OCI image by skopeo", from);
   return 0;
 }
 

@@ -88,8 +88,8 @@ not_found (const json_t *entries, const char *tag, struct error *err)
     }
   const char *names = tags.size > 0 ? tags.data : "no image";
   if (tag != NULL)
-    return error_set (err, ERROR_USER, "no image is tagged \"%s\"; there: %s", tag, names);
-  return error_set (err, ERROR_USER, "say which image, FOLDER:TAG; there: %s", names);
+    return error_set (err, ERROR_USER, "no image is tagged \"%s\"; available: %s", tag, names);
+  return error_set (err, ERROR_USER, "select an image with FOLDER:TAG; available: %s", names);
 }
 
 static int
@@ -118,7 +118,7 @@ read_blob (int folder, const char *digest, size_t limit, struct buffer *blob, st
   digest_add (sum, blob->data, blob->size);
   digest_finish (sum, bytes);
   if (strcmp (digest_format (bytes, text), image_digest_hex (digest)) != 0)
-    return error_set (err, ERROR_USER, "%s doesn't have this digest: it is damaged", path);
+    return error_set (err, ERROR_USER, "%s does not match this digest: it is damaged", path);
   return 0;
 }
 

@@ -20,7 +20,7 @@ image_ref_normal (const char *name, struct error *err)
   const char *end = last + strcspn (last, ":@");
   if (end == last || (*end != '\0' && end[1] == '\0'))
     {
-      (void) error_set (err, ERROR_USER, "\"%s\" isn't an image's name (expected NAME or NAME:TAG)",
+      (void) error_set (err, ERROR_USER, "\"%s\" is not an image name (expected NAME or NAME:TAG)",
                         name);
       return NULL;
     }
@@ -28,7 +28,7 @@ image_ref_normal (const char *name, struct error *err)
   auto_free char *file = image_ref_encode (ref);
   if (strlen (file) <= NAME_MAX)
     return take (&ref);
-  (void) error_set (err, ERROR_USER, "\"%s\" is too long for an image's name", name);
+  (void) error_set (err, ERROR_USER, "\"%s\" is too long for an image name", name);
   return NULL;
 }
 

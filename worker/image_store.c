@@ -121,7 +121,8 @@ image_store_find (const char *store, const char *name, struct image *image, stru
     return unknown (absolute, name, err);
   if (digest == NULL && why.code == EACCES)
     return error_set (err, ERROR_USER,
-                      "%s: the store is another user's: import the image as this one", why.message);
+                      "%s: the store belongs to another user: import the image as the current user",
+                      why.message);
   if (digest == NULL)
     return error_set (err, why.class, "%s", why.message);
   const char *hex = image_digest_hex (digest);

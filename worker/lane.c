@@ -80,7 +80,7 @@ need_slot (struct lane *lane, const struct crew *crew, struct error *err)
   if (lane->slot.pid > 0)
     return 0;
   if (lane->deaths > DEATHS_MAX)
-    return error_set (err, ERROR_FATAL, "slot %d died %d times in a row; it can't run here",
+    return error_set (err, ERROR_FATAL, "slot %d crashed %d times in a row; giving up",
                       lane->number, lane->deaths);
   auto_free char *name = xasprintf ("%d-%d", (int) getpid (), lane->number);
   if (slot_start (&lane->slot, name, crew->options, err) == 0)
@@ -142,7 +142,7 @@ start (struct lane *lane, const struct crew *crew)
   if (delivery->starts > (uint32_t) crew->max_lost)
     {
       auto_free char *reason =
-          xasprintf ("worker_lost: %u workers died or vanished while they ran this shard",
+          xasprintf ("worker_lost: %u workers died or lost their lease while running this shard",
                      delivery->starts - 1);
       end_without_slot (lane, crew, OUTCOME_INFRA, reason);
       lane->event.report.final = true;
@@ -244,7 +244,7 @@ bury_slot (struct lane *lane, const struct crew *crew, const char *reason)
   add_coming (lane, crew, -lane->coming);
   (void) workplace_sweep (lane->delivery->job->results, crew->options->scratch);
   bool cancelled = lane->ending != ENDING_NONE;
-  auto_free char *why = xasprintf ("the slot process was lost: %s", reason);
+  auto_free char *why = xasprintf ("the slot process crashed: %s", reason);
   end_without_slot (lane, crew, cancelled ? OUTCOME_CANCELLED : OUTCOME_INFRA,
                     cancelled ? "cancelled" : why);
 }
@@ -284,7 +284,7 @@ lane_look (struct lane *lane, struct crew *crew)
       bury_slot (lane, crew, err.message);
     }
   else if (lane->give_up_at != 0 && clock_boot_ms () >= lane->give_up_at)
-    bury_slot (lane, crew, "it didn't end its attempt in time");
+    bury_slot (lane, crew, "it did not end its attempt in time");
 }
 
 /* ---- settling --------------------------------------------------------------------------- */

@@ -81,7 +81,7 @@ die_with_parent (int report, struct error *err)
     return error_errno (err, errno, "prctl(PR_SET_PDEATHSIG)");
   if (poll (&reader, 1, 0) == 0)
     return 0;
-  return error_set (err, ERROR_FATAL, "the slot is gone");
+  return error_set (err, ERROR_FATAL, "the slot process is gone");
 }
 
 /* A change of the user makes the kernel forget whose death is to be followed. */
@@ -112,7 +112,7 @@ prepare_child (const struct child *child, struct error *err)
     return -1;
   /* Nothing to read: the parent died before it could write the maps. */
   if (read (child->go_read, &byte, 1) != 1)
-    return error_set (err, ERROR_FATAL, "the slot is gone");
+    return error_set (err, ERROR_FATAL, "the slot process is gone");
   if (set_up_namespaces (err) != 0)
     return error_blame_machine (err);
   if (launch->set_up (launch->context, err) != 0)

@@ -127,7 +127,7 @@ see_to_mount_point (const struct mounts *mounts, size_t parent, size_t i, struct
   const struct container_mount *inner = &mounts->items[i];
   const char *rest = path_below (inner->target, outer->target);
   if (rest[0] == '\0')
-    return error_set (err, ERROR_USER, "%s: two things are mounted here", inner->target);
+    return error_set (err, ERROR_USER, "%s: mounted twice", inner->target);
   if (open->fd < 0 || open->index != parent)
     {
       auto_fd_ (&open->fd);
@@ -141,7 +141,7 @@ see_to_mount_point (const struct mounts *mounts, size_t parent, size_t i, struct
   auto_fd int there = fs_open_beneath (open->fd, rest, O_PATH | O_NOFOLLOW, 0, err);
   if (there < 0)
     return error_set (err, ERROR_USER,
-                      "%s is to be mounted in %s, where there is no such folder; make it in %s",
+                      "%s is to be mounted in %s, where the folder does not exist: create it in %s",
                       inner->target, outer->target, outer->source);
   return 0;
 }

@@ -87,8 +87,8 @@ enter_mount_namespace (struct error *err)
 {
   if (unshare (CLONE_NEWNS) != 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
     return error_errno (err, errno,
-                        "this host allows no mount namespace, and so no containers; "
-                        "--runtime process needs none");
+                        "this host does not allow mount namespaces, so no containers; --runtime "
+                        "process works without");
   if (hide_unified () != 0)
     return error_errno (err, errno, "hiding " UNIFIED);
   return 0;
@@ -112,7 +112,7 @@ join_cgroup (struct oci *oci, const char *slot, struct error *err)
 {
   if (oci->crun == OCI_CRUN_NONE)
     {
-      oci->no_cgroup = xstrdup ("they need crun, and runc is used");
+      oci->no_cgroup = xstrdup ("user namespaces need crun, but runc is used");
       return 0;
     }
   if (cgroup_open (slot, &oci->cgroup, &oci->no_cgroup, err) != 0)
@@ -353,8 +353,8 @@ check_user (const struct userns *userns, const struct image_user *user, struct e
   if (userns->fd < 0 || (user->uid < userns->ids.count && user->gid < userns->ids.count))
     return 0;
   return error_set (err, ERROR_TRANSIENT,
-                    "user %u:%u: this worker's containers have users 0 to %u; a worker with a "
-                    "larger range, or with --userns none, can run it",
+                    "user %u:%u: containers of this worker have users 0 to %u; use a larger range, "
+                    "or --userns none",
                     user->uid, user->gid, userns->ids.count - 1);
 }
 

@@ -300,7 +300,7 @@ oci_config_render (const struct oci_config *config, struct buffer *out, struct e
   auto_free char *text = json_dumps (object, JSON_COMPACT);
   json_decref (object);
   if (text == NULL)
-    return error_set (err, ERROR_FATAL, "the runtime's configuration can't be written");
+    return error_set (err, ERROR_FATAL, "writing the runtime's configuration");
   buffer_puts (out, text);
   return 0;
 }

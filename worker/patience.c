@@ -39,7 +39,7 @@ char *
 patience_reason (const struct patience *patience)
 {
   char text[UNITS_TEXT_SIZE];
-  return xasprintf ("%s took longer than the %s allowed (%s)", patience->doing,
+  return xasprintf ("%s exceeded its time limit of %s (%s)", patience->doing,
                     units_format_duration (patience->limit_ms, text), patience->option);
 }
 

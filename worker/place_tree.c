@@ -366,8 +366,8 @@ place_folder (struct place *place, const char *path, enum place_how how,
               const struct place_binding *binding, int64_t *bytes, struct error *err)
 {
   if (place->source_fd < 0)
-    return error_set (err, ERROR_USER, "%s: a folder that isn't on this machine can't be an atom",
-                      path);
+    return error_set (err, ERROR_USER,
+                      "%s: a folder that is not on this machine can't be matched as input", path);
   const struct tree tree = { .place = place, .how = how, .binding = binding, .bytes = bytes };
   const struct level root = { .path = "", .below_top = "", .fd = place->source_fd };
   return put_below (&tree, &root, path, path, err);

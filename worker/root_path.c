@@ -68,6 +68,6 @@ root_path_name (int root_fd, int fd, struct error *err)
   const char *below = path_below (name, root);
   if (below != NULL)
     return xstrdup (below);
-  (void) error_set (err, ERROR_TRANSIENT, "%s isn't in %s any more", name, root);
+  (void) error_set (err, ERROR_TRANSIENT, "%s is no longer in %s", name, root);
   return NULL;
 }

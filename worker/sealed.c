@@ -64,7 +64,7 @@ sealed_program (const char *name, struct error *err)
 {
   auto_fd int file = sealed_find (name);
   if (file < 0)
-    return error_set (err, ERROR_USER, "%s: PATH has no such program", name);
+    return error_set (err, ERROR_USER, "%s: not found in PATH", name);
   auto_fd int memory = memfd_create (name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (memory < 0 || sealed_copy (file, memory) != 0)
     return error_errno (err, errno, "%s: copying it to memory", name);

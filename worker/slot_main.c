@@ -234,7 +234,7 @@ read_hello (struct self *self, struct error *err)
   if (frame_receive (&self->reader, true, &kind, &payload, err) < 0)
     return -1;
   if (kind != FRAME_HELLO)
-    return error_set (err, ERROR_FATAL, "the first frame isn't a greeting");
+    return error_set (err, ERROR_FATAL, "the first frame is not a greeting");
   if (frame_get_number (&payload, &parent, err) != 0
       || frame_get_text (&payload, &self->name, err) != 0
       || frame_get_text (&payload, &self->images, err) != 0

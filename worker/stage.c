@@ -157,10 +157,10 @@ bind_file (struct staging *staging, const struct source *source, const struct at
 static int
 cannot_link (const struct source *source, const struct atom *atom, struct error *err)
 {
-  return error_set (err, ERROR_USER,
-                    "%s/%s: can't be hard-linked from %s (another file system, or not ours); "
-                    "use --stage auto",
-                    source->path, atom->path, source->local);
+  return error_set (
+      err, ERROR_USER,
+      "%s/%s: can't be hard-linked from %s (another file system or owner); use --stage auto",
+      source->path, atom->path, source->local);
 }
 
 /* Tries SOURCE's method, and goes over to the next one for it and all later files where it doesn't
@@ -195,9 +195,10 @@ stage_file (struct staging *staging, struct source *source, const struct atom *a
           break;
         case METHOD_BIND:
           if (stage->shard->atom_count > STAGE_BINDS_MAX)
-            return error_set (err, ERROR_USER,
-                              "--stage bind takes at most %d atoms a shard, this one has %lld",
-                              STAGE_BINDS_MAX, (long long) stage->shard->atom_count);
+            return error_set (
+                err, ERROR_USER,
+                "--stage bind takes at most %d input files per shard, this one has %lld",
+                STAGE_BINDS_MAX, (long long) stage->shard->atom_count);
           return bind_file (staging, source, atom, err);
         case METHOD_COPY:
           if (source->copy_from < 0)
@@ -292,7 +293,7 @@ stage_outputs (struct staging *staging, const struct atom *atom, struct error *e
   if (folder == NULL || stage_need_folder (staging, shards, err) != 0)
     return -1;
   if (atom->path[0] == '\0')
-    return error_set (err, ERROR_USER, "%s: it has no name", folder);
+    return error_set (err, ERROR_USER, "%s: no file name", folder);
   if (result_is_remote (stage->job->results))
     return fetch_outputs (staging, shards, atom, folder, err);
   auto_fd int source = fs_open_beneath (stage->result_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
@@ -313,7 +314,7 @@ stage_atom (struct staging *staging, const struct atom *atom, int64_t number, st
   if (place_check_path (atom->path, err) != 0)
     return -1;
   if (strlen (atom->path) != atom->path_size)
-    return error_set (err, ERROR_USER, "%s: an atom's path holds a NUL", atom->path);
+    return error_set (err, ERROR_USER, "%s: path with a NUL byte", atom->path);
   if (atom->volume == job->volume_count && atom->source != NULL)
     {
       auto_free char *path = path_join (STAGE_SHARDS_FOLDER, atom->path);
@@ -322,7 +323,7 @@ stage_atom (struct staging *staging, const struct atom *atom, int64_t number, st
     }
   if (atom->volume >= job->volume_count || staging->sources[atom->volume].storage == NULL
       || is_whole (staging->stage, &job->volumes[atom->volume]))
-    return error_set (err, ERROR_USER, "%s: volume %u isn't one that is sliced", atom->path,
+    return error_set (err, ERROR_USER, "%s: volume %u is not split into shards", atom->path,
                       atom->volume);
   struct source *source = &staging->sources[atom->volume];
   auto_free char *path = path_join (source->path, atom->path);

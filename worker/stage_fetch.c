@@ -173,7 +173,7 @@ stage_fetch_folder (struct staging *staging, struct storage *storage, const char
                                            .wanted = on_wanted };
   int result = storage_list (storage, &visitor, err);
   if (result == 0 && listing.found == 0 && path[0] != '\0')
-    result = error_set (err, ERROR_USER, "%s: isn't there any more", path);
+    result = error_set (err, ERROR_USER, "%s: no longer exists", path);
   if (result == 0)
     result = fetch (staging, storage, base, target_fd, buffer_bytes (&listing.files), 0, err);
   buffer_release (&listing.files);

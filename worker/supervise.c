@@ -163,7 +163,7 @@ supervise (struct supervision *supervision, const struct container *container,
   if (supervision->control->fd >= 0)
     supervision->order = supervision->control->read (supervision->control->context);
   if (supervision->order != ATTEMPT_GO_ON)
-    return error_set (err, ERROR_TRANSIENT, "stopped before it started");
+    return error_set (err, ERROR_TRANSIENT, "stopped before it was started");
   int end_fd = container_start (supervision->runtime, container, err);
   if (end_fd < 0)
     return -1;

@@ -150,10 +150,10 @@ userns_map (int userns_fd, int source_fd, const char *what, struct error *err)
   auto_fd int tree = open_tree (source_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (tree >= 0 && mount_setattr (tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0)
     return take_fd (&tree);
-  (void) error_errno (err, errno,
-                      "%s: its file system can't show files to a user namespace; a worker with "
-                      "--userns none can use it",
-                      what);
+  (void) error_errno (
+      err, errno,
+      "%s: its file system does not support id-mapped mounts; use a worker with --userns none",
+      what);
   if (err != NULL)
     err->class = ERROR_TRANSIENT;
   return -1;
@@ -191,11 +191,10 @@ userns_check_alone (int source_fd, const char *what, struct error *err)
   auto_free char *below = userns_find_below (path);
   if (below == NULL)
     return 0;
-  return error_set (
-      err, ERROR_TRANSIENT,
-      "%s: %s is mounted below it, which can't be shown to a user namespace; a worker "
-      "with --userns none can use it",
-      what, below);
+  return error_set (err, ERROR_TRANSIENT,
+                    "%s: %s is mounted below it and does not support id-mapped mounts; use a "
+                    "worker with --userns none",
+                    what, below);
 }
 
 static int

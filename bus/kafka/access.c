@@ -34,8 +34,7 @@ access_lacks (const struct kafka_client *client, const char *operation, const ch
   const char *user = user_of (client);
   auto_free char *command = grant_command (client, operation, kind, name);
   return error_set (err, ERROR_TRANSIENT,
-                    "%s: %s%s isn't allowed to: %s on %s%s%s is missing (`%s`; "
-                    "docs/operations.md has what each part needs)",
+                    "%s: %s%s lacks permission: %s on %s%s%s (`%s`; see docs/operations.md)",
                     client->url, user == NULL ? "this user" : "user ", user == NULL ? "" : user,
                     operation, kind, name == NULL ? "" : " ", name == NULL ? "" : name, command);
 }

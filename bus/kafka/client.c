@@ -206,7 +206,7 @@ parse_url (struct kafka_client *client, const char *rest, struct error *err)
   for (const char *at = client->prefix; *at != '\0'; at++)
     if (!isalnum ((unsigned char) *at) && strchr ("._-", *at) == NULL)
       return error_set (err, ERROR_USER,
-                        "%s: '%c' can't be in a topic's name: letters, digits, '.', '_', '-'",
+                        "%s: '%c' is not allowed in a topic name (letters, digits, '.', '_', '-')",
                         client->url, *at);
   return 0;
 }

@@ -72,7 +72,7 @@ jobs_list (struct kafka_tables *tables, const char *after,
     return -1;
   struct kafka_job *entry = after == NULL ? NULL : tables_find_job (tables, after);
   if (after != NULL && entry == NULL)
-    return error_set (err, ERROR_USER, "there is no job %s", after);
+    return error_set (err, ERROR_USER, "no job %s", after);
   entry = entry == NULL ? TAILQ_FIRST (&tables->list) : TAILQ_NEXT (entry, links);
   for (; entry != NULL; entry = TAILQ_NEXT (entry, links))
     {

@@ -71,10 +71,9 @@ static int
 complain_of_missing (const struct kafka_client *client, int topic, struct error *err)
 {
   auto_free char *queue = metadata_queue_option (&client->topics, topic);
-  return error_set (
-      err, ERROR_USER,
-      "%s: there is no topic %s: make the topics with `shoal topics create --bus %s%s`",
-      client->url, client->topics.names[topic], client->url, queue);
+  return error_set (err, ERROR_USER,
+                    "%s: no topic %s: create the topics with `shoal topics create --bus %s%s`",
+                    client->url, client->topics.names[topic], client->url, queue);
 }
 
 static int

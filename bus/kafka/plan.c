@@ -348,7 +348,7 @@ plan_replay (struct kafka_plan *plan, const char *job_id, uint32_t generation,
   auto_job_status struct job_status status = { 0 };
   int found = jobs_get (plan->work->tables, job_id, &job, err);
   if (found <= 0)
-    return found < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", job_id);
+    return found < 0 ? -1 : error_set (err, ERROR_USER, "no job %s", job_id);
   int known = jobs_get_status (plan->work->tables, job_id, &status, err);
   if (known < 0 || trust_need_key (&plan->work->producer->client->trust, "a shard", err) != 0)
     return -1;

@@ -70,7 +70,7 @@ take_in_again (struct kafka_tables *tables, struct kafka_job *first, const struc
     difference = "--results";
   if (difference == NULL)
     return 0;
-  (void) error_set (&why, ERROR_USER, "there is a job %s already, and %s differs", job->id,
+  (void) error_set (&why, ERROR_USER, "job %s already exists and differs in %s", job->id,
                     difference);
   dead_letter_write_as (tables->dead_letters, &tables->jobs, message, DEAD_LETTER_CONFLICT, &why);
   return 0;

@@ -246,7 +246,7 @@ make_delivery (struct kafka_take *take, struct inflight *inflight, const struct 
   if (found < 0)
     return -1;
   if (found == 0)
-    return error_set (err, ERROR_USER, "there is no job %s", message->job_id);
+    return error_set (err, ERROR_USER, "no job %s", message->job_id);
   inflight->delivery = take (&delivery);
   return 0;
 }

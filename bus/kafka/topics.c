@@ -227,7 +227,7 @@ create_missing (struct admin *admin, struct error *err)
       if (topic != NULL)
         topics[count++] = topic;
       say (admin,
-           xasprintf ("%s: made, %d partition%s, %d cop%s", admin->client.topics.names[i],
+           xasprintf ("%s: created, %d partition%s, %d cop%s", admin->client.topics.names[i],
                       partitions, partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
     }
   if (count == 0)

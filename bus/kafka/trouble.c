@@ -34,17 +34,15 @@ static const char wants_no_tls[] =
 
 static const struct known known[] = {
   { "SASL authentication error", NULL, true,
-    "sasl.username or sasl.password is wrong, or this user isn't there for this sasl.mechanism" },
+    "sasl.username or sasl.password is wrong, or the user does not exist for this sasl.mechanism" },
   { "certificate verify failed", NULL, true,
-    "ssl.ca.location must be a file with the certificate of the authority that signed the "
-    "brokers'" },
+    "ssl.ca.location must be a file with the certificate of the CA that signed the brokers'" },
   { "alert", "certificate required", true,
-    "the brokers want a client's certificate: ssl.certificate.location and ssl.key.location" },
+    "the brokers require a client certificate: ssl.certificate.location and ssl.key.location" },
   { "alert", "bad certificate", true,
-    "the brokers want a client's certificate: ssl.certificate.location and ssl.key.location" },
+    "the brokers require a client certificate: ssl.certificate.location and ssl.key.location" },
   { "alert", "unknown ca", true,
-    "the brokers don't know the authority that signed the certificate in "
-    "ssl.certificate.location" },
+    "the brokers don't trust the CA that signed the certificate in ssl.certificate.location" },
   { "while requesting ApiVersion", NULL, false, wants_tls },
   { "broker might require SASL", NULL, false, wants_password },
   { "SSL handshake failed", NULL, false, wants_no_tls },
@@ -216,8 +214,8 @@ kafka_timeout (struct kafka_trouble *trouble, const char *what, struct error *er
   if (trouble->refused)
     (void) error_set (err, ERROR_TRANSIENT, "%s: %s", trouble->url, trouble->text);
   else
-    (void) error_set (err, ERROR_TRANSIENT, "%s: %s: no answer in time%s%s", trouble->url, what,
-                      trouble->text[0] == '\0' ? "" : "; last trouble: ", trouble->text);
+    (void) error_set (err, ERROR_TRANSIENT, "%s: %s: timed out%s%s", trouble->url, what,
+                      trouble->text[0] == '\0' ? "" : "; last error: ", trouble->text);
   (void) pthread_mutex_unlock (&trouble->lock);
   return away (err);
 }

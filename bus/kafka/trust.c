@@ -86,7 +86,7 @@ trust_need_key (const struct kafka_trust *trust, const char *what, struct error 
   if (!trust->others_sign)
     return 0;
   return error_set (err, ERROR_USER,
-                    "%s: the records of this bus are signed, and %s that isn't counts for nothing: "
-                    "--job-key FILE (SHOAL_JOB_KEY) names the key",
+                    "%s: records on this bus are signed, and %s without a signature is ignored: "
+                    "use --job-key FILE (SHOAL_JOB_KEY)",
                     trust->url, what);
 }

@@ -75,7 +75,7 @@ sqlite_list_jobs (struct bus *base, const char *after,
   int verdict = 0;
   int there = after == NULL ? 1 : row_of_job ((struct sqlite_bus *) base, after, &row, err);
   if (there <= 0)
-    return there < 0 ? -1 : error_set (err, ERROR_USER, "there is no job %s", after);
+    return there < 0 ? -1 : error_set (err, ERROR_USER, "no job %s", after);
   while (verdict == 0)
     {
       auto_job struct job job = { 0 };

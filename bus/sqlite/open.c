@@ -124,12 +124,12 @@ set_up_tables (struct sqlite_bus *bus, struct error *err)
   if (version < 0)
     return -1;
   if (version > FORMAT_VERSION)
-    return error_set (err, ERROR_USER,
-                      "%s: version %lld of the bus's format; this program knows up to %d: use a "
-                      "newer shoal",
-                      bus->path, (long long) version, FORMAT_VERSION);
+    return error_set (
+        err, ERROR_USER,
+        "%s: bus format version %lld; this version of shoal supports up to %d: upgrade shoal",
+        bus->path, (long long) version, FORMAT_VERSION);
   if (version == 0 && bus->reads)
-    return error_set (err, ERROR_USER, "%s: there is no bus in this file", bus->path);
+    return error_set (err, ERROR_USER, "%s: not a bus", bus->path);
   if (version < FORMAT_VERSION && upgrade_tables (bus, version, err) != 0)
     return -1;
   return bus->reads ? 0 : void_claims_of_another_boot (bus, err);
@@ -193,8 +193,8 @@ open_for_reading (struct sqlite_bus *bus, struct error *err)
   struct stat about;
   if (stat (log, &about) == 0 && about.st_size > 0)
     return error_set (err, ERROR_USER,
-                      "%s: changes are left in %s, and can't be read where nothing can be written: "
-                      "copy the folder to where you may write",
+                      "%s: unmerged changes in %s can't be read without write access: copy the "
+                      "folder to a writable place",
                       bus->path, log);
   auto_free char *uri = immutable_uri (bus->path);
   if (open_file (bus, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err) != 0)
@@ -250,7 +250,7 @@ int
 sqlite_open_database (struct sqlite_bus *bus, enum bus_access how, struct error *err)
 {
   if (how != BUS_MAKES && access (bus->path, F_OK) != 0 && errno == ENOENT)
-    return error_set (err, ERROR_USER, "%s: there is no such bus", bus->path);
+    return error_set (err, ERROR_USER, "%s: no such bus", bus->path);
   if (bus->reads)
     return open_for_reading (bus, err);
   return open_for_writing (bus, how, err) == 0 ? lock_owner_byte (bus, err) : -1;

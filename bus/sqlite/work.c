@@ -100,7 +100,7 @@ is_live (struct sqlite_bus *bus, const char *job_id, struct error *err)
   sqlite_bind_text (statement, 1, job_id);
   int outcome = sqlite_row (bus, statement, err);
   if (outcome == 0)
-    return error_set (err, ERROR_USER, "there is no job %s", job_id);
+    return error_set (err, ERROR_USER, "no job %s", job_id);
   if (outcome == 1)
     outcome = sqlite3_column_int (statement, 2);
   (void) sqlite3_reset (statement);

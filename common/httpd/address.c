@@ -82,7 +82,7 @@ listen_unix (const char *path, struct address *at, struct error *err)
   struct sockaddr_un place = { .sun_family = AF_UNIX };
   struct stat made;
   if (path[0] == '\0' || strlen (path) >= sizeof place.sun_path)
-    return error_set (err, ERROR_USER, "a socket's path has 1 to %zu bytes",
+    return error_set (err, ERROR_USER, "a socket path has 1 to %zu bytes",
                       sizeof place.sun_path - 1);
   memcpy (place.sun_path, path, strlen (path));
   auto_fd int fd = socket (AF_UNIX, SOCKET_FLAGS, 0);

@@ -55,9 +55,9 @@ find_route (struct exchange *exchange, const char *method)
   if (exchange->route != NULL)
     return;
   if (allowed != NULL)
-    refuse (exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "Allow", allowed, "this method isn't allowed");
+    refuse (exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "Allow", allowed, "method not allowed");
   else
-    refuse (exchange, MHD_HTTP_NOT_FOUND, NULL, NULL, "there is nothing at this path");
+    refuse (exchange, MHD_HTTP_NOT_FOUND, NULL, NULL, "not found");
 }
 
 /* Whose token HEADER has: 0 the service's, another's number, or -1. */
@@ -83,7 +83,7 @@ check_token (struct exchange *exchange)
   if (!httpd->has_token && httpd->options.who == NULL)
     {
       refuse (exchange, MHD_HTTP_FORBIDDEN, NULL, NULL,
-              "closed: this service was started without a token (--token-file or SHOAL_TOKEN)");
+              "disabled: this service has no token (--token-file or SHOAL_TOKEN)");
       return;
     }
   const char *header = MHD_lookup_connection_value (exchange->connection, MHD_HEADER_KIND,
@@ -91,8 +91,7 @@ check_token (struct exchange *exchange)
   exchange->who = find_token (httpd, header);
   if (exchange->who < 0)
     refuse (exchange, MHD_HTTP_UNAUTHORIZED, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer",
-            header == NULL ? "a token is needed: Authorization: Bearer TOKEN"
-                           : "this token isn't the one");
+            header == NULL ? "token required: Authorization: Bearer TOKEN" : "invalid token");
   else
     exchange->place->trusted = true;
 }
@@ -136,7 +135,7 @@ answer (struct exchange *exchange)
 {
   struct http_answer *given = &exchange->answer;
   if (given->status == 0)
-    http_refuse (given, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, "no answer was given");
+    http_refuse (given, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL, "no response");
   size_t size = given->body.size;
   struct MHD_Response *response =
       MHD_create_response_from_buffer (size, buffer_take (&given->body), MHD_RESPMEM_MUST_FREE);
@@ -193,7 +192,7 @@ static void
 refuse_now (struct exchange *exchange)
 {
   refuse (exchange, MHD_HTTP_SERVICE_UNAVAILABLE, MHD_HTTP_HEADER_RETRY_AFTER, "1",
-          "busy, or about to end: try again");
+          "busy or shutting down: try again");
 }
 
 void

@@ -82,7 +82,7 @@ static enum head_state
 check_target (struct line target, struct head *head)
 {
   if (target.size == 0 || target.text[0] != '/')
-    return BAD ("the target isn't a path: this is no proxy");
+    return BAD ("the request target is not a path: this is not a proxy");
   for (size_t i = 0; i < target.size; i++)
     {
       char c = target.text[i];
@@ -188,21 +188,21 @@ check_line (struct line line, struct head *head, struct seen *seen)
   if (is_name (line, name, "host"))
     {
       if (!once (&seen->host) || !is_host (value))
-        return BAD ("Host is there twice, or isn't one");
+        return BAD ("duplicate or invalid Host");
     }
   else if (is_name (line, name, "content-length"))
     {
       if (!once (&seen->length) || !is_length (value))
-        return BAD ("Content-Length is there twice, or isn't a number");
+        return BAD ("duplicate or invalid Content-Length");
     }
   else if (is_name (line, name, "transfer-encoding"))
     {
       if (!once (&seen->coding) || value.size != strlen ("chunked")
           || strncasecmp (value.text, "chunked", value.size) != 0)
-        return BAD ("Transfer-Encoding isn't \"chunked\", once");
+        return BAD ("Transfer-Encoding is not a single \"chunked\"");
     }
   else if (is_name (line, name, "authorization") && !once (&seen->authorization))
-    return BAD ("Authorization is there twice");
+    return BAD ("duplicate Authorization");
   return HEAD_MORE;
 }
 
@@ -212,7 +212,7 @@ check_whole (struct head *head, const struct seen *seen)
   if (!seen->host && !seen->old)
     return BAD ("Host is missing");
   if (seen->coding && seen->length)
-    return BAD ("Content-Length beside Transfer-Encoding");
+    return BAD ("both Content-Length and Transfer-Encoding");
   if (seen->coding && seen->old)
     return BAD ("Transfer-Encoding in HTTP/1.0");
   return HEAD_WHOLE;
@@ -270,7 +270,7 @@ head_read (struct bytes bytes, struct head *head)
         return refuse (head, 431, "too many headers");
     }
   if (cut < 0)
-    return BAD ("a control character, or a line that doesn't end in CRLF");
+    return BAD ("control character, or line not ending in CRLF");
   if (bytes.size >= HEAD_MAX)
     return refuse (head, 431, "the headers are too long");
   return HEAD_MORE;

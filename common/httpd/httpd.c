@@ -161,7 +161,7 @@ start (struct httpd *httpd, struct error *err)
                 EVENT_LIBRARY (httpd))
              != 0
       || pthread_create (&httpd->thread, NULL, serve, httpd) != 0)
-    return error_set (err, ERROR_TRANSIENT, "the HTTP server can't be started");
+    return error_set (err, ERROR_TRANSIENT, "starting the HTTP server");
   return 0;
 }
 

@@ -24,14 +24,14 @@ append_process (struct buffer *out)
   auto_file FILE *file = fopen ("/proc/self/statm", "re");
   if (file != NULL && fscanf (file, "%ld %ld", &unused, &pages) == 2)
     buffer_printf (out,
-                   "# HELP process_resident_memory_bytes Resident memory.\n"
+                   "# HELP process_resident_memory_bytes Resident memory in bytes.\n"
                    "# TYPE process_resident_memory_bytes gauge\n"
                    "process_resident_memory_bytes %lld\n",
                    (long long) pages * sysconf (_SC_PAGESIZE));
   struct timespec used;
   if (clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &used) == 0)
     buffer_printf (out,
-                   "# HELP process_cpu_seconds_total Processor time, without that of slots.\n"
+                   "# HELP process_cpu_seconds_total CPU time in seconds, without slots.\n"
                    "# TYPE process_cpu_seconds_total counter\n"
                    "process_cpu_seconds_total %lld.%03ld\n",
                    (long long) used.tv_sec, used.tv_nsec / 1000000);
@@ -61,7 +61,7 @@ get_ready (void *context, const struct http_request *request, struct http_answer
 {
   (void) request;
   bool ready = vitals_are_ready (context);
-  say (answer, ready ? 200 : 503, ready ? "ok" : "the bus doesn't answer");
+  say (answer, ready ? 200 : 503, ready ? "ok" : "the bus is unreachable");
 }
 
 void

@@ -33,7 +33,7 @@ done <parts
 # ---- topics: without any of its grants
 topics_fail () { # OPERATION COMMAND…
   expect_exit "$2" "topics without $1" user topics "$SHOAL" topics "${@:3}"
-  expect_stderr "user topics isn't allowed to: $1 on topic acl\.[a-z.]+ is missing \(\`kafka-acls.sh --add --allow-principal User:topics --operation $1 "
+  expect_stderr "user topics lacks permission: $1 on topic acl\.[a-z.]+ \(\`kafka-acls.sh --add --allow-principal User:topics --operation $1 "
 }
 topics_fail Create 3 create --partitions 2
 acl allow "$admins" topics <topics.grants
@@ -51,7 +51,7 @@ refused_growth () { # the controller hears of what is taken away a moment later
 }
 partitions=2
 without topics "topic * Alter" wait_for "topics without Alter" refused_growth
-expect_stderr "user topics isn't allowed to: Alter on topic acl\.[a-z.]+ is missing"
+expect_stderr "user topics lacks permission: Alter on topic acl\.[a-z.]+ "
 without topics "topic * DescribeConfigs" topics_fail DescribeConfigs 3 check
 # Alter and DescribeConfigs include Describe: it is needed where neither is.
 expect_exit 0 "topics are right" user topics "$SHOAL" topics check
@@ -60,7 +60,7 @@ expect_exit 0 "topics are right" user topics "$SHOAL" topics check
 for part in producer worker merger; do
   expect_exit 2 "a $part without anything" user $part "$SHOAL" $part
   expect_one_line
-  expect_stderr "user $part isn't allowed to: Describe on topic acl\.jobs is missing"
+  expect_stderr "user $part lacks permission: Describe on topic acl\.jobs "
 done
 while read -r part; do
   [ "$part" = topics ] || acl allow "$admins" "$part" <"$part.grants"
@@ -151,7 +151,7 @@ missed () { # PART GRANT COMMAND…: says which, whatever it is
   read -r kind name operation <<<"$2"
   [ "$name" != '*' ] || name='[a-z]+'
   name=${name/%\*/}
-  expect_stderr "user $1 isn't allowed to: $operation on $kind acl\.$name is missing \(\`kafka-acls.sh --add --allow-principal User:$1 --operation $operation --$kind acl\.$name\`"
+  expect_stderr "user $1 lacks permission: $operation on $kind acl\.$name \(\`kafka-acls.sh --add --allow-principal User:$1 --operation $operation --$kind acl\.$name\`"
 }
 service_needs () { # PART GRANT COMMAND…
   expect_exit 2 "a $1 without $2" timeout 60 env SHOAL_KAFKA_CONFIG="$E2E_WORK/kafka/client-$1.properties" "$SHOAL" "${@:3}"
@@ -175,7 +175,7 @@ command_needs () { # USER GRANT COMMAND…, each one word
     code=0
     # shellcheck disable=SC2086
     SHOAL_KAFKA_CONFIG=$E2E_WORK/kafka/client-$1.properties timeout 60 "$SHOAL" $command >"$E2E_WORK/out" 2>"$E2E_WORK/err" </dev/null || code=$?
-    ! grep -q "isn't allowed to" "$E2E_WORK/err" || break
+    ! grep -q "lacks permission" "$E2E_WORK/err" || break
   done
   expect_true "$1 without $2 ends with 3 or 2: $code" test $code -eq 3 -o $code -eq 2
   missed "$1" "$2"

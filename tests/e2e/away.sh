@@ -22,7 +22,7 @@ for i in 0 1 2; do
     expect_same "jobs can't be taken" 503 \
       "$(code_of -H "Authorization: Bearer $token" -d '{"image": "x", "runtime": "process"}' "$http/v1/jobs")"
     expect_true "it says when to come again" grep -qi '^retry-after: 1' headers
-    expect_true "and why" grep -q 'brokers: no answer in time' body
+    expect_true "and why" grep -q 'brokers: timed out' body
   fi
   kill "${pids[i]}"
   expect_end 0 "$name ends when it is told to" "${pids[i]}"

@@ -20,20 +20,20 @@ bad "'f\[a'.* (position|byte) [0-9]+" -v in:/in --glob 'f[a' busybox true
 bad "base path /in.*'\*.png'.*3 paths" -v in:/in --glob '*.png' busybox true
 bad "\-\-batch-size: 0 is out of range: expected 1" "${sliced[@]}" --batch-size 0 busybox true
 bad "\-\-batch-size: -3 is out of range" "${sliced[@]}" --batch-size=-3 busybox true
-bad "\-\-batch-size: \"many\" isn't a whole number" "${sliced[@]}" --sharding-batch-size many busybox true
+bad "\-\-batch-size: \"many\" is not a whole number" "${sliced[@]}" --sharding-batch-size many busybox true
 bad "nosuch: No such file" -v nosuch:/in --glob '*' busybox true
 bad "no storage is known for 'gs:'" -v gs://bucket/x:/in --glob '*' busybox true
 bad "'x' isn't a bucket's name; it is s3://BUCKET/PREFIX" -v s3://x/y:/in --glob '*' busybox true
 bad "\"s3://photos\": expected SRC:PATH" -v s3://photos --glob '*' busybox true
 bad "\-\-s3-endpoint: expected http" "${sliced[@]}" --s3-endpoint localhost:9000 busybox true
-bad "\-\-cache-size: \"much\" isn't a size" "${sliced[@]}" --cache-size much busybox true
-bad "\-\-upload is for a fleet" "${sliced[@]}" --upload busybox true
-bad "two volumes on one path /in" -v in:/in -v other:/in --glob '*' busybox true
+bad "\-\-cache-size: \"much\" is not a size" "${sliced[@]}" --cache-size much busybox true
+bad "\-\-upload needs a fleet" "${sliced[@]}" --upload busybox true
+bad "two volumes at the same path /in" -v in:/in -v other:/in --glob '*' busybox true
 bad "inside the input" "${sliced[@]}" -o out:/in/out busybox true
-bad "lies inside the output" -v in:/all/in --glob '*' -o out:/all busybox true
+bad "is inside the output" -v in:/all/in --glob '*' -o out:/all busybox true
 bad "can't be the container's root" "${sliced[@]}" -o out:/ busybox true
-bad "lie inside each other" "${sliced[@]}" -o a:/out -o b:/out/b busybox true
-bad "two outputs of the name a" "${sliced[@]}" -o a:/x -o a:/y busybox true
+bad "are nested" "${sliced[@]}" -o a:/out -o b:/out/b busybox true
+bad "two outputs with the name a" "${sliced[@]}" -o a:/x -o a:/y busybox true
 bad "nosuchimage.*shoal image import" "${sliced[@]}" nosuchimage true
 bad "nosuchimage.*shoal image import" "${sliced[@]}" --reduce nosuchimage busybox true
 bad "unknown option --glop: did you mean --glob\?" -v in:/in --glop '*' busybox true
@@ -41,16 +41,16 @@ bad "unknown option -Z" -Z busybox true
 bad "\-\-glob needs an argument" -v in:/in --glob
 bad "\-\-read-only takes no argument" --read-only=yes busybox true
 bad "\-\-s could be --symlinks, --stage|--s could be" --s busybox true
-bad "the image is missing" "${sliced[@]}"
+bad "missing image" "${sliced[@]}"
 bad "\"in\": expected SRC:PATH" -v in --glob '*' busybox true
 bad "\"in:in\": expected SRC:PATH" -v in:in --glob '*' busybox true
 bad "inputs are read-only" -v in:/in:rw --glob '*' busybox true
 bad "\-\-output: \"a/b\": expected a folder's name" "${sliced[@]}" -o a/b:/out busybox true
-bad "\-\-memory: \"lots\" isn't a size" "${sliced[@]}" --memory lots busybox true
-bad "\-\-timeout: \"0\" isn't a duration" "${sliced[@]}" --timeout 0 busybox true
-bad "\-\-cpus: \"no\" isn't a number of CPUs" "${sliced[@]}" --cpus no busybox true
-bad "\-\-fail-on: \"1,x\" isn't a list of exit codes" "${sliced[@]}" --fail-on 1,x busybox true
-bad "\-\-min-success: \"95\" isn't a percentage" "${sliced[@]}" --min-success 95 busybox true
+bad "\-\-memory: \"lots\" is not a size" "${sliced[@]}" --memory lots busybox true
+bad "\-\-timeout: \"0\" is not a duration" "${sliced[@]}" --timeout 0 busybox true
+bad "\-\-cpus: \"no\" is not a number of CPUs" "${sliced[@]}" --cpus no busybox true
+bad "\-\-fail-on: \"1,x\" is not a list of exit codes" "${sliced[@]}" --fail-on 1,x busybox true
+bad "\-\-min-success: \"95\" is not a percentage" "${sliced[@]}" --min-success 95 busybox true
 bad "\-\-max-failures: \"-1\"|--max-failures: -1 is out of range" "${sliced[@]}" --max-failures=-1 busybox true
 bad "\-\-on-conflict: \"best\" is none of fail, first" "${sliced[@]}" --on-conflict best busybox true
 bad "\-\-network: \"bridge\" is none of none, host" "${sliced[@]}" --network bridge busybox true
@@ -61,44 +61,44 @@ bad "\-\-env: \"=x\": expected" "${sliced[@]}" -e =x busybox true
 bad "\-\-env-file: .*nosuchfile" "${sliced[@]}" --env-file nosuchfile busybox true
 bad "\-\-workdir: \"tmp\": expected" "${sliced[@]}" -w tmp busybox true
 bad "base path" "${sliced[@]}" --base-path /elsewhere busybox true
-bad "\-\-batch-size: does nothing without --glob" -v in:/in --batch-size 2 busybox true
-bad "a fixed number of shards can't go with" "${sliced[@]}" --shards 2 --batch-size 2 busybox true
-bad "\-\-reduce-command: .*a quote isn't closed" "${sliced[@]}" --reduce busybox --reduce-command "sh -c 'x" busybox true
+bad "\-\-batch-size: has no effect without --glob" -v in:/in --batch-size 2 busybox true
+bad "--shards can't be combined with" "${sliced[@]}" --shards 2 --batch-size 2 busybox true
+bad "\-\-reduce-command: .*unclosed quote" "${sliced[@]}" --reduce busybox --reduce-command "sh -c 'x" busybox true
 bad "needs a volume" --glob '*' busybox true
 bad "\-\-joblog nosuch/log" "${sliced[@]}" --joblog nosuch/log busybox true
 
 expect_exit 2 "a lease of more than a day" "$SHOAL" topics create --bus kafka://127.0.0.1:1 --lease 25h
-expect_stderr "\"25h\" is more than a day"
+expect_stderr "\"25h\" is longer than a day"
 expect_exit 2 "a place in a folder that isn't there" "$SHOAL" run "${sliced[@]}" --results no/such/r busybox true
 expect_stderr "no/such/r: the folder above it"
 expect_exit 2 "a result inside an input" "$SHOAL" run "${sliced[@]}" --results in/r busybox true
-expect_stderr "inside the input .*in: choose another place by --results"
+expect_stderr "inside the input .*in: choose another --results"
 mkdir foreign
 echo mine >foreign/file
 expect_exit 2 "a folder that isn't ours" "$SHOAL" run "${sliced[@]}" --results foreign busybox true
-expect_stderr "foreign exists and isn't a result of shoal"
+expect_stderr "foreign exists and is not a result of shoal"
 expect_same "… is left alone" mine "$(cat foreign/file)"
 
 for command in status logs resume retry merge cancel report; do
   expect_exit 2 "$command of a result that isn't there" "$SHOAL" $command nosuchresult
-  expect_stderr "nosuchresult: there is no such result"
+  expect_stderr "nosuchresult: no such result"
   expect_one_line
   expect_exit 2 "$command of nothing" "$SHOAL" $command
   expect_stderr "missing argument: shoal $command"
   expect_exit 2 "$command of too much" "$SHOAL" $command a b
   expect_stderr "unexpected argument \"b\""
   expect_exit 2 "$command of somebody's folder" "$SHOAL" $command foreign
-  expect_stderr "isn't a result of shoal"
+  expect_stderr "not a result of shoal"
 done
 
 expect_exit 2 "an unknown command" "$SHOAL" stauts
 expect_stderr 'unknown command "stauts": did you mean status\?'
 expect_exit 2 "no command" "$SHOAL"
-expect_stderr "a command is missing"
+expect_stderr "missing command"
 expect_exit 2 "help on nothing known" "$SHOAL" help xyzzy
 expect_stderr 'no help on "xyzzy"'
 expect_exit 2 "a service without a bus" env -u SHOAL_BUS "$SHOAL" worker
-expect_stderr "which bus\?"
+expect_stderr "no bus given"
 expect_exit 2 "a bus of no known kind" "$SHOAL" merger --bus carrier:pigeon
 expect_stderr "carrier"
 expect_exit 3 "output that can't be written" sh -c '"$1" plan -v in:/in --glob "*" --atoms busybox >/dev/full' - "$SHOAL"
@@ -111,7 +111,7 @@ expect_one_line
 # ---- of a fleet
 for property in 'sasl.password:hunter2' 'sasl.password:hunter2==' 'sasl.password hunter2=' hunter2 '=hunter2'; do
   expect_exit 2 "-X without its = is refused" "$SHOAL" list --bus kafka://127.0.0.1:9 -X "$property"
-  expect_stderr '^shoal: --property: expected PROPERTY=VALUE'
+  expect_stderr '^shoal: --property: expected NAME=VALUE'
   expect_one_line
   expect_true "and the password isn't shown" eval '! grep -q hunter2 "$E2E_WORK/err"'
 done

@@ -97,7 +97,7 @@ start third worker --credentials-dir creds
 ends late 0 "another worker has them"
 chmod 644 creds/carol
 expect_exit 0 "credentials for all to read" submit open alice --credentials carol
-wait_for "aren't used" grep -q 'credentials carol: .*all users of this machine have access to it' producer.err
+wait_for "aren't used" grep -q 'credentials carol: .*accessible by all users of this machine' producer.err
 chmod 640 creds/carol
 ends open 0 "until they may not"
 

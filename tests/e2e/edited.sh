@@ -18,12 +18,12 @@ expect_exit 0 "a copy with other times is merged" "$SHOAL" merge other
 echo changed >r/outputs/res/f002.txt # as an editor that keeps the file does
 expect_exit 1 "a changed output isn't merged" "$SHOAL" merge r
 expect_stderr 'outputs/res/f002\.txt isn.t what attempt 00001\.[a-z0-9.]* wrote any more'
-expect_stderr '`shoal retry --shard 1` makes it anew'
+expect_stderr 'run `shoal retry --shard 1`'
 expect_true "… the result stands" test -f r/manifest.json
 expect_exit 3 "get doesn't take it either" "$SHOAL" get r copy
 expect_stderr "f002"
 expect_exit 1 "nor is it thrown away when its shard runs again" "$SHOAL" retry r --shard 1
-expect_stderr "outputs/res/f002.txt isn't as shoal made it"
+expect_stderr "outputs/res/f002.txt was not written by shoal"
 expect_same "… it is still there" changed "$(cat r/outputs/res/f002.txt)"
 mv r/outputs/res/f002.txt mine
 expect_exit 0 "out of the way, the result is merged with the new one" "$SHOAL" merge r

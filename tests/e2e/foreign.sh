@@ -75,7 +75,7 @@ expect_same "… and no list of a publish is left" "" "$(ls f/.shoal | grep '^ma
 # What can't stay beside what a shard wrote.
 refused () { # WHAT PATH
   expect_exit 1 "merge refuses $1" "$SHOAL" merge c
-  expect_stderr "outputs/res/$2 isn't as shoal made it"
+  expect_stderr "outputs/res/$2 was not written by shoal"
 }
 conflict () { rm -rf c c.partial; job c busybox "${FAILS[@]}"; }
 FAILS=(sh -c 'mkdir -p /out/d; echo "$SHOAL_SHARD_INDEX" >/out/d/$SHOAL_SHARD_INDEX; ln -s x /out/link$SHOAL_SHARD_INDEX')
@@ -106,6 +106,6 @@ if [ "$(id -u)" -eq 0 ]; then
   export SHOAL
   for folder in disk outputs/res/disk; do
     expect_true "a file system that is mounted at $folder is left alone" \
-      grep -Pzoq "(?s)$folder is another file system's root.*exit 1\nprecious" <(unshare --mount bash -c 'in_mount "$1"' - $folder)
+      grep -Pzoq "(?s)$folder is a mount point.*exit 1\nprecious" <(unshare --mount bash -c 'in_mount "$1"' - $folder)
   done
 fi

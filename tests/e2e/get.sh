@@ -18,7 +18,7 @@ done
 expect_same "nothing else" "manifest.json outputs report.html stderr stdout" "$(ls -A copy | paste -sd ' ')"
 expect_same "modes and links" "$(cd r/outputs; find . -printf '%p %y %m %l\n' | sort)" "$(cd copy/outputs; find . -printf '%p %y %m %l\n' | sort)"
 expect_exit 2 "a folder that is there is left alone" "$SHOAL" get r copy
-expect_stderr 'copy exists already'
+expect_stderr 'copy already exists'
 expect_one_line
 
 # ---- cut off in the middle
@@ -27,7 +27,7 @@ for nth in 1 3 9 20; do
   expect_same "the disk is full at rename $nth: nothing looks finished" "no" "$([ -e again ] && echo yes || echo no)"
 done
 expect_exit 0 "the same again goes on" "$SHOAL" get r again
-expect_stderr '[1-9][0-9]* of them were there already'
+expect_stderr '[1-9][0-9]* of them were already there'
 expect_true "and is the same" diff -r --no-dereference copy again
 
 # ---- what isn't as it should be
@@ -38,15 +38,15 @@ expect_true "and is right" cmp copy/outputs/res/f003.txt begun/outputs/res/f003.
 chmod u+w r/outputs/res/f005.txt
 printf 'rotten\n' >r/outputs/res/f005.txt
 expect_exit 3 "one that was spoilt there isn't taken for good" "$SHOAL" get r other
-expect_stderr "outputs/res/f005.txt isn't what the manifest says"
+expect_stderr "outputs/res/f005.txt does not match the manifest"
 expect_one_line
 expect_same "and nothing looks finished" "no" "$([ -e other ] && echo yes || echo no)"
 expect_exit 0 "another result" run r2 'cp -r in/. out/'
 expect_exit 2 "doesn't go on with it" "$SHOAL" get r2 other
-expect_stderr 'other.partial is begun of another result'
+expect_stderr 'other.partial belongs to another result'
 head -c 900 r2/manifest.json >cut && mv cut r2/manifest.json
 expect_exit 3 "a manifest that is cut off" "$SHOAL" get r2 cutoff
-expect_stderr "manifest.json: it is cut off"
+expect_stderr "manifest.json: truncated"
 expect_exit 2 "no result" "$SHOAL" get nowhere there
 expect_exit 1 "a job that failed" run failed 'exit 3'
 expect_exit 1 "is fetched with its exit code" "$SHOAL" get failed failure

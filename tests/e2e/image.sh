@@ -30,7 +30,7 @@ expect_exit 2 "remove of what isn't there" "$SHOAL" image remove two:v1
 expect_stderr "two:v1"
 
 expect_exit 2 "import without a name" "$SHOAL" image import "$layout"
-expect_stderr "the name is missing: .*--as NAME"
+expect_stderr "missing name: .*--as NAME"
 expect_exit 2 "import of nothing" "$SHOAL" image import nosuch --as x
 expect_stderr "nosuch"
 echo "not an image" >text

@@ -72,7 +72,7 @@ ask 201 "a job is taken" -H "Authorization: Bearer $token" --data-binary "$job" 
 expect_stdout '"job":"one"'
 submit 200 "the same again is the same job" "$job"
 submit 409 "another job by that id" "${job/2,/3,}"
-expect_stdout '--batch-size differs'
+expect_stdout 'differs in --batch-size'
 expect_stdout '"field": "id"'
 part merger --bus "$bus"
 merger=$address
@@ -104,7 +104,7 @@ expect_stdout '"field": "batch-size"'
 submit 422 "a field that isn't one" '{"image": "x", "colour": "red"}'
 expect_stdout '"field": "colour"'
 submit 422 "fields that contradict each other" '{"image": "x", "batch-size": 5}'
-expect_stdout 'does nothing without --glob'
+expect_stdout 'has no effect without --glob'
 expect_stdout '"field": "batch-size"'
 submit 422 "an output that is the root" '{"image": "x", "output": "a:/"}'
 expect_stdout '"field": "output"'

@@ -32,7 +32,7 @@ finished () { # RESULT: how many shards have succeeded
 start one
 wait_for "shard 2 and 3 to run" eval 'began 2 && began 3'
 interrupt
-wait_for "the message" says one "finishing 2 running shards; Ctrl-C again stops them"
+wait_for "the message" says one "waiting for 2 running shards to finish; press Ctrl-C again to stop them"
 ok "the first Ctrl-C lets the running shards end, and says so"
 touch began/gate
 expect_end 130 "then the run ends with 130" $group
@@ -40,7 +40,7 @@ expect_true "and says how to go on" says one "shoal resume $PWD/one"
 expect_same "the running shards were finished" 4 "$(finished one)"
 expect_same "no other shard was begun" 0 "$(count_began 4)"
 expect_exit 0 "status of an interrupted run" "$SHOAL" status one
-expect_stdout "no run is working on it"
+expect_stdout "is unfinished and not running"
 expect_stdout "shoal resume"
 expect_exit 0 "resume goes on" "$SHOAL" resume one
 expect_same "… to the whole result" 8 "$(ls one/outputs/res | wc -l)"
@@ -49,7 +49,7 @@ expect_same "… without running a finished shard again" 1 "$(count_began 2)"
 start two
 wait_for "shard 2 and 3 to run" eval 'began 2 && began 3'
 interrupt
-wait_for "the first message" says two "Ctrl-C again stops them"
+wait_for "the first message" says two "press Ctrl-C again to stop them"
 interrupt
 expect_end 130 "the second Ctrl-C stops the containers" $group
 expect_true "and says so" says two "stopping the containers"
@@ -73,7 +73,7 @@ pgrep -g "$group" -f ' merger --bus' | xargs kill -9
 wait_for "the worker's restart" eval '[ "$(count_began 2)" -ge 2 ]'
 touch began/gate
 expect_end 0 "killed parts are started again" $group
-expect_true "and it says so" says four "the worker was killed by signal 9 and is started again"
+expect_true "and it says so" says four "the worker was killed by signal 9; restarting it"
 expect_same "shards that were finished weren't run again" 1 "$(count_began 0)"
 
 start five

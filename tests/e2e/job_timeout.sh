@@ -37,7 +37,7 @@ run_on () { # NAME BUS
   expect_true "$1: mergers were killed" test "$killed" -ge 1
   expect_true "$1: the job ended in time ($SECONDS s)" test $SECONDS -lt 45
   expect_exit 0 "$1: its status" "$SHOAL" status "$1"
-  expect_stdout "the job took longer than the 10\.0s allowed"
+  expect_stdout "the job exceeded its time limit of 10\.0s"
 }
 
 expect_exit 0 "topics" env SHOAL_BUS="kafka://$SHOAL_TEST_KAFKA/limit-$$" "$SHOAL" topics create --partitions 2

@@ -28,7 +28,7 @@ expect_true "… soon" test $SECONDS -lt 20
 HOLE='truncate -s 4398046511104 /out/hole'
 SECONDS=0
 expect_exit 1 "a hole of 4 TiB ends with the time for collecting" job --results ch --collect-timeout 1s busybox sh -c "$HOLE"
-expect_stderr "collecting the outputs took longer than the 1\.0s allowed \(--collect-timeout\)"
+expect_stderr "collecting the outputs exceeded its time limit of 1\.0s \(--collect-timeout\)"
 expect_true "… soon" test $SECONDS -lt 20
 expect_exit 2 "a limit is checked" job --results x --max-output-files 0 busybox true
 expect_stderr "--max-output-files"
@@ -42,7 +42,7 @@ slow () { # RESULT OPTION…
 }
 SECONDS=0
 expect_exit 1 "a server that gives a byte now and then ends with the time for staging" slow ss --stage-timeout 2s
-expect_stderr "staging the inputs took longer than the 2\.0s allowed \(--stage-timeout\)"
+expect_stderr "staging the inputs exceeded its time limit of 2\.0s \(--stage-timeout\)"
 expect_true "… soon" test $SECONDS -lt 20
 
 # ---- a cancel doesn't wait for it

@@ -7,9 +7,9 @@ touch in/{1..7}.txt in/x.png "in/a b.txt" in/$'new\nline.txt'
 before=$(find . | sort)
 
 expect_exit 0 "a summary" "$SHOAL" plan -v in:/in -o res:/out --glob '*.txt' --batch-size 4 some echo hi
-expect_stdout "9 atoms in 3 shards; 10 paths looked at"
+expect_stdout "9 files in 3 shards; 10 paths scanned"
 expect_stdout "^command +some echo hi"
-expect_stdout "isn't in the image store"
+expect_stdout "is not in the image store"
 expect_stdout "^output +outputs/res"
 expect_exit 0 "--atoms" "$SHOAL" plan -v in:/in --glob '?.txt' --batch-size 4 --atoms some
 expect_same "one path inside the container a line" "$(seq -f '/in/%g.txt' 1 7)" "$(cat "$E2E_WORK/out")"
@@ -23,7 +23,7 @@ expect_same "--json says the atoms" 7 "$(json atoms <"$E2E_WORK/out")"
 expect_exit 0 "--json of every shard" "$SHOAL" plan -v in:/in --glob '?.txt' --batch-size 7 --shards --json some
 expect_stdout '^\{"shard":0,.*"atoms":\[\{"path":"/in/1.txt"\}'
 expect_exit 0 "without a glob" "$SHOAL" plan -v in:/in some
-expect_stdout "one shard that sees everything"
+expect_stdout "one shard with the whole input"
 expect_exit 0 "the same plan twice" "$SHOAL" plan -v in:/in --glob '**' --json some
 first=$(cat "$E2E_WORK/out")
 expect_same "has the same checksum" "$first" "$("$SHOAL" plan -v in:/in --glob '**' --json some)"

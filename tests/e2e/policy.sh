@@ -84,7 +84,7 @@ expect_exit 2 "a root that isn't there" "$SHOAL" worker --bus sqlite:x.db --volu
 expect_stderr '^shoal: --volume-root: nosuch: No such file'
 echo '{"image": "busybox", "user": "1000", "volume": "'"$root"'/in:/in", "results": "'"$root"'/results/r"}' >job.json
 expect_exit 0 "a job that passes" "$SHOAL" policy check policy.json job.json
-expect_stdout '^the job passes$'
+expect_stdout '^the job is allowed$'
 echo '{"image": "busybox", "volume": "/etc:/in"}' >job.json
 expect_exit 1 "a job that doesn't" "$SHOAL" policy check policy.json job.json
 expect_stdout "^the job is refused: volumes: policy: inputs: /etc isn't allowed$"

@@ -56,7 +56,7 @@ wait_for "and autoscalers see none" shown 0
 
 kill -9 "${pids[3]}"
 expect_exit 0 "another job in it" submit late --queue gpu
-silent () { "$SHOAL" status late | grep -q 'trouble  *no worker serves queue gpu since 20..-..-.. ..:..:.. UTC'; }
+silent () { "$SHOAL" status late | grep -q 'trouble  *no worker has served queue gpu since 20..-..-.. ..:..:.. UTC'; }
 wait_for "whose workers are gone" silent
 
 # ---- a worker that hasn't got the image

@@ -68,7 +68,7 @@ END
   expect_same "… is read with it" "" "$(unshare --mount bash -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && "$SHOAL" status "$1" >/dev/null' - killed.partial 2>&1)"
   rm killed.partial/.shoal/bus.db-shm
   expect_exit 2 "… and not without its index" unshare --mount bash -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && "$SHOAL" status "$1"' - killed.partial
-  expect_stderr "bus.db-wal, and can't be read where nothing can be written: copy the folder"
+  expect_stderr "bus.db-wal can't be read without write access: copy the folder"
 
   # Another user's.
   other () { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
@@ -90,10 +90,10 @@ for command in "status --bus sqlite:nothing/b.db x" "list --bus sqlite:nothing/b
   "dead replay --all --bus sqlite:nothing/b.db" "cancel --bus sqlite:nothing/b.db x" "retry --bus sqlite:nothing/b.db x" "watch --bus sqlite:nothing/b.db x" \
   "logs --bus sqlite:nothing/b.db x" "report --bus sqlite:nothing/b.db x" "get --bus sqlite:nothing/b.db x y"; do
   expect_exit 2 "$command" "$SHOAL" $command
-  expect_stderr "nothing/b.db: there is no such bus"
+  expect_stderr "nothing/b.db: no such bus"
 done
 expect_same "nothing was made" "" "$(ls nothing)"
 : >nothing/b.db
 expect_exit 2 "a file without a bus" "$SHOAL" list --bus sqlite:nothing/b.db
-expect_stderr "nothing/b.db: there is no bus in this file"
+expect_stderr "nothing/b.db: not a bus"
 expect_same "stays as it was" "b.db" "$(ls nothing)"

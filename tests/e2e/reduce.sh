@@ -20,7 +20,7 @@ expect_stdout "^reduce	succeeded	1	succeeded	0	$"
 expect_same "none failed" "" "$("$SHOAL" logs --failed r 2>&1)"
 expect_exit 0 "the plan" "$SHOAL" plan -v in:/in -o res:/out --glob '*.txt' --reduce nothere --reduce-command 'sum "a b"' busybox true
 expect_stdout "^reduce    nothere sum 'a b'$"
-expect_stdout "^image     nothere isn't in the image store"
+expect_stdout "^image     nothere is not in the image store"
 expect_exit 0 "its log" "$SHOAL" logs r
 expect_stdout reduced
 expect_exit 1 "a reduce container that fails" job --results f --retries 0 --reduce busybox --reduce-command 'sh -c "exit 3"' \

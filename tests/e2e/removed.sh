@@ -23,10 +23,10 @@ check () { # WHAT NAME
 expect_exit 0 "a result in a folder" again here
 expect_ran "… of three shards" 0 1 2
 expect_exit 0 "the same command again" again here
-expect_stderr "has ended already"
+expect_stderr "has already ended"
 rm -rf here/*
 expect_exit 0 "what a person sees of it was removed" again here
-expect_stderr "the result isn't at .*/here any more: it is merged again"
+expect_stderr "the result is no longer at .*/here: merging it again"
 expect_ran "… nothing runs for that"
 expect_true "… it is there again" diff -r in here/outputs/res
 rm -rf here/outputs
@@ -34,7 +34,7 @@ expect_exit 0 "its outputs were removed" "$SHOAL" resume here
 expect_true "… resume does it as well" diff -r in here/outputs/res
 rm -rf here/* here/.shoal/attempts/00001.*
 expect_exit 0 "… and an attempt" again here
-expect_stderr "what is gone of it runs again"
+expect_stderr "running its missing shards again"
 expect_ran "… that shard runs again" 1
 expect_true "… it is there again" diff -r in here/outputs/res
 rm -rf here
@@ -44,24 +44,24 @@ expect_ran "… all of it runs" 0 1 2
 # ---- S3
 expect_exit 0 "a result in S3" again "s3://$bucket/one"
 expect_exit 0 "the same command again" again "s3://$bucket/one"
-expect_stderr "has ended already"
+expect_stderr "has already ended"
 expect_ran "… runs nothing"
 s3 delete "s3://$bucket/one/manifest.json"
 expect_exit 0 "its manifest was removed" again "s3://$bucket/one"
-expect_stderr "the result isn't at s3://$bucket/one any more: it is merged again"
+expect_stderr "the result is no longer at s3://$bucket/one: merging it again"
 expect_ran "… nothing runs for that"
 check "… again" one
 s3 delete "s3://$bucket/one/manifest.json"
 s3 delete "s3://$bucket/one/.shoal/attempts/00001.g1.a1.s1/"
 expect_exit 0 "… and an attempt" again "s3://$bucket/one"
-expect_stderr "what is gone of it runs again"
+expect_stderr "running its missing shards again"
 expect_ran "… that shard runs again" 1
 check "… again" one
 s3 delete "s3://$bucket/one/"
 expect_exit 2 "all of it was removed: nothing to merge" "$SHOAL" merge "s3://$bucket/one"
-expect_stderr "s3://$bucket/one: nothing of the result is there any more: run the command that made it again"
+expect_stderr "s3://$bucket/one: the result no longer exists: run its original command again"
 expect_exit 2 "nothing to resume" "$SHOAL" resume "s3://$bucket/one"
-expect_stderr "run the command that made it again"
+expect_stderr "run its original command again"
 expect_exit 0 "the command that made it" again "s3://$bucket/one"
 expect_ran "… runs all of it" 0 1 2
 check "… again" one

@@ -10,7 +10,7 @@ host=(--runtime process -e "STATE=$PWD/state")
 
 expect_exit 0 "a shard that fails twice succeeds the third time" job --results flaky busybox \
   sh -c '[ $SHOAL_SHARD_INDEX != 3 ] || [ $SHOAL_ATTEMPT = 3 ] || exit 9'
-expect_stderr "6 of 6 succeeded \(2 attempts tried again\)"
+expect_stderr "6 of 6 succeeded \(2 attempts retried\)"
 expect_exit 1 "no retries when none are wanted" job --results none --retries 0 busybox sh -c 'exit 9'
 expect_same "… a start for each shard" 6 "$(attempts none)"
 expect_exit 1 "--fail-on isn't retried" job --results failon --fail-on 9-11 busybox sh -c 'exit 10'
@@ -25,7 +25,7 @@ expect_stderr "shards 1, 4: exit code 5"
 expect_exit 0 "logs of the failed" "$SHOAL" logs fix --failed
 expect_same "… are those of two shards" "==> shard 1, stdout <== here ==> shard 4, stdout <== here" "$(tr '\n' ' ' <"$E2E_WORK/out" | sed 's/ $//')"
 expect_exit 2 "retry of a shard that isn't there" "$SHOAL" retry fix --shard 6
-expect_stderr "there is no shard 6: the job has shards 0 to 5"
+expect_stderr "no shard 6: the job has shards 0 to 5"
 : >state/ran
 expect_exit 1 "retry of what fails again" "$SHOAL" retry fix
 expect_same "… runs the failed shards only" "1 4" "$(sort state/ran | tr '\n' ' ' | sed 's/ $//')"

@@ -22,7 +22,7 @@ expect_same "the job log has GNU parallel's columns" \
 expect_same "… and a line for each attempt" 8 "$(wc -l <joblog)"
 
 expect_exit 0 "the same command again has nothing to do" job --results r busybox sh -c "$COPY; echo out \$SHOAL_SHARD_INDEX; echo err >&2"
-expect_stderr "has ended already"
+expect_stderr "has already ended"
 expect_exit 2 "another job doesn't touch it" job --results r --retries 9 busybox sh -c "$COPY; echo out \$SHOAL_SHARD_INDEX; echo err >&2"
 expect_stderr "another job: --retries differs"
 expect_one_line

@@ -44,7 +44,7 @@ expect_exit 0 "one object that isn't sliced" "$SHOAL" run -v ./photos/2018:/in -
   busybox cat /model/large.bin
 expect_same "… is in its place" "a model" "$(cat model/stdout)"
 expect_exit 2 "an object with a slash behind it is a folder" "$SHOAL" plan -v "s3://$bucket/photos/2018/h001.txt/:/in" --glob '*' busybox true
-expect_stderr 'nothing below .* matches .* \(0 paths looked at\)'
+expect_stderr 'nothing below .* matches .* \(0 paths scanned\)'
 expect_exit 0 "folders as atoms" deep -v "s3://$bucket/photos:/in" -o res:/out --glob '*' --batch-size 1 --results folders
 expect_true "… come whole" diff -r here/outputs folders/outputs
 expect_exit 0 "a volume that isn't sliced" "$SHOAL" run -v ./photos/2018:/in --volume-shared "s3://$bucket/photos/2019:/model" -o res:/out --glob '*' --batch-size 10 --results shared \

@@ -36,7 +36,7 @@ expect_exit 2 "another job there is refused" "$SHOAL" run "${job[@]}" --batch-si
 expect_exit 2 "from another machine, too" env SHOAL_STATE_DIR="$PWD/other" "$SHOAL" run "${job[@]}" --results "s3://$bucket/one" busybox sh -c "$WORK"
 expect_stderr "s3://$bucket/one holds the result of another job"
 expect_exit 2 "a place that can't be written" "$SHOAL" run "${job[@]}" --results http://127.0.0.1:9/x busybox true
-expect_stderr "results can be kept in a folder or in s3://"
+expect_stderr "expected a folder or s3://"
 expect_exit 2 "get from where nothing is" "$SHOAL" get "s3://$bucket/nothing" nothing
 expect_stderr "no complete result"
 expect_exit 2 "a bucket that isn't there" "$SHOAL" run "${job[@]}" --results s3://no-such-bucket-here/x busybox true
@@ -48,7 +48,7 @@ rm half.partial/outputs/res/f00*.txt
 echo changed >half.partial/outputs/res/f010.txt
 echo part >half.partial/.shoal-fetch-0123456789abcdef # of a file that a kill cut off
 expect_exit 0 "a copy that was interrupted" "$SHOAL" get "s3://$bucket/one" half
-expect_stderr "80 files.*70 of them were there already"
+expect_stderr "80 files.*70 of them were already there"
 same_as "is completed" here half
 echo 9 | s3 write "s3://$bucket/one/$(s3 list "s3://$bucket/one" | grep 'outputs/res/f003.txt')"
 expect_exit 2 "an object that isn't what the manifest says" "$SHOAL" get "s3://$bucket/one" damaged
@@ -123,7 +123,7 @@ expect_same "the status says where" "s3://$bucket/fleet" "$("$SHOAL" status --js
 
 s3 delete "s3://$bucket/fleet/manifest.json"
 expect_exit 2 "the same job again, whose result was removed" "$SHOAL" submit --wait --id fleet "${job[@]}" --results "s3://$bucket/fleet" busybox sh -c "$WORK"
-expect_stderr "job fleet has ended, and its result isn't at s3://$bucket/fleet any more: choose another --id"
+expect_stderr "job fleet has ended, and its result is no longer at s3://$bucket/fleet: choose another --id"
 
 # ---- killed again and again. In each other round a fourth of the shards has an output that goes in parts
 LARGE='[ $((SHOAL_SHARD_INDEX % 4)) != 1 ] || dd if=/dev/zero of=/out/large$SHOAL_SHARD_INDEX bs=1M seek=39 count=1 2>/dev/null'

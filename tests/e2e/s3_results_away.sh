@@ -59,7 +59,7 @@ server stop
 part merger
 part merger
 wait_for "a merger to miss it" bash -c 'grep -q "event=merge_retry job=published" merger.*.err'
-wait_for "status to say so" bash -c '"$1" status published | grep -q "merging is tried again: .*s3://results"' - "$SHOAL"
+wait_for "status to say so" bash -c '"$1" status published | grep -q "merging failed and is retried: .*s3://results"' - "$SHOAL"
 submit local "$PWD/local"
 expect_exit 0 "another job isn't held up" "$SHOAL" watch local
 same_as_here "… and is right" local

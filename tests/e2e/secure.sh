@@ -105,7 +105,7 @@ refused "no password" 3 "$plain_bus" "^shoal: $plain_bus: .*if this port expects
 
 # ---- the file itself
 printf '# none\n\nsecurity.protocol=SSL\nhush-hush\n' >changed
-refused "a line that is none" 2 "$plain_bus" "$PWD/changed: line 4 isn't NAME=VALUE"
+refused "a line that is none" 2 "$plain_bus" "$PWD/changed: line 4 is not NAME=VALUE"
 echo 'sasl.pasword=hush-hush' >changed
 refused "a property that isn't one" 2 "$plain_bus" 'sasl.pasword .*SHOAL_KAFKA_CONFIG.*No such configuration property'
 SHOAL_KAFKA_CONFIG=$PWD/nothing refused "no such file" 2 "$plain_bus" "SHOAL_KAFKA_CONFIG: $PWD/nothing: No such file"

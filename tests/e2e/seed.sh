@@ -39,7 +39,7 @@ expect_exit 0 "the seed example" "$SHOAL" docker run -v ./photos:/input_images -
   --sharding-glob-pattern 'image*.jpg' --sharding-base-path /input_images/ --sharding-batch-size 1000 --results resized \
   imagemagick -resize 100x100 -quality 100 -path /output_images '/input_images/*.jpg'
 expect_stderr "shards +10 of 10 succeeded"
-expect_stderr "atoms +10,000 of 10,000"
+expect_stderr "files +10,000 of 10,000"
 expect_same "10,000 pictures" $count "$(ls resized/outputs/results | wc -l)"
 expect_true "with the inputs' names" diff <(ls "$photos") <(ls resized/outputs/results)
 expect_same "… of the right size" "100 75 JPEG" "$(/usr/bin/python3 -c '

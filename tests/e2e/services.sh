@@ -74,7 +74,7 @@ expect_exit 0 "a job waits for its producer" "$SHOAL" submit --id later --result
 expect_exit 0 "and is known by its id" "$SHOAL" status later
 expect_stdout "later"
 expect_exit 2 "a name that is neither" "$SHOAL" status never
-expect_stderr "never: there is no such result"
+expect_stderr "never: no such result"
 
 expect_exit 0 "worker --probe" "$SHOAL" worker --probe
 expect_stdout "^oci: "

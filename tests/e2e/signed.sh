@@ -132,20 +132,20 @@ expect_true "nobody ended of it" kill -0 "${pids[@]}"
 # ---- who has no key is told, but for those who only read
 expect_exit 2 "a submission without" ours keyless
 expect_one_line
-expect_stderr "the records of this bus are signed, and a job that isn't counts for nothing: --job-key FILE"
+expect_stderr "records on this bus are signed, and a job without a signature is ignored: use --job-key FILE"
 SHOAL_JOB_KEY=key upstream submit "$(job mended "test -e $PWD/mend || exit 1; cat in/*" | sed 's/}$/, "retries": 0}/')"
 expect_exit 1 "a job that fails" "$SHOAL" watch -q mended
 expect_exit 2 "a retry without" "$SHOAL" retry --bus "$SHOAL_BUS" mended
-expect_stderr "signed, and a shard that isn't counts for nothing"
+expect_stderr "signed, and a shard without a signature is ignored"
 for part in producer worker merger; do
   expect_exit 2 "a $part without" "$SHOAL" $part
-  expect_stderr "the records of this bus are signed, and a $part's record that isn't counts for nothing"
+  expect_stderr "records on this bus are signed, and a $part's record without a signature is ignored"
 done
 expect_exit 0 "but the list" "$SHOAL" list
 SHOAL_JOB_KEY=key upstream submit "$(job ended "sleep 600")"
 wait_for "a job that takes too long" test -e ran-ended
 expect_exit 2 "a cancel without a key" "$SHOAL" cancel ended
-expect_stderr "the records of this bus are signed, and a control record that isn't counts for nothing"
+expect_stderr "records on this bus are signed, and a control record without a signature is ignored"
 expect_exit 0 "a cancel with it" "$SHOAL" cancel --job-key key ended
 wait_for "ends it" eval '[ "$("$SHOAL" status --job-key key --json ended | json state)" = cancelled ]'
 expect_exit 2 "no such file" "$SHOAL" list --job-key nowhere
@@ -153,9 +153,9 @@ expect_stderr '--job-key .*nowhere: No such file'
 cp key open; chmod 644 open
 expect_exit 2 "a key for all to read" "$SHOAL" worker --job-key open
 expect_one_line
-expect_stderr '--job-key \(SHOAL_JOB_KEY\): open: all users of this machine have access to it \(mode 0644\): `chmod o= open`'
+expect_stderr '--job-key \(SHOAL_JOB_KEY\): open: accessible by all users of this machine \(mode 0644\): run `chmod o= open`'
 expect_exit 2 "a bus that isn't signed" "$SHOAL" list --bus sqlite:x.db --job-key key
-expect_stderr '--job-key: sqlite:x.db isn.t signed'
+expect_stderr '--job-key: records on sqlite:x.db are not signed'
 
 # ---- a key is replaced: what it signed counts, what is signed with it from now on doesn't
 stop_fleet

@@ -21,7 +21,7 @@ start () { # RESULT
 start r
 expect_exit 0 "status while it runs" "$SHOAL" status r
 expect_stdout "is running \(process $run\)"
-expect_stdout "2/4 shards, 1/4 atoms, 1 failed, 2 running"
+expect_stdout "2/4 shards, 1/4 files, 1 failed, 2 running"
 expect_stdout "shard 1: exit code 8"
 expect_exit 0 "status --json" "$SHOAL" status r.partial --json
 expect_same "… counts" "1 1 2" "$(python3 -c 'import json,sys; s=json.load(sys.stdin); print(s["succeeded"], s["failed"], s["running"])' <"$E2E_WORK/out")"
@@ -68,7 +68,7 @@ expect_true "… which says why" grep -q "cancelled.*wrong folder" run.err
 expect_exit 0 "status says so as well" "$SHOAL" status c
 expect_stdout "cancelled.*wrong folder"
 expect_exit 2 "cancel of an ended job" "$SHOAL" cancel c
-expect_stderr "has ended already: cancelled"
+expect_stderr "has already ended: cancelled"
 touch host/gate
 expect_exit 1 "retry runs what is missing" "$SHOAL" retry c
 expect_stderr "3 of 4 succeeded, 1 failed"
@@ -78,7 +78,7 @@ kill -9 $run
 wait $run 2>/dev/null || true
 wait_for "its parts to be gone" sh -c '! pgrep -f "[-]-parent=$1( |$)" >/dev/null' - $run
 expect_exit 0 "status of a run that was killed" "$SHOAL" status k
-expect_stdout "isn't finished, and no run is working on it"
+expect_stdout "is unfinished and not running"
 expect_stdout "progress  2/4 shards.* 0 running"
 expect_stdout "next      shoal resume /.*/k$"
 expect_exit 0 "cancel of a job that nobody runs" "$SHOAL" cancel k

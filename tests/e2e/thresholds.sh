@@ -27,4 +27,4 @@ expect_stdout begun
 expect_exit 1 "--timeout against a command that ignores SIGTERM" job --results trap --timeout 300ms --max-failures 0 --jobs 1 \
   busybox sh -c 'trap "" TERM; while :; do sleep 1; done'
 expect_exit 1 "--job-timeout" job --results whole --job-timeout 1s --jobs 2 busybox sleep 60
-expect_stderr "took longer than the 1.0s allowed"
+expect_stderr "exceeded its time limit of 1.0s"

@@ -28,32 +28,32 @@ expect_exit 0 "the same here" "$SHOAL" run "${job[@]}" --results here busybox sh
 
 # ---- what is refused
 expect_exit 2 "a folder that workers needn't see" submit --results "s3://$bucket/one"
-expect_stderr "needn't see $PWD/in of this machine: --upload copies it there; .*file://$PWD/in"
+expect_stderr "$PWD/in: a local folder that workers on other machines may not see: use --upload, or file://$PWD/in"
 expect_one_line
 expect_exit 2 "--upload to a folder" submit --upload --results folder
-expect_stderr "--upload copies inputs to where the result is kept: --results s3://"
+expect_stderr "--upload needs a result on S3: --results s3://"
 expect_exit 2 "--upload without a fleet" "$SHOAL" run "${job[@]}" --upload --results alone busybox true
-expect_stderr "--upload is for a fleet"
+expect_stderr "--upload needs a fleet"
 expect_exit 2 "--upload to workers of this machine" submit --bus sqlite:bus.db --upload --results "s3://$bucket/one"
-expect_stderr "--upload is for a fleet: the workers of sqlite:bus.db are here"
+expect_stderr "--upload needs a fleet: the workers of sqlite:bus.db run on this machine"
 expect_exit 2 "no such bucket" submit --upload --results s3://no-such-bucket-here/one
 expect_stderr "NoSuchBucket"
 mkdir astray
 ln -s "$(find "$PWD/model" -type f | head -n 1)" astray/out.txt
 expect_exit 2 "a link that leads out of its volume" "$SHOAL" submit --s3-endpoint "$SHOAL_TEST_S3" -v ./astray:/in --symlinks follow --upload --results "s3://$bucket/astray" busybox true
-expect_stderr "copying .*/astray: out.txt: leads out of the volume"
+expect_stderr "copying .*/astray: out.txt: points outside the volume"
 expect_exit 2 "--fetch without a fleet" "$SHOAL" run "${job[@]}" --fetch copy --results alone busybox true
 expect_stderr "--fetch is for a fleet"
 expect_exit 2 "--fetch to what exists" submit --upload --fetch in --results "s3://$bucket/one"
-expect_stderr "--fetch: in exists already: choose another folder"
+expect_stderr "--fetch: in already exists: choose another folder"
 expect_same "nothing is there after all that" "" "$(s3 list "s3://$bucket")"
 expect_same "and no job" "" "$("$SHOAL" list --json)"
 
 # ---- copied, then the fleet comes, where the folders aren't
 expect_exit 0 "copied and submitted" submit --upload --id one --results "s3://$bucket/deep/one"
-expect_stderr "/in: [0-9]+ files, .* go to s3://$bucket/deep/.shoal/inputs/[0-9a-f]{64}"
+expect_stderr "/in: [0-9]+ files, .* uploading to s3://$bucket/deep/.shoal/inputs/[0-9a-f]{64}"
 expect_exit 0 "the same once more is one job" submit --upload --id one --results "s3://$bucket/deep/one"
-expect_stderr "/in: .* are there already"
+expect_stderr "/in: .* already uploaded: "
 keys=$(s3 list "s3://$bucket/deep/.shoal/inputs" | cut -d/ -f1 | sort -u)
 expect_same "two volumes, complete" 2 "$(grep -c '\.complete$' <<<"$keys")"
 mkdir away
@@ -72,8 +72,8 @@ expect_true "a link is the file that it led to" cmp away/in/b/c/g003.txt one/out
 mv away/in away/model .
 echo other >in/a/f001.txt
 expect_exit 0 "one file changed" "$SHOAL" run --bus "$SHOAL_BUS" "${s3_job[@]}" --upload --fetch fetched --id two --results "s3://$bucket/deep/two" busybox sh -c "$TREE"
-expect_stderr "/in: .* go to s3://"
-expect_stderr "/model: .* are there already"
+expect_stderr "/in: .* uploading to s3://"
+expect_stderr "/model: .* already uploaded: "
 expect_exit 0 "get the other" "$SHOAL" get --s3-endpoint "$SHOAL_TEST_S3" "s3://$bucket/deep/two" two
 expect_true "which --fetch had brought" diff -r two fetched
 expect_same "it has what changed" other "$(cat two/outputs/res/a/f001.txt)"
@@ -84,7 +84,7 @@ expect_exit 0 "submit waits for what it fetches" submit --upload --fetch again -
 expect_same "quietly" "" "$(cat "$E2E_WORK/err")"
 expect_true "the same" diff -r two again
 expect_exit 1 "what fails isn't fetched" "$SHOAL" run --bus "$SHOAL_BUS" "${s3_job[@]}" --upload --fetch nothing --retries 0 --id four --results "s3://$bucket/deep/four" busybox false
-expect_stderr 'nothing is fetched; `shoal get four nothing` brings what stands'
+expect_stderr 'nothing was copied; `shoal get four nothing` copies what there is'
 expect_true "… nor begun" test ! -e nothing -a ! -e nothing.partial
 for pid in "${pids[@]}"; do kill "$pid"; expect_end 0 "SIGTERM ends a part" "$pid"; done
 pids=()

@@ -56,9 +56,9 @@ expect_same "twice submitted is one job" 1 "$("$SHOAL" list --json | grep -c '"j
 upstream submit "$(job plain ', "batch_size": 3')"
 upstream submit "$(job plain ', "results": "'"$PWD"'/elsewhere"')"
 expect_exit 0 "another job under a taken id is a dead letter" upstream letters 2
-expect_stdout '"shoal-topic": "up-[^"]*\.jobs", .*"shoal-key": "plain", "shoal-reason": "conflict", "shoal-error": "there is a job plain already, and --batch-size differs"'
-expect_stdout '"shoal-error": "there is a job plain already, and --results differs"'
-expect_true "of which the producer's log tells" grep -q 'event=dead_lettered record=[^ ]*\.jobs/0/2 reason=conflict error="there is a job plain already' "$prefix.producer.err"
+expect_stdout '"shoal-topic": "up-[^"]*\.jobs", .*"shoal-key": "plain", "shoal-reason": "conflict", "shoal-error": "job plain already exists and differs in --batch-size"'
+expect_stdout '"shoal-error": "job plain already exists and differs in --results"'
+expect_true "of which the producer's log tells" grep -q 'event=dead_lettered record=[^ ]*\.jobs/0/2 reason=conflict error="job plain already exists' "$prefix.producer.err"
 expect_exit 0 "which can be asked for" "$SHOAL" dead list --reason conflict
 expect_same "two of them, none of the job that was sent twice" 2 "$(grep -c '	conflict	.*job plain already' "$E2E_WORK/out")"
 expect_same "the first job stays as it was" succeeded "$("$SHOAL" status --json plain | json state)"
@@ -100,7 +100,7 @@ expect_exit 0 "sent again" "$SHOAL" dead replay "$letter"
 wait_for "it is a new letter, being no better" eval '"$SHOAL" dead list | grep "no Avro" | grep -v "shards" | grep -vq "$letter"'
 expect_same "and still there are five" 5 "$("$SHOAL" dead list | grep -c "^${place#*/}\.")"
 expect_exit 2 "no such letter" "$SHOAL" dead show nothing/0/0
-expect_stderr 'there is no letter nothing/0/0'
+expect_stderr 'no dead letter nothing/0/0'
 stop_fleet
 
 # ---- with a schema registry

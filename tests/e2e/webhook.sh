@@ -41,7 +41,7 @@ expect_same "isn't followed" 0 "$(deliveries /elsewhere)"
 expect_exit 2 "no URL" "$SHOAL" run -q "${job[@]}" --webhook ftp://host/ --results none x true
 expect_stderr '"ftp://host/": expected http://HOST'
 expect_exit 2 "a password in it" "$SHOAL" run -q "${job[@]}" --webhook http://me:sesame@host/ --results none x true
-expect_stderr 'a webhook.s URL can.t have a password'
+expect_stderr 'a webhook URL can.t contain a password'
 expect_same "which isn't repeated" 0 "$(grep -c sesame "$E2E_WORK/err")"
 
 # ---- on a fleet, the merger killed between the result and the telling
@@ -59,7 +59,7 @@ number=0
 for host in 127.0.0.1 localhost 0x7f000001 10.1.2.3 169.254.169.254 '[::1]' '[::ffff:127.0.0.1]' '[fd00:ec2::254]'; do
   number=$((number + 1))
   expect_exit 0 "a job that names $host" "$SHOAL" submit "${job[@]}" --id "inside$number" --webhook "${url/127.0.0.1/$host}/inside" --results "$PWD/inside$number" x true
-  refused () { [[ "$(webhook_of "inside$number")" = "given up: "*"a webhook's address must be public (merger --webhook-private allows others)" ]]; }
+  refused () { [[ "$(webhook_of "inside$number")" = "given up: "*"webhook addresses must be public (merger --webhook-private allows others)" ]]; }
   wait_for "is told why it isn't told" refused
 done
 expect_same "nobody was asked" 0 "$(deliveries /inside)"

@@ -15,7 +15,7 @@ kept "the file is still there"
 
 # ---- a job log
 expect_exit 2 "a file isn't a job log" run --joblog thesis --results r0
-expect_stderr "thesis: this file is there already and isn't a job log"
+expect_stderr "thesis: the file exists and is not a job log"
 kept "nothing is appended to it"
 expect_exit 0 "a new job log" run --joblog log --results r
 expect_exit 0 "goes on" run --joblog log --results r2
@@ -27,7 +27,7 @@ wait_for "gets the lines" grep -q '^0' piped
 for own in report.html manifest.json stdout; do
   cp -p r/$own before
   expect_exit 2 "the result's own $own" "$SHOAL" report -o r/$own r
-  expect_stderr "is a file of the result itself"
+  expect_stderr "is a file of the result"
   expect_true "stays as it is" cmp before r/$own
 done
 expect_exit 0 "a report elsewhere" "$SHOAL" report -o copy.html r
@@ -40,7 +40,7 @@ expect_true "too" cmp r/report.html piped.html
 mkdir -p mine.partial/outputs/res
 cp thesis mine.partial/outputs/res/f001.txt
 expect_exit 2 "a folder that no fetch began" "$SHOAL" get r mine
-expect_stderr "mine.partial is there already, with outputs in it, and was begun by no .shoal get."
+expect_stderr "mine.partial already exists and contains outputs, which no .shoal get. wrote"
 kept "is left alone" mine.partial/outputs/res/f001.txt
 
 # ---- an image store beside other things

@@ -623,11 +623,11 @@ folders_are_made_in_the_container_alone (void **state)
       const struct rig_mount inside = { "/etc", host, false };
       auto_result struct result result;
       rig_run_mounted (rig, &job, &inside, 1, &result);
-      assert_refused (&result, "make it first");
+      assert_refused (&result, "create it first");
       strlist_add (&job.tmpfs, host);
       auto_result struct result memory_inside;
       rig_run (rig, &job, &memory_inside);
-      assert_refused (&memory_inside, "make it first");
+      assert_refused (&memory_inside, "create it first");
     }
   assert_int_equal (access (host, F_OK), -1);
 }

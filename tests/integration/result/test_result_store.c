@@ -254,7 +254,7 @@ a_half_made_attempt_is_not_received (void **state)
   assert_int_equal (result_store_receive (place->store, place->mirror_fd, "00001.g1.a1.s1", &err),
                     -1);
   assert_int_equal (err.class, ERROR_TRANSIENT);
-  assert_non_null (strstr (err.message, "it isn't there whole"));
+  assert_non_null (strstr (err.message, "it is incomplete"));
   assert_false (fs_exists (place->mirror_fd, ".shoal/attempts/00001.g1.a1.s1"));
 }
 

@@ -276,7 +276,7 @@ complaints_name_what_is_wrong (void **state)
   COMPLAINT ("--output needs an argument", "-o");
   COMPLAINT ("--quiet takes no argument", "--quiet=yes", "image");
   COMPLAINT ("--batch-size: -1 is out of range", "--batch-size=-1", "image");
-  COMPLAINT ("image is missing", "--glob", "x");
+  COMPLAINT ("missing image", "--glob", "x");
   COMPLAINT ("expected SRC:PATH", "-v", "s3://bucket", "image");
   COMPLAINT ("expected SRC:PATH", "-v", ":/in", "image");
   COMPLAINT ("expected NAME:PATH", "-o", "out", "image");

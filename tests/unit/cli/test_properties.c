@@ -60,13 +60,13 @@ lines_are_javas (void **state)
     { "a=x\\ty\\rz", "a|x\ty\rz|" },
     { "a=\\u0041\\u00e4\\u20AC\\ud83d\\ude00", "a|A\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80|" },
     { "a=\xc3\xa4", "a|\xc3\xa4|" },
-    { "word", "line 1 isn't NAME=VALUE" },
-    { "a=b\\\nc\nword", "line 3 isn't NAME=VALUE" },
-    { "\n=b", "line 2 isn't NAME=VALUE" },
-    { "a=\\u12", "line 1 isn't NAME=VALUE" },
-    { "a=\\u0000", "line 1 isn't NAME=VALUE" },
-    { "a=\\udc00", "line 1 isn't NAME=VALUE" },
-    { "a=\\ud83dx", "line 1 isn't NAME=VALUE" },
+    { "word", "line 1 is not NAME=VALUE" },
+    { "a=b\\\nc\nword", "line 3 is not NAME=VALUE" },
+    { "\n=b", "line 2 is not NAME=VALUE" },
+    { "a=\\u12", "line 1 is not NAME=VALUE" },
+    { "a=\\u0000", "line 1 is not NAME=VALUE" },
+    { "a=\\udc00", "line 1 is not NAME=VALUE" },
+    { "a=\\ud83dx", "line 1 is not NAME=VALUE" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
     {
@@ -75,7 +75,7 @@ lines_are_javas (void **state)
         fail_msg ("\"%s\": \"%s\" instead of \"%s\"", cases[i][0], got, cases[i][1]);
     }
   auto_free char *nul = read_text ("a=b\0c", 5);
-  assert_string_equal (nul, "line 1 isn't NAME=VALUE");
+  assert_string_equal (nul, "line 1 is not NAME=VALUE");
 }
 
 int

@@ -89,7 +89,7 @@ counts_and_rate (void **state)
   assert_true (tally_rate (&tally) > 19.9 && tally_rate (&tally) < 20.1);
   assert_int_equal (tally_left (&tally), 1000);
   auto_free char *line = progress_line (&tally);
-  assert_string_equal (line, "2/4 shards, 20/40 atoms, 0 running, 20 atoms/s, 1.0s left");
+  assert_string_equal (line, "2/4 shards, 20/40 files, 0 running, 20 files/s, 1.0s left");
   tally_restart_clock (&tally);
   assert_int_equal (tally_left (&tally), -1);
 }
@@ -159,7 +159,7 @@ an_open_plan_has_no_end (void **state)
   finished (&tally, 0, OUTCOME_SUCCEEDED, true, NULL);
   started (&tally, 1, 2000);
   auto_free char *line = progress_line (&tally);
-  assert_string_equal (line, "1/2+ shards, 1 running, 10 atoms/s, >= 1.0s left");
+  assert_string_equal (line, "1/2+ shards, 1 running, 10 files/s, >= 1.0s left");
 }
 
 static void

@@ -387,7 +387,7 @@ test_a_file_where_another_has_a_folder (void **state)
         assert_string_equal (
             outcome.reason,
             "outputs/o/link was written by shard 3 and by shard 4 (and 1 more paths): "
-            "a file in the one, a folder in the other");
+            "a file in one, a folder in the other");
         assert_string_equal (
             outcome.listed.data,
             "[{\"output\":\"o\",\"path\":\"link\",\"shards\":[3,4],\"collision\":true},"

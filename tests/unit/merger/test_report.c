@@ -111,7 +111,7 @@ test_many_shards (void **state)
   assert_int_equal (shown, SLOWEST);
 
   /* Everything is in the histogram, and evenly spread durations are evenly spread in it. */
-  at = strstr (text, "How long shards took");
+  at = strstr (text, "Duration of shards");
   size_t all = 0;
   for (int i = 0; i < BUCKETS; i++)
     {

@@ -81,7 +81,7 @@ test_giving_up (void **state)
     { 5, -1, -1, -1, 1000000, NULL },       { 5, 5, -1, -1, 0, NULL },
     { 6, 5, -1, -1, 0, "more than the 5" }, { 1, 0, -1, -1, 0, "more than the 0" },
     { 10, -1, 1000, -1, 0, NULL },          { 11, -1, 1000, -1, 0, "more than the 10%" },
-    { 0, -1, -1, 500, 500, NULL },          { 0, -1, -1, 500, 501, "longer than the 500ms" },
+    { 0, -1, -1, 500, 500, NULL },          { 0, -1, -1, 500, 501, "time limit of 500ms" },
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     {

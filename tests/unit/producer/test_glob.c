@@ -204,14 +204,14 @@ test_alternatives_are_bounded (void **state)
   assert_null (glob_compile ("{a,b,c,d,e,f,g,h,i,j}{a,b,c,d,e,f,g,h,i,j}{a,b,c,d,e,f,g,h,i,j}"
                              "{a,b,c,d,e,f,g,h,i,j}{a,b}",
                              &err));
-  assert_non_null (strstr (err.message, "multiply"));
+  assert_non_null (strstr (err.message, "expand to more than"));
   auto_buffer struct buffer long_ones = { 0 }; /* few, but all of them would take seconds */
   for (int i = 0; i < 12; i++)
     buffer_puts (&long_ones, "{a,b}");
   for (int i = 0; i < 4000; i++)
     buffer_putc (&long_ones, 'x');
   assert_null (glob_compile (long_ones.data, &err));
-  assert_non_null (strstr (err.message, "multiply"));
+  assert_non_null (strstr (err.message, "expand to more than"));
   char deep[203] = { 0 };
   memset (deep, '{', 101);
   memset (deep + 101, '}', 101);

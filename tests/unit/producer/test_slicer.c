@@ -376,7 +376,7 @@ test_volume_outside_the_base (void **state)
   add_volume (&job, tree->folder, "/inputs", false);
   add_volume (&job, tree->folder, "/data", false);
   job.base_path = xstrdup ("/inputs");
-  expect_error (&job, "the volume /data lies neither below nor above the base path /inputs");
+  expect_error (&job, "the volume /data is neither below nor above the base path /inputs");
   free (take (&job.base_path));
   expect_shards (&job, "/inputs/\n/data/\n|\n");
 }
@@ -447,7 +447,7 @@ test_excludes (void **state)
   expect_shards (&job, "/in/a.jpg\n/in/only/\n/in/sub/\n|\n");
 
   strlist_add (&job.exclude, "**");
-  expect_error (&job, "or what does is excluded");
+  expect_error (&job, "or all matches are excluded");
 }
 
 /* ---- sizes and counts ------------------------------------------------------------------ */
@@ -784,7 +784,7 @@ test_bad_input (void **state)
   expect_error (&job, "exclude: pattern '[': position 1");
   strlist_release (&job.exclude);
   add_volume (&job, tree->folder, "/in/", false);
-  expect_error (&job, "two volumes on one path /in");
+  expect_error (&job, "two volumes at the same path /in");
   free (job.volumes[1].path);
   job.volumes[1].path = xstrdup ("/other");
   free (job.base_path);
@@ -803,7 +803,7 @@ test_bad_input (void **state)
   job.outputs = xcalloc (1, sizeof *job.outputs);
   job.outputs[job.output_count++] =
       (struct output){ .name = xstrdup ("results"), .path = xstrdup ("/in/out/") };
-  expect_error (&job, "the output results:/in/out lies inside the input volume /in");
+  expect_error (&job, "the output results:/in/out is inside the input volume /in");
   job.volumes[0].shared = job.volumes[1].shared = true;
   job.outputs[0].path[1] = 'o';
   expect_error (&job, "needs a volume");
@@ -813,7 +813,7 @@ test_bad_input (void **state)
   expect_error (&job, "expected a path beginning with a slash");
   free (job.base_path);
   job.base_path = xstrdup ("/in/../x");
-  expect_error (&job, "a path can't hold \"..\"");
+  expect_error (&job, "a path can't contain \"..\"");
 }
 
 /* ---- properties on random trees -------------------------------------------------------- */

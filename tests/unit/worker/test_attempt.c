@@ -644,7 +644,7 @@ test_collecting_has_an_end (void **state)
   scene->job.collect_timeout_ms = 300;
   run_within (scene, leaves_a_hole, 3000);
   assert_outcome (scene, OUTCOME_TIMEOUT, 0,
-                  "collecting the outputs took longer than the 300ms allowed (--collect-timeout)");
+                  "collecting the outputs exceeded its time limit of 300ms (--collect-timeout)");
   assert_no_outputs (scene);
   assert_kept (scene, "stdout", "printed\n");
 }
@@ -673,7 +673,7 @@ test_staging_has_an_end (void **state)
       scene->job.stage_timeout_ms = 1;
       run (scene, copies_its_input);
       assert_outcome (scene, OUTCOME_TIMEOUT, -1,
-                      "staging the inputs took longer than the 1ms allowed (--stage-timeout)");
+                      "staging the inputs exceeded its time limit of 1ms (--stage-timeout)");
       scene->job.stage_timeout_ms = 600000;
       run (scene, copies_its_input);
       assert_outcome (scene, OUTCOME_SUCCEEDED, 0, NULL);
@@ -778,7 +778,7 @@ test_fifo_in_the_output (void **state)
 {
   struct scene *scene = *state;
   run (scene, leaves_a_fifo);
-  assert_outcome (scene, OUTCOME_FAILED, 0, "out/pipe is a fifo");
+  assert_outcome (scene, OUTCOME_FAILED, 0, "out/pipe is a FIFO");
 }
 
 static void

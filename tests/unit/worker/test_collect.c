@@ -411,7 +411,7 @@ test_fifo (void **state)
   put (scene, "good", "x");
   put (scene, "z/good", "x");
   assert_int_equal (mkfifoat (scene->output, "pipe", 0666), 0);
-  assert_refused (scene, "out/pipe is a fifo");
+  assert_refused (scene, "out/pipe is a FIFO");
   /* it is gone, the rest is collected */
   assert_int_not_equal (faccessat (scene->output, "pipe", F_OK, AT_SYMLINK_NOFOLLOW), 0);
   assert_int_equal (scene->collected.files, 2);
@@ -476,7 +476,7 @@ test_too_many_levels (void **state)
   struct scene *scene = *state;
   dig (scene, COLLECT_DEPTH_MAX + 50, "d");
   put (scene, "after", "x");
-  assert_refused (scene, "lies too deep");
+  assert_refused (scene, "nested too deeply");
   assert_int_equal (scene->collected.files, 1);
 }
 
@@ -489,7 +489,7 @@ test_too_long_a_path (void **state)
   name[255] = '\0';
   dig (scene, 20, name);
   put (scene, "z", "x");
-  assert_refused (scene, "too long a path");
+  assert_refused (scene, "a path that is too long");
   assert_int_equal (scene->collected.files, 1);
 }
 

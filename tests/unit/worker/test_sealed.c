@@ -88,7 +88,7 @@ what_cannot_be_run_is_passed_over (void **state)
   assert_int_equal (run_program (fd, "exit 7"), 7);
   assert_int_equal (missing, -1);
   assert_int_equal (err.class, ERROR_USER);
-  assert_string_equal (err.message, "no-such-program: PATH has no such program");
+  assert_string_equal (err.message, "no-such-program: not found in PATH");
 }
 
 int
