@@ -228,6 +228,9 @@ run (int argc, char **argv, struct error *err)
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
       || job_args_finish (&args, err) != 0)
     return -1;
+  if (bus.url != NULL && (again.update || again.again))
+    return error_set (err, ERROR_USER, "--%s is for a run on this machine, without --bus",
+                      again.update ? "update" : "again");
   if (bus.url != NULL)
     return run_on_fleet (&args, &bus, &options, err);
   if (args.upload || args.fetch != NULL)

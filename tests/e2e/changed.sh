@@ -122,3 +122,6 @@ expect_exit 0 "--update: it is mended" bad --update
 expect_same "… and runs alone" "8.txt" "$(ran)"
 expect_same "… the result is new" "five good" "$(cat bad/outputs/res/5.txt bad/outputs/res/8.txt | paste -sd ' ')"
 expect_same "… the old one is beside it" "5" "$(cat bad.before/outputs/res/5.txt)"
+
+expect_exit 2 "a fleet's job isn't updated" "$SHOAL" run --bus kafka://127.0.0.1:1 --update -v in:/in -o res:/out --results "$PWD/f" busybox true
+expect_stderr "^shoal: --update is for a run on this machine, without --bus"
