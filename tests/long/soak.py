@@ -37,13 +37,17 @@ class Soak:
         self.samples.append((done, sample))
         print(f"{done:6d} jobs  " + "  ".join(f"{name} {memory / 1e6:.2f} MB {count} fds" for name, (memory, count, _) in sample.items()), flush=True)
 
-    def run_batch(self, first, count):
+    def start_slots(self):
+        """A slot starts when it is needed first: all are needed at once."""
+        self.run_batch("slot", 0, 2 * SLOTS, ["sleep", "1"])
+
+    def run_batch(self, prefix, first, count, command):
         waiting, given, ended = [], 0, 0
         deadline = time.monotonic() + 600
         while ended < count:
             while len(waiting) < AT_A_TIME and given < count:
-                name = f"job-{first + given}"
-                self.fleet.submit(name, ["true"])
+                name = f"{prefix}-{first + given}"
+                self.fleet.submit(name, command)
                 waiting.append(name)
                 given += 1
             for name in [name for name in waiting if self.fleet.has_ended(name)]:
@@ -59,8 +63,9 @@ class Soak:
 
     def run(self):
         size = self.jobs // SAMPLES
+        self.start_slots()
         for number in range(SAMPLES):
-            self.run_batch(number * size, size)
+            self.run_batch("job", number * size, size, ["true"])
             time.sleep(2) # statuses are read by all
             self.sample((number + 1) * size)
 
