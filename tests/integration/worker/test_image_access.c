@@ -141,7 +141,7 @@ expect_nobody_gets_in (const char *above, const char *store)
       struct error err = ERROR_INIT;
       struct image theirs = { 0 };
       if (image_store_find (store, "busybox", &theirs, &err) == 0
-          || strstr (err.message, "another user's") == NULL)
+          || strstr (err.message, "belongs to another user") == NULL)
         _exit (3);
       _exit (0);
     }

@@ -201,7 +201,7 @@ test_bad_sources (void **state)
     { "noise", "neither an OCI layout folder nor an archive" },
     { "plain.tar", "neither an OCI nor a Docker archive" },
     { "damaged", "damaged" },
-    { no_tag, "no image is tagged \"other\"; there: latest" },
+    { no_tag, "no image is tagged \"other\"; available: latest" },
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++)
     {
