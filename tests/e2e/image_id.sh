@@ -48,7 +48,7 @@ for command in "retry r" "resume r" "retry --shard 1 r"; do
   expect_stderr "image \"tool\" has the id sha256:[0-9a-f]{64}, and the job needs $first"
 done
 expect_exit 2 "the same command with another image" run
-expect_stderr "image \"tool\" has another id than the one that began .*/r, $first: import that one"
+expect_stderr "image \"tool\" differs from the one that started .*/r, $first: import that one"
 expect_exit 2 "a job that names an id" "$SHOAL" run -v in:/in -o o:/out --results r2 --image-id "$first" tool true
 expect_stderr "the job needs $first"
 expect_exit 2 "an id that is none" "$SHOAL" run -v in:/in -o o:/out --results r2 --image-id latest tool true

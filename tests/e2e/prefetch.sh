@@ -67,4 +67,4 @@ expect_exit 0 "a cancel" "$SHOAL" cancel --bus "sqlite:$PWD/bus.db" cancelled
 wait_for "the job's end" has_state cancelled cancelled
 expect_same "ends both" 2 "$(grep -c 'event=shard_done job=cancelled .*outcome=cancelled' cancelling.log)"
 expect_exit 2 "a size that is none" "$SHOAL" worker --bus "sqlite:$PWD/bus.db" --prefetch-bytes much
-expect_stderr '--prefetch-bytes: "much" isn.t a size'
+expect_stderr '--prefetch-bytes: "much" is not a size'

@@ -28,7 +28,7 @@ expect_stderr "no topic .*shards.gpu"
 expect_exit 2 "a queue's name is part of a topic's" submit none --queue 'a/b'
 expect_stderr '"a/b": expected 1 to 64 small letters'
 expect_exit 0 "a queue of its own" "$SHOAL" topics create --queue gpu --partitions 3
-expect_stdout 'shards.gpu: made, 3 partitions'
+expect_stdout 'shards.gpu: created, 3 partitions'
 expect_exit 0 "is seen without being named" "$SHOAL" topics describe
 expect_stdout 'claims.gpu: 3 partitions'
 

@@ -38,7 +38,7 @@ expect_stderr "s3://$bucket/one holds the result of another job"
 expect_exit 2 "a place that can't be written" "$SHOAL" run "${job[@]}" --results http://127.0.0.1:9/x busybox true
 expect_stderr "expected a folder or s3://"
 expect_exit 2 "get from where nothing is" "$SHOAL" get "s3://$bucket/nothing" nothing
-expect_stderr "no complete result"
+expect_stderr "the result is incomplete"
 expect_exit 2 "a bucket that isn't there" "$SHOAL" run "${job[@]}" --results s3://no-such-bucket-here/x busybox true
 expect_stderr "NoSuchBucket"
 

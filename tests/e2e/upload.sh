@@ -43,7 +43,7 @@ ln -s "$(find "$PWD/model" -type f | head -n 1)" astray/out.txt
 expect_exit 2 "a link that leads out of its volume" "$SHOAL" submit --s3-endpoint "$SHOAL_TEST_S3" -v ./astray:/in --symlinks follow --upload --results "s3://$bucket/astray" busybox true
 expect_stderr "copying .*/astray: out.txt: points outside the volume"
 expect_exit 2 "--fetch without a fleet" "$SHOAL" run "${job[@]}" --fetch copy --results alone busybox true
-expect_stderr "--fetch is for a fleet"
+expect_stderr "--fetch needs a fleet"
 expect_exit 2 "--fetch to what exists" submit --upload --fetch in --results "s3://$bucket/one"
 expect_stderr "--fetch: in already exists: choose another folder"
 expect_same "nothing is there after all that" "" "$(s3 list "s3://$bucket")"

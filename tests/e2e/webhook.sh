@@ -41,7 +41,7 @@ expect_same "isn't followed" 0 "$(deliveries /elsewhere)"
 expect_exit 2 "no URL" "$SHOAL" run -q "${job[@]}" --webhook ftp://host/ --results none x true
 expect_stderr '"ftp://host/": expected http://HOST'
 expect_exit 2 "a password in it" "$SHOAL" run -q "${job[@]}" --webhook http://me:sesame@host/ --results none x true
-expect_stderr 'a webhook URL can.t contain a password'
+expect_stderr 'a webhook.s URL can.t have a password'
 expect_same "which isn't repeated" 0 "$(grep -c sesame "$E2E_WORK/err")"
 
 # ---- on a fleet, the merger killed between the result and the telling
