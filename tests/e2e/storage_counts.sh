@@ -32,10 +32,10 @@ job () { # ID
   "${behind[@]}" submit --id "$1" --results "$1" --runtime process -v "s3://$bucket/in:/in/s3" -v "$SHOAL_TEST_HTTP/json/$web/:/in/http" -v "ipfs://$cid:/in/ipfs" \
     -v ./in/local:/in/local -o res:/out --glob '*/*.txt' --batch-size 4 none true && "$SHOAL" watch -q "$1"
 }
-counts () { # SCHEME: files, bytes, requests, retries, cached
+counts () { # SCHEME: files, bytes, requests, retries, cache hits
   curl -sf --unix-socket worker http://worker/metrics >metrics
   local name all=()
-  for name in files bytes requests retries cached; do
+  for name in files bytes requests retries cache_hits; do
     all+=("$(sed -n "s/^shoal_storage_${name}_total{scheme=\"$1\"} //p" metrics)")
   done
   echo "${all[*]}"

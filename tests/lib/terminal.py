@@ -177,7 +177,7 @@ def main():
     for verb in ("retry", "merge", "resume"):
         case(verb, "", [SOFT], (0, 1, 2))
         case(verb, "of a copy", [RESULT], (0, 1, 2, 3))
-    case("get", "", [RESULT, b"copy" + EVIL], (0, 2, 3))
+    case("get", "", [RESULT, b"copy" + EVIL], (0, 1, 2, 3))
     case("cancel", "", ["--reason", EVIL, RESULT], (2,))
     case("submit", "", ["--bus", bus, "--id", "sent", "--results", b"sent" + SOFT, *job], (0, 2, 3))
     case("cancel", "of one that waits", ["--bus", bus, "--reason", UTF8, EVIL], (2, 3))
