@@ -129,16 +129,18 @@ run (int argc, char **argv, struct error *err)
     return first;
   if (bus_args_need (&bus, err) != 0)
     return -1;
-  const struct topics_options *options = &args.options;
   args.options.queues = &args.queues;
   const struct bus_options how = bus_args_options (&bus, "topics");
   const char *what = argv[first];
   if (strcmp (what, "create") == 0)
-    return topics_create (bus.url, &how, options, print, NULL, err) != 0
-               ? -1
-               : check (bus.url, &how, options, false, err);
+    {
+      if (topics_create (bus.url, &how, &args.options, print, NULL, err) != 0)
+        return -1;
+      args.options.created = true;
+      return check (bus.url, &how, &args.options, false, err);
+    }
   if (strcmp (what, "check") == 0 || strcmp (what, "describe") == 0)
-    return check (bus.url, &how, options, what[0] == 'd', err);
+    return check (bus.url, &how, &args.options, what[0] == 'd', err);
   return error_set (err, ERROR_USER, "topics %s: expected create, check or describe", what);
 }
 

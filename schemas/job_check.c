@@ -161,7 +161,7 @@ static int
 check_reduce_command (struct job *job, struct error *err)
 {
   if (job->reduce_image == NULL && job->reduce_command.count > 0)
-    return error_set (err, ERROR_USER, "does nothing without --reduce IMAGE");
+    return error_set (err, ERROR_USER, "needs --reduce IMAGE");
   return check_list (&job->reduce_command, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
 }
 
@@ -281,10 +281,9 @@ check_place (const struct job *job, struct error *err)
   for (size_t i = 0; i < job->volume_count; i++)
     if (job->volumes[i].source[0] == '/'
         && path_below (job->results, job->volumes[i].source) != NULL)
-      return error_set (
-          err, ERROR_USER,
-          "the result %s would lie inside the input %s: choose another place by --results",
-          job->results, job->volumes[i].source);
+      return error_set (err, ERROR_USER,
+                        "the result %s would lie inside the input %s: choose another --results",
+                        job->results, job->volumes[i].source);
   return 0;
 }
 

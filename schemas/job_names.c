@@ -107,7 +107,7 @@ job_check_webhook (const char *url, struct error *err)
     return error_set (err, ERROR_USER, "\"%.300s\": expected http://HOST/… or https://HOST/…", url);
   if (memchr (host, '@', length) != NULL)
     return error_set (err, ERROR_USER,
-                      "a webhook's URL can't have a password in it, everybody reads jobs: the "
-                      "merger signs what it sends (SHOAL_WEBHOOK_SECRET)");
+                      "a webhook's URL can't have a password, because jobs aren't secret: the "
+                      "merger signs its requests (SHOAL_WEBHOOK_SECRET)");
   return 0;
 }

@@ -66,4 +66,11 @@ sources ! -path 'tests/*' | while read -r file; do
   grep -qE "(^|[^A-Za-z0-9_])${name%.*}([^A-Za-z0-9_]|\$)" "$(dirname "$file")/README.md" || echo "$file"
 done | rule "A folder's README.md has a line for each of its files:"
 
+# Words that no engineer of this field would use for it; docs/glossary.md has the others.
+phrases='somebody|nobody|whoever|so many|so often|by heart|comes? to nothing|came to nothing'
+{
+  sources ! -path 'tests/*' ! -name '*.h' | xargs grep -nHE "\"[^\"]*\\b($phrases)\\b"
+  pages | grep -v '^./findings/' | xargs grep -nHE "\\b($phrases)\\b"
+} | rule "Texts that users read are in the words of the field:"
+
 exit $broken

@@ -388,13 +388,41 @@ check_all (struct admin *admin, bool describe, struct error *err)
   return wrong;
 }
 
+static bool
+knows_all (const struct admin *admin)
+{
+  for (int i = 0; i < admin->client.topics.count; i++)
+    if (admin->client.topics.partitions[i] <= 0)
+      return false;
+  return true;
+}
+
+/* Opens ADMIN for a check. Brokers hear of new topics one after the other, and this may be another
+ * one than the one that made them. */
+static int
+open_for_check (struct admin *admin, const char *url, const struct bus_options *bus,
+                struct error *err)
+{
+  const struct admin fresh = *admin;
+  for (int64_t end = clock_boot_ms () + ADMIN_MS;;)
+    {
+      if (admin_open (admin, url, bus, true, err) != 0)
+        return -1;
+      if (!fresh.options->created || knows_all (admin) || clock_boot_ms () >= end)
+        return 0;
+      kafka_serve (&admin->producer, 100);
+      admin_close (admin);
+      *admin = fresh;
+    }
+}
+
 int
 topics_check (const char *url, const struct bus_options *bus, const struct topics_options *options,
               bool describe, void (*tell) (void *context, const char *line), void *context,
               struct error *err)
 {
   struct admin admin = { .options = options, .say = tell, .context = context };
-  int outcome = admin_open (&admin, url, bus, true, err);
+  int outcome = open_for_check (&admin, url, bus, err);
   if (outcome == 0)
     outcome = check_all (&admin, describe, err);
   admin_close (&admin);

@@ -21,6 +21,7 @@ struct topics_options
   int replication;              /* 0: 3, or the number of brokers when there are fewer */
   int64_t retention_ms; /* of jobs, shards, claims, events, dead; 0: 30 days, -1: for ever */
   int64_t lease_ms;     /* the longest lease of any worker; 0: 30 s */
+  bool created;         /* by topics_create just now: a broker may still have to hear of it */
 };
 
 /* Makes the topics that are missing; adds partitions to shards and claims where more are asked for:

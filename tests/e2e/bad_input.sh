@@ -72,7 +72,7 @@ expect_stderr "\"25h\" is longer than a day"
 expect_exit 2 "a place in a folder that isn't there" "$SHOAL" run "${sliced[@]}" --results no/such/r busybox true
 expect_stderr "no/such/r: the folder above it"
 expect_exit 2 "a result inside an input" "$SHOAL" run "${sliced[@]}" --results in/r busybox true
-expect_stderr "inside the input .*in: choose another place by --results"
+expect_stderr "inside the input .*in: choose another --results"
 mkdir foreign
 echo mine >foreign/file
 expect_exit 2 "a folder that isn't ours" "$SHOAL" run "${sliced[@]}" --results foreign busybox true

@@ -80,7 +80,7 @@ for result in whole failed; do
   killed=0
   for ((round = 0; round < ROUNDS; round++)); do
     start $result
-    read -rt "0.$(printf %03d $((RANDOM % 400)))" <> <(:) || true
+    read -rt "0.$(printf %03d $((RANDOM % 160)))" <> <(:) || true
     ! kill -9 -- -$try 2>/dev/null || killed=$((killed + 1))
     wait $try 2>/dev/null || true
     wait_for "its parts to be gone" sh -c '! pgrep -f "[-]-parent=$1( |$)" >/dev/null' - $try

@@ -358,7 +358,8 @@ class Rig:
                 place.remove()
 
     # Times, who did it and how often it was tried differ from run to run.
-    VOLATILE = {"submitted", "finished", "started", "ended", "cpu_us", "peak_memory", "writer", "folder", "attempts"}
+    VOLATILE = {"submitted", "finished", "started", "ended", "cpu_us", "peak_memory", "writer", "folder", "attempts",
+                "image_id"} # which only containers have
 
     def picture(self, result):
         """All of RESULT that must be the same in each run."""
