@@ -163,7 +163,7 @@ gather (const struct session *session, struct harvest *harvest, struct error *er
 static const struct made *
 find_made (const struct harvest *harvest, const struct shard *shard)
 {
-  struct made wanted;
+  struct made wanted = { 0 };
   memcpy (wanted.digest, shard->digest, DIGEST_SIZE);
   const struct made *made = harvest->count == 0 ? NULL
                                                 : bsearch (&wanted, harvest->items, harvest->count,

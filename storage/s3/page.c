@@ -112,7 +112,8 @@ check_etag (const char *text, struct error *err)
   size_t size = 0;
   while (text[size] >= ' ' && text[size] <= '~')
     size++;
-  return text[size] == '\0' && size <= ETAG_MAX
+  bool ends = text[size] == '\0';
+  return ends && size <= ETAG_MAX
              ? 0
              : error_set (err, ERROR_TRANSIENT, "a listing with an ETag that is none: %.*s",
                           (int) (size < 40 ? size : 40), text);

@@ -67,7 +67,7 @@ follow (struct walk *walk, int link)
   if (target[0] == '/' && (walk->how->resolve & RESOLVE_BENEATH) != 0)
     return fail (EXDEV);
   char joined[sizeof walk->rest];
-  if (snprintf (joined, sizeof joined, "%s/%s", target, walk->rest) >= (int) sizeof joined)
+  if (snprintf (joined, sizeof joined, "%s%s", target, walk->rest) >= (int) sizeof joined)
     return fail (ENAMETOOLONG);
   strcpy (walk->rest, joined);
   if (target[0] != '/')
