@@ -20,24 +20,56 @@ enum
   COPY_CHUNK = 1 << 20,
   COPY_ASK = 16 << 20, /* bytes that the kernel copies between two questions */
   REMOVE_DEPTH = 100,  /* levels of a tree that are open at once while it is removed */
+  FD_NAME_SIZE = 32,
 };
 
-static int
-open_beneath (int dirfd, const char *path, int flags, mode_t mode)
+int
+fs_openat2 (int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
-  struct open_how how = {
+  const struct open_how how = {
     .flags = (unsigned long long) (flags | O_CLOEXEC),
     .mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? mode : 0,
-    .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    .resolve = resolve,
   };
-  if (path[0] == '\0')
-    path = ".";
   for (;;)
     {
       int fd = (int) syscall (SYS_openat2, dirfd, path, &how, sizeof how);
       if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
         return fd;
     }
+}
+
+static void
+name_of_fd (int fd, char name[static FD_NAME_SIZE])
+{
+  (void) snprintf (name, FD_NAME_SIZE, "/proc/self/fd/%d", fd);
+}
+
+int
+fs_reopen (int fd)
+{
+  char name[FD_NAME_SIZE];
+  name_of_fd (fd, name);
+  return open (name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+int
+fs_path_of (int fd, char path[static PATH_MAX], struct error *err)
+{
+  char name[FD_NAME_SIZE];
+  name_of_fd (fd, name);
+  ssize_t length = readlink (name, path, PATH_MAX);
+  if (length < 0 || length == PATH_MAX)
+    return error_errno (err, length < 0 ? errno : ENAMETOOLONG, "%s", name);
+  path[length] = '\0';
+  return path[0] == '/' ? 0 : error_errno (err, ENOENT, "%s", name);
+}
+
+static int
+open_beneath (int dirfd, const char *path, int flags, mode_t mode)
+{
+  return fs_openat2 (dirfd, path[0] == '\0' ? "." : path, flags, mode,
+                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 int
@@ -119,15 +151,13 @@ struct removal
 static int
 open_doomed (int dirfd, const char *name, unsigned int depth)
 {
-  struct open_how how = {
-    .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-    .resolve = depth == 0 ? 0 : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
-  };
-  int fd = (int) syscall (SYS_openat2, dirfd, name, &how, sizeof how);
+  uint64_t resolve = depth == 0 ? 0 : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  int fd = fs_openat2 (dirfd, name, flags, 0, resolve);
   if (fd >= 0 || errno != EACCES)
     return fd;
   (void) fchmodat (dirfd, name, 0700, AT_SYMLINK_NOFOLLOW);
-  return (int) syscall (SYS_openat2, dirfd, name, &how, sizeof how);
+  return fs_openat2 (dirfd, name, flags, 0, resolve);
 }
 
 static int

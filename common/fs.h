@@ -12,10 +12,23 @@
 #include "common/error.h"
 #include "common/halt.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+/* openat2(2), close-on-exec, again where others disturbed it: for callers that say themselves how
+ * PATH is resolved (RESOLVE_…). MODE is for files that FLAGS make. A descriptor, or -1 with
+ * errno. */
+int fs_openat2 (int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve);
+
+/* Opens for reading what FD (O_PATH) stands for, without waiting for a pipe's writer. A descriptor,
+ * or -1 with errno. */
+int fs_reopen (int fd);
+
+/* Where what FD is open on lies, an absolute path without links, into PATH. 0 or -1. */
+int fs_path_of (int fd, char path[static PATH_MAX], struct error *err);
 
 /* Opens PATH below DIRFD; FLAGS and MODE as open(2). No symbolic link on the way is followed. */
 int fs_open_beneath (int dirfd, const char *path, int flags, mode_t mode, struct error *err);

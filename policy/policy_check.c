@@ -1,5 +1,6 @@
 #include "policy/policy_check.h"
 
+#include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/units.h"
@@ -230,15 +231,11 @@ policy_check_place (const struct policy *policy, enum policy_use use, const char
 int
 policy_check_folder (const struct policy *policy, enum policy_use use, int fd, struct error *err)
 {
-  char self[64];
   char path[PATH_MAX];
   if (is_free (policy))
     return 0;
-  (void) snprintf (self, sizeof self, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink (self, path, sizeof path - 1);
-  if (length <= 0 || path[0] != '/')
-    return error_errno (err, length < 0 ? errno : ENOENT, "%s", self);
-  path[length] = '\0';
+  if (fs_path_of (fd, path, err) != 0)
+    return -1;
   return policy_check_place (policy, use, path, err);
 }
 

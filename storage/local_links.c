@@ -1,14 +1,13 @@
 #include "storage/local_links.h"
 
+#include "common/fs.h"
 #include "common/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum
@@ -20,14 +19,7 @@ enum
 static int
 open_at (int dirfd, const char *path, int flags, uint64_t resolve)
 {
-  struct open_how how = { .flags = (unsigned int) flags | O_CLOEXEC,
-                          .resolve = resolve | RESOLVE_NO_MAGICLINKS };
-  for (;;)
-    {
-      int fd = (int) syscall (SYS_openat2, dirfd, path, &how, sizeof how);
-      if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
-        return fd;
-    }
+  return fs_openat2 (dirfd, path, flags, 0, resolve | RESOLVE_NO_MAGICLINKS);
 }
 
 const char *
@@ -39,24 +31,13 @@ local_shown (const char *path)
 
 /* ---- where a descriptor leads ------------------------------------------------------------ */
 
-/* The real path of FD (O_PATH) into TARGET; false where there is none. */
-static bool
-real_path (int fd, char target[static PATH_MAX])
-{
-  char link[64];
-  (void) snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t size = readlink (link, target, PATH_MAX - 1);
-  target[size < 0 ? 0 : size] = '\0';
-  return size > 0 && target[0] == '/';
-}
-
 /* Whether the file behind FD lies beneath the volume. */
 static bool
 lies_beneath (const struct local *local, int fd)
 {
   char target[PATH_MAX];
   size_t length = strlen (local->path);
-  if (!real_path (fd, target))
+  if (fs_path_of (fd, target, NULL) != 0)
     return false;
   return strcmp (local->path, "/") == 0
          || (strncmp (target, local->path, length) == 0 && target[length] == '/');
@@ -66,7 +47,7 @@ static bool
 is_root (const struct local *local, int fd)
 {
   char target[PATH_MAX];
-  return real_path (fd, target) && strcmp (target, local->path) == 0;
+  return fs_path_of (fd, target, NULL) == 0 && strcmp (target, local->path) == 0;
 }
 
 /* Whether what FD stands for, which was reached by links that may lead anywhere, lies within the
@@ -78,7 +59,7 @@ check_boundary (const struct local *local, int fd, const char *path, struct erro
   char target[PATH_MAX];
   if (boundary->check == NULL)
     return 0;
-  if (!real_path (fd, target))
+  if (fs_path_of (fd, target, NULL) != 0)
     return error_errno (err, ENOENT, "%s: symbolic link", local_shown (path));
   if (boundary->check (boundary->context, target, err) != 0)
     return error_wrap (err, "%s: the symbolic link", local_shown (path));
@@ -183,15 +164,6 @@ open_folders (const struct local *local, const char *path, size_t size, enum sym
   return take_fd (&at);
 }
 
-/* Opens for reading what O_PATH descriptor FD stands for. */
-static int
-reopen (int fd)
-{
-  char link[64];
-  (void) snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
-  return open (link, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
 /* Opens the file NAME of PARENT, which is no link, or -1 with errno. Where links led there, only
  * what the boundary allows is opened for reading. */
 static int
@@ -212,7 +184,7 @@ open_leaf (const struct local *local, int parent, const char *name, const char *
     }
   if (check_boundary (local, fd, path, err) != 0)
     return -1;
-  return reopen (fd);
+  return fs_reopen (fd);
 }
 
 static int
@@ -239,7 +211,7 @@ open_file (const struct local *local, const char *path, enum symlinks symlinks, 
       if (target < 0)
         return -1;
       if (S_ISREG (status.st_mode)) /* so that opening it has no effect */
-        fd = reopen (target);
+        fd = fs_reopen (target);
       else
         errno = EISDIR;
     }

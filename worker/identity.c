@@ -7,32 +7,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 char *
 identity_take (struct identity *identity, int fd, struct error *err)
 {
-  char self[64];
   char path[PATH_MAX];
   struct stat status;
-  (void) snprintf (self, sizeof self, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink (self, path, sizeof path);
-  if (length <= 0 || path[0] != '/' || fstat (fd, &status) != 0)
+  if (fs_path_of (fd, path, err) != 0)
+    return NULL;
+  if (fstat (fd, &status) != 0)
     {
-      (void) error_errno (err, length < 0 ? errno : ENOENT, "%s", self);
-      return NULL;
-    }
-  if ((size_t) length == sizeof path)
-    {
-      (void) error_errno (err, ENAMETOOLONG, "%s", self);
+      (void) error_errno (err, errno, "%s", path);
       return NULL;
     }
   *identity = (struct identity){ .device = status.st_dev,
                                  .inode = status.st_ino,
                                  .folder = S_ISDIR (status.st_mode) };
-  return xstrndup (path, (size_t) length);
+  return xstrdup (path);
 }
 
 int

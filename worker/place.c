@@ -150,9 +150,7 @@ int
 place_open_copy (struct place *place, int fd, const char *path, const char *name, int64_t *bytes,
                  struct error *err)
 {
-  char self[64];
-  (void) snprintf (self, sizeof self, "/proc/self/fd/%d", fd);
-  auto_fd int source = open (self, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  auto_fd int source = fs_reopen (fd);
   if (source < 0)
     return error_errno (err, errno, "%s", path);
   return copy_from (place, source, path, name, PLACE_COPY, bytes, err);

@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 enum
 {
@@ -52,9 +51,8 @@ leads_inside (const struct level *level, const char *name)
 {
   auto_free char *path =
       level->below_top[0] == '\0' ? xstrdup (name) : xasprintf ("%s/%s", level->below_top, name);
-  struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-                          .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
-  auto_fd int fd = (int) syscall (SYS_openat2, level->top->fd, path, &how, sizeof how);
+  auto_fd int fd =
+      fs_openat2 (level->top->fd, path, O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   return fd >= 0;
 }
 

@@ -1,6 +1,7 @@
 #include "worker/root_path.h"
 
 #include "common/auto.h"
+#include "common/fs.h"
 #include "common/memory.h"
 #include "common/path.h"
 
@@ -8,21 +9,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 static int
 open_in_root (int root_fd, const char *path)
 {
-  const struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-                                .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
-  for (;;)
-    {
-      int fd = (int) syscall (SYS_openat2, root_fd, path, &how, sizeof how);
-      if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
-        return fd;
-    }
+  return fs_openat2 (root_fd, path, O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 int
@@ -45,25 +37,12 @@ root_path_open (int root_fd, const char *path, const char **rest, struct error *
     }
 }
 
-static char *
-read_name (int fd, struct error *err)
-{
-  char link[64];
-  char name[PATH_MAX];
-  (void) snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t length = readlink (link, name, sizeof name);
-  if (length >= 0 && (size_t) length < sizeof name)
-    return xstrndup (name, (size_t) length);
-  (void) error_errno (err, length < 0 ? errno : ENAMETOOLONG, "%s", link);
-  return NULL;
-}
-
 char *
 root_path_name (int root_fd, int fd, struct error *err)
 {
-  auto_free char *root = read_name (root_fd, err);
-  auto_free char *name = root == NULL ? NULL : read_name (fd, err);
-  if (name == NULL)
+  char root[PATH_MAX];
+  char name[PATH_MAX];
+  if (fs_path_of (root_fd, root, err) != 0 || fs_path_of (fd, name, err) != 0)
     return NULL;
   const char *below = path_below (name, root);
   if (below != NULL)
