@@ -83,31 +83,27 @@ compare_made (const void *a, const void *b)
   return memcmp (((const struct made *) a)->digest, ((const struct made *) b)->digest, DIGEST_SIZE);
 }
 
-/* The reports of attempts that count, from the events. */
-static int
-add_reports (const struct session *session, struct made **by_index, int64_t shards,
-             struct error *err)
+struct made_list
 {
-  auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
-  if (events == NULL)
-    return -1;
-  for (;;)
-    {
-      auto_event struct event event = { 0 };
-      int got = follower_next (events, &event, err);
-      if (got <= 0)
-        return got;
-      struct made *made =
-          event.kind == EVENT_FINISHED && event.shard_kind == SHARD_MAP && event.index < shards
-              ? by_index[event.index]
-              : NULL;
-      if (made == NULL || event.report.folder == NULL
-          || strcmp (event.report.folder, made->folder) != 0)
-        continue;
-      made->report = event.report;
-      made->report.folder = NULL;
-      made->report.reason = NULL;
-    }
+  struct made **by_index;
+  int64_t shards;
+};
+
+/* The report of an attempt that counts, from its event. */
+static void
+add_report (void *context, const struct event *event)
+{
+  const struct made_list *list = context;
+  struct made *made =
+      event->kind == EVENT_FINISHED && event->shard_kind == SHARD_MAP && event->index < list->shards
+          ? list->by_index[event->index]
+          : NULL;
+  if (made == NULL || event->report.folder == NULL
+      || strcmp (event->report.folder, made->folder) != 0)
+    return;
+  made->report = event->report;
+  made->report.folder = NULL;
+  made->report.reason = NULL;
 }
 
 static int
@@ -151,11 +147,12 @@ gather (const struct session *session, struct harvest *harvest, struct error *er
   harvest->by_index = job->needs_count || names_index (&job->command)
                       || names_index (&job->entrypoint) || names_index (&job->env);
   harvest->items = xcalloc ((size_t) shards + 1, sizeof *harvest->items);
-  struct made **by_index = xcalloc ((size_t) shards + 1, sizeof *by_index);
-  int result = gather_shards (session, tally.fold, harvest, by_index, err);
+  struct made_list list = { .by_index = xcalloc ((size_t) shards + 1, sizeof *list.by_index),
+                            .shards = shards };
+  int result = gather_shards (session, tally.fold, harvest, list.by_index, err);
   if (result == 0)
-    result = add_reports (session, by_index, shards, err);
-  free (by_index);
+    result = session_each_event (session, add_report, &list, err);
+  free (list.by_index);
   qsort (harvest->items, harvest->count, sizeof *harvest->items, compare_made);
   return result;
 }
@@ -222,6 +219,17 @@ settle (const struct session *session, struct bus *bus, const struct harvest *ha
   return bus_settle_wait (bus, delivery, &event, NULL, err) < 0 ? -1 : 0;
 }
 
+/* Settles DELIVERY with what was made of the same atoms: 1; 0 when nothing was; or -1. */
+static int
+reuse (const struct session *session, struct bus *bus, const struct harvest *harvest,
+       struct delivery *delivery, struct error *err)
+{
+  const struct made *made = find_made (harvest, &delivery->shard);
+  if (made == NULL)
+    return 0;
+  return settle (session, bus, harvest, delivery, made, err) == 0 ? 1 : -1;
+}
+
 static int
 take_over (const struct session *session, const struct harvest *harvest, int64_t *reused,
            struct error *err)
@@ -231,7 +239,7 @@ take_over (const struct session *session, const struct harvest *harvest, int64_t
   auto_free char *url = session_bus_url (session, err);
   const struct bus_options options = { .client = "cli", .queues = &queues, .lease_ms = 600000 };
   auto_bus struct bus *bus = url == NULL ? NULL : bus_open (url, &options, err);
-  struct delivery **kept = NULL;
+  struct delivery **left = NULL; /* they run */
   size_t count = 0;
   int got = bus == NULL ? -1 : 1;
   while (got > 0)
@@ -240,24 +248,24 @@ take_over (const struct session *session, const struct harvest *harvest, int64_t
       got = bus_take (bus, BUS_SHARDS, session->job.id, &delivery, err);
       if (got <= 0)
         break;
-      const struct made *made = find_made (harvest, &delivery->shard);
-      if (made != NULL && settle (session, bus, harvest, delivery, made, err) != 0)
-        got = -1;
-      if (made != NULL && got > 0)
-        (*reused)++;
-      kept = xrealloc (kept, count + 1, sizeof *kept);
-      kept[count++] = made != NULL && got > 0 ? NULL : delivery;
-      if (kept[count - 1] == NULL)
-        delivery_free (delivery);
+      int used = reuse (session, bus, harvest, delivery, err);
+      if (used > 0)
+        {
+          (*reused)++;
+          delivery_free (delivery);
+          continue;
+        }
+      left = xrealloc (left, count + 1, sizeof *left);
+      left[count++] = delivery;
+      got = used < 0 ? -1 : got;
     }
   for (size_t i = 0; i < count; i++)
-    if (kept[i] != NULL)
-      {
-        if (bus_release (bus, kept[i], got < 0 ? NULL : err) < 0)
-          got = -1;
-        delivery_free (kept[i]);
-      }
-  free (kept);
+    {
+      if (bus_release (bus, left[i], got < 0 ? NULL : err) < 0)
+        got = -1;
+      delivery_free (left[i]);
+    }
+  free (left);
   return got;
 }
 

@@ -5,7 +5,7 @@
 #include "common/text.h"
 #include "producer/slicer.h"
 #include "schemas/codec.h"
-#include "storage/storage.h"
+#include "storage/local_pin.h"
 #include "worker/atoms.h"
 
 #include <string.h>
@@ -138,12 +138,9 @@ look_at (void *context, const struct storage_entry *entry, struct error *err)
     }
   else
     {
-      long long size = 0;
-      long long mtime = 0;
       if (entry->pin == NULL || entry->pin (entry->pinner, pin, err) != 0)
         return -1;
-      if (sscanf (pin, "%lld-%lld-", &size, &mtime) == 2)
-        time = mtime;
+      time = local_pin_time_ns (pin);
     }
   youth->found = youth->found || time >= youth->since;
   return youth->found;
@@ -367,8 +364,7 @@ changes_shard_stands (const struct session *session, const struct shard *shard, 
     }
 }
 
-/* ---- telling ----------------------------------------------------------------------------------
- */
+/* ---- telling -------------------------------------------------------------------------------- */
 
 bool
 changes_any (const struct changes *changes)

@@ -65,8 +65,9 @@ add (int64_t *sum, int64_t number)
 }
 
 static void
-note (struct history *history, const struct event *event)
+note_in_history (void *context, const struct event *event)
 {
+  struct history *history = context;
   const struct attempt_report *report = &event->report;
   if (event->kind != EVENT_FINISHED || report->started == 0)
     return;
@@ -85,22 +86,6 @@ note (struct history *history, const struct event *event)
   add (&history->files_out, report->files_out);
   if (report->peak_memory > history->peak_memory)
     history->peak_memory = report->peak_memory;
-}
-
-static int
-read_history (const struct session *session, struct history *history, struct error *err)
-{
-  auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
-  if (events == NULL)
-    return -1;
-  for (;;)
-    {
-      auto_event struct event event = { 0 };
-      int got = follower_next (events, &event, err);
-      if (got <= 0)
-        return got;
-      note (history, &event);
-    }
 }
 
 /* ---- timeline --------------------------------------------------------------------------- */
@@ -227,7 +212,7 @@ print_report (const struct session *session, struct history *history, struct err
   auto_tally struct tally tally = { 0 };
   auto_job_status struct job_status status = { 0 };
   if (summary_read (session, &tally, err) != 0 || session_status (session, &status, err) != 0
-      || read_history (session, history, err) != 0)
+      || session_each_event (session, note_in_history, history, err) != 0)
     return -1;
   auto_free char *command = text_words (session->job.image, &session->job.command);
   char when[CLOCK_TEXT_SIZE];

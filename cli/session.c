@@ -167,6 +167,24 @@ session_status (const struct session *session, struct job_status *status, struct
   return 0;
 }
 
+int
+session_each_event (const struct session *session,
+                    void (*each) (void *context, const struct event *event), void *context,
+                    struct error *err)
+{
+  auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
+  if (events == NULL)
+    return -1;
+  for (;;)
+    {
+      auto_event struct event event = { 0 };
+      int got = follower_next (events, &event, err);
+      if (got <= 0)
+        return got;
+      each (context, &event);
+    }
+}
+
 const char *
 session_credentials (const struct session *session)
 {

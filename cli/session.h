@@ -70,6 +70,11 @@ char *session_bus_url (const struct session *session, struct error *err);
 /* The job's status; JOB_QUEUED when nothing was said of it yet. */
 int session_status (const struct session *session, struct job_status *status, struct error *err);
 
+/* Calls EACH for the job's events so far, in their order. 0 or -1. */
+int session_each_event (const struct session *session,
+                        void (*each) (void *context, const struct event *event), void *context,
+                        struct error *err);
+
 /* Closes the bus and removes the result's folder on this machine. */
 int session_remove (struct session *session, struct error *err);
 

@@ -39,21 +39,17 @@ summary_exit_code (const struct tally *tally, const struct job_status *status)
   return EXIT_JOB_FAILED;
 }
 
+static void
+apply_to_tally (void *context, const struct event *event)
+{
+  tally_apply (context, event);
+}
+
 int
 summary_read (const struct session *session, struct tally *tally, struct error *err)
 {
   tally_init (tally, &session->job);
-  auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
-  if (events == NULL)
-    return -1;
-  for (;;)
-    {
-      auto_event struct event event = { 0 };
-      int got = follower_next (events, &event, err);
-      if (got <= 0)
-        return got;
-      tally_apply (tally, &event);
-    }
+  return session_each_event (session, apply_to_tally, tally, err);
 }
 
 /* ---- failures --------------------------------------------------------------------------- */

@@ -13,6 +13,14 @@ local_pin_format (const struct stat *status, char text[static LOCAL_PIN_SIZE])
   return text;
 }
 
+int64_t
+local_pin_time_ns (const char *pin)
+{
+  long long size = 0;
+  long long time = 0;
+  return sscanf (pin, "%lld-%lld-", &size, &time) == 2 ? time : 0;
+}
+
 int
 local_pin_check (const char *pin, const struct stat *status, const char *path, struct error *err)
 {

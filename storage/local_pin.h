@@ -17,6 +17,9 @@
 /* Writes STATUS' pin into TEXT; returns TEXT. */
 const char *local_pin_format (const struct stat *status, char text[static LOCAL_PIN_SIZE]);
 
+/* The time in PIN, ns; 0 when it is none of ours. */
+int64_t local_pin_time_ns (const char *pin);
+
 /* Whether the file of STATUS is the one that PIN (NULL: any) was taken of: 0, or ERROR_USER that
  * names PATH. */
 int local_pin_check (const char *pin, const struct stat *status, const char *path,

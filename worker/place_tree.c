@@ -42,6 +42,12 @@ struct tree
 
 static int put_level (const struct tree *tree, const struct level *level, struct error *err);
 
+static char *
+join (const char *above, const char *name)
+{
+  return above[0] == '\0' ? xstrdup (name) : xasprintf ("%s/%s", above, name);
+}
+
 /* ---- links ------------------------------------------------------------------------------- */
 
 /* Whether the link NAME in LEVEL leads to something in the folder that the container sees, by a
@@ -49,37 +55,36 @@ static int put_level (const struct tree *tree, const struct level *level, struct
 static bool
 leads_inside (const struct level *level, const char *name)
 {
-  auto_free char *path =
-      level->below_top[0] == '\0' ? xstrdup (name) : xasprintf ("%s/%s", level->below_top, name);
+  auto_free char *path = join (level->below_top, name);
   auto_fd int fd =
       fs_openat2 (level->top->fd, path, O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   return fd >= 0;
 }
 
-static bool
-is_link (int dirfd, const struct dirent *entry)
+/* DT_LNK, DT_DIR, …; DT_UNKNOWN: it is gone. Some file systems leave it to stat. */
+static unsigned char
+type_of (int dirfd, const struct dirent *entry)
 {
   struct stat status;
   if (entry->d_type != DT_UNKNOWN)
-    return entry->d_type == DT_LNK;
-  return fstatat (dirfd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0
-         && S_ISLNK (status.st_mode);
+    return entry->d_type;
+  return fstatat (dirfd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? IFTODT (status.st_mode)
+                                                                           : DT_UNKNOWN;
 }
 
-static bool
-is_folder (int dirfd, const struct dirent *entry)
+/* The next entry of DIR but "." and "..": 1, 0 at the end, or -1. */
+static int
+next_entry (DIR *dir, const char *path, const struct dirent **entry, struct error *err)
 {
-  if (entry->d_type != DT_UNKNOWN)
-    return entry->d_type == DT_DIR;
-  struct stat status;
-  return fstatat (dirfd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0
-         && S_ISDIR (status.st_mode);
-}
-
-static bool
-is_dots (const char *name)
-{
-  return strcmp (name, ".") == 0 || strcmp (name, "..") == 0;
+  do
+    {
+      errno = 0;
+      *entry = readdir (dir);
+      if (*entry == NULL)
+        return errno == 0 ? 0 : error_errno (err, errno, "%s", path);
+    }
+  while (strcmp ((*entry)->d_name, ".") == 0 || strcmp ((*entry)->d_name, "..") == 0);
+  return 1;
 }
 
 static DIR *
@@ -121,12 +126,6 @@ check_depth (const struct level *level, struct error *err)
   return error_set (err, ERROR_USER, "%s: more than %d folders deep", level->path, DEPTH_MAX);
 }
 
-static char *
-join (const char *above, const char *name)
-{
-  return above[0] == '\0' ? xstrdup (name) : xasprintf ("%s/%s", above, name);
-}
-
 /* Whether a link in LEVEL or below it mustn't stay what it is: 1, 0 or -1. */
 static int
 has_links_out (const struct place *place, const struct level *level, struct error *err)
@@ -136,14 +135,17 @@ has_links_out (const struct place *place, const struct level *level, struct erro
   auto_dir DIR *dir = open_dir (level->fd, level->path, err);
   if (dir == NULL)
     return -1;
-  for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
+  for (;;)
     {
-      if (is_dots (entry->d_name))
-        continue;
-      if (is_link (level->fd, entry)
+      const struct dirent *entry = NULL;
+      int got = next_entry (dir, level->path, &entry, err);
+      if (got <= 0)
+        return got;
+      unsigned char type = type_of (level->fd, entry);
+      if (type == DT_LNK
           && (place->symlinks == SYMLINKS_SKIP || !leads_inside (level, entry->d_name)))
         return 1;
-      if (!is_folder (level->fd, entry))
+      if (type != DT_DIR)
         continue;
       auto_free char *path = join (level->path, entry->d_name);
       auto_free char *below_top = join (level->below_top, entry->d_name);
@@ -155,7 +157,6 @@ has_links_out (const struct place *place, const struct level *level, struct erro
       if (found != 0)
         return found;
     }
-  return 0;
 }
 
 /* ---- putting ------------------------------------------------------------------------------ */
@@ -270,9 +271,10 @@ put_entry (const struct tree *tree, const struct level *level, const struct dire
   auto_free char *path = join (level->path, name);
   if (halt_ask (tree->place->halt, err) != 0 || place_enter (tree->place, level->path, err) != 0)
     return -1;
-  if (is_link (level->fd, entry))
+  unsigned char type = type_of (level->fd, entry);
+  if (type == DT_LNK)
     return put_link (tree, level, path, name, err);
-  if (!is_folder (level->fd, entry))
+  if (type != DT_DIR)
     return put_file (tree, level, path, name, err);
   auto_free char *below_top = join (level->below_top, name);
   struct level below;
@@ -307,12 +309,11 @@ put_level (const struct tree *tree, const struct level *level, struct error *err
     return -1;
   for (;;)
     {
-      errno = 0;
-      const struct dirent *entry = readdir (dir);
-      if (entry == NULL)
-        return errno == 0 ? keep_mode (tree->place, level, err)
-                          : error_errno (err, errno, "%s", level->path);
-      int result = is_dots (entry->d_name) ? 0 : put_entry (tree, level, entry, err);
+      const struct dirent *entry = NULL;
+      int got = next_entry (dir, level->path, &entry, err);
+      if (got <= 0)
+        return got < 0 ? -1 : keep_mode (tree->place, level, err);
+      int result = put_entry (tree, level, entry, err);
       if (result != 0)
         return result;
     }

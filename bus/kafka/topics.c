@@ -179,6 +179,15 @@ read_results (struct admin *admin, rd_kafka_event_t *event, bool created, struct
   return 0;
 }
 
+static bool
+knows_all (const struct admin *admin)
+{
+  for (int i = 0; i < admin->client.topics.count; i++)
+    if (admin->client.topics.partitions[i] <= 0)
+      return false;
+  return true;
+}
+
 /* Brokers hear of new topics one after the other. */
 static int
 await_topics (struct admin *admin, struct error *err)
@@ -188,15 +197,11 @@ await_topics (struct admin *admin, struct error *err)
       const struct rd_kafka_metadata *metadata = NULL;
       if (metadata_ask (&admin->producer, ADMIN_MS, &metadata, err) != 0)
         return -1;
-      bool known = true;
       for (int i = 0; i < admin->client.topics.count; i++)
-        {
-          admin->client.topics.partitions[i] =
-              metadata_partitions (metadata, admin->client.topics.names[i]);
-          known = known && admin->client.topics.partitions[i] > 0;
-        }
+        admin->client.topics.partitions[i] =
+            metadata_partitions (metadata, admin->client.topics.names[i]);
       rd_kafka_metadata_destroy (metadata);
-      if (known)
+      if (knows_all (admin))
         return 0;
       if (clock_boot_ms () >= end)
         return kafka_timeout (&admin->client.trouble, "creating topics", err);
@@ -386,15 +391,6 @@ check_all (struct admin *admin, bool describe, struct error *err)
         wrong += check_settings (admin, topic, found[i], describe);
   rd_kafka_event_destroy (event);
   return wrong;
-}
-
-static bool
-knows_all (const struct admin *admin)
-{
-  for (int i = 0; i < admin->client.topics.count; i++)
-    if (admin->client.topics.partitions[i] <= 0)
-      return false;
-  return true;
 }
 
 /* Opens ADMIN for a check. Brokers hear of new topics one after the other, and this may be another

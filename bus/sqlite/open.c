@@ -93,14 +93,18 @@ void_claims_of_another_boot (struct sqlite_bus *bus, struct error *err)
   return run_script (bus, script, err);
 }
 
-/* Brings an older file to FORMAT_VERSION; a new one gets its tables. Files of version 1 have no
- * queues, but those that were stamped so by mistake. */
 static int
-upgrade_tables (struct sqlite_bus *bus, int64_t version, struct error *err)
+stamp_version (struct sqlite_bus *bus, struct error *err)
 {
   auto_free char *stamp = xasprintf ("PRAGMA user_version = %d", FORMAT_VERSION);
-  if (version == 0 && run_script (bus, schema, err) != 0)
-    return -1;
+  return run_script (bus, stamp, err);
+}
+
+/* Brings an older file to FORMAT_VERSION. Files of version 1 have no queues, but those that were
+ * stamped so by mistake. */
+static int
+upgrade_tables (struct sqlite_bus *bus, struct error *err)
+{
   int64_t queues = read_number (
       bus, "SELECT count(*) FROM pragma_table_info ('jobs') WHERE name = 'queue'", err);
   if (queues < 0)
@@ -114,7 +118,7 @@ upgrade_tables (struct sqlite_bus *bus, int64_t version, struct error *err)
       && run_script (bus, "ALTER TABLE jobs ADD COLUMN queue TEXT NOT NULL DEFAULT 'default'", err)
              != 0)
     return -1;
-  return bus->reads ? 0 : run_script (bus, stamp, err);
+  return bus->reads ? 0 : stamp_version (bus, err);
 }
 
 static int
@@ -130,7 +134,9 @@ set_up_tables (struct sqlite_bus *bus, struct error *err)
         bus->path, (long long) version, FORMAT_VERSION);
   if (version == 0 && bus->reads)
     return error_set (err, ERROR_USER, "%s: not a bus", bus->path);
-  if (version < FORMAT_VERSION && upgrade_tables (bus, version, err) != 0)
+  if (version == 0 && (run_script (bus, schema, err) != 0 || stamp_version (bus, err) != 0))
+    return -1;
+  if (version > 0 && version < FORMAT_VERSION && upgrade_tables (bus, err) != 0)
     return -1;
   return bus->reads ? 0 : void_claims_of_another_boot (bus, err);
 }
