@@ -68,8 +68,9 @@ type_of (int dirfd, const struct dirent *entry)
   struct stat status;
   if (entry->d_type != DT_UNKNOWN)
     return entry->d_type;
-  return fstatat (dirfd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? IFTODT (status.st_mode)
-                                                                           : DT_UNKNOWN;
+  return fstatat (dirfd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0
+             ? (unsigned char) IFTODT (status.st_mode)
+             : DT_UNKNOWN;
 }
 
 /* The next entry of DIR but "." and "..": 1, 0 at the end, or -1. */

@@ -426,21 +426,6 @@ an_unknown_image_says_how_to_import_it (void **state)
 
 /* ---- the suite -------------------------------------------------------------------------- */
 
-static const struct container_conformance *current; /* cmocka's group set-up takes no argument */
-
-static int
-set_up (void **state)
-{
-  *state = rig_open (current);
-  return *state != NULL ? 0 : -1;
-}
-
-static int
-tear_down (void **state)
-{
-  return rig_close (*state);
-}
-
 int
 container_conformance_run (const struct container_conformance *subject)
 {
@@ -466,8 +451,8 @@ container_conformance_run (const struct container_conformance *subject)
     cmocka_unit_test (programs_of_32_bits_run),
     cmocka_unit_test (an_unknown_image_says_how_to_import_it),
   };
-  current = subject;
+  rig_use (subject);
   const char *name = subject->oci_program != NULL ? subject->oci_program : subject->runtime;
-  int failed = cmocka_run_group_tests_name (name, tests, set_up, tear_down);
+  int failed = cmocka_run_group_tests_name (name, tests, rig_set_up, rig_tear_down);
   return failed + container_isolation_run (subject) + container_swaps_run (subject);
 }

@@ -781,8 +781,6 @@ bytes_that_arent_text_are_a_clear_error (void **state)
 
 /* ---- the suite -------------------------------------------------------------------------- */
 
-static const struct container_conformance *current;
-
 static int
 set_up (void **state)
 {
@@ -790,14 +788,7 @@ set_up (void **state)
   if (is_root ()
       && (unshare (CLONE_NEWNS) != 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0))
     return -1;
-  *state = rig_open (current);
-  return *state != NULL ? 0 : -1;
-}
-
-static int
-tear_down (void **state)
-{
-  return rig_close (*state);
+  return rig_set_up (state);
 }
 
 int
@@ -827,8 +818,8 @@ container_isolation_run (const struct container_conformance *subject)
     cmocka_unit_test (inputs_are_called_as_they_like),
     cmocka_unit_test (bytes_that_arent_text_are_a_clear_error),
   };
-  current = subject;
+  rig_use (subject);
   auto_free char *name = xasprintf (
       "isolation: %s", subject->oci_program != NULL ? subject->oci_program : subject->runtime);
-  return cmocka_run_group_tests_name (name, tests, set_up, tear_down);
+  return cmocka_run_group_tests_name (name, tests, set_up, rig_tear_down);
 }

@@ -202,6 +202,27 @@ rig_assert_ran (const struct result *result, int exit_code)
               result->log.data);
 }
 
+static const struct container_conformance *used;
+
+void
+rig_use (const struct container_conformance *subject)
+{
+  used = subject;
+}
+
+int
+rig_set_up (void **state)
+{
+  *state = rig_open (used);
+  return *state != NULL ? 0 : -1;
+}
+
+int
+rig_tear_down (void **state)
+{
+  return rig_close (*state);
+}
+
 bool
 rig_is_oci (const struct rig *rig)
 {

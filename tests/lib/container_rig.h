@@ -45,6 +45,12 @@ struct rig *rig_open (const struct container_conformance *subject);
 /* 0 when nothing was in the way of removing what the runs left. */
 int rig_close (struct rig *rig);
 
+/* A suite's set-up and tear-down: cmocka's take no argument, so SUBJECT is said before. *STATE is
+ * the rig. */
+void rig_use (const struct container_conformance *subject);
+int rig_set_up (void **state);
+int rig_tear_down (void **state);
+
 bool rig_is_oci (const struct rig *rig);
 
 /* Whether its containers are in a user namespace that root made for them. */

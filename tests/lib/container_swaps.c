@@ -254,21 +254,6 @@ a_scratch_folder_is_used_wherever_it_is_now (void **state)
 
 /* ---- the suite -------------------------------------------------------------------------- */
 
-static const struct container_conformance *current;
-
-static int
-set_up (void **state)
-{
-  *state = rig_open (current);
-  return *state != NULL ? 0 : -1;
-}
-
-static int
-tear_down (void **state)
-{
-  return rig_close (*state);
-}
-
 int
 container_swaps_run (const struct container_conformance *subject)
 {
@@ -277,8 +262,8 @@ container_swaps_run (const struct container_conformance *subject)
     cmocka_unit_test (inputs_that_are_swapped_all_the_time_show_nothing_else),
     cmocka_unit_test (a_scratch_folder_is_used_wherever_it_is_now),
   };
-  current = subject;
+  rig_use (subject);
   auto_free char *name = xasprintf ("swaps: %s", subject->oci_program != NULL ? subject->oci_program
                                                                               : subject->runtime);
-  return cmocka_run_group_tests_name (name, tests, set_up, tear_down);
+  return cmocka_run_group_tests_name (name, tests, rig_set_up, rig_tear_down);
 }

@@ -1,5 +1,6 @@
 #include "tests/lib/merge_scene.h"
 
+#include "common/clock.h"
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
@@ -310,4 +311,29 @@ merge_scene_picture (const struct merge_scene *scene, struct buffer *text)
   buffer_printf (text, "%s\n",
                  result_state (scene->place) == RESULT_COMPLETE ? "complete" : "partial");
   draw (folder, "", text);
+}
+
+struct bus *
+merge_scene_webhook (struct merge_scene *scene, const char *url, int64_t ago_ms)
+{
+  scene->job.webhook = xstrdup (url);
+  merge_scene_submit (scene);
+  struct bus *bus = merge_scene_bus (scene);
+  const struct job_status ended = { .job_id = scene->job.id,
+                                    .state = JOB_SUCCEEDED,
+                                    .updated = clock_wall_ms () - ago_ms,
+                                    .shards = 1,
+                                    .succeeded = 1,
+                                    .generation = 1,
+                                    .webhook = (char *) "pending" };
+  assert_int_equal (bus_put_status (bus, &ended, NULL), 0);
+  return bus;
+}
+
+char *
+merge_scene_webhook_said (const struct merge_scene *scene, struct bus *bus)
+{
+  auto_job_status struct job_status status = { 0 };
+  assert_int_equal (bus_get_status (bus, scene->job.id, &status, NULL), 1);
+  return take (&status.webhook);
 }

@@ -20,6 +20,13 @@ void merge_scene_tear_down (struct merge_scene *scene);
 
 struct bus *merge_scene_bus (const struct merge_scene *scene);
 
+/* Submits the job with the webhook URL, as one that succeeded AGO_MS ago and whose webhook waits.
+ * Its status is on the bus; the caller closes that. */
+struct bus *merge_scene_webhook (struct merge_scene *scene, const char *url, int64_t ago_ms);
+
+/* What the status on BUS says of the webhook. The caller frees. */
+char *merge_scene_webhook_said (const struct merge_scene *scene, struct bus *bus);
+
 /* Submits the job as it is then. */
 void merge_scene_submit (const struct merge_scene *scene);
 

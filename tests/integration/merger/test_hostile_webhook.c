@@ -49,25 +49,13 @@ outcome_of (const char *url)
   struct merge_scene scene;
   struct error err = ERROR_INIT;
   merge_scene_set_up (&scene);
-  scene.job.webhook = xstrdup (url);
-  merge_scene_submit (&scene);
-  struct bus *bus = merge_scene_bus (&scene);
-  const struct job_status ended = { .job_id = scene.job.id,
-                                    .state = JOB_SUCCEEDED,
-                                    .updated = clock_wall_ms () - AGO_MS,
-                                    .shards = 1,
-                                    .succeeded = 1,
-                                    .generation = 1,
-                                    .webhook = (char *) "pending" };
-  assert_int_equal (bus_put_status (bus, &ended, &err), 0);
+  struct bus *bus = merge_scene_webhook (&scene, url, AGO_MS);
   struct webhooks *webhooks = webhooks_new (bus, &(struct webhooks_options){ .private = true });
   assert_int_equal (webhooks_note (webhooks, scene.job.id, 1, &err), 0);
   int64_t end = clock_boot_ms () + TRY_MS;
   while (clock_boot_ms () < end && webhooks_turn (webhooks, &err) == 0)
     (void) poll (NULL, 0, 10);
-  auto_job_status struct job_status status = { 0 };
-  assert_int_equal (bus_get_status (bus, scene.job.id, &status, &err), 1);
-  char *outcome = take (&status.webhook);
+  char *outcome = merge_scene_webhook_said (&scene, bus);
   webhooks_free (webhooks);
   bus_close (bus);
   merge_scene_tear_down (&scene);

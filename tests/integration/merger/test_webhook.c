@@ -29,17 +29,7 @@ outcome_after (int64_t ago_ms)
   struct merge_scene scene;
   struct error err = ERROR_INIT;
   merge_scene_set_up (&scene);
-  scene.job.webhook = xstrdup ("http://127.0.0.1:1/");
-  merge_scene_submit (&scene);
-  struct bus *bus = merge_scene_bus (&scene);
-  const struct job_status ended = { .job_id = scene.job.id,
-                                    .state = JOB_SUCCEEDED,
-                                    .updated = clock_wall_ms () - ago_ms,
-                                    .shards = 1,
-                                    .succeeded = 1,
-                                    .generation = 1,
-                                    .webhook = (char *) "pending" };
-  assert_int_equal (bus_put_status (bus, &ended, &err), 0);
+  struct bus *bus = merge_scene_webhook (&scene, "http://127.0.0.1:1/", ago_ms);
   struct webhooks *webhooks = webhooks_new (bus, &(struct webhooks_options){ .private = true });
   assert_int_equal (webhooks_note (webhooks, scene.job.id, 1, &err), 0);
   assert_int_equal (webhooks_count (webhooks), 1);
@@ -47,9 +37,7 @@ outcome_after (int64_t ago_ms)
   while (clock_boot_ms () < end && webhooks_turn (webhooks, &err) == 0
          && (ago_ms > 0 || clock_boot_ms () < end - TRY_MS + 500))
     (void) poll (NULL, 0, 10);
-  auto_job_status struct job_status status = { 0 };
-  assert_int_equal (bus_get_status (bus, scene.job.id, &status, &err), 1);
-  char *outcome = take (&status.webhook);
+  char *outcome = merge_scene_webhook_said (&scene, bus);
   webhooks_free (webhooks);
   bus_close (bus);
   merge_scene_tear_down (&scene);
