@@ -1,7 +1,13 @@
 /* The seam itself: finds the implementation by the URL's scheme and passes every call on. */
 #include "bus/bus.h"
 
+#include "bus/amend.h"
 #include "bus/bus_ops.h"
+#include "bus/dead_letter.h"
+#include "bus/follower.h"
+#include "bus/queue_list.h"
+#include "bus/records.h"
+#include "bus/replan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +66,27 @@ bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err
 }
 
 int
+bus_amend_job (struct bus *bus, const struct job *job, struct error *err)
+{
+  if (bus->ops->amend_job == NULL)
+    return error_set (err, ERROR_USER,
+                      "a job on a fleet keeps its limits and environment: submit it again with "
+                      "another --id and --results");
+  return bus->ops->amend_job (bus, job, err);
+}
+
+int
+bus_replan (struct bus *bus, const struct job *job, uint32_t generation,
+            int (*fill) (void *context, struct error *err), void *context, struct error *err)
+{
+  if (bus->ops->replan == NULL)
+    return error_set (err, ERROR_USER,
+                      "a job on a fleet keeps its plan: submit it again with another --batch-size, "
+                      "--id and --results");
+  return bus->ops->replan (bus, job, generation, fill, context, err);
+}
+
+int
 bus_list_jobs (struct bus *bus, const char *after,
                int (*each) (void *context, const struct job *job), void *context, struct error *err)
 {
@@ -109,11 +136,27 @@ bus_list_dead_letters (struct bus *bus,
 }
 
 int
+bus_tail_records (struct bus *bus, const struct bus_tail *tail,
+                  int (*each) (void *context, const struct bus_record *record), void *context,
+                  struct error *err)
+{
+  if (bus->ops->tail_records == NULL)
+    return error_set (err, ERROR_USER, "this bus has no topics: expected kafka://HOST:PORT");
+  return bus->ops->tail_records (bus, tail, each, context, err);
+}
+
+int
 bus_replay_dead_letter (struct bus *bus, const struct dead_letter *letter, struct error *err)
 {
   if (bus->ops->replay_dead_letter == NULL)
     return error_set (err, ERROR_USER, "this bus has no dead letters");
   return bus->ops->replay_dead_letter (bus, letter, err);
+}
+
+int
+bus_list_queues (struct bus *bus, struct strlist *queues, struct error *err)
+{
+  return bus->ops->list_queues (bus, queues, err);
 }
 
 int
@@ -166,11 +209,17 @@ bus_release (struct bus *bus, struct delivery *delivery, struct error *err)
   return bus->ops->release (bus, delivery, err);
 }
 
-void
-bus_shun (struct bus *bus, const char *job_id, int64_t ms)
+int
+bus_forget_losses (struct bus *bus, const char *job_id, struct error *err)
 {
-  if (bus->ops->shun != NULL)
-    bus->ops->shun (bus, job_id, ms);
+  return bus->ops->forget_losses == NULL ? 0 : bus->ops->forget_losses (bus, job_id, err);
+}
+
+void
+bus_back_off (struct bus *bus, const char *job_id, int64_t ms)
+{
+  if (bus->ops->back_off != NULL)
+    bus->ops->back_off (bus, job_id, ms);
 }
 
 void

@@ -23,28 +23,27 @@
 #ifndef SHOAL_BUS_BUS_H
 #define SHOAL_BUS_BUS_H
 
-#include "bus/dead_letter.h"
 #include "bus/delivery.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 
-/* The `code` of an error (ERROR_TRANSIENT) whose cause is the bus itself: its servers don't
- * answer. */
+/* The `code` of an ERROR_TRANSIENT whose cause is the bus itself: its servers don't answer. */
 #define BUS_AWAY EHOSTDOWN
+#define BUS_UNMADE ENODATA /* of bus_open's ERROR_USER: no topics, the bus was never set up */
 
 struct bus;
 
 /* What a handle is opened for: a bus that can tells at opening what it hasn't got for that, and not
  * in the middle of the work. */
-enum bus_part
+enum bus_role
 {
-  BUS_PART_NONE, /* a command: it hears it when it asks */
-  BUS_PART_PRODUCER,
-  BUS_PART_INTAKE, /* a producer that takes jobs by HTTP */
-  BUS_PART_WORKER,
-  BUS_PART_MERGER,
+  BUS_ROLE_NONE, /* a command: it hears it when it asks */
+  BUS_ROLE_PRODUCER,
+  BUS_ROLE_API, /* a producer that takes jobs by HTTP */
+  BUS_ROLE_WORKER,
+  BUS_ROLE_MERGER,
 };
 
 enum bus_access
@@ -58,9 +57,8 @@ enum bus_access
 
 struct bus_options
 {
-  const char
-      *client; /* "worker", "merger" …: with host and process id it makes the writer's name */
-  enum bus_part part;
+  const char *client; /* "worker", "merger" …: the writer's name with host and process id */
+  enum bus_role role;
   enum bus_access access;
   int64_t lease_ms; /* 0: 30 s */
   const struct strlist
@@ -103,8 +101,9 @@ int bus_poll (struct bus *bus, struct pollfd *fds, nfds_t count, int timeout_ms)
 
 /* ---- jobs */
 
-/* Submits JOB: 1 when it is new, 0 when a job of this id was there already (which stays as it
- * is). */
+/* Submits JOB: 1 when it is new; 0 when a job of this id was there already (which stays as it is);
+ * BUS_UNREAD, taken, but on Kafka behind a transaction that another client holds open. */
+#define BUS_UNREAD 2
 int bus_submit (struct bus *bus, const struct job *job, struct error *err);
 
 /* Reads the job ID into zeroed JOB: 1, or 0 when there is none. */
@@ -125,7 +124,7 @@ int bus_publish_event (struct bus *bus, const struct event *event, struct error 
 /* Returns when all that was published is safe with the bus. */
 int bus_flush (struct bus *bus, struct error *err);
 
-/* The shard INDEX of the job as first published (generation 1): 1, 0 when there is none. */
+/* The shard INDEX of the job as its plan has it, first published: 1, 0 when there is none. */
 int bus_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
                    struct error *err);
 
@@ -172,49 +171,18 @@ int bus_settle_wait (struct bus *bus, struct delivery *delivery, const struct ev
 /* Gives it back at once; the start doesn't count. 1 or 0 as above. */
 int bus_release (struct bus *bus, struct delivery *delivery, struct error *err);
 
+/* All that had taken shards of JOB_ID has ended with this machine or run: `lost` of deliveries
+ * begins at 0 again. A bus of several machines can't know that, and goes on counting. */
+int bus_forget_losses (struct bus *bus, const char *job_id, struct error *err);
+
 /* Nothing of JOB_ID is taken through this handle for MS: its shards are left to others. A bus on
  * one machine has no others, and gives them all the same. */
-void bus_shun (struct bus *bus, const char *job_id, int64_t ms);
+void bus_back_off (struct bus *bus, const char *job_id, int64_t ms);
 
-/* Nothing is taken through this handle any more: what the bus held ready for it goes to others at
- * once. */
+/* Nothing is taken by this handle any more: what the bus held ready for it goes to others. */
 void bus_quiesce (struct bus *bus);
 
-/* ---- events, control, status */
-
-struct follower;
-
-/* Follows the events of JOB_ID (NULL: of all jobs) from the start; or, in GROUP (e.g. "merger"),
- * from the group's committed position: of a group's members only one gets a job's events at a time,
- * the others take over when it is lost. */
-struct follower *bus_follow (struct bus *bus, const char *group, const char *job_id,
-                             struct error *err);
-
-/* The next event into zeroed EVENT: 1, or 0 when there is none now (or another member has the job).
- * An event that doesn't decode is logged and skipped. Keeps the membership alive. */
-int follower_next (struct follower *follower, struct event *event, struct error *err);
-
-/* Whether this member still holds what it was given, and JOB_ID's events (NULL: any job's) are
- * given to it; false for a member that was away for longer than the lease, which must then drop
- * what it built and start over (follower_rewind). True without a group. What isn't needed
- * (follower_commit) may go to other members at any time. */
-bool follower_holds (struct follower *follower, const char *job_id, struct error *err);
-
-/* Back to the committed position, or to the start. */
-void follower_rewind (struct follower *follower);
-
-/* Of what was delivered the group still needs, of each job in hand, the events from one of the
- * COUNT POSITIONS on; all others are of no more use to it. */
-int follower_commit (struct follower *follower, const int64_t *positions, size_t count,
-                     struct error *err);
-void follower_close (struct follower *follower);
-
-static inline void
-auto_follower_ (struct follower **follower)
-{
-  follower_close (*follower);
-}
-#define auto_follower AUTO (auto_follower_)
+/* ---- control, status (events: follower.h; dead letters: dead_letter.h) */
 
 /* Control records are few and read by everybody. */
 int bus_publish_control (struct bus *bus, const struct control *control, struct error *err);
@@ -223,17 +191,6 @@ int bus_publish_control (struct bus *bus, const struct control *control, struct 
  * on. 1 or 0. */
 int bus_next_control (struct bus *bus, int64_t *position, struct control *control,
                       struct error *err);
-
-/* ---- dead letters: messages that nobody can read, or that nobody can follow */
-
-/* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus
- * whose messages are only ours has none. */
-int bus_list_dead_letters (struct bus *bus,
-                           int (*each) (void *context, const struct dead_letter *letter),
-                           void *context, struct error *err);
-
-/* Sends LETTER again to where it was; it is no letter any more then. */
-int bus_replay_dead_letter (struct bus *bus, const struct dead_letter *letter, struct error *err);
 
 /* The last status of each job stays. */
 int bus_put_status (struct bus *bus, const struct job_status *status, struct error *err);

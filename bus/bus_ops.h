@@ -3,6 +3,10 @@
 #define SHOAL_BUS_BUS_OPS_H
 
 #include "bus/bus.h"
+#include "bus/dead_letter.h"
+#include "bus/follower.h"
+#include "bus/queue_list.h"
+#include "bus/records.h"
 
 struct bus_ops
 {
@@ -13,6 +17,10 @@ struct bus_ops
 
   int (*submit) (struct bus *bus, const struct job *job, struct error *err);
   int (*get_job) (struct bus *bus, const char *id, struct job *job, struct error *err);
+  int (*amend_job) (struct bus *bus, const struct job *job, struct error *err); /* NULL: never */
+  int (*replan) (struct bus *bus, const struct job *job, uint32_t generation,
+                 int (*fill) (void *context, struct error *err), void *context,
+                 struct error *err); /* NULL: never */
   int (*list_jobs) (struct bus *bus, const char *after,
                     int (*each) (void *context, const struct job *job), void *context,
                     struct error *err);
@@ -31,6 +39,11 @@ struct bus_ops
                             void *context, struct error *err);
   int (*replay_dead_letter) (struct bus *bus, const struct dead_letter *letter, struct error *err);
 
+  int (*tail_records) (struct bus *bus, const struct bus_tail *tail,
+                       int (*each) (void *context, const struct bus_record *record), void *context,
+                       struct error *err); /* NULL: it has no topics */
+
+  int (*list_queues) (struct bus *bus, struct strlist *queues, struct error *err);
   /* NULL: they always are */
   int (*queue_served) (struct bus *bus, const char *queue, int64_t *since, struct error *err);
   int (*take_due) (struct bus *bus, enum bus_queue queue, const char *job_id,
@@ -39,8 +52,9 @@ struct bus_ops
   int (*settle) (struct bus *bus, struct delivery *delivery, const struct event *event,
                  const struct shard *retry, struct error *err);
   int (*release) (struct bus *bus, struct delivery *delivery, struct error *err);
-  void (*shun) (struct bus *bus, const char *job_id, int64_t ms); /* NULL: for nobody */
-  void (*quiesce) (struct bus *bus);                              /* NULL: nothing is held ready */
+  int (*forget_losses) (struct bus *bus, const char *job_id, struct error *err); /* NULL: never */
+  void (*back_off) (struct bus *bus, const char *job_id, int64_t ms); /* NULL: for nobody */
+  void (*quiesce) (struct bus *bus); /* NULL: nothing is held ready */
 
   struct follower *(*follow) (struct bus *bus, const char *group, const char *job_id,
                               struct error *err);

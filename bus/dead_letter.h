@@ -3,6 +3,7 @@
 #ifndef SHOAL_BUS_DEAD_LETTER_H
 #define SHOAL_BUS_DEAD_LETTER_H
 
+#include "common/error.h"
 #include "common/metrics.h"
 #include "schemas/messages.h"
 
@@ -10,6 +11,8 @@
 #define DEAD_LETTER_CONFLICT "conflict" /* another job under an id that is taken */
 #define DEAD_LETTER_UNSIGNED "unsigned" /* on a bus whose records are signed */
 #define DEAD_LETTER_BAD_SIGNATURE "bad_signature"
+
+struct bus;
 
 struct dead_letter
 {
@@ -29,5 +32,14 @@ void dead_letter_release (struct dead_letter *letter);
 /* Counts a letter in METRICS, whoever wrote it: REASON is one of the above, or the outcome of a
  * shard that failed for good. */
 void dead_letter_count (struct metrics *metrics, const char *reason);
+
+/* Calls EACH for every letter, oldest first, until it returns non-zero, which is returned. A bus
+ * whose messages are only ours has none. */
+int bus_list_dead_letters (struct bus *bus,
+                           int (*each) (void *context, const struct dead_letter *letter),
+                           void *context, struct error *err);
+
+/* Sends LETTER again to where it was; it is no letter any more then. */
+int bus_replay_dead_letter (struct bus *bus, const struct dead_letter *letter, struct error *err);
 
 #endif

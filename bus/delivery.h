@@ -16,6 +16,7 @@ struct delivery
   struct job *job;    /* owned; for a shard too: the job it is of */
   struct shard shard; /* BUS_SHARDS */
   uint32_t starts;    /* how often it was taken, this time included: 1 unless a taker was lost */
+  uint32_t lost;      /* how many of the takers before count as lost, see bus_forget_losses */
   int64_t waited_ms;  /* since it could have been taken; -1: not known */
   int64_t ticket;     /* the bus's own name for it */
 };

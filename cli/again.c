@@ -1,16 +1,14 @@
 #include "cli/again.h"
 
 #include "cli/changes.h"
+#include "cli/linked_attempt.h"
 #include "cli/summary.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
 #include "producer/producer.h"
 #include "result/result.h"
-#include "worker/place.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,13 +66,20 @@ harvest_release (struct harvest *harvest)
 }
 
 static bool
-names_index (const struct strlist *words)
+again_names_index (const struct strlist *words)
 {
   for (size_t i = 0; i < words->count; i++)
     if (strstr (words->items[i], "SHARD_INDEX") != NULL
         || strstr (words->items[i], "SHARD_COUNT") != NULL)
       return true;
   return false;
+}
+
+bool
+again_knows_index (const struct job *job)
+{
+  return job->needs_count || again_names_index (&job->command)
+         || again_names_index (&job->entrypoint) || again_names_index (&job->env);
 }
 
 static int
@@ -133,23 +138,22 @@ gather_shards (const struct session *session, const struct fold *fold, struct ha
 }
 
 static int
-gather (const struct session *session, struct harvest *harvest, struct error *err)
+again_gather (const struct session *session, struct harvest *harvest, struct error *err)
 {
   const struct job *job = &session->job;
-  auto_tally struct tally tally = { 0 };
-  if (summary_read (session, &tally, err) != 0)
+  auto_counters struct counters counters = { 0 };
+  if (summary_read (session, &counters, err) != 0)
     return -1;
-  int64_t shards = fold_shards (tally.fold);
+  int64_t shards = fold_shards (counters.fold);
   int changed = shards < 0 ? 1 : changes_whole_volumes (session, err);
   harvest->folder_fd = fs_open_folder (session->folder_fd, ".", err);
   if (changed != 0 || job->glob == NULL || harvest->folder_fd < 0)
     return changed < 0 || harvest->folder_fd < 0 ? -1 : 0;
-  harvest->by_index = job->needs_count || names_index (&job->command)
-                      || names_index (&job->entrypoint) || names_index (&job->env);
+  harvest->by_index = again_knows_index (job);
   harvest->items = xcalloc ((size_t) shards + 1, sizeof *harvest->items);
   struct made_list list = { .by_index = xcalloc ((size_t) shards + 1, sizeof *list.by_index),
                             .shards = shards };
-  int result = gather_shards (session, tally.fold, harvest, list.by_index, err);
+  int result = gather_shards (session, counters.fold, harvest, list.by_index, err);
   if (result == 0)
     result = session_each_event (session, add_report, &list, err);
   free (list.by_index);
@@ -170,38 +174,14 @@ find_made (const struct harvest *harvest, const struct shard *shard)
 
 /* ---- taking it over -------------------------------------------------------------------------- */
 
-/* Links the attempt OLD of the earlier result into the new one, whole or not at all. */
 static int
-link_attempt (const struct harvest *harvest, int folder_fd, const char *old, const char *new,
-              struct error *err)
-{
-  auto_free char *from = xasprintf (RESULT_ATTEMPTS "/%s", old);
-  auto_free char *making = xasprintf (RESULT_TMP "/%s", new);
-  auto_free char *to = xasprintf (RESULT_ATTEMPTS "/%s", new);
-  int64_t bytes = 0;
-  if (fs_make_folders (folder_fd, making, 0755, err) != 0)
-    return -1;
-  auto_place struct place place = PLACE_INIT;
-  auto_fd int source = fs_open_beneath (harvest->folder_fd, from, O_RDONLY | O_DIRECTORY, 0, err);
-  auto_fd int target =
-      source < 0 ? -1 : fs_open_beneath (folder_fd, making, O_RDONLY | O_DIRECTORY, 0, err);
-  if (target < 0)
-    return -1;
-  place.source_fd = source;
-  place.target_fd = target;
-  if (place_folder (&place, "", PLACE_LINK_OR_COPY, NULL, &bytes, err) != 0)
-    return -1;
-  return renameat (folder_fd, making, folder_fd, to) == 0 ? 0 : error_errno (err, errno, "%s", to);
-}
-
-static int
-settle (const struct session *session, struct bus *bus, const struct harvest *harvest,
-        struct delivery *delivery, const struct made *made, struct error *err)
+again_settle_shard (const struct session *session, struct bus *bus, const struct harvest *harvest,
+                    struct delivery *delivery, const struct made *made, struct error *err)
 {
   const struct shard *shard = &delivery->shard;
   auto_free char *folder =
       result_attempt_name (shard->index, shard->generation, shard->attempt, delivery->starts);
-  if (link_attempt (harvest, session->folder_fd, made->folder, folder, err) != 0)
+  if (linked_attempt_make (harvest->folder_fd, made->folder, session->folder_fd, folder, err) != 0)
     return -1;
   struct event event = { .kind = EVENT_FINISHED,
                          .job_id = session->job.id,
@@ -227,12 +207,12 @@ reuse (const struct session *session, struct bus *bus, const struct harvest *har
   const struct made *made = find_made (harvest, &delivery->shard);
   if (made == NULL)
     return 0;
-  return settle (session, bus, harvest, delivery, made, err) == 0 ? 1 : -1;
+  return again_settle_shard (session, bus, harvest, delivery, made, err) == 0 ? 1 : -1;
 }
 
 static int
-take_over (const struct session *session, const struct harvest *harvest, int64_t *reused,
-           struct error *err)
+again_take_over (const struct session *session, const struct harvest *harvest, int64_t *reused,
+                 struct error *err)
 {
   auto_strlist struct strlist queues = { 0 };
   strlist_add (&queues, session->job.queue);
@@ -282,15 +262,15 @@ again_begin (struct session *session, const struct job *job, bool update, int64_
              struct error *err)
 {
   struct harvest harvest = { .folder_fd = -1 };
-  auto_free char *place = xstrdup (session->place);
-  int result = update ? gather (session, &harvest, err) : 0;
+  auto_free char *location = xstrdup (session->location);
+  int result = update ? again_gather (session, &harvest, err) : 0;
   if (result == 0)
-    result = result_begin_again (place, err);
+    result = result_begin_again (location, err);
   if (result == 0)
     {
       session_release (session);
       session->access = BUS_MAKES;
-      result = session_open_place (session, place, err);
+      result = session_open_location (session, location, err);
     }
   if (result == 0)
     result = session_lock (session, err);
@@ -303,7 +283,7 @@ again_begin (struct session *session, const struct job *job, bool update, int64_
     {
       result = plan_now (session, err);
       if (result == 0)
-        result = take_over (session, &harvest, reused, err);
+        result = again_take_over (session, &harvest, reused, err);
     }
   harvest_release (&harvest);
   return result;

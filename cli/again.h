@@ -17,6 +17,10 @@ struct again_args
 
 extern const struct option_spec again_options[];
 
+/* Whether JOB's command can know which shard it runs: another number may make it do other things.
+ */
+bool again_knows_index (const struct job *job);
+
 /* SESSION, open and ours, is of the earlier job; becomes that of JOB, submitted and, with UPDATE,
  * planned. *REUSED: shards that needn't run. 0 or -1. */
 int again_begin (struct session *session, const struct job *job, bool update, int64_t *reused,

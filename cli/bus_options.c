@@ -108,7 +108,7 @@ is_given (const struct bus_args *args, const char *name, size_t given)
 }
 
 static int
-read_file (struct bus_args *args, const char *path, struct error *err)
+bus_options_read_file (struct bus_args *args, const char *path, struct error *err)
 {
   auto_buffer struct buffer text = { 0 };
   auto_strlist struct strlist found = { 0 };
@@ -171,7 +171,7 @@ int
 bus_args_finish (struct bus_args *args, struct error *err)
 {
   const char *path = getenv ("SHOAL_KAFKA_CONFIG");
-  if (path != NULL && path[0] != '\0' && read_file (args, path, err) != 0)
+  if (path != NULL && path[0] != '\0' && bus_options_read_file (args, path, err) != 0)
     return -1;
   name_bus (args);
   if (args->signs && args->url != NULL && !bus_args_is_fleet (args))

@@ -29,7 +29,7 @@ static const struct option_spec cancel_options[] = {
 };
 
 static int
-publish (struct session *session, const char *reason, struct error *err)
+cancel_publish (struct session *session, const char *reason, struct error *err)
 {
   auto_free char *text = xstrdup (reason);
   const struct control control = {
@@ -61,7 +61,7 @@ wait_for_end (struct session *session, struct job_status *status, struct error *
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+cancel_run (int argc, char **argv, struct error *err)
 {
   const char *reason = "cancelled";
   auto_bus_args struct bus_args bus;
@@ -78,7 +78,7 @@ run (int argc, char **argv, struct error *err)
   if (job_state_is_terminal (status.state))
     return error_set (err, ERROR_USER, "%s: the job has already ended: %s", session_name (&session),
                       job_state_name (status.state));
-  if (publish (&session, reason, err) != 0)
+  if (cancel_publish (&session, reason, err) != 0)
     return -1;
   int left = wait_for_end (&session, &status, err);
   if (left < 0)
@@ -87,10 +87,10 @@ run (int argc, char **argv, struct error *err)
     {
       /* Nobody runs it: its end is put on record by a merger of our own. */
       const struct run_options options = { .progress = PROGRESS_NONE, .quiet = true };
-      auto_tally struct tally tally = { 0 };
+      auto_counters struct counters counters = { 0 };
       job_status_release (&status);
       if (session_lock (&session, err) != 0
-          || supervise_job (&session, &options, true, &tally, &status, err) < 0)
+          || supervise_job (&session, &options, true, &counters, &status, err) < 0)
         return -1;
     }
   auto_free char *id = text_shown (session.job.id);
@@ -106,5 +106,5 @@ const struct command command_cancel = {
           "\n"
           "  shoal cancel resized --reason 'wrong size'\n",
   .options = { cancel_options, bus_options },
-  .run = run,
+  .run = cancel_run,
 };

@@ -5,6 +5,7 @@
 #include "common/text.h"
 #include "producer/slicer.h"
 #include "schemas/codec.h"
+#include "storage/listing.h"
 #include "storage/local_pin.h"
 #include "worker/atoms.h"
 
@@ -33,7 +34,7 @@ changes_release (struct changes *changes)
 }
 
 static void
-add (struct change_list *list, const char *path)
+changes_add (struct change_list *list, const char *path)
 {
   if (list->count++ < NAMED_MAX)
     strlist_add (&list->first, path);
@@ -43,7 +44,7 @@ static void
 add_atom (struct change_list *list, const struct job *job, const struct atom *atom)
 {
   auto_free char *path = slicer_atom_path (job, atom);
-  add (list, path);
+  changes_add (list, path);
 }
 
 /* ---- the plan ----------------------------------------------------------------------------- */
@@ -69,7 +70,7 @@ planned_release (struct planned *planned)
 }
 
 static int
-open_shard (struct planned *planned, struct error *err)
+changes_open_shard (struct planned *planned, struct error *err)
 {
   const struct session *session = planned->session;
   struct bytes list = { 0 };
@@ -89,7 +90,7 @@ open_shard (struct planned *planned, struct error *err)
 }
 
 static int
-step (struct planned *planned, struct error *err)
+changes_step (struct planned *planned, struct error *err)
 {
   for (;;)
     {
@@ -99,7 +100,7 @@ step (struct planned *planned, struct error *err)
       planned->ended = planned->next == planned->shards;
       if (planned->ended)
         return 0;
-      if (open_shard (planned, err) != 0)
+      if (changes_open_shard (planned, err) != 0)
         return -1;
     }
 }
@@ -123,7 +124,7 @@ enter_any (void *context, const char *path, size_t size)
 }
 
 static int
-look_at (void *context, const struct storage_entry *entry, struct error *err)
+changes_visit_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
   struct youth *youth = context;
   char pin[STORAGE_PIN_SIZE] = "";
@@ -146,7 +147,7 @@ look_at (void *context, const struct storage_entry *entry, struct error *err)
   return youth->found;
 }
 
-/* Whether anything in the folder FOLDER is younger than JOB: 1, 0, or -1. */
+/* Whether anything in FOLDER, which may be a file as well, is younger than JOB: 1, 0, or -1. */
 static int
 is_younger (const struct job *job, const char *folder, struct error *err)
 {
@@ -158,8 +159,12 @@ is_younger (const struct job *job, const char *folder, struct error *err)
     .context = &youth,
     .symlinks = job->symlinks == SYMLINKS_FOLLOW ? SYMLINKS_FOLLOW : SYMLINKS_SKIP,
     .enter = enter_any,
-    .entry = look_at,
+    .entry = changes_visit_entry,
   };
+  if (storage != NULL && storage_is_file (storage))
+    return stat (storage_local_path (storage), &status) == 0
+               ? fs_mtime_ns (&status) >= youth.since
+               : error_errno (err, errno, "%s", folder);
   auto_fd int root = storage == NULL ? -1 : storage_open_folder (storage, "", SYMLINKS_FOLLOW, err);
   if (root < 0)
     return -1;
@@ -198,12 +203,6 @@ compare_atoms (const struct atom *a, const struct atom *b)
   return a->path_size < b->path_size ? -1 : a->path_size > b->path_size;
 }
 
-static bool
-same_text (const char *a, const char *b)
-{
-  return a == NULL || b == NULL ? a == b : strcmp (a, b) == 0;
-}
-
 /* The same place in both lists. */
 static int
 compare_same (struct comparison *comparison, const struct atom *now, struct error *err)
@@ -213,7 +212,7 @@ compare_same (struct comparison *comparison, const struct atom *now, struct erro
   struct changes *changes = comparison->changes;
   if (!now->folder)
     {
-      if (!same_text (then->version, now->version) || !same_text (then->source, now->source)
+      if (!text_same (then->version, now->version) || !text_same (then->source, now->source)
           || (then->size >= 0 && now->size >= 0 && then->size != now->size))
         add_atom (&changes->changed, comparison->job, now);
       return 0;
@@ -231,25 +230,27 @@ compare_same (struct comparison *comparison, const struct atom *now, struct erro
 }
 
 static int
-see_atom (struct comparison *comparison, const struct atom *now, struct error *err)
+comparison_add_atom (struct comparison *comparison, const struct atom *now, struct error *err)
 {
   struct planned *planned = &comparison->planned;
   while (!planned->ended && compare_atoms (&planned->atom, now) < 0)
     {
       add_atom (&comparison->changes->gone, comparison->job, &planned->atom);
-      if (step (planned, err) != 0)
+      if (changes_step (planned, err) != 0)
         return -1;
     }
   if (planned->ended || compare_atoms (&planned->atom, now) != 0)
     {
-      add_atom (&comparison->changes->fresh, comparison->job, now);
+      auto_free char *path = slicer_atom_path (comparison->job, now);
+      if (!strlist_has (&comparison->job->quarantined, path))
+        changes_add (&comparison->changes->fresh, path);
       return 0;
     }
-  return compare_same (comparison, now, err) != 0 ? -1 : step (planned, err);
+  return compare_same (comparison, now, err) != 0 ? -1 : changes_step (planned, err);
 }
 
 static int
-on_shard (void *context, const struct shard *shard, struct error *err)
+changes_on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct comparison *comparison = context;
   auto_atom_cursor struct atom_cursor cursor = atom_cursor_start (buffer_bytes (&shard->atoms));
@@ -259,7 +260,7 @@ on_shard (void *context, const struct shard *shard, struct error *err)
       int got = atom_cursor_next (&cursor, &atom, err);
       if (got <= 0)
         return got;
-      if (see_atom (comparison, &atom, err) != 0)
+      if (comparison_add_atom (comparison, &atom, err) != 0)
         return -1;
     }
 }
@@ -273,14 +274,16 @@ compare_atom_lists (struct comparison *comparison, struct error *err)
   job_copy (&job, comparison->job);
   job.shards = -1;
   job.needs_count = false;
-  const struct slicer_sink sink = { .context = comparison, .shard = on_shard, .plan_fd = -1 };
-  int result = step (&comparison->planned, err);
+  const struct slicer_sink sink = { .context = comparison,
+                                    .shard = changes_on_shard,
+                                    .plan_fd = -1 };
+  int result = changes_step (&comparison->planned, err);
   if (result == 0)
     result = slicer_run (&job, &sink, &plan, err);
   while (result == 0 && !comparison->planned.ended)
     {
       add_atom (&comparison->changes->gone, comparison->job, &comparison->planned.atom);
-      result = step (&comparison->planned, err);
+      result = changes_step (&comparison->planned, err);
     }
   job_release (&job);
   return result == 0 ? 0 : -1;
@@ -298,14 +301,14 @@ compare_volumes (struct comparison *comparison, struct error *err)
       if (storage_is_elsewhere (volume->source))
         {
           if (strncmp (volume->source, "ipfs://", 7) != 0)
-            add (&comparison->changes->unknown, volume->path);
+            changes_add (&comparison->changes->unknown, volume->path);
           continue;
         }
       int younger = is_younger (job, volume->source, err);
       if (younger < 0)
         return error_wrap (err, "volume %s", volume->path);
       if (younger > 0)
-        add (&comparison->changes->changed, volume->path);
+        changes_add (&comparison->changes->changed, volume->path);
     }
   return 0;
 }

@@ -24,7 +24,7 @@ enum exit_code
 
 enum
 {
-  COMMAND_TABLES = 7, /* option tables of a command, at most */
+  COMMAND_TABLES = 8, /* option tables of a command, at most */
 };
 
 struct command

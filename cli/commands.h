@@ -1,4 +1,5 @@
-/* commands.h — every command there is; each is defined in the file of its name. */
+/* commands.h — every command there is; each is defined in the file of its name, `help` beside
+ * the table that it lists. */
 #ifndef SHOAL_CLI_COMMANDS_H
 #define SHOAL_CLI_COMMANDS_H
 

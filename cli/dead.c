@@ -1,9 +1,10 @@
 /* shoal dead: what came to nothing on a bus, and running it again: shards that failed for good,
  * messages that nobody can read or follow. */
+#include "bus/dead_letter.h"
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/json_text.h"
-#include "cli/retry.h"
+#include "cli/reopen.h"
 #include "cli/session.h"
 #include "cli/summary.h"
 #include "cli/words.h"
@@ -92,7 +93,7 @@ static const struct option_spec dead_options[] = {
 /* ---- which letters ---------------------------------------------------------------------- */
 
 /* What is done with letters. Shards come job by job. */
-struct reader
+struct letter_reader
 {
   const struct dead_args *args;
   const struct bus_args *bus_args;
@@ -102,17 +103,17 @@ struct reader
   int name_count;
   bool *seen; /* which of these there are */
 
-  int (*on_shard) (struct reader *reader, const struct job *job,
-                   const struct tally_failure *failure);
-  int (*on_job_end) (struct reader *reader, const struct job *job); /* NULL: nothing */
-  int (*on_message) (struct reader *reader, const struct dead_letter *letter);
+  int (*on_shard) (struct letter_reader *reader, const struct job *job,
+                   const struct counters_failure *failure);
+  int (*on_job_end) (struct letter_reader *reader, const struct job *job); /* NULL: nothing */
+  int (*on_message) (struct letter_reader *reader, const struct dead_letter *letter);
 
   uint32_t *shards; /* to be run again, of the job at hand */
   size_t shard_count;
 };
 
 static const char *
-reason_of (const struct tally_failure *failure)
+dead_reason_of (const struct counters_failure *failure)
 {
   static const char lost[] = "worker_lost";
   const struct attempt_report *report = &failure->report;
@@ -121,14 +122,14 @@ reason_of (const struct tally_failure *failure)
 }
 
 static char *
-shard_name (const struct job *job, const struct tally_failure *failure)
+shard_name (const struct job *job, const struct counters_failure *failure)
 {
   return failure->kind == SHARD_REDUCE ? xasprintf ("%s/reduce", job->id)
                                        : xasprintf ("%s/%u", job->id, failure->index);
 }
 
 static bool
-is_wanted (struct reader *reader, const char *name, const char *reason)
+dead_is_wanted (struct letter_reader *reader, const char *name, const char *reason)
 {
   for (int i = 0; i < reader->name_count; i++)
     if (strcmp (reader->names[i], name) == 0)
@@ -142,19 +143,19 @@ is_wanted (struct reader *reader, const char *name, const char *reason)
 }
 
 static int
-read_shards (struct reader *reader, const struct job *job)
+read_shards (struct letter_reader *reader, const struct job *job)
 {
   auto_session struct session session = SESSION_READER;
-  auto_tally struct tally tally = { 0 };
+  auto_counters struct counters counters = { 0 };
   if (session_open (&session, job->id, reader->bus_args, reader->err) != 0
-      || summary_read (&session, &tally, reader->err) != 0)
+      || summary_read (&session, &counters, reader->err) != 0)
     return -1;
-  for (size_t i = 0; i < tally.failure_count; i++)
+  for (size_t i = 0; i < counters.failure_count; i++)
     {
-      const struct tally_failure *failure = &tally.failures[i];
+      const struct counters_failure *failure = &counters.failures[i];
       auto_free char *name = shard_name (job, failure);
       if (failure->report.outcome == OUTCOME_CANCELLED
-          || !is_wanted (reader, name, reason_of (failure)))
+          || !dead_is_wanted (reader, name, dead_reason_of (failure)))
         continue;
       if (reader->on_shard (reader, job, failure) != 0)
         return -1;
@@ -165,7 +166,7 @@ read_shards (struct reader *reader, const struct job *job)
 static int
 on_job (void *context, const struct job *job)
 {
-  struct reader *reader = context;
+  struct letter_reader *reader = context;
   auto_job_status struct job_status status = { 0 };
   if (reader->args->job != NULL && strcmp (reader->args->job, job->id) != 0)
     return 0;
@@ -180,14 +181,14 @@ on_job (void *context, const struct job *job)
 static int
 on_letter (void *context, const struct dead_letter *letter)
 {
-  struct reader *reader = context;
-  if (!is_wanted (reader, letter->name, letter->reason))
+  struct letter_reader *reader = context;
+  if (!dead_is_wanted (reader, letter->name, letter->reason))
     return 0;
   return reader->on_message (reader, letter);
 }
 
 static int
-read_letters (struct reader *reader)
+read_letters (struct letter_reader *reader)
 {
   if (bus_list_jobs (reader->bus, NULL, on_job, reader, reader->err) != 0
       || (reader->args->job == NULL
@@ -203,7 +204,7 @@ read_letters (struct reader *reader)
 /* ---- list ------------------------------------------------------------------------------- */
 
 static void
-list_one (const struct reader *reader, const char *name, const char *reason, int64_t time,
+list_one (const struct letter_reader *reader, const char *name, const char *reason, int64_t time,
           int64_t attempts, const char *error)
 {
   if (reader->args->json)
@@ -225,23 +226,24 @@ list_one (const struct reader *reader, const char *name, const char *reason, int
 }
 
 static int
-list_shard (struct reader *reader, const struct job *job, const struct tally_failure *failure)
+list_shard (struct letter_reader *reader, const struct job *job,
+            const struct counters_failure *failure)
 {
   auto_free char *name = shard_name (job, failure);
-  list_one (reader, name, reason_of (failure), failure->report.ended, failure->attempts,
+  list_one (reader, name, dead_reason_of (failure), failure->report.ended, failure->attempts,
             failure->report.reason);
   return 0;
 }
 
 static int
-list_message (struct reader *reader, const struct dead_letter *letter)
+list_message (struct letter_reader *reader, const struct dead_letter *letter)
 {
   list_one (reader, letter->name, letter->reason, letter->time, -1, letter->error);
   return 0;
 }
 
 static int
-list (struct reader *reader)
+dead_list (struct letter_reader *reader)
 {
   reader->on_shard = list_shard;
   reader->on_message = list_message;
@@ -260,7 +262,8 @@ print_field (const char *name, const char *value)
 }
 
 static int
-show_shard (struct reader *reader, const struct job *job, const struct tally_failure *failure)
+show_shard (struct letter_reader *reader, const struct job *job,
+            const struct counters_failure *failure)
 {
   (void) reader;
   const struct attempt_report *report = &failure->report;
@@ -275,7 +278,7 @@ show_shard (struct reader *reader, const struct job *job, const struct tally_fai
                              ? xasprintf ("shoal logs %s", word)
                              : xasprintf ("shoal logs %s --shard %u", word, failure->index);
   print_field ("job", job->id);
-  print_field ("reason", reason_of (failure));
+  print_field ("reason", dead_reason_of (failure));
   print_field ("error", report->reason);
   print_field ("exit code", code);
   print_field ("attempts", attempts);
@@ -307,7 +310,7 @@ print_bytes (const struct buffer *bytes)
 }
 
 static int
-show_message (struct reader *reader, const struct dead_letter *letter)
+show_message (struct letter_reader *reader, const struct dead_letter *letter)
 {
   (void) reader;
   char when[CLOCK_TEXT_SIZE];
@@ -321,7 +324,7 @@ show_message (struct reader *reader, const struct dead_letter *letter)
 }
 
 static int
-show (struct reader *reader)
+dead_show (struct letter_reader *reader)
 {
   reader->on_shard = show_shard;
   reader->on_message = show_message;
@@ -331,7 +334,8 @@ show (struct reader *reader)
 /* ---- replay ----------------------------------------------------------------------------- */
 
 static int
-note_shard (struct reader *reader, const struct job *job, const struct tally_failure *failure)
+dead_add_shard (struct letter_reader *reader, const struct job *job,
+                const struct counters_failure *failure)
 {
   (void) job;
   if (failure->kind == SHARD_REDUCE) /* runs whenever its job is opened again */
@@ -342,24 +346,26 @@ note_shard (struct reader *reader, const struct job *job, const struct tally_fai
 }
 
 static int
-reopen_job (struct reader *reader, const struct job *job)
+reopen_job (struct letter_reader *reader, const struct job *job)
 {
   if (reader->shard_count == 0)
     return 0;
   auto_session struct session session = SESSION_INIT;
-  const struct retry_args args = { .named = reader->shards, .named_count = reader->shard_count };
+  const struct reopen_choice choice = { .named = reader->shards,
+                                        .named_count = reader->shard_count };
   reader->shard_count = 0;
   if (session_open (&session, job->id, reader->bus_args, reader->err) != 0)
     return -1;
-  int reopened = retry_reopen (&session, &args, reader->err);
+  int reopened = reopen_shards (&session, &choice, reader->err);
   auto_free char *id = text_shown (job->id);
   if (reopened == 1)
-    (void) printf ("%s: %zu shards replayed\n", id, args.named_count);
+    (void) printf ("%s: %zu shard%s replayed\n", id, choice.named_count,
+                   choice.named_count == 1 ? "" : "s");
   return reopened < 0 ? -1 : 0;
 }
 
 static int
-send_again (struct reader *reader, const struct dead_letter *letter)
+dead_replay_message (struct letter_reader *reader, const struct dead_letter *letter)
 {
   if (bus_replay_dead_letter (reader->bus, letter, reader->err) != 0)
     return -1;
@@ -369,11 +375,11 @@ send_again (struct reader *reader, const struct dead_letter *letter)
 }
 
 static int
-replay (struct reader *reader)
+replay (struct letter_reader *reader)
 {
-  reader->on_shard = note_shard;
+  reader->on_shard = dead_add_shard;
   reader->on_job_end = reopen_job;
-  reader->on_message = send_again;
+  reader->on_message = dead_replay_message;
   const struct dead_args *args = reader->args;
   if (reader->name_count == 0 && args->job == NULL && args->reason == NULL && !args->all)
     return error_set (reader->err, ERROR_USER,
@@ -384,19 +390,19 @@ replay (struct reader *reader)
 /* ---- the command ------------------------------------------------------------------------ */
 
 static int
-act (struct reader *reader, const char *action)
+act (struct letter_reader *reader, const char *action)
 {
   if (strcmp (action, "list") == 0 && reader->name_count == 0)
-    return list (reader);
+    return dead_list (reader);
   if (strcmp (action, "show") == 0 && reader->name_count > 0)
-    return show (reader);
+    return dead_show (reader);
   if (strcmp (action, "replay") == 0)
     return replay (reader);
   return error_set (reader->err, ERROR_USER, "usage: shoal %s", command_dead.synopsis);
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+dead_run (int argc, char **argv, struct error *err)
 {
   struct dead_args args = { 0 };
   auto_bus_args struct bus_args bus_args;
@@ -413,12 +419,12 @@ run (int argc, char **argv, struct error *err)
   if (bus == NULL)
     return -1;
   bus_args.named = true; /* a result of the job's name that happens to be here isn't meant */
-  struct reader reader = { .args = &args,
-                           .bus_args = &bus_args,
-                           .bus = bus,
-                           .err = err,
-                           .names = argv + first + 1,
-                           .name_count = argc - first - 1 };
+  struct letter_reader reader = { .args = &args,
+                                  .bus_args = &bus_args,
+                                  .bus = bus,
+                                  .err = err,
+                                  .names = argv + first + 1,
+                                  .name_count = argc - first - 1 };
   reader.seen = xcalloc ((size_t) reader.name_count + 1, sizeof *reader.seen);
   int result = act (&reader, argv[first]);
   free (reader.seen);
@@ -439,5 +445,5 @@ const struct command command_dead = {
       "  shoal dead list --bus kafka://broker:9092 --reason oom\n"
       "  shoal dead replay --bus kafka://broker:9092 resize-2019/17\n",
   .options = { dead_options, bus_options },
-  .run = run,
+  .run = dead_run,
 };

@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/sys.h"
 #include "merger/manifest_lines.h"
+#include "result/result.h"
 #include "storage/fetched_file.h"
 
 #include <dirent.h>
@@ -24,7 +25,7 @@ static const char manifest_name[] = "manifest.json";
 static const char part_name[] = ".fetching"; /* the one file that isn't whole */
 static const char fresh_name[] = ".manifest.json";
 
-struct fetch
+struct result_fetch
 {
   struct storage *from;
   bool kept;  /* it isn't a folder of this machine, but objects */
@@ -59,8 +60,8 @@ write_sparse (int target, const char *bytes, size_t size, struct error *err)
 /* Copies what is left of SOURCE to TARGET: bytes, or -1; SHA256 is its sum. SPARSE: it has holes,
  * which stay. */
 static int64_t
-copy (struct fetch *fetch, int source, int target, bool sparse,
-      char sha256[static DIGEST_TEXT_SIZE], struct error *err)
+fetch_copy_rest (struct result_fetch *fetch, int source, int target, bool sparse,
+                 char sha256[static DIGEST_TEXT_SIZE], struct error *err)
 {
   uint8_t sum[DIGEST_SIZE];
   int64_t total = 0;
@@ -89,7 +90,8 @@ copy (struct fetch *fetch, int source, int target, bool sparse,
 /* Descriptor of the folder that PATH is in, made when it isn't there; *NAME is what PATH is called
  * in it. */
 static int
-open_parent (struct fetch *fetch, const char *path, const char **name, struct error *err)
+fetch_open_parent (struct result_fetch *fetch, const char *path, const char **name,
+                   struct error *err)
 {
   const char *slash = strrchr (path, '/');
   auto_free char *parent = slash == NULL ? xstrdup (".") : xstrndup (path, (size_t) (slash - path));
@@ -101,7 +103,7 @@ open_parent (struct fetch *fetch, const char *path, const char **name, struct er
 
 /* Fetches the file PATH whole or not at all. SHA256 is its sum; the size, or -1. */
 static int64_t
-fetch_whole (struct fetch *fetch, const char *path, const char *as,
+fetch_whole (struct result_fetch *fetch, const char *path, const char *as,
              char sha256[static DIGEST_TEXT_SIZE], struct error *err)
 {
   struct stat stat = { 0 };
@@ -110,7 +112,7 @@ fetch_whole (struct fetch *fetch, const char *path, const char *as,
   if (source < 0)
     return -1;
   mode_t mode = fstat (source, &stat) == 0 ? (stat.st_mode & 0777) | 0600 : 0644;
-  auto_fd int parent = open_parent (fetch, as, &name, err);
+  auto_fd int parent = fetch_open_parent (fetch, as, &name, err);
   if (parent < 0)
     return -1;
   (void) unlinkat (fetch->folder, part_name, 0);
@@ -119,7 +121,7 @@ fetch_whole (struct fetch *fetch, const char *path, const char *as,
   if (target < 0)
     return -1;
   bool sparse = (int64_t) stat.st_blocks * 512 < stat.st_size;
-  int64_t size = copy (fetch, source, target, sparse, sha256, err);
+  int64_t size = fetch_copy_rest (fetch, source, target, sparse, sha256, err);
   const struct timespec times[2] = { stat.st_atim, stat.st_mtim };
   if (size >= 0)
     (void) futimens (target, times);
@@ -130,7 +132,7 @@ fetch_whole (struct fetch *fetch, const char *path, const char *as,
 
 /* Whether the file PATH of LINE is there already, as it should be. */
 static bool
-is_there (struct fetch *fetch, const char *path, const struct line *line)
+fetch_is_there (struct result_fetch *fetch, const char *path, const struct line *line)
 {
   struct stat stat = { 0 };
   uint8_t sum[DIGEST_SIZE];
@@ -144,10 +146,10 @@ is_there (struct fetch *fetch, const char *path, const struct line *line)
 /* ---- outputs ---------------------------------------------------------------------------- */
 
 static int
-make_link (struct fetch *fetch, const char *path, const char *target, struct error *err)
+make_link (struct result_fetch *fetch, const char *path, const char *target, struct error *err)
 {
   const char *name = NULL;
-  auto_fd int parent = open_parent (fetch, path, &name, err);
+  auto_fd int parent = fetch_open_parent (fetch, path, &name, err);
   if (parent < 0)
     return -1;
   (void) unlinkat (parent, name, 0);
@@ -155,12 +157,13 @@ make_link (struct fetch *fetch, const char *path, const char *target, struct err
 }
 
 static int
-fetch_file (struct fetch *fetch, const char *path, const struct line *line, struct error *err)
+fetch_file (struct result_fetch *fetch, const char *path, const struct line *line,
+            struct error *err)
 {
   char sha256[DIGEST_TEXT_SIZE];
   fetch->counts->files++;
   fetch->counts->bytes += line->size;
-  if (is_there (fetch, path, line))
+  if (fetch_is_there (fetch, path, line))
     {
       fetch->counts->kept++;
       return 0;
@@ -177,7 +180,7 @@ fetch_file (struct fetch *fetch, const char *path, const struct line *line, stru
 }
 
 static int
-fetch_output (struct fetch *fetch, const struct line *line, struct error *err)
+fetch_output (struct result_fetch *fetch, const struct line *line, struct error *err)
 {
   auto_free char *path = xasprintf ("outputs/%s/%s", line->output, line->path.data);
   if (line->folder)
@@ -188,7 +191,7 @@ fetch_output (struct fetch *fetch, const struct line *line, struct error *err)
 }
 
 static void
-note_state (struct fetch *fetch, const struct manifest_lines *lines)
+fetch_read_state (struct result_fetch *fetch, const struct manifest_lines *lines)
 {
   struct fetch_counts *counts = fetch->counts;
   size_t used = 0;
@@ -200,12 +203,12 @@ note_state (struct fetch *fetch, const struct manifest_lines *lines)
 }
 
 static int
-fetch_outputs (struct fetch *fetch, struct error *err)
+fetch_result_outputs (struct result_fetch *fetch, struct error *err)
 {
   auto_manifest_lines struct manifest_lines lines = { 0 };
   if (manifest_lines_open (&lines, fetch->folder, manifest_name, err) != 0)
     return -1;
-  note_state (fetch, &lines);
+  fetch_read_state (fetch, &lines);
   for (;;)
     {
       int got = manifest_lines_next (&lines, err);
@@ -220,17 +223,17 @@ fetch_outputs (struct fetch *fetch, struct error *err)
 
 struct batch
 {
-  struct fetch *fetch;
+  struct result_fetch *fetch;
   struct manifest_lines lines;
   char *path, *object; /* of the last item */
 };
 
 /* The next file that isn't here; folders and links are made on the way. */
 static int
-next_item (void *context, struct storage_item *item, struct error *err)
+fetch_next_item (void *context, struct storage_item *item, struct error *err)
 {
   struct batch *batch = context;
-  struct fetch *fetch = batch->fetch;
+  struct result_fetch *fetch = batch->fetch;
   for (;;)
     {
       int got = manifest_lines_next (&batch->lines, err);
@@ -252,28 +255,30 @@ next_item (void *context, struct storage_item *item, struct error *err)
                           batch->path);
       fetch->counts->files++;
       fetch->counts->bytes += line->size;
-      if (is_there (fetch, batch->path, line))
+      if (fetch_is_there (fetch, batch->path, line))
         {
           fetch->counts->kept++;
           continue;
         }
-      *item = (struct storage_item){
-        .path = batch->path, .source = batch->object, .size = line->size, .sha256 = line->sha256
-      };
+      *item = (struct storage_item){ .path = batch->path,
+                                     .source = batch->object,
+                                     .size = line->size,
+                                     .sha256 = line->sha256,
+                                     .keeps_time = true };
       return 1;
     }
 }
 
 static int
-fetch_kept_outputs (struct fetch *fetch, struct error *err)
+fetch_kept_outputs (struct result_fetch *fetch, struct error *err)
 {
   struct batch batch = { .fetch = fetch };
   const struct storage_batch wanted = { .context = &batch,
-                                        .next = next_item,
+                                        .next = fetch_next_item,
                                         .folder_fd = fetch->folder };
   int result = manifest_lines_open (&batch.lines, fetch->folder, manifest_name, err);
   if (result == 0)
-    note_state (fetch, &batch.lines);
+    fetch_read_state (fetch, &batch.lines);
   if (result == 0)
     result = storage_fetch (fetch->from, &wanted, err);
   manifest_lines_close (&batch.lines);
@@ -282,16 +287,16 @@ fetch_kept_outputs (struct fetch *fetch, struct error *err)
   return result;
 }
 
-struct single
+struct fetched_single
 {
   struct storage_item item;
   bool given;
 };
 
 static int
-next_single (void *context, struct storage_item *item, struct error *err)
+fetch_next_single (void *context, struct storage_item *item, struct error *err)
 {
-  struct single *single = context;
+  struct fetched_single *single = context;
   (void) err;
   *item = single->item;
   int got = single->given ? 0 : 1;
@@ -301,15 +306,17 @@ next_single (void *context, struct storage_item *item, struct error *err)
 
 /* The object NAME as the file AS; 0 when there is none. */
 static int
-fetch_kept (struct fetch *fetch, const char *name, const char *as, struct error *err)
+fetch_kept (struct result_fetch *fetch, const char *name, const char *as, struct error *err)
 {
   auto_buffer struct buffer first = { 0 };
   int there = storage_get (fetch->from, name, 0, 1, 1, &first, err);
   if (there <= 0)
     return there;
-  struct single single = { .item = { .path = as, .source = name, .size = -1 } };
+  struct fetched_single single = {
+    .item = { .path = as, .source = name, .size = -1, .keeps_time = true }
+  };
   const struct storage_batch batch = { .context = &single,
-                                       .next = next_single,
+                                       .next = fetch_next_single,
                                        .folder_fd = fetch->folder };
   return storage_fetch (fetch->from, &batch, err) == 0 ? 1 : -1;
 }
@@ -334,7 +341,7 @@ same_file (int folder, const char *a, const char *b)
 
 /* What stands in DIR.partial must be of this very result. */
 static int
-fetch_manifest (struct fetch *fetch, const char *partial, struct error *err)
+fetch_manifest (struct result_fetch *fetch, const char *partial, struct error *err)
 {
   char sha256[DIGEST_TEXT_SIZE];
   if (fetch->kept)
@@ -359,14 +366,15 @@ fetch_manifest (struct fetch *fetch, const char *partial, struct error *err)
 }
 
 static int
-fetch_rest (struct fetch *fetch, struct error *err)
+fetch_rest (struct result_fetch *fetch, struct error *err)
 {
-  static const char *const names[] = { "stdout", "stderr", "report.html" };
+  static const char *const names[] = { "stdout", "stderr", "report.html", RESULT_QUARANTINED };
   char sha256[DIGEST_TEXT_SIZE];
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
     if (fetch->kept)
       {
-        if (fetch_kept (fetch, names[i], names[i], err) < 0)
+        if (strcmp (names[i], RESULT_QUARANTINED) != 0 /* of results in a folder alone */
+            && fetch_kept (fetch, names[i], names[i], err) < 0)
           return -1;
       }
     else if (fetch_whole (fetch, names[i], names[i], sha256, err) < 0)
@@ -381,7 +389,7 @@ fetch_rest (struct fetch *fetch, struct error *err)
 /* Whether NAME may be in DIR.partial before the manifest is: what a fetch that was cut off then
  * left. */
 static bool
-is_left_over (const char *name)
+fetch_is_left_over (const char *name)
 {
   return strcmp (name, ".") == 0 || strcmp (name, "..") == 0 || strcmp (name, part_name) == 0
          || strcmp (name, fresh_name) == 0 || fetched_file_is_ours (name);
@@ -389,7 +397,7 @@ is_left_over (const char *name)
 
 /* A folder with other things in it is the user's. */
 static int
-check_begun (const struct fetch *fetch, const char *partial, struct error *err)
+check_begun (const struct result_fetch *fetch, const char *partial, struct error *err)
 {
   if (fs_exists (fetch->folder, manifest_name))
     return 0;
@@ -398,7 +406,7 @@ check_begun (const struct fetch *fetch, const char *partial, struct error *err)
   if (dir == NULL)
     return error_errno (err, errno, "%s", partial);
   for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (!is_left_over (entry->d_name))
+    if (!fetch_is_left_over (entry->d_name))
       return error_set (err, ERROR_USER,
                         "%s already exists and contains %s, which no `shoal get` wrote: move it "
                         "away, or choose another folder",
@@ -407,13 +415,13 @@ check_begun (const struct fetch *fetch, const char *partial, struct error *err)
 }
 
 static int
-fetch_into (struct fetch *fetch, const char *partial, struct error *err)
+fetch_into (struct result_fetch *fetch, const char *partial, struct error *err)
 {
   if (check_begun (fetch, partial, err) != 0)
     return -1;
   fetched_file_sweep (fetch->folder);
   if (fetch_manifest (fetch, partial, err) != 0
-      || (fetch->kept ? fetch_kept_outputs (fetch, err) : fetch_outputs (fetch, err)) != 0
+      || (fetch->kept ? fetch_kept_outputs (fetch, err) : fetch_result_outputs (fetch, err)) != 0
       || fetch_rest (fetch, err) != 0)
     return -1;
   (void) unlinkat (fetch->folder, part_name, 0);
@@ -440,12 +448,12 @@ fetch_result (struct storage *from, const char *dir, struct fetch_counts *counts
   auto_fd int folder = fs_open_folder (AT_FDCWD, partial, err);
   if (folder < 0)
     return -1;
-  struct fetch fetch = { .from = from,
-                         .kept = storage_local_path (from) == NULL,
-                         .folder = folder,
-                         .digest = digest_new (),
-                         .chunk = xcalloc (1, CHUNK),
-                         .counts = counts };
+  struct result_fetch fetch = { .from = from,
+                                .kept = storage_local_path (from) == NULL,
+                                .folder = folder,
+                                .digest = digest_new (),
+                                .chunk = xcalloc (1, CHUNK),
+                                .counts = counts };
   int outcome = fetch_into (&fetch, partial, err);
   digest_free (fetch.digest);
   free (fetch.chunk);

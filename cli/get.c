@@ -23,7 +23,7 @@ enum
 };
 
 static int
-check_ended (const struct session *session, struct error *err)
+get_check_ended (const struct session *session, struct error *err)
 {
   auto_job_status struct job_status status = { 0 };
   if (session_status (session, &status, err) != 0)
@@ -31,35 +31,35 @@ check_ended (const struct session *session, struct error *err)
   if (!job_state_is_terminal (status.state))
     return error_set (err, ERROR_USER, "job %s has not ended yet: it is %s", session->job.id,
                       job_state_name (status.state));
-  if (session->folder_fd < 0 && !result_is_remote (session->place))
+  if (session->folder_fd < 0 && !result_is_remote (session->location))
     return error_set (err, ERROR_USER,
                       "the result of job %s is at %s, which is not accessible from this machine",
-                      session->job.id, session->place);
+                      session->job.id, session->location);
   return 0;
 }
 
 /* Where the result NAME stands: a folder, or the URL it is kept at. A URL needs no bus: the
  * manifest says that it is complete. The caller frees. */
 static char *
-find_place (const char *name, const struct bus_args *bus, struct error *err)
+get_result_place (const char *name, const struct bus_args *bus, struct error *err)
 {
   if (result_is_remote (name))
-    return result_place (name, err);
+    return result_location (name, err);
   auto_session struct session session = SESSION_READER;
   if (session_open (&session, name, bus, err) == 0)
-    return check_ended (&session, err) == 0 ? result_shown (session.place, err) : NULL;
+    return get_check_ended (&session, err) == 0 ? result_shown (session.location, err) : NULL;
   /* Another user's, or a fleet's whose bus isn't named: what is complete needs no bus to say so. */
-  auto_free char *place = result_place (name, NULL);
-  auto_free char *manifest = place == NULL ? NULL : xasprintf ("%s/manifest.json", place);
-  if (manifest == NULL || result_state (place) != RESULT_COMPLETE
+  auto_free char *location = result_location (name, NULL);
+  auto_free char *manifest = location == NULL ? NULL : xasprintf ("%s/manifest.json", location);
+  if (manifest == NULL || result_state (location) != RESULT_COMPLETE
       || !fs_exists (AT_FDCWD, manifest))
     return NULL;
   error_clear (err);
-  return take (&place);
+  return take (&location);
 }
 
 static void
-say_copied (const char *dir, const struct fetch_counts *counts)
+get_print_copied (const char *dir, const struct fetch_counts *counts)
 {
   auto_free char *files = words_plural (counts->files, "file");
   char bytes[UNITS_TEXT_SIZE];
@@ -73,7 +73,7 @@ say_copied (const char *dir, const struct fetch_counts *counts)
 
 /* What a copy of a result that isn't whole lacks, and the job's exit code. */
 static int
-tell_missing (const char *name, const struct fetch_counts *counts)
+get_report_missing (const char *name, const struct fetch_counts *counts)
 {
   auto_free char *shown = text_shown (name);
   if (counts->missing > 0)
@@ -92,18 +92,18 @@ get_copy (const char *name, const struct bus_args *bus, const char *dir, bool qu
           struct error *err)
 {
   struct fetch_counts counts = { 0 };
-  auto_free char *place = find_place (name, bus, err);
-  if (place == NULL)
+  auto_free char *location = get_result_place (name, bus, err);
+  if (location == NULL)
     return -1;
-  auto_storage struct storage *from = storage_open (place, err);
+  auto_storage struct storage *from = storage_open (location, err);
   if (from == NULL || fetch_result (from, dir, &counts, err) != 0)
     return error_wrap (err, "get %s", name);
   if (!quiet)
-    say_copied (dir, &counts);
-  return tell_missing (name, &counts);
+    get_print_copied (dir, &counts);
+  return get_report_missing (name, &counts);
 }
 static int
-run (int argc, char **argv, struct error *err)
+get_run (int argc, char **argv, struct error *err)
 {
   auto_bus_args struct bus_args bus;
   bus_args_init (&bus);
@@ -126,5 +126,5 @@ const struct command command_get = {
           "  shoal get --bus kafka://broker:9092 resize-2019 ./resized\n"
           "  shoal get s3://out/run1 ./run1\n",
   .options = { bus_options, storage_options },
-  .run = run,
+  .run = get_run,
 };

@@ -1,8 +1,6 @@
-/* shoal help: commands, their options, and topics. */
 #include "cli/help.h"
 
 #include "cli/bus_options.h"
-#include "cli/commands.h"
 #include "cli/job_options.h"
 #include "cli/run_options.h"
 #include "cli/storage_options.h"
@@ -46,7 +44,10 @@ static const char environment[] =
     "  SHOAL_IMAGES          default of --images, the image store\n"
     "  SHOAL_POLICY          default of --policy: a policy file, or none\n"
     "  SHOAL_STATE_DIR       local state of results on S3 (default $XDG_STATE_HOME/shoal)\n"
-    "  SHOAL_LOG             log level of services: debug, info, warn or error\n"
+    "  SHOAL_STOP_GRACE      seconds from SIGTERM to SIGKILL; default of --drain-timeout: 5 s "
+    "less\n"
+    "  SHOAL_LOG             log level of services: debug, info, warn or error (default info)\n"
+    "  SHOAL_LOG_FORMAT      log format of services: logfmt or json (default logfmt)\n"
     "  SHOAL_TOKEN           bearer token of the job API, instead of --token-file\n"
     "  SHOAL_CACHE_DIR  SHOAL_CACHE_SIZE  SHOAL_IPFS_API  SHOAL_IPFS_GATEWAY  "
     "SHOAL_KEEP_ATTEMPTS\n"
@@ -90,8 +91,9 @@ static const char environment[] =
 static void
 print_options (void)
 {
-  static const struct option_spec *const tables[] = { job_options, run_options, storage_options,
-                                                      fleet_options, bus_options };
+  static const struct option_spec *const tables[] = { job_options,       run_options,
+                                                      supervise_options, storage_options,
+                                                      fleet_options,     bus_options };
   auto_buffer struct buffer text = { 0 };
   options_help (&text, tables, sizeof tables / sizeof tables[0], false);
   (void) fputs (text.data, stdout);
@@ -110,16 +112,16 @@ static const struct topic
 };
 
 void
-help_general (void)
+help_general (const struct command *const *table)
 {
   (void) fputs (
       "shoal runs one container image over very many input files: it splits them into shards,\n"
       "runs a container for each shard, and assembles their outputs into one result.\n"
       "\n",
       stdout);
-  for (size_t i = 0; commands[i] != NULL; i++)
-    if (!commands[i]->hidden)
-      (void) printf ("  shoal %-10s %s\n", commands[i]->name, commands[i]->summary);
+  for (size_t i = 0; table[i] != NULL; i++)
+    if (!table[i]->hidden)
+      (void) printf ("  shoal %-10s %s\n", table[i]->name, table[i]->summary);
   (void) fputs ("\n"
                 "  `shoal COMMAND --help` describes a command. `shoal docker run` is an alias of "
                 "`shoal run`.\n"
@@ -145,18 +147,9 @@ help_command (const struct command *command)
     (void) printf ("\n%s", options.data);
 }
 
-static int
-run (int argc, char **argv, struct error *err)
+bool
+help_topic (const char *name)
 {
-  int first = options_operands (NULL, 0, argc, argv, 0, 1, command_help.synopsis, err);
-  if (first < 0)
-    return first;
-  if (first == argc)
-    {
-      help_general ();
-      return EXIT_DONE;
-    }
-  const char *name = argv[first];
   for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
     if (strcmp (topics[i].name, name) == 0)
       {
@@ -164,20 +157,7 @@ run (int argc, char **argv, struct error *err)
           print_options ();
         else
           (void) fputs (topics[i].text, stdout);
-        return EXIT_DONE;
+        return true;
       }
-  const struct command *command = command_find (name);
-  if (command == NULL)
-    return error_set (err, ERROR_USER, "no help on \"%s\" (`shoal help` lists commands and topics)",
-                      name);
-  help_command (command);
-  return EXIT_DONE;
+  return false;
 }
-
-const struct command command_help = {
-  .name = "help",
-  .synopsis = "help [COMMAND | TOPIC]",
-  .summary = "print help on a command or topic",
-  .help = "\n  shoal help exit-codes\n",
-  .run = run,
-};

@@ -13,9 +13,14 @@
 #include "storage/storage.h"
 #include "worker/image_config.h"
 #include "worker/image_store.h"
+#include "worker/image_use.h"
+#include "worker/image_user.h"
+#include "worker/oci_limits.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- what wasn't said ------------------------------------------------------------------- */
 
@@ -61,7 +66,9 @@ option_of (const struct job *job, const char *field)
     { "base_path", "base-path" },
     { "batch_bytes", "batch-bytes" },
     { "batch_size", "batch-size" },
+    { "cap_drop", "cap-drop" },
     { "collect_timeout_ms", "collect-timeout" },
+    { "groups", "group-add" },
     { "image_id", "image-id" },
     { "job_timeout_ms", "job-timeout" },
     { "log_limit", "log-limit" },
@@ -74,8 +81,12 @@ option_of (const struct job *job, const char *field)
     { "pids", "pids-limit" },
     { "reduce_command", "reduce-command" },
     { "reduce_image", "reduce" },
+    { "shm_size", "shm-size" },
     { "stage_timeout_ms", "stage-timeout" },
+    { "stop_signal", "stop-signal" },
+    { "stop_timeout_ms", "stop-timeout" },
     { "timeout_ms", "timeout" },
+    { "ulimits", "ulimit" },
     { "volumes", "volume" },
   };
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
@@ -87,16 +98,16 @@ option_of (const struct job *job, const char *field)
 /* The result's place: below `args->below` where there is such a folder (or URL) and the job names
  * no place of its own. The caller frees. */
 static char *
-find_place (const struct job_args *args, struct error *err)
+job_default_results (const struct job_args *args, struct error *err)
 {
   const char *wanted = args->results != NULL ? args->results : args->job.id;
   if (args->below == NULL)
-    return result_place (wanted, err);
+    return result_location (wanted, err);
   bool named = wanted[0] == '/' || wanted[0] == '\0' || result_is_remote (wanted);
-  auto_free char *place = named ? xstrdup (wanted) : xasprintf ("%s/%s", args->below, wanted);
-  if (!result_is_remote (place) && wanted[0] != '\0' && job_place_normal (&place, err) != 0)
+  auto_free char *location = named ? xstrdup (wanted) : xasprintf ("%s/%s", args->below, wanted);
+  if (!result_is_remote (location) && wanted[0] != '\0' && job_results_normal (&location, err) != 0)
     return NULL;
-  auto_free char *found = result_place (place, err);
+  auto_free char *found = result_location (location, err);
   if (found == NULL || named || path_below (found, args->below) != NULL)
     return take (&found);
   (void) error_set (err, ERROR_USER, "%s: points outside %s", wanted, args->below);
@@ -109,8 +120,15 @@ job_args_name (struct job_args *args, struct error *err)
   free (args->job.id);
   free (args->job.results);
   args->job.id = unique_id ();
-  args->job.results = find_place (args, err);
+  args->job.results = job_default_results (args, err);
   return args->job.results == NULL ? -1 : 0;
+}
+
+static bool
+job_checks_is_file (const char *source)
+{
+  struct stat status;
+  return stat (source, &status) == 0 && S_ISREG (status.st_mode);
 }
 
 static int
@@ -124,12 +142,15 @@ find_sources (struct job_args *args, struct error *err)
       args->by_path[i] = strncmp (source, "file://", 7) != 0 && !storage_is_elsewhere (source);
       if (make_absolute (&job->volumes[i].source, args->below != NULL, err) != 0)
         return -1;
+      /* A file can't be split: all shards see it, as all containers would in docker. */
+      if (args->below == NULL && job->glob != NULL && job_checks_is_file (job->volumes[i].source))
+        job->volumes[i].shared = true;
     }
   return 0;
 }
 
 static int
-finish (struct job_args *args, const char **field, struct error *err)
+job_args_complete (struct job_args *args, const char **field, struct error *err)
 {
   struct job *job = &args->job;
   *field = "id";
@@ -142,7 +163,7 @@ finish (struct job_args *args, const char **field, struct error *err)
       if (job_args_name (args, err) != 0)
         return -1;
     }
-  else if ((job->results = find_place (args, err)) == NULL)
+  else if ((job->results = job_default_results (args, err)) == NULL)
     return -1;
   *field = "volumes";
   return find_sources (args, err) != 0 ? -1 : admit_job (args->policy, job, field, err);
@@ -152,7 +173,7 @@ int
 job_args_finish (struct job_args *args, struct error *err)
 {
   const char *field = NULL;
-  if (finish (args, &field, err) == 0)
+  if (job_args_complete (args, &field, err) == 0)
     return 0;
   args->wrong = option_of (&args->job, field);
   if (args->below != NULL)
@@ -162,13 +183,18 @@ job_args_finish (struct job_args *args, struct error *err)
 }
 
 static int
-pin_image (const char *store, const char *name, char **id, struct error *err)
+pin_image (const char *store, const struct job *job, const char *name, char **id, struct error *err)
 {
+  auto_image_user struct image_user user = { 0 };
   auto_image struct image image = { 0 };
   auto_image_config struct image_config config = { 0 };
   if (image_store_find (store, name, &image, err) != 0
-      || image_config_load (image.config, &config, err) != 0)
+      || image_config_load (image.config, &config, err) != 0
+      || image_config_check_platform (&config, job, name, err) != 0)
     return -1;
+  if (image_config_user (&config, job, image.rootfs, &user, err) != 0
+      || (geteuid () != 0 && image_user_check_rootless (&user, job, true, err) != 0))
+    return error_wrap (err, "image \"%s\"", name);
   if (*id == NULL)
     *id = take (&config.id);
   else if (strcmp (*id, config.id) != 0)
@@ -184,10 +210,29 @@ job_pin_images (struct job *job, const char *images, struct error *err)
 {
   if (strcmp (job->runtime, "oci") != 0)
     return 0;
+  if (oci_limits_check (job, err) != 0)
+    return -1;
   auto_free char *store = images != NULL ? xstrdup (images) : image_store_default ();
-  if (pin_image (store, job->image, &job->image_id, err) != 0)
+  if (pin_image (store, job, job->image, &job->image_id, err) != 0)
     return -1;
   return job->reduce_image == NULL
              ? 0
-             : pin_image (store, job->reduce_image, &job->reduce_image_id, err);
+             : pin_image (store, job, job->reduce_image, &job->reduce_image_id, err);
+}
+
+void
+job_keep_images (const struct job *job, const char *images, int folder_fd)
+{
+  auto_free char *given = images != NULL ? xstrdup (images) : image_store_default ();
+  auto_free char *store = image_store_absolute (given, NULL);
+  auto_image struct image image = { 0 };
+  auto_image struct image reduce = { 0 };
+  if (strcmp (job->runtime, "oci") != 0 || store == NULL
+      || image_store_find (store, job->image, &image, NULL) != 0)
+    return;
+  bool two =
+      job->reduce_image != NULL && image_store_find (store, job->reduce_image, &reduce, NULL) == 0;
+  auto_free char *digests =
+      xasprintf ("%s%s%s", image.digest, two ? " " : "", two ? reduce.digest : "");
+  image_use_keep (store, digests, job->id, folder_fd);
 }

@@ -68,6 +68,8 @@ set_scalar (const struct option_spec *spec, const json_t *value, struct job_args
         return error_set (err, ERROR_USER, "expected true or false");
       return json_is_true (value) ? spec->set (args, NULL, err) : 0;
     }
+  if (json_is_boolean (value) && spec->argument[0] == '[')
+    return spec->set (args, json_is_true (value) ? "true" : "false", err);
   auto_free char *text = scalar_text (value, err);
   if (text == NULL || check_foreign (spec, text, err) != 0)
     return -1;
@@ -77,8 +79,10 @@ set_scalar (const struct option_spec *spec, const json_t *value, struct job_args
 static bool
 is_list (const struct option_spec *spec)
 {
-  static const char *const lists[] = { "volume", "volume-shared", "exclude",
-                                       "output", "env",           "tmpfs" };
+  static const char *const lists[] = {
+    "volume", "volume-shared", "exclude",   "output",   "env",
+    "tmpfs",  "mount",         "group-add", "cap-drop", "ulimit"
+  };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     if (strcmp (spec->name, lists[i]) == 0)
       return true;
@@ -86,8 +90,8 @@ is_list (const struct option_spec *spec)
 }
 
 static int
-set_option (const struct option_spec *spec, const json_t *value, struct job_args *args,
-            struct error *err)
+job_json_set_option (const struct option_spec *spec, const json_t *value, struct job_args *args,
+                     struct error *err)
 {
   if (!json_is_array (value))
     return set_scalar (spec, value, args, err);
@@ -132,7 +136,8 @@ set_image (const json_t *value, struct job *job, struct error *err)
 }
 
 static int
-set_member (const char *name, const json_t *value, struct job_args *args, struct error *err)
+job_json_set_member (const char *name, const json_t *value, struct job_args *args,
+                     struct error *err)
 {
   if (strcmp (name, "image") == 0)
     return set_image (value, &args->job, err);
@@ -144,17 +149,17 @@ set_member (const char *name, const json_t *value, struct job_args *args, struct
   if (spec == NULL)
     return error_set (err, ERROR_USER,
                       "unknown field: valid are image, command and the options of submit");
-  return json_is_null (value) ? 0 : set_option (spec, value, args, err);
+  return json_is_null (value) ? 0 : job_json_set_option (spec, value, args, err);
 }
 
 static int
-read_object (json_t *object, struct job_args *args, char **field, struct error *err)
+job_json_read_object (json_t *object, struct job_args *args, char **field, struct error *err)
 {
   const char *name;
   json_t *value;
   json_object_foreach (object, name, value)
     {
-      if (set_member (name, value, args, err) == 0)
+      if (job_json_set_member (name, value, args, err) == 0)
         continue;
       *field = xstrdup (name);
       return -1;
@@ -174,7 +179,7 @@ job_json_read (struct bytes text, struct job_args *args, char **field, struct er
   if (object == NULL)
     return error_set (err, ERROR_USER, "invalid JSON at line %d column %d: %s", why.line,
                       why.column, why.text);
-  int result = json_is_object (object) ? read_object (object, args, field, err)
+  int result = json_is_object (object) ? job_json_read_object (object, args, field, err)
                                        : error_set (err, ERROR_USER, "expected a JSON object");
   json_decref (object);
   return result;

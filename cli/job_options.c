@@ -1,17 +1,14 @@
 #include "cli/job_options.h"
 
+#include "cli/env_file.h"
+#include "cli/mount_option.h"
 #include "cli/words.h"
-#include "common/fs.h"
 #include "common/memory.h"
+#include "schemas/job_bounds.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-enum
-{
-  ENV_FILE_MAX = 4 << 20, /* bytes */
-};
 
 /* Defines the setter NAME for a struct job_args *args. */
 #define SETTER(name) static int set_##name (void *context, const char *value, struct error *err)
@@ -71,25 +68,45 @@ add_volume (struct job *job, const char *value, bool shared, struct error *err)
 
 SETTER (volume) { return add_volume (JOB (context), value, false, err); }
 
+SETTER (mount) { return mount_option_read (value, JOB (context), err); }
+
 SETTER (volume_shared) { return add_volume (JOB (context), value, true, err); }
 
-SETTER (glob)
+/* Of a member that is a text as it was given. */
+#define TEXT_SETTER(name, member)                                                                  \
+  SETTER (name)                                                                                    \
+  {                                                                                                \
+    (void) err;                                                                                    \
+    replace (&JOB (context)->member, value);                                                       \
+    return 0;                                                                                      \
+  }
+
+TEXT_SETTER (glob, glob)
+
+SETTER (glob_ignore_case)
 {
+  (void) value;
   (void) err;
-  replace (&JOB (context)->glob, value);
+  JOB (context)->glob_ignore_case = true;
   return 0;
 }
 
-SETTER (base_path)
+TEXT_SETTER (base_path, base_path)
+
+SETTER (batch_size)
 {
-  (void) err;
-  replace (&JOB (context)->base_path, value);
-  return 0;
+  ((struct job_args *) context)->has_batch_size = true;
+  return parse_count (value, &JOB (context)->batch_size, err);
 }
 
-SETTER (batch_size) { return parse_count (value, &JOB (context)->batch_size, err); }
-
-SETTER (batch_bytes) { return units_parse_size (value, &JOB (context)->batch_bytes, err); }
+/* Bytes alone say how large a shard is: then any number of files makes one. */
+SETTER (batch_bytes)
+{
+  struct job_args *args = context;
+  if (!args->has_batch_size)
+    args->job.batch_size = JOB_COUNT_MAX;
+  return units_parse_size (value, &args->job.batch_bytes, err);
+}
 
 SETTER (shards) { return parse_count (value, &JOB (context)->shards, err); }
 
@@ -102,7 +119,8 @@ SETTER (exclude)
 
 /* Reads one of a few names; LIST is what was expected. */
 static int
-choose (int (*from_name) (const char *name), const char *value, const char *list, struct error *err)
+job_choose_value (int (*from_name) (const char *name), const char *value, const char *list,
+                  struct error *err)
 {
   int choice = from_name (value);
   return choice >= 0 ? choice : error_set (err, ERROR_USER, "\"%s\" is none of %s", value, list);
@@ -110,14 +128,14 @@ choose (int (*from_name) (const char *name), const char *value, const char *list
 
 SETTER (symlinks)
 {
-  int choice = choose (symlinks_from_name, value, "beneath, follow, skip", err);
+  int choice = job_choose_value (symlinks_from_name, value, "beneath, follow, skip", err);
   JOB (context)->symlinks = choice < 0 ? SYMLINKS_BENEATH : (enum symlinks) choice;
   return choice < 0 ? -1 : 0;
 }
 
 SETTER (stage)
 {
-  int choice = choose (stage_mode_from_name, value, "auto, link, copy, bind", err);
+  int choice = job_choose_value (stage_mode_from_name, value, "auto, link, copy, bind", err);
   JOB (context)->stage = choice < 0 ? STAGE_AUTO : (enum stage_mode) choice;
   return choice < 0 ? -1 : 0;
 }
@@ -140,71 +158,31 @@ SETTER (output)
 
 SETTER (on_conflict)
 {
-  int choice = choose (on_conflict_from_name, value, "fail, first, last, rename, concat", err);
+  int choice =
+      job_choose_value (on_conflict_from_name, value, "fail, first, last, rename, concat", err);
   JOB (context)->on_conflict = choice < 0 ? CONFLICT_FAIL : (enum on_conflict) choice;
   return choice < 0 ? -1 : 0;
 }
 
-SETTER (reduce)
+SETTER (output_links)
 {
-  (void) err;
-  replace (&JOB (context)->reduce_image, value);
-  return 0;
+  int choice = job_choose_value (output_links_from_name, value, "keep, follow, fail", err);
+  JOB (context)->output_links = choice < 0 ? OUTPUT_LINKS_FOLLOW : (enum output_links) choice;
+  return choice < 0 ? -1 : 0;
 }
+
+TEXT_SETTER (reduce, reduce_image)
 
 SETTER (reduce_command) { return words_split (value, &JOB (context)->reduce_command, err); }
 
 /* ---- container -------------------------------------------------------------------------- */
 
-/* "NAME=VALUE", or "NAME": its value in our own environment, nothing when it has none there.
- * SHOAL_SHARD_COUNT by name is the wish to be told. */
-static int
-add_env (struct job *job, const char *text, struct error *err)
-{
-  if (text[0] == '\0')
-    return error_set (err, ERROR_USER, "\"%s\": expected NAME=VALUE or NAME", text);
-  if (strchr (text, '=') != NULL)
-    strlist_add (&job->env, text);
-  else if (strcmp (text, "SHOAL_SHARD_COUNT") == 0)
-    job->needs_count = true;
-  else if (getenv (text) != NULL)
-    strlist_addf (&job->env, "%s=%s", text, getenv (text));
-  return 0;
-}
+SETTER (env) { return env_add (JOB (context), value, err); }
 
-SETTER (env) { return add_env (JOB (context), value, err); }
+SETTER (env_file) { return env_file_read (value, JOB (context), err); }
 
-SETTER (env_file)
-{
-  auto_buffer struct buffer text = { 0 };
-  if (fs_read_file (AT_FDCWD, value, ENV_FILE_MAX, &text, err) != 0)
-    return -1;
-  char *rest = text.data == NULL ? (char[]){ "" } : text.data;
-  int number = 0;
-  for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))
-    {
-      number++;
-      line[strcspn (line, "\r")] = '\0';
-      line += strspn (line, " \t");
-      if (line[0] != '\0' && line[0] != '#' && add_env (JOB (context), line, err) != 0)
-        return error_wrap (err, "%s: line %d", value, number);
-    }
-  return 0;
-}
-
-SETTER (workdir)
-{
-  (void) err;
-  replace (&JOB (context)->workdir, value);
-  return 0;
-}
-
-SETTER (user)
-{
-  (void) err;
-  replace (&JOB (context)->user, value);
-  return 0;
-}
+TEXT_SETTER (workdir, workdir)
+TEXT_SETTER (user, user)
 
 SETTER (entrypoint)
 {
@@ -219,7 +197,7 @@ SETTER (entrypoint)
 
 SETTER (network)
 {
-  int choice = choose (network_from_name, value, "none, host", err);
+  int choice = job_choose_value (network_from_name, value, "none, host", err);
   JOB (context)->network = choice < 0 ? NETWORK_NONE : (enum network) choice;
   return choice < 0 ? -1 : 0;
 }
@@ -232,6 +210,42 @@ SETTER (read_only)
   return 0;
 }
 
+/* As docker's: true unless something else was said. */
+SETTER (init)
+{
+  bool off = value != NULL && strcmp (value, "false") == 0;
+  if (value != NULL && !off && strcmp (value, "true") != 0)
+    return error_set (err, ERROR_USER, "\"%s\" is none of true, false", value);
+  JOB (context)->init = !off;
+  return 0;
+}
+
+TEXT_SETTER (stop_signal, stop_signal)
+TEXT_SETTER (hostname, hostname)
+
+SETTER (group_add)
+{
+  (void) err;
+  strlist_add (&JOB (context)->groups, value);
+  return 0;
+}
+
+SETTER (cap_drop)
+{
+  (void) err;
+  strlist_add (&JOB (context)->cap_drop, value);
+  return 0;
+}
+
+SETTER (ulimit)
+{
+  (void) err;
+  strlist_add (&JOB (context)->ulimits, value);
+  return 0;
+}
+
+SETTER (shm_size) { return units_parse_size (value, &JOB (context)->shm_size, err); }
+
 SETTER (tmpfs)
 {
   (void) err;
@@ -239,12 +253,7 @@ SETTER (tmpfs)
   return 0;
 }
 
-SETTER (runtime)
-{
-  (void) err;
-  replace (&JOB (context)->runtime, value);
-  return 0;
-}
+TEXT_SETTER (runtime, runtime)
 
 /* ---- limits ----------------------------------------------------------------------------- */
 
@@ -261,6 +270,13 @@ SETTER (job_timeout) { return units_parse_duration (value, &JOB (context)->job_t
 SETTER (stage_timeout)
 {
   return units_parse_duration (value, &JOB (context)->stage_timeout_ms, err);
+}
+
+SETTER (stop_timeout)
+{
+  int64_t *ms = &JOB (context)->stop_timeout_ms;
+  *ms = 0;
+  return strcmp (value, "0") == 0 ? 0 : units_parse_duration (value, ms, err);
 }
 
 SETTER (collect_timeout)
@@ -287,6 +303,10 @@ SETTER (retries)
   JOB (context)->retries = (int32_t) number;
   return 0;
 }
+
+SETTER (retry_memory) { return units_parse_factor (value, &JOB (context)->retry_memory, err); }
+
+SETTER (memory_max) { return units_parse_size (value, &JOB (context)->retry_memory_max, err); }
 
 SETTER (fail_on) { return units_parse_codes (value, &JOB (context)->fail_on, err); }
 
@@ -322,35 +342,16 @@ SETTER (id)
   return 0;
 }
 
-SETTER (queue)
-{
-  (void) err;
-  replace (&JOB (context)->queue, value);
-  return 0;
-}
-
-SETTER (webhook)
-{
-  (void) err;
-  replace (&JOB (context)->webhook, value);
-  return 0;
-}
-
-SETTER (image_id)
-{
-  (void) err;
-  replace (&JOB (context)->image_id, value);
-  return 0;
-}
-
-SETTER (credentials)
-{
-  (void) err;
-  replace (&JOB (context)->credentials, value);
-  return 0;
-}
+TEXT_SETTER (queue, queue)
+TEXT_SETTER (webhook, webhook)
+TEXT_SETTER (image_id, image_id)
+TEXT_SETTER (platform, platform)
+TEXT_SETTER (credentials, credentials)
 
 /* ---- the table -------------------------------------------------------------------------- */
+
+static const char oom_text[] = "more memory for the retry after an out-of-memory failure, e.g. 2x";
+static const char oom_max_text[] = "ceiling of --retry-memory (default: eight times --memory)";
 
 const struct option_spec job_options[] = {
   { 'v', "volume", "input-volumes", "SRC:PATH",
@@ -359,20 +360,26 @@ const struct option_spec job_options[] = {
   { 0, "volume-shared", NULL, "SRC:PATH",
     "input folder or URL that every shard sees whole; repeatable", GROUP_INPUT, false,
     set_volume_shared },
+  { 0, "mount", NULL, "type=bind,…",
+    "the same as docker has it: type=bind,source=SRC,target=PATH,readonly, or type=tmpfs",
+    GROUP_INPUT, true, set_mount },
   { 0, "glob", "sharding-glob-pattern", "PATTERN",
     "input files to process (default: the whole input as one shard)", GROUP_INPUT, false,
     set_glob },
   { 0, "base-path", "sharding-base-path", "PATH",
     "directory the pattern is relative to (default: deepest common one)", GROUP_INPUT, false,
     set_base_path },
-  { 0, "batch-size", "sharding-batch-size", "N", "matched files per shard (default 1)", GROUP_INPUT,
-    false, set_batch_size },
+  { 0, "batch-size", "sharding-batch-size", "N",
+    "matched files per shard (default 1; unlimited with --batch-bytes)", GROUP_INPUT, false,
+    set_batch_size },
   { 0, "batch-bytes", NULL, "SIZE", "maximum total size of a shard's files", GROUP_INPUT, true,
     set_batch_bytes },
   { 0, "shards", NULL, "N", "number of shards, instead of a batch size", GROUP_INPUT, true,
     set_shards },
   { 0, "exclude", NULL, "PATTERN", "skip input files that match PATTERN; repeatable", GROUP_INPUT,
     true, set_exclude },
+  { 0, "glob-ignore-case", NULL, NULL, "match --glob and --exclude regardless of case", GROUP_INPUT,
+    true, set_glob_ignore_case },
   { 0, "symlinks", NULL, "HOW",
     "symbolic links in inputs: beneath, follow or skip (default beneath)", GROUP_INPUT, true,
     set_symlinks },
@@ -385,6 +392,9 @@ const struct option_spec job_options[] = {
   { 0, "on-conflict", NULL, "POLICY",
     "two shards, one path: fail, first, last, rename, concat (default fail)", GROUP_OUTPUT, false,
     set_on_conflict },
+  { 0, "output-links", NULL, "HOW",
+    "links that lead out of an output: keep, follow or fail (default follow)", GROUP_OUTPUT, true,
+    set_output_links },
   { 0, "reduce", NULL, "IMAGE", "image of a final container that runs over all outputs",
     GROUP_OUTPUT, true, set_reduce },
   { 0, "reduce-command", NULL, "WORDS", "command of the --reduce container, quoted as in a shell",
@@ -407,6 +417,8 @@ const struct option_spec job_options[] = {
     GROUP_CONTAINER, true, set_env_file },
   { 0, "image-id", NULL, "ID", "id that the image must have, as `image list --json` prints it",
     GROUP_CONTAINER, true, set_image_id },
+  { 0, "platform", NULL, "OS/ARCH", "platform that the image must be for, e.g. linux/arm64",
+    GROUP_CONTAINER, true, set_platform },
   { 'w', "workdir", NULL, "PATH", "working directory in the container (default: the image's)",
     GROUP_CONTAINER, true, set_workdir },
   { 'u', "user", NULL, "USER[:GROUP]", "user that runs the command (default: the image's)",
@@ -419,6 +431,21 @@ const struct option_spec job_options[] = {
     true, set_read_only },
   { 0, "tmpfs", NULL, "PATH[:OPTION,…]", "mount a tmpfs at PATH; repeatable", GROUP_CONTAINER, true,
     set_tmpfs },
+  { 0, "hostname", NULL, "NAME", "hostname of the container (default: shard)", GROUP_CONTAINER,
+    true, set_hostname },
+  { 0, "group-add", NULL, "GROUP", "further group of the user; repeatable", GROUP_CONTAINER, true,
+    set_group_add },
+  { 0, "cap-drop", NULL, "CAPABILITY", "capability that root shall not have, or ALL; repeatable",
+    GROUP_CONTAINER, true, set_cap_drop },
+  { 0, "ulimit", NULL, "NAME=SOFT[:HARD]", "limit of each process, e.g. nofile=1024; repeatable",
+    GROUP_CONTAINER, true, set_ulimit },
+  { 0, "shm-size", NULL, "SIZE", "size of /dev/shm (default 64m)", GROUP_CONTAINER, true,
+    set_shm_size },
+  { 0, "init", NULL, "[=false]", "run the command under a small init (default true)",
+    GROUP_CONTAINER, true, set_init },
+  { 0, "stop-signal", NULL, "SIGNAL",
+    "signal that asks the command to end (default: the image's, else SIGTERM)", GROUP_CONTAINER,
+    true, set_stop_signal },
   { 0, "runtime", NULL, "oci|process",
     "how to run the command; process: without a container (default oci)", GROUP_CONTAINER, true,
     set_runtime },
@@ -432,6 +459,9 @@ const struct option_spec job_options[] = {
   { 0, "timeout", NULL, "DURATION",
     "time limit for the command of an attempt, e.g. 90s (default unlimited)", GROUP_LIMITS, false,
     set_timeout },
+  { 0, "stop-timeout", NULL, "DURATION",
+    "time from the stop signal to SIGKILL (default 10s; after a cancel 1s)", GROUP_LIMITS, true,
+    set_stop_timeout },
   { 0, "stage-timeout", NULL, "DURATION",
     "time limit for staging the inputs of an attempt (default 1h)", GROUP_LIMITS, true,
     set_stage_timeout },
@@ -453,6 +483,8 @@ const struct option_spec job_options[] = {
 
   { 0, "retries", NULL, "N", "retries per shard, after the first attempt (default 2)",
     GROUP_FAILURE, false, set_retries },
+  { 0, "retry-memory", NULL, "FACTOR", oom_text, GROUP_FAILURE, true, set_retry_memory },
+  { 0, "retry-memory-max", NULL, "SIZE", oom_max_text, GROUP_FAILURE, true, set_memory_max },
   { 0, "fail-on", NULL, "CODES", "exit codes that are not retried, e.g. 2,64-78 (default none)",
     GROUP_FAILURE, true, set_fail_on },
   { 0, "success-codes", NULL, "CODES", "exit codes that count as success (default 0)",
@@ -462,6 +494,22 @@ const struct option_spec job_options[] = {
   { 0, "max-failures", NULL, "N|P%",
     "fail the job once more than N, or P%, of its shards have failed", GROUP_FAILURE, false,
     set_max_failures },
+  { 0 },
+};
+
+const struct option_spec amend_options[] = {
+  { 'm', "memory", NULL, "SIZE", "memory limit per container from now on, e.g. 512m", GROUP_LIMITS,
+    false, set_memory },
+  { 0, "cpus", NULL, "N", "CPU limit per container from now on, e.g. 1.5", GROUP_LIMITS, false,
+    set_cpus },
+  { 0, "timeout", NULL, "DURATION", "time limit for the command of an attempt from now on",
+    GROUP_LIMITS, false, set_timeout },
+  { 0, "retries", NULL, "N", "retries per shard from now on", GROUP_FAILURE, false, set_retries },
+  { 0, "retry-memory", NULL, "FACTOR", oom_text, GROUP_FAILURE, false, set_retry_memory },
+  { 0, "retry-memory-max", NULL, "SIZE", oom_max_text, GROUP_FAILURE, false, set_memory_max },
+  { 'e', "env", NULL, "NAME[=VALUE]",
+    "environment variable for the container from now on; repeatable", GROUP_CONTAINER, false,
+    set_env },
   { 0 },
 };
 

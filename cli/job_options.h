@@ -13,7 +13,8 @@
 struct job_args
 {
   struct job job;
-  bool has_id; /* --id was given */
+  bool has_id;         /* --id was given */
+  bool has_batch_size; /* --batch-size was given */
   char *results;
   bool upload;       /* --upload (upload.h) */
   const char *fetch; /* --fetch (submit.h): a folder, or NULL */
@@ -29,6 +30,9 @@ void job_args_release (struct job_args *args);
 
 extern const struct option_spec job_options[];
 
+/* Those of them that can change while finished shards stay what they are. */
+extern const struct option_spec amend_options[];
+
 /* Takes IMAGE and its arguments (a "--" between them is dropped). */
 int job_args_operands (struct job_args *args, int count, char **operands, const char *synopsis,
                        struct error *err);
@@ -41,8 +45,12 @@ int job_args_finish (struct job_args *args, struct error *err);
  * named. Jobs that were given their id keep it. */
 int job_args_name (struct job_args *args, struct error *err);
 
-/* Checks that IMAGES (NULL: the default store) has the job's images, and with the ids that JOB
- * names; those that it doesn't name are filled in. ERROR_USER. */
+/* Checks that IMAGES (NULL: the default store) has the job's images, with the ids that JOB names
+ * (those that it doesn't name are filled in), and its user and groups. ERROR_USER. */
 int job_pin_images (struct job *job, const char *images, struct error *err);
+
+/* Notes in IMAGES that JOB needs its images as long as the folder FOLDER_FD is an unfinished result
+ * (image_use.h). */
+void job_keep_images (const struct job *job, const char *images, int folder_fd);
 
 #endif

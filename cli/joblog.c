@@ -22,7 +22,7 @@ struct joblog
 
 /* A job log goes on; whatever else is there isn't to be written to. */
 static int
-check_file (int fd, const struct stat *about, const char *file, struct error *err)
+joblog_check_file (int fd, const struct stat *about, const char *file, struct error *err)
 {
   char begins[sizeof header - 1];
   if (!S_ISREG (about->st_mode) || about->st_size == 0)
@@ -44,7 +44,7 @@ joblog_open (const char *file, const struct job *job, struct error *err)
       (void) error_errno (err, errno, "--joblog %s", file);
       return NULL;
     }
-  if (check_file (fd, &about, file, err) != 0)
+  if (joblog_check_file (fd, &about, file, err) != 0)
     return NULL;
   if (about.st_size == 0 && fs_write_all (fd, header, sizeof header - 1, file, err) != 0)
     return NULL;
@@ -69,6 +69,21 @@ host_of (const char *writer)
   return text_shown (host);
 }
 
+/* As GNU parallel has them: what a signal ended has the value 0, a timeout -1, and 255 is what
+ * could not be run. Its reader takes a line with two zeros for a success, and only that. */
+static void
+joblog_values (const struct attempt_report *report, int *exit_value, int *signal)
+{
+  *signal = report->signal > 0 ? report->signal : 0;
+  *exit_value = report->exit_code > 0 ? report->exit_code : 255;
+  if (report->outcome == OUTCOME_SUCCEEDED)
+    *exit_value = *signal = 0;
+  else if (report->outcome == OUTCOME_TIMEOUT)
+    *exit_value = -1;
+  else if (*signal > 0)
+    *exit_value = 0;
+}
+
 int
 joblog_add (struct joblog *joblog, const struct event *event, struct error *err)
 {
@@ -76,11 +91,15 @@ joblog_add (struct joblog *joblog, const struct event *event, struct error *err)
   auto_free char *host = host_of (event->writer);
   bool reduce = event->shard_kind == SHARD_REDUCE && joblog->reduce_command != NULL;
   auto_buffer struct buffer line = { 0 };
-  buffer_printf (&line, "%u\t%s\t%.3f\t%10.3f\t%lld\t%lld\t%d\t%d\t%s\n", event->index, host,
-                 (double) report->started / 1000, (double) (report->ended - report->started) / 1000,
+  int exit_value = 0;
+  int signal = 0;
+  joblog_values (report, &exit_value, &signal);
+  buffer_printf (&line, "%llu\t%s\t%.3f\t%10.3f\t%lld\t%lld\t%d\t%d\t%s\n",
+                 (unsigned long long) event->index + 1, host, (double) report->started / 1000,
+                 (double) (report->ended - report->started) / 1000,
                  (long long) (report->bytes_in > 0 ? report->bytes_in : 0),
-                 (long long) (report->bytes_out > 0 ? report->bytes_out : 0), report->exit_code,
-                 report->signal, reduce ? joblog->reduce_command : joblog->map_command);
+                 (long long) (report->bytes_out > 0 ? report->bytes_out : 0), exit_value, signal,
+                 reduce ? joblog->reduce_command : joblog->map_command);
   return fs_write_all (joblog->fd, line.data, line.size, joblog->name, err);
 }
 

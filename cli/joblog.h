@@ -2,8 +2,9 @@
  *
  *     Seq  Host  Starttime  JobRuntime  Send  Receive  Exitval  Signal  Command
  *
- * Seq is the shard's number (from 0), Send and Receive are bytes in and out. Appended to what is in
- * the file.
+ * Seq is the shard's number and one, as parallel counts from 1; Send and Receive are bytes in and
+ * out. Exitval and Signal are such that `parallel --resume-failed` and `--retry-failed` read them.
+ * A command is one line, quoted for a shell. Appended to what is in the file.
  */
 #ifndef SHOAL_CLI_JOBLOG_H
 #define SHOAL_CLI_JOBLOG_H

@@ -23,7 +23,7 @@ struct list_args
 };
 
 static int
-set_json (void *context, const char *value, struct error *err)
+list_set_json (void *context, const char *value, struct error *err)
 {
   (void) value;
   (void) err;
@@ -44,7 +44,7 @@ set_state (void *context, const char *value, struct error *err)
 }
 
 static const struct option_spec list_options[] = {
-  { 0, "json", NULL, NULL, "print one JSON object per line", GROUP_OTHER, false, set_json },
+  { 0, "json", NULL, NULL, "print one JSON object per line", GROUP_OTHER, false, list_set_json },
   { 0, "limit", NULL, "N", "only the newest N jobs (default all)", GROUP_OTHER, false, set_limit },
   { 0, "state", NULL, "STATE,...",
     "only jobs in these states: queued, running, failed … (default all)", GROUP_OTHER, false,
@@ -54,7 +54,7 @@ static const struct option_spec list_options[] = {
 
 /* What is said of JOB; the caller frees. */
 static char *
-line_of (const struct list_args *args, const struct job *job, const struct job_status *status)
+list_line_of (const struct list_args *args, const struct job *job, const struct job_status *status)
 {
   if (args->json)
     {
@@ -74,7 +74,7 @@ line_of (const struct list_args *args, const struct job *job, const struct job_s
 
 /* The newest are known at the end only. */
 static int
-list (void *context, const struct job *job)
+list_add_job (void *context, const struct job *job)
 {
   struct list_args *args = context;
   auto_job_status struct job_status status = { 0 };
@@ -85,7 +85,7 @@ list (void *context, const struct job *job)
     status.shards = -1;
   if (!job_states_have (args->states, status.state))
     return 0;
-  auto_free char *line = line_of (args, job, &status);
+  auto_free char *line = list_line_of (args, job, &status);
   if (args->limit > 0)
     strlist_take (&args->lines, take (&line));
   else
@@ -103,7 +103,7 @@ print_newest (const struct list_args *args)
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+list_run (int argc, char **argv, struct error *err)
 {
   struct list_args args = { .err = err };
   auto_bus_args struct bus_args bus;
@@ -122,7 +122,7 @@ run (int argc, char **argv, struct error *err)
   args.bus = opened;
   if (!args.json)
     (void) puts ("job\tstate\tsubmitted\tsucceeded\tfailed\trunning");
-  int result = bus_list_jobs (opened, NULL, list, &args, err);
+  int result = bus_list_jobs (opened, NULL, list_add_job, &args, err);
   if (result == 0)
     print_newest (&args);
   strlist_release (&args.lines);
@@ -135,5 +135,5 @@ const struct command command_list = {
   .summary = "list the jobs of a bus and their states",
   .help = "\n  shoal list --bus kafka://broker:9092 --state failed,partial --limit 20\n",
   .options = { list_options, bus_options },
-  .run = run,
+  .run = list_run,
 };

@@ -1,16 +1,18 @@
 #include "cli/listening.h"
 
-#include "cli/intake.h"
-#include "common/httpd/probes.h"
+#include "cli/job_api.h"
+#include "cli/queue_api.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/units.h"
+#include "httpd/probes.h"
 #include "result/result.h"
 #include "result/result_store.h"
 
 enum
 {
   BODY_MAX = 1 << 20, /* bytes of a job */
+  API_ROUTES = INTAKE_ROUTES + QUEUE_ROUTES,
   PER_ADDRESS = 32,
 };
 
@@ -57,7 +59,7 @@ const struct option_spec listen_options[] = {
   { 0 },
 };
 
-const struct option_spec intake_options[] = {
+const struct option_spec job_api_options[] = {
   { 0, "token-file", NULL, "FILE",
     "file with the bearer token of the job API, instead of SHOAL_TOKEN", GROUP_OTHER, false,
     set_token_file },
@@ -69,7 +71,7 @@ const struct option_spec intake_options[] = {
 
 /* Each is looked at, whichever it is. */
 static int
-find_token (const void *context, const uint8_t sum[static 32])
+listening_find_token (const void *context, const uint8_t sum[static 32])
 {
   const struct policy *policy = context;
   int found = 0;
@@ -85,53 +87,59 @@ find_token (const void *context, const uint8_t sum[static 32])
 
 /* Who says where results of sent jobs stand lets them stand there. */
 static void
-add_results (struct policy *policy, const char *place)
+add_results (struct policy *policy, const char *location)
 {
-  strlist_add (result_is_remote (place) ? &policy->here.urls : &policy->here.folders, place);
+  strlist_add (result_is_remote (location) ? &policy->here.urls : &policy->here.folders, location);
 }
 
 int
 listening_start (struct listening *listening, const struct listening_args *args,
                  const struct bus_args *bus, struct policy *policy, struct error *err)
 {
-  static struct http_route routes[PROBE_ROUTES + INTAKE_ROUTES]; /* a process listens once */
+  static struct http_route routes[PROBE_ROUTES + API_ROUTES]; /* a process listens once */
   if (args->address == NULL)
     return 0;
   struct error why = ERROR_INIT;
   auto_free char *token = httpd_read_token (args->token_file, &why);
   const char *results = args->results == NULL ? "." : args->results;
   auto_free char *here =
-      result_is_remote (results) ? result_place (results, err) : realpath (results, NULL);
+      result_is_remote (results) ? result_location (results, err) : realpath (results, NULL);
   if (here == NULL && error_is_set (err))
     return error_wrap (err, "--results");
   if (error_is_set (&why))
     return error_set (err, ERROR_USER, "--token-file: %s", why.message);
   if (here == NULL)
     return error_set (err, ERROR_USER, "--results: %s: no such folder", args->results);
-  listening->vitals = vitals_new ();
-  probes_routes (listening->vitals, routes);
+  listening->health = health_new ();
+  probes_routes (listening->health, routes);
   if (bus != NULL)
     {
       listening->takes_jobs = token != NULL;
       add_results (policy, here);
-      listening->intake = intake_new (bus, here, policy);
-      intake_routes (listening->intake, routes + PROBE_ROUTES);
+      listening->api = job_api_new (bus, here, policy);
+      job_api_routes (listening->api, routes + PROBE_ROUTES);
+      listening->queues = queue_api_new (bus, policy);
+      queue_api_routes (listening->queues, routes + PROBE_ROUTES + INTAKE_ROUTES);
     }
   const struct httpd_options options = {
     .address = args->address,
     .token = token,
-    .who = bus != NULL && policy->token_count > 0 ? find_token : NULL,
+    .who = bus != NULL && policy->token_count > 0 ? listening_find_token : NULL,
     .who_context = policy,
     .routes = routes,
-    .route_count = PROBE_ROUTES + (bus == NULL ? 0 : INTAKE_ROUTES),
+    .route_count = PROBE_ROUTES + (bus == NULL ? 0 : API_ROUTES),
     .body_max = BODY_MAX,
     .per_address = args->has_per_address ? args->per_address : PER_ADDRESS,
-    .metrics = vitals_metrics (listening->vitals)
+    .metrics = health_metrics (listening->health)
   };
   listening->httpd = httpd_start (&options, err);
   if (listening->httpd == NULL)
     return error_wrap (err, "--listen %s", args->address);
-  log_info ("listening", "address=%s", httpd_address (listening->httpd));
+  /* Most who ask are elsewhere: probes of a kubelet, Prometheus. */
+  log_info ("listening", "address=%s%s", httpd_address (listening->httpd),
+            args->address[0] == ':' ? " note=\"loopback only; [::]:PORT or 0.0.0.0:PORT serves "
+                                      "other machines and a pod's probes\""
+                                    : "");
   return 0;
 }
 
@@ -139,6 +147,7 @@ void
 listening_close (struct listening *listening)
 {
   httpd_close (take (&listening->httpd));
-  intake_free (take (&listening->intake));
-  vitals_free (take (&listening->vitals));
+  job_api_free (take (&listening->api));
+  queue_api_free (take (&listening->queues));
+  health_free (take (&listening->health));
 }

@@ -5,7 +5,7 @@
 
 #include "cli/bus_options.h"
 #include "common/auto.h"
-#include "common/vitals.h"
+#include "common/health.h"
 #include "policy/policy.h"
 
 struct listening_args
@@ -20,14 +20,15 @@ struct listening_args
 
 struct listening
 {
-  struct vitals *vitals; /* NULL when it doesn't listen */
+  struct health *health; /* NULL when it doesn't listen */
   struct httpd *httpd;
-  struct intake *intake;
+  struct job_api *api;
+  struct queue_api *queues;
   bool takes_jobs; /* by whoever knows the token */
 };
 
 extern const struct option_spec listen_options[];
-extern const struct option_spec intake_options[]; /* a producer's */
+extern const struct option_spec job_api_options[]; /* a producer's */
 
 /* Starts to listen where ARGS say; with BUS (outlives it, NULL: none) jobs are taken for it, as
  * POLICY lets them be (outlives it): what `results` names is added to where it lets results stand.

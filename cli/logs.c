@@ -38,7 +38,7 @@ SWITCH (bare)
 SWITCH (raw)
 
 static int
-set_shard (void *context, const char *value, struct error *err)
+logs_set_shard (void *context, const char *value, struct error *err)
 {
   struct logs_args *args = context;
   return words_ranges (value, &args->named, &args->named_count, err);
@@ -46,11 +46,12 @@ set_shard (void *context, const char *value, struct error *err)
 
 static const struct option_spec logs_options[] = {
   { 0, "shard", NULL, "K", "only these shards, e.g. 3,5-9; repeatable (default all)", GROUP_OTHER,
-    false, set_shard },
+    false, logs_set_shard },
   { 0, "failed", NULL, NULL, "only shards that failed", GROUP_OTHER, false, set_failed },
   { 0, "stdout", NULL, NULL, "only standard output", GROUP_OTHER, false, set_out },
   { 0, "stderr", NULL, NULL, "only standard error", GROUP_OTHER, false, set_err },
-  { 'f', "follow", NULL, NULL, "keep printing while the job runs", GROUP_OTHER, false, set_follow },
+  { 'f', "follow", NULL, NULL, "print the output so far and keep printing while the job runs",
+    GROUP_OTHER, false, set_follow },
   { 'q', "quiet", NULL, NULL, "omit the headers between shards", GROUP_OTHER, false, set_bare },
   { 0, "raw", NULL, NULL, "do not escape control characters on a terminal", GROUP_OTHER, false,
     set_raw },
@@ -69,7 +70,7 @@ is_named (const struct logs_args *args, uint32_t index)
 }
 
 static int
-check_named (const struct logs_args *args, const struct fold *fold, struct error *err)
+logs_check_named (const struct logs_args *args, const struct fold *fold, struct error *err)
 {
   for (size_t i = 0; i < args->named_count; i++)
     if (args->named[i] >= fold_known (fold))
@@ -80,19 +81,20 @@ check_named (const struct logs_args *args, const struct fold *fold, struct error
 
 /* Named shards and the reduce container where nothing is named. */
 static int
-choose (const struct logs_args *args, const struct tally *tally, struct log_reader *reader)
+logs_choose_shards (const struct logs_args *args, const struct counters *counters,
+                    struct log_reader *reader)
 {
   int count = 0;
-  for (uint32_t i = 0; i < fold_known (tally->fold); i++)
+  for (uint32_t i = 0; i < fold_known (counters->fold); i++)
     {
-      const struct shard_record *record = fold_shard (tally->fold, i);
+      const struct shard_record *record = fold_shard (counters->fold, i);
       bool wanted = is_named (args, i) && (!args->failed || record->state == SHARD_FAILED);
       if (!wanted)
         continue;
       log_reader_want (reader, i);
       count++;
     }
-  const struct shard_record *reduce = fold_reduce (tally->fold);
+  const struct shard_record *reduce = fold_reduce (counters->fold);
   if (args->named_count == 0 && reduce != NULL && (!args->failed || reduce->state == SHARD_FAILED))
     {
       log_reader_want_reduce (reader);
@@ -104,7 +106,7 @@ choose (const struct logs_args *args, const struct tally *tally, struct log_read
 /* ---- the command ------------------------------------------------------------------------ */
 
 static int
-run_with (struct logs_args *args, int argc, char **argv, struct error *err)
+logs_run_args (struct logs_args *args, int argc, char **argv, struct error *err)
 {
   auto_bus_args struct bus_args bus;
   bus_args_init (&bus);
@@ -113,38 +115,39 @@ run_with (struct logs_args *args, int argc, char **argv, struct error *err)
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_READER;
-  auto_tally struct tally tally = { 0 };
+  auto_counters struct counters counters = { 0 };
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
-      || summary_read (&session, &tally, err) != 0)
+      || summary_read (&session, &counters, err) != 0)
     return -1;
   if (session.folder_fd < 0)
     return error_set (err, ERROR_USER,
-                      "%s: the result of job %s is not accessible from this machine", session.place,
-                      session.job.id);
+                      "%s: the result of job %s is not accessible from this machine",
+                      session.location, session.job.id);
   auto_log_reader struct log_reader *reader = log_reader_new (&session);
   reader->raw = args->raw;
   reader->streams =
       (args->out || !args->err ? LOG_STDOUT : 0) | (args->err || !args->out ? LOG_STDERR : 0);
+  reader->failed_only = args->failed;
   if (args->follow)
     {
       reader->everything = args->named_count == 0;
       for (size_t i = 0; i < args->named_count; i++)
         log_reader_want (reader, args->named[i]);
       reader->headlines = !args->bare;
-      return log_reader_follow (reader, err);
+      return log_reader_follow (reader, &counters, err);
     }
-  if (check_named (args, tally.fold, err) != 0)
+  if (logs_check_named (args, counters.fold, err) != 0)
     return -1;
-  int count = choose (args, &tally, reader);
+  int count = logs_choose_shards (args, &counters, reader);
   reader->headlines = !args->bare && (count > 1 || args->failed);
-  return log_reader_print (reader, &tally, err);
+  return log_reader_print (reader, &counters, err);
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+logs_run (int argc, char **argv, struct error *err)
 {
   struct logs_args args = { 0 };
-  int result = run_with (&args, argc, argv, err);
+  int result = logs_run_args (&args, argc, argv, err);
   free (args.named);
   return result;
 }
@@ -153,13 +156,16 @@ const struct command command_logs = {
   .name = "logs",
   .synopsis = "logs [--shard K]… [--failed] [--stdout | --stderr] [--follow] RESULT|JOB",
   .summary = "print the output of shards, also while they run",
-  .help =
-      "Prints the last attempt of each shard, its stderr to stderr, with a header between shards.\n"
-      "On a terminal, control characters other than newlines and tabs are escaped (\\x1b), so "
-      "that\n"
-      "no image can control it; in a pipe, bytes are printed as they are.\n"
-      "\n"
-      "  shoal logs resized --failed --stderr\n",
+  .help = "Prints the last attempt of each shard, with a header between shards. stderr goes to "
+          "stderr,\n"
+          "with --stderr alone to stdout. With --failed, each shard begins with its reason, "
+          "outcome and\n"
+          "number of attempts.\n"
+          "On a terminal, control characters other than newlines and tabs are escaped (\\x1b), so "
+          "that\n"
+          "no image can control it; in a pipe, bytes are printed as they are.\n"
+          "\n"
+          "  shoal logs resized --failed --stderr\n",
   .options = { logs_options, bus_options },
-  .run = run,
+  .run = logs_run,
 };

@@ -1,5 +1,6 @@
 /* The program: finds the command, runs it, turns its error into a line and an exit code. */
 #include "cli/commands.h"
+#include "cli/docker.h"
 #include "cli/help.h"
 #include "cli/words.h"
 #include "common/auto.h"
@@ -31,7 +32,7 @@ exit_code_of (const struct error *err)
 
 /* One line, whatever the names in it hold. */
 static int
-complain (const struct error *err)
+main_print_error (const struct error *err)
 {
   auto_free char *line = text_shown (err->message);
   (void) fprintf (stderr, "shoal: %s\n", line);
@@ -57,19 +58,24 @@ unknown_command (const char *name, struct error *err)
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+main_run (int argc, char **argv, struct error *err)
 {
   if (argc < 2)
     return error_set (err, ERROR_USER, "missing command (shoal --help lists them)");
-  /* Bacalhau's command lines: `docker run …`. */
-  if (strcmp (argv[1], "docker") == 0 && argc > 2 && strcmp (argv[2], "run") == 0)
+  /* Docker's and Bacalhau's command lines: `docker run …`. */
+  bool docker = strcmp (argv[1], "docker") == 0;
+  if (docker)
     {
       argc--;
       argv++;
+      if (argc < 2 || strcmp (argv[1], "run") != 0)
+        return error_set (err, ERROR_USER,
+                          "docker: only `shoal docker run` is supported "
+                          "(`shoal run --help` describes it)");
     }
   if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0)
     {
-      help_general ();
+      help_general (commands);
       return EXIT_DONE;
     }
   if (strcmp (argv[1], "--version") == 0)
@@ -80,7 +86,8 @@ run (int argc, char **argv, struct error *err)
   const struct command *command = command_find (argv[1]);
   if (command == NULL)
     return unknown_command (argv[1], err);
-  int result = command->run (argc - 1, argv + 1, err);
+  int result =
+      docker ? run_docker (argc - 1, argv + 1, err) : command->run (argc - 1, argv + 1, err);
   if (result != OPTIONS_HELP)
     return result;
   help_command (command);
@@ -115,9 +122,9 @@ main (int argc, char **argv)
   (void) signal (SIGXFSZ, SIG_IGN);
   int result = sys_fail_from_environment (&err);
   if (result == 0)
-    result = run (argc, hide_secrets (argc, argv), &err);
+    result = main_run (argc, hide_secrets (argc, argv), &err);
   if (result == -1)
-    result = complain (&err);
+    result = main_print_error (&err);
   if (fflush (stdout) != 0 || ferror (stdout))
     {
       (void) fprintf (stderr, "shoal: cannot write to standard output\n");

@@ -1,12 +1,11 @@
 /* shoal merge: the result assembled again from what the shards left; nothing is run. */
-#include "cli/merge.h"
 #include "cli/commands.h"
+#include "cli/reopen.h"
 #include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/session.h"
 #include "cli/storage_options.h"
 #include "cli/supervise.h"
-#include "common/clock.h"
 #include "common/memory.h"
 #include "common/text.h"
 
@@ -32,47 +31,30 @@ static const struct option_spec merge_options[] = {
   { 0 },
 };
 
-int
-merge_reopen (struct session *session, enum on_conflict policy, struct job_status *status,
-              struct error *err)
-{
-  auto_free char *writer = xstrdup (bus_writer (session->bus));
-  const struct event event = { .kind = EVENT_REMERGE,
-                               .job_id = session->job.id,
-                               .time = clock_wall_ms (),
-                               .writer = writer,
-                               .on_conflict = policy };
-  if (bus_publish_event (session->bus, &event, err) != 0 || bus_flush (session->bus, err) != 0)
-    return -1;
-  /* Behind the event: a merger that finds the job open must find the event as well. */
-  status->state = JOB_MERGING;
-  return bus_put_status (session->bus, status, err);
-}
-
 static int
-check_ended (struct session *session, struct job_status *status, struct error *err)
+merge_check_ended (struct session *session, struct job_status *status, struct error *err)
 {
   if (session_status (session, status, err) != 0)
     return -1;
-  auto_free char *place = text_word (session->place);
+  auto_free char *location = text_word (session->location);
   if (!job_state_is_terminal (status->state))
     return error_set (err, ERROR_USER,
                       "%s: the job has not ended yet: `shoal resume %s` continues it",
-                      session->place, place);
+                      session->location, location);
   if (status->class_name != NULL)
     return error_set (err, ERROR_USER,
                       "%s: the job could not be planned, so there is nothing to merge",
-                      session->place);
+                      session->location);
   return 0;
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+merge_run (int argc, char **argv, struct error *err)
 {
   struct merge_args args = { .on_conflict = -1 };
   struct run_options options = { 0 };
   const struct option_set sets[] = { { merge_options, &args },
-                                     { run_options, &options },
+                                     { supervise_options, &options },
                                      { storage_options, NULL } };
   int first = options_operands (sets, 3, argc, argv, 1, 1, command_merge.synopsis, err);
   if (first < 0)
@@ -84,10 +66,10 @@ run (int argc, char **argv, struct error *err)
   enum on_conflict policy =
       args.on_conflict < 0 ? session.job.on_conflict : (enum on_conflict) args.on_conflict;
   auto_job_status struct job_status status = { 0 };
-  if (check_ended (&session, &status, err) != 0
-      || merge_reopen (&session, policy, &status, err) != 0)
+  if (merge_check_ended (&session, &status, err) != 0
+      || reopen_merge (&session, policy, &status, err) != 0)
     return -1;
-  return supervise_and_tell (&session, &options, true, err);
+  return supervise_and_report (&session, &options, true, err);
 }
 
 const struct command command_merge = {
@@ -100,6 +82,6 @@ const struct command command_merge = {
       "concatenates them.\n"
       "\n"
       "  shoal merge resized --on-conflict last\n",
-  .options = { merge_options, run_options, storage_options },
-  .run = run,
+  .options = { merge_options, supervise_options, storage_options },
+  .run = merge_run,
 };

@@ -53,7 +53,7 @@ options_distance (const char *a, const char *b)
 
 /* ---- the parser's view of the tables ---------------------------------------------------- */
 
-struct entry
+struct option_entry
 {
   const struct option_spec *spec;
   void *context;
@@ -61,7 +61,7 @@ struct entry
 
 struct parser
 {
-  struct entry entries[OPTIONS_MAX];
+  struct option_entry entries[OPTIONS_MAX];
   size_t count;
   struct option longs[2 * OPTIONS_MAX + 2]; /* for getopt_long: names and aliases */
   size_t long_count;
@@ -72,6 +72,13 @@ static bool
 is_optional (const struct option_spec *spec)
 {
   return spec->argument != NULL && spec->argument[0] == '[';
+}
+
+/* … and is never the next word. */
+static bool
+is_attached (const struct option_spec *spec)
+{
+  return is_optional (spec) && spec->argument[1] == '=';
 }
 
 static void
@@ -85,7 +92,7 @@ static void
 add_spec (struct parser *parser, const struct option_spec *spec, void *context)
 {
   int value = LONG_BASE + (int) parser->count;
-  parser->entries[parser->count++] = (struct entry){ spec, context };
+  parser->entries[parser->count++] = (struct option_entry){ spec, context };
   int has_argument = is_optional (spec)       ? optional_argument
                      : spec->argument != NULL ? required_argument
                                               : no_argument;
@@ -113,7 +120,7 @@ parser_init (struct parser *parser, const struct option_set *sets, size_t count,
   add_long (parser, "help", no_argument, HELP_VALUE);
 }
 
-static const struct entry *
+static const struct option_entry *
 find_entry (const struct parser *parser, int value)
 {
   if (value >= LONG_BASE)
@@ -167,7 +174,7 @@ complain_of_long (const struct parser *parser, const char *given, struct error *
 }
 
 static int
-complain (const struct parser *parser, char **argv, struct error *err)
+options_refuse (const struct parser *parser, char **argv, struct error *err)
 {
   if (optopt == 0 || optopt >= LONG_BASE)
     return complain_of_long (parser, argv[optind - 1], err);
@@ -175,9 +182,9 @@ complain (const struct parser *parser, char **argv, struct error *err)
 }
 
 static int
-complain_of_missing (const struct parser *parser, struct error *err)
+options_refuse_missing (const struct parser *parser, struct error *err)
 {
-  const struct entry *entry = find_entry (parser, optopt);
+  const struct option_entry *entry = find_entry (parser, optopt);
   return error_set (err, ERROR_USER, "--%s needs an argument: --%s %s", entry->spec->name,
                     entry->spec->name, entry->spec->argument);
 }
@@ -192,7 +199,7 @@ is_number (const char *word)
 }
 
 static int
-apply (const struct entry *entry, const char *value, struct error *err)
+options_apply (const struct option_entry *entry, const char *value, struct error *err)
 {
   if (entry->spec->set (entry->context, value, err) == 0)
     return 0;
@@ -200,8 +207,8 @@ apply (const struct entry *entry, const char *value, struct error *err)
 }
 
 static int
-parse (const struct option_set *sets, size_t count, int argc, char **argv, enum option_order order,
-       struct error *err)
+options_read (const struct option_set *sets, size_t count, int argc, char **argv,
+              enum option_order order, struct error *err)
 {
   struct parser parser;
   parser_init (&parser, sets, count, order);
@@ -215,15 +222,15 @@ parse (const struct option_set *sets, size_t count, int argc, char **argv, enum 
       if (value == 'h' || value == HELP_VALUE)
         return OPTIONS_HELP;
       if (value == '?')
-        return complain (&parser, argv, err);
+        return options_refuse (&parser, argv, err);
       if (value == ':')
-        return complain_of_missing (&parser, err);
-      const struct entry *entry = find_entry (&parser, value);
+        return options_refuse_missing (&parser, err);
+      const struct option_entry *entry = find_entry (&parser, value);
       const char *argument = entry->spec->argument == NULL ? NULL : optarg;
-      if (argument == NULL && is_optional (entry->spec) && optind < argc
-          && is_number (argv[optind]))
+      if (argument == NULL && is_optional (entry->spec) && !is_attached (entry->spec)
+          && optind < argc && is_number (argv[optind]))
         argument = argv[optind++];
-      if (apply (entry, argument, err) != 0)
+      if (options_apply (entry, argument, err) != 0)
         return -1;
     }
 }
@@ -232,14 +239,14 @@ int
 options_parse (const struct option_set *sets, size_t count, int argc, char **argv,
                struct error *err)
 {
-  return parse (sets, count, argc, argv, BEFORE_OPERANDS, err);
+  return options_read (sets, count, argc, argv, BEFORE_OPERANDS, err);
 }
 
 int
 options_operands (const struct option_set *sets, size_t count, int argc, char **argv, int min,
                   int max, const char *synopsis, struct error *err)
 {
-  int first = parse (sets, count, argc, argv, ANYWHERE, err);
+  int first = options_read (sets, count, argc, argv, ANYWHERE, err);
   if (first < 0)
     return first;
   int operands = argc - first;
@@ -255,18 +262,18 @@ options_operands (const struct option_set *sets, size_t count, int argc, char **
 
 /* "-v, --volume SRC:PATH" */
 static char *
-describe (const struct option_spec *spec)
+options_describe (const struct option_spec *spec)
 {
   char letter[] = { '-', spec->letter, ',', ' ', '\0' };
   return xasprintf ("%s--%s%s%s", spec->letter == '\0' ? "    " : letter, spec->name,
-                    spec->argument == NULL ? "" : " ",
+                    spec->argument == NULL || is_attached (spec) ? "" : " ",
                     spec->argument == NULL ? "" : spec->argument);
 }
 
 static void
 put_line (struct buffer *out, const struct option_spec *spec)
 {
-  auto_free char *option = describe (spec);
+  auto_free char *option = options_describe (spec);
   if (strlen (option) + 4 > HELP_COLUMN)
     buffer_printf (out, "  %s\n  %*s", option, HELP_COLUMN - 2, "");
   else
@@ -284,8 +291,7 @@ put_names (struct buffer *out, const struct option_spec *const *tables, size_t c
       {
         if (!spec->minor || spec->help == NULL)
           continue;
-        auto_free char *name = xasprintf ("--%s%s%s", spec->name, spec->argument == NULL ? "" : " ",
-                                          spec->argument == NULL ? "" : spec->argument);
+        auto_free char *name = xasprintf ("--%s", spec->name);
         if (column == 0)
           buffer_puts (out, "Further options (described in `shoal help options`):\n ");
         if (column == 0 || column + strlen (name) + 2 > HELP_WIDTH)

@@ -30,7 +30,8 @@ struct option_spec
   char letter;          /* '\0': none */
   const char *name;     /* without "--"; NULL ends a table */
   const char *alias;    /* another long form, Bacalhau's; NULL: none */
-  const char *argument; /* "SRC:PATH"; NULL: a switch; "[N]": a number that may be left out */
+  const char *argument; /* "SRC:PATH"; NULL: a switch; "[N]": a number that may be left out,
+                         * "[=false]": what stands behind an equals sign, if anything */
   const char *help;     /* one line; NULL: internal, --help doesn't show it */
   enum option_group group;
   bool minor; /* --help of a command with many options only names it */

@@ -10,6 +10,7 @@
 #include "common/units.h"
 #include "producer/slicer.h"
 #include "schemas/codec.h"
+#include "schemas/job_bounds.h"
 #include "storage/storage.h"
 #include "worker/image_store.h"
 
@@ -47,7 +48,7 @@ SWITCH (json)
 
 /* `--shards` lists, `--shards N` slices, as `run` has it. */
 static int
-set_shards (void *context, const char *value, struct error *err)
+plan_set_shards (void *context, const char *value, struct error *err)
 {
   struct plan_args *args = context;
   if (value != NULL)
@@ -61,7 +62,7 @@ static const struct option_spec plan_options[] = {
     set_atoms },
   { 0, "shards", NULL, "[N]",
     "print shard number, tab, path; with N: split into N shards, as in run", GROUP_OTHER, false,
-    set_shards },
+    plan_set_shards },
   { '0', "null", NULL, NULL, "end lines in NUL instead of newline", GROUP_OTHER, false, set_nul },
   { 0, "json", NULL, NULL, "print as JSON", GROUP_OTHER, false, set_json },
   { 0 },
@@ -116,7 +117,7 @@ keep_example (struct printer *printer, const struct shard *shard, const char *pa
 }
 
 static int
-on_shard (void *context, const struct shard *shard, struct error *err)
+plan_on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct printer *printer = context;
   const struct plan_args *args = printer->args;
@@ -254,7 +255,7 @@ print_summary_json (const struct printer *printer, const struct plan *plan)
   json_set_text (object, "image", job->image);
   json_set_text (object, "glob", job->glob);
   json_set_text (object, "base_path", job->base_path);
-  if (job->glob != NULL)
+  if (job->glob != NULL && job->batch_size < JOB_COUNT_MAX)
     json_set_number (object, "batch_size", job->batch_size);
   json_set_number (object, "shards", plan->shards);
   json_set_number (object, "atoms", plan->atoms);
@@ -274,7 +275,7 @@ print_plan (const struct job *job, const struct plan_args *args, const char *ima
 {
   struct printer printer = { .job = job, .args = args };
   const struct slicer_sink sink = {
-    .context = &printer, .shard = on_shard, .plan_fd = -1, .left_out = &printer.left_out
+    .context = &printer, .shard = plan_on_shard, .plan_fd = -1, .left_out = &printer.left_out
   };
   struct plan plan = { .bytes = -1 };
   int result = slicer_run (job, &sink, &plan, err);
@@ -295,7 +296,7 @@ print_plan (const struct job *job, const struct plan_args *args, const char *ima
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+plan_run (int argc, char **argv, struct error *err)
 {
   auto_job_args struct job_args args;
   job_args_init (&args);
@@ -304,8 +305,9 @@ run (int argc, char **argv, struct error *err)
   const struct option_set sets[] = { { plan_options, &plan_args }, /* its --shards comes first */
                                      { job_options, &args },
                                      { run_options, &options },
+                                     { supervise_options, &options },
                                      { storage_options, NULL } };
-  int first = options_parse (sets, 4, argc, argv, err);
+  int first = options_parse (sets, 5, argc, argv, err);
   if (first < 0)
     return first;
   if (job_args_operands (&args, argc - first, argv + first, command_plan.synopsis, err) != 0
@@ -326,5 +328,5 @@ const struct command command_plan = {
       "\n"
       "  shoal plan -v ./photos:/in --glob '*.jpg' --batch-size 1000 --shards imagemagick\n",
   .options = { plan_options },
-  .run = run,
+  .run = plan_run,
 };

@@ -15,7 +15,7 @@
 
 enum
 {
-  JOB_SIZE_MAX = 1 << 20, /* bytes, as the intake takes */
+  JOB_SIZE_MAX = 1 << 20, /* bytes, as the job API takes */
 };
 
 /* ---- what is allowed -------------------------------------------------------------------- */
@@ -31,24 +31,24 @@ put_items (struct buffer *out, const struct strlist *items)
 }
 
 static void
-say (const char *name, const struct buffer *value)
+policy_print_line (const char *name, const struct buffer *value)
 {
   (void) printf ("%-24s%s\n", name, value->size == 0 ? "nothing" : value->data);
 }
 
 static void
-say_list (const char *name, const struct policy_list *list)
+policy_print_list (const char *name, const struct policy_list *list)
 {
   auto_buffer struct buffer out = { 0 };
   if (list->anything)
     buffer_puts (&out, "any");
   else
     put_items (&out, &list->items);
-  say (name, &out);
+  policy_print_line (name, &out);
 }
 
 static void
-say_places (const char *name, const struct policy_places *places)
+policy_print_places (const char *name, const struct policy_places *places)
 {
   auto_buffer struct buffer out = { 0 };
   put_items (&out, &places->folders);
@@ -56,11 +56,11 @@ say_places (const char *name, const struct policy_places *places)
     buffer_printf (&out, "%sany URL", out.size == 0 ? "" : ", ");
   else
     put_items (&out, &places->urls);
-  say (name, &out);
+  policy_print_line (name, &out);
 }
 
 static void
-say_users (const struct policy *policy)
+policy_print_users (const struct policy *policy)
 {
   auto_buffer struct buffer out = { 0 };
   if (policy->any_user)
@@ -68,7 +68,7 @@ say_users (const struct policy *policy)
   for (size_t i = 0; !policy->any_user && i < policy->user_count; i++)
     buffer_printf (&out, "%s%lld to %lld", i == 0 ? "" : ", ", (long long) policy->users[i].first,
                    (long long) policy->users[i].last);
-  say ("users", &out);
+  policy_print_line ("users", &out);
 }
 
 static void
@@ -79,7 +79,7 @@ put_amount (struct buffer *out, enum policy_limit limit, int64_t value)
 }
 
 static void
-say_limits (const struct policy *policy)
+policy_print_limits (const struct policy *policy)
 {
   for (int i = 0; i < POLICY_LIMITS; i++)
     {
@@ -97,22 +97,22 @@ say_limits (const struct policy *policy)
           put_amount (&out, (enum policy_limit) i, bound->otherwise);
         }
       if (out.size > 0)
-        say (name, &out);
+        policy_print_line (name, &out);
     }
 }
 
 static void
-say_tokens (const struct policy *policy)
+policy_print_tokens (const struct policy *policy)
 {
   for (size_t i = 0; i < policy->token_count; i++)
     {
       auto_free char *name = xasprintf ("token %s", policy->tokens[i].name);
-      say_list (name, &policy->tokens[i].queues);
+      policy_print_list (name, &policy->tokens[i].queues);
     }
 }
 
 static void
-say_policy (const struct policy *policy)
+policy_print (const struct policy *policy)
 {
   char digest[POLICY_DIGEST_SIZE];
   if (policy->anything)
@@ -120,18 +120,18 @@ say_policy (const struct policy *policy)
       (void) puts ("no restrictions");
       return;
     }
-  say_list ("runtimes", &policy->runtimes);
-  say_list ("networks", &policy->networks);
-  say_list ("symlinks", &policy->symlinks);
-  say_users (policy);
-  say_list ("images", &policy->images);
-  say_places ("inputs", &policy->inputs);
-  say_places ("results", &policy->results);
-  say_places ("webhooks", &policy->webhooks);
-  say_list ("queues", &policy->queues);
-  say_list ("credentials", &policy->credentials);
-  say_limits (policy);
-  say_tokens (policy);
+  policy_print_list ("runtimes", &policy->runtimes);
+  policy_print_list ("networks", &policy->networks);
+  policy_print_list ("symlinks", &policy->symlinks);
+  policy_print_users (policy);
+  policy_print_list ("images", &policy->images);
+  policy_print_places ("inputs", &policy->inputs);
+  policy_print_places ("results", &policy->results);
+  policy_print_places ("webhooks", &policy->webhooks);
+  policy_print_list ("queues", &policy->queues);
+  policy_print_list ("credentials", &policy->credentials);
+  policy_print_limits (policy);
+  policy_print_tokens (policy);
   (void) printf ("%-24s%s\n", "digest", policy_digest (policy, digest));
 }
 
@@ -140,7 +140,7 @@ say_policy (const struct policy *policy)
 /* A place that the job doesn't name is below the producer's --results, which is one that is
  * allowed. */
 static char *
-place_of (const struct policy *policy, const struct job_args *args)
+policy_results_of (const struct policy *policy, const struct job_args *args)
 {
   const struct strlist *folders = &policy->results.folders;
   const char *wanted = args->results == NULL ? args->job.id : args->results;
@@ -150,15 +150,15 @@ place_of (const struct policy *policy, const struct job_args *args)
 }
 
 static int
-read_job (const struct policy *policy, struct bytes text, struct job_args *args, char **field,
-          struct error *err)
+policy_read_submission (const struct policy *policy, struct bytes text, struct job_args *args,
+                        char **field, struct error *err)
 {
   const char *wrong = NULL;
   if (job_json_read (text, args, field, err) != 0)
     return -1;
   if (!args->has_id)
     args->job.id = xstrdup ("job");
-  args->job.results = place_of (policy, args);
+  args->job.results = policy_results_of (policy, args);
   if (job_check (&args->job, &wrong, err) == 0
       && policy_check_job (policy, &args->job, &wrong, err) == 0)
     return 0;
@@ -178,7 +178,7 @@ check_job (const struct policy *policy, const char *path, struct error *err)
   if (fs_read_file (AT_FDCWD, path, JOB_SIZE_MAX, &text, err) != 0)
     return -1;
   job_args_init (&args);
-  if (read_job (policy, buffer_bytes (&text), &args, &field, &why) == 0)
+  if (policy_read_submission (policy, buffer_bytes (&text), &args, &field, &why) == 0)
     {
       (void) puts ("the job is allowed");
       return EXIT_DONE;
@@ -190,7 +190,7 @@ check_job (const struct policy *policy, const char *path, struct error *err)
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+policy_run (int argc, char **argv, struct error *err)
 {
   int first = options_operands (NULL, 0, argc, argv, 2, 3, command_policy.synopsis, err);
   if (first < 0)
@@ -203,7 +203,7 @@ run (int argc, char **argv, struct error *err)
     return -1;
   if (argc - first == 3)
     return check_job (&policy, argv[first + 2], err);
-  say_policy (&policy);
+  policy_print (&policy);
   return EXIT_DONE;
 }
 
@@ -217,5 +217,5 @@ const struct command command_policy = {
       "\n"
       "  shoal policy check policy.json\n"
       "  shoal policy check policy.json job.json\n",
-  .run = run,
+  .run = policy_run,
 };

@@ -6,6 +6,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "common/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,20 +56,22 @@ put_part (struct buffer *out, const char *text)
 }
 
 static void
-put_counts (struct buffer *out, const struct tally *tally)
+put_counts (struct buffer *out, const struct counters *counters)
 {
-  const struct job_status *counts = &tally->counts;
+  const struct job_status *counts = &counters->counts;
   char a[WORDS_COUNT_SIZE];
   char b[WORDS_COUNT_SIZE];
   bool open = counts->shards < 0;
-  auto_free char *shards = xasprintf (
-      "%s/%s%s shards", words_count (counts->succeeded + counts->failed, a),
-      words_count (open ? fold_known (tally->fold) : counts->shards, b), open ? "+" : "");
+  int64_t all = open ? fold_known (counters->fold) : counts->shards;
+  auto_free char *shards =
+      xasprintf ("%s/%s%s shard%s", words_count (counts->succeeded, a), words_count (all, b),
+                 open ? "+" : "", all == 1 && !open ? "" : "s");
   put_part (out, shards);
   if (counts->atoms > 0)
     {
-      auto_free char *atoms = xasprintf ("%s/%s files", words_count (counts->atoms_done, a),
-                                         words_count (counts->atoms, b));
+      auto_free char *atoms =
+          xasprintf ("%s/%s file%s", words_count (counts->atoms_done, a),
+                     words_count (counts->atoms, b), counts->atoms == 1 ? "" : "s");
       put_part (out, atoms);
     }
   if (counts->failed > 0)
@@ -81,50 +84,52 @@ put_counts (struct buffer *out, const struct tally *tally)
 }
 
 static void
-put_speed (struct buffer *out, const struct tally *tally)
+put_speed (struct buffer *out, const struct counters *counters)
 {
-  double rate = tally_rate (tally);
-  int64_t left = tally_left (tally);
+  double rate = counters_rate (counters);
+  int64_t left = counters_left (counters);
   if (rate > 0)
     {
       auto_free char *speed = xasprintf (rate < 10 ? "%.1f %s/s" : "%.0f %s/s", rate,
-                                         tally->counts.atoms == 0 ? "shards" : "files");
+                                         counters->counts.atoms == 0 ? "shards" : "files");
       put_part (out, speed);
     }
-  if (tally->fetches && tally->bytes_seen > 0)
+  if (counters->fetches && counters->bytes_seen > 0)
     {
       char bytes[UNITS_TEXT_SIZE];
       char each[UNITS_TEXT_SIZE];
       auto_free char *inputs =
-          xasprintf ("%s in at %s/s", units_format_size (tally->bytes_seen, bytes),
-                     units_format_size ((int64_t) tally_bytes_rate (tally), each));
+          xasprintf ("%s in at %s/s", units_format_size (counters->bytes_seen, bytes),
+                     units_format_size ((int64_t) counters_bytes_rate (counters), each));
       put_part (out, inputs);
     }
   if (left >= 0)
     {
       char text[UNITS_TEXT_SIZE];
-      auto_free char *eta = xasprintf ("%s%s left", tally->counts.shards < 0 ? ">= " : "",
-                                       units_format_duration (left, text));
+      /* Less than a second of what is left is a guess. */
+      auto_free char *eta = xasprintf ("%s%s left", counters->counts.shards < 0 ? ">= " : "",
+                                       left < 1000 ? "1s" : units_format_duration (left, text));
       put_part (out, eta);
     }
 }
 
 char *
-progress_line (const struct tally *tally)
+progress_line (const struct counters *counters, bool attended)
 {
   struct buffer line = { 0 };
-  put_counts (&line, tally);
-  put_speed (&line, tally);
+  put_counts (&line, counters);
+  if (attended)
+    put_speed (&line, counters);
   return buffer_take (&line);
 }
 
 /* Cuts TEXT to WIDTH code points. */
 static void
-cut (struct buffer *text, size_t width)
+progress_cut (struct buffer *text, size_t width)
 {
   size_t points = 0;
   for (size_t i = 0; i < text->size; i++)
-    if (((unsigned char) text->data[i] & 0xc0) != 0x80 && points++ == width)
+    if (!utf8_continues (text->data[i]) && points++ == width)
       {
         text->size = i;
         text->data[i] = '\0';
@@ -132,10 +137,11 @@ cut (struct buffer *text, size_t width)
 }
 
 void
-progress_bar (const struct tally *tally, size_t width, struct buffer *first, struct buffer *second)
+progress_bar (const struct counters *counters, size_t width, struct buffer *first,
+              struct buffer *second)
 {
-  const struct job_status *counts = &tally->counts;
-  int64_t total = counts->shards >= 0 ? counts->shards : fold_known (tally->fold);
+  const struct job_status *counts = &counters->counts;
+  int64_t total = counts->shards >= 0 ? counts->shards : fold_known (counters->fold);
   int64_t settled = counts->succeeded + counts->failed;
   size_t length = width / 4 < BAR_WIDTH_MAX ? width / 4 : BAR_WIDTH_MAX;
   size_t filled = total == 0 ? 0 : (size_t) (settled * (int64_t) length / total);
@@ -147,13 +153,14 @@ progress_bar (const struct tally *tally, size_t width, struct buffer *first, str
   else
     buffer_puts (first, "]   ?%  ");
   auto_buffer struct buffer parts = { 0 };
-  put_counts (&parts, tally);
+  put_counts (&parts, counters);
   buffer_puts (first, parts.data);
-  put_speed (second, tally);
-  if (tally->last_failure != NULL)
-    buffer_printf (second, "%slast failure: %s", second->size > 0 ? ", " : "", tally->last_failure);
-  cut (first, width);
-  cut (second, width);
+  put_speed (second, counters);
+  if (counters->last_failure != NULL)
+    buffer_printf (second, "%slast failure: %s", second->size > 0 ? ", " : "",
+                   counters->last_failure);
+  progress_cut (first, width);
+  progress_cut (second, width);
 }
 
 /* ---- the bar on the terminal ------------------------------------------------------------ */
@@ -177,11 +184,11 @@ erase (struct progress *progress)
 }
 
 static void
-draw (struct progress *progress, const struct tally *tally)
+draw (struct progress *progress, const struct counters *counters)
 {
   auto_buffer struct buffer first = { 0 };
   auto_buffer struct buffer second = { 0 };
-  progress_bar (tally, terminal_width (), &first, &second);
+  progress_bar (counters, terminal_width (), &first, &second);
   (void) fprintf (stderr, "\r\033[K%s\n\033[K%s\r\033[1A", first.data,
                   second.data == NULL ? "" : second.data);
   (void) fflush (stderr);
@@ -200,22 +207,24 @@ progress_note (struct progress *progress, const char *line)
 }
 
 void
-progress_tick (struct progress *progress, const struct tally *tally)
+progress_tick (struct progress *progress, const struct counters *counters)
 {
   int64_t now = clock_boot_ms ();
   if (now < progress->next)
     return;
   if (progress->kind == PROGRESS_BAR)
     {
-      draw (progress, tally);
+      draw (progress, counters);
       progress->next = now + BAR_MS;
     }
   else if (progress->kind == PROGRESS_PLAIN)
     {
-      auto_free char *line = progress_line (tally);
-      (void) fprintf (stderr, "%s\n", line);
+      auto_free char *line = progress_line (counters, true);
+      (void) fprintf (stderr, "%s%s%s\n", line,
+                      counters->last_failure == NULL ? "" : ", last failure: ",
+                      counters->last_failure == NULL ? "" : counters->last_failure);
       progress->next = now + PLAIN_MS;
-      progress->told = tally->counts.succeeded + tally->counts.failed;
+      progress->told = counters->counts.succeeded + counters->counts.failed;
     }
 }
 
@@ -229,17 +238,17 @@ put_json (json_t *object)
 }
 
 static void
-set_counts (json_t *object, const struct tally *tally)
+set_counts (json_t *object, const struct counters *counters)
 {
-  const struct job_status *counts = &tally->counts;
+  const struct job_status *counts = &counters->counts;
   json_set_number (object, "shards", counts->shards);
   json_set_number (object, "succeeded", counts->succeeded);
   json_set_number (object, "failed", counts->failed);
   json_set_number (object, "running", counts->running);
   json_set_number (object, "atoms", counts->atoms);
   json_set_number (object, "atoms_done", counts->atoms_done);
-  json_set_number (object, "bytes_in", tally->bytes_in);
-  json_set_number (object, "left_ms", tally_left (tally));
+  json_set_number (object, "bytes_in", counters->bytes_in);
+  json_set_number (object, "left_ms", counters_left (counters));
 }
 
 static void
@@ -254,7 +263,8 @@ set_report (json_t *object, const struct attempt_report *report)
 }
 
 void
-progress_event (struct progress *progress, const struct tally *tally, const struct event *event)
+progress_event (struct progress *progress, const struct counters *counters,
+                const struct event *event)
 {
   if (progress->kind != PROGRESS_JSON || event->kind == EVENT_UNKNOWN)
     return;
@@ -274,7 +284,7 @@ progress_event (struct progress *progress, const struct tally *tally, const stru
     set_report (object, &event->report);
   json_set_text (object, "reason", event->reason);
   json_t *counts = json_object ();
-  set_counts (counts, tally);
+  set_counts (counts, counters);
   (void) json_object_set_new (object, "counts", counts);
   put_json (object);
 }
@@ -282,16 +292,16 @@ progress_event (struct progress *progress, const struct tally *tally, const stru
 /* ---- the end ---------------------------------------------------------------------------- */
 
 void
-progress_finish (struct progress *progress, const struct tally *tally,
+progress_finish (struct progress *progress, const struct counters *counters,
                  const struct job_status *status)
 {
   erase (progress);
-  bool any = fold_known (tally->fold) > 0;
+  bool any = fold_known (counters->fold) > 0;
   if (progress->kind == PROGRESS_PLAIN && any
-      && progress->told != tally->counts.succeeded + tally->counts.failed)
+      && progress->told != counters->counts.succeeded + counters->counts.failed)
     {
       progress->next = 0;
-      progress_tick (progress, tally);
+      progress_tick (progress, counters);
     }
   (void) fflush (stderr);
   if (progress->kind != PROGRESS_JSON)
@@ -303,7 +313,7 @@ progress_finish (struct progress *progress, const struct tally *tally,
   json_set_text (object, "reason", status->reason);
   json_set_text (object, "result", status->result);
   json_t *counts = json_object ();
-  set_counts (counts, tally);
+  set_counts (counts, counters);
   (void) json_object_set_new (object, "counts", counts);
   put_json (object);
 }

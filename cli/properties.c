@@ -1,10 +1,12 @@
 #include "cli/properties.h"
 
+#include "common/hex.h"
 #include "common/memory.h"
+#include "common/utf8.h"
 
 #include <string.h>
 
-struct reader
+struct properties_reader
 {
   const char *at;
   const char *end;
@@ -12,27 +14,27 @@ struct reader
 };
 
 static bool
-is_blank (char byte)
+properties_is_blank (char byte)
 {
   return byte == ' ' || byte == '\t' || byte == '\f';
 }
 
 static bool
-is_end (char byte)
+properties_is_end (char byte)
 {
   return byte == '\n' || byte == '\r';
 }
 
 static void
-skip_blanks (struct reader *reader)
+skip_blanks (struct properties_reader *reader)
 {
-  while (reader->at < reader->end && is_blank (*reader->at))
+  while (reader->at < reader->end && properties_is_blank (*reader->at))
     reader->at++;
 }
 
 /* Moves behind "\n", "\r" or "\r\n". */
 static void
-skip_end (struct reader *reader)
+skip_end (struct properties_reader *reader)
 {
   bool two = reader->end - reader->at > 1 && reader->at[0] == '\r' && reader->at[1] == '\n';
   reader->at += two ? 2 : 1;
@@ -41,7 +43,7 @@ skip_end (struct reader *reader)
 
 /* Moves to the first line that says something: false when there is none left. */
 static bool
-find_line (struct reader *reader)
+properties_find_line (struct properties_reader *reader)
 {
   for (;;)
     {
@@ -49,9 +51,9 @@ find_line (struct reader *reader)
       if (reader->at == reader->end)
         return false;
       if (*reader->at == '#' || *reader->at == '!')
-        while (reader->at < reader->end && !is_end (*reader->at))
+        while (reader->at < reader->end && !properties_is_end (*reader->at))
           reader->at++;
-      else if (!is_end (*reader->at))
+      else if (!properties_is_end (*reader->at))
         return true;
       if (reader->at < reader->end)
         skip_end (reader);
@@ -60,16 +62,16 @@ find_line (struct reader *reader)
 
 /* Reads a line and those in which it goes on; escapes stay. */
 static void
-read_line (struct reader *reader, struct buffer *line)
+read_line (struct properties_reader *reader, struct buffer *line)
 {
-  while (reader->at < reader->end && !is_end (*reader->at))
+  while (reader->at < reader->end && !properties_is_end (*reader->at))
     {
       char byte = *reader->at++;
       if (byte != '\\')
         buffer_putc (line, byte);
       else if (reader->at == reader->end)
         return;
-      else if (is_end (*reader->at))
+      else if (properties_is_end (*reader->at))
         {
           skip_end (reader);
           skip_blanks (reader);
@@ -82,38 +84,17 @@ read_line (struct reader *reader, struct buffer *line)
     }
 }
 
-static void
-put_utf8 (struct buffer *out, uint32_t code)
-{
-  static const unsigned char marks[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
-  int bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-  if (bytes == 1)
-    {
-      buffer_putc (out, (char) code);
-      return;
-    }
-  buffer_putc (out, (char) (marks[bytes] | code >> 6 * (bytes - 1)));
-  for (int i = bytes - 2; i >= 0; i--)
-    buffer_putc (out, (char) (0x80 | (code >> 6 * i & 0x3f)));
-}
-
 /* The four hexadecimal digits at TEXT, -1 when they aren't. */
 static int32_t
 read_hex (const char *text)
 {
-  char digits[5] = { 0 };
-  for (int i = 0; i < 4; i++)
-    {
-      if (text[i] == '\0' || strchr ("0123456789abcdefABCDEF", text[i]) == NULL)
-        return -1;
-      digits[i] = text[i];
-    }
-  return (int32_t) strtol (digits, NULL, 16);
+  uint8_t bytes[2];
+  return hex_read (text, bytes, sizeof bytes) ? bytes[0] << 8 | bytes[1] : -1;
 }
 
 /* Reads what is behind "\u", one code point in UTF-16. False when it is none. */
 static bool
-read_code (const char **at, uint32_t *code)
+properties_read_code (const char **at, uint32_t *code)
 {
   int32_t unit = read_hex (*at);
   if (unit <= 0 || (unit >= 0xdc00 && unit < 0xe000))
@@ -151,8 +132,8 @@ unescape (const char *text)
       text += 2;
       if (byte != 'u')
         buffer_putc (&out, name == NULL ? byte : bytes[name - names]);
-      else if (read_code (&text, &code))
-        put_utf8 (&out, code);
+      else if (properties_read_code (&text, &code))
+        utf8_put (&out, code);
       else
         return NULL;
     }
@@ -160,7 +141,7 @@ unescape (const char *text)
 }
 
 static char *
-trim (char *text)
+properties_trim (char *text)
 {
   size_t length = strlen (text);
   while (length > 0 && (unsigned char) text[length - 1] <= ' ')
@@ -178,12 +159,12 @@ static char *
 cut_name (char *line)
 {
   char *at = line;
-  while (*at != '\0' && *at != '=' && *at != ':' && !is_blank (*at))
+  while (*at != '\0' && *at != '=' && *at != ':' && !properties_is_blank (*at))
     at += at[0] == '\\' && at[1] != '\0' ? 2 : 1;
   if (*at == '\0')
     return NULL;
   char *value = at;
-  while (is_blank (*value))
+  while (properties_is_blank (*value))
     value++;
   if (*value == '=' || *value == ':')
     value++;
@@ -200,7 +181,7 @@ take_line (char *line, struct strlist *pairs)
   if (name == NULL || value == NULL || name[0] == '\0')
     return -1;
   strlist_take (pairs, take (&name));
-  strlist_take (pairs, trim (take (&value)));
+  strlist_take (pairs, properties_trim (take (&value)));
   return 0;
 }
 
@@ -208,8 +189,8 @@ int
 properties_read (struct bytes text, struct strlist *pairs, struct error *err)
 {
   const char *data = text.data == NULL ? "" : text.data;
-  struct reader reader = { .at = data, .end = data + text.size, .number = 1 };
-  while (find_line (&reader))
+  struct properties_reader reader = { .at = data, .end = data + text.size, .number = 1 };
+  while (properties_find_line (&reader))
     {
       auto_buffer struct buffer line = { 0 };
       int number = reader.number;

@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "result/result.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,7 @@ static const struct option_spec report_options[] = {
 
 /* ---- what ran --------------------------------------------------------------------------- */
 
-struct run
+struct report_run
 {
   uint32_t index;
   bool reduce;
@@ -47,7 +48,7 @@ struct run
 
 struct history
 {
-  struct run *runs; /* attempts that ended */
+  struct report_run *runs; /* attempts that ended */
   size_t count;
   size_t capacity;
   int64_t cpu_us;
@@ -58,14 +59,14 @@ struct history
 };
 
 static void
-add (int64_t *sum, int64_t number)
+report_add_known (int64_t *sum, int64_t number)
 {
   if (number > 0)
     *sum += number;
 }
 
 static void
-note_in_history (void *context, const struct event *event)
+report_add_event (void *context, const struct event *event)
 {
   struct history *history = context;
   const struct attempt_report *report = &event->report;
@@ -76,19 +77,63 @@ note_in_history (void *context, const struct event *event)
       history->capacity = history->capacity == 0 ? 256 : history->capacity * 2;
       history->runs = xrealloc (history->runs, history->capacity, sizeof *history->runs);
     }
-  history->runs[history->count++] = (struct run){ .index = event->index,
-                                                  .reduce = event->shard_kind == SHARD_REDUCE,
-                                                  .started = report->started,
-                                                  .ended = report->ended };
-  add (&history->cpu_us, report->cpu_us);
-  add (&history->bytes_in, report->bytes_in);
-  add (&history->bytes_out, report->bytes_out);
-  add (&history->files_out, report->files_out);
+  history->runs[history->count++] =
+      (struct report_run){ .index = event->index,
+                           .reduce = event->shard_kind == SHARD_REDUCE,
+                           .started = report->started,
+                           .ended = report->ended };
+  report_add_known (&history->cpu_us, report->cpu_us);
+  report_add_known (&history->bytes_in, report->bytes_in);
+  report_add_known (&history->bytes_out, report->bytes_out);
+  report_add_known (&history->files_out, report->files_out);
   if (report->peak_memory > history->peak_memory)
     history->peak_memory = report->peak_memory;
 }
 
 /* ---- timeline --------------------------------------------------------------------------- */
+
+static int
+report_by_time (const void *left, const void *right)
+{
+  int64_t a = *(const int64_t *) left;
+  int64_t b = *(const int64_t *) right;
+  return (a > b) - (a < b);
+}
+
+/* How many attempts ran at once, at most. */
+static size_t
+most_at_once (const struct history *history)
+{
+  auto_free int64_t *starts = xcalloc (history->count, sizeof *starts);
+  auto_free int64_t *ends = xcalloc (history->count, sizeof *ends);
+  for (size_t i = 0; i < history->count; i++)
+    {
+      starts[i] = history->runs[i].started;
+      ends[i] = history->runs[i].ended;
+    }
+  qsort (starts, history->count, sizeof *starts, report_by_time);
+  qsort (ends, history->count, sizeof *ends, report_by_time);
+  size_t most = 0;
+  for (size_t started = 0, ended = 0; started < history->count; started++)
+    {
+      while (ended < started && ends[ended] <= starts[started])
+        ended++;
+      most = started + 1 - ended > most ? started + 1 - ended : most;
+    }
+  return most;
+}
+
+/* Takes the pauses between runs out of the times of HISTORY. */
+static void
+leave_out_pauses (struct history *history, const struct counters *counters)
+{
+  for (size_t i = 0; i < history->count; i++)
+    {
+      struct report_run *run = &history->runs[i];
+      run->started -= counters_paused (counters, run->started);
+      run->ended -= counters_paused (counters, run->ended);
+    }
+}
 
 /* How many attempts ran, on average, in each column. */
 static void
@@ -123,8 +168,9 @@ print_timeline (const struct history *history)
   for (int column = 0; column < COLUMNS; column++)
     (void) fputs (levels[(int) (busy[column] / most * 8 + 0.5)], stdout);
   char text[UNITS_TEXT_SIZE];
-  (void) printf ("\n            %s, %.1f shards in parallel at most\n",
-                 units_format_duration (end - begin, text), most);
+  auto_free char *shards = words_plural ((int64_t) most_at_once (history), "shard");
+  (void) printf ("\n            %s, %s in parallel at most\n",
+                 units_format_duration (end - begin, text), shards);
 }
 
 /* ---- slowest ---------------------------------------------------------------------------- */
@@ -132,8 +178,8 @@ print_timeline (const struct history *history)
 static int
 longer_first (const void *left, const void *right)
 {
-  const struct run *a = left;
-  const struct run *b = right;
+  const struct report_run *a = left;
+  const struct report_run *b = right;
   int64_t difference = (b->ended - b->started) - (a->ended - a->started);
   return difference > 0 ? 1 : difference < 0 ? -1 : 0;
 }
@@ -144,14 +190,14 @@ print_slowest (struct history *history)
   if (history->count < 2)
     return;
   qsort (history->runs, history->count, sizeof *history->runs, longer_first);
-  const struct run *middle = &history->runs[history->count / 2];
+  const struct report_run *middle = &history->runs[history->count / 2];
   int64_t longest = history->runs[0].ended - history->runs[0].started;
   char text[UNITS_TEXT_SIZE];
   (void) printf ("  slowest   (median %s)\n",
                  units_format_duration (middle->ended - middle->started, text));
   for (size_t i = 0; i < history->count && i < SLOWEST; i++)
     {
-      const struct run *run = &history->runs[i];
+      const struct report_run *run = &history->runs[i];
       int64_t took = run->ended - run->started;
       int length = longest == 0 ? 0 : (int) (took * BAR_WIDTH / longest);
       auto_free char *name = run->reduce ? xstrdup ("reduce") : xasprintf ("shard %u", run->index);
@@ -180,7 +226,8 @@ print_totals (const struct history *history)
 static bool
 is_in_result (const struct session *session, int fd)
 {
-  static const char *const names[] = { "report.html", "manifest.json", "stdout", "stderr" };
+  static const char *const names[] = { "report.html", "manifest.json", "stdout", "stderr",
+                                       RESULT_QUARANTINED };
   struct stat one;
   struct stat other;
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -195,7 +242,7 @@ copy_report (const struct session *session, const char *file, struct error *err)
 {
   auto_fd int source = fs_open_beneath (session->folder_fd, "report.html", O_RDONLY, 0, err);
   if (source < 0)
-    return error_wrap (err, "%s: no report yet", session->place);
+    return error_wrap (err, "%s: no report yet", session->location);
   auto_fd int target = open (file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (target < 0)
     return error_errno (err, errno, "%s", file);
@@ -209,16 +256,17 @@ copy_report (const struct session *session, const char *file, struct error *err)
 static int
 print_report (const struct session *session, struct history *history, struct error *err)
 {
-  auto_tally struct tally tally = { 0 };
+  auto_counters struct counters counters = { 0 };
   auto_job_status struct job_status status = { 0 };
-  if (summary_read (session, &tally, err) != 0 || session_status (session, &status, err) != 0
-      || session_each_event (session, note_in_history, history, err) != 0)
+  if (summary_read (session, &counters, err) != 0 || session_status (session, &status, err) != 0
+      || session_each_event (session, report_add_event, history, err) != 0)
     return -1;
   auto_free char *command = text_words (session->job.image, &session->job.command);
   char when[CLOCK_TEXT_SIZE];
   (void) printf ("%s\n", command);
   (void) printf ("submitted %s\n\n", clock_format (session->job.submitted, when));
-  summary_print (stdout, session, &tally, &status);
+  summary_print (stdout, session, &counters, &status);
+  leave_out_pauses (history, &counters);
   print_timeline (history);
   print_slowest (history);
   print_totals (history);
@@ -226,7 +274,7 @@ print_report (const struct session *session, struct history *history, struct err
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+report_run (int argc, char **argv, struct error *err)
 {
   const char *output = NULL;
   auto_bus_args struct bus_args bus;
@@ -254,5 +302,5 @@ const struct command command_report = {
           "\n"
           "  shoal report resized\n",
   .options = { report_options, bus_options },
-  .run = run,
+  .run = report_run,
 };

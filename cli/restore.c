@@ -1,7 +1,6 @@
 #include "cli/restore.h"
 
-#include "cli/merge.h"
-#include "cli/retry.h"
+#include "cli/reopen.h"
 #include "cli/summary.h"
 #include "common/memory.h"
 #include "common/text.h"
@@ -16,10 +15,10 @@ int
 restore_is_left (const struct session *session, struct error *err)
 {
   auto_free char *claimed = result_job (session->folder_fd); /* by a producer, there and here */
-  if (!result_is_remote (session->place) || claimed == NULL)
+  if (!result_is_remote (session->location) || claimed == NULL)
     return 1;
   auto_result_store struct result_store *store =
-      result_store_open (session->place, session_credentials (session), err);
+      result_store_open (session->location, session_credentials (session), err);
   return store == NULL ? -1 : result_store_is_claimed (store, err);
 }
 
@@ -31,14 +30,14 @@ restore_check_left (const struct session *session, struct error *err)
     return left < 0 ? -1 : 0;
   return error_set (err, ERROR_USER,
                     "%s: the result no longer exists: run its original command again",
-                    session->place);
+                    session->location);
 }
 
 int
 restore_stands (const struct session *session, const struct job_status *status, struct error *err)
 {
   return verdict_is_done (status->state)
-             ? result_rest_stands (session->place, session_credentials (session),
+             ? result_rest_stands (session->location, session_credentials (session),
                                    session->folder_fd, session->job.output_count > 0, err)
              : 1;
 }
@@ -50,7 +49,7 @@ restore_check_stands (const struct session *session, struct error *err)
   if (session_status (session, &status, err) != 0)
     return -1;
   struct error why = ERROR_INIT;
-  int stands = result_is_remote (session->place) ? restore_stands (session, &status, &why) : 1;
+  int stands = result_is_remote (session->location) ? restore_stands (session, &status, &why) : 1;
   if (stands < 0) /* who waits for a fleet needs no credentials for its storage */
     {
       auto_free char *reason = text_shown (why.message);
@@ -60,14 +59,14 @@ restore_check_stands (const struct session *session, struct error *err)
     return 0;
   return error_set (err, ERROR_USER,
                     "job %s has ended, and its result is no longer at %s: choose another --id",
-                    session->job.id, session->place);
+                    session->job.id, session->location);
 }
 
 /* ---- making it again -------------------------------------------------------------------- */
 
 /* 1, 0 or -1. */
 static int
-is_gone (const struct result_rest *rest, const char *attempt, struct error *err)
+restore_is_gone (const struct result_rest *rest, const char *attempt, struct error *err)
 {
   int has = attempt == NULL ? 1 : result_rest_has (rest, attempt, err);
   return has < 0 ? -1 : !has;
@@ -75,7 +74,7 @@ is_gone (const struct result_rest *rest, const char *attempt, struct error *err)
 
 /* Shards whose attempts REST lacks. The caller frees GONE's `named`. */
 static int
-find_gone (const struct fold *fold, const struct result_rest *rest, struct retry_args *gone,
+find_gone (const struct fold *fold, const struct result_rest *rest, struct reopen_choice *gone,
            struct error *err)
 {
   int64_t shards = fold_known (fold);
@@ -83,14 +82,14 @@ find_gone (const struct fold *fold, const struct result_rest *rest, struct retry
   for (uint32_t i = 0; i < shards; i++)
     {
       auto_free char *attempt = fold_folder_name (fold, i);
-      int is = is_gone (rest, attempt, err);
+      int is = restore_is_gone (rest, attempt, err);
       if (is < 0)
         return -1;
       if (is > 0)
         gone->named[gone->named_count++] = i;
     }
   auto_free char *reduce = fold_reduce_folder_name (fold);
-  int is = is_gone (rest, reduce, err);
+  int is = restore_is_gone (rest, reduce, err);
   gone->reduce = is > 0;
   return is < 0 ? -1 : 0;
 }
@@ -99,19 +98,19 @@ int
 restore_reopen (struct session *session, struct job_status *status, struct error *err)
 {
   auto_result_rest struct result_rest rest = { 0 };
-  auto_tally struct tally tally = { 0 };
-  struct retry_args gone = { 0 };
-  if (result_rest_open (&rest, session->place, session_credentials (session), session->folder_fd,
+  auto_counters struct counters counters = { 0 };
+  struct reopen_choice gone = { 0 };
+  if (result_rest_open (&rest, session->location, session_credentials (session), session->folder_fd,
                         err)
           != 0
-      || summary_read (session, &tally, err) != 0)
+      || summary_read (session, &counters, err) != 0)
     return -1;
-  int result = find_gone (tally.fold, &rest, &gone, err);
+  int result = find_gone (counters.fold, &rest, &gone, err);
   bool merges = gone.named_count == 0 && !gone.reduce;
-  enum on_conflict policy = fold_on_conflict (tally.fold, session->job.on_conflict);
+  enum on_conflict policy = fold_on_conflict (counters.fold, session->job.on_conflict);
   if (result == 0)
     result =
-        merges ? merge_reopen (session, policy, status, err) : retry_reopen (session, &gone, err);
+        merges ? reopen_merge (session, policy, status, err) : reopen_shards (session, &gone, err);
   free (gone.named);
   return result < 0 ? -1 : merges;
 }

@@ -2,8 +2,10 @@
 #include "cli/again.h"
 #include "cli/changes.h"
 #include "cli/commands.h"
+#include "cli/docker.h"
 #include "cli/job_options.h"
 #include "cli/joblog.h"
+#include "cli/probing.h"
 #include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
@@ -26,7 +28,7 @@
 
 /* The job that is in the result already must be the one that is asked for. */
 static int
-compare (const struct session *session, const struct job_args *args, struct error *err)
+run_compare_job (const struct session *session, const struct job_args *args, struct error *err)
 {
   const char *difference = job_difference (&session->job, &args->job);
   if (difference == NULL && args->has_id && strcmp (session->job.id, args->job.id) != 0)
@@ -37,15 +39,15 @@ compare (const struct session *session, const struct job_args *args, struct erro
     return error_set (err, ERROR_USER,
                       "image \"%s\" differs from the one that started %s, %s: import that one "
                       "again, or choose another --results",
-                      args->job.image, session->place, session->job.image_id);
+                      args->job.image, session->location, session->job.image_id);
   return error_set (err, ERROR_USER,
                     "%s holds the result of another job: %s differs; choose another --results, or "
                     "use the same options to continue that job",
-                    session->place, difference);
+                    session->location, difference);
 }
 
 static int
-submit (struct session *session, const struct job *job, struct error *err)
+run_submit (struct session *session, const struct job *job, struct error *err)
 {
   job_copy (&session->job, job);
   return bus_submit (session->bus, job, err) < 0 ? -1 : 0;
@@ -63,16 +65,18 @@ forget (struct session *session, struct error *err)
 
 /* Opens the result for this job, makes it where it is absent. */
 static int
-open_result (struct session *session, const struct job_args *args, bool any_job, struct error *err)
+run_open_result (struct session *session, const struct job_args *args, bool any_job,
+                 struct error *err)
 {
-  const char *place = args->job.results;
-  switch (result_state (place))
+  const char *location = args->job.results;
+  switch (result_state (location))
     {
     case RESULT_FOREIGN:
       return error_set (err, ERROR_USER,
-                        "%s exists and is not a result of shoal: choose another --results", place);
+                        "%s exists and is not a result of shoal: choose another --results",
+                        location);
     case RESULT_ABSENT:
-      if (result_create (place, NULL, err) != 0 && result_state (place) == RESULT_ABSENT)
+      if (result_create (location, NULL, err) != 0 && result_state (location) == RESULT_ABSENT)
         return -1;
       error_clear (err);
       break;
@@ -81,20 +85,20 @@ open_result (struct session *session, const struct job_args *args, bool any_job,
       break;
     }
   session->access = BUS_MAKES;
-  if (session_open_place (session, place, err) != 0 || session_lock (session, err) != 0)
+  if (session_open_location (session, location, err) != 0 || session_lock (session, err) != 0)
     return -1;
   if (session->job.id == NULL)
-    return submit (session, &args->job, err);
+    return run_submit (session, &args->job, err);
   int left = restore_is_left (session, err);
   if (left != 0)
-    return left < 0 ? -1 : any_job ? 0 : compare (session, args, err);
-  return forget (session, err) != 0 ? -1 : open_result (session, args, any_job, err);
+    return left < 0 ? -1 : any_job ? 0 : run_compare_job (session, args, err);
+  return forget (session, err) != 0 ? -1 : run_open_result (session, args, any_job, err);
 }
 
 /* ---- the command ------------------------------------------------------------------------ */
 
 static void
-say_runtime (const struct session *session, const struct run_options *options)
+run_print_runtime (const struct session *session, const struct run_options *options)
 {
   if (!options->quiet && strcmp (session->job.runtime, "process") == 0)
     (void) fputs ("shoal: --runtime process: the commands run without a container\n", stderr);
@@ -102,10 +106,11 @@ say_runtime (const struct session *session, const struct run_options *options)
 
 /* How the inputs differ from what the plan has of them; whether they do. */
 static bool
-find_changes (const struct session *session, const struct tally *tally, struct changes *changes)
+find_changes (const struct session *session, const struct counters *counters,
+              struct changes *changes)
 {
   struct error why = ERROR_INIT;
-  int64_t shards = fold_shards (tally->fold);
+  int64_t shards = fold_shards (counters->fold);
   if (shards < 0)
     return false;
   if (changes_find (session, shards, changes, &why) == 0)
@@ -121,45 +126,47 @@ begin_again (struct session *session, const struct job_args *args, const struct 
              bool quiet, struct error *err)
 {
   auto_changes struct changes changes = { 0 };
-  auto_tally struct tally tally = { 0 };
+  auto_counters struct counters counters = { 0 };
   auto_job_status struct job_status status = { 0 };
   int64_t reused = 0;
-  if (session_status (session, &status, err) != 0 || summary_read (session, &tally, err) != 0)
+  if (session_status (session, &status, err) != 0 || summary_read (session, &counters, err) != 0)
     return -1;
-  bool planned = fold_shards (tally.fold) >= 0;
+  bool planned = fold_shards (counters.fold) >= 0;
   bool ended = verdict_is_done (status.state);
   bool waits = ended || !job_state_is_terminal (status.state);
-  if (again->update && (!planned || (!find_changes (session, &tally, &changes) && waits)))
+  if (again->update && (!planned || (!find_changes (session, &counters, &changes) && waits)))
     return 0;
   if (again->update && !quiet)
     changes_print (stderr, &changes);
   if (again_begin (session, &args->job, again->update, &reused, err) != 0)
     return -1;
   if (again->update && !quiet)
-    (void) fprintf (stderr, "shoal: %lld shards are as they were and don't run again\n",
+    (void) fprintf (stderr,
+                    reused == 1 ? "shoal: %lld shard is as it was and doesn't run again\n"
+                                : "shoal: %lld shards are as they were and don't run again\n",
                     (long long) reused);
   return 1;
 }
 
 /* The result of this very job stands, or it ended without one. */
 static int
-tell_ended (const struct session *session, const struct run_options *options,
-            const struct job_status *status, struct error *err)
+run_report_ended (const struct session *session, const struct run_options *options,
+                  const struct job_status *status, struct error *err)
 {
   auto_changes struct changes changes = { 0 };
-  auto_tally struct tally tally = { 0 };
-  if (summary_read (session, &tally, err) != 0)
+  auto_counters struct counters counters = { 0 };
+  if (summary_read (session, &counters, err) != 0)
     return -1;
-  bool changed = find_changes (session, &tally, &changes);
-  if (!options->quiet)
+  bool changed = find_changes (session, &counters, &changes);
+  bool said = !options->quiet || changed;
+  if (said)
     {
       (void) fputs (changed ? "shoal: this job has ended, and its inputs have changed since:\n"
                             : "shoal: nothing to do, this job has already ended\n",
                     stderr);
       changes_print (stderr, &changes);
-      summary_print (stderr, session, &tally, status);
     }
-  int code = summary_exit_code (&tally, status);
+  int code = summary_tell (session, &counters, status, !said);
   return changed && code == EXIT_DONE ? EXIT_STALE : code;
 }
 
@@ -169,9 +176,9 @@ make_again (struct session *session, const struct run_options *options, struct j
             struct error *err)
 {
   int merges = restore_reopen (session, status, err);
-  auto_free char *place = text_shown (session->place);
+  auto_free char *location = text_shown (session->location);
   if (merges >= 0 && !options->quiet)
-    (void) fprintf (stderr, "shoal: the result is no longer at %s: %s\n", place,
+    (void) fprintf (stderr, "shoal: the result is no longer at %s: %s\n", location,
                     merges == 1 ? "merging it again" : "running its missing shards again");
   return merges;
 }
@@ -185,12 +192,12 @@ run_session (struct session *session, const struct run_options *options, struct 
   bool ended = job_state_is_terminal (status.state);
   int stands = ended ? restore_stands (session, &status, err) : 0;
   if (stands != 0)
-    return stands < 0 ? -1 : tell_ended (session, options, &status, err);
+    return stands < 0 ? -1 : run_report_ended (session, options, &status, err);
   int merges = ended ? make_again (session, options, &status, err) : 0;
   if (merges < 0)
     return -1;
-  say_runtime (session, options);
-  return supervise_and_tell (session, options, merges == 1, err);
+  run_print_runtime (session, options);
+  return supervise_and_report (session, options, merges == 1, err);
 }
 
 static int
@@ -202,15 +209,19 @@ run_on_fleet (struct job_args *args, struct bus_args *bus, const struct run_opti
     return error_set (err, ERROR_USER,
                       "%s: run creates its own bus; --bus names the Kafka bus of a fleet",
                       bus->url);
-  if (bus_args_finish (bus, err) != 0 || submit_job (&session, args, bus, !options->quiet, err) != 0
-      || restore_check_stands (&session, err) != 0)
+  if (bus_args_finish (bus, err) != 0)
+    return -1;
+  int taken = submit_job (&session, args, bus, !options->quiet, err);
+  if (taken != 0)
+    return taken < 0 ? -1 : submit_unread (&session, err);
+  if (restore_check_stands (&session, err) != 0)
     return -1;
   int code = watch_job (&session, options->progress, options->quiet, err);
   return submit_fetch (args, bus, session.job.id, code, options->quiet, err);
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+run_parsed (int argc, char **argv, bool docker, struct error *err)
 {
   auto_job_args struct job_args args;
   job_args_init (&args);
@@ -219,12 +230,17 @@ run (int argc, char **argv, struct error *err)
   bus.url = NULL; /* SHOAL_BUS doesn't turn a run on this machine into one elsewhere */
   struct run_options options = { 0 };
   struct again_args again = { 0 };
-  const struct option_set sets[] = { { job_options, &args },   { run_options, &options },
-                                     { bus_options, &bus },    { storage_options, NULL },
-                                     { fleet_options, &args }, { again_options, &again } };
-  int first = options_parse (sets, 6, argc, argv, err);
+  struct docker_args docker_args = { 0 };
+  const struct option_set sets[] = {
+    { job_options, &args },    { run_options, &options },       { supervise_options, &options },
+    { bus_options, &bus },     { storage_options, NULL },       { fleet_options, &args },
+    { again_options, &again }, { docker_options, &docker_args }
+  };
+  int first = options_parse (sets, docker ? 8 : 7, argc, argv, err);
   if (first < 0)
     return first;
+  if (!options.quiet)
+    docker_print_notes (&docker_args);
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
       || job_args_finish (&args, err) != 0)
     return -1;
@@ -236,7 +252,8 @@ run (int argc, char **argv, struct error *err)
   if (args.upload || args.fetch != NULL)
     return error_set (err, ERROR_USER, "--%s needs a fleet: name its bus with --bus",
                       args.upload ? "upload" : "fetch");
-  if (job_pin_images (&args.job, options.images, err) != 0)
+  if (job_pin_images (&args.job, options.images, err) != 0
+      || probing_check_job (&args.job, &options, err) != 0)
     return -1;
   /* A job log that can't be opened is told before anything is made. */
   auto_joblog struct joblog *joblog =
@@ -249,10 +266,22 @@ run (int argc, char **argv, struct error *err)
     return error_set (err, ERROR_USER,
                       "--update and --again are for results in a folder: choose another --results");
   anew = anew && result_state (args.job.results) != RESULT_ABSENT;
-  if (open_result (&session, &args, again.again, err) != 0
+  if (run_open_result (&session, &args, again.again, err) != 0
       || (anew && begin_again (&session, &args, &again, options.quiet, err) < 0))
     return -1;
   return run_session (&session, &options, err);
+}
+
+static int
+run_command_line (int argc, char **argv, struct error *err)
+{
+  return run_parsed (argc, argv, false, err);
+}
+
+int
+run_docker (int argc, char **argv, struct error *err)
+{
+  return run_parsed (argc, argv, true, err);
 }
 
 const struct command command_run = {
@@ -263,7 +292,7 @@ const struct command command_run = {
           "\n"
           "  shoal run -v ./photos:/in -o results:/out --glob '*.jpg' --batch-size 1000 \\\n"
           "    --results resized imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
-  .options = { job_options, run_options, bus_options, storage_options, fleet_options,
-               again_options },
-  .run = run,
+  .options = { job_options, run_options, supervise_options, bus_options, storage_options,
+               fleet_options, again_options },
+  .run = run_command_line,
 };

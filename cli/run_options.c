@@ -1,10 +1,15 @@
 #include "cli/run_options.h"
 
 #include "cli/storage_options.h"
+#include "common/auto.h"
+#include "common/fs.h"
 #include "common/units.h"
 #include "worker/userns.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 enum
 {
@@ -77,12 +82,19 @@ SETTER (userns)
   return userns_choose (value, &ids, err);
 }
 
-SETTER (scratch)
+int
+scratch_parse (const char *value, const char **scratch, struct error *err)
 {
-  (void) err;
-  RUN (context)->scratch = value;
-  return 0;
+  *scratch = value;
+  auto_fd int fd = fs_open_folder (AT_FDCWD, value, err);
+  if (fd < 0)
+    return -1;
+  return faccessat (fd, ".", W_OK | X_OK, AT_EACCESS) == 0
+             ? 0
+             : error_set (err, ERROR_USER, "%s: can't be written to: %s", value, strerror (errno));
 }
+
+SETTER (scratch) { return scratch_parse (value, &RUN (context)->scratch, err); }
 
 SETTER (images)
 {
@@ -94,21 +106,13 @@ SETTER (images)
 SETTER (backoff) { return units_parse_duration (value, &RUN (context)->backoff_ms, err); }
 
 const struct option_spec run_options[] = {
-  { 'j', "jobs", NULL, "N", "number of shards to run in parallel (default: number of cores)",
-    GROUP_RUN, false, set_jobs },
+  { 'j', "jobs", NULL, "N", "number of shards to run in parallel (default: usable CPUs)", GROUP_RUN,
+    false, set_jobs },
   { 0, "prefetch-bytes", NULL, "SIZE",
     "bytes of upcoming shards' inputs to download ahead (default 0: off)", GROUP_RUN, true,
     set_prefetch },
   { 0, "joblog", NULL, "FILE", "file to write a line per attempt to, in GNU parallel's format",
     GROUP_RUN, true, set_joblog },
-  { 0, "progress", NULL, "KIND",
-    "progress: auto, bar, plain, json (to stdout) or none (default auto)", GROUP_RUN, true,
-    set_progress },
-  { 'q', "quiet", NULL, NULL, "print errors only", GROUP_RUN, true, set_quiet },
-  { 0, "verbose", NULL, NULL, "print the logs of producer, worker and merger", GROUP_RUN, true,
-    set_verbose },
-  { 0, "keep-attempts", NULL, NULL, "keep superseded attempts in a result on S3", GROUP_RUN, true,
-    set_keep_attempts },
   { 0, "oci-runtime", NULL, "crun|runc", "OCI runtime (default: crun, else runc)", GROUP_RUN, true,
     set_oci_runtime },
   { 0, "userns", NULL, "auto|none|FIRST:COUNT",
@@ -121,5 +125,17 @@ const struct option_spec run_options[] = {
     set_scratch },
   { 0, "backoff", NULL, "DURATION", "delay before the first retry of a shard (default 1s)",
     GROUP_RUN, true, set_backoff },
+  { 0 },
+};
+
+const struct option_spec supervise_options[] = {
+  { 0, "progress", NULL, "KIND",
+    "progress: auto, bar, plain, json (to stdout) or none (default auto)", GROUP_RUN, true,
+    set_progress },
+  { 'q', "quiet", NULL, NULL, "print errors only", GROUP_RUN, true, set_quiet },
+  { 0, "verbose", NULL, NULL, "print the logs of producer, worker and merger", GROUP_RUN, true,
+    set_verbose },
+  { 0, "keep-attempts", NULL, NULL, "keep superseded attempts in a result on S3", GROUP_RUN, true,
+    set_keep_attempts },
   { 0 },
 };

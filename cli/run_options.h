@@ -1,5 +1,4 @@
-/* run_options.h — the options that say how a job is run here, not what it is: run, resume, retry
- * and merge share them. */
+/* run_options.h — the options that say how a job is run here, not what it is. */
 #ifndef SHOAL_CLI_RUN_OPTIONS_H
 #define SHOAL_CLI_RUN_OPTIONS_H
 
@@ -19,7 +18,7 @@ enum progress_kind
 /* Points into argv; nothing to release. */
 struct run_options
 {
-  int64_t slots;        /* 0: number of cores */
+  int64_t slots;        /* 0: the processors that may be used */
   const char *prefetch; /* a size; NULL: nothing is fetched ahead */
   const char *joblog;
   enum progress_kind progress;
@@ -35,6 +34,12 @@ struct run_options
 /* "auto", "bar", "plain", "json" or "none"; ERROR_USER for all else. */
 int progress_kind_parse (const char *value, enum progress_kind *kind, struct error *err);
 
+/* Both tables set a struct run_options: those of commands that run containers (run, resume, retry),
+ * and those of commands that supervise anything, `merge` as well. */
 extern const struct option_spec run_options[];
+extern const struct option_spec supervise_options[];
+
+/* Reads VALUE, a folder that can be written to, into *SCRATCH. ERROR_USER. */
+int scratch_parse (const char *value, const char **scratch, struct error *err);
 
 #endif

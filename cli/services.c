@@ -1,12 +1,20 @@
 /* shoal producer, worker, merger: the three parts as processes of their own, on one bus; and slot,
  * the worker's child. */
+#include "bus/bus.h"
 #include "cli/bus_options.h"
 #include "cli/commands.h"
 #include "cli/listening.h"
+#include "cli/log_options.h"
+#include "cli/notify.h"
 #include "cli/policy_options.h"
+#include "cli/probing.h"
+#include "cli/run_options.h"
+#include "cli/stopping.h"
 #include "cli/storage_options.h"
 #include "common/fs.h"
+#include "common/log.h"
 #include "common/memory.h"
+#include "common/signals.h"
 #include "common/spawn.h"
 #include "common/text.h"
 #include "common/units.h"
@@ -17,6 +25,7 @@
 #include "worker/userns.h"
 #include "worker/worker.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +36,9 @@ enum
 {
   SLOT_FD = 3,  /* where a slot process finds its worker … */
   METER_FD = 3, /* … and a worker what `shoal run` reads its bytes from */
+  TOPICS_STEP_MS = 100,
+  TOPICS_ROUND_MS = 2000, /* between two looks for a bus that isn't set up */
+  TOPICS_SAY_ROUNDS = 15, /* between two words about it */
 };
 
 /* Set by signals only, read by the parts: the one thing that a signal handler can reach. */
@@ -35,23 +47,29 @@ static volatile sig_atomic_t stop_flag;
 static void
 on_stop (int number)
 {
-  stop_flag = number == SIGQUIT || number == SIGHUP || stop_flag > 0 ? 2 : 1;
+  int stop = number == SIGQUIT || number == SIGHUP || stop_flag > 0 ? 2 : 1;
+  __atomic_store_n (&stop_flag, stop, __ATOMIC_RELAXED); /* other threads look at it */
 }
 
-/* SIGTERM and SIGINT: run out, the second time stop; SIGQUIT, and SIGHUP unless nohup has seen to
- * it: stop. A supervisor's child leaves Ctrl-C and the terminal's end to it. */
+static void
+catch_unless_ignored (int number, const struct sigaction *action)
+{
+  if (!signal_is_ignored (number))
+    (void) sigaction (number, action, NULL);
+}
+
+/* SIGTERM and SIGINT: run out, the second time stop; SIGQUIT and SIGHUP: stop. A supervisor's child
+ * leaves Ctrl-C and the terminal's end to it. */
 static void
 catch_signals (bool supervised)
 {
   struct sigaction action = { .sa_handler = on_stop };
   (void) sigaction (SIGTERM, &action, NULL);
-  (void) sigaction (SIGQUIT, &action, NULL);
+  catch_unless_ignored (SIGQUIT, &action);
   if (supervised)
     action.sa_handler = SIG_IGN;
-  (void) sigaction (SIGINT, &action, NULL);
-  struct sigaction before;
-  if (sigaction (SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-    (void) sigaction (SIGHUP, &action, NULL);
+  catch_unless_ignored (SIGINT, &action);
+  catch_unless_ignored (SIGHUP, &action);
   (void) signal (SIGPIPE, SIG_IGN);
 }
 
@@ -59,14 +77,18 @@ struct service_args
 {
   struct bus_args bus;
   struct listening_args listening;
+  struct notify_args notify;
   struct policy_args policies;
   struct policy policy;
   struct strlist queues;
   const char *job;
   int64_t parent; /* 0: nobody supervises us */
   bool probe;
+  bool json; /* … with it */
   bool webhook_private;
+  bool has_drain;
   struct worker_options worker;
+  int64_t window; /* of a producer */
 };
 
 static void
@@ -76,6 +98,7 @@ service_args_release (struct service_args *args)
   policy_args_release (&args->policies);
   policy_release (&args->policy);
   strlist_release (&args->queues);
+  free (args->notify.address);
 }
 
 #define auto_service_args AUTO (service_args_release)
@@ -131,12 +154,7 @@ SETTER (userns)
   return userns_choose (value, &ids, err);
 }
 
-SETTER (scratch)
-{
-  (void) err;
-  ARGS (context)->worker.scratch = value;
-  return 0;
-}
+SETTER (scratch) { return scratch_parse (value, &ARGS (context)->worker.scratch, err); }
 
 SETTER (lease)
 {
@@ -148,7 +166,18 @@ SETTER (lease)
              : error_set (err, ERROR_USER, "\"%s\" is longer than a day", value);
 }
 
-SETTER (drain) { return units_parse_duration (value, &ARGS (context)->worker.drain_ms, err); }
+SETTER (drain)
+{
+  ARGS (context)->has_drain = true;
+  return stopping_parse (value, &ARGS (context)->worker.drain_ms, err);
+}
+
+SETTER (idle) { return units_parse_duration (value, &ARGS (context)->worker.idle_ms, err); }
+
+SETTER (max_shards)
+{
+  return units_parse_number (value, 1, INT64_MAX, &ARGS (context)->worker.max_shards, err);
+}
 
 SETTER (backoff) { return units_parse_duration (value, &ARGS (context)->worker.backoff_ms, err); }
 
@@ -168,11 +197,21 @@ SETTER (max_infra)
   return result;
 }
 
+SETTER (window) { return units_parse_number (value, 1, UINT32_MAX, &ARGS (context)->window, err); }
+
 SETTER (probe)
 {
   (void) value;
   (void) err;
   ARGS (context)->probe = true;
+  return 0;
+}
+
+SETTER (json)
+{
+  (void) value;
+  (void) err;
+  ARGS (context)->json = true;
   return 0;
 }
 
@@ -207,7 +246,7 @@ static const struct option_spec service_options[] = {
 };
 
 static const struct option_spec worker_options[] = {
-  { 'j', "jobs", "slots", "N", "number of shards to run in parallel (default: number of cores)",
+  { 'j', "jobs", "slots", "N", "number of shards to run in parallel (default: usable CPUs)",
     GROUP_OTHER, false, set_jobs },
   { 0, "prefetch-bytes", NULL, "SIZE",
     "bytes of upcoming shards' inputs to download ahead (default 0: off)", GROUP_OTHER, false,
@@ -225,9 +264,13 @@ static const struct option_spec worker_options[] = {
   { 0, "scratch", NULL, "DIR",
     "directory for staged inputs and containers (default: in the result)", GROUP_OTHER, false,
     set_scratch },
-  { 0, "drain-timeout", NULL, "DURATION",
-    "time for running shards to end after SIGTERM (default unlimited)", GROUP_OTHER, false,
+  { 0, "drain-timeout", NULL, "TIME",
+    "time for shards to end after SIGTERM, or unlimited (default 25s)", GROUP_OTHER, false,
     set_drain },
+  { 0, "idle-timeout", NULL, "DURATION", "exit after this time without work (default unlimited)",
+    GROUP_OTHER, false, set_idle },
+  { 0, "max-shards", NULL, "N", "exit after N shards (default unlimited)", GROUP_OTHER, false,
+    set_max_shards },
   { 0, "backoff", NULL, "DURATION", "delay before the first retry of a shard (default 1s)",
     GROUP_OTHER, false, set_backoff },
   { 0, "max-lost", NULL, "N", "give up on a shard after N lost workers (default 3)", GROUP_OTHER,
@@ -235,8 +278,15 @@ static const struct option_spec worker_options[] = {
   { 0, "max-infra", NULL, "N", "give up on a shard after N infrastructure errors (default 5)",
     GROUP_OTHER, false, set_max_infra },
   { 0, "meter", NULL, NULL, NULL, GROUP_OTHER, false, set_meter },
-  { 0, "probe", NULL, NULL, "print what this host supports and exit", GROUP_OTHER, false,
-    set_probe },
+  { 0, "probe", NULL, NULL, "run a command in each runtime, print what works, and exit",
+    GROUP_OTHER, false, set_probe },
+  { 0, "json", NULL, NULL, "print what --probe finds as JSON", GROUP_OTHER, true, set_json },
+  { 0 },
+};
+
+static const struct option_spec producer_options[] = {
+  { 0, "window", NULL, "N", "unsettled shards of a job to publish at once (default: all)",
+    GROUP_OTHER, false, set_window },
   { 0 },
 };
 
@@ -248,11 +298,13 @@ static const struct option_spec merger_options[] = {
 
 /* Reads the options of a service; 0, OPTIONS_HELP or -1. */
 static int
-parse (struct service_args *args, const struct command *command, int argc, char **argv,
-       struct error *err)
+services_parse (struct service_args *args, const struct command *command, int argc, char **argv,
+                struct error *err)
 {
-  *args = (struct service_args){ .worker = { .drain_ms = -1 } };
+  *args = (struct service_args){ .worker = { .drain_ms = STOPPING_UNLIMITED } };
   bus_args_init (&args->bus);
+  if (notify_read (&args->notify, err) != 0)
+    return -1;
   const struct option_set sets[] = {
     { bus_options, &args->bus },
     { command->options[1], args },
@@ -260,40 +312,117 @@ parse (struct service_args *args, const struct command *command, int argc, char 
     { command->options[3], NULL },
     { command->options[4], command == &command_worker ? (void *) args : (void *) &args->listening },
     { command->options[5], command == &command_merger ? (void *) args : (void *) &args->policies },
-    { policy_options, &args->policies },
+    { log_options, NULL },
+    { command->options[7], command == &command_merger ? (void *) &args->policies : (void *) args },
   };
-  size_t tables = command == &command_merger ? 7 : 6;
+  size_t tables = command->options[7] != NULL ? 8 : 7;
   int first = options_operands (sets, tables, argc, argv, 0, 0, command->synopsis, err);
   if (first < 0)
     return first;
+  if (args->json && !args->probe)
+    return error_set (err, ERROR_USER, "--json is for worker --probe");
   if (args->probe)
-    return 0;
+    return policy_args_load (&args->policies, &args->policy, err);
   if (bus_args_need (&args->bus, err) != 0
       || policy_args_load (&args->policies, &args->policy, err) != 0)
     return -1;
+  if (args->parent == 0
+      && (log_options_finish (err) != 0
+          || (!args->has_drain && stopping_default (&args->worker.drain_ms, err) != 0)))
+    return -1;
   catch_signals (args->parent > 0);
   return args->parent > 0 ? spawn_die_with_parent ((pid_t) args->parent, err) : 0;
+}
+
+/* Whether the service is to be tried again: the bus isn't set up yet, and somebody may be about to
+ * do so. Says so, and waits. */
+static bool
+services_wait_for_topics (const struct service_args *args, int *rounds, struct error *err)
+{
+  if (err->code != BUS_UNMADE || args->parent > 0)
+    return false;
+  if ((*rounds)++ % TOPICS_SAY_ROUNDS == 0)
+    log_failure (LOG_WARN, "waiting_for_topics", err, NULL);
+  error_clear (err);
+  for (int ms = 0; ms < TOPICS_ROUND_MS && stop_flag == 0; ms += TOPICS_STEP_MS)
+    (void) poll (NULL, 0, TOPICS_STEP_MS);
+  return true;
+}
+
+static int
+call_producer (const void *options, struct error *err)
+{
+  return producer_run (options, err);
+}
+
+static int
+call_merger (const void *options, struct error *err)
+{
+  return merger_run (options, err);
+}
+
+static int
+call_worker (const void *options, struct error *err)
+{
+  return worker_run (options, err);
+}
+
+/* Serves what is asked by HTTP; who is asked by systemd alone has a health as well. */
+static int
+services_listen (struct service_args *args, struct listening *listening, bool takes_jobs,
+                 struct error *err)
+{
+  if (listening_start (listening, &args->listening, takes_jobs ? &args->bus : NULL,
+                       takes_jobs ? &args->policy : NULL, err)
+      != 0)
+    return -1;
+  if (listening->health == NULL && args->notify.address != NULL)
+    listening->health = health_new ();
+  return 0;
+}
+
+/* The service NAME, with QUEUES (NULL: none), from its first line in the log to its end. */
+static int
+services_run (const struct service_args *args, const char *name, const struct strlist *queues,
+              struct health *health, int (*call) (const void *options, struct error *err),
+              const void *options, struct error *err)
+{
+  int rounds = 0;
+  int result = 0;
+  auto_notify struct notify *notify = NULL;
+  if (args->notify.address != NULL && args->parent == 0)
+    {
+      notify = notify_start (&args->notify, health, &stop_flag, err);
+      if (notify == NULL)
+        return -1;
+    }
+  log_service_start (name, args->bus.url, queues);
+  do
+    result = stop_flag == 0 ? call (options, err) : 0;
+  while (result != 0 && services_wait_for_topics (args, &rounds, err));
+  return result;
 }
 
 static int
 run_producer (int argc, char **argv, struct error *err)
 {
   auto_service_args struct service_args args;
-  int parsed = parse (&args, &command_producer, argc, argv, err);
+  int parsed = services_parse (&args, &command_producer, argc, argv, err);
   if (parsed != 0)
     return parsed;
   auto_listening struct listening listening = { 0 };
-  if (listening_start (&listening, &args.listening, &args.bus, &args.policy, err) != 0)
+  if (services_listen (&args, &listening, true, err) != 0)
     return -1;
   const struct producer_options options = { .bus_url = args.bus.url,
                                             .lease_ms = args.worker.lease_ms,
                                             .bus_properties = &args.bus.properties,
                                             .policy = &args.policy,
+                                            .window = args.window,
                                             .job_id = args.job,
                                             .takes_jobs = listening.takes_jobs,
-                                            .vitals = listening.vitals,
+                                            .health = listening.health,
                                             .stop = &stop_flag };
-  return producer_run (&options, err);
+  return services_run (&args, "producer", NULL, listening.health, call_producer, &options, err);
 }
 
 /* What becomes of a job mustn't depend on which merger takes it up. The caller frees. */
@@ -317,11 +446,11 @@ static int
 run_merger (int argc, char **argv, struct error *err)
 {
   auto_service_args struct service_args args;
-  int parsed = parse (&args, &command_merger, argc, argv, err);
+  int parsed = services_parse (&args, &command_merger, argc, argv, err);
   if (parsed != 0)
     return parsed;
   auto_listening struct listening listening = { 0 };
-  if (listening_start (&listening, &args.listening, NULL, NULL, err) != 0)
+  if (services_listen (&args, &listening, false, err) != 0)
     return -1;
   /* Its jobs wait for each other: one whose storage is away is set back soon, and comes again
    * later. */
@@ -335,28 +464,16 @@ run_merger (int argc, char **argv, struct error *err)
                                           .settings = settings,
                                           .job_id = args.job,
                                           .webhook_private = args.webhook_private,
-                                          .vitals = listening.vitals,
+                                          .health = listening.health,
                                           .stop = &stop_flag };
-  return merger_run (&options, err);
-}
-
-static int
-probe (const struct worker_options *options, struct error *err)
-{
-  char *line = NULL;
-  if (worker_probe (options, &line, err) != 0)
-    return -1;
-  auto_free char *shown = text_shown (line);
-  (void) puts (shown);
-  free (line);
-  return EXIT_DONE;
+  return services_run (&args, "merger", NULL, listening.health, call_merger, &options, err);
 }
 
 static int
 run_worker (int argc, char **argv, struct error *err)
 {
   auto_service_args struct service_args args;
-  int parsed = parse (&args, &command_worker, argc, argv, err);
+  int parsed = services_parse (&args, &command_worker, argc, argv, err);
   if (parsed != 0)
     return parsed;
   args.worker.bus_url = args.bus.url;
@@ -366,12 +483,13 @@ run_worker (int argc, char **argv, struct error *err)
   args.worker.job_id = args.job;
   args.worker.stop = &stop_flag;
   if (args.probe)
-    return probe (&args.worker, err);
+    return probing_print (&args.worker, args.json, err);
   auto_listening struct listening listening = { 0 };
-  if (listening_start (&listening, &args.listening, NULL, NULL, err) != 0)
+  if (services_listen (&args, &listening, false, err) != 0)
     return -1;
-  args.worker.vitals = listening.vitals;
-  return worker_run (&args.worker, err);
+  args.worker.health = listening.health;
+  return services_run (&args, "worker", &args.queues, listening.health, call_worker, &args.worker,
+                       err);
 }
 
 static int
@@ -391,22 +509,21 @@ const struct command command_producer = {
   .help = "SIGTERM stops it.\n"
           "\n"
           "  shoal producer --bus sqlite:work.db\n",
-  .options = { bus_options, service_options, listen_options, storage_options, intake_options,
-               policy_options },
+  .options = { bus_options, service_options, listen_options, storage_options, job_api_options,
+               policy_options, log_options, producer_options },
   .run = run_producer,
 };
 
 const struct command command_worker = {
   .name = "worker",
-  .synopsis = "worker --bus URL [options] | worker --probe",
+  .synopsis = "worker --bus URL [options] | worker --probe [--json]",
   .summary = "run the worker service, which runs shards in containers",
-  .help = "SIGTERM drains it: no new shards, exit when the running ones end. A second SIGTERM, "
-          "SIGQUIT\n"
-          "or SIGHUP stops the containers and returns their shards to the queue.\n"
-          "\n"
-          "  shoal worker --bus sqlite:work.db --jobs 4\n",
+  .help =
+      "SIGTERM drains it. A second SIGTERM, SIGQUIT or SIGHUP returns its shards to the queue.\n"
+      "\n"
+      "  shoal worker --bus sqlite:work.db --jobs 4\n",
   .options = { bus_options, service_options, listen_options, storage_options, worker_options,
-               policy_options },
+               policy_options, log_options },
   .run = run_worker,
 };
 
@@ -418,7 +535,7 @@ const struct command command_merger = {
           "\n"
           "  shoal merger --bus sqlite:work.db\n",
   .options = { bus_options, service_options, listen_options, storage_options, keep_options,
-               merger_options, policy_options },
+               merger_options, log_options, policy_options },
   .run = run_merger,
 };
 

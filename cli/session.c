@@ -1,5 +1,6 @@
 #include "cli/session.h"
 
+#include "bus/follower.h"
 #include "common/fs.h"
 #include "common/lock.h"
 #include "common/memory.h"
@@ -20,16 +21,16 @@ keep_job (void *context, const struct job *job)
 char *
 session_bus_url (const struct session *session, struct error *err)
 {
-  auto_free char *folder = result_folder (session->place, err);
+  auto_free char *folder = result_folder (session->location, err);
   return folder == NULL ? NULL : xasprintf ("sqlite:%s/" RESULT_BUS, folder);
 }
 
 int
-session_open_place (struct session *session, const char *place, struct error *err)
+session_open_location (struct session *session, const char *location, struct error *err)
 {
   const struct bus_options options = { .client = "cli", .access = session->access };
-  session->place = xstrdup (place);
-  session->folder_fd = result_open (place, err);
+  session->location = xstrdup (location);
+  session->folder_fd = result_open (location, err);
   if (session->folder_fd < 0)
     return -1;
   auto_free char *url = session_bus_url (session, err);
@@ -40,20 +41,20 @@ session_open_place (struct session *session, const char *place, struct error *er
 }
 
 static int
-open_result (struct session *session, const char *place, struct error *err)
+session_open_result (struct session *session, const char *location, struct error *err)
 {
-  auto_free char *absolute = result_place (place, err);
+  auto_free char *absolute = result_location (location, err);
   if (absolute == NULL)
     return -1;
   if (result_state (absolute) == RESULT_PARTIAL || result_state (absolute) == RESULT_COMPLETE)
     {
-      if (session_open_place (session, absolute, err) != 0)
+      if (session_open_location (session, absolute, err) != 0)
         return -1;
       if (session->job.id != NULL)
         return 0;
       return error_set (err, ERROR_USER,
                         "%s: no job has been submitted to it yet: run its original command again",
-                        place);
+                        location);
     }
   /* Says what it is instead. */
   auto_free char *folder = result_folder (absolute, err);
@@ -72,9 +73,9 @@ open_job (struct session *session, const char *id, const struct bus_args *bus, s
   int found = bus_get_job (session->bus, id, &session->job, err);
   if (found <= 0)
     return found < 0 ? -1 : error_set (err, ERROR_USER, "%s: no job %s", bus->url, id);
-  session->place = xstrdup (session->job.results);
+  session->location = xstrdup (session->job.results);
   struct error away = ERROR_INIT;
-  session->folder_fd = result_open (session->place, &away);
+  session->folder_fd = result_open (session->location, &away);
   return 0;
 }
 
@@ -94,10 +95,10 @@ bus_has_job (const struct bus_args *bus, const char *id)
 static char *
 job_of_fleet (const char *name, bool *here)
 {
-  auto_free char *place = result_place (name, NULL);
-  enum result_state state = place == NULL ? RESULT_ABSENT : result_state (place);
+  auto_free char *location = result_location (name, NULL);
+  enum result_state state = location == NULL ? RESULT_ABSENT : result_state (location);
   *here = state == RESULT_PARTIAL || state == RESULT_COMPLETE;
-  auto_fd int folder = *here ? result_open (place, NULL) : -1;
+  auto_fd int folder = *here ? result_open (location, NULL) : -1;
   if (folder < 0 || faccessat (folder, RESULT_BUS, F_OK, 0) == 0)
     return NULL;
   return result_job (folder);
@@ -117,7 +118,7 @@ session_open (struct session *session, const char *name, const struct bus_args *
   if (!here && known && bus_has_job (bus, name))
     return open_job (session, name, bus, err);
   if (job == NULL)
-    return open_result (session, name, err);
+    return session_open_result (session, name, err);
   return known ? open_job (session, job, bus, err)
                : error_set (err, ERROR_USER,
                             "%s: result of job %s on a fleet: name its bus with --bus or SHOAL_BUS",
@@ -130,10 +131,10 @@ session_lock (struct session *session, struct error *err)
   const char *field = NULL;
   session->lock_fd = result_lock (session->folder_fd, err);
   if (session->lock_fd < 0)
-    return error_wrap (err, "%s", session->place);
+    return error_wrap (err, "%s", session->location);
   if (session->job.id == NULL || job_check (&session->job, &field, err) == 0)
     return 0;
-  return error_wrap (err, "%s: the job in it: %s", session->place, field);
+  return error_wrap (err, "%s: the job in it: %s", session->location, field);
 }
 
 pid_t
@@ -151,7 +152,7 @@ session_is_attended (const struct session *session)
 const char *
 session_name (const struct session *session)
 {
-  return session->fleet ? session->job.id : session->place;
+  return session->fleet ? session->job.id : session->location;
 }
 
 int
@@ -195,7 +196,7 @@ session_credentials (const struct session *session)
 int
 session_remove (struct session *session, struct error *err)
 {
-  auto_free char *folder = result_folder (session->place, err);
+  auto_free char *folder = result_folder (session->location, err);
   bus_close (take (&session->bus));
   return folder == NULL ? -1 : fs_remove_tree (AT_FDCWD, folder, err);
 }
@@ -207,6 +208,6 @@ session_release (struct session *session)
   auto_fd_ (&session->lock_fd);
   auto_fd_ (&session->folder_fd);
   job_release (&session->job);
-  free (session->place);
+  free (session->location);
   *session = (struct session) SESSION_INIT;
 }

@@ -17,8 +17,8 @@
 
 struct session
 {
-  char *place;   /* of the result */
-  int folder_fd; /* -1: it isn't there, or not to be seen from here */
+  char *location; /* of the result */
+  int folder_fd;  /* -1: it isn't there, or not to be seen from here */
   bool fleet;
   int lock_fd; /* -1: not ours */
   enum bus_access access;
@@ -43,9 +43,9 @@ struct session
 int session_open (struct session *session, const char *name, const struct bus_args *bus,
                   struct error *err);
 
-/* The same when it is known where it stands (result_place); a folder without a job is fine: job.id
- * is NULL then. Where ACCESS says so its bus is made. */
-int session_open_place (struct session *session, const char *place, struct error *err);
+/* The same when it is known where it stands (result_location); a folder without a job is fine:
+ * job.id is NULL then. Where ACCESS says so its bus is made. */
+int session_open_location (struct session *session, const char *location, struct error *err);
 
 /* Takes the result for this process, to work on its job: ERROR_USER that names the process that has
  * it, or what is wrong with the job in it. */

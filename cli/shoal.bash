@@ -2,7 +2,19 @@
 
 _shoal_options () { # PROGRAM COMMAND
   { "$1" "$2" --help; case $2 in run | plan | submit) "$1" help options ;; esac; } 2>/dev/null \
-    | grep -oE -- '--[a-z][a-z-]+' | sort -u
+    | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u
+}
+
+# Folders that are results, by the names that commands take, and folders on the way to some.
+_shoal_results () { # WORD
+  local folder
+  while read -r folder; do
+    if [ -d "$folder/.shoal" ]; then printf '%s\n' "${folder%.partial}"; else printf '%s/\n' "$folder"; fi
+  done < <(compgen -d -- "$1")
+}
+
+_shoal_images () { # PROGRAM
+  "$1" image list 2>/dev/null | cut -f1 | sed 's/:latest$//'
 }
 
 _shoal () {
@@ -18,25 +30,38 @@ _shoal () {
   case $before in
     --on-conflict) values="fail first last rename concat" ;;
     --symlinks) values="beneath follow skip" ;;
+    --output-links) values="keep follow fail" ;;
     --stage) values="auto link copy bind" ;;
     --network) values="none host" ;;
     --runtime) values="oci process" ;;
     --progress) values="auto bar plain json none" ;;
     --oci-runtime) values="crun runc" ;;
     --userns) values="auto none" ;;
+    --state) values="queued running merging succeeded partial failed conflict cancelled" ;;
+    --reduce) values=$(_shoal_images "$program") ;;
     *)
       if [ "$COMP_CWORD" -eq $((at + 1)) ]; then
         case $command in
           help) values="$commands options exit-codes patterns environment" ;;
-          image) values="import pull list remove" ;;
-          topics) values="create check describe" ;;
+          image) values="import pull list remove prune" ;;
+          topics) values="create check describe tail" ;;
           policy) values="check" ;;
           dead) values="list show replay" ;;
         esac
       fi
       case $word in
         -*) values="$(_shoal_options "$program" "$command") --help" ;;
-        *) files=yes ;;
+        *)
+          case $command in
+            status | logs | report | get | cancel | retry | resume | merge)
+              mapfile -t COMPREPLY < <(_shoal_results "$word" | sort -u)
+              return
+              ;;
+            run | plan | submit) values=$(_shoal_images "$program") ;;
+            image) [ "${COMP_WORDS[at + 1]}" != remove ] || values=$(_shoal_images "$program") ;;
+          esac
+          files=yes
+          ;;
       esac
       ;;
   esac

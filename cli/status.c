@@ -19,7 +19,7 @@ struct status_args
 };
 
 static int
-set_json (void *context, const char *value, struct error *err)
+status_set_json (void *context, const char *value, struct error *err)
 {
   (void) value;
   (void) err;
@@ -28,7 +28,7 @@ set_json (void *context, const char *value, struct error *err)
 }
 
 static int
-set_shards (void *context, const char *value, struct error *err)
+status_set_shards (void *context, const char *value, struct error *err)
 {
   (void) value;
   (void) err;
@@ -38,8 +38,8 @@ set_shards (void *context, const char *value, struct error *err)
 
 static const struct option_spec status_options[] = {
   { 0, "json", NULL, NULL, "print JSON: one object, or one per line with --shards", GROUP_OTHER,
-    false, set_json },
-  { 0, "shards", NULL, NULL, "print one line per shard", GROUP_OTHER, false, set_shards },
+    false, status_set_json },
+  { 0, "shards", NULL, NULL, "print one line per shard", GROUP_OTHER, false, status_set_shards },
   { 0 },
 };
 
@@ -56,24 +56,16 @@ state_name (const struct shard_record *record, bool attended)
   return names[lost ? SHARD_WAITING : record->state];
 }
 
-static const char *
-reason_of (const struct tally *tally, enum shard_kind kind, uint32_t index)
-{
-  for (size_t i = 0; i < tally->failure_count; i++)
-    if (tally->failures[i].kind == kind
-        && (kind == SHARD_REDUCE || tally->failures[i].index == index))
-      return tally->failures[i].report.reason;
-  return NULL;
-}
-
 static void
-print_shard (const struct tally *tally, enum shard_kind kind, uint32_t index, bool attended,
+print_shard (const struct counters *counters, enum shard_kind kind, uint32_t index, bool attended,
              bool json)
 {
   const struct shard_record *record =
-      kind == SHARD_REDUCE ? fold_reduce (tally->fold) : fold_shard (tally->fold, index);
+      kind == SHARD_REDUCE ? fold_reduce (counters->fold) : fold_shard (counters->fold, index);
   const char *state = state_name (record, attended);
-  const char *reason = record->state == SHARD_FAILED ? reason_of (tally, kind, index) : NULL;
+  const struct counters_failure *failure =
+      record->state == SHARD_FAILED ? counters_failure_of (counters, kind, index) : NULL;
+  const char *reason = failure == NULL ? NULL : failure->report.reason;
   bool ran = shard_attempts (record) > 0;
   if (json)
     {
@@ -102,25 +94,25 @@ print_shard (const struct tally *tally, enum shard_kind kind, uint32_t index, bo
 }
 
 static void
-print_shards (const struct tally *tally, bool attended, bool json)
+print_shards (const struct counters *counters, bool attended, bool json)
 {
   if (!json)
     (void) puts ("shard\tstate\tattempts\toutcome\texit\treason");
-  for (uint32_t i = 0; i < fold_known (tally->fold); i++)
-    print_shard (tally, SHARD_MAP, i, attended, json);
-  if (fold_reduce (tally->fold) != NULL)
-    print_shard (tally, SHARD_REDUCE, 0, attended, json);
+  for (uint32_t i = 0; i < fold_known (counters->fold); i++)
+    print_shard (counters, SHARD_MAP, i, attended, json);
+  if (fold_reduce (counters->fold) != NULL)
+    print_shard (counters, SHARD_REDUCE, 0, attended, json);
 }
 
 /* ---- the job ---------------------------------------------------------------------------- */
 
 static json_t *
-failures_json (const struct tally *tally)
+failures_json (const struct counters *counters)
 {
   json_t *array = json_array ();
-  for (size_t i = 0; i < tally->failure_count; i++)
+  for (size_t i = 0; i < counters->failure_count; i++)
     {
-      const struct tally_failure *failure = &tally->failures[i];
+      const struct counters_failure *failure = &counters->failures[i];
       json_t *object = json_object ();
       if (failure->kind == SHARD_REDUCE)
         (void) json_object_set_new (object, "reduce", json_true ());
@@ -136,10 +128,10 @@ failures_json (const struct tally *tally)
 }
 
 static void
-print_json (const struct session *session, const struct tally *tally,
+print_json (const struct session *session, const struct counters *counters,
             const struct job_status *status, pid_t owner, const char *folder, const char *trouble)
 {
-  const struct job_status *counts = &tally->counts;
+  const struct job_status *counts = &counters->counts;
   bool ended = job_state_is_terminal (status->state);
   json_t *object = json_object ();
   json_set_text (object, "job", session->job.id);
@@ -155,13 +147,13 @@ print_json (const struct session *session, const struct tally *tally,
   json_set_number (object, "running", counts->running);
   json_set_number (object, "atoms", counts->atoms);
   json_set_number (object, "atoms_done", counts->atoms_done);
-  json_set_number (object, "attempts", tally->attempts);
+  json_set_number (object, "attempts", counters->attempts);
   json_set_number (object, "generation", counts->generation);
-  if (tally_rate (tally) > 0)
-    (void) json_object_set_new (object, "rate", json_real (tally_rate (tally)));
-  if (!ended)
-    json_set_number (object, "left_ms", tally_left (tally));
-  (void) json_object_set_new (object, "failures", failures_json (tally));
+  if (counters_rate (counters) > 0 && (ended || session_is_attended (session)))
+    (void) json_object_set_new (object, "rate", json_real (counters_rate (counters)));
+  if (!ended && session_is_attended (session))
+    json_set_number (object, "left_ms", counters_left (counters));
+  (void) json_object_set_new (object, "failures", failures_json (counters));
   json_set_text (object, "result", folder);
   json_put_line (object, stdout);
 }
@@ -186,15 +178,16 @@ trouble_of (const struct session *session, const struct job_status *status, stru
 }
 
 static void
-print_running (const struct session *session, const struct tally *tally, pid_t owner,
+print_running (const struct session *session, const struct counters *counters, pid_t owner,
                const char *folder, const char *trouble)
 {
-  auto_free char *line = progress_line (tally);
+  auto_free char *line = progress_line (counters, session_is_attended (session));
   auto_free char *id = text_shown (session->job.id);
   auto_free char *shown = text_shown (folder);
   if (session->fleet)
     (void) printf ("job %s is %s\n", id,
-                   fold_planned (tally->fold) || tally->ran ? "running" : "waiting for a producer");
+                   fold_planned (counters->fold) || counters->ran ? "running"
+                                                                  : "waiting for a producer");
   else if (owner > 0)
     (void) printf ("job %s is running (process %d)\n", id, (int) owner);
   else
@@ -203,19 +196,19 @@ print_running (const struct session *session, const struct tally *tally, pid_t o
   auto_free char *why = text_shown (trouble);
   if (trouble != NULL)
     (void) printf ("  trouble   %s\n", why);
-  if (tally->failure_count > 0)
+  if (counters->failure_count > 0)
     {
       (void) puts ("  failed");
-      summary_failures (stdout, tally);
+      summary_failures (stdout, session, counters);
     }
   (void) printf ("  result    %s\n", shown);
-  auto_free char *place = text_word (session->place);
+  auto_free char *location = text_word (session->location);
   if (!session_is_attended (session))
-    (void) printf ("  next      shoal resume %s\n", place);
+    (void) printf ("  next      shoal resume %s\n", location);
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+status_run (int argc, char **argv, struct error *err)
 {
   struct status_args args = { 0 };
   auto_bus_args struct bus_args bus;
@@ -225,13 +218,14 @@ run (int argc, char **argv, struct error *err)
   if (first < 0)
     return first;
   auto_session struct session session = SESSION_READER;
-  auto_tally struct tally tally = { 0 };
+  auto_counters struct counters counters = { 0 };
   auto_job_status struct job_status status = { 0 };
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
-      || summary_read (&session, &tally, err) != 0 || session_status (&session, &status, err) != 0)
+      || summary_read (&session, &counters, err) != 0
+      || session_status (&session, &status, err) != 0)
     return -1;
   auto_free char *folder =
-      session.folder_fd < 0 ? xstrdup (session.place) : result_shown (session.place, err);
+      session.folder_fd < 0 ? xstrdup (session.location) : result_shown (session.location, err);
   if (folder == NULL)
     return -1;
   auto_free char *trouble = trouble_of (&session, &status, err);
@@ -239,15 +233,15 @@ run (int argc, char **argv, struct error *err)
     return -1;
   pid_t owner = session_owner (&session);
   if (!session_is_attended (&session)) /* whoever ran them is gone */
-    tally.counts.running = 0;
+    counters.counts.running = 0;
   if (args.shards)
-    print_shards (&tally, session_is_attended (&session), args.json);
+    print_shards (&counters, session_is_attended (&session), args.json);
   else if (args.json)
-    print_json (&session, &tally, &status, owner, folder, trouble);
+    print_json (&session, &counters, &status, owner, folder, trouble);
   else if (job_state_is_terminal (status.state))
-    summary_print (stdout, &session, &tally, &status);
+    summary_print (stdout, &session, &counters, &status);
   else
-    print_running (&session, &tally, owner, folder, trouble);
+    print_running (&session, &counters, owner, folder, trouble);
   return EXIT_DONE;
 }
 
@@ -262,5 +256,5 @@ const struct command command_status = {
           "  shoal status resized\n"
           "  shoal status --bus kafka://broker:9092 resize-2019\n",
   .options = { status_options, bus_options },
-  .run = run,
+  .run = status_run,
 };

@@ -94,6 +94,17 @@ submit_job (struct session *session, struct job_args *args, const struct bus_arg
   int added = job_args_submit (args, session->bus, err);
   if (added < 0)
     return -1;
+  if (added == BUS_UNREAD)
+    {
+      auto_free char *id = text_shown (args->job.id);
+      (void) fprintf (stderr,
+                      "shoal: job %s was taken, but can't be read yet: another client has an open "
+                      "transaction on the topic jobs; it runs once that has ended\n",
+                      id);
+      job_copy (&session->job, &args->job);
+      session->location = xstrdup (session->job.results);
+      return BUS_UNREAD;
+    }
   /* The first submission of an id is the job. */
   int found = bus_get_job (session->bus, args->job.id, &session->job, err);
   if (found <= 0)
@@ -105,12 +116,20 @@ submit_job (struct session *session, struct job_args *args, const struct bus_arg
     return error_set (err, ERROR_USER,
                       "job %s already exists and differs in %s: choose another --id", args->job.id,
                       difference);
-  session->place = xstrdup (session->job.results);
+  session->location = xstrdup (session->job.results);
   return 0;
 }
 
+/* What waits for a job can't be done for one that nobody can read. */
+int
+submit_unread (const struct session *session, struct error *err)
+{
+  auto_free char *id = text_word (session->job.id);
+  return error_set (err, ERROR_TRANSIENT, "`shoal watch %s` waits for the job later", id);
+}
+
 static int
-run (int argc, char **argv, struct error *err)
+submit_run (int argc, char **argv, struct error *err)
 {
   auto_job_args struct job_args args;
   auto_bus_args struct bus_args bus;
@@ -129,12 +148,15 @@ run (int argc, char **argv, struct error *err)
       || job_args_finish (&args, err) != 0 || bus_args_need (&bus, err) != 0)
     return -1;
   auto_session struct session session = SESSION_INIT;
-  if (submit_job (&session, &args, &bus, !watch.quiet, err) != 0)
+  int taken = submit_job (&session, &args, &bus, !watch.quiet, err);
+  if (taken < 0)
     return -1;
   (void) puts (session.job.id);
   (void) fflush (stdout);
   if (!watch.wait && args.fetch == NULL)
     return EXIT_DONE;
+  if (taken == BUS_UNREAD)
+    return submit_unread (&session, err);
   if (restore_check_stands (&session, err) != 0)
     return -1;
   int code = watch_job (&session, watch.progress, watch.quiet, err);
@@ -152,5 +174,5 @@ const struct command command_submit = {
       "    -o results:/out --glob '*.jpg' --batch-size 1000 --results /data/resized \\\n"
       "    imagemagick -resize 100x100 -path /out '/in/*.jpg'\n",
   .options = { job_options, bus_options, wait_options, storage_options, fleet_options },
-  .run = run,
+  .run = submit_run,
 };

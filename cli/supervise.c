@@ -1,13 +1,16 @@
 #include "cli/supervise.h"
 
+#include "bus/follower.h"
 #include "cli/command.h"
+#include "cli/job_options.h"
 #include "cli/joblog.h"
-#include "cli/parts.h"
 #include "cli/progress.h"
+#include "cli/service_processes.h"
 #include "cli/summary.h"
 #include "cli/words.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/signals.h"
 #include "common/text.h"
 #include "result/result.h"
 #include "worker/worker.h"
@@ -22,7 +25,7 @@
 enum
 {
   TICK_MS = 100,
-  PATIENCE_MS = 30000, /* for a part that was told to stop, or whose job has ended */
+  PATIENCE_MS = 30000, /* for a service that was told to stop, or whose job has ended */
 };
 
 enum stopping
@@ -38,15 +41,15 @@ struct supervisor
   struct session *session;
   const struct run_options *options;
   bool merge_only;
-  struct tally *tally;
+  struct counters *counters;
   struct job_status *status;
   struct progress *progress;
   struct joblog *joblog;
   struct follower *events;
-  struct parts parts;
+  struct services services;
   int signal_fd;
   enum stopping stopping;
-  int64_t until;  /* boot ms: the parts are killed then; 0: they aren't told to end */
+  int64_t until;  /* boot ms: the services are killed then; 0: they aren't told to end */
   bool caught_up; /* events from here on are of this run */
 };
 
@@ -65,7 +68,7 @@ log_attempt (struct supervisor *supervisor, const struct event *event)
 }
 
 static int
-read_events (struct supervisor *supervisor, struct error *err)
+supervise_read_events (struct supervisor *supervisor, struct error *err)
 {
   for (;;)
     {
@@ -73,32 +76,32 @@ read_events (struct supervisor *supervisor, struct error *err)
       int got = follower_next (supervisor->events, &event, err);
       if (got <= 0)
         return got;
-      tally_apply (supervisor->tally, &event);
+      counters_apply (supervisor->counters, &event);
       log_attempt (supervisor, &event);
       if (supervisor->caught_up)
-        progress_event (supervisor->progress, supervisor->tally, &event);
+        progress_event (supervisor->progress, supervisor->counters, &event);
     }
 }
 
 /* Whether the job has ended: 1, 0 or -1. Events that came before its end are read. */
 static int
-has_ended (struct supervisor *supervisor, struct error *err)
+supervise_has_ended (struct supervisor *supervisor, struct error *err)
 {
   job_status_release (supervisor->status);
   if (session_status (supervisor->session, supervisor->status, err) != 0)
     return -1;
   if (!job_state_is_terminal (supervisor->status->state))
     return 0;
-  return read_events (supervisor, err) == 0 ? 1 : -1;
+  return supervise_read_events (supervisor, err) == 0 ? 1 : -1;
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
 
 static void
-tell_to_end (struct supervisor *supervisor, enum part_name part, int signal)
+supervisor_signal (struct supervisor *supervisor, enum service_name service, int signal)
 {
-  supervisor->parts.part[part].wanted = false;
-  parts_signal (&supervisor->parts, part, signal);
+  supervisor->services.service[service].wanted = false;
+  services_signal (&supervisor->services, service, signal);
 }
 
 static void
@@ -108,13 +111,14 @@ stop (struct supervisor *supervisor, enum stopping stopping)
     return;
   supervisor->stopping = stopping;
   bool quiet = supervisor->options->quiet;
-  tell_to_end (supervisor, PART_PRODUCER, SIGTERM);
+  supervisor_signal (supervisor, SERVICE_PRODUCER, SIGTERM);
   switch (stopping)
     {
     case STOP_DRAIN:
       {
-        tell_to_end (supervisor, PART_WORKER, SIGTERM);
-        auto_free char *shards = words_plural (supervisor->tally->counts.running, "running shard");
+        supervisor_signal (supervisor, SERVICE_WORKER, SIGTERM);
+        auto_free char *shards =
+            words_plural (supervisor->counters->counts.running, "running shard");
         auto_free char *note =
             xasprintf ("shoal: waiting for %s to finish; press Ctrl-C again to stop them", shards);
         if (!quiet)
@@ -122,9 +126,9 @@ stop (struct supervisor *supervisor, enum stopping stopping)
         break;
       }
     case STOP_CONTAINERS:
-      tell_to_end (supervisor, PART_WORKER, SIGQUIT);
+      supervisor_signal (supervisor, SERVICE_WORKER, SIGQUIT);
       if (supervisor->merge_only)
-        tell_to_end (supervisor, PART_MERGER, SIGTERM);
+        supervisor_signal (supervisor, SERVICE_MERGER, SIGTERM);
       supervisor->until = clock_boot_ms () + PATIENCE_MS;
       if (!quiet)
         progress_note (supervisor->progress, "shoal: stopping the containers");
@@ -156,7 +160,7 @@ read_signals (struct supervisor *supervisor)
 static bool
 can_still_end (const struct supervisor *supervisor)
 {
-  const struct fold *fold = supervisor->tally->fold;
+  const struct fold *fold = supervisor->counters->fold;
   const struct shard_record *reduce = fold_reduce (fold);
   if (supervisor->stopping >= STOP_KILL || !fold_settled (fold, false))
     return false;
@@ -164,13 +168,13 @@ can_still_end (const struct supervisor *supervisor)
          || (reduce != NULL && (reduce->state == SHARD_SUCCEEDED || reduce->state == SHARD_FAILED));
 }
 
-/* ---- the parts -------------------------------------------------------------------------- */
+/* ---- the services -------------------------------------------------------------------------- */
 
 static void
 pass_on_lines (struct supervisor *supervisor)
 {
-  for (char *line = parts_line (&supervisor->parts); line != NULL;
-       line = parts_line (&supervisor->parts))
+  for (char *line = services_line (&supervisor->services); line != NULL;
+       line = services_line (&supervisor->services))
     {
       progress_note (supervisor->progress, line);
       free (line);
@@ -187,115 +191,117 @@ describe_exit (int status, char text[static 64])
   return text;
 }
 
-/* Decides about a part that has ended by itself. */
+/* Decides about a service that has ended by itself. */
 static int
-judge (struct supervisor *supervisor, enum part_name name, bool job_ended, struct error *err)
+supervise_ended_service (struct supervisor *supervisor, enum service_name name, bool job_ended,
+                         struct error *err)
 {
-  static const char *const names[PARTS] = { "producer", "worker", "merger" };
-  struct part *part = &supervisor->parts.part[name];
-  bool well = WIFEXITED (part->status) && WEXITSTATUS (part->status) == 0;
-  if (!part->wanted)
+  static const char *const names[SERVICES] = { "producer", "worker", "merger" };
+  struct service *service = &supervisor->services.service[name];
+  bool well = WIFEXITED (service->status) && WEXITSTATUS (service->status) == 0;
+  if (!service->wanted)
     return 0;
-  if (well && (job_ended || name == PART_PRODUCER || supervisor->merge_only))
+  if (well && (job_ended || name == SERVICE_PRODUCER || supervisor->merge_only))
     {
-      part->wanted = false;
+      service->wanted = false;
       return 0;
     }
   char text[64];
   auto_free char *note = xasprintf ("shoal: the %s %s; restarting it", names[name],
-                                    describe_exit (part->status, text));
+                                    describe_exit (service->status, text));
   progress_note (supervisor->progress, note);
-  return parts_crashed (&supervisor->parts, name, err);
+  return services_crashed (&supervisor->services, name, err);
 }
 
 static int
 reap (struct supervisor *supervisor, struct error *err)
 {
-  for (int name = parts_reap (&supervisor->parts); name >= 0;
-       name = parts_reap (&supervisor->parts))
+  for (int name = services_reap (&supervisor->services); name >= 0;
+       name = services_reap (&supervisor->services))
     {
       pass_on_lines (supervisor);
-      int ended = has_ended (supervisor, err);
-      if (ended < 0 || judge (supervisor, (enum part_name) name, ended == 1, err) != 0)
+      int ended = supervise_has_ended (supervisor, err);
+      if (ended < 0
+          || supervise_ended_service (supervisor, (enum service_name) name, ended == 1, err) != 0)
         return -1;
     }
   return 0;
 }
 
 static void
-choose_parts (struct supervisor *supervisor)
+choose_services (struct supervisor *supervisor)
 {
-  const struct tally *tally = supervisor->tally;
-  struct part *part = supervisor->parts.part;
-  bool planned = fold_planned (tally->fold) || fold_failure (tally->fold, NULL) != NULL;
-  part[PART_PRODUCER].wanted = !supervisor->merge_only && !planned;
-  part[PART_WORKER].wanted = !supervisor->merge_only;
-  part[PART_MERGER].wanted = true;
+  const struct counters *counters = supervisor->counters;
+  struct service *service = supervisor->services.service;
+  bool planned = fold_planned (counters->fold) || fold_failure (counters->fold, NULL) != NULL;
+  service[SERVICE_PRODUCER].wanted = !supervisor->merge_only && !planned;
+  service[SERVICE_WORKER].wanted = !supervisor->merge_only;
+  service[SERVICE_MERGER].wanted = true;
 }
 
 /* ---- the loop --------------------------------------------------------------------------- */
 
 static bool
-is_wanted (const struct supervisor *supervisor)
+supervise_is_wanted (const struct supervisor *supervisor)
 {
-  for (int name = 0; name < PARTS; name++)
-    if (supervisor->parts.part[name].wanted)
+  for (int name = 0; name < SERVICES; name++)
+    if (supervisor->services.service[name].wanted)
       return true;
   return false;
 }
 
 /* Sees to it that what ought to end does. */
 static void
-push (struct supervisor *supervisor, bool ended)
+supervise_signal (struct supervisor *supervisor, bool ended)
 {
-  const struct part *part = supervisor->parts.part;
-  if (supervisor->stopping != STOP_NOT && !supervisor->merge_only && part[PART_WORKER].pid == 0
-      && part[PART_PRODUCER].pid == 0 && part[PART_MERGER].wanted && !ended
-      && !can_still_end (supervisor))
+  const struct service *service = supervisor->services.service;
+  if (supervisor->stopping != STOP_NOT && !supervisor->merge_only
+      && service[SERVICE_WORKER].pid == 0 && service[SERVICE_PRODUCER].pid == 0
+      && service[SERVICE_MERGER].wanted && !ended && !can_still_end (supervisor))
     {
-      tell_to_end (supervisor, PART_MERGER, SIGTERM);
+      supervisor_signal (supervisor, SERVICE_MERGER, SIGTERM);
       supervisor->until = clock_boot_ms () + PATIENCE_MS;
     }
   if (ended && supervisor->until == 0)
     supervisor->until = clock_boot_ms () + PATIENCE_MS;
   if (supervisor->until == 0 || clock_boot_ms () < supervisor->until)
     return;
-  for (int name = 0; name < PARTS; name++)
-    tell_to_end (supervisor, (enum part_name) name, SIGKILL);
+  for (int name = 0; name < SERVICES; name++)
+    supervisor_signal (supervisor, (enum service_name) name, SIGKILL);
 }
 
 static void
-wait_for_news (struct supervisor *supervisor)
+supervise_wait_for_news (struct supervisor *supervisor)
 {
   struct pollfd fds[] = { { .fd = supervisor->signal_fd, .events = POLLIN },
-                          { .fd = supervisor->parts.pipe_read, .events = POLLIN } };
+                          { .fd = supervisor->services.pipe_read, .events = POLLIN } };
   (void) bus_poll (supervisor->session->bus, fds, 2, TICK_MS);
 }
 
 /* 1 when there is no more to do, 0, or -1. */
 static int
-step (struct supervisor *supervisor, struct error *err)
+supervise_step (struct supervisor *supervisor, struct error *err)
 {
   read_signals (supervisor);
   pass_on_lines (supervisor);
-  if (read_events (supervisor, err) != 0 || reap (supervisor, err) != 0)
+  if (supervise_read_events (supervisor, err) != 0 || reap (supervisor, err) != 0)
     return -1;
-  int ended = has_ended (supervisor, err);
+  int ended = supervise_has_ended (supervisor, err);
   if (ended < 0)
     return -1;
-  push (supervisor, ended == 1 && !supervisor->merge_only);
-  if (!is_wanted (supervisor) && !parts_running (&supervisor->parts))
+  supervise_signal (supervisor, ended == 1 && !supervisor->merge_only);
+  if (!supervise_is_wanted (supervisor) && !services_running (&supervisor->services))
     return 1;
   if (ended == 0 || supervisor->merge_only)
     {
-      if (parts_start (&supervisor->parts, err) != 0)
+      if (services_start (&supervisor->services, err) != 0)
         return -1;
     }
-  else if (!parts_running (&supervisor->parts))
+  else if (!services_running (&supervisor->services))
     return 1;
-  tally_coming (supervisor->tally, parts_coming (&supervisor->parts), clock_wall_ms ());
-  progress_tick (supervisor->progress, supervisor->tally);
-  wait_for_news (supervisor);
+  counters_coming (supervisor->counters, services_coming (&supervisor->services), clock_wall_ms ());
+  progress_tick (supervisor->progress, supervisor->counters);
+  supervise_wait_for_news (supervisor);
   return 0;
 }
 
@@ -304,10 +310,10 @@ loop (struct supervisor *supervisor, struct error *err)
 {
   int result = 0;
   while (result == 0)
-    result = step (supervisor, err);
+    result = supervise_step (supervisor, err);
   if (result < 0)
     return -1;
-  int ended = has_ended (supervisor, err);
+  int ended = supervise_has_ended (supervisor, err);
   if (ended < 0)
     return -1;
   bool interrupted = supervisor->stopping != STOP_NOT && (ended == 0 || supervisor->merge_only);
@@ -315,60 +321,63 @@ loop (struct supervisor *supervisor, struct error *err)
 }
 
 static int
-prepare (struct supervisor *supervisor, struct error *err)
+supervise_prepare (struct supervisor *supervisor, struct error *err)
 {
   const struct session *session = supervisor->session;
   const struct run_options *options = supervisor->options;
   supervisor->events = bus_follow (session->bus, NULL, session->job.id, err);
-  if (supervisor->events == NULL || read_events (supervisor, err) != 0)
+  if (supervisor->events == NULL || supervise_read_events (supervisor, err) != 0)
     return -1;
   supervisor->caught_up = true;
-  tally_restart_clock (supervisor->tally);
+  if (bus_forget_losses (session->bus, session->job.id, err) != 0)
+    return -1;
+  counters_restart_clock (supervisor->counters);
   if (options->joblog != NULL)
     {
       supervisor->joblog = joblog_open (options->joblog, &session->job, err);
       if (supervisor->joblog == NULL)
         return -1;
     }
-  choose_parts (supervisor);
+  choose_services (supervisor);
   return 0;
 }
 
 int
 supervise_job (struct session *session, const struct run_options *options, bool merge_only,
-               struct tally *tally, struct job_status *status, struct error *err)
+               struct counters *counters, struct job_status *status, struct error *err)
 {
-  /* What the parts log: a person is told by us what failed and why. */
+  /* What the services log: a person is told by us what failed and why. */
   (void) setenv ("SHOAL_LOG", options->verbose ? "info" : "error", 0);
   sigset_t ours;
   sigset_t before;
   (void) sigemptyset (&ours);
   static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-    (void) sigaddset (&ours, signals[i]);
+    if (!signal_is_ignored (signals[i]))
+      (void) sigaddset (&ours, signals[i]);
   (void) sigprocmask (SIG_BLOCK, &ours, &before);
 
-  tally_init (tally, &session->job);
+  counters_init (counters, &session->job);
   struct supervisor supervisor = {
     .session = session,
     .options = options,
     .merge_only = merge_only,
-    .tally = tally,
+    .counters = counters,
     .status = status,
     .progress = progress_new (
         options->quiet && options->progress != PROGRESS_JSON ? PROGRESS_NONE : options->progress),
   };
   supervisor.signal_fd = signalfd (-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
   int result = supervisor.signal_fd < 0 ? error_errno (err, errno, "signalfd") : 0;
-  if (parts_init (&supervisor.parts, session, options, err) != 0)
+  if (services_init (&supervisor.services, session, options, err) != 0)
     result = -1;
   if (result == 0)
-    result = prepare (&supervisor, err);
+    result = supervise_prepare (&supervisor, err);
   if (result == 0)
     result = loop (&supervisor, err);
   pass_on_lines (&supervisor);
-  progress_finish (supervisor.progress, tally, status);
-  parts_release (&supervisor.parts);
+  progress_finish (supervisor.progress, counters, status);
+  services_release (&supervisor.services);
   if (!merge_only)
     worker_sweep ();
   follower_close (supervisor.events);
@@ -384,37 +393,37 @@ supervise_job (struct session *session, const struct run_options *options, bool 
 /* The job couldn't be planned: an error of ours. What was made for it goes, unless something
  * ran. */
 static int
-refuse (struct session *session, const struct tally *tally, const struct job_status *status,
-        struct error *err)
+supervise_refuse (struct session *session, const struct counters *counters,
+                  const struct job_status *status, struct error *err)
 {
   bool user =
       status->class_name == NULL || strcmp (status->class_name, error_class_name (ERROR_USER)) == 0;
   (void) error_set (err, user ? ERROR_USER : ERROR_TRANSIENT, "%s",
                     status->reason != NULL ? status->reason : "planning failed");
-  if (!tally->ran && result_state (session->place) == RESULT_PARTIAL)
+  if (!counters->ran && result_state (session->location) == RESULT_PARTIAL)
     (void) session_remove (session, NULL);
   return -1;
 }
 
 int
-supervise_and_tell (struct session *session, const struct run_options *options, bool merge_only,
-                    struct error *err)
+supervise_and_report (struct session *session, const struct run_options *options, bool merge_only,
+                      struct error *err)
 {
-  auto_tally struct tally tally = { 0 };
+  auto_counters struct counters counters = { 0 };
   auto_job_status struct job_status status = { 0 };
-  int end = supervise_job (session, options, merge_only, &tally, &status, err);
+  if (!merge_only)
+    job_keep_images (&session->job, options->images, session->folder_fd);
+  int end = supervise_job (session, options, merge_only, &counters, &status, err);
   if (end < 0)
-    return error_wrap (err, "%s (`shoal resume` continues)", session->place);
+    return error_wrap (err, "%s (`shoal resume` continues)", session->location);
   if (end == SUPERVISE_INTERRUPTED)
     {
-      auto_free char *place = text_word (session->place);
+      auto_free char *location = text_word (session->location);
       if (!options->quiet)
-        (void) fprintf (stderr, "shoal: interrupted; continue with: shoal resume %s\n", place);
+        (void) fprintf (stderr, "shoal: interrupted; continue with: shoal resume %s\n", location);
       return EXIT_INTERRUPTED;
     }
   if (status.class_name != NULL)
-    return refuse (session, &tally, &status, err);
-  if (!options->quiet)
-    summary_print (stderr, session, &tally, &status);
-  return summary_exit_code (&tally, &status);
+    return supervise_refuse (session, &counters, &status, err);
+  return summary_tell (session, &counters, &status, options->quiet);
 }

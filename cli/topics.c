@@ -1,8 +1,9 @@
-/* shoal topics: the topics of a bus on Kafka, made and checked. */
+/* shoal topics: the topics of a bus on Kafka, made, checked and looked into. */
 #include "bus/kafka/topics.h"
 
 #include "cli/bus_options.h"
 #include "cli/commands.h"
+#include "cli/topics_tail.h"
 #include "common/text.h"
 #include "common/units.h"
 #include "schemas/job_check.h"
@@ -10,10 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
+enum
+{
+  LINES = 10,
+  LINES_MAX = 100000,
+};
+
 struct topics_args
 {
   struct topics_options options;
   struct strlist queues;
+  struct bus_tail tail;
 };
 
 static void
@@ -76,6 +84,22 @@ set_queue (void *context, const char *value, struct error *err)
   return job_check_queue (value, err);
 }
 
+static int
+set_lines (void *context, const char *value, struct error *err)
+{
+  return units_parse_number (value, 0, LINES_MAX, &((struct topics_args *) context)->tail.count,
+                             err);
+}
+
+static int
+set_follow (void *context, const char *value, struct error *err)
+{
+  (void) value;
+  (void) err;
+  ((struct topics_args *) context)->tail.follow = true;
+  return 0;
+}
+
 static const struct option_spec topics_options[] = {
   { 0, "partitions", NULL, "N", "partitions of each queue; more can be added later (default 24)",
     GROUP_OTHER, false, set_partitions },
@@ -92,6 +116,10 @@ static const struct option_spec topics_options[] = {
     set_retention },
   { 0, "lease", NULL, "DURATION", "longest --lease of any worker (default 30s)", GROUP_OTHER, false,
     set_lease },
+  { 'n', "lines", NULL, "N", "tail: number of records to print (default 10)", GROUP_OTHER, false,
+    set_lines },
+  { 'f', "follow", NULL, NULL, "tail: also print new records as they arrive", GROUP_OTHER, false,
+    set_follow },
   { 0 },
 };
 
@@ -104,8 +132,8 @@ print (void *context, const char *line)
 }
 
 static int
-check (const char *url, const struct bus_options *bus, const struct topics_options *options,
-       bool describe, struct error *err)
+topics_run_check (const char *url, const struct bus_options *bus,
+                  const struct topics_options *options, bool describe, struct error *err)
 {
   int wrong = topics_check (url, bus, options, describe, print, NULL, err);
   if (wrong < 0)
@@ -118,13 +146,13 @@ check (const char *url, const struct bus_options *bus, const struct topics_optio
 }
 
 static int
-run (int argc, char **argv, struct error *err)
+topics_run (int argc, char **argv, struct error *err)
 {
-  auto_topics_args struct topics_args args = { 0 };
+  auto_topics_args struct topics_args args = { .tail.count = LINES };
   auto_bus_args struct bus_args bus;
   bus_args_init (&bus);
   const struct option_set sets[] = { { topics_options, &args }, { bus_options, &bus } };
-  int first = options_operands (sets, 2, argc, argv, 1, 1, command_topics.synopsis, err);
+  int first = options_operands (sets, 2, argc, argv, 1, 2, command_topics.synopsis, err);
   if (first < 0)
     return first;
   if (bus_args_need (&bus, err) != 0)
@@ -132,23 +160,32 @@ run (int argc, char **argv, struct error *err)
   args.options.queues = &args.queues;
   const struct bus_options how = bus_args_options (&bus, "topics");
   const char *what = argv[first];
+  bool tail = strcmp (what, "tail") == 0;
+  if (tail != (argc - first == 2))
+    return error_set (err, ERROR_USER, "usage: shoal %s", command_topics.synopsis);
+  if (tail)
+    {
+      args.tail.topic = argv[first + 1];
+      return topics_tail (bus.url, &how, &args.tail, err) != 0 ? -1 : EXIT_DONE;
+    }
   if (strcmp (what, "create") == 0)
     {
       if (topics_create (bus.url, &how, &args.options, print, NULL, err) != 0)
         return -1;
       args.options.created = true;
-      return check (bus.url, &how, &args.options, false, err);
+      return topics_run_check (bus.url, &how, &args.options, false, err);
     }
   if (strcmp (what, "check") == 0 || strcmp (what, "describe") == 0)
-    return check (bus.url, &how, &args.options, what[0] == 'd', err);
-  return error_set (err, ERROR_USER, "topics %s: expected create, check or describe", what);
+    return topics_run_check (bus.url, &how, &args.options, what[0] == 'd', err);
+  return error_set (err, ERROR_USER, "topics %s: expected create, check, describe or tail", what);
 }
 
 const struct command command_topics = {
   .name = "topics",
-  .synopsis = "topics create|check|describe [options]",
-  .summary = "create, check or describe the topics of a Kafka bus",
-  .help = "\n  shoal topics create --bus kafka://broker:9092 --partitions 64\n",
+  .synopsis = "topics create|check|describe|tail [TOPIC] [options]",
+  .summary = "create, check, describe or read the topics of a Kafka bus",
+  .help = "\n  shoal topics create --bus kafka://broker:9092 --partitions 64\n"
+          "  shoal topics tail status --follow\n",
   .options = { topics_options, bus_options },
-  .run = run,
+  .run = topics_run,
 };

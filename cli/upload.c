@@ -4,9 +4,11 @@
 #include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/signals.h"
 #include "common/text.h"
 #include "common/units.h"
 #include "result/result_store.h"
+#include "storage/listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,19 +22,19 @@
 
 /* ---- what is in a volume ---------------------------------------------------------------- */
 
-struct entry
+struct upload_entry
 {
   char *path;         /* of a folder with nothing in it: ends in a slash */
   char *source;       /* the file that a link leads to, beneath the volume; NULL: PATH */
   struct stat status; /* as it was read */
 };
 
-struct tree
+struct upload_tree
 {
   struct storage *storage;
   const char *root; /* real path */
   enum symlinks symlinks;
-  struct entry *entries;
+  struct upload_entry *entries;
   size_t count;
   size_t capacity;
   int64_t bytes;
@@ -42,7 +44,7 @@ struct tree
 };
 
 static void
-release_tree (struct tree *tree)
+release_tree (struct upload_tree *tree)
 {
   for (size_t i = 0; i < tree->count; i++)
     {
@@ -55,13 +57,13 @@ release_tree (struct tree *tree)
 }
 
 static bool
-is_folder (const struct entry *entry)
+upload_is_folder (const struct upload_entry *entry)
 {
   return entry->path[strlen (entry->path) - 1] == '/';
 }
 
 static bool
-enter (void *context, const char *path, size_t size)
+upload_enter (void *context, const char *path, size_t size)
 {
   (void) context;
   (void) path;
@@ -70,13 +72,13 @@ enter (void *context, const char *path, size_t size)
 }
 
 static int
-on_entry (void *context, const struct storage_entry *entry, struct error *err)
+upload_on_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
-  struct tree *tree = context;
+  struct upload_tree *tree = context;
   (void) err;
   /* A folder comes right before what is in it, which tells of it well enough. */
-  struct entry *last = tree->count == 0 ? NULL : &tree->entries[tree->count - 1];
-  if (last != NULL && is_folder (last)
+  struct upload_entry *last = tree->count == 0 ? NULL : &tree->entries[tree->count - 1];
+  if (last != NULL && upload_is_folder (last)
       && strncmp (entry->path, last->path, strlen (last->path)) == 0)
     {
       free (last->path);
@@ -88,13 +90,14 @@ on_entry (void *context, const struct storage_entry *entry, struct error *err)
       tree->entries = xrealloc (tree->entries, tree->capacity, sizeof *tree->entries);
     }
   tree->entries[tree->count++] =
-      (struct entry){ .path = xasprintf ("%s%s", entry->path, entry->folder ? "/" : "") };
+      (struct upload_entry){ .path = xasprintf ("%s%s", entry->path, entry->folder ? "/" : "") };
   return 0;
 }
 
 /* Where FD's file is beneath the volume, when that isn't at its path. */
 static int
-find_source (const struct tree *tree, struct entry *entry, int fd, struct error *err)
+upload_find_source (const struct upload_tree *tree, struct upload_entry *entry, int fd,
+                    struct error *err)
 {
   char name[64];
   char path[PATH_MAX];
@@ -113,7 +116,7 @@ find_source (const struct tree *tree, struct entry *entry, int fd, struct error 
 }
 
 static int
-open_entry (const struct tree *tree, const struct entry *entry, struct stat *status,
+open_entry (const struct upload_tree *tree, const struct upload_entry *entry, struct stat *status,
             struct error *err)
 {
   auto_fd int fd = storage_open_file (tree->storage, entry->path, tree->symlinks, err);
@@ -124,15 +127,15 @@ open_entry (const struct tree *tree, const struct entry *entry, struct stat *sta
 
 /* Takes ENTRY into DIGEST: kind and path, ended by a NUL, size, the content's sum. */
 static int
-sum_entry (struct tree *tree, struct entry *entry, struct digest *digest, struct digest *content,
-           struct error *err)
+sum_entry (struct upload_tree *tree, struct upload_entry *entry, struct digest *digest,
+           struct digest *content, struct error *err)
 {
   uint8_t sum[DIGEST_SIZE];
   digest_add (digest, entry->path, strlen (entry->path) + 1);
-  if (is_folder (entry))
+  if (upload_is_folder (entry))
     return 0;
   auto_fd int fd = open_entry (tree, entry, &entry->status, err);
-  if (fd < 0 || find_source (tree, entry, fd, err) != 0)
+  if (fd < 0 || upload_find_source (tree, entry, fd, err) != 0)
     return -1;
   int64_t size = digest_fd (content, fd, sum, err);
   if (size < 0)
@@ -147,11 +150,11 @@ sum_entry (struct tree *tree, struct entry *entry, struct digest *digest, struct
 
 /* Lists and sums all that is in the folder SOURCE. */
 static int
-read_tree (struct tree *tree, const char *source, enum symlinks symlinks,
+read_tree (struct upload_tree *tree, const char *source, enum symlinks symlinks,
            char key[static DIGEST_TEXT_SIZE], struct error *err)
 {
   const struct storage_visitor visitor = {
-    .context = tree, .symlinks = symlinks, .enter = enter, .entry = on_entry
+    .context = tree, .symlinks = symlinks, .enter = upload_enter, .entry = upload_on_entry
   };
   tree->symlinks = symlinks;
   tree->storage = storage_open (source, err);
@@ -171,14 +174,14 @@ read_tree (struct tree *tree, const char *source, enum symlinks symlinks,
 
 /* The key is of what was read; what was sent must be that. */
 static int
-check_unchanged (const struct tree *tree, struct error *err)
+check_unchanged (const struct upload_tree *tree, struct error *err)
 {
   for (size_t i = 0; i < tree->count; i++)
     {
-      const struct entry *entry = &tree->entries[i];
+      const struct upload_entry *entry = &tree->entries[i];
       const struct stat *before = &entry->status;
       struct stat now;
-      if (is_folder (entry))
+      if (upload_is_folder (entry))
         continue;
       auto_fd int fd = open_entry (tree, entry, &now, err);
       if (fd < 0)
@@ -203,22 +206,22 @@ on_signal (int number)
 }
 
 static bool
-is_stopped (void *context)
+upload_is_stopped (void *context)
 {
   (void) context;
   return interrupted != 0;
 }
 
 static int
-next_item (void *context, struct storage_item *item, struct error *err)
+upload_next_item (void *context, struct storage_item *item, struct error *err)
 {
-  struct tree *tree = context;
+  struct upload_tree *tree = context;
   (void) err;
-  while (tree->at < tree->count && is_folder (&tree->entries[tree->at]))
+  while (tree->at < tree->count && upload_is_folder (&tree->entries[tree->at]))
     tree->at++;
   if (tree->at == tree->count)
     return 0;
-  const struct entry *entry = &tree->entries[tree->at++];
+  const struct upload_entry *entry = &tree->entries[tree->at++];
   free (tree->target);
   tree->target = xasprintf ("%s/%s", tree->key, entry->path);
   *item = (struct storage_item){ .path = tree->target,
@@ -228,7 +231,7 @@ next_item (void *context, struct storage_item *item, struct error *err)
 }
 
 static int
-send_files (struct tree *tree, struct storage *store, struct error *err)
+send_files (struct upload_tree *tree, struct storage *store, struct error *err)
 {
   const struct sigaction action = { .sa_handler = on_signal };
   struct sigaction before[2];
@@ -236,10 +239,10 @@ send_files (struct tree *tree, struct storage *store, struct error *err)
   if (root < 0)
     return -1;
   const struct storage_batch batch = {
-    .context = tree, .next = next_item, .stopped = is_stopped, .folder_fd = root
+    .context = tree, .next = upload_next_item, .stopped = upload_is_stopped, .folder_fd = root
   };
   interrupted = 0;
-  (void) sigaction (SIGINT, &action, &before[0]);
+  (void) sigaction (SIGINT, signal_is_ignored (SIGINT) ? NULL : &action, &before[0]);
   (void) sigaction (SIGTERM, &action, &before[1]);
   int result = storage_send (store, &batch, err);
   (void) sigaction (SIGINT, &before[0], NULL);
@@ -249,11 +252,11 @@ send_files (struct tree *tree, struct storage *store, struct error *err)
 
 /* Folders with nothing in them are objects whose names end in a slash. */
 static int
-put_folders (const struct tree *tree, struct storage *store, struct error *err)
+put_folders (const struct upload_tree *tree, struct storage *store, struct error *err)
 {
   for (size_t i = 0; i < tree->count; i++)
     {
-      if (!is_folder (&tree->entries[i]))
+      if (!upload_is_folder (&tree->entries[i]))
         continue;
       auto_free char *path = xasprintf ("%s/%s", tree->key, tree->entries[i].path);
       if (storage_put (store, path, (struct bytes){ "", 0 }, false, err) != 0)
@@ -262,19 +265,20 @@ put_folders (const struct tree *tree, struct storage *store, struct error *err)
   return 0;
 }
 
-/* Copies TREE beneath PLACE unless it is there. */
+/* Copies TREE beneath LOCATION unless it is there. */
 static int
-send_tree (struct tree *tree, const char *source, const char *place, bool say, struct error *err)
+send_tree (struct upload_tree *tree, const char *source, const char *location, bool say,
+           struct error *err)
 {
   auto_free char *marker = xasprintf ("%s.complete", tree->key);
   auto_buffer struct buffer found = { 0 };
-  auto_storage struct storage *store = storage_open (place, err);
+  auto_storage struct storage *store = storage_open (location, err);
   int there = store == NULL ? -1 : storage_get (store, marker, 0, -1, 4096, &found, err);
   if (there < 0)
     return -1;
   char bytes[UNITS_TEXT_SIZE];
   auto_free char *entries = words_plural ((int64_t) tree->count, "file");
-  auto_free char *target = xasprintf ("%s/%s", place, tree->key);
+  auto_free char *target = xasprintf ("%s/%s", location, tree->key);
   auto_free char *source_shown = text_shown (source);
   auto_free char *target_shown = text_shown (target);
   if (say)
@@ -293,14 +297,14 @@ static int
 upload (struct job *job, struct volume *volume, bool say, struct error *err)
 {
   /* Beside the result, where the inputs of other results are as well. */
-  auto_free char *place = xstrdup (job->results);
-  char *slash = strrchr (place, '/');
-  const char *host = strstr (place, "://");
+  auto_free char *location = xstrdup (job->results);
+  char *slash = strrchr (location, '/');
+  const char *host = strstr (location, "://");
   if (slash != NULL && host != NULL && slash > host + 2)
     *slash = '\0';
-  auto_free char *inputs = xasprintf ("%s" INPUTS, place);
+  auto_free char *inputs = xasprintf ("%s" INPUTS, location);
   char key[DIGEST_TEXT_SIZE];
-  struct tree tree = { 0 };
+  struct upload_tree tree = { 0 };
   int result = read_tree (&tree, volume->source, job->symlinks, key, err);
   if (result == 0)
     result = send_tree (&tree, volume->source, inputs, say, err);

@@ -1,10 +1,12 @@
 /* shoal watch: a job that runs on a fleet, until it has ended. */
 #include "cli/watch.h"
 
+#include "bus/follower.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/summary.h"
 #include "common/memory.h"
+#include "common/signals.h"
 #include "common/text.h"
 
 #include <signal.h>
@@ -28,8 +30,8 @@ on_interrupt (int number)
 }
 
 static int
-read_events (struct follower *events, struct tally *tally, struct progress *progress,
-             struct error *err)
+watch_read_events (struct follower *events, struct counters *counters, struct progress *progress,
+                   struct error *err)
 {
   for (;;)
     {
@@ -37,20 +39,20 @@ read_events (struct follower *events, struct tally *tally, struct progress *prog
       int got = follower_next (events, &event, err);
       if (got <= 0)
         return got;
-      tally_apply (tally, &event);
+      counters_apply (counters, &event);
       if (progress != NULL)
-        progress_event (progress, tally, &event);
+        progress_event (progress, counters, &event);
     }
 }
 
 /* 1 when the job has ended and all its events are read, 0 when it was left, -1. */
 static int
-follow (struct session *session, struct follower *events, struct progress *progress,
-        struct tally *tally, struct job_status *status, struct error *err)
+watch_follow (struct session *session, struct follower *events, struct progress *progress,
+              struct counters *counters, struct job_status *status, struct error *err)
 {
-  if (read_events (events, tally, NULL, err) != 0)
+  if (watch_read_events (events, counters, NULL, err) != 0)
     return -1;
-  tally_restart_clock (tally);
+  counters_restart_clock (counters);
   for (int tick = 0; interrupted == 0; tick++)
     {
       if (tick % STATUS_TICKS == 0)
@@ -59,11 +61,11 @@ follow (struct session *session, struct follower *events, struct progress *progr
           if (session_status (session, status, err) != 0)
             return -1;
         }
-      if (read_events (events, tally, progress, err) != 0)
+      if (watch_read_events (events, counters, progress, err) != 0)
         return -1;
       if (job_state_is_terminal (status->state))
         return 1;
-      progress_tick (progress, tally);
+      progress_tick (progress, counters);
       (void) bus_poll (session->bus, NULL, 0, TICK_MS);
     }
   return 0;
@@ -71,8 +73,8 @@ follow (struct session *session, struct follower *events, struct progress *progr
 
 /* What couldn't be planned is told as an error is. */
 static int
-tell (const struct session *session, const struct tally *tally, const struct job_status *status,
-      bool quiet, struct error *err)
+watch_report_end (const struct session *session, const struct counters *counters,
+                  const struct job_status *status, bool quiet, struct error *err)
 {
   if (status->class_name != NULL)
     {
@@ -80,28 +82,28 @@ tell (const struct session *session, const struct tally *tally, const struct job
       return error_set (err, user ? ERROR_USER : ERROR_TRANSIENT, "job %s: %s", session->job.id,
                         status->reason != NULL ? status->reason : "planning failed");
     }
-  if (!quiet)
-    summary_print (stderr, session, tally, status);
-  return summary_exit_code (tally, status);
+  return summary_tell (session, counters, status, quiet);
 }
 
 int
 watch_job (struct session *session, enum progress_kind kind, bool quiet, struct error *err)
 {
   const struct sigaction action = { .sa_handler = on_interrupt };
-  auto_tally struct tally tally = { 0 };
+  auto_counters struct counters counters = { 0 };
   auto_job_status struct job_status status = { 0 };
-  (void) sigaction (SIGINT, &action, NULL);
-  tally_init (&tally, &session->job);
+  if (!signal_is_ignored (SIGINT))
+    (void) sigaction (SIGINT, &action, NULL);
+  counters_init (&counters, &session->job);
   auto_progress struct progress *progress =
       progress_new (quiet && kind != PROGRESS_JSON ? PROGRESS_NONE : kind);
   auto_follower struct follower *events = bus_follow (session->bus, NULL, session->job.id, err);
-  int ended = events == NULL ? -1 : follow (session, events, progress, &tally, &status, err);
-  progress_finish (progress, &tally, &status);
+  int ended =
+      events == NULL ? -1 : watch_follow (session, events, progress, &counters, &status, err);
+  progress_finish (progress, &counters, &status);
   if (ended < 0)
     return -1;
   if (ended == 1)
-    return tell (session, &tally, &status, quiet, err);
+    return watch_report_end (session, &counters, &status, quiet, err);
   if (!quiet)
     {
       auto_free char *word = text_word (session->job.id);
@@ -162,7 +164,7 @@ const struct option_spec wait_options[] = {
 };
 
 static int
-run (int argc, char **argv, struct error *err)
+watch_run (int argc, char **argv, struct error *err)
 {
   struct watch_args args = { .progress = PROGRESS_AUTO };
   auto_bus_args struct bus_args bus;
@@ -185,5 +187,5 @@ const struct command command_watch = {
           "\n"
           "  shoal watch --bus kafka://broker:9092 resize-2019\n",
   .options = { watch_options, bus_options },
-  .run = run,
+  .run = watch_run,
 };

@@ -126,7 +126,7 @@ words_plural (int64_t number, const char *noun)
 }
 
 static int
-read_number (const char **at, int64_t *number)
+words_read_number (const char **at, int64_t *number)
 {
   char *end = NULL;
   errno = 0;
@@ -145,12 +145,12 @@ words_ranges (const char *text, uint32_t **numbers, size_t *count, struct error 
   for (;;)
     {
       int64_t first = 0;
-      bool good = read_number (&at, &first) == 0;
+      bool good = words_read_number (&at, &first) == 0;
       int64_t last = first;
       if (good && *at == '-')
         {
           at++;
-          good = read_number (&at, &last) == 0 && last >= first;
+          good = words_read_number (&at, &last) == 0 && last >= first;
         }
       if (!good || (*at != ',' && *at != '\0') || last - first >= RANGE_MAX
           || *count + (size_t) (last - first) >= RANGE_MAX)

@@ -1,5 +1,6 @@
 #include "common/digest.h"
 
+#include "common/hex.h"
 #include "common/memory.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ struct digest
 };
 
 static void
-must (int succeeded)
+digest_must (int succeeded)
 {
   if (succeeded == 1)
     return;
@@ -36,23 +37,23 @@ digest_new (void)
   struct digest *digest = xcalloc (1, sizeof *digest);
   digest->algorithm = EVP_MD_fetch (NULL, "SHA256", NULL);
   digest->context = EVP_MD_CTX_new ();
-  must (digest->algorithm != NULL && digest->context != NULL);
-  must (EVP_DigestInit_ex2 (digest->context, digest->algorithm, NULL));
+  digest_must (digest->algorithm != NULL && digest->context != NULL);
+  digest_must (EVP_DigestInit_ex2 (digest->context, digest->algorithm, NULL));
   return digest;
 }
 
 void
 digest_add (struct digest *digest, const void *bytes, size_t n)
 {
-  must (EVP_DigestUpdate (digest->context, bytes, n));
+  digest_must (EVP_DigestUpdate (digest->context, bytes, n));
 }
 
 void
 digest_finish (struct digest *digest, uint8_t sum[static DIGEST_SIZE])
 {
   unsigned int size = DIGEST_SIZE;
-  must (EVP_DigestFinal_ex (digest->context, sum, &size));
-  must (EVP_DigestInit_ex2 (digest->context, digest->algorithm, NULL));
+  digest_must (EVP_DigestFinal_ex (digest->context, sum, &size));
+  digest_must (EVP_DigestInit_ex2 (digest->context, digest->algorithm, NULL));
 }
 
 void
@@ -67,13 +68,14 @@ digest_free (struct digest *digest)
 
 /* Takes what FD has from where it stands, at most LIMIT bytes: how many, or -1. */
 static int64_t
-add_bytes (struct digest *digest, int fd, int64_t limit, const struct halt *halt, struct error *err)
+digest_add_bytes (struct digest *digest, int fd, int64_t limit, const struct halt *halt,
+                  struct error *err)
 {
   int64_t total = 0;
   while (total < limit)
     {
       int64_t left = limit - total;
-      if (halt_ask (halt, err) != 0)
+      if (halt_check (halt, err) != 0)
         return -1;
       ssize_t got =
           read (fd, digest->chunk, left < READ_CHUNK ? (size_t) left : sizeof digest->chunk);
@@ -96,7 +98,7 @@ add_zeros (struct digest *digest, int64_t size, const struct halt *halt, struct 
   while (size > 0)
     {
       size_t part = size < READ_CHUNK ? (size_t) size : sizeof digest->chunk;
-      if (halt_ask (halt, err) != 0)
+      if (halt_check (halt, err) != 0)
         return -1;
       digest_add (digest, digest->chunk, part);
       size -= (int64_t) part;
@@ -122,7 +124,7 @@ add_sparse (struct digest *digest, int fd, int64_t size, const struct halt *halt
         return error_errno (err, errno, "looking for holes");
       if (hole > size)
         hole = size;
-      if (data < hole && add_bytes (digest, fd, hole - data, halt, err) != hole - data)
+      if (data < hole && digest_add_bytes (digest, fd, hole - data, halt, err) != hole - data)
         return error_is_set (err) ? -1
                                   : error_set (err, ERROR_TRANSIENT, "changed while it was read");
       at = hole;
@@ -133,7 +135,7 @@ add_sparse (struct digest *digest, int fd, int64_t size, const struct halt *halt
 int64_t
 digest_fd (struct digest *digest, int fd, uint8_t sum[static DIGEST_SIZE], struct error *err)
 {
-  int64_t total = add_bytes (digest, fd, INT64_MAX, NULL, err);
+  int64_t total = digest_add_bytes (digest, fd, INT64_MAX, NULL, err);
   digest_finish (digest, sum); /* also when it failed: it is ready for the next one */
   return total;
 }
@@ -148,7 +150,7 @@ digest_file (struct digest *digest, int fd, const struct stat *status, const str
   bool sparse = status->st_blocks * 512 < status->st_size && lseek (fd, 0, SEEK_HOLE) >= 0
                 && lseek (fd, 0, SEEK_SET) == 0;
   int64_t total = sparse ? add_sparse (digest, fd, status->st_size, halt, err)
-                         : add_bytes (digest, fd, INT64_MAX, halt, err);
+                         : digest_add_bytes (digest, fd, INT64_MAX, halt, err);
   digest_finish (digest, sum);
   return total;
 }
@@ -156,12 +158,5 @@ digest_file (struct digest *digest, int fd, const struct stat *status, const str
 const char *
 digest_format (const uint8_t sum[static DIGEST_SIZE], char text[static DIGEST_TEXT_SIZE])
 {
-  static const char hex[] = "0123456789abcdef";
-  for (size_t i = 0; i < DIGEST_SIZE; i++)
-    {
-      text[2 * i] = hex[sum[i] >> 4];
-      text[2 * i + 1] = hex[sum[i] & 15];
-    }
-  text[2 * DIGEST_SIZE] = '\0';
-  return text;
+  return hex_format (sum, DIGEST_SIZE, text);
 }

@@ -161,7 +161,7 @@ open_doomed (int dirfd, const char *name, unsigned int depth)
 }
 
 static int
-move_up (struct removal *removal, int dirfd, const char *name)
+fs_move_up (struct removal *removal, int dirfd, const char *name)
 {
   char up[64];
   do
@@ -182,7 +182,7 @@ remove_entry (struct removal *removal, int dirfd, const char *name, unsigned int
   if (errno != EISDIR && errno != EPERM)
     return -1;
   if (depth == REMOVE_DEPTH)
-    return move_up (removal, dirfd, name);
+    return fs_move_up (removal, dirfd, name);
   return remove_folder (removal, dirfd, name, depth + 1);
 }
 
@@ -301,7 +301,7 @@ copy_by_hand (int source, int target, int64_t copied, const struct halt *halt, s
   auto_free char *chunk = xcalloc (1, COPY_CHUNK);
   for (;;)
     {
-      if (halt_ask (halt, err) != 0)
+      if (halt_check (halt, err) != 0)
         return -1;
       ssize_t got = read (source, chunk, COPY_CHUNK);
       if (got < 0 && errno == EINTR)
@@ -325,7 +325,7 @@ append (int source, int target, int64_t limit, const struct halt *halt, struct e
     {
       int64_t most = halt == NULL ? (int64_t) 1 << 30 : COPY_ASK;
       int64_t left = limit - copied < most ? limit - copied : most;
-      if (halt_ask (halt, err) != 0)
+      if (halt_check (halt, err) != 0)
         return -1;
       ssize_t sent = sendfile (target, source, NULL, (size_t) left);
       if (sent > 0)

@@ -15,7 +15,7 @@ struct halt
 
 /* As HALT says; NULL never stops anything. */
 static inline int
-halt_ask (const struct halt *halt, struct error *err)
+halt_check (const struct halt *halt, struct error *err)
 {
   return halt == NULL ? 0 : halt->ask (halt->context, err);
 }

@@ -26,7 +26,7 @@ lock_open (int dirfd, const char *name, struct error *err)
 
 /* ---- who holds it ----------------------------------------------------------------------- */
 
-struct device
+struct lock_device
 {
   unsigned int major;
   unsigned int minor;
@@ -35,7 +35,7 @@ struct device
 /* The file system that FD is on, as the kernel's list of locks names it; stat(2) has other numbers
  * on some (btrfs, overlays). */
 static bool
-find_device (int fd, struct device *device)
+find_device (int fd, struct lock_device *device)
 {
   auto_free char *info = xasprintf ("/proc/self/fdinfo/%d", fd);
   auto_file FILE *about = fopen (info, "re");
@@ -63,7 +63,7 @@ enum
 
 /* Who holds the inode of LOCK, on DEVICE (NULL: any), by one look at the list; 0: none was seen. */
 static pid_t
-lock_look (const struct stat *lock, const struct device *device)
+lock_look (const struct stat *lock, const struct lock_device *device)
 {
   auto_file FILE *locks = fopen ("/proc/locks", "re");
   auto_free char *line = NULL;
@@ -71,7 +71,7 @@ lock_look (const struct stat *lock, const struct device *device)
   while (locks != NULL && getline (&line, &capacity, locks) > 0)
     {
       int pid = 0;
-      struct device held;
+      struct lock_device held;
       unsigned long inode = 0;
       if (sscanf (line, "%*s FLOCK %*s WRITE %d %x:%x:%lu", &pid, &held.major, &held.minor, &inode)
               == 4
@@ -86,7 +86,7 @@ pid_t
 lock_holder (int dirfd, const char *name)
 {
   struct stat lock;
-  struct device device;
+  struct lock_device device;
   if (fstatat (dirfd, name, &lock, AT_SYMLINK_NOFOLLOW) != 0)
     return 0;
   bool known = find_device (dirfd, &device);

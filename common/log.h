@@ -22,10 +22,14 @@ enum log_level
   LOG_SILENT,
 };
 
-/* Lines below LEVEL are dropped. Starts as LOG_WARN, or as SHOAL_LOG says
- * (debug|info|warn|error). */
+extern const char *const log_level_names[LOG_SILENT + 1];
+
+/* Lines below LEVEL are dropped. Starts as LOG_WARN, or as SHOAL_LOG names it. */
 void log_set_level (enum log_level level);
 bool log_enabled (enum log_level level);
+
+/* Lines as JSON objects instead (log_json.h); starts as SHOAL_LOG_FORMAT says (logfmt|json). */
+void log_set_json (bool json);
 
 void log_line (enum log_level level, const char *event, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));

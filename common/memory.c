@@ -7,7 +7,7 @@
 #include <string.h>
 
 static void *
-checked (void *pointer)
+memory_checked (void *pointer)
 {
   if (pointer != NULL)
     return pointer;
@@ -20,32 +20,32 @@ product (size_t count, size_t size)
 {
   size_t bytes = 0;
   if (__builtin_mul_overflow (count, size, &bytes))
-    (void) checked (NULL);
+    (void) memory_checked (NULL);
   return bytes == 0 ? 1 : bytes;
 }
 
 void *
 xcalloc (size_t count, size_t size)
 {
-  return checked (calloc (1, product (count, size)));
+  return memory_checked (calloc (1, product (count, size)));
 }
 
 void *
 xrealloc (void *pointer, size_t count, size_t size)
 {
-  return checked (realloc (pointer, product (count, size)));
+  return memory_checked (realloc (pointer, product (count, size)));
 }
 
 char *
 xstrdup (const char *string)
 {
-  return string == NULL ? NULL : checked (strdup (string));
+  return string == NULL ? NULL : memory_checked (strdup (string));
 }
 
 char *
 xstrndup (const char *string, size_t n)
 {
-  return checked (strndup (string, n));
+  return memory_checked (strndup (string, n));
 }
 
 void *
@@ -53,7 +53,7 @@ xmemdup (const void *bytes, size_t n)
 {
   if (n == 0)
     return NULL;
-  void *copy = checked (malloc (n));
+  void *copy = memory_checked (malloc (n));
   memcpy (copy, bytes, n);
   return copy;
 }
@@ -66,5 +66,5 @@ xasprintf (const char *format, ...)
   char *string = NULL;
   int length = vasprintf (&string, format, args);
   va_end (args);
-  return checked (length < 0 ? NULL : string);
+  return memory_checked (length < 0 ? NULL : string);
 }

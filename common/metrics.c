@@ -152,8 +152,8 @@ find_metric (struct family *family, const char *labels)
 }
 
 static struct metric *
-find (struct metrics *metrics, enum kind kind, const char *name, const char *help,
-      const char *const *labels)
+metrics_find (struct metrics *metrics, enum kind kind, const char *name, const char *help,
+              const char *const *labels)
 {
   if (metrics == NULL)
     return NULL;
@@ -168,39 +168,39 @@ struct metric *
 metrics_counter (struct metrics *metrics, const char *name, const char *help,
                  const char *const *labels)
 {
-  return find (metrics, KIND_COUNTER, name, help, labels);
+  return metrics_find (metrics, KIND_COUNTER, name, help, labels);
 }
 
 struct metric *
 metrics_gauge (struct metrics *metrics, const char *name, const char *help,
                const char *const *labels)
 {
-  return find (metrics, KIND_GAUGE, name, help, labels);
+  return metrics_find (metrics, KIND_GAUGE, name, help, labels);
 }
 
 struct metric *
 metrics_age (struct metrics *metrics, const char *name, const char *help, const char *const *labels)
 {
-  return find (metrics, KIND_AGE, name, help, labels);
+  return metrics_find (metrics, KIND_AGE, name, help, labels);
 }
 
 struct metric *
 metrics_seconds (struct metrics *metrics, const char *name, const char *help,
                  const char *const *labels)
 {
-  return find (metrics, KIND_SECONDS, name, help, labels);
+  return metrics_find (metrics, KIND_SECONDS, name, help, labels);
 }
 
 /* ---- updating --------------------------------------------------------------------------- */
 
 static void
-add (_Atomic int64_t *value, int64_t n)
+metrics_add (_Atomic int64_t *value, int64_t n)
 {
   (void) atomic_fetch_add_explicit (value, n, memory_order_relaxed);
 }
 
 static int64_t
-load (const _Atomic int64_t *value)
+metrics_load (const _Atomic int64_t *value)
 {
   return atomic_load_explicit (value, memory_order_relaxed);
 }
@@ -209,7 +209,7 @@ void
 metric_add (struct metric *metric, int64_t n)
 {
   if (metric != NULL)
-    add (&metric->value, n);
+    metrics_add (&metric->value, n);
 }
 
 void
@@ -227,8 +227,8 @@ metric_observe (struct metric *metric, int64_t ms)
   size_t bucket = 0;
   while (bucket < BOUNDS && ms > bounds[bucket])
     bucket++;
-  add (&metric->buckets[bucket], 1);
-  add (&metric->value, ms > 0 ? ms : 0);
+  metrics_add (&metric->buckets[bucket], 1);
+  metrics_add (&metric->value, ms > 0 ? ms : 0);
 }
 
 int64_t
@@ -237,10 +237,10 @@ metric_value (const struct metric *metric)
   if (metric == NULL)
     return 0;
   if (metric->kind != KIND_SECONDS)
-    return load (&metric->value);
+    return metrics_load (&metric->value);
   int64_t count = 0;
   for (size_t i = 0; i <= BOUNDS; i++)
-    count += load (&metric->buckets[i]);
+    count += metrics_load (&metric->buckets[i]);
   return count;
 }
 
@@ -269,7 +269,7 @@ write_histogram (struct buffer *out, const char *name, const struct metric *metr
   int64_t count = 0;
   for (size_t i = 0; i <= BOUNDS; i++)
     {
-      count += load (&metric->buckets[i]);
+      count += metrics_load (&metric->buckets[i]);
       buffer_printf (out, "%s_bucket{%s%sle=\"", name, metric->labels, comma);
       if (i < BOUNDS)
         write_seconds (out, bounds[i]);
@@ -278,7 +278,7 @@ write_histogram (struct buffer *out, const char *name, const struct metric *metr
       buffer_printf (out, "\"} %" PRId64 "\n", count);
     }
   write_series (out, name, "_sum", metric->labels);
-  write_seconds (out, load (&metric->value));
+  write_seconds (out, metrics_load (&metric->value));
   buffer_putc (out, '\n');
   write_series (out, name, "_count", metric->labels);
   buffer_printf (out, "%" PRId64 "\n", count);
@@ -292,7 +292,9 @@ write_metric (struct buffer *out, const char *name, const struct metric *metric)
       write_histogram (out, name, metric);
       return;
     }
-  int64_t value = load (&metric->value);
+  int64_t value = metrics_load (&metric->value);
+  if (value == METRIC_UNKNOWN)
+    return;
   write_series (out, name, "", metric->labels);
   if (metric->kind == KIND_AGE)
     {

@@ -51,8 +51,9 @@ struct metric *metrics_age (struct metrics *metrics, const char *name, const cha
 struct metric *metrics_seconds (struct metrics *metrics, const char *name, const char *help,
                                 const char *const *labels);
 
-void metric_add (struct metric *metric, int64_t n);      /* of a counter; N isn't negative */
-void metric_set (struct metric *metric, int64_t value);  /* of a gauge; of an age boot ms */
+void metric_add (struct metric *metric, int64_t n);     /* of a counter; N isn't negative */
+void metric_set (struct metric *metric, int64_t value); /* of a gauge; of an age boot ms */
+#define METRIC_UNKNOWN INT64_MIN /* a gauge that has no value now: its series isn't there */
 void metric_observe (struct metric *metric, int64_t ms); /* of a histogram; negative counts as 0 */
 int64_t metric_value (const struct metric *metric);      /* as added or set; observations */
 

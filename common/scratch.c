@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
@@ -17,13 +18,21 @@
 enum
 {
   LOCK_TRIES = 10,
+  REMOVE_TRIES = 60, /* a second: processes that were just killed may still write there */
+  REMOVE_PAUSE_MS = 20,
 };
 
 void
 scratch_remove (int dirfd, const char *name)
 {
   struct error err = ERROR_INIT;
-  if (fs_remove_tree (dirfd, name, &err) == 0)
+  int removed = fs_remove_tree (dirfd, name, &err);
+  for (int i = 0; removed != 0 && err.code == ENOTEMPTY && i < REMOVE_TRIES; i++)
+    {
+      (void) poll (NULL, 0, i < REMOVE_PAUSE_MS ? i : REMOVE_PAUSE_MS);
+      removed = fs_remove_tree (dirfd, name, &err);
+    }
+  if (removed == 0)
     return;
   auto_free char *text = text_log (err.message);
   auto_free char *folder = text_log (name);
@@ -72,14 +81,6 @@ scratch_make (int dirfd, const char *name, mode_t mode, struct error *err)
   return error_set (err, ERROR_TRANSIENT, "%s: in use by another process", name);
 }
 
-static bool
-ends_in (const char *name, const char *suffix)
-{
-  size_t length = strlen (name);
-  size_t tail = strlen (suffix);
-  return length >= tail && strcmp (name + length - tail, suffix) == 0;
-}
-
 int
 scratch_sweep (int dirfd, const char *prefix, const char *suffix)
 {
@@ -90,7 +91,7 @@ scratch_sweep (int dirfd, const char *prefix, const char *suffix)
   int swept = 0;
   for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
     if (entry->d_name[0] != '.' && strncmp (entry->d_name, prefix, strlen (prefix)) == 0
-        && ends_in (entry->d_name, suffix))
+        && text_ends_in (entry->d_name, strlen (entry->d_name), suffix))
       swept += remove_dead (dirfd, entry->d_name) ? 1 : 0;
   return swept;
 }

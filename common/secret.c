@@ -18,7 +18,7 @@ secret_release (struct buffer *text)
 
 /* A pipe (`--job-key <(…)`) is seen by its two ends alone. */
 static int
-check (const struct stat *stat, const char *path, struct error *err)
+secret_check_file (const struct stat *stat, const char *path, struct error *err)
 {
   if (S_ISFIFO (stat->st_mode))
     return 0;
@@ -39,7 +39,7 @@ secret_read (int dirfd, const char *path, size_t limit, struct buffer *text, str
   auto_fd int fd = openat (dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   if (fd < 0 || fstat (fd, &stat) != 0)
     return error_errno (err, errno, "%s", path);
-  if (check (&stat, path, err) != 0)
+  if (secret_check_file (&stat, path, err) != 0)
     return -1;
   char *end = buffer_reserve (text, limit + 1);
   size_t got = 0;

@@ -22,7 +22,7 @@ enum
 /* Puts FD at TARGET in the child. dup2 onto itself would keep close-on-exec set; posix_spawn clears
  * it there. */
 static void
-place (posix_spawn_file_actions_t *actions, int fd, int target)
+spawn_put_fd (posix_spawn_file_actions_t *actions, int fd, int target)
 {
   if (fd >= 0)
     (void) posix_spawn_file_actions_adddup2 (actions, fd, target);
@@ -47,12 +47,12 @@ spawn (char *const argv[], const struct spawn_options *options, struct error *er
   (void) posix_spawnattr_setflags (&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
   if (options->stdin_fd >= 0)
-    place (&actions, options->stdin_fd, STDIN_FILENO);
+    spawn_put_fd (&actions, options->stdin_fd, STDIN_FILENO);
   else
     (void) posix_spawn_file_actions_addopen (&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  place (&actions, options->stdout_fd, STDOUT_FILENO);
-  place (&actions, options->stderr_fd, STDERR_FILENO);
-  place (&actions, options->extra_fd, EXTRA_FD);
+  spawn_put_fd (&actions, options->stdout_fd, STDOUT_FILENO);
+  spawn_put_fd (&actions, options->stderr_fd, STDERR_FILENO);
+  spawn_put_fd (&actions, options->extra_fd, EXTRA_FD);
   /* What our own caller left open would be open in all parts, and in what they start. */
   (void) posix_spawn_file_actions_addclosefrom_np (&actions, options->extra_fd >= 0 ? EXTRA_FD + 1
                                                                                     : EXTRA_FD);
@@ -66,7 +66,7 @@ spawn (char *const argv[], const struct spawn_options *options, struct error *er
 
 /* Reads both pipes to their ends. */
 static void
-drain (int out_fd, struct buffer *out, int err_fd, struct buffer *err)
+spawn_drain (int out_fd, struct buffer *out, int err_fd, struct buffer *err)
 {
   struct pollfd fds[2] = { { .fd = out_fd, .events = POLLIN }, { .fd = err_fd, .events = POLLIN } };
   struct buffer *buffers[2] = { out, err };
@@ -92,12 +92,26 @@ drain (int out_fd, struct buffer *out, int err_fd, struct buffer *err)
 }
 
 static void
-trim (struct buffer *text)
+spawn_trim (struct buffer *text)
 {
   while (text->size > 0 && text->data[text->size - 1] == '\n')
     text->data[--text->size] = '\0';
   if (text->size > ERROR_TEXT_MAX)
     text->data[text->size = ERROR_TEXT_MAX] = '\0';
+}
+
+int
+spawn_result (const char *program, int status, struct buffer *said, struct error *err)
+{
+  if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
+    return 0;
+  spawn_trim (said);
+  const char *text = said->size > 0 ? said->data : "no output";
+  if (WIFSIGNALED (status))
+    return error_set (err, ERROR_TRANSIENT, "%s was killed by signal %d: %s", program,
+                      WTERMSIG (status), text);
+  return error_set (err, ERROR_TRANSIENT, "%s exited with %d: %s", program, WEXITSTATUS (status),
+                    text);
 }
 
 int
@@ -123,19 +137,11 @@ spawn_run (char *const argv[], struct buffer *out, struct error *err)
     return -1;
 
   auto_buffer struct buffer said = { 0 };
-  drain (out_read, out, err_read, &said);
+  spawn_drain (out_read, out, err_read, &said);
   int status = 0;
   while (waitpid (pid, &status, 0) < 0 && errno == EINTR)
     ;
-  if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
-    return 0;
-  trim (&said);
-  const char *text = said.size > 0 ? said.data : "no output";
-  if (WIFSIGNALED (status))
-    return error_set (err, ERROR_TRANSIENT, "%s was killed by signal %d: %s", argv[0],
-                      WTERMSIG (status), text);
-  return error_set (err, ERROR_TRANSIENT, "%s exited with %d: %s", argv[0], WEXITSTATUS (status),
-                    text);
+  return spawn_result (argv[0], status, &said, err);
 }
 
 char *

@@ -28,6 +28,10 @@ pid_t spawn (char *const argv[], const struct spawn_options *options, struct err
  * in the error. 0 when it exited 0; else -1 with ERR (ERROR_TRANSIENT). */
 int spawn_run (char *const argv[], struct buffer *out, struct error *err);
 
+/* What STATUS (waitpid) of PROGRAM, which SAID this on stderr, means: 0 when it exited 0, else -1
+ * with ERR (ERROR_TRANSIENT). SAID is cut. */
+int spawn_result (const char *program, int status, struct buffer *said, struct error *err);
+
 /* The path of the running program, for starting itself again: /proc/self/exe, resolved. The caller
  * frees. */
 char *spawn_self (struct error *err);

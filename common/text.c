@@ -2,6 +2,8 @@
 
 #include "common/auto.h"
 #include "common/memory.h"
+#include "common/percent.h"
+#include "common/utf8.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -14,43 +16,20 @@ struct character
   size_t length; /* in bytes; 0: no UTF-8 begins here */
 };
 
-/* How many bytes a sequence that begins with FIRST has; 0: none does. */
-static size_t
-sequence_length (unsigned char first)
-{
-  if (first < 0x80)
-    return 1;
-  if (first < 0xc2 || first > 0xf4)
-    return 0;
-  return first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-}
-
 static struct character
 character_at (const unsigned char *at, size_t size)
 {
-  static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-  static const unsigned char bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-  size_t length = sequence_length (at[0]);
-  if (length == 0 || length > size)
-    return (struct character){ 0 };
-  uint32_t code = at[0] & bits[length];
-  for (size_t i = 1; i < length; i++)
-    {
-      if ((at[i] & 0xc0) != 0x80)
-        return (struct character){ 0 };
-      code = code << 6 | (at[i] & 0x3f);
-    }
-  bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  if (code < least[length] || code > 0x10ffff || surrogate)
-    return (struct character){ 0 };
-  return (struct character){ code, length };
+  const char *bytes = (const char *) at;
+  size_t length = utf8_length (bytes, bytes + size);
+  return length == 0 ? (struct character){ 0 }
+                     : (struct character){ utf8_next (&bytes, bytes + size), length };
 }
 
 /* Whether the SIZE bytes at AT may be the beginning of a character. */
 static bool
-is_unfinished (const unsigned char *at, size_t size)
+text_is_unfinished (const unsigned char *at, size_t size)
 {
-  if (sequence_length (at[0]) <= size)
+  if (utf8_expected (at[0]) <= size)
     return false;
   for (size_t i = 1; i < size; i++)
     if ((at[i] & 0xc0) != 0x80)
@@ -103,7 +82,7 @@ put_character (struct buffer *out, const unsigned char *at, size_t size)
 
 /* Whether all of TEXT may be shown as it is. */
 static bool
-is_plain (const char *text)
+text_is_plain (const char *text)
 {
   const unsigned char *at = (const unsigned char *) text;
   for (size_t left = strlen (text); left > 0;)
@@ -115,6 +94,19 @@ is_plain (const char *text)
       left -= character.length;
     }
   return true;
+}
+
+bool
+text_ends_in (const char *text, size_t size, const char *end)
+{
+  size_t tail = strlen (end);
+  return size >= tail && memcmp (text + size - tail, end, tail) == 0;
+}
+
+bool
+text_same (const char *a, const char *b)
+{
+  return a == NULL || b == NULL ? a == b : strcmp (a, b) == 0;
 }
 
 /* ---- people ----------------------------------------------------------------------------- */
@@ -149,7 +141,7 @@ text_put_lines (struct buffer *out, const char *data, size_t size, bool last)
   while (at < size)
     {
       size_t left = size - at;
-      if (!last && ((bytes[at] == '\r' && left == 1) || is_unfinished (bytes + at, left)))
+      if (!last && ((bytes[at] == '\r' && left == 1) || text_is_unfinished (bytes + at, left)))
         return at;
       if (bytes[at] == '\n' || bytes[at] == '\t')
         buffer_putc (out, data[at++]);
@@ -227,7 +219,7 @@ put_word (struct buffer *line, const char *word)
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
   if (word[0] != '\0' && word[strspn (word, harmless)] == '\0')
     buffer_puts (line, word);
-  else if (is_plain (word))
+  else if (text_is_plain (word))
     put_quoted (line, word);
   else
     put_dollar_quoted (line, word);
@@ -256,19 +248,6 @@ text_words (const char *first, const struct strlist *words)
 
 /* ---- JSON and HTML ---------------------------------------------------------------------- */
 
-static char *
-percent_encode (const char *bytes)
-{
-  static const char kept[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/";
-  struct buffer text = { 0 };
-  for (const char *at = bytes; *at != '\0'; at++)
-    if (strchr (kept, *at) != NULL)
-      buffer_putc (&text, *at);
-    else
-      buffer_printf (&text, "%%%02X", (unsigned char) *at);
-  return buffer_take (&text);
-}
-
 void
 text_set_bytes (json_t *object, const char *key, const char *bytes)
 {
@@ -278,9 +257,10 @@ text_set_bytes (json_t *object, const char *key, const char *bytes)
       (void) json_object_set_new (object, key, string);
       return;
     }
-  auto_free char *encoded = percent_encode (bytes);
+  auto_buffer struct buffer encoded = { 0 };
+  percent_encode (&encoded, bytes, "/");
   auto_free char *name = xasprintf ("%s_percent", key);
-  (void) json_object_set_new (object, name, json_string (encoded));
+  (void) json_object_set_new (object, name, json_string (encoded.data));
 }
 
 void

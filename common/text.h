@@ -17,6 +17,13 @@
 #include "common/strlist.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+
+/* Whether both are NULL, or the same bytes. */
+bool text_same (const char *a, const char *b);
+
+/* Whether the SIZE bytes at TEXT end in END. */
+bool text_ends_in (const char *text, size_t size, const char *end);
 
 /* TEXT (NULL: empty) as one line for people. What was shown once isn't changed by showing it again.
  * The caller frees. */

@@ -152,9 +152,21 @@ units_parse_cpus (const char *text, int32_t *milli, struct error *err)
   return 0;
 }
 
+int
+units_parse_factor (const char *text, int32_t *hundredths, struct error *err)
+{
+  const char *at = text;
+  int64_t milli = read_milli (&at);
+  if (milli < 1010 || milli > 100000 || strcmp (at, "x") != 0)
+    return error_set (err, ERROR_USER, "\"%s\" is not a factor: expected 1.01x to 100x, e.g. 2x",
+                      text);
+  *hundredths = (int32_t) (milli / 10);
+  return 0;
+}
+
 /* An exit code at *TEXT, which moves behind it; -1 when there is none. */
 static int
-read_code (const char **text)
+units_read_code (const char **text)
 {
   int code = 0;
   const char *at = *text;
@@ -171,12 +183,12 @@ units_parse_codes (const char *text, struct codes *codes, struct error *err)
   const char *at = text;
   for (;;)
     {
-      int first = read_code (&at);
+      int first = units_read_code (&at);
       int last = first;
       if (first >= 0 && *at == '-')
         {
           at++;
-          last = read_code (&at);
+          last = units_read_code (&at);
         }
       if (first < 0 || last < first || (*at != ',' && *at != '\0'))
         return error_set (err, ERROR_USER,

@@ -30,6 +30,9 @@ int units_parse_percent (const char *text, int32_t *basis_points, struct error *
 /* "1.5": thousandths of a CPU (1500), above zero. */
 int units_parse_cpus (const char *text, int32_t *milli, struct error *err);
 
+/* "2x", "1.5x", above 1: hundredths (200). */
+int units_parse_factor (const char *text, int32_t *hundredths, struct error *err);
+
 /* A set of exit codes. */
 struct codes
 {

@@ -8,8 +8,9 @@
 #include "merger/attempt_record.h"
 #include "merger/lines.h"
 #include "merger/linker.h"
-#include "merger/settle.h"
+#include "merger/resolve.h"
 #include "merger/sweep.h"
+#include "merger/unchanged.h"
 #include "result/result.h"
 #include "result/result_store.h"
 
@@ -24,7 +25,7 @@
 enum
 {
   LINES_CHUNK = 64 << 10,
-  BEAT_FILES = 256,  /* linked between two beats of the pulse */
+  RENEW_FILES = 256, /* linked between two renewals */
   BUILDS_MAX = 1000, /* names that are tried for a build folder */
 };
 
@@ -38,7 +39,8 @@ struct assembly
   int lines_fd;
   char *name;
   const struct job *job;
-  const struct pulse *pulse;
+  const struct heartbeat *heartbeat;
+  struct halt halt; /* renews the heartbeat while the store is listed */
   struct linker linker;
   struct conflicts *conflicts;
   char *damage;          /* the first file that isn't what was collected, or shard that another
@@ -106,7 +108,8 @@ make_build (struct assembly *assembly, struct error *err)
 }
 
 struct assembly *
-assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse, struct error *err)
+assembly_open (int folder_fd, const struct job *job, const struct heartbeat *heartbeat,
+               struct error *err)
 {
   struct assembly *assembly = xcalloc (1, sizeof *assembly);
   *assembly = (struct assembly){ .folder_fd = folder_fd,
@@ -115,17 +118,20 @@ assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse, 
                                  .stderr_fd = -1,
                                  .lines_fd = -1,
                                  .job = job,
-                                 .pulse = pulse };
+                                 .heartbeat = heartbeat };
   assembly->conflicts = conflicts_new ();
   bool remote = job->results != NULL && result_is_remote (job->results);
   if (remote)
     assembly->store = result_store_open (job->results, job->credentials, err);
+  assembly->halt = heartbeat_halt (heartbeat);
+  if (assembly->store != NULL)
+    result_store_set_halt (assembly->store, &assembly->halt);
   if ((!remote || assembly->store != NULL) && sweep_builds (folder_fd, err) == 0
       && make_build (assembly, err) == 0 && make_parts (assembly, err) == 0)
     {
       assembly->linker = (struct linker) LINKER_INIT (assembly->build_fd);
       assembly->linker.pointers = assembly->store != NULL;
-      assembly->linker.pulse = pulse;
+      assembly->linker.heartbeat = heartbeat;
       return assembly;
     }
   assembly_close (assembly);
@@ -183,7 +189,7 @@ assembly_conflicts (const struct assembly *assembly)
 /* The file of LINE isn't what the attempt FOLDER wrote. A sum that isn't its file's must not be
  * published. */
 static void
-note_damage (struct assembly *assembly, const char *folder, const struct line *line)
+assembly_add_damage (struct assembly *assembly, const char *folder, const struct line *line)
 {
   auto_free char *path = text_shown (line->path.data);
   bool sharded = line->shard >= 0;
@@ -198,7 +204,8 @@ note_damage (struct assembly *assembly, const char *folder, const struct line *l
 }
 
 static int
-add_line (struct assembly *assembly, const char *folder, const struct line *line, struct error *err)
+assemble_add_line (struct assembly *assembly, const char *folder, const struct line *line,
+                   struct error *err)
 {
   auto_free char *from = xasprintf (RESULT_ATTEMPTS "/%s/outputs/%s", folder, line->output);
   auto_free char *to = xasprintf ("outputs/%s", line->output);
@@ -206,7 +213,7 @@ add_line (struct assembly *assembly, const char *folder, const struct line *line
       line->folder ? linker_folder (&assembly->linker, to, line->path.data, err)
                    : linker_link (&assembly->linker, assembly->folder_fd, from, to, line, err);
   if (outcome == LINK_CHANGED)
-    note_damage (assembly, folder, line);
+    assembly_add_damage (assembly, folder, line);
   if (outcome == LINK_TAKEN)
     conflicts_add (assembly->conflicts, line->output, line->path.data, false);
   if (outcome == LINK_COLLIDES)
@@ -219,11 +226,11 @@ add_line (struct assembly *assembly, const char *folder, const struct line *line
 
 /* Brings what is to be read of an attempt that is kept elsewhere. */
 static int
-receive (struct assembly *assembly, const char *folder, struct error *err)
+assemble_receive (struct assembly *assembly, const char *folder, struct error *err)
 {
   if (assembly->store == NULL)
     return 0;
-  if (pulse_beat (assembly->pulse, err) != 0)
+  if (heartbeat_renew (assembly->heartbeat, err) != 0)
     return -1;
   return result_store_receive (assembly->store, assembly->folder_fd, folder, err);
 }
@@ -231,7 +238,7 @@ receive (struct assembly *assembly, const char *folder, struct error *err)
 static int
 add_folder (struct assembly *assembly, const char *folder, struct error *err)
 {
-  if (receive (assembly, folder, err) != 0)
+  if (assemble_receive (assembly, folder, err) != 0)
     return -1;
   auto_free char *attempt = xasprintf (RESULT_ATTEMPTS "/%s", folder);
   auto_lines struct lines lines = { 0 };
@@ -242,9 +249,9 @@ add_folder (struct assembly *assembly, const char *folder, struct error *err)
       int outcome = lines_next (&lines, err);
       if (outcome <= 0)
         return outcome;
-      if (count++ % BEAT_FILES == 0 && pulse_beat (assembly->pulse, err) != 0)
+      if (count++ % RENEW_FILES == 0 && heartbeat_renew (assembly->heartbeat, err) != 0)
         return -1;
-      if (add_line (assembly, folder, &lines.line, err) != 0)
+      if (assemble_add_line (assembly, folder, &lines.line, err) != 0)
         return error_wrap (err, "%s", folder);
     }
 }
@@ -257,6 +264,37 @@ assembly_add (struct assembly *assembly, const struct fold *fold, uint32_t index
     return 0;
   auto_free char *folder = fold_folder_name (fold, index);
   return folder == NULL ? 0 : add_folder (assembly, folder, err);
+}
+
+/* ---- before a reduce container reads them -------------------------------------------------- */
+
+static int
+check_attempt (struct assembly *assembly, const char *folder, struct error *err)
+{
+  auto_free char *attempt = xasprintf (RESULT_ATTEMPTS "/%s", folder);
+  auto_lines struct lines lines = { 0 };
+  if (lines_open (&lines, assembly->folder_fd, attempt, err) != 0)
+    return -1;
+  int unchanged =
+      unchanged_attempt (assembly->folder_fd, attempt, &lines, assembly->heartbeat, err);
+  if (unchanged == 0)
+    assembly_add_damage (assembly, folder, &lines.line);
+  return unchanged < 0 ? error_wrap (err, "%s", folder) : 0;
+}
+
+int
+assembly_check (struct assembly *assembly, const struct fold *fold, struct error *err)
+{
+  if (assembly->store != NULL)
+    return 0;
+  for (uint32_t i = 0; i < fold_known (fold) && assembly->damage == NULL; i++)
+    {
+      auto_free char *folder = fold_folder_name (fold, i);
+      if (fold_shard (fold, i)->state == SHARD_SUCCEEDED && folder != NULL
+          && check_attempt (assembly, folder, err) != 0)
+        return -1;
+    }
+  return 0;
 }
 
 /* ---- what goes in shard order ----------------------------------------------------------- */
@@ -311,7 +349,7 @@ append_lines (struct assembly *assembly, const char *folder, struct error *err)
 static int
 append_shard (struct assembly *assembly, const char *folder, bool with_lines, struct error *err)
 {
-  if (pulse_beat (assembly->pulse, err) != 0
+  if (heartbeat_renew (assembly->heartbeat, err) != 0
       || append_part (assembly, folder, "stdout", assembly->stdout_fd, err) != 0
       || append_part (assembly, folder, "stderr", assembly->stderr_fd, err) != 0)
     return -1;
@@ -320,7 +358,7 @@ append_shard (struct assembly *assembly, const char *folder, bool with_lines, st
 
 /* One name may mean two images on two workers. What they made isn't one result. */
 static void
-check_image (struct assembly *assembly, const char *folder)
+assemble_check_image (struct assembly *assembly, const char *folder)
 {
   json_t *record = attempt_record_read (assembly->folder_fd, folder);
   const char *id = json_string_value (json_object_get (record, "image_id"));
@@ -346,12 +384,13 @@ append_settled (struct assembly *assembly, const struct shard_record *record, co
                 struct error *err)
 {
   bool succeeded = record->state == SHARD_SUCCEEDED;
-  if (receive (assembly, folder, err) != 0) /* a failed one's attempt.json is for the manifest */
+  if (assemble_receive (assembly, folder, err)
+      != 0) /* a failed one's attempt.json is for the manifest */
     return -1;
   if (!succeeded && assembly->job->glob != NULL)
     return 0;
   if (succeeded)
-    check_image (assembly, folder);
+    assemble_check_image (assembly, folder);
   return append_shard (assembly, folder, succeeded && assembly->job->reduce_image == NULL, err);
 }
 
@@ -366,7 +405,7 @@ stamp (const struct shard_record *record, uint32_t index)
 }
 
 static bool
-is_settled (const struct shard_record *record)
+assemble_is_settled (const struct shard_record *record)
 {
   return (record->state == SHARD_SUCCEEDED || record->state == SHARD_FAILED);
 }
@@ -374,8 +413,8 @@ is_settled (const struct shard_record *record)
 int
 assembly_advance (struct assembly *assembly, const struct fold *fold, struct error *err)
 {
-  for (const struct shard_record *record = fold_shard (fold, assembly->next); is_settled (record);
-       record = fold_shard (fold, ++assembly->next))
+  for (const struct shard_record *record = fold_shard (fold, assembly->next);
+       assemble_is_settled (record); record = fold_shard (fold, ++assembly->next))
     {
       auto_free char *folder = fold_folder_name (fold, assembly->next);
       if (folder != NULL && append_settled (assembly, record, folder, err) != 0)
@@ -392,7 +431,7 @@ assembly_is_stale (const struct assembly *assembly, const struct fold *fold)
   for (uint32_t i = 0; i < assembly->next; i++)
     {
       const struct shard_record *record = fold_shard (fold, i);
-      if (!is_settled (record))
+      if (!assemble_is_settled (record))
         return true;
       sum += stamp (record, i);
     }
@@ -477,14 +516,14 @@ assembly_finish (struct assembly *assembly, const struct fold *fold, enum on_con
     }
   if (conflicts_find_owners (assembly->conflicts, assembly->folder_fd, fold, err) != 0)
     return -1;
-  const struct settlement settlement = { .folder_fd = assembly->folder_fd,
+  const struct resolution resolution = { .folder_fd = assembly->folder_fd,
                                          .build_fd = assembly->build_fd,
                                          .fold = fold,
                                          .policy = policy,
                                          .store = assembly->store,
-                                         .pulse = assembly->pulse,
+                                         .heartbeat = assembly->heartbeat,
                                          .lines = &assembly->settled };
-  int settled = settle (&settlement, assembly->conflicts, reason, err);
+  int settled = settle (&resolution, assembly->conflicts, reason, err);
   if (settled == 0 && fs_remove_tree (assembly->build_fd, "outputs", err) != 0)
     return -1;
   return settled;

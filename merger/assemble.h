@@ -17,19 +17,24 @@
 #include "common/auto.h"
 #include "merger/conflict.h"
 #include "merger/fold.h"
-#include "merger/pulse.h"
+#include "merger/heartbeat.h"
 
 struct assembly;
 
 /* Starts a tree for JOB in the result's folder FOLDER_FD (not owned). Trees of dead mergers are
- * removed. PULSE (may be NULL) beats while it works: what it fails with ends the work. NULL with
- * ERR. */
-struct assembly *assembly_open (int folder_fd, const struct job *job, const struct pulse *pulse,
-                                struct error *err);
+ * removed. HEARTBEAT (may be NULL) is renewed while it works: what it fails with ends the work.
+ * NULL with ERR. */
+struct assembly *assembly_open (int folder_fd, const struct job *job,
+                                const struct heartbeat *heartbeat, struct error *err);
 
 /* Links what shard INDEX, which succeeded, wrote. */
 int assembly_add (struct assembly *assembly, const struct fold *fold, uint32_t index,
                   struct error *err);
+
+/* Looks whether the succeeded attempts' files are still what was collected, before a reduce
+ * container reads them: assembly_is_damaged says so then. Nothing to do where attempts are kept
+ * behind a URL. */
+int assembly_check (struct assembly *assembly, const struct fold *fold, struct error *err);
 
 /* Appends logs and lines of the shards that are settled without a gap. */
 int assembly_advance (struct assembly *assembly, const struct fold *fold, struct error *err);

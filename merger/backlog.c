@@ -1,8 +1,26 @@
 #include "merger/backlog.h"
 
 #include "common/memory.h"
+#include "merger/reduce.h"
 
 #include <string.h>
+
+struct backlog_shards
+backlog_of (const struct job *job, const struct fold *fold)
+{
+  const struct fold_counts counts = fold_counts (fold);
+  bool ends = fold_cancelled (fold) || (!fold_planned (fold) && fold_settled (fold, false));
+  struct backlog_shards left = { .running = counts.running,
+                                 .planning = !ends && !fold_planned (fold) };
+  if (!ends)
+    left.waiting =
+        fold_known (fold) - counts.succeeded - counts.failed - counts.stopped - counts.running;
+  if (reduce_is_running (fold))
+    left.running++;
+  else if (!ends && fold_complete (fold) && reduce_is_wanted (job, fold))
+    left.waiting++;
+  return left;
+}
 
 static struct backlog_queue *
 need (struct backlog *backlog, const char *name)
@@ -25,11 +43,25 @@ need (struct backlog *backlog, const char *name)
   return queue;
 }
 
+static void
+backlog_set_unknown (const struct backlog_queue *queue)
+{
+  metric_set (queue->shown_queued, METRIC_UNKNOWN);
+  metric_set (queue->shown_running, METRIC_UNKNOWN);
+}
+
+void
+backlog_hide (const struct backlog *backlog)
+{
+  for (size_t i = 0; i < backlog->count; i++)
+    backlog_set_unknown (&backlog->queues[i]);
+}
+
 void
 backlog_init (struct backlog *backlog, struct metrics *metrics)
 {
   *backlog = (struct backlog){ .metrics = metrics };
-  (void) need (backlog, "default");
+  backlog_set_unknown (need (backlog, "default"));
 }
 
 void
@@ -46,17 +78,17 @@ backlog_start (struct backlog *backlog)
 {
   for (size_t i = 0; i < backlog->count; i++)
     {
-      backlog->queues[i].open = 0;
+      backlog->queues[i].waiting = 0;
       backlog->queues[i].running = 0;
     }
 }
 
 void
-backlog_add (struct backlog *backlog, const char *queue, int64_t open, int64_t running)
+backlog_add (struct backlog *backlog, const char *queue, const struct backlog_shards *left)
 {
   struct backlog_queue *of = need (backlog, queue);
-  of->open += open;
-  of->running += running;
+  of->waiting += left->waiting;
+  of->running += left->running;
 }
 
 void
@@ -65,7 +97,7 @@ backlog_show (const struct backlog *backlog)
   for (size_t i = 0; i < backlog->count; i++)
     {
       const struct backlog_queue *queue = &backlog->queues[i];
-      metric_set (queue->shown_queued, queue->open - queue->running);
+      metric_set (queue->shown_queued, queue->waiting);
       metric_set (queue->shown_running, queue->running);
     }
 }

@@ -50,7 +50,7 @@ conflicts_free (struct conflicts *conflicts)
 }
 
 static int
-compare (const void *a, const void *b)
+conflict_compare (const void *a, const void *b)
 {
   const struct conflict *left = a;
   const struct conflict *right = b;
@@ -59,25 +59,25 @@ compare (const void *a, const void *b)
 }
 
 static struct conflict *
-find (const struct conflicts *conflicts, const char *output, const char *path)
+conflict_find (const struct conflicts *conflicts, const char *output, const char *path)
 {
   const struct conflict key = { .output = (char *) (uintptr_t) output,
                                 .path = (char *) (uintptr_t) path };
-  struct conflict *const *found = tfind (&key, (void *const *) &conflicts->tree, compare);
+  struct conflict *const *found = tfind (&key, (void *const *) &conflicts->tree, conflict_compare);
   return found == NULL ? NULL : *found;
 }
 
 void
 conflicts_add (struct conflicts *conflicts, const char *output, const char *path, bool collides)
 {
-  struct conflict *conflict = find (conflicts, output, path);
+  struct conflict *conflict = conflict_find (conflicts, output, path);
   if (conflict == NULL)
     {
       conflict = xcalloc (1, sizeof *conflict);
       *conflict = (struct conflict){
         .output = xstrdup (output), .path = xstrdup (path), .file_owner = -1, .folder_owner = -1
       };
-      if (tsearch (conflict, &conflicts->tree, compare) == NULL)
+      if (tsearch (conflict, &conflicts->tree, conflict_compare) == NULL)
         abort (); /* no memory */
       conflicts->count++;
     }
@@ -95,7 +95,7 @@ conflicts_count (const struct conflicts *conflicts)
 bool
 conflicts_has (const struct conflicts *conflicts, const struct line *line)
 {
-  return !line->folder && find (conflicts, line->output, line->path.data) != NULL;
+  return !line->folder && conflict_find (conflicts, line->output, line->path.data) != NULL;
 }
 
 /* ---- owners ----------------------------------------------------------------------------- */
@@ -124,7 +124,7 @@ add_owner_above (const struct conflicts *conflicts, struct line *line, uint32_t 
   for (char *slash = strchr (path, '/'); slash != NULL; slash = strchr (slash + 1, '/'))
     {
       *slash = '\0';
-      struct conflict *conflict = find (conflicts, line->output, path);
+      struct conflict *conflict = conflict_find (conflicts, line->output, path);
       *slash = '/';
       if (conflict != NULL && conflict->collides)
         add_owner (conflict, index, true);
@@ -132,8 +132,8 @@ add_owner_above (const struct conflicts *conflicts, struct line *line, uint32_t 
 }
 
 static int
-read_shard (const struct conflicts *conflicts, int folder_fd, const char *folder, uint32_t index,
-            struct error *err)
+conflict_read_shard (const struct conflicts *conflicts, int folder_fd, const char *folder,
+                     uint32_t index, struct error *err)
 {
   auto_free char *attempt = xasprintf (RESULT_ATTEMPTS "/%s", folder);
   auto_lines struct lines lines = { 0 };
@@ -147,7 +147,7 @@ read_shard (const struct conflicts *conflicts, int folder_fd, const char *folder
       struct line *line = &lines.line;
       if (conflicts->collisions > 0)
         add_owner_above (conflicts, line, index);
-      struct conflict *conflict = find (conflicts, line->output, line->path.data);
+      struct conflict *conflict = conflict_find (conflicts, line->output, line->path.data);
       if (conflict == NULL || (line->folder && !conflict->collides))
         continue;
       add_owner (conflict, index, line->folder);
@@ -164,7 +164,7 @@ is_below_collision (const struct conflicts *conflicts, const struct conflict *co
   for (char *slash = strrchr (path, '/'); slash != NULL; slash = strrchr (path, '/'))
     {
       *slash = '\0';
-      const struct conflict *above = find (conflicts, conflict->output, path);
+      const struct conflict *above = conflict_find (conflicts, conflict->output, path);
       if (above != NULL && above->collides)
         return true;
     }
@@ -194,7 +194,7 @@ conflicts_find_owners (struct conflicts *conflicts, int folder_fd, const struct 
     {
       auto_free char *folder = fold_folder_name (fold, i);
       if (folder != NULL && fold_shard (fold, i)->state == SHARD_SUCCEEDED
-          && read_shard (conflicts, folder_fd, folder, i, err) != 0)
+          && conflict_read_shard (conflicts, folder_fd, folder, i, err) != 0)
         return -1;
     }
   free (conflicts->sorted);

@@ -22,6 +22,7 @@ struct fold
 
   bool planned;
   struct fold_plan plan;
+  uint32_t frozen;
 
   bool failed;
   char *left_out;
@@ -103,7 +104,7 @@ fold_shard (const struct fold *fold, uint32_t index)
 
 /* Adds RECORD to the counts, or with SIGN -1 takes it out. */
 static void
-count (struct fold *fold, const struct shard_record *record, int sign)
+fold_count_record (struct fold *fold, const struct shard_record *record, int sign)
 {
   switch ((enum shard_state) record->state)
     {
@@ -126,7 +127,7 @@ count (struct fold *fold, const struct shard_record *record, int sign)
 }
 
 static bool
-is_settled (const struct shard_record *record)
+fold_is_settled (const struct shard_record *record)
 {
   return record->state == SHARD_SUCCEEDED || record->state == SHARD_FAILED;
 }
@@ -164,7 +165,7 @@ attempt_key (const struct event *event)
 /* A folder's name is never taken from a message: it is made from the numbers, and must be the
  * same. */
 static bool
-has_folder (const struct event *event)
+fold_has_folder (const struct event *event)
 {
   if (event->report.folder == NULL)
     return false;
@@ -193,7 +194,7 @@ apply_finished (struct shard_record *record, const struct event *event)
   if (record->state == SHARD_SUCCEEDED || (!success && key <= record->ended_key))
     return false;
   record->ended_key = key;
-  record->folder_key = has_folder (event) ? key : 0;
+  record->folder_key = fold_has_folder (event) ? key : 0;
   record->event = event->position;
   record->outcome = (uint8_t) report->outcome;
   record->exit_code = (int16_t) report->exit_code;
@@ -241,10 +242,10 @@ apply_attempt (struct fold *fold, const struct event *event)
   if (event->generation < record->generation || event->generation == 0
       || (!map && event->generation < fold->generation))
     return FOLD_NOTHING;
-  bool reopened = event->generation > record->generation && is_settled (record);
+  bool reopened = event->generation > record->generation && fold_is_settled (record);
   check_digest (fold, record, event);
   if (map)
-    count (fold, record, -1);
+    fold_count_record (fold, record, -1);
   else
     fold->reduce_index = event->index;
   if (event->generation > record->generation)
@@ -252,7 +253,7 @@ apply_attempt (struct fold *fold, const struct event *event)
   bool changed =
       event->kind == EVENT_STARTED ? apply_started (record, event) : apply_finished (record, event);
   if (map)
-    count (fold, record, +1);
+    fold_count_record (fold, record, +1);
   raise_generation (fold, event->generation);
   if (reopened)
     return FOLD_REOPENED;
@@ -265,7 +266,7 @@ apply_attempt (struct fold *fold, const struct event *event)
 /* ---- the job ---------------------------------------------------------------------------- */
 
 static void
-check_range (struct fold *fold)
+fold_check_range (struct fold *fold)
 {
   if (fold->planned && fold->known > fold->plan.shards)
     set_problem (
@@ -287,6 +288,7 @@ apply_planned (struct fold *fold, const struct event *event)
     {
       fold->planned = true;
       fold->plan = plan;
+      fold->frozen = event->starts;
       fold->left_out = event->reason == NULL ? NULL : xstrdup (event->reason);
       return FOLD_CHANGED;
     }
@@ -304,7 +306,7 @@ apply_reopened (struct fold *fold, const struct event *event)
       struct shard_record *record = need_record (fold, event->indexes[i]);
       if (record->generation >= event->generation)
         continue;
-      count (fold, record, -1);
+      fold_count_record (fold, record, -1);
       clear_record (record, event->generation);
       changed = true;
     }
@@ -351,7 +353,7 @@ apply_remerge (struct fold *fold, const struct event *event)
 }
 
 static enum fold_change
-apply (struct fold *fold, const struct event *event)
+fold_apply_known (struct fold *fold, const struct event *event)
 {
   switch (event->kind)
     {
@@ -377,8 +379,8 @@ apply (struct fold *fold, const struct event *event)
 enum fold_change
 fold_apply (struct fold *fold, const struct event *event)
 {
-  enum fold_change change = apply (fold, event);
-  check_range (fold);
+  enum fold_change change = fold_apply_known (fold, event);
+  fold_check_range (fold);
   if (event->time > 0 && (fold->begun == 0 || event->time < fold->begun))
     fold->begun = event->time;
   if (event->logged > 0 && (fold->since == 0 || event->logged < fold->since))
@@ -406,6 +408,12 @@ int64_t
 fold_shards (const struct fold *fold)
 {
   return fold->planned ? fold->plan.shards : -1;
+}
+
+uint32_t
+fold_frozen (const struct fold *fold)
+{
+  return fold->frozen;
 }
 
 int64_t
@@ -559,7 +567,7 @@ fold_basis (const struct fold *fold)
 }
 
 static char *
-folder_name (const struct shard_record *record, uint32_t index)
+record_folder_name (const struct shard_record *record, uint32_t index)
 {
   if (record->folder_key == 0)
     return NULL;
@@ -570,11 +578,11 @@ folder_name (const struct shard_record *record, uint32_t index)
 char *
 fold_folder_name (const struct fold *fold, uint32_t index)
 {
-  return folder_name (fold_shard (fold, index), index);
+  return record_folder_name (fold_shard (fold, index), index);
 }
 
 char *
 fold_reduce_folder_name (const struct fold *fold)
 {
-  return folder_name (&fold->reduce, fold->reduce_index);
+  return record_folder_name (&fold->reduce, fold->reduce_index);
 }

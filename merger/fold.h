@@ -68,7 +68,9 @@ enum fold_change
 enum fold_change fold_apply (struct fold *fold, const struct event *event);
 
 bool fold_planned (const struct fold *fold);
-int64_t fold_shards (const struct fold *fold);      /* -1 while the plan is open */
+int64_t fold_shards (const struct fold *fold); /* -1 while the plan is open */
+/* The `starts` of the frozen plan (frozen_plan.h) that holds the shards; 0: none does. */
+uint32_t fold_frozen (const struct fold *fold);
 int64_t fold_known (const struct fold *fold);       /* highest index seen or planned + 1 */
 uint32_t fold_generation (const struct fold *fold); /* the job's highest, from 1 */
 

@@ -17,22 +17,22 @@
 
 enum
 {
-  BEAT_ENTRIES = 256,
+  RENEW_ENTRIES = 256,
 };
 
 struct foreign
 {
   bool top;
   bool listed; /* a manifest says what is shoal's */
-  const struct pulse *pulse;
+  const struct heartbeat *heartbeat;
   uint64_t *known; /* hashes of shoal's paths; 0: free */
   size_t known_count;
   size_t known_capacity; /* a power of two */
-  unsigned int beats;
+  unsigned int renewals;
 };
 
 /* One walk from OLD to NEW. */
-struct walk
+struct foreign_walk
 {
   struct foreign *foreign;
   int old;
@@ -98,15 +98,15 @@ know_path (struct foreign *foreign, const char *path)
 }
 
 static char *
-path_of (const struct line *line)
+foreign_path_of (const struct line *line)
 {
   return xasprintf ("outputs/%s/%s", line->output, line->path.data);
 }
 
 static int
-beat (struct foreign *foreign, struct error *err)
+foreign_renew (struct foreign *foreign, struct error *err)
 {
-  return foreign->beats++ % BEAT_ENTRIES == 0 ? pulse_beat (foreign->pulse, err) : 0;
+  return foreign->renewals++ % RENEW_ENTRIES == 0 ? heartbeat_renew (foreign->heartbeat, err) : 0;
 }
 
 /* One that can't be read, because somebody changed it, says nothing. */
@@ -121,10 +121,10 @@ read_manifest (struct foreign *foreign, int folder_fd, const char *name, struct 
     got = -1;
   while (got > 0)
     {
-      if (beat (foreign, err) != 0)
+      if (foreign_renew (foreign, err) != 0)
         return -1;
       got = manifest_lines_next (&lines, NULL);
-      auto_free char *path = got > 0 ? path_of (&lines.line) : NULL;
+      auto_free char *path = got > 0 ? foreign_path_of (&lines.line) : NULL;
       if (path != NULL)
         know_path (foreign, path);
     }
@@ -150,10 +150,10 @@ read_others (struct foreign *foreign, int folder_fd, struct error *err)
 }
 
 struct foreign *
-foreign_open (int folder_fd, bool top, const struct pulse *pulse, struct error *err)
+foreign_open (int folder_fd, bool top, const struct heartbeat *heartbeat, struct error *err)
 {
   struct foreign *foreign = xcalloc (1, sizeof *foreign);
-  *foreign = (struct foreign){ .top = top, .pulse = pulse };
+  *foreign = (struct foreign){ .top = top, .heartbeat = heartbeat };
   if (read_manifest (foreign, folder_fd, "manifest.json", err) == 0
       && read_others (foreign, folder_fd, err) == 0)
     return foreign;
@@ -171,11 +171,11 @@ foreign_close (struct foreign *foreign)
 
 /* ---- carrying ---------------------------------------------------------------------------- */
 
-static int walk_folder (struct walk *walk, const char *path,
-                        int (*visit) (struct walk *walk, const char *path));
+static int walk_folder (struct foreign_walk *walk, const char *path,
+                        int (*visit) (struct foreign_walk *walk, const char *path));
 
 static void
-note_problem (struct walk *walk, const char *path, const char *what)
+foreign_add_problem (struct foreign_walk *walk, const char *path, const char *what)
 {
   auto_free char *shown = text_shown (path);
   if (walk->problem == NULL)
@@ -185,7 +185,7 @@ note_problem (struct walk *walk, const char *path, const char *what)
 
 /* The folders that PATH lies in, as they are in the old tree. */
 static int
-make_above (struct walk *walk, const char *path)
+make_above (struct foreign_walk *walk, const char *path)
 {
   const char *slash = strrchr (path, '/');
   if (slash == NULL)
@@ -195,8 +195,8 @@ make_above (struct walk *walk, const char *path)
 }
 
 static int
-carry_folder (struct walk *walk, const char *path, const struct stat *old,
-              int (*visit) (struct walk *walk, const char *path))
+carry_folder (struct foreign_walk *walk, const char *path, const struct stat *old,
+              int (*visit) (struct foreign_walk *walk, const char *path))
 {
   if (fs_make_folders (walk->new, path, 0755, walk->err) != 0
       || walk_folder (walk, path, visit) != 0)
@@ -212,7 +212,7 @@ carry_folder (struct walk *walk, const char *path, const struct stat *old,
 }
 
 static int
-link_as (struct walk *walk, const char *path, const char *name)
+link_as (struct foreign_walk *walk, const char *path, const char *name)
 {
   return make_above (walk, path) != 0
              ? -1
@@ -221,12 +221,13 @@ link_as (struct walk *walk, const char *path, const char *name)
 
 /* PATH's place is taken by something else. */
 static int
-yield (struct walk *walk, const char *path)
+yield (struct foreign_walk *walk, const char *path)
 {
   char unique[UNIQUE_SIZE];
   if (!walk->late)
     {
-      note_problem (walk, path, "was not written by shoal and is in the place of a shard's output");
+      foreign_add_problem (walk, path,
+                           "was not written by shoal and is in the place of a shard's output");
       return 0;
     }
   auto_free char *name = xasprintf ("%s.%s", path, unique_text (unique));
@@ -238,11 +239,11 @@ yield (struct walk *walk, const char *path)
 
 /* Brings PATH of the old tree, and all below it, which isn't shoal's. */
 static int
-carry (struct walk *walk, const char *path)
+foreign_bring (struct foreign_walk *walk, const char *path)
 {
   struct stat old;
   struct stat new;
-  if (beat (walk->foreign, walk->err) != 0)
+  if (foreign_renew (walk->foreign, walk->err) != 0)
     return -1;
   if (fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? 0 : error_errno (walk->err, errno, "%s", path);
@@ -252,13 +253,14 @@ carry (struct walk *walk, const char *path)
   bool blocked = !there && errno == ENOTDIR;
   if (S_ISDIR (old.st_mode) && old.st_dev != walk->device)
     {
-      note_problem (walk, path, "is a mount point");
+      foreign_add_problem (walk, path, "is a mount point");
       return 0;
     }
   if (there && old.st_dev == new.st_dev &&old.st_ino == new.st_ino)
     return 0;
   if (S_ISDIR (old.st_mode) && !blocked && (!there || S_ISDIR (new.st_mode)))
-    return there ? walk_folder (walk, path, carry) : carry_folder (walk, path, &old, carry);
+    return there ? walk_folder (walk, path, foreign_bring)
+                 : carry_folder (walk, path, &old, foreign_bring);
   if (there || blocked)
     return blocked ? 0 : yield (walk, path); /* the folder above has yielded already */
   return link_as (walk, path, path);
@@ -267,19 +269,19 @@ carry (struct walk *walk, const char *path)
 /* Without a manifest: what has no second name in an attempt, and isn't made anew, is taken for
  * somebody's. */
 static bool
-looks_foreign (const struct walk *walk, const char *path, const struct stat *old)
+looks_foreign (const struct foreign_walk *walk, const char *path, const struct stat *old)
 {
   return !S_ISDIR (old->st_mode) && old->st_nlink == 1 && !fs_exists (walk->new, path);
 }
 
 /* PATH below outputs/. */
 static int
-visit_output (struct walk *walk, const char *path)
+visit_output (struct foreign_walk *walk, const char *path)
 {
   struct stat old;
   struct stat new;
   bool known = is_known (walk->foreign, path);
-  if (beat (walk->foreign, walk->err) != 0)
+  if (foreign_renew (walk->foreign, walk->err) != 0)
     return -1;
   if (fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? 0 : error_errno (walk->err, errno, "%s", path);
@@ -289,29 +291,32 @@ visit_output (struct walk *walk, const char *path)
     return walk_folder (walk, path, visit_output);
   /* Something else where shoal has a folder, or a file system on it. */
   if (made || S_ISDIR (old.st_mode))
-    return carry (walk, path);
+    return foreign_bring (walk, path);
   if (walk->foreign->listed ? !known : looks_foreign (walk, path, &old))
-    return carry (walk, path);
+    return foreign_bring (walk, path);
   return 0;
 }
 
 /* PATH in shards/: links to attempts are shoal's. */
 static int
-visit_shard (struct walk *walk, const char *path)
+visit_shard (struct foreign_walk *walk, const char *path)
 {
   static const char ours[] = "../" RESULT_ATTEMPTS "/";
   char target[sizeof ours] = "";
   ssize_t length = readlinkat (walk->old, path, target, sizeof target);
   if (length >= (ssize_t) strlen (ours) && strncmp (target, ours, strlen (ours)) == 0)
     return 0;
-  return carry (walk, path);
+  return foreign_bring (walk, path);
 }
 
 static int
-visit_top (struct walk *walk, const char *path)
+visit_top (struct foreign_walk *walk, const char *path)
 {
   static const char *const ours[] = { RESULT_STATE, "manifest.json", "stdout", "stderr",
                                       "report.html" };
+  /* Only where this tree has one is that name ours. */
+  if (strcmp (path, RESULT_QUARANTINED) == 0 && fs_exists (walk->new, path))
+    return 0;
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
     if (strcmp (path, ours[i]) == 0)
       return 0;
@@ -322,12 +327,12 @@ visit_top (struct walk *walk, const char *path)
     return walk_folder (walk, path, visit_output);
   if (strcmp (path, "shards") == 0 && folder)
     return walk_folder (walk, path, visit_shard);
-  return walk->foreign->top ? carry (walk, path) : 0;
+  return walk->foreign->top ? foreign_bring (walk, path) : 0;
 }
 
 static int
-walk_folder (struct walk *walk, const char *path,
-             int (*visit) (struct walk *walk, const char *path))
+walk_folder (struct foreign_walk *walk, const char *path,
+             int (*visit) (struct foreign_walk *walk, const char *path))
 {
   auto_fd int fd = fs_open_beneath (walk->old, path, O_RDONLY | O_DIRECTORY, 0, walk->err);
   auto_dir DIR *dir = fd < 0 ? NULL : fdopendir (fd);
@@ -352,7 +357,7 @@ walk_folder (struct walk *walk, const char *path,
 /* ---- outputs that were changed ----------------------------------------------------------- */
 
 static bool
-is_link_to (const struct walk *walk, const char *path, const char *target)
+is_link_to (const struct foreign_walk *walk, const char *path, const char *target)
 {
   char text[PATH_MAX] = "";
   ssize_t length = readlinkat (walk->old, path, text, sizeof text - 1);
@@ -361,7 +366,7 @@ is_link_to (const struct walk *walk, const char *path, const char *target)
 
 /* Whether PATH in the old tree is what LINE says that shoal made: 1, 0 or -1. */
 static int
-is_as_made (const struct walk *walk, const char *path, const struct stat *old,
+is_as_made (const struct foreign_walk *walk, const char *path, const struct stat *old,
             const struct line *line)
 {
   uint8_t sum[DIGEST_SIZE];
@@ -379,22 +384,22 @@ is_as_made (const struct walk *walk, const char *path, const struct stat *old,
 
 /* An output that is in the new tree as the same file is looked after there. */
 static int
-look_at_line (struct walk *walk, const struct line *line)
+foreign_check_line (struct foreign_walk *walk, const struct line *line)
 {
   struct stat old;
   struct stat new;
-  auto_free char *path = path_of (line);
+  auto_free char *path = foreign_path_of (line);
   if (line->folder || fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
     return 0;
   bool there = fstatat (walk->new, path, &new, AT_SYMLINK_NOFOLLOW) == 0;
   if (there && old.st_dev == new.st_dev &&old.st_ino == new.st_ino)
     return 0;
   int as_made = is_as_made (walk, path, &old, line);
-  return as_made != 0 ? as_made < 0 ? -1 : 0 : carry (walk, path);
+  return as_made != 0 ? as_made < 0 ? -1 : 0 : foreign_bring (walk, path);
 }
 
 static int
-look_at_outputs (struct walk *walk)
+foreign_check_outputs (struct foreign_walk *walk)
 {
   auto_manifest_lines struct manifest_lines lines = { 0 };
   if (!fs_exists (walk->old, "manifest.json"))
@@ -402,7 +407,8 @@ look_at_outputs (struct walk *walk)
   if (manifest_lines_open (&lines, walk->old, "manifest.json", NULL) != 0)
     return 0;
   while (manifest_lines_next (&lines, NULL) > 0)
-    if (beat (walk->foreign, walk->err) != 0 || look_at_line (walk, &lines.line) != 0)
+    if (foreign_renew (walk->foreign, walk->err) != 0
+        || foreign_check_line (walk, &lines.line) != 0)
       return -1;
   return 0;
 }
@@ -410,7 +416,7 @@ look_at_outputs (struct walk *walk)
 /* ---- the whole tree ---------------------------------------------------------------------- */
 
 static int
-carry_tree (struct walk *walk)
+carry_tree (struct foreign_walk *walk)
 {
   struct stat root;
   if (fstat (walk->old, &root) != 0)
@@ -418,13 +424,13 @@ carry_tree (struct walk *walk)
   walk->device = root.st_dev;
   if (walk_folder (walk, ".", visit_top) != 0)
     return -1;
-  return walk->late ? 0 : look_at_outputs (walk);
+  return walk->late ? 0 : foreign_check_outputs (walk);
 }
 
 int
 foreign_carry (struct foreign *foreign, int old_fd, int new_fd, char **problem, struct error *err)
 {
-  struct walk walk = { .foreign = foreign, .old = old_fd, .new = new_fd, .err = err };
+  struct foreign_walk walk = { .foreign = foreign, .old = old_fd, .new = new_fd, .err = err };
   int result = carry_tree (&walk);
   *problem = walk.problem;
   return result != 0 ? error_wrap (err, "files in the result that are not shoal's") : 0;
@@ -433,7 +439,9 @@ foreign_carry (struct foreign *foreign, int old_fd, int new_fd, char **problem, 
 int
 foreign_carry_late (void *context, int old_fd, int new_fd, struct error *err)
 {
-  struct walk walk = { .foreign = context, .old = old_fd, .new = new_fd, .late = true, .err = err };
+  struct foreign_walk walk = {
+    .foreign = context, .old = old_fd, .new = new_fd, .late = true, .err = err
+  };
   int result = carry_tree (&walk);
   free (walk.problem);
   return result != 0 ? error_wrap (err, "files in the result that are not shoal's") : 0;

@@ -11,7 +11,7 @@
 
 #include "common/auto.h"
 #include "common/error.h"
-#include "merger/pulse.h"
+#include "merger/heartbeat.h"
 
 #include <stdbool.h>
 
@@ -19,7 +19,7 @@ struct foreign;
 
 /* Reads what is shoal's in the result FOLDER_FD. TOP: entries beside outputs/ and shards/ have to
  * be carried too, because the folder itself is replaced. */
-struct foreign *foreign_open (int folder_fd, bool top, const struct pulse *pulse,
+struct foreign *foreign_open (int folder_fd, bool top, const struct heartbeat *heartbeat,
                               struct error *err);
 
 /* Links what isn't shoal's in the tree OLD_FD into NEW_FD. *PROBLEM, when it is set, names the

@@ -2,6 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/percent.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -35,26 +36,6 @@ lines_close (struct lines *lines)
   *lines = (struct lines){ 0 };
 }
 
-static int
-hex_digit (char digit)
-{
-  return isdigit ((unsigned char) digit) ? digit - '0' : tolower ((unsigned char) digit) - 'a' + 10;
-}
-
-/* Undoes percent-encoding. */
-static void
-append_percent (struct buffer *path, const char *text)
-{
-  for (const char *at = text; *at != '\0'; at++)
-    if (*at == '%' && isxdigit ((unsigned char) at[1]) && isxdigit ((unsigned char) at[2]))
-      {
-        buffer_putc (path, (char) (hex_digit (at[1]) * 16 + hex_digit (at[2])));
-        at += 2;
-      }
-    else
-      buffer_putc (path, *at);
-}
-
 /* The member KEY of OBJECT, or KEY_percent, into TEXT; false when there is none, or it has a
  * NUL. */
 static bool
@@ -67,12 +48,12 @@ read_bytes (const json_t *object, const char *key, struct buffer *text)
   if (plain != NULL)
     buffer_puts (text, plain);
   else if (percent != NULL)
-    append_percent (text, percent);
+    percent_decode (text, percent, strlen (percent));
   return text->size > 0 && strlen (text->data) == text->size;
 }
 
 static bool
-read_object (struct line *line, const json_t *object)
+lines_read_object (struct line *line, const json_t *object)
 {
   const char *output = json_string_value (json_object_get (object, "output"));
   const char *sha256 = json_string_value (json_object_get (object, "sha256"));
@@ -95,7 +76,7 @@ bool
 line_read (struct line *line, const char *text, size_t size)
 {
   json_t *object = json_loadb (text, size, 0, NULL);
-  bool good = object != NULL && read_object (line, object);
+  bool good = object != NULL && lines_read_object (line, object);
   json_decref (object);
   line->text = text;
   line->text_size = size;

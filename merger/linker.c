@@ -1,8 +1,8 @@
 #include "merger/linker.h"
 
-#include "common/digest.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "merger/unchanged.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +16,14 @@ linker_release (struct linker *linker)
   free (linker->source);
   free (linker->target);
   bool pointers = linker->pointers;
-  const struct pulse *pulse = linker->pulse;
+  const struct heartbeat *heartbeat = linker->heartbeat;
   *linker = (struct linker) LINKER_INIT (linker->target_fd);
   linker->pointers = pointers;
-  linker->pulse = pulse;
+  linker->heartbeat = heartbeat;
 }
 
 static enum link_outcome
-make_folder (const struct linker *linker, const char *path, struct error *err)
+linker_make_folder (const struct linker *linker, const char *path, struct error *err)
 {
   struct error problem = ERROR_INIT;
   if (fs_make_folders (linker->target_fd, path, 0755, &problem) == 0)
@@ -37,13 +37,14 @@ make_folder (const struct linker *linker, const char *path, struct error *err)
 
 /* Opens the folders that the file lies in, unless they are open already. */
 static enum link_outcome
-open_folders (struct linker *linker, int from_fd, char *source, char *target, struct error *err)
+linker_open_folders (struct linker *linker, int from_fd, char *source, char *target,
+                     struct error *err)
 {
   if (linker->source != NULL && strcmp (linker->source, source) == 0
       && strcmp (linker->target, target) == 0)
     return LINK_DONE;
   linker_release (linker);
-  enum link_outcome made = make_folder (linker, target, err);
+  enum link_outcome made = linker_make_folder (linker, target, err);
   if (made != LINK_DONE)
     return made;
   linker->folder_fd = fs_open_beneath (linker->target_fd, target, O_PATH | O_DIRECTORY, 0, err);
@@ -78,50 +79,6 @@ point (const struct linker *linker, const char *name, struct error *err)
   return error_errno (err, errno, "pointing to %s", target);
 }
 
-static int
-ask_pulse (void *context, struct error *err)
-{
-  return pulse_beat (context, err);
-}
-
-/* Whether the file NAME has LINE's size and sum. 1, 0 or -1. */
-static int
-has_sum (const struct linker *linker, const char *name, const struct line *line, struct error *err)
-{
-  struct stat status;
-  uint8_t sum[DIGEST_SIZE];
-  char text[DIGEST_TEXT_SIZE];
-  const struct halt halt = { .ask = ask_pulse, .context = (void *) (uintptr_t) linker->pulse };
-  auto_fd int fd = fs_open_beneath (linker->source_fd, name, O_RDONLY | O_NONBLOCK, 0, err);
-  if (fd < 0)
-    return -1;
-  if (fstat (fd, &status) != 0)
-    return error_errno (err, errno, "%s", name);
-  if (!S_ISREG (status.st_mode) || status.st_size != line->size)
-    return 0;
-  auto_digest struct digest *digest = digest_new ();
-  if (digest_file (digest, fd, &status, &halt, sum, err) < 0)
-    return -1;
-  return strcmp (digest_format (sum, text), line->sha256) == 0;
-}
-
-/* Whether the file NAME is as LINE says it was when it was collected: 1, 0 or -1. Size and time
- * tell as a rule. A copy of a result may have other times. */
-static int
-is_unchanged (const struct linker *linker, const char *name, const struct line *line,
-              struct error *err)
-{
-  struct stat status;
-  if (linker->pointers || line->mtime_ns == -1)
-    return 1;
-  if (fstatat (linker->source_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno == ENOENT ? 0 : error_errno (err, errno, "%s", name);
-  if (!S_ISREG (status.st_mode) || status.st_size != line->size)
-    return 0;
-  int64_t time = fs_mtime_ns (&status);
-  return time == line->mtime_ns ? 1 : has_sum (linker, name, line, err);
-}
-
 enum link_outcome
 linker_link (struct linker *linker, int from_fd, const char *from, const char *to,
              const struct line *line, struct error *err)
@@ -132,10 +89,11 @@ linker_link (struct linker *linker, int from_fd, const char *from, const char *t
   const char *name = slash == NULL ? path : slash + 1;
   auto_free char *source = xasprintf ("%s/%.*s", from, folder_size, path);
   auto_free char *target = xasprintf ("%s/%.*s", to, folder_size, path);
-  enum link_outcome opened = open_folders (linker, from_fd, source, target, err);
+  enum link_outcome opened = linker_open_folders (linker, from_fd, source, target, err);
   if (opened != LINK_DONE)
     return opened;
-  int unchanged = is_unchanged (linker, name, line, err);
+  int unchanged =
+      linker->pointers ? 1 : unchanged_file (linker->source_fd, name, line, linker->heartbeat, err);
   if (unchanged != 1)
     return unchanged < 0 ? LINK_FAILED : LINK_CHANGED;
   struct error problem = ERROR_INIT;
@@ -155,7 +113,7 @@ enum link_outcome
 linker_folder (struct linker *linker, const char *to, const char *path, struct error *err)
 {
   auto_free char *target = xasprintf ("%s/%s", to, path);
-  return make_folder (linker, target, err);
+  return linker_make_folder (linker, target, err);
 }
 
 char *

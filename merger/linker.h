@@ -8,8 +8,8 @@
 
 #include "common/auto.h"
 #include "common/error.h"
+#include "merger/heartbeat.h"
 #include "merger/lines.h"
-#include "merger/pulse.h"
 
 #include <stdbool.h>
 
@@ -24,8 +24,8 @@ enum link_outcome
 
 struct linker
 {
-  int target_fd;             /* the tree's root; not owned */
-  const struct pulse *pulse; /* beats while a file is summed; NULL */
+  int target_fd;                     /* the tree's root; not owned */
+  const struct heartbeat *heartbeat; /* renewals while a file is summed; NULL */
   bool pointers; /* the files aren't on this machine: symbolic links say where they are */
   char *source;  /* the open source folder's path, NULL: none */
   char *target;

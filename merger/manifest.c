@@ -22,14 +22,14 @@ enum
 };
 
 static void
-set_text (json_t *object, const char *key, const char *text)
+manifest_set_text (json_t *object, const char *key, const char *text)
 {
   if (text != NULL)
     text_set_bytes (object, key, text);
 }
 
 static void
-set_number (json_t *object, const char *key, int64_t number)
+manifest_set_number (json_t *object, const char *key, int64_t number)
 {
   if (number >= 0)
     (void) json_object_set_new (object, key, json_integer (number));
@@ -44,7 +44,7 @@ set_time (json_t *object, const char *key, int64_t wall_ms)
 }
 
 static json_t *
-list_json (const struct strlist *list)
+manifest_list_json (const struct strlist *list)
 {
   json_t *array = json_array ();
   for (size_t i = 0; i < list->count; i++)
@@ -69,15 +69,15 @@ env_json (const struct strlist *env)
 }
 
 static json_t *
-mounts_json (const struct job *job)
+manifest_mounts_json (const struct job *job)
 {
   json_t *array = json_array ();
   for (size_t i = 0; i < job->volume_count; i++)
     {
       json_t *volume = json_object ();
       auto_free char *source = storage_shown (job->volumes[i].source);
-      set_text (volume, "source", source);
-      set_text (volume, "path", job->volumes[i].path);
+      manifest_set_text (volume, "source", source);
+      manifest_set_text (volume, "path", job->volumes[i].path);
       (void) json_object_set_new (volume, "shared", json_boolean (job->volumes[i].shared));
       (void) json_array_append_new (array, volume);
     }
@@ -89,21 +89,21 @@ job_json (const struct manifest *manifest)
 {
   const struct job *job = manifest->job;
   json_t *object = json_object ();
-  set_text (object, "id", job->id);
-  set_text (object, "image", job->image);
-  set_text (object, "image_id", job->image_id);
-  (void) json_object_set_new (object, "command", list_json (&job->command));
+  manifest_set_text (object, "id", job->id);
+  manifest_set_text (object, "image", job->image);
+  manifest_set_text (object, "image_id", job->image_id);
+  (void) json_object_set_new (object, "command", manifest_list_json (&job->command));
   if (job->has_entrypoint)
-    (void) json_object_set_new (object, "entrypoint", list_json (&job->entrypoint));
+    (void) json_object_set_new (object, "entrypoint", manifest_list_json (&job->entrypoint));
   (void) json_object_set_new (object, "env", env_json (&job->env));
-  (void) json_object_set_new (object, "volumes", mounts_json (job));
-  set_text (object, "glob", job->glob);
-  set_text (object, "base_path", job->base_path);
+  (void) json_object_set_new (object, "volumes", manifest_mounts_json (job));
+  manifest_set_text (object, "glob", job->glob);
+  manifest_set_text (object, "base_path", job->base_path);
   if (job->glob != NULL)
-    set_number (object, "batch_size", job->batch_size);
-  set_text (object, "on_conflict", on_conflict_name (manifest->on_conflict));
-  set_text (object, "reduce_image", job->reduce_image);
-  set_text (object, "reduce_image_id", job->reduce_image_id);
+    manifest_set_number (object, "batch_size", job->batch_size);
+  manifest_set_text (object, "on_conflict", on_conflict_name (manifest->on_conflict));
+  manifest_set_text (object, "reduce_image", job->reduce_image);
+  manifest_set_text (object, "reduce_image_id", job->reduce_image_id);
   set_time (object, "submitted", job->submitted);
   set_time (object, "finished", fold_ended (manifest->fold));
   return object;
@@ -113,14 +113,14 @@ static json_t *
 plan_json (const struct manifest *manifest)
 {
   json_t *object = json_object ();
-  set_number (object, "shards", manifest->status->shards);
-  set_number (object, "atoms", manifest->status->atoms);
+  manifest_set_number (object, "shards", manifest->status->shards);
+  manifest_set_number (object, "atoms", manifest->status->atoms);
   const struct fold_plan *plan = fold_plan (manifest->fold);
   char hex[DIGEST_TEXT_SIZE];
   if (plan == NULL)
     return object;
-  set_number (object, "bytes", plan->bytes);
-  set_text (object, "digest", digest_format (plan->digest, hex));
+  manifest_set_number (object, "bytes", plan->bytes);
+  manifest_set_text (object, "digest", digest_format (plan->digest, hex));
   return object;
 }
 
@@ -128,10 +128,10 @@ static json_t *
 counts_json (const struct job_status *status)
 {
   json_t *object = json_object ();
-  set_number (object, "succeeded", status->succeeded);
-  set_number (object, "failed", status->failed);
+  manifest_set_number (object, "succeeded", status->succeeded);
+  manifest_set_number (object, "failed", status->failed);
   if (status->shards >= 0)
-    set_number (object, "not_run", status->shards - status->succeeded - status->failed);
+    manifest_set_number (object, "not_run", status->shards - status->succeeded - status->failed);
   return object;
 }
 
@@ -160,14 +160,14 @@ static json_t *
 shard_json (const struct shard_record *record, const char *folder, int folder_fd)
 {
   json_t *object = json_object ();
-  set_text (object, "state", shard_states[record->state]);
-  set_number (object, "generation", record->generation > 0 ? record->generation : 1);
-  set_number (object, "attempts", shard_attempts (record));
+  manifest_set_text (object, "state", shard_states[record->state]);
+  manifest_set_number (object, "generation", record->generation > 0 ? record->generation : 1);
+  manifest_set_number (object, "attempts", shard_attempts (record));
   if (shard_attempts (record) == 0)
     return object;
-  set_text (object, "outcome", outcome_name ((enum outcome) record->outcome));
+  manifest_set_text (object, "outcome", outcome_name ((enum outcome) record->outcome));
   (void) json_object_set_new (object, "exit_code", json_integer (record->exit_code));
-  set_text (object, "folder", folder);
+  manifest_set_text (object, "folder", folder);
   if (folder != NULL)
     add_attempt (object, folder_fd, folder);
   return object;
@@ -183,7 +183,7 @@ struct writer
 };
 
 static int
-flush (struct writer *writer, struct error *err)
+manifest_flush (struct writer *writer, struct error *err)
 {
   int outcome =
       fs_write_all (writer->fd, writer->text.data, writer->text.size, "manifest.json", err);
@@ -229,7 +229,7 @@ put_shards (struct writer *writer, const struct manifest *manifest, int folder_f
       buffer_puts (&writer->text, i == 0 ? "\n" : ",\n");
       put_value (writer, object, JSON_COMPACT);
       if (writer->text.size >= WRITE_CHUNK
-          && (flush (writer, err) != 0 || pulse_beat (manifest->pulse, err) != 0))
+          && (manifest_flush (writer, err) != 0 || heartbeat_renew (manifest->heartbeat, err) != 0))
         return -1;
     }
   buffer_puts (&writer->text, "\n]");
@@ -265,8 +265,36 @@ put_reduce (struct writer *writer, const struct manifest *manifest, int folder_f
   put_member (writer, "reduce", object);
 }
 
+/* Names of files may have any bytes. */
+static json_t *
+quarantined_json (const struct strlist *inputs)
+{
+  json_t *array = json_array ();
+  for (size_t i = 0; i < inputs->count; i++)
+    {
+      auto_free char *path = text_shown (inputs->items[i]);
+      (void) json_array_append_new (array, json_string (path));
+    }
+  return array;
+}
+
+int
+manifest_write_quarantined (const struct job *job, int folder_fd, struct error *err)
+{
+  const struct strlist *inputs = &job->quarantined;
+  auto_buffer struct buffer text = { 0 };
+  if (inputs->count == 0)
+    return 0;
+  for (size_t i = 0; i < inputs->count; i++)
+    {
+      auto_free char *path = text_shown (inputs->items[i]);
+      buffer_printf (&text, "%s\n", path);
+    }
+  return fs_write_file (folder_fd, RESULT_QUARANTINED, buffer_bytes (&text), err);
+}
+
 static void
-put_head (struct writer *writer, const struct manifest *manifest)
+manifest_put_head (struct writer *writer, const struct manifest *manifest)
 {
   put_member (writer, "version", json_integer (FORMAT_VERSION));
   put_member (writer, "state", json_string (job_state_name (manifest->status->state)));
@@ -280,6 +308,8 @@ put_head (struct writer *writer, const struct manifest *manifest)
       auto_free char *left_out = text_shown (fold_left_out (manifest->fold));
       put_member (writer, "left_out", json_string (left_out));
     }
+  if (manifest->job->quarantined.count > 0)
+    put_member (writer, "quarantined", quarantined_json (&manifest->job->quarantined));
   put_member (writer, "job", job_json (manifest));
   put_member (writer, "plan", plan_json (manifest));
   put_member (writer, "counts", counts_json (manifest->status));
@@ -291,20 +321,20 @@ put_outputs (struct writer *writer, const struct manifest *manifest, struct asse
 {
   put_key (writer, "outputs");
   buffer_puts (&writer->text, "[\n");
-  if (flush (writer, err) != 0)
+  if (manifest_flush (writer, err) != 0)
     return -1;
   if (manifest->status->state != JOB_CONFLICT
       && assembly_write_lines (assembly, manifest->fold, writer->fd, err) != 0)
     return -1;
   buffer_puts (&writer->text, "\n]\n}\n");
-  return flush (writer, err);
+  return manifest_flush (writer, err);
 }
 
 static int
 write_all (struct writer *writer, const struct manifest *manifest, struct assembly *assembly,
            int folder_fd, struct report *report, struct error *err)
 {
-  put_head (writer, manifest);
+  manifest_put_head (writer, manifest);
   put_missing (writer, manifest);
   if (put_shards (writer, manifest, folder_fd, report, err) != 0)
     return -1;

@@ -16,11 +16,15 @@ struct manifest
   const struct fold *fold;
   const struct job_status *status; /* the one the job ends with */
   enum on_conflict on_conflict;    /* the policy in force */
-  const struct pulse *pulse;
+  const struct heartbeat *heartbeat;
 };
 
 /* Writes manifest.json and report.html into the assembly. */
 int manifest_write (const struct manifest *manifest, struct assembly *assembly, int folder_fd,
                     struct error *err);
+
+/* The inputs that JOB leaves out because they failed, for people: quarantined.txt in FOLDER_FD, a
+ * line each; of a job that leaves none out there is no such file. */
+int manifest_write_quarantined (const struct job *job, int folder_fd, struct error *err);
 
 #endif

@@ -31,7 +31,7 @@ object_size (const char *text)
 
 /* A line of the shards. */
 static int
-note_shard (struct manifest_lines *lines, struct error *err)
+lines_read_shard (struct manifest_lines *lines, struct error *err)
 {
   json_t *object = json_loadb (lines->text, object_size (lines->text), 0, NULL);
   json_int_t index = json_integer_value (json_object_get (object, "index"));
@@ -56,7 +56,7 @@ note_shard (struct manifest_lines *lines, struct error *err)
 }
 
 static void
-note_reduce (struct manifest_lines *lines)
+manifest_lines_reduce (struct manifest_lines *lines)
 {
   const char *at = lines->text + strlen ("\"reduce\": ");
   json_t *object = json_loadb (at, object_size (at), 0, NULL);
@@ -71,7 +71,7 @@ enum
 };
 
 static void
-note_state (struct manifest_lines *lines)
+lines_read_state (struct manifest_lines *lines)
 {
   char state[16] = "";
   if (sscanf (lines->text, "\"state\": \"%15[a-z]\"", state) == 1)
@@ -79,7 +79,7 @@ note_state (struct manifest_lines *lines)
 }
 
 static void
-note_missing (struct manifest_lines *lines)
+manifest_lines_missing (struct manifest_lines *lines)
 {
   const char *at = lines->text + strlen ("\"missing\": [");
   while (*at >= '0' && *at <= '9')
@@ -110,14 +110,14 @@ read_head (struct manifest_lines *lines, struct error *err)
         shards = true;
       else if (lines->text[0] != '{')
         shards = false;
-      else if (shards && note_shard (lines, err) != 0)
+      else if (shards && lines_read_shard (lines, err) != 0)
         return -1;
       if (begins (lines, "\"reduce\": "))
-        note_reduce (lines);
+        manifest_lines_reduce (lines);
       else if (begins (lines, "\"state\": "))
-        note_state (lines);
+        lines_read_state (lines);
       else if (begins (lines, "\"missing\": ["))
-        note_missing (lines);
+        manifest_lines_missing (lines);
     }
   return damaged (err);
 }

@@ -1,14 +1,16 @@
 #include "merger/merge_job.h"
 
+#include "bus/follower.h"
 #include "common/clock.h"
 #include "common/fs.h"
-#include "common/lock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "merger/assemble.h"
+#include "merger/cancel.h"
 #include "merger/foreign.h"
 #include "merger/manifest.h"
+#include "merger/publish.h"
 #include "merger/reduce.h"
 #include "merger/sweep.h"
 #include "merger/verdict.h"
@@ -20,10 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
-
-#define PUBLISH_LOCK RESULT_STATE "/publish.lock"
 
 /* class_name of the CANCELLED event of a job that was given up, and not cancelled by somebody. */
 #define CLASS_LIMIT "limit"
@@ -40,7 +39,7 @@ enum
 struct merge_job
 {
   struct bus *bus;
-  const struct pulse *pulse;
+  const struct heartbeat *heartbeat;
   const struct policy *policy;
   struct job job;
   char *refusal; /* why nothing is made of the job; NULL: it is merged */
@@ -52,6 +51,7 @@ struct merge_job
   int64_t taken_up;          /* boot ms … */
   int64_t wall;              /* … and UTC ms then */
   int64_t cancel_seen;       /* boot ms at which it was first seen to be cancelled; 0: it isn't */
+  int64_t stop_seen;         /* likewise, that a shard was stopped and it isn't cancelled */
   int64_t told;              /* boot ms of the last status */
   bool news;                 /* something changed since */
   bool reduce_published;     /* in this generation, by this process */
@@ -67,7 +67,7 @@ struct merge_job
 /* ---- taking up -------------------------------------------------------------------------- */
 
 static int
-apply (struct merge_job *merge, const struct event *event, struct error *err)
+merge_job_fold (struct merge_job *merge, const struct event *event, struct error *err)
 {
   enum fold_change change = fold_apply (merge->fold, event);
   merge->news = merge->news || change != FOLD_NOTHING;
@@ -99,7 +99,7 @@ read_history (struct merge_job *merge, int64_t position, struct error *err)
         return found;
       if (event.position >= position)
         return 0;
-      if (apply (merge, &event, err) != 0)
+      if (merge_job_fold (merge, &event, err) != 0)
         return -1;
     }
 }
@@ -134,7 +134,7 @@ refusal_of (const struct policy *policy, struct job *job)
 }
 
 int
-merge_job_open (struct bus *bus, const struct event *event, const struct pulse *pulse,
+merge_job_open (struct bus *bus, const struct event *event, const struct heartbeat *heartbeat,
                 const struct policy *policy, struct merge_job **merge, struct error *err)
 {
   bool known = false;
@@ -145,7 +145,7 @@ merge_job_open (struct bus *bus, const struct event *event, const struct pulse *
     return 0;
   auto_merge_job struct merge_job *opened = xcalloc (1, sizeof *opened);
   opened->bus = bus;
-  opened->pulse = pulse;
+  opened->heartbeat = heartbeat;
   opened->folder_fd = -1;
   opened->first = event->position;
   opened->taken_up = clock_boot_ms ();
@@ -159,7 +159,7 @@ merge_job_open (struct bus *bus, const struct event *event, const struct pulse *
   policy_apply_to_job (policy, &opened->job);
   if (known && read_history (opened, event->position, err) != 0)
     return -1;
-  if (apply (opened, event, err) != 0)
+  if (merge_job_fold (opened, event, err) != 0)
     return -1;
   opened->news = true;
   *merge = take (&opened);
@@ -199,12 +199,10 @@ merge_job_is_done (const struct merge_job *merge)
   return merge->done;
 }
 
-void
-merge_job_backlog (const struct merge_job *merge, int64_t *open, int64_t *running)
+struct backlog_shards
+merge_job_backlog (const struct merge_job *merge)
 {
-  const struct fold_counts counts = fold_counts (merge->fold);
-  *running = counts.running;
-  *open = fold_known (merge->fold) - counts.succeeded - counts.failed - counts.stopped;
+  return backlog_of (&merge->job, merge->fold);
 }
 
 int64_t
@@ -218,47 +216,22 @@ merge_job_apply (struct merge_job *merge, const struct event *event, struct erro
 {
   if (merge->done && is_revival (event))
     merge->first = event->position;
-  return apply (merge, event, err);
+  return merge_job_fold (merge, event, err);
 }
 
 /* ---- cancelling ------------------------------------------------------------------------- */
 
-static int
-publish_cancelled (struct merge_job *merge, const char *reason, const char *class_name,
-                   int64_t time, struct error *err)
-{
-  const struct event event = { .kind = EVENT_CANCELLED,
-                               .job_id = merge->job.id,
-                               .time = time,
-                               .writer = (char *) (uintptr_t) bus_writer (merge->bus),
-                               .generation = fold_generation (merge->fold),
-                               .class_name = (char *) (uintptr_t) class_name,
-                               .reason = (char *) (uintptr_t) reason };
-  if (bus_publish_event (merge->bus, &event, err) != 0)
-    return -1;
-  return bus_flush (merge->bus, err);
-}
-
-/* Control records are read from the start again and again: one from before the last cancel or
- * reopening is history. Its generation tells, whatever clocks say; its time where the bus doesn't
- * know generations, or read an old one while the job was reopened. */
-static bool
-is_history (const struct merge_job *merge, const struct control *control)
-{
-  return control->generation < fold_generation (merge->fold)
-         && control->time <= fold_cancel_time (merge->fold);
-}
-
 int
 merge_job_cancel (struct merge_job *merge, const struct control *control, struct error *err)
 {
-  if (merge->done || fold_cancelled (merge->fold) || is_history (merge, control))
+  if (merge->done || fold_cancelled (merge->fold) || cancel_is_history (merge->fold, control))
     return 0;
-  return publish_cancelled (merge, control->reason, NULL, control->time, err);
+  return cancel_publish (merge->bus, &merge->job, merge->fold, control->reason, NULL, control->time,
+                         err);
 }
 
 static int
-check_limits (struct merge_job *merge, struct error *err)
+merge_job_check_limits (struct merge_job *merge, struct error *err)
 {
   /* A wall clock that is set meanwhile gives nobody more time, or less. */
   int64_t now = merge->wall + clock_boot_ms () - merge->taken_up;
@@ -267,7 +240,8 @@ check_limits (struct merge_job *merge, struct error *err)
     return 0;
   auto_free char *quoted = text_log (reason);
   log_warn ("job_stopped", "job=%s reason=%s", merge->job.id, quoted);
-  return publish_cancelled (merge, reason, CLASS_LIMIT, clock_wall_ms (), err);
+  return cancel_publish (merge->bus, &merge->job, merge->fold, reason, CLASS_LIMIT,
+                         clock_wall_ms (), err);
 }
 
 /* The workers of a job that was given up are told once the event says so; by each merger that takes
@@ -321,7 +295,7 @@ put_progress (struct merge_job *merge, struct error *err)
 }
 
 static int
-tell (struct merge_job *merge, struct error *err)
+merge_job_put_progress (struct merge_job *merge, struct error *err)
 {
   if (!merge->news || clock_boot_ms () - merge->told < STATUS_MS)
     return 0;
@@ -343,7 +317,7 @@ link_all (struct merge_job *merge, struct error *err)
 /* The result's folder on this machine. What was opened counts, whatever the path has become since
  * it was looked at. */
 static int
-open_folder (struct merge_job *merge, struct error *err)
+merge_job_open_folder (struct merge_job *merge, struct error *err)
 {
   if (merge->folder_fd < 0)
     merge->folder_fd = result_open (merge->job.results, err);
@@ -358,9 +332,9 @@ need_assembly (struct merge_job *merge, struct error *err)
 {
   if (merge->assembly != NULL)
     return 0;
-  if (open_folder (merge, err) != 0)
+  if (merge_job_open_folder (merge, err) != 0)
     return -1;
-  merge->assembly = assembly_open (merge->folder_fd, &merge->job, merge->pulse, err);
+  merge->assembly = assembly_open (merge->folder_fd, &merge->job, merge->heartbeat, err);
   return merge->assembly == NULL ? -1 : link_all (merge, err);
 }
 
@@ -376,7 +350,7 @@ write_manifest (struct merge_job *merge, struct verdict *verdict, struct error *
     .fold = merge->fold,
     .status = &status,
     .on_conflict = fold_on_conflict (merge->fold, merge->job.on_conflict),
-    .pulse = merge->pulse,
+    .heartbeat = merge->heartbeat,
   };
   return manifest_write (&manifest, merge->assembly, merge->folder_fd, err);
 }
@@ -392,7 +366,7 @@ carry_foreign (struct merge_job *merge, struct verdict *verdict, struct error *e
   bool top = result_state (merge->job.results) == RESULT_COMPLETE;
   auto_free char *problem = NULL;
   int build_fd = assembly_fd (merge->assembly);
-  merge->foreign = foreign_open (merge->folder_fd, top, merge->pulse, err);
+  merge->foreign = foreign_open (merge->folder_fd, top, merge->heartbeat, err);
   if (merge->foreign == NULL
       || foreign_carry (merge->foreign, merge->folder_fd, build_fd, &problem, err) != 0)
     return -1;
@@ -426,56 +400,36 @@ assemble (struct merge_job *merge, struct verdict *verdict, struct error *err)
       *verdict =
           (struct verdict){ .state = damaged ? JOB_FAILED : JOB_CONFLICT, .reason = conflict };
     }
-  if (carry_foreign (merge, verdict, err) != 0 || write_manifest (merge, verdict, err) != 0
+  if (manifest_write_quarantined (&merge->job, assembly_fd (merge->assembly), err) != 0
+      || carry_foreign (merge, verdict, err) != 0 || write_manifest (merge, verdict, err) != 0
       || assembly_clean (merge->assembly, err) != 0)
     return -1;
   /* One flush of the whole file system instead of one for each of a million files. */
   return syncfs (merge->folder_fd) == 0 ? 0 : error_errno (err, errno, "syncfs");
 }
 
-/* Puts the tree to where the result is kept, when that isn't its folder. */
 static int
-publish_away (struct merge_job *merge, const struct verdict *verdict, struct error *err)
+merge_job_publish (struct merge_job *merge, const struct verdict *verdict, struct error *err)
 {
-  if (!result_is_remote (merge->job.results))
-    return 0;
-  auto_result_store struct result_store *store =
-      result_store_open (merge->job.results, merge->job.credentials, err);
-  auto_free char *folder = store == NULL ? NULL : result_folder (merge->job.results, err);
-  if (folder == NULL)
+  const struct publication publication = { .job = &merge->job,
+                                           .folder_fd = merge->folder_fd,
+                                           .assembly = merge->assembly,
+                                           .foreign = merge->foreign,
+                                           .heartbeat = merge->heartbeat,
+                                           .done = verdict_is_done (verdict->state) };
+  int published = publish_tree (&publication, err);
+  if (published < 0)
     return -1;
-  auto_free char *build = xasprintf ("%s/%s", folder, assembly_name (merge->assembly));
-  int published = result_store_publish (store, assembly_fd (merge->assembly), build,
-                                        verdict_is_done (verdict->state), err);
-  merge->older_stands = published == 1;
-  return published < 0 ? -1 : 0;
-}
-
-/* Two mergers may come here at once (a service and `shoal merge`): one after the other then. */
-static int
-publish (struct merge_job *merge, const struct verdict *verdict, struct error *err)
-{
-  auto_fd int lock = lock_open (merge->folder_fd, PUBLISH_LOCK, err);
-  if (lock < 0)
-    return -1;
-  if (flock (lock, LOCK_EX) != 0)
-    return error_errno (err, errno, PUBLISH_LOCK);
-  if (pulse_confirm (merge->pulse, err) != 0 || publish_away (merge, verdict, err) != 0)
-    return -1;
-  const struct result_keeper keeper = { .keep = foreign_carry_late, .context = merge->foreign };
-  if (result_publish (merge->job.results, assembly_name (merge->assembly),
-                      verdict_is_done (verdict->state), merge->foreign == NULL ? NULL : &keeper,
-                      err)
-      != 0)
-    return -1;
+  merge->older_stands = published == PUBLISH_OLDER_STANDS;
   foreign_close (take (&merge->foreign));
   assembly_close (take (&merge->assembly));
   /* After an exchange the descriptor is that of the old tree. */
   auto_fd_ (&merge->folder_fd);
   merge->folder_fd = -1;
-  if (open_folder (merge, err) != 0 || sweep_attempts (merge->folder_fd, merge->fold, err) != 0)
+  if (merge_job_open_folder (merge, err) != 0
+      || sweep_attempts (merge->folder_fd, merge->fold, err) != 0)
     return -1;
-  sweep_store (&merge->job, merge->fold, merge->older_stands);
+  sweep_store (&merge->job, merge->fold, merge->older_stands, merge->heartbeat);
   return 0;
 }
 
@@ -512,15 +466,28 @@ merge_job_set_back (struct merge_job *merge, const struct error *why)
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
+/* Whether there is a tree to be made. A job that was cancelled before a producer came to it has no
+ * folder, and nothing that could be in one. */
+static bool
+has_result_to_make (const struct merge_job *merge)
+{
+  const char *results = merge->job.results;
+  if (fold_failure (merge->fold, NULL) != NULL)
+    return false;
+  return fold_planned (merge->fold) || result_is_remote (results)
+         || result_state (results) != RESULT_ABSENT;
+}
+
 static int
-finish (struct merge_job *merge, struct error *err)
+merge_job_end (struct merge_job *merge, struct error *err)
 {
   auto_verdict struct verdict verdict = verdict_final (&merge->job, merge->fold);
-  bool has_result = fold_failure (merge->fold, NULL) == NULL;
+  bool has_result = has_result_to_make (merge);
   merge->merging = has_result;
   if (has_result && put_progress (merge, err) != 0)
     return -1;
-  if (has_result && (assemble (merge, &verdict, err) != 0 || publish (merge, &verdict, err) != 0))
+  if (has_result
+      && (assemble (merge, &verdict, err) != 0 || merge_job_publish (merge, &verdict, err) != 0))
     return -1;
   if (put_status (merge, verdict.state, verdict.reason, err) != 0)
     return -1;
@@ -530,16 +497,44 @@ finish (struct merge_job *merge, struct error *err)
   return 0;
 }
 
+/* For how many ms TRUE_NOW has been so, as seen at SINCE (boot ms, 0: it wasn't); -1: it isn't. */
+static int64_t
+seen_for (bool true_now, int64_t *since)
+{
+  int64_t now = clock_boot_ms ();
+  *since = !true_now ? 0 : *since == 0 ? now : *since;
+  return true_now ? now - *since : -1;
+}
+
 /* Whether what runs of a cancelled job has been waited for long enough: its worker may be dead. */
 static bool
 is_impatient (struct merge_job *merge)
 {
-  int64_t now = clock_boot_ms ();
-  if (!fold_cancelled (merge->fold))
-    merge->cancel_seen = 0;
-  else if (merge->cancel_seen == 0)
-    merge->cancel_seen = now;
-  return merge->cancel_seen != 0 && now - merge->cancel_seen > CANCEL_GRACE_MS;
+  return seen_for (fold_cancelled (merge->fold), &merge->cancel_seen) > CANCEL_GRACE_MS;
+}
+
+/* Publishes the reduce container, unless what it would read was edited or made by two images. 1, 0
+ * or -1. */
+static int
+publish_reduce (struct merge_job *merge, struct error *err)
+{
+  if (need_assembly (merge, err) != 0 || assembly_advance (merge->assembly, merge->fold, err) != 0
+      || assembly_check (merge->assembly, merge->fold, err) != 0)
+    return -1;
+  if (assembly_is_damaged (merge->assembly))
+    return 0;
+  merge->reduce_published = true;
+  return reduce_publish (merge->bus, &merge->job, merge->fold, err) != 0 ? -1 : 1;
+}
+
+/* Whether a worker has stopped a shard by an order whose event isn't read yet: the job would count
+ * as failed. It is waited for as what runs is: the order may be gone. */
+static bool
+awaits_cancel (struct merge_job *merge)
+{
+  bool awaits = fold_counts (merge->fold).stopped > 0 && !fold_cancelled (merge->fold);
+  int64_t waited = seen_for (awaits, &merge->stop_seen);
+  return waited >= 0 && waited < CANCEL_GRACE_MS;
 }
 
 /* Whether the reduce container is still to end; publishes it when it is due. 1, 0 or -1. */
@@ -550,16 +545,13 @@ await_reduce (struct merge_job *merge, struct error *err)
     return 0;
   if (is_impatient (merge) || !reduce_is_wanted (&merge->job, merge->fold))
     return 0;
-  if (merge->reduce_published)
-    return 1;
-  merge->reduce_published = true;
-  return reduce_publish (merge->bus, &merge->job, merge->fold, err) != 0 ? -1 : 1;
+  return merge->reduce_published ? 1 : publish_reduce (merge, err);
 }
 
 /* Of a job that nothing is made of all that there is to do is to say so. Its workers see it by its
  * status. */
 static int
-refuse (struct merge_job *merge, struct error *err)
+merge_job_refuse (struct merge_job *merge, struct error *err)
 {
   if (put_status (merge, JOB_FAILED, merge->refusal, err) != 0)
     return -1;
@@ -575,22 +567,22 @@ merge_job_tick (struct merge_job *merge, bool drained, struct error *err)
   if (merge->done)
     return 0;
   if (merge->refusal != NULL)
-    return drained ? refuse (merge, err) : 0;
+    return drained ? merge_job_refuse (merge, err) : 0;
   if (!drained || clock_boot_ms () < merge->not_before)
-    return tell (merge, err);
-  if (check_limits (merge, err) != 0 || stop_workers (merge, err) != 0)
+    return merge_job_put_progress (merge, err);
+  if (merge_job_check_limits (merge, err) != 0 || stop_workers (merge, err) != 0)
     return -1;
-  if (!fold_settled (merge->fold, is_impatient (merge)))
+  if (!fold_settled (merge->fold, is_impatient (merge)) || awaits_cancel (merge))
     {
       if (fold_counts (merge->fold).succeeded > 0
           && (need_assembly (merge, err) != 0
               || assembly_advance (merge->assembly, merge->fold, err) != 0))
         return -1;
       clear_trouble (merge);
-      return tell (merge, err);
+      return merge_job_put_progress (merge, err);
     }
   int waiting = await_reduce (merge, err);
   if (waiting != 0)
-    return waiting < 0 ? -1 : tell (merge, err);
-  return finish (merge, err);
+    return waiting < 0 ? -1 : merge_job_put_progress (merge, err);
+  return merge_job_end (merge, err);
 }

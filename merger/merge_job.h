@@ -10,16 +10,17 @@
 
 #include "bus/bus.h"
 #include "common/auto.h"
-#include "merger/pulse.h"
+#include "merger/backlog.h"
+#include "merger/heartbeat.h"
 #include "policy/policy.h"
 
 struct merge_job;
 
 /* Takes up the job that EVENT (already read) is of, with what the log has of it before: 1 and
  * *MERGE; 0 when the job is done and EVENT changes nothing, or the bus has no such job; or -1.
- * PULSE and POLICY (NULL: anything) outlive it: a job that is refused by it fails, and nothing is
- * made of it. */
-int merge_job_open (struct bus *bus, const struct event *event, const struct pulse *pulse,
+ * HEARTBEAT and POLICY (NULL: anything) outlive it: a job that is refused by it fails, and nothing
+ * is made of it. */
+int merge_job_open (struct bus *bus, const struct event *event, const struct heartbeat *heartbeat,
                     const struct policy *policy, struct merge_job **merge, struct error *err);
 void merge_job_close (struct merge_job *merge);
 
@@ -51,8 +52,8 @@ void merge_job_set_back (struct merge_job *merge, const struct error *why);
 /* Whether the job's final status is on the bus. */
 bool merge_job_is_done (const struct merge_job *merge);
 
-/* How many of its shards are still to end, of these how many run. */
-void merge_job_backlog (const struct merge_job *merge, int64_t *open, int64_t *running);
+/* Its shards that are still to end. */
+struct backlog_shards merge_job_backlog (const struct merge_job *merge);
 
 /* Position of the event that it was taken up with: a new merger must read from there. */
 int64_t merge_job_first (const struct merge_job *merge);

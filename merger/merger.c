@@ -1,6 +1,7 @@
 #include "merger/merger.h"
 
 #include "bus/bus.h"
+#include "bus/follower.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -14,7 +15,7 @@
 enum
 {
   WAIT_MS = 100, /* jobs' timers are looked at this often */
-  BEAT_MS =
+  RENEW_MS =
       2000, /* how often the membership is renewed during long work, and while nothing happens */
   RETRY_MS = 100,       /* after the machine failed us; doubled each time … */
   RETRY_MAX_MS = 10000, /* … up to this */
@@ -28,7 +29,7 @@ struct merger
   struct bus *bus;
   struct follower *events;
   const struct merger_options *options;
-  struct pulse pulse;
+  struct heartbeat heartbeat;
   struct merge_job **jobs;
   size_t job_count;
   struct metric *jobs_open;
@@ -36,8 +37,10 @@ struct merger
   struct metric *merge_seconds;
   struct backlog backlog;
   struct webhooks *webhooks;
-  int64_t control; /* position in the control records */
-  int64_t beaten;  /* boot ms at which the membership was last known to be ours */
+  int64_t control;     /* position in the control records */
+  int64_t renewed;     /* boot ms at which the membership was last known to be ours */
+  int64_t holds_since; /* boot ms since which it holds events, as far as was known then; 0: it
+                        * doesn't */
 };
 
 /* ---- membership ------------------------------------------------------------------------- */
@@ -47,9 +50,13 @@ confirm (void *context, struct error *err)
 {
   struct merger *merger = context;
   struct error why = ERROR_INIT;
-  if (follower_holds (merger->events, NULL, &why))
+  if (!follower_holds (merger->events, NULL, &why))
+    merger->holds_since = 0;
+  else
     {
-      merger->beaten = clock_boot_ms ();
+      if (merger->holds_since == 0)
+        merger->holds_since = clock_boot_ms ();
+      merger->renewed = clock_boot_ms ();
       return 0;
     }
   if (!error_is_set (&why))
@@ -60,11 +67,11 @@ confirm (void *context, struct error *err)
 }
 
 static int
-beat (void *context, struct error *err)
+merger_renew (void *context, struct error *err)
 {
   const struct merger *merger = context;
-  vitals_turn (merger->options->vitals);
-  return clock_boot_ms () - merger->beaten < BEAT_MS ? 0 : confirm (context, err);
+  health_turn (merger->options->health);
+  return clock_boot_ms () - merger->renewed < RENEW_MS ? 0 : confirm (context, err);
 }
 
 /* ---- jobs ------------------------------------------------------------------------------- */
@@ -80,7 +87,7 @@ drop_jobs (struct merger *merger)
 }
 
 static struct merge_job *
-find_job (const struct merger *merger, const char *id)
+merger_find_job (const struct merger *merger, const char *id)
 {
   for (size_t i = 0; i < merger->job_count; i++)
     if (strcmp (merge_job_id (merger->jobs[i]), id) == 0)
@@ -103,13 +110,13 @@ set_back (struct merger *merger, struct merge_job *merge, struct error *err)
 }
 
 static int
-take_in (struct merger *merger, const struct event *event, struct error *err)
+merger_apply (struct merger *merger, const struct event *event, struct error *err)
 {
-  struct merge_job *merge = find_job (merger, event->job_id);
+  struct merge_job *merge = merger_find_job (merger, event->job_id);
   if (merge != NULL)
     return merge_job_apply (merge, event, err) == 0 ? 0 : set_back (merger, merge, err);
   int opened =
-      merge_job_open (merger->bus, event, &merger->pulse, merger->options->policy, &merge, err);
+      merge_job_open (merger->bus, event, &merger->heartbeat, merger->options->policy, &merge, err);
   if (opened == 0)
     return webhooks_recall (merger->webhooks, event->job_id, event->position, err);
   if (opened < 0)
@@ -121,7 +128,7 @@ take_in (struct merger *merger, const struct event *event, struct error *err)
 
 /* 1 when all that there is has been read, 0 when there may be more, -1. */
 static int
-read_events (struct merger *merger, struct error *err)
+merger_read_events (struct merger *merger, struct error *err)
 {
   for (int i = 0; i < EVENTS_MAX; i++)
     {
@@ -129,7 +136,7 @@ read_events (struct merger *merger, struct error *err)
       int found = follower_next (merger->events, &event, err);
       if (found <= 0)
         return found < 0 ? -1 : 1;
-      if (take_in (merger, &event, err) != 0)
+      if (merger_apply (merger, &event, err) != 0)
         return -1;
     }
   return 0;
@@ -160,7 +167,7 @@ cancel_unseen (struct merger *merger, const struct control *control, struct erro
 
 /* Only when all events are read: then a job that isn't in hand has none that isn't dealt with. */
 static int
-read_control (struct merger *merger, struct error *err)
+merger_read_control (struct merger *merger, struct error *err)
 {
   const char *only = merger->options->job_id;
   for (;;)
@@ -171,7 +178,7 @@ read_control (struct merger *merger, struct error *err)
         return found;
       if (control.kind != CONTROL_CANCEL || (only != NULL && strcmp (only, control.job_id) != 0))
         continue;
-      struct merge_job *merge = find_job (merger, control.job_id);
+      struct merge_job *merge = merger_find_job (merger, control.job_id);
       int outcome = merge != NULL ? merge_job_cancel (merge, &control, err)
                                   : cancel_unseen (merger, &control, err);
       if (outcome != 0)
@@ -195,7 +202,7 @@ commit (struct merger *merger, struct error *err)
 
 /* Jobs that are done are forgotten: what comes late of them is known by their status. */
 static int
-tick (struct merger *merger, bool drained, struct error *err)
+merger_turn_jobs (struct merger *merger, bool drained, struct error *err)
 {
   bool ended = false;
   for (size_t i = 0; i < merger->job_count; i++)
@@ -222,15 +229,28 @@ tick (struct merger *merger, bool drained, struct error *err)
 }
 
 static void
-show_backlog (struct merger *merger)
+hide_backlog (const struct merger *merger)
 {
+  metric_set (merger->jobs_open, METRIC_UNKNOWN);
+  backlog_hide (&merger->backlog);
+}
+
+/* Of jobs whose events this merger has read to their end. One that is about to take over from a
+ * dead one has none of them yet, and one that has just taken over doesn't know yet where they end.
+ */
+static void
+show_backlog (struct merger *merger, bool drained)
+{
+  bool knows = merger->holds_since != 0 && clock_boot_ms () - merger->holds_since >= RENEW_MS;
+  if (!knows)
+    hide_backlog (merger);
+  if (!knows || !drained)
+    return;
   backlog_start (&merger->backlog);
   for (size_t i = 0; i < merger->job_count; i++)
     {
-      int64_t open = 0;
-      int64_t running = 0;
-      merge_job_backlog (merger->jobs[i], &open, &running);
-      backlog_add (&merger->backlog, merge_job_queue (merger->jobs[i]), open, running);
+      const struct backlog_shards left = merge_job_backlog (merger->jobs[i]);
+      backlog_add (&merger->backlog, merge_job_queue (merger->jobs[i]), &left);
     }
   metric_set (merger->jobs_open, (int64_t) merger->job_count);
   backlog_show (&merger->backlog);
@@ -239,7 +259,7 @@ show_backlog (struct merger *merger)
 static void
 make_metrics (struct merger *merger)
 {
-  struct metrics *metrics = vitals_metrics (merger->options->vitals);
+  struct metrics *metrics = health_metrics (merger->options->health);
   merger->jobs_open =
       metrics_gauge (metrics, "shoal_jobs", "Unfinished jobs of this merger.", NULL);
   merger->set_backs = metrics_counter (metrics, "shoal_merge_retries_total",
@@ -248,12 +268,13 @@ make_metrics (struct merger *merger)
       metrics_seconds (metrics, "shoal_merge_seconds",
                        "Time between the end of a job's last shard and its result.", NULL);
   backlog_init (&merger->backlog, metrics);
+  hide_backlog (merger);
 }
 
 /* Whether the one job that is waited for is ended: its status is final, and no event of it is left
  * to be read. 1, 0 or -1. */
 static int
-is_over (struct merger *merger, struct error *err)
+merger_is_over (struct merger *merger, struct error *err)
 {
   if (merger->options->job_id == NULL || merger->job_count > 0
       || webhooks_count (merger->webhooks) > 0)
@@ -273,15 +294,16 @@ static void
 start_over (struct merger *merger)
 {
   drop_jobs (merger);
+  hide_backlog (merger);
   webhooks_drop (merger->webhooks);
   merger->control = 0;
-  merger->beaten = 0;
+  merger->renewed = 0;
   if (merger->events != NULL)
     follower_rewind (merger->events);
 }
 
 static int
-join (struct merger *merger, struct error *err)
+merger_follow (struct merger *merger, struct error *err)
 {
   merger->events = bus_follow (merger->bus, "merger", merger->options->job_id, err);
   return merger->events == NULL ? -1 : 0;
@@ -289,26 +311,26 @@ join (struct merger *merger, struct error *err)
 
 /* 1 when there is nothing left to do, 0, or -1. */
 static int
-step (struct merger *merger, struct error *err)
+merger_step (struct merger *merger, struct error *err)
 {
-  vitals_turn (merger->options->vitals);
-  vitals_bus (merger->options->vitals, !bus_is_away (merger->bus));
-  if (merger->events == NULL && join (merger, err) != 0)
+  health_turn (merger->options->health);
+  health_bus (merger->options->health, !bus_is_away (merger->bus));
+  if (merger->events == NULL && merger_follow (merger, err) != 0)
     return -1;
   /* A member that was away for too long isn't told so by the events that it doesn't get. */
-  if (clock_boot_ms () - merger->beaten >= BEAT_MS && confirm (merger, NULL) != 0)
+  if (clock_boot_ms () - merger->renewed >= RENEW_MS && confirm (merger, NULL) != 0)
     {
       start_over (merger);
-      merger->beaten = clock_boot_ms ();
+      merger->renewed = clock_boot_ms ();
     }
-  int drained = read_events (merger, err);
-  if (drained < 0 || (drained == 1 && read_control (merger, err) != 0)
-      || tick (merger, drained == 1, err) != 0)
+  int drained = merger_read_events (merger, err);
+  if (drained < 0 || (drained == 1 && merger_read_control (merger, err) != 0)
+      || merger_turn_jobs (merger, drained == 1, err) != 0)
     return -1;
-  show_backlog (merger);
+  show_backlog (merger, drained == 1);
   if (drained == 0)
     return 0;
-  int over = is_over (merger, err);
+  int over = merger_is_over (merger, err);
   if (over != 0)
     return over;
   (void) bus_poll (merger->bus, NULL, 0, WAIT_MS);
@@ -316,7 +338,7 @@ step (struct merger *merger, struct error *err)
 }
 
 static bool
-is_stopped (const struct merger *merger)
+merger_is_stopped (const struct merger *merger)
 {
   return merger->options->stop != NULL && *merger->options->stop != 0;
 }
@@ -328,25 +350,26 @@ recover (struct merger *merger, int failures, struct error *err)
 {
   if (err->class == ERROR_FATAL || (merger->options->job_id != NULL && failures >= TRIES_MAX))
     return -1;
-  vitals_bus_error (merger->options->vitals);
+  health_bus_error (merger->options->health);
   auto_free char *reason = text_log (err->message);
   log_warn ("merger_retry", "failures=%d reason=%s", failures, reason);
   error_clear (err);
   start_over (merger);
   int64_t wait = failures < 8 ? (int64_t) RETRY_MS << (failures - 1) : RETRY_MAX_MS;
   int64_t until = clock_boot_ms () + wait;
-  for (int64_t left = wait; left > 0 && !is_stopped (merger); left = until - clock_boot_ms ())
+  for (int64_t left = wait; left > 0 && !merger_is_stopped (merger);
+       left = until - clock_boot_ms ())
     (void) bus_poll (merger->bus, NULL, 0, (int) left);
   return 0;
 }
 
 static int
-run (struct merger *merger, struct error *err)
+merger_loop (struct merger *merger, struct error *err)
 {
   int failures = 0;
-  while (!is_stopped (merger))
+  while (!merger_is_stopped (merger))
     {
-      int outcome = step (merger, err);
+      int outcome = merger_step (merger, err);
       if (outcome == 1)
         return 0;
       failures = outcome == 0 ? 0 : failures + 1;
@@ -368,12 +391,12 @@ merger_run (const struct merger_options *options, struct error *err)
                            : policy_digest (options->policy, digest);
   const struct bus_options bus_options = { .config = config,
                                            .client = "merger",
-                                           .part = BUS_PART_MERGER,
+                                           .role = BUS_ROLE_MERGER,
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .stop = options->stop,
                                            .properties = options->bus_properties,
-                                           .metrics = vitals_metrics (options->vitals),
+                                           .metrics = health_metrics (options->health),
                                            .settings = options->settings };
   auto_buffer struct buffer secret = { 0 };
   if (webhooks_read_secret (&secret, err) != 0)
@@ -389,11 +412,12 @@ merger_run (const struct merger_options *options, struct error *err)
     .patience_ms = options->job_id == NULL ? 0 : ONE_JOB_MS,
     .policy = options->policy,
     .private = options->webhook_private || options->job_id != NULL,
-    .metrics = vitals_metrics (options->vitals)
+    .metrics = health_metrics (options->health)
   };
   merger.webhooks = webhooks_new (bus, &webhooks);
-  merger.pulse = (struct pulse){ .beat = beat, .confirm = confirm, .context = &merger };
-  int outcome = run (&merger, err);
+  merger.heartbeat =
+      (struct heartbeat){ .renew = merger_renew, .confirm = confirm, .context = &merger };
+  int outcome = merger_loop (&merger, err);
   drop_jobs (&merger);
   backlog_release (&merger.backlog);
   webhooks_free (merger.webhooks);

@@ -9,8 +9,8 @@
 #define SHOAL_MERGER_MERGER_H
 
 #include "common/error.h"
+#include "common/health.h"
 #include "common/strlist.h"
-#include "common/vitals.h"
 #include "policy/policy.h"
 
 #include <signal.h>
@@ -26,7 +26,7 @@ struct merger_options
   const char *settings;  /* what all mergers should have in common, for people; NULL: nothing */
   const char *job_id;    /* only this job, return when it is terminal; NULL: all, for ever */
   bool webhook_private;  /* jobs' webhooks may be at special addresses (webhook.h) */
-  struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
+  struct health *health; /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop;
 };
 

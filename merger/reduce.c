@@ -55,7 +55,8 @@ append_atom (struct buffer *atoms, const struct job *job, const char *folder, ui
 }
 
 static int
-put_plan (const struct job *job, int64_t offset, const struct buffer *atoms, struct error *err)
+reduce_put_plan (const struct job *job, int64_t offset, const struct buffer *atoms,
+                 struct error *err)
 {
   auto_result_store struct result_store *store =
       result_store_open (job->results, job->credentials, err);
@@ -82,7 +83,7 @@ move_to_plan (struct shard *shard, const struct job *job, struct error *err)
     return -1;
   if (sys_fsync (plan) != 0)
     return error_errno (err, errno, RESULT_PLAN);
-  if (result_is_remote (job->results) && put_plan (job, end, &shard->atoms, err) != 0)
+  if (result_is_remote (job->results) && reduce_put_plan (job, end, &shard->atoms, err) != 0)
     return -1;
   shard->plan_offset = end;
   shard->plan_length = (int64_t) shard->atoms.size;

@@ -13,6 +13,7 @@ enum
 {
   SLOWEST = 20,
   FAILURES = 200,
+  QUARANTINED = 200,
   BARS_MAX = 2000, /* shards drawn in the timeline */
   BUCKETS = 24,
   /* Durations are counted more finely than they are drawn: the longest isn't known before the
@@ -189,7 +190,25 @@ report_add_reduce (struct report *report, const json_t *reduce)
 /* ---- parts ------------------------------------------------------------------------------ */
 
 static void
-put_head (const struct report *report, struct buffer *out)
+report_put_quarantined (const struct job *job, struct buffer *out)
+{
+  size_t count = job->quarantined.count;
+  if (count == 0)
+    return;
+  buffer_printf (out, "<h2>Quarantined inputs (%zu)</h2>\n<ul>\n", count);
+  for (size_t i = 0; i < count && i < QUARANTINED; i++)
+    {
+      auto_free char *path = text_shown (job->quarantined.items[i]);
+      buffer_puts (out, "<li><code>");
+      text_put_html (out, path);
+      buffer_puts (out, "</code></li>\n");
+    }
+  buffer_puts (out,
+               count > QUARANTINED ? "<li>… quarantined.txt has all</li>\n</ul>\n" : "</ul>\n");
+}
+
+static void
+report_put_head (const struct report *report, struct buffer *out)
 {
   const struct job_status *status = report->manifest->status;
   const struct job *job = report->manifest->job;
@@ -215,6 +234,7 @@ put_head (const struct report *report, struct buffer *out)
       text_put_html (out, fold_left_out (report->manifest->fold));
       buffer_puts (out, "</p>\n");
     }
+  report_put_quarantined (job, out);
   buffer_puts (out, "<p><code>");
   text_put_html (out, job->image);
   for (size_t i = 0; i < job->command.count; i++)
@@ -251,9 +271,9 @@ put_histogram (const struct report *report, struct buffer *out)
       int height = (int) (buckets[i] * (CHART_HEIGHT - 10) / highest);
       buffer_printf (out,
                      "<rect class=\"ok\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\">"
-                     "<title>%zu shards</title></rect>\n",
+                     "<title>%zu shard%s</title></rect>\n",
                      i * CHART_WIDTH / BUCKETS + 2, CHART_HEIGHT - height,
-                     CHART_WIDTH / BUCKETS - 4, height, buckets[i]);
+                     CHART_WIDTH / BUCKETS - 4, height, buckets[i], buckets[i] == 1 ? "" : "s");
     }
   buffer_puts (out, "</svg>\n");
 }
@@ -305,7 +325,7 @@ int
 report_write (struct report *report, int folder_fd, struct error *err)
 {
   auto_buffer struct buffer out = { 0 };
-  put_head (report, &out);
+  report_put_head (report, &out);
   if (report->failure_count > 0)
     {
       buffer_printf (&out,

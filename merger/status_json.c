@@ -3,14 +3,14 @@
 #include "common/text.h"
 
 static void
-set_text (json_t *object, const char *key, const char *text)
+status_json_set_text (json_t *object, const char *key, const char *text)
 {
   if (text != NULL)
     text_set_bytes (object, key, text);
 }
 
 static void
-set_number (json_t *object, const char *key, int64_t number)
+status_json_set_number (json_t *object, const char *key, int64_t number)
 {
   if (number >= 0)
     (void) json_object_set_new (object, key, json_integer (number));
@@ -20,17 +20,17 @@ json_t *
 status_json (const struct job *job, const struct job_status *status)
 {
   json_t *object = json_object ();
-  set_text (object, "job", job->id);
-  set_text (object, "state", job_state_name (status->state));
-  set_text (object, "queue", job->queue);
-  set_number (object, "submitted", job->submitted);
-  set_number (object, "generation", status->generation > 0 ? status->generation : 1);
-  set_number (object, "shards", status->shards);
-  set_number (object, "succeeded", status->succeeded);
-  set_number (object, "failed", status->failed);
-  set_number (object, "running", status->running);
-  set_text (object, "reason", status->reason);
-  set_text (object, "result", status->result);
-  set_text (object, "webhook", status->webhook);
+  status_json_set_text (object, "job", job->id);
+  status_json_set_text (object, "state", job_state_name (status->state));
+  status_json_set_text (object, "queue", job->queue);
+  status_json_set_number (object, "submitted", job->submitted);
+  status_json_set_number (object, "generation", status->generation > 0 ? status->generation : 1);
+  status_json_set_number (object, "shards", status->shards);
+  status_json_set_number (object, "succeeded", status->succeeded);
+  status_json_set_number (object, "failed", status->failed);
+  status_json_set_number (object, "running", status->running);
+  status_json_set_text (object, "reason", status->reason);
+  status_json_set_text (object, "result", status->result);
+  status_json_set_text (object, "webhook", status->webhook);
   return object;
 }

@@ -1,5 +1,5 @@
 /* status_json.h — how a job stands, as programs read it: by HTTP, from `shoal list --json`, in a
- * webhook (docs/intake.md). */
+ * webhook (docs/job-api.md). */
 #ifndef SHOAL_MERGER_STATUS_JSON_H
 #define SHOAL_MERGER_STATUS_JSON_H
 

@@ -17,9 +17,9 @@
 
 /* Calls REMOVE for each name in FOLDER that FITS; a removal during readdir(3) is fine. */
 static int
-sweep (int folder_fd, const char *folder,
-       bool (*fits) (int dirfd, const char *name, const struct fold *fold), const struct fold *fold,
-       struct error *err)
+sweep_folder (int folder_fd, const char *folder,
+              bool (*fits) (int dirfd, const char *name, const struct fold *fold),
+              const struct fold *fold, struct error *err)
 {
   auto_fd int fd = fs_open_beneath (folder_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
   int copy = fd < 0 ? -1 : fcntl (fd, F_DUPFD_CLOEXEC, 0);
@@ -46,7 +46,7 @@ is_dead_build (int dirfd, const char *name, const struct fold *fold)
 int
 sweep_builds (int folder_fd, struct error *err)
 {
-  return sweep (folder_fd, RESULT_STATE, is_dead_build, NULL, err);
+  return sweep_folder (folder_fd, RESULT_STATE, is_dead_build, NULL, err);
 }
 
 bool
@@ -71,7 +71,7 @@ is_loser (int dirfd, const char *name, const struct fold *fold)
 int
 sweep_attempts (int folder_fd, const struct fold *fold, struct error *err)
 {
-  return sweep (folder_fd, RESULT_ATTEMPTS, is_loser, fold, err);
+  return sweep_folder (folder_fd, RESULT_ATTEMPTS, is_loser, fold, err);
 }
 
 static bool
@@ -81,7 +81,8 @@ counts (void *context, const char *name)
 }
 
 void
-sweep_store (const struct job *job, struct fold *fold, bool older_stands)
+sweep_store (const struct job *job, struct fold *fold, bool older_stands,
+             const struct heartbeat *heartbeat)
 {
   struct error err = ERROR_INIT;
   if (!result_is_remote (job->results))
@@ -89,10 +90,13 @@ sweep_store (const struct job *job, struct fold *fold, bool older_stands)
   bool stay = older_stands || getenv ("SHOAL_KEEP_ATTEMPTS") != NULL;
   auto_result_store struct result_store *store =
       result_store_open (job->results, job->credentials, &err);
+  const struct halt halt = heartbeat_halt (heartbeat);
+  if (store != NULL)
+    result_store_set_halt (store, &halt);
   if (store != NULL && result_store_end_uploads (store, counts, fold, &err) == 0
       && (stay || result_store_sweep (store, counts, fold, &err) == 0))
     return;
   /* The result stands; who may not remove there has to do with what lies beside it. */
-  auto_free char *place = text_log (job->results);
-  log_failure (LOG_WARN, "cleanup_failed", &err, "job=%s results=%s", job->id, place);
+  auto_free char *location = text_log (job->results);
+  log_failure (LOG_WARN, "cleanup_failed", &err, "job=%s results=%s", job->id, location);
 }

@@ -11,9 +11,15 @@ verdict_release (struct verdict *verdict)
 
 /* Whether PART is more than BASIS_POINTS of ALL. */
 static bool
-is_more (int64_t part, int32_t basis_points, int64_t all)
+verdict_is_more (int64_t part, int32_t basis_points, int64_t all)
 {
   return (__int128) part * 10000 > (__int128) basis_points * all;
+}
+
+static const char *
+ending (int64_t number)
+{
+  return number == 1 ? "" : "s";
 }
 
 char *
@@ -25,13 +31,13 @@ verdict_give_up (const struct job *job, const struct fold *fold, int64_t age_ms)
   if (fold_problem (fold) != NULL)
     return xstrdup (fold_problem (fold));
   if (job->max_failures >= 0 && counts.failed > job->max_failures)
-    return xasprintf ("%lld shards failed, more than the %lld allowed", (long long) counts.failed,
-                      (long long) job->max_failures);
+    return xasprintf ("%lld shard%s failed, more than the %lld allowed", (long long) counts.failed,
+                      ending (counts.failed), (long long) job->max_failures);
   if (job->max_failures_bp >= 0 && fold_planned (fold)
-      && is_more (counts.failed, job->max_failures_bp, fold_shards (fold)))
-    return xasprintf ("%lld of %lld shards failed, more than the %g%% allowed",
+      && verdict_is_more (counts.failed, job->max_failures_bp, fold_shards (fold)))
+    return xasprintf ("%lld of %lld shard%s failed, more than the %g%% allowed",
                       (long long) counts.failed, (long long) fold_shards (fold),
-                      (double) job->max_failures_bp / 100);
+                      ending (fold_shards (fold)), (double) job->max_failures_bp / 100);
   char text[UNITS_TEXT_SIZE];
   if (job->job_timeout_ms >= 0 && age_ms > job->job_timeout_ms)
     return xasprintf ("the job exceeded its time limit of %s",
@@ -52,9 +58,10 @@ count_reason (const struct fold *fold)
   long long shards = (long long) fold_shards (fold);
   long long ended = (long long) (counts.failed + counts.succeeded);
   if (ended >= shards)
-    return xasprintf ("%lld of %lld shards failed", (long long) counts.failed, shards);
-  return xasprintf ("%lld of %lld shards failed, %lld did not finish", (long long) counts.failed,
-                    shards, shards - ended);
+    return xasprintf ("%lld of %lld shard%s failed", (long long) counts.failed, shards,
+                      ending (shards));
+  return xasprintf ("%lld of %lld shard%s failed, %lld did not finish", (long long) counts.failed,
+                    shards, ending (shards), shards - ended);
 }
 
 static struct verdict
@@ -63,6 +70,18 @@ verdict_cancelled (const struct fold *fold)
   const char *reason = fold_cancel_reason (fold);
   return (struct verdict){ .state = fold_given_up (fold) ? JOB_FAILED : JOB_CANCELLED,
                            .reason = xstrdup (reason != NULL ? reason : "cancelled") };
+}
+
+/* Every shard of the plan succeeded. */
+static struct verdict
+verdict_complete (const struct job *job)
+{
+  size_t left_out = job->quarantined.count;
+  if (left_out == 0)
+    return (struct verdict){ .state = JOB_SUCCEEDED };
+  return (struct verdict){ .state = JOB_PARTIAL,
+                           .reason = xasprintf ("complete except %zu quarantined input%s", left_out,
+                                                ending ((int64_t) left_out)) };
 }
 
 struct verdict
@@ -79,8 +98,8 @@ verdict_of_shards (const struct job *job, const struct fold *fold)
   if (cut_short)
     return verdict_cancelled (fold);
   if (counts.succeeded >= shards)
-    return (struct verdict){ .state = JOB_SUCCEEDED };
-  bool enough = !is_more (shards - counts.succeeded, 10000 - job->min_success, shards);
+    return verdict_complete (job);
+  bool enough = !verdict_is_more (shards - counts.succeeded, 10000 - job->min_success, shards);
   if (enough)
     return (struct verdict){ .state = JOB_PARTIAL, .reason = count_reason (fold) };
   return failed (count_reason (fold));

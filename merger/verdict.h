@@ -1,6 +1,7 @@
 /* verdict.h — whether a job counts as done: its limits held against its counts. Pure functions.
  *
  *     every shard succeeded                         SUCCEEDED
+ *     … of a plan that leaves quarantined inputs out PARTIAL    counts as done
  *     at least min_success of them                  PARTIAL     counts as done
  *     fewer; the limits were passed; reduce failed  FAILED
  *     cancelled before every shard had ended        CANCELLED

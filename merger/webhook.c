@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/hex.h"
 #include "common/http/http.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -151,7 +152,7 @@ webhooks_position (const struct webhooks *webhooks, size_t i)
 /* ---- what is to be told ----------------------------------------------------------------- */
 
 static struct notice *
-find (const struct webhooks *webhooks, const char *job_id)
+webhook_find (const struct webhooks *webhooks, const char *job_id)
 {
   for (size_t i = 0; i < webhooks->count; i++)
     if (strcmp (webhooks->notices[i]->job_id, job_id) == 0)
@@ -160,8 +161,8 @@ find (const struct webhooks *webhooks, const char *job_id)
 }
 
 static void
-add (struct webhooks *webhooks, const struct job *job, const struct job_status *status,
-     int64_t position)
+webhook_add (struct webhooks *webhooks, const struct job *job, const struct job_status *status,
+             int64_t position)
 {
   struct notice *notice = xcalloc (1, sizeof *notice);
   notice->job_id = xstrdup (job->id);
@@ -188,7 +189,7 @@ webhooks_note (struct webhooks *webhooks, const char *job_id, int64_t position, 
 {
   auto_job struct job job = { 0 };
   auto_job_status struct job_status status = { 0 };
-  if (find (webhooks, job_id) != NULL)
+  if (webhook_find (webhooks, job_id) != NULL)
     return 0;
   int known = bus_get_status (webhooks->bus, job_id, &status, err);
   if (known < 0)
@@ -199,8 +200,8 @@ webhooks_note (struct webhooks *webhooks, const char *job_id, int64_t position, 
   if (found < 0)
     return -1;
   if (found == 1 && job.webhook != NULL && job_check_webhook (job.webhook, NULL) == 0
-      && policy_check_place (webhooks->policy, POLICY_WEBHOOK, job.webhook, NULL) == 0)
-    add (webhooks, &job, &status, position);
+      && policy_check_location (webhooks->policy, POLICY_WEBHOOK, job.webhook, NULL) == 0)
+    webhook_add (webhooks, &job, &status, position);
   return 0;
 }
 
@@ -228,7 +229,7 @@ ignore (struct http_call *call, const char *bytes, size_t size, struct error *er
 }
 
 static void
-add_header (struct notice *notice, const char *name, const char *value)
+webhook_add_header (struct notice *notice, const char *name, const char *value)
 {
   strlist_addf (&notice->call.headers, "%s: %s", name, value);
 }
@@ -236,30 +237,28 @@ add_header (struct notice *notice, const char *name, const char *value)
 /* As receivers of other people's webhooks know it: the time is signed too, so that an old delivery
  * can't be played again. */
 static void
-sign (const struct webhooks *webhooks, struct notice *notice)
+webhook_add_signature (const struct webhooks *webhooks, struct notice *notice)
 {
   auto_buffer struct buffer text = { 0 };
-  auto_buffer struct buffer hex = { 0 };
+  char hex[2 * EVP_MAX_MD_SIZE + 1];
   unsigned char sum[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   auto_free char *time = xasprintf ("%lld", (long long) (clock_wall_ms () / 1000));
-  add_header (notice, "X-Shoal-Timestamp", time);
+  webhook_add_header (notice, "X-Shoal-Timestamp", time);
   if (webhooks->secret[0] == '\0')
     return;
   buffer_printf (&text, "%s.", time);
   buffer_append (&text, notice->body.data, notice->body.size);
   (void) HMAC (EVP_sha256 (), webhooks->secret, (int) strlen (webhooks->secret),
                (const unsigned char *) text.data, text.size, sum, &size);
-  buffer_puts (&hex, "sha256=");
-  for (unsigned int i = 0; i < size; i++)
-    buffer_printf (&hex, "%02x", sum[i]);
-  add_header (notice, "X-Shoal-Signature", hex.data);
+  auto_free char *signature = xasprintf ("sha256=%s", hex_format (sum, size, hex));
+  webhook_add_header (notice, "X-Shoal-Signature", signature);
 }
 
-static int on_end (struct http_call *call, struct error *err);
+static int webhook_on_end (struct http_call *call, struct error *err);
 
 static void
-begin (struct webhooks *webhooks, struct notice *notice)
+webhook_begin (struct webhooks *webhooks, struct notice *notice)
 {
   struct http_call *call = &notice->call;
   auto_free char *delivery = xasprintf ("%s/%u", notice->job_id, notice->generation);
@@ -270,12 +269,12 @@ begin (struct webhooks *webhooks, struct notice *notice)
   call->body = buffer_bytes (&notice->body);
   call->context = notice;
   call->data = ignore;
-  call->done = on_end;
+  call->done = webhook_on_end;
   if (!webhooks->private)
     call->led = "webhook addresses must be public (merger --webhook-private allows others)";
-  add_header (notice, "Content-Type", "application/json");
-  add_header (notice, "X-Shoal-Delivery", delivery);
-  sign (webhooks, notice);
+  webhook_add_header (notice, "Content-Type", "application/json");
+  webhook_add_header (notice, "X-Shoal-Delivery", delivery);
+  webhook_add_signature (webhooks, notice);
   http_start (webhooks->http, call);
 }
 
@@ -288,7 +287,7 @@ begin_due (struct webhooks *webhooks)
   for (size_t i = 0; i < webhooks->count && under_way < AT_ONCE; i++)
     if (!webhooks->notices[i]->under_way && webhooks->notices[i]->due <= clock_boot_ms ())
       {
-        begin (webhooks, webhooks->notices[i]);
+        webhook_begin (webhooks, webhooks->notices[i]);
         under_way++;
       }
 }
@@ -337,7 +336,7 @@ pause_before (int tries)
 
 /* No URL in what is said: it may hold a token. */
 static int
-on_end (struct http_call *call, struct error *err)
+webhook_on_end (struct http_call *call, struct error *err)
 {
   struct notice *notice = call->context;
   struct webhooks *webhooks = notice->webhooks;

@@ -21,6 +21,7 @@ const struct policy_limit_kind policy_limit_kinds[POLICY_LIMITS] = {
   [POLICY_JOB_TIMEOUT] = { "job_timeout", "job_timeout_ms", POLICY_DURATION },
   [POLICY_STAGE_TIMEOUT] = { "stage_timeout", "stage_timeout_ms", POLICY_DURATION },
   [POLICY_COLLECT_TIMEOUT] = { "collect_timeout", "collect_timeout_ms", POLICY_DURATION },
+  [POLICY_STOP_TIMEOUT] = { "stop_timeout", "stop_timeout_ms", POLICY_DURATION },
   [POLICY_MAX_OUTPUT_BYTES] = { "max_output_bytes", "max_output_bytes", POLICY_SIZE },
   [POLICY_MAX_OUTPUT_FILES] = { "max_output_files", "max_output_files", POLICY_COUNT },
   [POLICY_LOG_LIMIT] = { "log_limit", "log_limit", POLICY_SIZE },
@@ -107,7 +108,7 @@ add_items (json_t *array, const struct strlist *items)
 }
 
 static void
-put_list (json_t *object, const char *name, const struct policy_list *list)
+policy_put_list (json_t *object, const char *name, const struct policy_list *list)
 {
   json_t *array = json_array ();
   if (list->anything)
@@ -192,7 +193,7 @@ put_tokens (json_t *object, const struct policy *policy)
       json_t *one = json_object ();
       (void) json_object_set_new (one, "name", json_string_nocheck (token->name));
       (void) json_object_set_new (one, "sha256", json_string (digest_format (token->sha256, sum)));
-      put_list (one, "queues", &token->queues);
+      policy_put_list (one, "queues", &token->queues);
       (void) json_array_append_new (array, one);
     }
   (void) json_object_set_new (object, "tokens", array);
@@ -202,12 +203,12 @@ static char *
 format (const struct policy *policy, bool with_tokens)
 {
   json_t *object = json_object ();
-  put_list (object, "runtimes", &policy->runtimes);
-  put_list (object, "networks", &policy->networks);
-  put_list (object, "symlinks", &policy->symlinks);
-  put_list (object, "images", &policy->images);
-  put_list (object, "queues", &policy->queues);
-  put_list (object, "credentials", &policy->credentials);
+  policy_put_list (object, "runtimes", &policy->runtimes);
+  policy_put_list (object, "networks", &policy->networks);
+  policy_put_list (object, "symlinks", &policy->symlinks);
+  policy_put_list (object, "images", &policy->images);
+  policy_put_list (object, "queues", &policy->queues);
+  policy_put_list (object, "credentials", &policy->credentials);
   put_users (object, policy);
   put_places (object, "inputs", &policy->inputs);
   put_places (object, "results", &policy->results);

@@ -30,7 +30,7 @@ policy_list_has (const struct policy_list *list, const char *item)
 }
 
 static int
-refuse (const char *member, const char *value, struct error *err)
+policy_refuse (const char *member, const char *value, struct error *err)
 {
   return error_set (err, ERROR_USER, "policy: %s: %.300s isn't allowed", member, value);
 }
@@ -38,35 +38,35 @@ refuse (const char *member, const char *value, struct error *err)
 static int
 check_item (const struct policy_list *list, const char *member, const char *item, struct error *err)
 {
-  return policy_list_has (list, item) ? 0 : refuse (member, item, err);
+  return policy_list_has (list, item) ? 0 : policy_refuse (member, item, err);
 }
 
 static int
-check_runtime (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_runtime (const struct policy *policy, const struct job *job, struct error *err)
 {
   return check_item (&policy->runtimes, "runtimes", job->runtime, err);
 }
 
 static int
-check_network (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_network (const struct policy *policy, const struct job *job, struct error *err)
 {
   return check_item (&policy->networks, "networks", network_name (job->network), err);
 }
 
 static int
-check_symlinks (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_symlinks (const struct policy *policy, const struct job *job, struct error *err)
 {
   return check_item (&policy->symlinks, "symlinks", symlinks_name (job->symlinks), err);
 }
 
 static int
-check_queue (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_queue (const struct policy *policy, const struct job *job, struct error *err)
 {
   return check_item (&policy->queues, "queues", job->queue, err);
 }
 
 static int
-check_credentials (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_credentials (const struct policy *policy, const struct job *job, struct error *err)
 {
   return job->credentials == NULL
              ? 0
@@ -76,7 +76,7 @@ check_credentials (const struct policy *policy, const struct job *job, struct er
 /* ---- images ----------------------------------------------------------------------------- */
 
 static bool
-is_digest (const char *pattern)
+policy_is_digest (const char *pattern)
 {
   return strncmp (pattern, "sha256:", strlen ("sha256:")) == 0;
 }
@@ -99,14 +99,14 @@ matches_name (const char *pattern, const char *name)
 
 /* DIGEST NULL: it isn't known yet, and may be one that is named. */
 static bool
-has_image (const struct policy *policy, const char *name, const char *digest)
+policy_has_image (const struct policy *policy, const char *name, const char *digest)
 {
   bool allowed = is_free (policy) || policy->images.anything;
   for (size_t i = 0; !allowed && i < policy->images.items.count; i++)
     {
       const char *pattern = policy->images.items.items[i];
-      allowed = is_digest (pattern) ? digest == NULL || strcmp (pattern, digest) == 0
-                                    : matches_name (pattern, name);
+      allowed = policy_is_digest (pattern) ? digest == NULL || strcmp (pattern, digest) == 0
+                                           : matches_name (pattern, name);
     }
   return allowed;
 }
@@ -115,17 +115,17 @@ int
 policy_check_image (const struct policy *policy, const char *name, const char *digest,
                     struct error *err)
 {
-  return has_image (policy, name, digest) ? 0 : refuse ("images", name, err);
+  return policy_has_image (policy, name, digest) ? 0 : policy_refuse ("images", name, err);
 }
 
 static int
-check_image (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_job_image (const struct policy *policy, const struct job *job, struct error *err)
 {
   return policy_check_image (policy, job->image, NULL, err);
 }
 
 static int
-check_reduce_image (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_reduce_image (const struct policy *policy, const struct job *job, struct error *err)
 {
   return job->reduce_image == NULL ? 0 : policy_check_image (policy, job->reduce_image, NULL, err);
 }
@@ -145,7 +145,7 @@ policy_check_user (const struct policy *policy, int64_t uid, struct error *err)
 
 /* A user by number; names, and the image's own, are known where the image is. */
 static int
-check_user (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_job_user (const struct policy *policy, const struct job *job, struct error *err)
 {
   size_t length = job->user == NULL ? 0 : strcspn (job->user, ":");
   if (job->user == NULL || strspn (job->user, "0123456789") < length)
@@ -166,7 +166,7 @@ places_for (const struct policy *policy, enum policy_use use)
 /* What a running attempt's container may be writing is nobody's input: it could be made a link to
  * elsewhere after it was looked at. */
 static bool
-is_unfinished (const char *path)
+policy_is_unfinished (const char *path)
 {
   static const char tmp[] = "/.shoal/tmp";
   const char *found = strstr (path, tmp);
@@ -174,9 +174,9 @@ is_unfinished (const char *path)
 }
 
 static bool
-has_folder (const struct policy_places *places, enum policy_use use, const char *path)
+policy_has_folder (const struct policy_places *places, enum policy_use use, const char *path)
 {
-  if (use == POLICY_INPUT && is_unfinished (path))
+  if (use == POLICY_INPUT && policy_is_unfinished (path))
     return false;
   for (size_t i = 0; i < places->folders.count; i++)
     {
@@ -199,15 +199,15 @@ has_url (const struct policy_places *places, const char *url)
 }
 
 static int
-refuse_place (const struct policy *policy, enum policy_use use, const char *place,
-              struct error *err)
+refuse_location (const struct policy *policy, enum policy_use use, const char *location,
+                 struct error *err)
 {
   static const char *const members[] = { "inputs", "results", "webhooks" };
-  bool url = strstr (place, "://") != NULL;
+  bool url = strstr (location, "://") != NULL;
   /* Signatures and passwords of a URL aren't repeated. */
-  auto_free char *shown = xstrndup (place, url ? strcspn (place, "?@") : strlen (place));
+  auto_free char *shown = xstrndup (location, url ? strcspn (location, "?@") : strlen (location));
   if (policy->from_file || url)
-    return refuse (members[use], shown, err);
+    return policy_refuse (members[use], shown, err);
   return error_set (err, ERROR_USER,
                     "policy: %s: %.300s isn't allowed: the service was started without --policy, "
                     "and with no --%s-root above it",
@@ -215,17 +215,18 @@ refuse_place (const struct policy *policy, enum policy_use use, const char *plac
 }
 
 int
-policy_check_place (const struct policy *policy, enum policy_use use, const char *place,
-                    struct error *err)
+policy_check_location (const struct policy *policy, enum policy_use use, const char *location,
+                       struct error *err)
 {
   const struct policy_places *places = is_free (policy) ? NULL : places_for (policy, use);
   if (places == NULL
-      || (place[0] == '/' ? has_folder (places, use, place) : has_url (places, place))
+      || (location[0] == '/' ? policy_has_folder (places, use, location)
+                             : has_url (places, location))
       || (use == POLICY_RESULT
-          && (place[0] == '/' ? has_folder (&policy->here, use, place)
-                              : has_url (&policy->here, place))))
+          && (location[0] == '/' ? policy_has_folder (&policy->here, use, location)
+                                 : has_url (&policy->here, location))))
     return 0;
-  return refuse_place (policy, use, place, err);
+  return refuse_location (policy, use, location, err);
 }
 
 int
@@ -236,7 +237,7 @@ policy_check_folder (const struct policy *policy, enum policy_use use, int fd, s
     return 0;
   if (fs_path_of (fd, path, err) != 0)
     return -1;
-  return policy_check_place (policy, use, path, err);
+  return policy_check_location (policy, use, path, err);
 }
 
 /* PATH with the links in it resolved; of what isn't there, those on the way to it. The caller
@@ -260,11 +261,11 @@ int
 policy_check_source (const struct policy *policy, const char *source, struct error *err)
 {
   if (is_free (policy) || source[0] != '/')
-    return policy_check_place (policy, POLICY_INPUT, source, err);
+    return policy_check_location (policy, POLICY_INPUT, source, err);
   auto_free char *real = real_path (source);
-  if (policy_check_place (policy, POLICY_INPUT, real, err) == 0)
+  if (policy_check_location (policy, POLICY_INPUT, real, err) == 0)
     return 0;
-  return refuse_place (policy, POLICY_INPUT, source, err);
+  return refuse_location (policy, POLICY_INPUT, source, err);
 }
 
 int
@@ -274,11 +275,11 @@ policy_check_link (const struct policy *policy, const char *base, const char *li
   if (is_free (policy))
     return 0;
   auto_free char *url = policy_url_resolve (base, link);
-  return policy_check_place (policy, POLICY_INPUT, url == NULL ? link : url, err);
+  return policy_check_location (policy, POLICY_INPUT, url == NULL ? link : url, err);
 }
 
 static int
-check_volumes (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_volumes (const struct policy *policy, const struct job *job, struct error *err)
 {
   for (size_t i = 0; i < job->volume_count; i++)
     if (policy_check_source (policy, job->volumes[i].source, err) != 0)
@@ -295,35 +296,36 @@ is_link (const char *path, const char *suffix)
 }
 
 static int
-check_results (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_results (const struct policy *policy, const struct job *job, struct error *err)
 {
-  const char *place = job->results;
-  if (place[0] != '/')
-    return policy_check_place (policy, POLICY_RESULT, place, err);
-  const char *name = strrchr (place, '/') + 1;
-  auto_free char *above = xstrndup (place, (size_t) (name - place));
+  const char *location = job->results;
+  if (location[0] != '/')
+    return policy_check_location (policy, POLICY_RESULT, location, err);
+  const char *name = strrchr (location, '/') + 1;
+  auto_free char *above = xstrndup (location, (size_t) (name - location));
   auto_free char *real = real_path (above);
   auto_free char *whole = path_join (real, name);
   if (is_link (whole, "") || is_link (whole, ".partial"))
-    return refuse_place (policy, POLICY_RESULT, place, err);
-  return policy_check_place (policy, POLICY_RESULT, whole, err);
+    return refuse_location (policy, POLICY_RESULT, location, err);
+  return policy_check_location (policy, POLICY_RESULT, whole, err);
 }
 
 static int
-check_webhook (const struct policy *policy, const struct job *job, struct error *err)
+policy_check_webhook (const struct policy *policy, const struct job *job, struct error *err)
 {
-  return job->webhook == NULL ? 0 : policy_check_place (policy, POLICY_WEBHOOK, job->webhook, err);
+  return job->webhook == NULL ? 0
+                              : policy_check_location (policy, POLICY_WEBHOOK, job->webhook, err);
 }
 
 /* ---- limits ----------------------------------------------------------------------------- */
 
 static int64_t
-value_of (const struct job *job, enum policy_limit limit)
+policy_value_of (const struct job *job, enum policy_limit limit)
 {
   switch (limit)
     {
     case POLICY_MEMORY:
-      return job->memory;
+      return job_memory_most (job);
     case POLICY_CPUS:
       return job->cpus;
     case POLICY_PIDS:
@@ -336,6 +338,8 @@ value_of (const struct job *job, enum policy_limit limit)
       return job->stage_timeout_ms;
     case POLICY_COLLECT_TIMEOUT:
       return job->collect_timeout_ms;
+    case POLICY_STOP_TIMEOUT:
+      return job->stop_timeout_ms;
     case POLICY_MAX_OUTPUT_BYTES:
       return job->max_output_bytes;
     case POLICY_MAX_OUTPUT_FILES:
@@ -361,7 +365,7 @@ usual (enum policy_limit limit)
 }
 
 static void
-set_value (struct job *job, enum policy_limit limit, int64_t value)
+policy_set_value (struct job *job, enum policy_limit limit, int64_t value)
 {
   int64_t *const longs[POLICY_LIMITS] = {
     [POLICY_MEMORY] = &job->memory,
@@ -370,6 +374,7 @@ set_value (struct job *job, enum policy_limit limit, int64_t value)
     [POLICY_JOB_TIMEOUT] = &job->job_timeout_ms,
     [POLICY_STAGE_TIMEOUT] = &job->stage_timeout_ms,
     [POLICY_COLLECT_TIMEOUT] = &job->collect_timeout_ms,
+    [POLICY_STOP_TIMEOUT] = &job->stop_timeout_ms,
     [POLICY_MAX_OUTPUT_BYTES] = &job->max_output_bytes,
     [POLICY_MAX_OUTPUT_FILES] = &job->max_output_files,
     [POLICY_LOG_LIMIT] = &job->log_limit,
@@ -421,14 +426,14 @@ policy_check_shards (const struct policy *policy, int64_t shards, struct error *
 }
 
 static int
-check_limits (const struct policy *policy, const struct job *job, const char **field,
-              struct error *err)
+policy_check_limits (const struct policy *policy, const struct job *job, const char **field,
+                     struct error *err)
 {
   for (int i = 0; i < POLICY_LIMITS; i++)
     {
       enum policy_limit limit = (enum policy_limit) i;
       *field = policy_limit_kinds[limit].field;
-      int64_t value = value_of (job, limit);
+      int64_t value = policy_value_of (job, limit);
       if (value != usual (limit) && check_limit (policy, limit, value, err) != 0)
         return -1;
     }
@@ -444,8 +449,8 @@ policy_apply (const struct policy *policy, struct job *job)
       const struct policy_bound *bound = &policy->limits[limit];
       int64_t value = bound->otherwise >= 0 ? bound->otherwise : bound->most;
       bool fits = bound->otherwise < 0 && usual (limit) >= 0 && usual (limit) <= value;
-      if (value >= 0 && value_of (job, limit) == usual (limit) && !fits)
-        set_value (job, limit, value);
+      if (value >= 0 && policy_value_of (job, limit) == usual (limit) && !fits)
+        policy_set_value (job, limit, value);
     }
 }
 
@@ -468,16 +473,16 @@ policy_check_terms (const struct policy *policy, const struct job *job, const ch
     const char *field;
     int (*check) (const struct policy *policy, const struct job *job, struct error *err);
   } checks[] = {
-    { "results", check_results },
-    { "image", check_image },
-    { "reduce_image", check_reduce_image },
-    { "runtime", check_runtime },
-    { "network", check_network },
-    { "symlinks", check_symlinks },
-    { "user", check_user },
-    { "queue", check_queue },
-    { "credentials", check_credentials },
-    { "webhook", check_webhook },
+    { "results", policy_check_results },
+    { "image", policy_check_job_image },
+    { "reduce_image", policy_check_reduce_image },
+    { "runtime", policy_check_runtime },
+    { "network", policy_check_network },
+    { "symlinks", policy_check_symlinks },
+    { "user", policy_check_job_user },
+    { "queue", policy_check_queue },
+    { "credentials", policy_check_credentials },
+    { "webhook", policy_check_webhook },
   };
   const char *ignored = NULL;
   field = field == NULL ? &ignored : field;
@@ -487,7 +492,7 @@ policy_check_terms (const struct policy *policy, const struct job *job, const ch
         *field = checks[i].field;
         return -1;
       }
-  return is_free (policy) ? 0 : check_limits (policy, job, field, err);
+  return is_free (policy) ? 0 : policy_check_limits (policy, job, field, err);
 }
 
 int
@@ -497,10 +502,10 @@ policy_check_ends (const struct policy *policy, const struct job *job, const cha
   if (is_free (policy))
     return 0;
   *field = "results";
-  if (check_results (policy, job, err) != 0)
+  if (policy_check_results (policy, job, err) != 0)
     return -1;
   *field = "webhook";
-  return check_webhook (policy, job, err);
+  return policy_check_webhook (policy, job, err);
 }
 
 int
@@ -512,7 +517,7 @@ policy_check_job (const struct policy *policy, const struct job *job, const char
   if (policy_check_terms (policy, job, field, err) != 0)
     return -1;
   *field = "volumes";
-  if (!is_free (policy) && check_volumes (policy, job, err) != 0)
+  if (!is_free (policy) && policy_check_volumes (policy, job, err) != 0)
     return -1;
   *field = NULL;
   return 0;

@@ -15,9 +15,9 @@ enum policy_use
 
 /* Whether POLICY lets JOB (which passed job_check) be: 0, or -1 and *FIELD (may be NULL), the
  * member of Job.avsc. Folders are compared as they are on this machine at this moment, with
- * symbolic links resolved; who uses one asks policy_check_place again for what it opened. What only
- * a worker can know (who an image's user is, an image's digest) is asked by policy_check_user and
- * policy_check_image. */
+ * symbolic links resolved; who uses one asks policy_check_location again for what it opened. What
+ * only a worker can know (who an image's user is, an image's digest) is asked by policy_check_user
+ * and policy_check_image. */
 int policy_check_job (const struct policy *policy, const struct job *job, const char **field,
                       struct error *err);
 
@@ -37,9 +37,9 @@ int policy_check_source (const struct policy *policy, const char *source, struct
 int policy_check_link (const struct policy *policy, const char *base, const char *link,
                        struct error *err);
 
-/* Whether PLACE, a real path or a URL, may be used so. */
-int policy_check_place (const struct policy *policy, enum policy_use use, const char *place,
-                        struct error *err);
+/* Whether LOCATION, a real path or a URL, may be used so. */
+int policy_check_location (const struct policy *policy, enum policy_use use, const char *location,
+                           struct error *err);
 
 /* The same for the folder open as FD. */
 int policy_check_folder (const struct policy *policy, enum policy_use use, int fd,

@@ -1,4 +1,5 @@
 /* The policy file: JSON, of which nothing is skipped. */
+#include "common/hex.h"
 #include "policy/policy.h"
 
 #include "common/digest.h"
@@ -23,7 +24,7 @@ enum
   ITEMS_MAX = 10000,       /* of a list */
 };
 
-struct reader
+struct policy_reader
 {
   struct bytes text;
   struct policy *policy;
@@ -33,7 +34,7 @@ struct reader
 /* Goes on with the member NAME of what is at the first DEPTH bytes of `where`; returns the depth of
  * what is in it. */
 static size_t
-enter (struct reader *reader, size_t depth, const char *name)
+policy_file_enter (struct policy_reader *reader, size_t depth, const char *name)
 {
   (void) snprintf (reader->where + depth, sizeof reader->where - depth, "%s%.80s",
                    depth == 0 ? "" : ".", name);
@@ -65,8 +66,8 @@ read_texts (const json_t *value, struct strlist *items, bool *anything, struct e
 
 /* A list whose items CHECK (may be NULL) takes. */
 static int
-read_list (const json_t *value, struct policy_list *list,
-           int (*check) (const char *text, struct error *err), struct error *err)
+policy_file_read_list (const json_t *value, struct policy_list *list,
+                       int (*check) (const char *text, struct error *err), struct error *err)
 {
   strlist_release (&list->items);
   list->anything = false;
@@ -79,7 +80,7 @@ read_list (const json_t *value, struct policy_list *list,
 }
 
 static int
-check_runtime (const char *text, struct error *err)
+policy_file_check_runtime (const char *text, struct error *err)
 {
   if (strcmp (text, "oci") == 0 || strcmp (text, "process") == 0)
     return 0;
@@ -87,7 +88,7 @@ check_runtime (const char *text, struct error *err)
 }
 
 static int
-check_network (const char *text, struct error *err)
+policy_file_check_network (const char *text, struct error *err)
 {
   return network_from_name (text) >= 0
              ? 0
@@ -95,7 +96,7 @@ check_network (const char *text, struct error *err)
 }
 
 static int
-check_symlinks (const char *text, struct error *err)
+policy_file_check_symlinks (const char *text, struct error *err)
 {
   return symlinks_from_name (text) >= 0
              ? 0
@@ -103,13 +104,13 @@ check_symlinks (const char *text, struct error *err)
 }
 
 static int
-check_image (const char *text, struct error *err)
+policy_file_check_image (const char *text, struct error *err)
 {
   static const char prefix[] = "sha256:";
   size_t length = strlen (prefix);
   if (strncmp (text, prefix, length) != 0)
     return 0;
-  if (strlen (text) == length + 64 && strspn (text + length, "0123456789abcdef") == 64)
+  if (hex_is_text (text + length, 2 * DIGEST_SIZE))
     return 0;
   return error_set (err, ERROR_USER, "\"%.100s\": expected sha256: and 64 hexadecimal digits",
                     text);
@@ -156,21 +157,21 @@ read_places (const json_t *value, struct policy_places *places, bool folders,
 }
 
 static int
-set_inputs (struct reader *reader, const json_t *value, struct error *err)
+set_inputs (struct policy_reader *reader, const json_t *value, struct error *err)
 {
   static const char *const schemes[] = { "s3://", "http://", "https://", "ipfs://", NULL };
   return read_places (value, &reader->policy->inputs, true, schemes, err);
 }
 
 static int
-set_results (struct reader *reader, const json_t *value, struct error *err)
+set_results (struct policy_reader *reader, const json_t *value, struct error *err)
 {
   static const char *const schemes[] = { "s3://", NULL };
   return read_places (value, &reader->policy->results, true, schemes, err);
 }
 
 static int
-set_webhooks (struct reader *reader, const json_t *value, struct error *err)
+set_webhooks (struct policy_reader *reader, const json_t *value, struct error *err)
 {
   static const char *const schemes[] = { "http://", "https://", NULL };
   return read_places (value, &reader->policy->webhooks, false, schemes, err);
@@ -195,7 +196,7 @@ read_range (const char *text, struct policy_users *users, struct error *err)
 }
 
 static int
-set_users (struct reader *reader, const json_t *value, struct error *err)
+set_users (struct policy_reader *reader, const json_t *value, struct error *err)
 {
   auto_strlist struct strlist items = { 0 };
   struct policy *policy = reader->policy;
@@ -213,7 +214,7 @@ set_users (struct reader *reader, const json_t *value, struct error *err)
 /* ---- limits ----------------------------------------------------------------------------- */
 
 static int64_t
-largest (enum policy_unit unit)
+policy_file_largest (enum policy_unit unit)
 {
   switch (unit)
     {
@@ -267,15 +268,15 @@ read_bound (enum policy_unit unit, const json_t *value, int64_t *bound, struct e
                       : unit == POLICY_COUNT    ? "a number"
                       : unit == POLICY_DURATION ? "a duration, e.g. \"90m\""
                                                 : "a number of CPUs, e.g. \"1.5\"");
-  if (*bound >= 0 && *bound <= largest (unit))
+  if (*bound >= 0 && *bound <= policy_file_largest (unit))
     return 0;
   return error_set (err, ERROR_USER, "%lld is out of range: expected 0 to %lld", (long long) *bound,
-                    (long long) largest (unit));
+                    (long long) policy_file_largest (unit));
 }
 
 static int
-read_limit (struct reader *reader, size_t depth, enum policy_limit limit, const json_t *value,
-            struct error *err)
+read_limit (struct policy_reader *reader, size_t depth, enum policy_limit limit,
+            const json_t *value, struct error *err)
 {
   enum policy_unit unit = policy_limit_kinds[limit].unit;
   struct policy_bound *bound = &reader->policy->limits[limit];
@@ -286,7 +287,7 @@ read_limit (struct reader *reader, size_t depth, enum policy_limit limit, const 
   json_object_foreach ((json_t *) (uintptr_t) value, name, item)
     {
       bool most = strcmp (name, "most") == 0;
-      (void) enter (reader, depth, name);
+      (void) policy_file_enter (reader, depth, name);
       if (!most && strcmp (name, "default") != 0)
         return error_set (err, ERROR_USER, "unknown member (valid: default, most)");
       if (read_bound (unit, item, most ? &bound->most : &bound->otherwise, err) != 0)
@@ -307,7 +308,7 @@ find_limit (const char *name)
 }
 
 static int
-set_limits (struct reader *reader, const json_t *value, struct error *err)
+policy_file_set_limits (struct policy_reader *reader, const json_t *value, struct error *err)
 {
   const char *name;
   json_t *item;
@@ -317,7 +318,7 @@ set_limits (struct reader *reader, const json_t *value, struct error *err)
   json_object_foreach ((json_t *) (uintptr_t) value, name, item)
     {
       int limit = find_limit (name);
-      size_t inner = enter (reader, depth, name);
+      size_t inner = policy_file_enter (reader, depth, name);
       if (limit < 0)
         return error_set (err, ERROR_USER, "unknown member");
       if (read_limit (reader, inner, (enum policy_limit) limit, item, err) != 0)
@@ -329,17 +330,11 @@ set_limits (struct reader *reader, const json_t *value, struct error *err)
 /* ---- tokens ----------------------------------------------------------------------------- */
 
 static int
-read_sum (const json_t *value, uint8_t sum[static DIGEST_SIZE], struct error *err)
+policy_file_read_sum (const json_t *value, uint8_t sum[static DIGEST_SIZE], struct error *err)
 {
   const char *text = json_string_value (value);
-  if (text == NULL || strlen (text) != 2 * DIGEST_SIZE
-      || strspn (text, "0123456789abcdef") != 2 * DIGEST_SIZE)
+  if (text == NULL || !hex_is_text (text, 2 * DIGEST_SIZE) || !hex_read (text, sum, DIGEST_SIZE))
     return error_set (err, ERROR_USER, "expected 64 hexadecimal digits, the token's SHA-256");
-  for (size_t i = 0; i < DIGEST_SIZE; i++)
-    {
-      const char digits[] = { text[2 * i], text[2 * i + 1], '\0' };
-      sum[i] = (uint8_t) strtoul (digits, NULL, 16);
-    }
   return 0;
 }
 
@@ -355,15 +350,15 @@ read_token_member (const char *name, const json_t *value, struct policy_token *t
       return job_check_id (token->name, err);
     }
   if (strcmp (name, "sha256") == 0)
-    return read_sum (value, token->sha256, err);
+    return policy_file_read_sum (value, token->sha256, err);
   if (strcmp (name, "queues") == 0)
-    return read_list (value, &token->queues, job_check_queue, err);
+    return policy_file_read_list (value, &token->queues, job_check_queue, err);
   return error_set (err, ERROR_USER, "unknown member (valid: name, sha256, queues)");
 }
 
 static int
-read_token (struct reader *reader, size_t depth, const json_t *value, struct policy_token *token,
-            struct error *err)
+read_token (struct policy_reader *reader, size_t depth, const json_t *value,
+            struct policy_token *token, struct error *err)
 {
   const char *name;
   json_t *item;
@@ -372,7 +367,7 @@ read_token (struct reader *reader, size_t depth, const json_t *value, struct pol
     return error_set (err, ERROR_USER, "expected objects with name and sha256");
   json_object_foreach ((json_t *) (uintptr_t) value, name, item)
     {
-      (void) enter (reader, depth, name);
+      (void) policy_file_enter (reader, depth, name);
       if (read_token_member (name, item, token, err) != 0)
         return -1;
     }
@@ -380,7 +375,7 @@ read_token (struct reader *reader, size_t depth, const json_t *value, struct pol
 }
 
 static int
-set_tokens (struct reader *reader, const json_t *value, struct error *err)
+set_tokens (struct policy_reader *reader, const json_t *value, struct error *err)
 {
   size_t i;
   json_t *item;
@@ -400,56 +395,65 @@ set_tokens (struct reader *reader, const json_t *value, struct error *err)
 /* ---- the file --------------------------------------------------------------------------- */
 
 static int
-set_runtimes (struct reader *reader, const json_t *value, struct error *err)
+set_runtimes (struct policy_reader *reader, const json_t *value, struct error *err)
 {
-  return read_list (value, &reader->policy->runtimes, check_runtime, err);
+  return policy_file_read_list (value, &reader->policy->runtimes, policy_file_check_runtime, err);
 }
 
 static int
-set_networks (struct reader *reader, const json_t *value, struct error *err)
+set_networks (struct policy_reader *reader, const json_t *value, struct error *err)
 {
-  return read_list (value, &reader->policy->networks, check_network, err);
+  return policy_file_read_list (value, &reader->policy->networks, policy_file_check_network, err);
 }
 
 static int
-set_symlinks (struct reader *reader, const json_t *value, struct error *err)
+set_symlinks (struct policy_reader *reader, const json_t *value, struct error *err)
 {
-  return read_list (value, &reader->policy->symlinks, check_symlinks, err);
+  return policy_file_read_list (value, &reader->policy->symlinks, policy_file_check_symlinks, err);
 }
 
 static int
-set_images (struct reader *reader, const json_t *value, struct error *err)
+policy_file_set_images (struct policy_reader *reader, const json_t *value, struct error *err)
 {
-  return read_list (value, &reader->policy->images, check_image, err);
+  return policy_file_read_list (value, &reader->policy->images, policy_file_check_image, err);
 }
 
 static int
-set_queues (struct reader *reader, const json_t *value, struct error *err)
+set_queues (struct policy_reader *reader, const json_t *value, struct error *err)
 {
-  return read_list (value, &reader->policy->queues, job_check_queue, err);
+  return policy_file_read_list (value, &reader->policy->queues, job_check_queue, err);
 }
 
 static int
-set_credentials (struct reader *reader, const json_t *value, struct error *err)
+set_credentials (struct policy_reader *reader, const json_t *value, struct error *err)
 {
-  return read_list (value, &reader->policy->credentials, job_check_id, err);
+  return policy_file_read_list (value, &reader->policy->credentials, job_check_id, err);
 }
 
 static const struct
 {
   const char *name;
-  int (*set) (struct reader *reader, const json_t *value, struct error *err);
+  int (*set) (struct policy_reader *reader, const json_t *value, struct error *err);
 } members[] = {
-  { "runtimes", set_runtimes }, { "networks", set_networks }, { "symlinks", set_symlinks },
-  { "images", set_images },     { "queues", set_queues },     { "credentials", set_credentials },
-  { "users", set_users },       { "inputs", set_inputs },     { "results", set_results },
-  { "webhooks", set_webhooks }, { "limits", set_limits },     { "tokens", set_tokens },
+  { "runtimes", set_runtimes },
+  { "networks", set_networks },
+  { "symlinks", set_symlinks },
+  { "images", policy_file_set_images },
+  { "queues", set_queues },
+  { "credentials", set_credentials },
+  { "users", set_users },
+  { "inputs", set_inputs },
+  { "results", set_results },
+  { "webhooks", set_webhooks },
+  { "limits", policy_file_set_limits },
+  { "tokens", set_tokens },
 };
 
 static int
-set_member (struct reader *reader, const char *name, const json_t *value, struct error *err)
+policy_file_set_member (struct policy_reader *reader, const char *name, const json_t *value,
+                        struct error *err)
 {
-  (void) enter (reader, 0, name);
+  (void) policy_file_enter (reader, 0, name);
   for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
     if (strcmp (members[i].name, name) == 0)
       return members[i].set (reader, value, err);
@@ -459,7 +463,7 @@ set_member (struct reader *reader, const char *name, const json_t *value, struct
 /* The line of TEXT in which the member NAME is written, 0 where it can't be told (an escaped
  * name). */
 static int
-find_line (struct bytes text, const char *name)
+policy_file_find_line (struct bytes text, const char *name)
 {
   int line = 1;
   auto_free char *quoted = xasprintf ("\"%s\"", name);
@@ -481,17 +485,17 @@ find_line (struct bytes text, const char *name)
 }
 
 static int
-read_members (struct reader *reader, json_t *object, struct error *err)
+read_members (struct policy_reader *reader, json_t *object, struct error *err)
 {
   const char *name;
   json_t *value;
   json_object_foreach (object, name, value)
     {
-      if (set_member (reader, name, value, err) == 0)
+      if (policy_file_set_member (reader, name, value, err) == 0)
         continue;
       const char *dot = strrchr (reader->where, '.');
-      int line = find_line (reader->text, dot == NULL ? reader->where : dot + 1);
-      line = line > 0 ? line : find_line (reader->text, name);
+      int line = policy_file_find_line (reader->text, dot == NULL ? reader->where : dot + 1);
+      line = line > 0 ? line : policy_file_find_line (reader->text, name);
       return error_wrap (err, "line %d: %s", line, reader->where);
     }
   return 0;
@@ -503,7 +507,7 @@ policy_parse (struct bytes text, struct policy *policy, struct error *err)
   json_error_t why;
   struct error local = ERROR_INIT;
   struct error *reason = err == NULL ? &local : err;
-  struct reader reader = { .text = text, .policy = policy };
+  struct policy_reader reader = { .text = text, .policy = policy };
   policy_init (policy);
   policy->from_file = true;
   json_t *object =

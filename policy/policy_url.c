@@ -12,7 +12,7 @@
 #include <strings.h>
 
 /* A URL, or a rule, taken apart. */
-struct parts
+struct url_parts
 {
   char *scheme; /* lower case */
   char *host;   /* or a bucket, a CID */
@@ -21,18 +21,18 @@ struct parts
 };
 
 static void
-parts_release (struct parts *parts)
+url_parts_release (struct url_parts *parts)
 {
   free (parts->scheme);
   free (parts->host);
   free (parts->port);
   free (parts->path);
-  *parts = (struct parts){ 0 };
+  *parts = (struct url_parts){ 0 };
 }
-#define auto_parts AUTO (parts_release)
+#define auto_parts AUTO (url_parts_release)
 
 static bool
-is_web (const char *scheme)
+policy_url_is_web (const char *scheme)
 {
   return strcmp (scheme, "http") == 0 || strcmp (scheme, "https") == 0;
 }
@@ -53,7 +53,7 @@ cut_scheme (const char *text, const char **rest)
 }
 
 static void
-cut_path (struct parts *parts, const char *rest)
+cut_path (struct url_parts *parts, const char *rest)
 {
   size_t length = strcspn (rest, "/");
   parts->host = xstrndup (rest, length);
@@ -74,7 +74,7 @@ part_of (CURLU *url, CURLUPart part, unsigned int flags)
 }
 
 static bool
-split_web (const char *text, struct parts *parts)
+split_web (const char *text, struct url_parts *parts)
 {
   CURLU *url = curl_url ();
   if (url != NULL && curl_url_set (url, CURLUPART_URL, text, 0) == CURLUE_OK)
@@ -88,13 +88,13 @@ split_web (const char *text, struct parts *parts)
 }
 
 static bool
-split_url (const char *text, struct parts *parts)
+split_url (const char *text, struct url_parts *parts)
 {
   const char *rest = NULL;
   parts->scheme = cut_scheme (text, &rest);
   if (parts->scheme == NULL)
     return false;
-  if (is_web (parts->scheme))
+  if (policy_url_is_web (parts->scheme))
     return split_web (text, parts);
   cut_path (parts, rest);
   return true;
@@ -103,7 +103,7 @@ split_url (const char *text, struct parts *parts)
 /* ---- rules ------------------------------------------------------------------------------ */
 
 static bool
-split_rule (const char *text, struct parts *parts)
+split_rule (const char *text, struct url_parts *parts)
 {
   const char *rest = NULL;
   parts->scheme = cut_scheme (text, &rest);
@@ -111,7 +111,7 @@ split_rule (const char *text, struct parts *parts)
     return false;
   cut_path (parts, rest);
   char *colon = strrchr (parts->host, ':');
-  if (!is_web (parts->scheme) || colon == NULL || strchr (colon, ']') != NULL)
+  if (!policy_url_is_web (parts->scheme) || colon == NULL || strchr (colon, ']') != NULL)
     return true;
   parts->port = xstrdup (colon + 1);
   *colon = '\0';
@@ -123,7 +123,7 @@ int
 policy_url_check_rule (const char *rule, struct error *err)
 {
   static const char *const schemes[] = { "s3", "http", "https", "ipfs" };
-  auto_parts struct parts parts = { 0 };
+  auto_parts struct url_parts parts = { 0 };
   bool good = split_rule (rule, &parts) && strpbrk (rule, " \t\r\n@?#\\%") == NULL;
   bool known = false;
   for (size_t i = 0; good && i < sizeof schemes / sizeof schemes[0]; i++)
@@ -143,20 +143,20 @@ policy_url_check_rule (const char *rule, struct error *err)
 }
 
 static bool
-has_host (const struct parts *rule, const struct parts *url)
+has_host (const struct url_parts *rule, const struct url_parts *url)
 {
-  int flags = FNM_NOESCAPE | (is_web (rule->scheme) ? FNM_CASEFOLD : 0);
+  int flags = FNM_NOESCAPE | (policy_url_is_web (rule->scheme) ? FNM_CASEFOLD : 0);
   if (rule->host[0] == '[') /* an address, no pattern */
     return strcasecmp (rule->host, url->host) == 0;
   return rule->host[0] == '\0' || fnmatch (rule->host, url->host, flags) == 0;
 }
 
 static bool
-has_port (const struct parts *rule, const struct parts *url)
+has_port (const struct url_parts *rule, const struct url_parts *url)
 {
   static const char http[] = "80";
   static const char https[] = "443";
-  if (!is_web (rule->scheme) || rule->host[0] == '\0'
+  if (!policy_url_is_web (rule->scheme) || rule->host[0] == '\0'
       || (rule->port != NULL && strcmp (rule->port, "*") == 0))
     return true;
   const char *usual = strcmp (rule->scheme, "https") == 0 ? https : http;
@@ -176,7 +176,7 @@ is_encoded (const char *path)
 }
 
 static bool
-has_path (const struct parts *rule, const struct parts *url)
+has_path (const struct url_parts *rule, const struct url_parts *url)
 {
   auto_free char *prefix = rule->path[0] == '\0' ? NULL : path_normal (rule->path, NULL);
   if (prefix == NULL || strcmp (prefix, "/") == 0)
@@ -189,8 +189,8 @@ has_path (const struct parts *rule, const struct parts *url)
 bool
 policy_url_matches (const char *rule, const char *url)
 {
-  auto_parts struct parts wanted = { 0 };
-  auto_parts struct parts given = { 0 };
+  auto_parts struct url_parts wanted = { 0 };
+  auto_parts struct url_parts given = { 0 };
   return split_rule (rule, &wanted) && split_url (url, &given)
          && strcmp (wanted.scheme, given.scheme) == 0 && has_host (&wanted, &given)
          && has_port (&wanted, &given) && has_path (&wanted, &given);

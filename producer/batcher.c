@@ -17,7 +17,7 @@ struct batcher
 {
   const struct job *job;
   const struct slicer_sink *sink;
-  const struct census *census;
+  const struct first_pass *first_pass;
 
   struct shard shard;  /* the open one; its atoms are `chunk`'s */
   struct buffer chunk; /* its atoms, or those not yet spilt */
@@ -34,16 +34,16 @@ struct batcher
 };
 
 static void
-open_shard (struct batcher *batcher)
+batcher_open_shard (struct batcher *batcher)
 {
   batcher->shard = (struct shard){
     .job_id = batcher->job->id,
     .kind = SHARD_MAP,
     .generation = 1,
     .index = (uint32_t) batcher->shards,
-    .count = batcher->job->glob == NULL ? 1
-             : batcher->census == NULL  ? -1
-                                        : batcher->census->shards,
+    .count = batcher->job->glob == NULL    ? 1
+             : batcher->first_pass == NULL ? -1
+                                           : batcher->first_pass->shards,
     .attempt = 1,
     .bytes = batcher->job->batch_bytes > 0 ? 0 : -1,
     .plan_offset = -1,
@@ -54,19 +54,20 @@ open_shard (struct batcher *batcher)
 }
 
 struct batcher *
-batcher_new (const struct job *job, const struct slicer_sink *sink, const struct census *census)
+batcher_new (const struct job *job, const struct slicer_sink *sink,
+             const struct first_pass *first_pass)
 {
   struct batcher *batcher = xcalloc (1, sizeof *batcher);
   *batcher = (struct batcher){
     .job = job,
     .sink = sink,
-    .census = census,
+    .first_pass = first_pass,
     .atoms_digest = digest_new (),
     .all_digest = digest_new (),
     .plan_digest = digest_new (),
     .bytes = job->batch_bytes > 0 ? 0 : -1,
   };
-  open_shard (batcher);
+  batcher_open_shard (batcher);
   return batcher;
 }
 
@@ -88,7 +89,7 @@ static void
 digest_chunk (struct batcher *batcher)
 {
   digest_add (batcher->atoms_digest, batcher->chunk.data, batcher->chunk.size);
-  if (batcher->sink == NULL || batcher->census != NULL)
+  if (batcher->sink == NULL || batcher->first_pass != NULL)
     digest_add (batcher->all_digest, batcher->chunk.data, batcher->chunk.size);
 }
 
@@ -119,12 +120,12 @@ spill (struct batcher *batcher, struct error *err)
 }
 
 static int
-changed (const struct batcher *batcher, struct error *err)
+batcher_changed (const struct batcher *batcher, struct error *err)
 {
   return error_set (err, ERROR_USER,
                     "the inputs changed while they were listed (%lld files at first): run it again "
                     "when nothing writes to them",
-                    (long long) batcher->census->atoms);
+                    (long long) batcher->first_pass->atoms);
 }
 
 static int
@@ -139,8 +140,8 @@ close_shard (struct batcher *batcher, struct error *err)
   if (batcher->shards == UINT32_MAX)
     return error_set (err, ERROR_USER, "more than %u shards: use a larger --batch-size",
                       UINT32_MAX);
-  if (batcher->census != NULL && batcher->shards >= batcher->census->shards)
-    return changed (batcher, err);
+  if (batcher->first_pass != NULL && batcher->shards >= batcher->first_pass->shards)
+    return batcher_changed (batcher, err);
   batcher->shards++;
   int result = 0;
   if (batcher->sink != NULL)
@@ -148,7 +149,7 @@ close_shard (struct batcher *batcher, struct error *err)
       batcher->shard.atoms = batcher->chunk;
       result = batcher->sink->shard (batcher->sink->context, &batcher->shard, err);
     }
-  open_shard (batcher);
+  batcher_open_shard (batcher);
   return result;
 }
 
@@ -158,10 +159,10 @@ atom_limit (const struct batcher *batcher)
 {
   if (batcher->job->shards <= 0)
     return batcher->job->batch_size;
-  if (batcher->census == NULL)
+  if (batcher->first_pass == NULL)
     return INT64_MAX;
-  int64_t least = batcher->census->atoms / batcher->census->shards;
-  return least + (batcher->shards < batcher->census->atoms % batcher->census->shards);
+  int64_t least = batcher->first_pass->atoms / batcher->first_pass->shards;
+  return least + (batcher->shards < batcher->first_pass->atoms % batcher->first_pass->shards);
 }
 
 int
@@ -195,7 +196,8 @@ batcher_add (struct batcher *batcher, const struct atom *atom, int64_t bytes, st
 }
 
 int
-batcher_finish (struct batcher *batcher, struct plan *plan, struct census *found, struct error *err)
+batcher_finish (struct batcher *batcher, struct plan *plan, struct first_pass *found,
+                struct error *err)
 {
   if (batcher->shard.atom_count > 0 || batcher->job->glob == NULL)
     {
@@ -203,13 +205,13 @@ batcher_finish (struct batcher *batcher, struct plan *plan, struct census *found
       if (result != 0)
         return result;
     }
-  struct census mine = { .shards = batcher->shards, .atoms = batcher->atoms };
+  struct first_pass mine = { .shards = batcher->shards, .atoms = batcher->atoms };
   digest_finish (batcher->all_digest, mine.digest);
-  const struct census *first = batcher->census;
+  const struct first_pass *first = batcher->first_pass;
   if (first != NULL
       && (mine.shards != first->shards || mine.atoms != first->atoms
           || memcmp (mine.digest, first->digest, DIGEST_SIZE) != 0))
-    return changed (batcher, err);
+    return batcher_changed (batcher, err);
   plan->shards = batcher->shards;
   plan->atoms = batcher->atoms;
   plan->bytes = batcher->bytes;

@@ -12,7 +12,7 @@
 #include "producer/slicer.h"
 
 /* What a first pass over the listing found, for a second one to be held against. */
-struct census
+struct first_pass
 {
   int64_t shards;
   int64_t atoms;
@@ -25,7 +25,7 @@ struct batcher;
  * and a fixed number of shards (job->shards) is cut by its atoms; without it such a job is one
  * endless shard. Both are used as long as the batcher lives. */
 struct batcher *batcher_new (const struct job *job, const struct slicer_sink *sink,
-                             const struct census *census);
+                             const struct first_pass *first_pass);
 void batcher_free (struct batcher *batcher);
 
 static inline void
@@ -40,8 +40,8 @@ int batcher_add (struct batcher *batcher, const struct atom *atom, int64_t bytes
                  struct error *err);
 
 /* Closes the last shard and fills PLAN (but `listed`) and, unless NULL, FOUND. A listing that isn't
- * the one of the census is ERROR_USER. As batcher_add. */
-int batcher_finish (struct batcher *batcher, struct plan *plan, struct census *found,
+ * that of the first pass is ERROR_USER. As batcher_add. */
+int batcher_finish (struct batcher *batcher, struct plan *plan, struct first_pass *found,
                     struct error *err);
 
 #endif

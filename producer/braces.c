@@ -1,7 +1,7 @@
 #include "producer/braces.h"
 
 #include "common/buffer.h"
-#include "producer/utf8.h"
+#include "common/utf8.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -64,7 +64,7 @@ check_class (const char *pattern, const char **at, const char *end, struct error
 
 /* Checks the whole syntax; says whether there are braces. */
 static int
-check (const char *pattern, bool *braces, struct error *err)
+braces_check_pattern (const char *pattern, bool *braces, struct error *err)
 {
   const char *open[BRACES_DEPTH_MAX];
   size_t depth = 0;
@@ -158,7 +158,7 @@ int
 braces_expand (const char *pattern, struct strlist *expanded, struct error *err)
 {
   bool braces = false;
-  if (check (pattern, &braces, err) != 0)
+  if (braces_check_pattern (pattern, &braces, err) != 0)
     return -1;
   if (!braces)
     {

@@ -2,11 +2,14 @@
 
 #include "common/memory.h"
 #include "common/strlist.h"
+#include "common/utf8.h"
 #include "producer/braces.h"
-#include "producer/utf8.h"
 
+#include <ctype.h>
+#include <locale.h>
 #include <stdint.h>
 #include <string.h>
+#include <wctype.h>
 
 /*     pattern        src / ** / image[0-9]*.{jpg,png}
  *
@@ -23,7 +26,7 @@ enum token_kind
   TOKEN_CLASS,
 };
 
-struct range
+struct code_range
 {
   uint32_t low;
   uint32_t high;
@@ -35,7 +38,8 @@ struct token
   bool negated;
   char *text; /* TEXT, STRAY */
   size_t size;
-  struct range *ranges; /* CLASS */
+  locale_t folding;          /* CLASS: of code points in lower case, see struct glob */
+  struct code_range *ranges; /* CLASS */
   size_t range_count;
 };
 
@@ -65,6 +69,7 @@ struct alternative
 
 struct glob
 {
+  locale_t folding; /* paths and patterns are compared in lower case; 0: as they are */
   struct alternative *alternatives;
   size_t count;
 };
@@ -78,6 +83,21 @@ add_token (struct component *component, enum token_kind kind)
   struct token *token = &component->tokens[component->count++];
   *token = (struct token){ .kind = kind };
   return token;
+}
+
+/* Appends TEXT in lower case. */
+static void
+fold_text (locale_t folding, const char *text, size_t size, struct buffer *out)
+{
+  for (const char *at = text, *end = text + size; at < end;)
+    {
+      const char *from = at;
+      uint32_t code = utf8_next (&at, end);
+      if (code >= UTF8_STRAY)
+        buffer_append (out, from, (size_t) (at - from));
+      else
+        utf8_put (out, (uint32_t) towlower_l ((wint_t) code, folding));
+    }
 }
 
 /* Adds the code point at *AT as itself. */
@@ -105,7 +125,7 @@ add_class (struct component *component, const char **at, const char *end)
   while (*in != ']')
     {
       in += *in == '\\';
-      struct range range = { .low = utf8_next (&in, end) };
+      struct code_range range = { .low = utf8_next (&in, end) };
       range.high = range.low;
       if (in[0] == '-' && in[1] != ']')
         {
@@ -196,18 +216,61 @@ read_alternative (const char *pattern)
   return alternative;
 }
 
+/* Texts in lower case; what a class has is compared in both. */
+static void
+glob_fold (struct component *component, locale_t folding)
+{
+  component->least = 0;
+  for (size_t i = 0; i < component->count; i++)
+    {
+      struct token *token = &component->tokens[i];
+      struct buffer folded = { 0 };
+      token->folding = folding;
+      if (token->kind != TOKEN_TEXT)
+        continue;
+      fold_text (folding, token->text, token->size, &folded);
+      free (token->text);
+      token->size = folded.size;
+      token->text = buffer_take (&folded);
+    }
+  if (component->shape != SHAPE_DEEP)
+    find_shape (component);
+}
+
+static int
+glob_ignore_case (struct glob *glob, struct error *err)
+{
+  glob->folding = newlocale (LC_CTYPE_MASK, "C.UTF-8", (locale_t) 0);
+  if (glob->folding == (locale_t) 0)
+    return error_set (
+        err, ERROR_FATAL,
+        "--glob-ignore-case needs the locale C.UTF-8, which this system doesn't have");
+  for (size_t a = 0; a < glob->count; a++)
+    for (size_t c = 0; c < glob->alternatives[a].count; c++)
+      glob_fold (&glob->alternatives[a].components[c], glob->folding);
+  return 0;
+}
+
 struct glob *
 glob_compile (const char *pattern, struct error *err)
+{
+  return glob_compile_as (pattern, false, err);
+}
+
+struct glob *
+glob_compile_as (const char *pattern, bool ignore_case, struct error *err)
 {
   auto_strlist struct strlist expanded = { 0 };
   if (braces_expand (pattern, &expanded, err) != 0)
     return NULL;
-  struct glob *glob = xcalloc (1, sizeof *glob);
+  auto_glob struct glob *glob = xcalloc (1, sizeof *glob);
   glob->alternatives = xcalloc (expanded.count, sizeof *glob->alternatives);
   glob->count = expanded.count;
   for (size_t i = 0; i < expanded.count; i++)
     glob->alternatives[i] = read_alternative (expanded.items[i]);
-  return glob;
+  if (ignore_case && glob_ignore_case (glob, err) != 0)
+    return NULL;
+  return take (&glob);
 }
 
 void
@@ -230,6 +293,8 @@ glob_free (struct glob *glob)
         }
       free (alternative->components);
     }
+  if (glob->folding != (locale_t) 0)
+    freelocale (glob->folding);
   free (glob->alternatives);
   free (glob);
 }
@@ -239,8 +304,12 @@ glob_free (struct glob *glob)
 static bool
 class_has (const struct token *token, uint32_t code)
 {
+  uint32_t other = token->folding != (locale_t) 0 && code < UTF8_STRAY
+                       ? (uint32_t) towupper_l ((wint_t) code, token->folding)
+                       : code;
   for (size_t i = 0; i < token->range_count; i++)
-    if (code >= token->ranges[i].low && code <= token->ranges[i].high)
+    if ((code >= token->ranges[i].low && code <= token->ranges[i].high)
+        || (other >= token->ranges[i].low && other <= token->ranges[i].high))
       return !token->negated;
   return token->negated;
 }
@@ -363,9 +432,22 @@ alternative_match (const struct alternative *alternative, const char *path, size
   return i == alternative->count;
 }
 
+/* PATH as it is compared; FOLDED holds it, where it has to be another. */
+static const char *
+fold_path (const struct glob *glob, const char *path, size_t *size, struct buffer *folded)
+{
+  if (glob->folding == (locale_t) 0)
+    return path;
+  fold_text (glob->folding, path, *size, folded);
+  *size = folded->size;
+  return folded->size == 0 ? "" : folded->data;
+}
+
 bool
 glob_match (const struct glob *glob, const char *path, size_t size)
 {
+  auto_buffer struct buffer folded = { 0 };
+  path = fold_path (glob, path, &size, &folded);
   for (size_t i = 0; i < glob->count; i++)
     if (alternative_match (&glob->alternatives[i], path, size))
       return true;
@@ -375,6 +457,8 @@ glob_match (const struct glob *glob, const char *path, size_t size)
 bool
 glob_match_folder (const struct glob *glob, const char *path, size_t size)
 {
+  auto_buffer struct buffer folded = { 0 };
+  path = fold_path (glob, path, &size, &folded);
   for (size_t i = 0; i < glob->count; i++)
     {
       const struct alternative *alternative = &glob->alternatives[i];
@@ -407,6 +491,8 @@ alternative_below (const struct alternative *alternative, const char *path, size
 bool
 glob_may_match_below (const struct glob *glob, const char *path, size_t size)
 {
+  auto_buffer struct buffer folded = { 0 };
+  path = fold_path (glob, path, &size, &folded);
   for (size_t i = 0; i < glob->count; i++)
     if (alternative_below (&glob->alternatives[i], path, size))
       return true;
@@ -455,5 +541,9 @@ glob_prefix (const struct glob *glob, struct buffer *prefix)
         same++;
       prefix->size = start + same;
     }
+  if (glob->folding != (locale_t) 0)
+    for (size_t i = start; i < prefix->size; i++)
+      if (isalpha ((unsigned char) prefix->data[i]) || (unsigned char) prefix->data[i] >= 0x80)
+        prefix->size = i; /* a letter can begin either way */
   buffer_append (prefix, "", 0);
 }

@@ -6,7 +6,8 @@
  *     \x                       x itself
  *
  * `?` and classes speak of code points of UTF-8; a byte that isn't valid UTF-8 counts as one. Case
- * matters, dot files are matched like others. Slashes before and behind the pattern don't matter.
+ * matters unless it is to be ignored, dot files are matched like others. Slashes before and behind
+ * the pattern don't matter.
  *
  * A compiled glob is immutable and may be shared by threads.
  */
@@ -25,6 +26,9 @@ struct glob;
 /* NULL with ERROR_USER that names the pattern, the position (byte, from 1) and what is wrong there.
  * A pattern whose alternatives multiply beyond 10,000 is refused. */
 struct glob *glob_compile (const char *pattern, struct error *err);
+
+/* The same; IGNORE_CASE: letters match whatever their case is, by Unicode's simple mapping. */
+struct glob *glob_compile_as (const char *pattern, bool ignore_case, struct error *err);
 void glob_free (struct glob *glob);
 
 static inline void

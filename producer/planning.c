@@ -10,6 +10,7 @@
 #include "producer/admit.h"
 #include "producer/slicer.h"
 #include "producer/slicer_internal.h"
+#include "result/frozen_plan.h"
 #include "result/result.h"
 #include "result/result_store.h"
 
@@ -41,6 +42,10 @@ struct planning
   struct delivery *delivery;
   const struct job *job;
   const struct producer_options *options;
+  struct windows *windows;    /* NULL: none */
+  int64_t limit;              /* shards that are published now, the others later; 0: all */
+  struct frozen_plan *frozen; /* NULL: none */
+  bool begun;                 /* shards were published by an earlier try, or another producer */
   int plan_fd;
   /* so many in a row of the shards that were looked for last weren't published before */
   int absent;
@@ -57,7 +62,7 @@ struct planning
 
 /* Whether a control record cancels the job: 1, 0 or -1. */
 static int
-read_control (struct planning *planning, struct error *err)
+planning_read_control (struct planning *planning, struct error *err)
 {
   for (;;)
     {
@@ -75,12 +80,21 @@ read_control (struct planning *planning, struct error *err)
 }
 
 static int
-flush (struct planning *planning, struct error *err)
+planning_flush (struct planning *planning, struct error *err)
 {
   if (planning->unflushed == 0)
     return 0;
   planning->unflushed = 0;
   return bus_flush (planning->bus, err);
+}
+
+/* Trouble of the bus shows again when planning goes on. */
+static void
+planning_tend_windows (const struct planning *planning)
+{
+  struct error err = ERROR_INIT;
+  if (planning->windows != NULL && windows_tend (planning->windows, &err) < 0)
+    log_failure (LOG_WARN, "bus_error", &err, NULL);
 }
 
 /* 0 to go on, an enum ending, or -1. */
@@ -89,18 +103,19 @@ on_alive (void *context, struct error *err)
 {
   struct planning *planning = context;
   const struct producer_options *options = planning->options;
-  vitals_turn (options->vitals);
+  health_turn (options->health);
   if (options->stop != NULL && *options->stop != 0)
     return ENDING_STOPPED;
   int64_t now = clock_boot_ms ();
   if (now - planning->looked >= LOOK_EVERY_MS)
     {
       planning->looked = now;
-      int cancelled = read_control (planning, err);
+      int cancelled = planning_read_control (planning, err);
       if (cancelled != 0)
         return cancelled < 0 ? -1 : ENDING_CANCELLED;
-      if (flush (planning, err) != 0)
+      if (planning_flush (planning, err) != 0)
         return -1;
+      planning_tend_windows (planning);
     }
   if (now - planning->kept >= KEEP_EVERY_MS)
     {
@@ -143,7 +158,7 @@ compare_published (struct planning *planning, const struct shard *shard, struct 
 
 /* Workers don't see our plan file: the shard's list goes to where the result will be. */
 static int
-put_plan (const struct planning *planning, const struct shard *shard, struct error *err)
+planning_put_plan (const struct planning *planning, const struct shard *shard, struct error *err)
 {
   auto_buffer struct buffer list = { 0 };
   auto_result_store struct result_store *store =
@@ -165,22 +180,24 @@ put_plan (const struct planning *planning, const struct shard *shard, struct err
 }
 
 static int
-on_shard (void *context, const struct shard *shard, struct error *err)
+planning_on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
   if (policy_check_shards (planning->options->policy, (int64_t) shard->index + 1, err) != 0)
     return -1;
   int published = compare_published (planning, shard, err);
   if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
-    published = put_plan (planning, shard, err);
-  if (published == 0)
+    published = planning_put_plan (planning, shard, err);
+  bool now = planning->limit == 0 || shard->index < planning->limit;
+  if (published == 0 && now)
     published = bus_publish_shard (planning->bus, shard, err);
-  if (published < 0)
+  if (published < 0
+      || (planning->frozen != NULL && frozen_plan_add (planning->frozen, shard, err) != 0))
     return -1;
-  planning->unflushed++;
+  planning->unflushed += now ? 1 : 0;
   /* Where any shard is there is the first one, by which another producer sees that we were here. */
   bool first = shard->index == 0;
-  if ((first || planning->unflushed >= FLUSH_SHARDS) && flush (planning, err) != 0)
+  if ((first || planning->unflushed >= FLUSH_SHARDS) && planning_flush (planning, err) != 0)
     return -1;
   return on_alive (planning, err);
 }
@@ -225,30 +242,37 @@ close_plan (struct planning *planning)
 /* ---- where the inputs are ---------------------------------------------------------------- */
 
 static int
-check_followed (void *context, const char *place, struct error *err)
+planning_check_followed (void *context, const char *location, struct error *err)
 {
-  return policy_check_place (context, POLICY_INPUT, place, err);
+  return policy_check_location (context, POLICY_INPUT, location, err);
 }
 
 /* What is listed is what was opened: the policy is asked of that again. */
 static struct storage *
-open_source (void *context, const struct job *job, size_t index, struct error *err)
+planning_open_source (void *context, const struct job *job, size_t index, struct error *err)
 {
   const struct planning *planning = context;
   auto_storage struct storage *storage =
       storage_open_as (job->volumes[index].source, job->credentials, err);
   const char *local = storage == NULL ? NULL : storage_local_path (storage);
   if (local != NULL
-      && policy_check_place (planning->options->policy, POLICY_INPUT, local, err) != 0)
+      && policy_check_location (planning->options->policy, POLICY_INPUT, local, err) != 0)
     return NULL;
   const struct storage_boundary boundary = { .context = (void *) planning->options->policy,
-                                             .check = check_followed };
+                                             .check = planning_check_followed };
   if (local != NULL)
     storage_set_boundary (storage, boundary);
   return take (&storage);
 }
 
 /* ---- slicing and settling -------------------------------------------------------------- */
+
+/* Whether some shards are still to be published. */
+static bool
+planning_is_frozen (const struct planning *planning, const struct plan *plan)
+{
+  return planning->limit > 0 && plan->shards > planning->limit;
+}
 
 /* One try: 0 with PLAN, an enum ending, or -1. */
 static int
@@ -264,11 +288,15 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   int begun = was_begun (planning, err);
   if (begun < 0)
     return -1;
+  planning->begun = begun == 1;
   planning->absent = begun == 1 ? 0 : FLUSH_SHARDS;
-  const struct slicer_sources sources = { .context = planning, .open = open_source };
+  frozen_plan_free (planning->frozen); /* likewise */
+  planning->frozen =
+      planning->limit > 0 ? frozen_plan_new (planning->job, planning->delivery->starts) : NULL;
+  const struct slicer_sources sources = { .context = planning, .open = planning_open_source };
   const struct slicer_sink sink = {
     .context = planning,
-    .shard = on_shard,
+    .shard = planning_on_shard,
     .plan_fd = planning->plan_fd,
     .left_out = &planning->left_out,
     .alive = on_alive,
@@ -277,8 +305,10 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   int result = slicer_run_on (planning->job, &sources, &sink, plan, err);
   if (result == 0)
     result = finish_plan (planning, err);
+  if (result == 0 && planning_is_frozen (planning, plan))
+    result = frozen_plan_finish (planning->frozen, err);
   if (result == 0)
-    result = flush (planning, err);
+    result = planning_flush (planning, err);
   close_plan (planning);
   return result;
 }
@@ -326,9 +356,28 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
     }
 }
 
+/* The plan is closed; what isn't published yet follows in a window. */
 static int
-settle (struct planning *planning, int result, const struct plan *plan, const struct error *why,
-        struct error *err)
+planning_hand_over (struct planning *planning, const struct event *event, struct error *err)
+{
+  int ours = bus_keep (planning->bus, planning->delivery, err);
+  if (ours == 0)
+    log_warn ("planning_lease_lost", "job=%s", planning->job->id);
+  if (ours <= 0)
+    return ours;
+  if (bus_publish_event (planning->bus, event, err) != 0 || bus_flush (planning->bus, err) != 0)
+    return -1;
+  int64_t published = planning->begun ? -1 : planning->limit;
+  int added = windows_add (planning->windows, planning->delivery, published, err);
+  if (added == 0)
+    return error_set (err, ERROR_TRANSIENT, "job %s: PLANNED isn't among its events yet",
+                      planning->job->id);
+  return added < 0 ? -1 : PLANNING_WINDOW;
+}
+
+static int
+planning_settle (struct planning *planning, int result, const struct plan *plan,
+                 const struct error *why, struct error *err)
 {
   struct event event = {
     .kind = result == 0  ? EVENT_PLANNED
@@ -362,14 +411,27 @@ settle (struct planning *planning, int result, const struct plan *plan, const st
   log_info ("planning_finished", "job=%s result=%s shards=%lld atoms=%lld listed=%lld reason=%s",
             planning->job->id, event_kind_name (event.kind), (long long) plan->shards,
             (long long) plan->atoms, (long long) plan->listed, quoted);
-  return bus_settle_wait (planning->bus, planning->delivery, &event, NULL, err);
+  if (result != 0 || !planning_is_frozen (planning, plan))
+    return bus_settle_wait (planning->bus, planning->delivery, &event, NULL, err);
+  event.starts = planning->delivery->starts;
+  return planning_hand_over (planning, &event, err);
+}
+
+/* Another producer may have closed the job's plan: 1 when it goes on in a window, 0 or -1. */
+static int
+planning_resume (struct planning *planning, struct error *err)
+{
+  int begun = planning->limit == 0 ? 0 : was_begun (planning, err);
+  return begun <= 0 ? begun : windows_add (planning->windows, planning->delivery, -1, err);
 }
 
 int
 planning_run (struct bus *bus, struct delivery *delivery, const struct producer_options *options,
-              struct error *err)
+              struct windows *windows, struct error *err)
 {
   struct planning planning = {
+    .windows = windows,
+    .limit = windows == NULL ? 0 : window_limit (options, delivery->job),
     .bus = bus,
     .delivery = delivery,
     .job = delivery->job,
@@ -379,6 +441,14 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
   };
   struct plan plan = { .bytes = -1 };
   struct error why = ERROR_INIT;
+  int resumed = planning_resume (&planning, err);
+  if (resumed == 1)
+    return PLANNING_WINDOW;
+  if (resumed < 0)
+    {
+      (void) bus_release (bus, delivery, NULL);
+      return -1;
+    }
   int result = slice_stubbornly (&planning, &plan, &why);
   if (result == -1 && why.class == ERROR_FATAL)
     {
@@ -394,10 +464,11 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
   else if (result == ENDING_STOPPED)
     result = bus_release (bus, delivery, err) < 0 ? -1 : 0;
   else
-    result = settle (&planning, result, &plan, &why, err);
+    result = planning_settle (&planning, result, &plan, &why, err);
   if (result < 0) /* it is planned again: the same shards */
     (void) bus_release (bus, delivery, NULL);
   free (planning.cancel_reason);
   left_out_release (&planning.left_out);
+  frozen_plan_free (planning.frozen);
   return result;
 }

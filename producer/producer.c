@@ -1,20 +1,23 @@
 #include "producer/producer.h"
 
 #include "bus/bus.h"
+#include "bus/follower.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "producer/planning.h"
+#include "producer/window.h"
 
 enum
 {
+  WINDOW_MS = 20, /* likewise while shards wait to be published */
   WAIT_MS = 1000, /* at most this long until the stop flag is looked at; the bus wakes us earlier */
   TROUBLE_MS = 500, /* pause after an error of the bus */
 };
 
 /* Whether an event says that the followed job's planning is over: 1, 0 or -1. */
 static int
-is_over (struct follower *follower, struct error *err)
+producer_is_over (struct follower *follower, struct error *err)
 {
   for (;;)
     {
@@ -28,48 +31,55 @@ is_over (struct follower *follower, struct error *err)
     }
 }
 
-/* Takes one job and plans it: 1 when one was settled, 0 when there was none (or it was given back),
- * -1. */
+/* Takes one job and plans it: 1 when one was settled, PLANNING_WINDOW, 0 when there was none (or it
+ * was given back), -1. */
 static int
-take_one (struct bus *bus, const struct producer_options *options, struct error *err)
+take_one (struct bus *bus, struct windows *windows, const struct producer_options *options,
+          struct error *err)
 {
   auto_delivery struct delivery *delivery = NULL;
-  int got = bus_take (bus, BUS_JOBS, options->job_id, &delivery, err);
+  int got =
+      windows_have_room (windows) ? bus_take (bus, BUS_JOBS, options->job_id, &delivery, err) : 0;
   if (got <= 0)
     return got;
   log_info ("planning_started", "job=%s starts=%u", delivery->job->id, delivery->starts);
-  return planning_run (bus, delivery, options, err);
+  int planned = planning_run (bus, delivery, options, windows, err);
+  if (planned == PLANNING_WINDOW)
+    (void) take (&delivery);
+  return planned;
 }
 
 static bool
-is_stopped (const struct producer_options *options)
+producer_is_stopped (const struct producer_options *options)
 {
   return options->stop != NULL && *options->stop != 0;
 }
 
 /* Takes and plans what there is: 1 when nothing is left for this producer, 0, or -1. */
 static int
-step (struct bus *bus, struct follower *follower, const struct producer_options *options,
-      struct error *err)
+producer_step (struct bus *bus, struct windows *windows, struct follower *follower,
+               const struct producer_options *options, struct error *err)
 {
-  vitals_turn (options->vitals);
-  vitals_bus (options->vitals, !bus_is_away (bus));
-  int settled = take_one (bus, options, err);
-  if (settled < 0)
+  health_turn (options->health);
+  health_bus (options->health, !bus_is_away (bus));
+  int settled = take_one (bus, windows, options, err);
+  int more = settled < 0 ? -1 : windows_tend (windows, err);
+  if (more < 0)
     return -1;
-  int over = follower == NULL ? 0 : settled == 1 ? 1 : is_over (follower, err);
-  if (over == 0 && settled == 0 && !is_stopped (options))
-    (void) bus_poll (bus, NULL, 0, WAIT_MS);
+  bool done = follower != NULL && windows_count (windows) == 0;
+  int over = !done ? 0 : settled == 1 ? 1 : producer_is_over (follower, err);
+  if (over == 0 && settled == 0 && more == 0 && !producer_is_stopped (options))
+    (void) bus_poll (bus, NULL, 0, windows_count (windows) > 0 ? WINDOW_MS : WAIT_MS);
   return over;
 }
 
 /* A service outlives the bus's troubles; who plans one job is waited for, and says so. */
 static int
-bear (struct bus *bus, const struct producer_options *options, struct error *err)
+producer_tolerate (struct bus *bus, const struct producer_options *options, struct error *err)
 {
   if (err->class == ERROR_FATAL || options->job_id != NULL)
     return error_wrap (err, "producer");
-  vitals_bus_error (options->vitals);
+  health_bus_error (options->health);
   auto_free char *text = text_log (err->message);
   log_warn ("bus_error", "error=%s", text);
   error_clear (err);
@@ -86,16 +96,16 @@ producer_run (const struct producer_options *options, struct error *err)
                            : policy_digest (options->policy, digest);
   const struct bus_options bus_options = { .config = config,
                                            .client = "producer",
-                                           .part = options->takes_jobs ? BUS_PART_INTAKE
-                                                                       : BUS_PART_PRODUCER,
+                                           .role = options->takes_jobs ? BUS_ROLE_API
+                                                                       : BUS_ROLE_PRODUCER,
                                            .lease_ms = options->lease_ms,
                                            .patience_ms = -1,
                                            .stop = options->stop,
                                            .properties = options->bus_properties,
-                                           .metrics = vitals_metrics (options->vitals) };
+                                           .metrics = health_metrics (options->health) };
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
-    return is_stopped (options) ? 0 : -1;
+    return producer_is_stopped (options) ? 0 : -1;
   auto_follower struct follower *follower = NULL;
   if (options->job_id != NULL)
     {
@@ -103,13 +113,14 @@ producer_run (const struct producer_options *options, struct error *err)
       if (follower == NULL)
         return -1;
     }
+  auto_windows struct windows *windows = windows_new (bus, options);
   struct error why = ERROR_INIT;
   int outcome = 0;
-  while (outcome == 0 && !is_stopped (options))
+  while (outcome == 0 && !producer_is_stopped (options))
     {
-      outcome = step (bus, follower, options, &why);
+      outcome = producer_step (bus, windows, follower, options, &why);
       if (outcome < 0)
-        outcome = bear (bus, options, &why);
+        outcome = producer_tolerate (bus, options, &why);
     }
   if (outcome < 0 && err != NULL)
     *err = why;

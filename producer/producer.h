@@ -8,8 +8,8 @@
 #define SHOAL_PRODUCER_PRODUCER_H
 
 #include "common/error.h"
+#include "common/health.h"
 #include "common/strlist.h"
-#include "common/vitals.h"
 #include "policy/policy.h"
 
 #include <signal.h>
@@ -22,9 +22,10 @@ struct producer_options
   const struct strlist *bus_properties; /* bus.h; NULL: none */
   int64_t lease_ms;                     /* 0: default */
   const struct policy *policy;          /* what jobs may ask for; NULL: anything */
-  const char *job_id;                   /* only this job, then return; NULL: all, for ever */
-  bool takes_jobs;                      /* a door beside it does (bus.h) */
-  struct vitals *vitals;                /* what is said of it while it runs; NULL: nobody asks */
+  int64_t window;        /* shards of a job that are published and not settled; 0: all (window.h) */
+  const char *job_id;    /* only this job, then return; NULL: all, for ever */
+  bool takes_jobs;       /* a door beside it does (bus.h) */
+  struct health *health; /* what is said of it while it runs; NULL: nobody asks */
   volatile sig_atomic_t *stop; /* becomes non-zero on SIGTERM: finish what can't wait and return */
 };
 

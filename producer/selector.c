@@ -2,6 +2,7 @@
 
 #include "common/memory.h"
 #include "common/path.h"
+#include "storage/listing.h"
 
 #include <string.h>
 
@@ -13,13 +14,13 @@ enum
 int
 selection_compile (const struct job *job, struct selection *selection, struct error *err)
 {
-  selection->glob = glob_compile (job->glob, err);
+  selection->glob = glob_compile_as (job->glob, job->glob_ignore_case, err);
   if (selection->glob == NULL)
     return -1;
   selection->excludes = xcalloc (job->exclude.count + 1, sizeof (struct glob *));
   for (size_t i = 0; i < job->exclude.count; i++)
     {
-      struct glob *exclude = glob_compile (job->exclude.items[i], err);
+      struct glob *exclude = glob_compile_as (job->exclude.items[i], job->glob_ignore_case, err);
       if (exclude == NULL)
         return error_wrap (err, "exclude");
       selection->excludes[selection->exclude_count++] = exclude;
@@ -39,7 +40,7 @@ selection_release (struct selection *selection)
 
 /* ---- where a path lies ----------------------------------------------------------------- */
 
-struct pending
+struct pending_path
 {
   size_t path_size; /* of `pending_path` */
   bool spoilt;      /* something in it has matched */
@@ -57,10 +58,11 @@ struct selector
 
   struct strlist hidden; /* where other volumes are mounted in this one */
   const char *inner;     /* the base path below the volume's root, "" when it isn't */
-  struct buffer place; /* the volume's root below the base path and "/", then the path just seen */
+  struct buffer
+      below_base; /* the volume's root below the base path and "/", then the path just seen */
   size_t root_size;
 
-  struct pending *pending; /* each lies in the one before it */
+  struct pending_path *pending; /* each lies in the one before it */
   size_t pending_count;
   size_t pending_capacity;
   struct buffer pending_path; /* of the last one */
@@ -70,13 +72,13 @@ struct selector
 };
 
 /* A path as the patterns see it: relative to the base path. */
-struct place
+struct pattern_path
 {
   enum
   {
-    PLACE_OUTSIDE,
-    PLACE_ABOVE, /* a folder on the way down to the base path */
-    PLACE_INSIDE,
+    PATH_OUTSIDE,
+    PATH_ABOVE, /* a folder on the way down to the base path */
+    PATH_INSIDE,
   } where;
   const char *path;
   size_t size;
@@ -92,8 +94,8 @@ lies_in (const char *path, size_t size, const char *folder, size_t folder_size)
          && (size == folder_size || path[folder_size] == '/');
 }
 
-static struct place
-find_place (struct selector *selector, const char *path, size_t size)
+static struct pattern_path
+selector_find_path (struct selector *selector, const char *path, size_t size)
 {
   size_t inner = strlen (selector->inner);
   if (inner > 0)
@@ -101,22 +103,22 @@ find_place (struct selector *selector, const char *path, size_t size)
       if (lies_in (path, size, selector->inner, inner))
         {
           size_t skip = size == inner ? inner : inner + 1;
-          return (struct place){ PLACE_INSIDE, path + skip, size - skip };
+          return (struct pattern_path){ PATH_INSIDE, path + skip, size - skip };
         }
       bool above = lies_in (selector->inner, inner, path, size);
-      return (struct place){ .where = above ? PLACE_ABOVE : PLACE_OUTSIDE };
+      return (struct pattern_path){ .where = above ? PATH_ABOVE : PATH_OUTSIDE };
     }
   if (selector->root_size == 0)
-    return (struct place){ PLACE_INSIDE, path, size };
-  selector->place.size = selector->root_size;
+    return (struct pattern_path){ PATH_INSIDE, path, size };
+  selector->below_base.size = selector->root_size;
   if (size == 0)
-    return (struct place){ PLACE_INSIDE, selector->place.data, selector->root_size - 1 };
-  buffer_append (&selector->place, path, size);
-  return (struct place){ PLACE_INSIDE, selector->place.data, selector->place.size };
+    return (struct pattern_path){ PATH_INSIDE, selector->below_base.data, selector->root_size - 1 };
+  buffer_append (&selector->below_base, path, size);
+  return (struct pattern_path){ PATH_INSIDE, selector->below_base.data, selector->below_base.size };
 }
 
 static bool
-is_hidden (const struct selector *selector, const char *path, size_t size)
+selector_is_hidden (const struct selector *selector, const char *path, size_t size)
 {
   for (size_t i = 0; i < selector->hidden.count; i++)
     {
@@ -128,11 +130,11 @@ is_hidden (const struct selector *selector, const char *path, size_t size)
 }
 
 static bool
-is_excluded (const struct selector *selector, struct place place)
+is_excluded (const struct selector *selector, struct pattern_path seen)
 {
   const struct selection *selection = selector->selection;
   for (size_t i = 0; i < selection->exclude_count; i++)
-    if (glob_match (selection->excludes[i], place.path, place.size))
+    if (glob_match (selection->excludes[i], seen.path, seen.size))
       return true;
   return false;
 }
@@ -158,8 +160,9 @@ push_pending (struct selector *selector, const char *path, size_t size)
     }
   buffer_clear (&selector->pending_path);
   buffer_append (&selector->pending_path, path, size);
-  selector->pending[selector->pending_count++] =
-      (struct pending){ .path_size = size, .spoilt = false, .bytes = selector->sizes ? 0 : -1 };
+  selector->pending[selector->pending_count++] = (struct pending_path){
+    .path_size = size, .spoilt = false, .bytes = selector->sizes ? 0 : -1
+  };
 }
 
 static int
@@ -190,7 +193,7 @@ leave_folders (struct selector *selector, const char *path, size_t size, struct 
 {
   while (selector->pending_count > 0)
     {
-      struct pending last = selector->pending[selector->pending_count - 1];
+      struct pending_path last = selector->pending[selector->pending_count - 1];
       selector->pending_path.size = last.path_size;
       if (path != NULL && lies_in (path, size, selector->pending_path.data, last.path_size))
         return 0;
@@ -220,13 +223,13 @@ is_summing (const struct selector *selector)
 /* ---- what the listing shows ------------------------------------------------------------ */
 
 static int
-see_folder (struct selector *selector, const char *path, size_t size, struct place place,
-            struct error *err)
+selector_visit_folder (struct selector *selector, const char *path, size_t size,
+                       struct pattern_path seen, struct error *err)
 {
   const struct glob *glob = selector->selection->glob;
-  bool itself = glob_match_folder (glob, place.path, place.size);
-  bool below = glob_may_match_below (glob, place.path, place.size);
-  if ((itself || below) && is_excluded (selector, place))
+  bool itself = glob_match_folder (glob, seen.path, seen.size);
+  bool below = glob_may_match_below (glob, seen.path, seen.size);
+  if ((itself || below) && is_excluded (selector, seen))
     {
       spoil (selector);
       selector->enter = false;
@@ -244,16 +247,16 @@ see_folder (struct selector *selector, const char *path, size_t size, struct pla
 }
 
 static int
-see_file (struct selector *selector, const struct storage_entry *entry, struct place place,
-          struct error *err)
+selector_visit_file (struct selector *selector, const struct storage_entry *entry,
+                     struct pattern_path seen, struct error *err)
 {
   if (selector->sizes && entry->size > 0)
     for (size_t i = 0; i < selector->pending_count; i++)
       selector->pending[i].bytes += entry->size;
-  if (!glob_match (selector->selection->glob, place.path, place.size))
+  if (!glob_match (selector->selection->glob, seen.path, seen.size))
     return 0;
   spoil (selector);
-  if (is_excluded (selector, place))
+  if (is_excluded (selector, seen))
     return 0;
   char pin[STORAGE_PIN_SIZE];
   bool pins = entry->version == NULL && entry->pin != NULL;
@@ -271,7 +274,7 @@ see_file (struct selector *selector, const struct storage_entry *entry, struct p
 }
 
 static int
-tick (struct selector *selector, struct error *err)
+selector_check_progress (struct selector *selector, struct error *err)
 {
   int64_t listed = selector->listed;
   selector->listed = 0;
@@ -279,28 +282,28 @@ tick (struct selector *selector, struct error *err)
 }
 
 static int
-on_entry (void *context, const struct storage_entry *entry, struct error *err)
+selector_on_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
   struct selector *selector = context;
-  int result = ++selector->listed >= TICK ? tick (selector, err) : 0;
+  int result = ++selector->listed >= TICK ? selector_check_progress (selector, err) : 0;
   if (result == 0)
     result = leave_folders (selector, entry->path, entry->path_size, err);
   if (result != 0)
     return result;
   selector->enter = false;
-  if (is_hidden (selector, entry->path, entry->path_size))
+  if (selector_is_hidden (selector, entry->path, entry->path_size))
     return 0;
-  struct place place = find_place (selector, entry->path, entry->path_size);
-  selector->enter = place.where == PLACE_ABOVE;
-  if (place.where != PLACE_INSIDE || (place.size == 0 && !entry->folder))
+  struct pattern_path seen = selector_find_path (selector, entry->path, entry->path_size);
+  selector->enter = seen.where == PATH_ABOVE;
+  if (seen.where != PATH_INSIDE || (seen.size == 0 && !entry->folder))
     return 0;
   if (entry->folder)
-    return see_folder (selector, entry->path, entry->path_size, place, err);
-  return see_file (selector, entry, place, err);
+    return selector_visit_folder (selector, entry->path, entry->path_size, seen, err);
+  return selector_visit_file (selector, entry, seen, err);
 }
 
 static bool
-on_enter (void *context, const char *path, size_t size)
+selector_on_enter (void *context, const char *path, size_t size)
 {
   (void) path;
   (void) size;
@@ -316,37 +319,36 @@ spoil_above (struct selector *selector, const char *path, size_t size)
       selector->pending[i].spoilt = true;
 }
 
-/* A link: as see_file, but before it is known what it leads to. */
+/* A link: as selector_visit_file, but before it is known what it leads to. */
 static bool
-on_wanted (void *context, const char *path, size_t size)
+selector_on_wanted (void *context, const char *path, size_t size)
 {
   struct selector *selector = context;
-  if (is_hidden (selector, path, size))
+  if (selector_is_hidden (selector, path, size))
     return false;
-  struct place place = find_place (selector, path, size);
-  if (place.where != PLACE_INSIDE
-      || !glob_match (selector->selection->glob, place.path, place.size))
+  struct pattern_path seen = selector_find_path (selector, path, size);
+  if (seen.where != PATH_INSIDE || !glob_match (selector->selection->glob, seen.path, seen.size))
     return false;
-  if (!is_excluded (selector, place))
+  if (!is_excluded (selector, seen))
     return true;
   spoil_above (selector, path, size);
   return false;
 }
 
-/* The same of a link to a folder: as see_folder. */
+/* The same of a link to a folder: as selector_visit_folder. */
 static bool
 on_holds (void *context, const char *path, size_t size)
 {
   struct selector *selector = context;
   const struct glob *glob = selector->selection->glob;
-  if (is_hidden (selector, path, size))
+  if (selector_is_hidden (selector, path, size))
     return false;
-  struct place place = find_place (selector, path, size);
-  if (place.where != PLACE_INSIDE)
-    return place.where == PLACE_ABOVE;
-  bool matters = glob_match_folder (glob, place.path, place.size)
-                 || glob_may_match_below (glob, place.path, place.size);
-  if (!matters || !is_excluded (selector, place))
+  struct pattern_path seen = selector_find_path (selector, path, size);
+  if (seen.where != PATH_INSIDE)
+    return seen.where == PATH_ABOVE;
+  bool matters = glob_match_folder (glob, seen.path, seen.size)
+                 || glob_may_match_below (glob, seen.path, seen.size);
+  if (!matters || !is_excluded (selector, seen))
     return matters || (selector->follows && is_summing (selector));
   spoil_above (selector, path, size);
   return false;
@@ -356,7 +358,8 @@ static void
 on_left_out (void *context, const char *path, size_t size, enum storage_left_out why)
 {
   const struct selector *selector = context;
-  auto_free char *shown = path_join (selector->volume->path, path);
+  bool link = why == STORAGE_LEFT_ELSEWHERE; /* as a page has it, not a path below the volume */
+  auto_free char *shown = link ? xstrdup (path) : path_join (selector->volume->path, path);
   (void) size;
   left_out_add (selector->sink->left_out, shown, why);
 }
@@ -376,8 +379,8 @@ lay_out (struct selector *selector, const struct job *job, struct error *err)
   if (selector->inner == NULL)
     selector->inner = "";
   if (root != NULL && root[0] != '\0')
-    buffer_printf (&selector->place, "%s/", root);
-  selector->root_size = selector->place.size;
+    buffer_printf (&selector->below_base, "%s/", root);
+  selector->root_size = selector->below_base.size;
   for (size_t i = 0; i < job->volume_count; i++)
     {
       const char *below = path_below (job->volumes[i].path, path);
@@ -400,7 +403,7 @@ prefix_of (const struct selector *selector)
   size_t root = selector->root_size;
   if (root == 0)
     return xstrdup (text);
-  bool beyond = glob.size >= root && memcmp (text, selector->place.data, root) == 0;
+  bool beyond = glob.size >= root && memcmp (text, selector->below_base.data, root) == 0;
   return xstrdup (beyond ? text + root : "");
 }
 
@@ -416,22 +419,22 @@ select_all (struct selector *selector, const struct job *job, struct storage *st
     .want_sizes = selector->sizes,
     .symlinks = job->symlinks,
     .prefix = prefix,
-    .enter = on_enter,
-    .entry = on_entry,
-    .wanted = on_wanted,
+    .enter = selector_on_enter,
+    .entry = selector_on_entry,
+    .wanted = selector_on_wanted,
     .holds = on_holds,
     .left_out = selector->sink->left_out == NULL ? NULL : on_left_out,
   };
   selector->enter = true;
-  struct place place = find_place (selector, "", 0);
+  struct pattern_path seen = selector_find_path (selector, "", 0);
   int result = 0;
-  if (place.where == PLACE_INSIDE)
-    result = see_folder (selector, "", 0, place, err);
+  if (seen.where == PATH_INSIDE)
+    result = selector_visit_folder (selector, "", 0, seen, err);
   if (result == 0)
     result = storage_list (storage, &visitor, err);
   if (result == 0)
     result = leave_folders (selector, NULL, 0, err);
-  return result != 0 ? result : tick (selector, err);
+  return result != 0 ? result : selector_check_progress (selector, err);
 }
 
 int
@@ -448,7 +451,7 @@ selector_run (const struct job *job, size_t index, const struct selection *selec
   };
   int result = select_all (&selector, job, storage, err);
   strlist_release (&selector.hidden);
-  buffer_release (&selector.place);
+  buffer_release (&selector.below_base);
   buffer_release (&selector.pending_path);
   free (selector.pending);
   return result;

@@ -5,6 +5,7 @@
 #include "common/path.h"
 #include "common/units.h"
 #include "producer/batcher.h"
+#include "producer/no_match.h"
 #include "producer/selector.h"
 #include "producer/slicer_internal.h"
 #include "schemas/job_paths.h"
@@ -20,8 +21,13 @@ check_sources (const struct job *job, struct error *err)
   for (size_t i = 0; i < job->volume_count; i++)
     {
       auto_storage struct storage *storage = storage_open (job->volumes[i].source, err);
-      if (storage == NULL)
-        return error_wrap (err, "volume %s", job->volumes[i].path);
+      if (storage != NULL && storage_is_file (storage) && job->glob != NULL
+          && !job->volumes[i].shared)
+        (void) error_set (err, ERROR_USER, "%s is a file, which can't be split: share the volume",
+                          job->volumes[i].source);
+      else if (storage != NULL)
+        continue;
+      return error_wrap (err, "volume %s", job->volumes[i].path);
     }
   return 0;
 }
@@ -90,7 +96,7 @@ on_atom (void *context, const struct atom *atom, int64_t bytes, struct error *er
 
 /* 0 to go on, or what ends the pass. */
 static int
-look_around (const struct pass *pass, struct error *err)
+pass_interrupted (const struct pass *pass, struct error *err)
 {
   if (clock_boot_ms () >= pass->deadline->end)
     {
@@ -111,7 +117,7 @@ on_tick (void *context, int64_t listed, struct error *err)
   pass->listed += listed;
   if (pass->sink->progress != NULL)
     pass->sink->progress (pass->sink->context, pass->listed, pass->atoms);
-  return look_around (pass, err);
+  return pass_interrupted (pass, err);
 }
 
 /* While a server is waited for, to which anything but 0 is an error: the sink's own word is kept.
@@ -120,7 +126,7 @@ static int
 on_wait (void *context, struct error *err)
 {
   struct pass *pass = context;
-  pass->ending = look_around (pass, err);
+  pass->ending = pass_interrupted (pass, err);
   return pass->ending == 0 ? 0 : -1;
 }
 
@@ -151,28 +157,32 @@ list_volumes (struct pass *pass, struct error *err)
 }
 
 static int
-no_match (const struct pass *pass, struct error *err)
+no_match (struct pass *pass, struct error *err)
 {
   const struct job *job = pass->job;
-  const char *excluded = job->exclude.count > 0 ? ", or all matches are excluded" : "";
-  return error_set (
-      err, ERROR_USER,
-      "nothing below the base path %s matches the pattern '%s'%s (%lld paths scanned)",
-      job->base_path, job->glob, excluded, (long long) pass->listed);
+  const struct halt halt = { .ask = on_wait, .context = pass };
+  auto_free char *why = no_match_explain (job, pass->sources, &halt);
+  if (pass->ending != 0) /* while it was looked for */
+    return pass->ending;
+  return error_set (err, ERROR_USER,
+                    "nothing below the base path %s matches the pattern '%s' (%lld path%s "
+                    "scanned)%s",
+                    job->base_path, job->glob, (long long) pass->listed,
+                    pass->listed == 1 ? "" : "s", why);
 }
 
 /* Lists and slices once, into SINK or, when COUNTING, into nothing. */
 static int
-run_pass (const struct pass *setup, bool counting, const struct census *census,
-          struct census *found, struct plan *plan, struct error *err)
+run_pass (const struct pass *setup, bool counting, const struct first_pass *first_pass,
+          struct first_pass *found, struct plan *plan, struct error *err)
 {
   struct pass pass = *setup;
   auto_batcher struct batcher *batcher =
-      batcher_new (pass.job, counting ? NULL : pass.sink, census);
+      batcher_new (pass.job, counting ? NULL : pass.sink, first_pass);
   pass.batcher = batcher;
   pass.counting = counting;
   int result = list_volumes (&pass, err);
-  if (result == 0 && pass.atoms == 0 && census == NULL)
+  if (result == 0 && pass.atoms == 0 && first_pass == NULL)
     result = no_match (&pass, err);
   if (result == 0)
     result = batcher_finish (batcher, plan, found, err);
@@ -208,17 +218,17 @@ slicer_run_on (const struct job *job, const struct slicer_sources *sources,
   if (job->shards < 1 && !job->needs_count)
     return run_pass (&setup, false, NULL, NULL, plan, err);
 
-  struct census census = { 0 };
-  int result = run_pass (&setup, true, NULL, &census, plan, err);
+  struct first_pass first_pass = { 0 };
+  int result = run_pass (&setup, true, NULL, &first_pass, plan, err);
   if (result != 0)
     return result;
   if (job->shards > 0)
-    census.shards = census.atoms < job->shards ? census.atoms : job->shards;
-  return run_pass (&setup, false, &census, NULL, plan, err);
+    first_pass.shards = first_pass.atoms < job->shards ? first_pass.atoms : job->shards;
+  return run_pass (&setup, false, &first_pass, NULL, plan, err);
 }
 
 static struct storage *
-open_source (void *context, const struct job *job, size_t index, struct error *err)
+slicer_open_source (void *context, const struct job *job, size_t index, struct error *err)
 {
   (void) context;
   return storage_open_as (job->volumes[index].source, job->credentials, err);
@@ -228,7 +238,7 @@ int
 slicer_run (const struct job *job, const struct slicer_sink *sink, struct plan *plan,
             struct error *err)
 {
-  const struct slicer_sources sources = { .open = open_source };
+  const struct slicer_sources sources = { .open = slicer_open_source };
   return slicer_run_on (job, &sources, sink, plan, err);
 }
 

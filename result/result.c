@@ -38,22 +38,22 @@ cut_suffixes (char *path)
 }
 
 char *
-result_place (const char *place, struct error *err)
+result_location (const char *location, struct error *err)
 {
-  if (place[0] == '\0')
+  if (location[0] == '\0')
     {
       (void) error_set (err, ERROR_USER, "the name of the result folder is empty");
       return NULL;
     }
-  if (result_is_remote (place))
-    return result_store_place (place, err);
-  auto_free char *path = xstrdup (place);
+  if (result_is_remote (location))
+    return result_store_place (location, err);
+  auto_free char *path = xstrdup (location);
   cut_suffixes (path);
   char *slash = strrchr (path, '/');
   const char *name = slash == NULL ? path : slash + 1;
   if (name[0] == '\0' || strcmp (name, ".") == 0 || strcmp (name, "..") == 0)
     {
-      (void) error_set (err, ERROR_USER, "%s: a result needs a folder name of its own", place);
+      (void) error_set (err, ERROR_USER, "%s: a result needs a folder name of its own", location);
       return NULL;
     }
   auto_free char *base = xstrdup (name);
@@ -62,33 +62,34 @@ result_place (const char *place, struct error *err)
   auto_free char *absolute = realpath (above, NULL);
   if (absolute == NULL)
     {
-      (void) error_errno (err, errno, "%s: the folder above it, %s", place, above);
+      (void) error_errno (err, errno, "%s: the folder above it, %s", location, above);
       return NULL;
     }
   return xasprintf ("%s/%s", strcmp (absolute, "/") == 0 ? "" : absolute, base);
 }
 
-/* Where PLACE's folders are on this machine: PLACE itself, or the mirror of a URL. The caller
+/* Where LOCATION's folders are on this machine: LOCATION itself, or the mirror of a URL. The caller
  * frees; NULL with ERR. */
 static char *
-home_of (const char *place, struct error *err)
+result_home_of (const char *location, struct error *err)
 {
-  return result_is_remote (place) ? result_store_mirror (place, err) : xstrdup (place);
+  return result_is_remote (location) ? result_store_mirror (location, err) : xstrdup (location);
 }
 
 static char *
-partial_of (const char *place)
+partial_of (const char *location)
 {
-  return xasprintf ("%s" PARTIAL_SUFFIX, place);
+  return xasprintf ("%s" PARTIAL_SUFFIX, location);
 }
 
-/* Where the new tree waits for its exchange: a hidden name beside PLACE that nobody else uses. */
+/* Where the new tree waits for its exchange: a hidden name beside LOCATION that nobody else uses.
+ */
 static char *
-exchange_of (const char *place)
+exchange_of (const char *location)
 {
-  const char *slash = strrchr (place, '/');
-  const char *name = slash == NULL ? place : slash + 1; /* a job may name anything */
-  return xasprintf ("%.*s.%s.shoal-exchange", (int) (name - place), place, name);
+  const char *slash = strrchr (location, '/');
+  const char *name = slash == NULL ? location : slash + 1; /* a job may name anything */
+  return xasprintf ("%.*s.%s.shoal-exchange", (int) (name - location), location, name);
 }
 
 static bool
@@ -100,11 +101,11 @@ has_state (const char *folder)
 
 /* Moves .shoal over after an exchange. Somebody else may just be doing the same. */
 static int
-finish_exchange (const char *place, const char *exchange, struct error *err)
+finish_exchange (const char *location, const char *exchange, struct error *err)
 {
   auto_free char *from = xasprintf ("%s/" RESULT_STATE, exchange);
-  auto_free char *to = xasprintf ("%s/" RESULT_STATE, place);
-  if (sys_rename (AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0 || has_state (place))
+  auto_free char *to = xasprintf ("%s/" RESULT_STATE, location);
+  if (sys_rename (AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0 || has_state (location))
     return 0;
   return error_errno (err, errno, "renaming %s to %s", from, to);
 }
@@ -118,35 +119,35 @@ is_newer (const char *partial)
 }
 
 static enum result_state
-state_of (const char *place)
+state_of (const char *location)
 {
-  auto_free char *growing = partial_of (place);
-  if (has_state (place))
+  auto_free char *growing = partial_of (location);
+  if (has_state (location))
     return is_newer (growing) ? RESULT_PARTIAL : RESULT_COMPLETE;
-  auto_free char *exchange = exchange_of (place);
-  if (has_state (exchange) && fs_exists (AT_FDCWD, place)
-      && finish_exchange (place, exchange, NULL) == 0)
+  auto_free char *exchange = exchange_of (location);
+  if (has_state (exchange) && fs_exists (AT_FDCWD, location)
+      && finish_exchange (location, exchange, NULL) == 0)
     return RESULT_COMPLETE;
-  auto_free char *partial = partial_of (place);
+  auto_free char *partial = partial_of (location);
   if (has_state (partial))
     return RESULT_PARTIAL;
-  if (has_state (place)) /* it was renamed between the two looks */
+  if (has_state (location)) /* it was renamed between the two looks */
     return RESULT_COMPLETE;
-  bool taken = fs_exists (AT_FDCWD, place) || fs_exists (AT_FDCWD, partial);
+  bool taken = fs_exists (AT_FDCWD, location) || fs_exists (AT_FDCWD, partial);
   return taken ? RESULT_FOREIGN : RESULT_ABSENT;
 }
 
 enum result_state
-result_state (const char *place)
+result_state (const char *location)
 {
-  auto_free char *home = home_of (place, NULL);
+  auto_free char *home = result_home_of (location, NULL);
   return home == NULL ? RESULT_ABSENT : state_of (home);
 }
 
 char *
-result_folder (const char *place, struct error *err)
+result_folder (const char *location, struct error *err)
 {
-  auto_free char *home = home_of (place, err);
+  auto_free char *home = result_home_of (location, err);
   if (home == NULL)
     return NULL;
   switch (state_of (home))
@@ -156,24 +157,24 @@ result_folder (const char *place, struct error *err)
     case RESULT_PARTIAL:
       return partial_of (home);
     case RESULT_FOREIGN:
-      (void) error_set (err, ERROR_USER, "%s: not a result of shoal", place);
+      (void) error_set (err, ERROR_USER, "%s: not a result of shoal", location);
       return NULL;
     case RESULT_ABSENT:
       break;
     }
-  (void) error_set (err, ERROR_USER, "%s: no such result", place);
+  (void) error_set (err, ERROR_USER, "%s: no such result", location);
   return NULL;
 }
 
 int
-result_open (const char *place, struct error *err)
+result_open (const char *location, struct error *err)
 {
-  if (result_is_remote (place) && result_state (place) == RESULT_ABSENT)
-    (void) result_create (place, NULL, NULL); /* another process may be quicker */
+  if (result_is_remote (location) && result_state (location) == RESULT_ABSENT)
+    (void) result_create (location, NULL, NULL); /* another process may be quicker */
   /* The folder may be renamed between finding and opening it: look again then. */
   for (int tries = 0;; tries++)
     {
-      auto_free char *folder = result_folder (place, err);
+      auto_free char *folder = result_folder (location, err);
       if (folder == NULL)
         return -1;
       auto_fd int fd = fs_open_folder (AT_FDCWD, folder, err);
@@ -206,7 +207,7 @@ enum
 
 /* Whose result it is. The first to link the note into its place decides. */
 static int
-note_job (int folder_fd, const char *job_id, struct buffer *owner, struct error *err)
+result_record_owner (int folder_fd, const char *job_id, struct buffer *owner, struct error *err)
 {
   char unique[UNIQUE_SIZE];
   auto_free char *making = xasprintf (RESULT_JOB ".%s", unique_text (unique));
@@ -227,7 +228,8 @@ note_job (int folder_fd, const char *job_id, struct buffer *owner, struct error 
 static int
 make_partial (const char *home, const char *job_id, bool newer, struct error *err)
 {
-  /* Made under a name of its own first, so that PLACE.partial never exists without its .shoal. */
+  /* Made under a name of its own first, so that LOCATION.partial never exists without its .shoal.
+   */
   auto_free char *partial = partial_of (home);
   char unique[UNIQUE_SIZE];
   auto_free char *making = xasprintf ("%s.%s" MAKING_SUFFIX, partial, unique_text (unique));
@@ -240,7 +242,7 @@ make_partial (const char *home, const char *job_id, bool newer, struct error *er
   for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
     if (fs_make_folders (fd, folders[i], 0755, err) != 0)
       goto failed;
-  if (job_id != NULL && note_job (fd, job_id, &owner, err) != 0)
+  if (job_id != NULL && result_record_owner (fd, job_id, &owner, err) != 0)
     goto failed;
   if (newer && fs_write_file (fd, RESULT_NEWER, (struct bytes){ "", 0 }, err) != 0)
     goto failed;
@@ -253,13 +255,13 @@ failed:
 }
 
 int
-result_create (const char *place, const char *job_id, struct error *err)
+result_create (const char *location, const char *job_id, struct error *err)
 {
-  auto_free char *home = home_of (place, err);
+  auto_free char *home = result_home_of (location, err);
   if (home == NULL)
     return -1;
   if (state_of (home) != RESULT_ABSENT)
-    return error_set (err, ERROR_USER, "%s already exists", place);
+    return error_set (err, ERROR_USER, "%s already exists", location);
   return make_partial (home, job_id, false, err);
 }
 
@@ -274,55 +276,55 @@ set_aside (const char *old, const char *new, struct error *err)
 }
 
 int
-result_begin_again (const char *place, struct error *err)
+result_begin_again (const char *location, struct error *err)
 {
-  auto_free char *partial = partial_of (place);
-  auto_free char *before = xasprintf ("%s.before", place);
+  auto_free char *partial = partial_of (location);
+  auto_free char *before = xasprintf ("%s.before", location);
   auto_free char *before_partial = partial_of (before);
-  auto_free char *note = xasprintf ("%s/" RESULT_NEWER, place);
-  bool stands = has_state (place);
+  auto_free char *note = xasprintf ("%s/" RESULT_NEWER, location);
+  bool stands = has_state (location);
   if (stands && fs_exists (AT_FDCWD, before))
     return error_set (err, ERROR_USER, "%s is there already: move it away", before);
   if (fs_exists (AT_FDCWD, partial) && set_aside (partial, before_partial, err) != 0)
     return -1;
   (void) unlink (note);
-  return make_partial (place, NULL, stands, err);
+  return make_partial (location, NULL, stands, err);
 }
 
 static int
-claim_folder (const char *place, const char *job_id, struct error *err)
+claim_folder (const char *location, const char *job_id, struct error *err)
 {
-  enum result_state state = result_state (place);
+  enum result_state state = result_state (location);
   if (state == RESULT_FOREIGN)
-    return error_set (err, ERROR_USER, "%s exists and is not a result of shoal", place);
-  if (state == RESULT_ABSENT && result_create (place, job_id, err) != 0
-      && result_state (place) == RESULT_ABSENT)
+    return error_set (err, ERROR_USER, "%s exists and is not a result of shoal", location);
+  if (state == RESULT_ABSENT && result_create (location, job_id, err) != 0
+      && result_state (location) == RESULT_ABSENT)
     return -1;
   error_clear (err);
   auto_buffer struct buffer owner = { 0 };
-  auto_fd int folder = result_open (place, err);
-  if (folder < 0 || note_job (folder, job_id, &owner, err) != 0)
+  auto_fd int folder = result_open (location, err);
+  if (folder < 0 || result_record_owner (folder, job_id, &owner, err) != 0)
     return -1;
   if (owner.size == strlen (job_id) && memcmp (owner.data, job_id, owner.size) == 0)
     return 0;
-  return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", place,
+  return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", location,
                     (int) owner.size, owner.data);
 }
 
 /* Where the result is behind a URL, that says whose it is. */
 static int
-claim_store (const char *place, const char *job_id, const char *credentials, struct error *err)
+claim_store (const char *location, const char *job_id, const char *credentials, struct error *err)
 {
-  auto_result_store struct result_store *store = result_store_open (place, credentials, err);
+  auto_result_store struct result_store *store = result_store_open (location, credentials, err);
   return store == NULL ? -1 : result_store_claim (store, job_id, err);
 }
 
 int
-result_claim (const char *place, const char *job_id, const char *credentials, struct error *err)
+result_claim (const char *location, const char *job_id, const char *credentials, struct error *err)
 {
-  if (result_is_remote (place) && claim_store (place, job_id, credentials, err) != 0)
+  if (result_is_remote (location) && claim_store (location, job_id, credentials, err) != 0)
     return -1;
-  return claim_folder (place, job_id, err);
+  return claim_folder (location, job_id, err);
 }
 
 char *
@@ -400,7 +402,7 @@ struct move
 /* Moves NAME up; what stood there goes down in exchange, or because the new tree has none, and is
  * removed with the build folder. */
 static int
-move_up (const struct move *move, const char *name, struct error *err)
+result_move_up (const struct move *move, const char *name, struct error *err)
 {
   bool new = fs_exists (move->from, name);
   bool old = fs_exists (move->to, name);
@@ -445,7 +447,7 @@ drop_manifests (int folder_fd, struct error *err)
 }
 
 static int
-keep (const struct result_keeper *keeper, int old_fd, int new_fd, struct error *err)
+result_keep_path (const struct result_keeper *keeper, int old_fd, int new_fd, struct error *err)
 {
   return keeper == NULL ? 0 : keeper->keep (keeper->context, old_fd, new_fd, err);
 }
@@ -464,51 +466,51 @@ publish_partial (const char *partial, const char *build, const struct result_kee
   const struct move move = { .from = from, .to = to };
   if (put_manifests_by (&move, err) != 0)
     return -1;
-  static const char *const visible[] = { "outputs", "shards",      "stdout",
-                                         "stderr",  "report.html", MANIFEST };
+  static const char *const visible[] = { "outputs",     "shards",           "stdout", "stderr",
+                                         "report.html", RESULT_QUARANTINED, MANIFEST };
   for (size_t i = 0; i < sizeof visible / sizeof visible[0]; i++)
-    if (move_up (&move, visible[i], err) != 0)
+    if (result_move_up (&move, visible[i], err) != 0)
       return -1;
-  if (fs_sync_folder (to, err) != 0 || keep (keeper, from, to, err) != 0
+  if (fs_sync_folder (to, err) != 0 || result_keep_path (keeper, from, to, err) != 0
       || fs_remove_tree (to, build, err) != 0)
     return -1;
   return drop_manifests (to, err);
 }
 
 static int
-sync_above (const char *place, struct error *err)
+sync_above (const char *location, struct error *err)
 {
-  auto_free char *above = xstrndup (place, (size_t) (strrchr (place, '/') - place) + 1);
+  auto_free char *above = xstrndup (location, (size_t) (strrchr (location, '/') - location) + 1);
   auto_fd int fd = fs_open_folder (AT_FDCWD, above, err);
   return fd < 0 ? -1 : fs_sync_folder (fd, err);
 }
 
 static int
-publish_exchange (const char *place, const char *build, const struct result_keeper *keeper,
+publish_exchange (const char *location, const char *build, const struct result_keeper *keeper,
                   struct error *err)
 {
-  auto_free char *exchange = exchange_of (place);
-  auto_free char *tree = xasprintf ("%s/%s", place, build);
+  auto_free char *exchange = exchange_of (location);
+  auto_free char *tree = xasprintf ("%s/%s", location, build);
   if (fs_remove_tree (AT_FDCWD, exchange, err) != 0)
     return -1;
   if (sys_rename (AT_FDCWD, tree, AT_FDCWD, exchange, RENAME_NOREPLACE) != 0)
     return error_errno (err, errno, "renaming %s to %s", tree, exchange);
-  if (sys_rename (AT_FDCWD, exchange, AT_FDCWD, place, RENAME_EXCHANGE) != 0)
-    return error_errno (err, errno, "exchanging %s and %s", exchange, place);
-  if (finish_exchange (place, exchange, err) != 0 || sync_above (place, err) != 0)
+  if (sys_rename (AT_FDCWD, exchange, AT_FDCWD, location, RENAME_EXCHANGE) != 0)
+    return error_errno (err, errno, "exchanging %s and %s", exchange, location);
+  if (finish_exchange (location, exchange, err) != 0 || sync_above (location, err) != 0)
     return -1;
   auto_fd int old = fs_open_folder (AT_FDCWD, exchange, err);
-  auto_fd int new = old < 0 ? -1 : fs_open_folder (AT_FDCWD, place, err);
-  if (new < 0 || keep (keeper, old, new, err) != 0)
+  auto_fd int new = old < 0 ? -1 : fs_open_folder (AT_FDCWD, location, err);
+  if (new < 0 || result_keep_path (keeper, old, new, err) != 0)
     return -1;
   return fs_remove_tree (AT_FDCWD, exchange, err);
 }
 
 int
-result_publish (const char *place, const char *build, bool complete,
+result_publish (const char *location, const char *build, bool complete,
                 const struct result_keeper *keeper, struct error *err)
 {
-  auto_free char *home = home_of (place, err);
+  auto_free char *home = result_home_of (location, err);
   if (home == NULL)
     return -1;
   switch (state_of (home))
@@ -519,7 +521,7 @@ result_publish (const char *place, const char *build, bool complete,
       break;
     case RESULT_ABSENT:
     case RESULT_FOREIGN:
-      return error_set (err, ERROR_FATAL, "%s: the result folder is gone", place);
+      return error_set (err, ERROR_FATAL, "%s: the result folder is gone", location);
     }
   auto_free char *partial = partial_of (home);
   if (publish_partial (partial, build, keeper, err) != 0)
@@ -537,7 +539,7 @@ result_publish (const char *place, const char *build, bool complete,
 }
 
 char *
-result_shown (const char *place, struct error *err)
+result_shown (const char *location, struct error *err)
 {
-  return result_is_remote (place) ? xstrdup (place) : result_folder (place, err);
+  return result_is_remote (location) ? xstrdup (location) : result_folder (location, err);
 }

@@ -5,24 +5,24 @@
 #include "result/result.h"
 
 int
-result_rest_stands (const char *place, const char *credentials, int folder_fd, bool has_outputs,
+result_rest_stands (const char *location, const char *credentials, int folder_fd, bool has_outputs,
                     struct error *err)
 {
-  if (!result_is_remote (place))
+  if (!result_is_remote (location))
     return fs_exists (folder_fd, "manifest.json")
            && (!has_outputs || fs_exists (folder_fd, "outputs"));
-  auto_result_store struct result_store *store = result_store_open (place, credentials, err);
+  auto_result_store struct result_store *store = result_store_open (location, credentials, err);
   return store == NULL ? -1 : result_store_stands (store, err);
 }
 
 int
-result_rest_open (struct result_rest *rest, const char *place, const char *credentials,
+result_rest_open (struct result_rest *rest, const char *location, const char *credentials,
                   int folder_fd, struct error *err)
 {
   *rest = (struct result_rest){ .folder_fd = folder_fd };
-  if (!result_is_remote (place))
+  if (!result_is_remote (location))
     return 0;
-  rest->store = result_store_open (place, credentials, err);
+  rest->store = result_store_open (location, credentials, err);
   return rest->store == NULL ? -1 : 0;
 }
 

@@ -8,11 +8,11 @@
 
 #include "result/result_store.h"
 
-/* CREDENTIALS as for result_store_open. Whether at PLACE, whose folder on this machine is
+/* CREDENTIALS as for result_store_open. Whether at LOCATION, whose folder on this machine is
  * FOLDER_FD, a result that counts as done is there: its manifest, and of a folder that HAS_OUTPUTS
  * those. 1, 0 or -1. */
-int result_rest_stands (const char *place, const char *credentials, int folder_fd, bool has_outputs,
-                        struct error *err);
+int result_rest_stands (const char *location, const char *credentials, int folder_fd,
+                        bool has_outputs, struct error *err);
 
 /* Where attempts are. */
 struct result_rest
@@ -21,7 +21,7 @@ struct result_rest
   struct result_store *store; /* NULL: in the folder */
 };
 
-int result_rest_open (struct result_rest *rest, const char *place, const char *credentials,
+int result_rest_open (struct result_rest *rest, const char *location, const char *credentials,
                       int folder_fd, struct error *err);
 void result_rest_release (struct result_rest *rest);
 #define auto_result_rest AUTO (result_rest_release)

@@ -8,8 +8,10 @@
 #include "common/text.h"
 #include "common/unique.h"
 #include "result/result.h"
+#include "result/stored_names.h"
 #include "result/upload_note.h"
 #include "schemas/codec.h"
+#include "storage/listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,15 +32,16 @@ enum
 
 struct result_store
 {
-  char *place;
+  char *location;
   char *credentials; /* NULL: our own */
   struct storage *storage;
+  const struct halt *halt; /* NULL: none */
 };
 
 bool
-result_is_remote (const char *place)
+result_is_remote (const char *location)
 {
-  return strstr (place, "://") != NULL;
+  return strstr (location, "://") != NULL;
 }
 
 char *
@@ -47,12 +50,12 @@ result_store_place (const char *url, struct error *err)
   size_t length = strlen (url);
   while (length > 0 && url[length - 1] == '/')
     length--;
-  auto_free char *place = xstrndup (url, length);
-  auto_storage struct storage *storage = storage_open (place, err);
+  auto_free char *location = xstrndup (url, length);
+  auto_storage struct storage *storage = storage_open (location, err);
   if (storage == NULL)
     return NULL;
   if (storage_is_writable (storage))
-    return take (&place);
+    return take (&location);
   (void) error_set (err, ERROR_USER, "%s: expected a folder or s3://BUCKET/PREFIX for the result",
                     url);
   return NULL;
@@ -74,7 +77,7 @@ add_server (struct digest *digest)
 }
 
 char *
-result_store_mirror (const char *place, struct error *err)
+result_store_mirror (const char *location, struct error *err)
 {
   const char *own = getenv ("SHOAL_STATE_DIR");
   const char *state = getenv ("XDG_STATE_HOME");
@@ -88,13 +91,14 @@ result_store_mirror (const char *place, struct error *err)
     {
       (void) error_set (
           err, ERROR_USER,
-          "%s: HOME is not set: set SHOAL_STATE_DIR to a local folder for the job's state", place);
+          "%s: HOME is not set: set SHOAL_STATE_DIR to a local folder for the job's state",
+          location);
       return NULL;
     }
   uint8_t sum[DIGEST_SIZE];
   char text[DIGEST_TEXT_SIZE];
   auto_digest struct digest *digest = digest_new ();
-  digest_add (digest, place, strlen (place));
+  digest_add (digest, location, strlen (location));
   add_server (digest);
   digest_finish (digest, sum);
   auto_free char *above = xasprintf ("%s/results", base);
@@ -108,12 +112,14 @@ result_store_mirror (const char *place, struct error *err)
 }
 
 struct result_store *
-result_store_open (const char *place, const char *credentials, struct error *err)
+result_store_open (const char *location, const char *credentials, struct error *err)
 {
-  struct storage *storage = storage_open_as (place, credentials, err);
+  struct storage *storage = storage_open_as (location, credentials, err);
   struct result_store *store = storage == NULL ? NULL : xcalloc (1, sizeof *store);
   if (store != NULL)
-    *store = (struct result_store){ xstrdup (place), xstrdup (credentials), storage };
+    *store = (struct result_store){ .location = xstrdup (location),
+                                    .credentials = xstrdup (credentials),
+                                    .storage = storage };
   return store;
 }
 
@@ -123,9 +129,26 @@ result_store_close (struct result_store *store)
   if (store == NULL)
     return;
   storage_close (store->storage);
-  free (store->place);
+  free (store->location);
   free (store->credentials);
   free (store);
+}
+
+void
+result_store_set_halt (struct result_store *store, const struct halt *halt)
+{
+  store->halt = halt;
+  storage_set_halt (store->storage, halt);
+}
+
+/* The storage of URL, a folder of the store's. */
+static struct storage *
+open_folder (const struct result_store *store, const char *url, struct error *err)
+{
+  struct storage *storage = storage_open_as (url, store->credentials, err);
+  if (storage != NULL)
+    storage_set_halt (storage, store->halt);
+  return storage;
 }
 
 struct storage *
@@ -147,7 +170,7 @@ result_store_claim (struct result_store *store, const char *job_id, struct error
     return -1;
   if (owner.size == id.size && memcmp (owner.data, job_id, id.size) == 0)
     return 0;
-  return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", store->place,
+  return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", store->location,
                     (int) owner.size, owner.size == 0 ? "" : owner.data);
 }
 
@@ -192,7 +215,7 @@ result_store_get_plan (struct result_store *store, int64_t offset, int64_t lengt
   if (found == 1 && (int64_t) list->size == length)
     return 0;
   return error_set (err, ERROR_TRANSIENT, "%s/%s is not the plan's list of %lld bytes",
-                    store->place, key, (long long) length);
+                    store->location, key, (long long) length);
 }
 
 /* ---- lists of files: from a listing, which pushes, to a batch, which pulls ---------------- */
@@ -213,7 +236,7 @@ struct listed
 };
 
 static bool
-on_enter (void *context, const char *path, size_t size)
+result_store_on_enter (void *context, const char *path, size_t size)
 {
   const struct listed *listed = context;
   (void) size;
@@ -221,7 +244,7 @@ on_enter (void *context, const char *path, size_t size)
 }
 
 static int
-on_entry (void *context, const struct storage_entry *entry, struct error *err)
+result_store_on_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
   struct listed *listed = context;
   (void) err;
@@ -242,7 +265,7 @@ on_entry (void *context, const struct storage_entry *entry, struct error *err)
 }
 
 static int
-next_item (void *context, struct storage_item *item, struct error *err)
+result_store_next_item (void *context, struct storage_item *item, struct error *err)
 {
   struct listed *listed = context;
   struct atom atom = { 0 };
@@ -267,18 +290,19 @@ list_into (struct listed *listed, struct storage *storage, struct error *err)
   const struct storage_visitor visitor = { .context = listed,
                                            .want_sizes = listed->outgoing,
                                            .symlinks = SYMLINKS_SKIP,
-                                           .enter = on_enter,
-                                           .entry = on_entry };
+                                           .enter = result_store_on_enter,
+                                           .entry = result_store_on_entry };
   return storage_list (storage, &visitor, err);
 }
 
 /* Fetches or sends all that is LISTED, beneath FOLDER_FD. */
 static int
-carry (struct result_store *store, struct listed *listed, int folder_fd, struct error *err)
+result_store_transfer (struct result_store *store, struct listed *listed, int folder_fd,
+                       struct error *err)
 {
   listed->cursor = atom_cursor_start (buffer_bytes (&listed->atoms));
   const struct storage_batch batch = {
-    .context = listed, .next = next_item, .stopped = on_stopped, .folder_fd = folder_fd
+    .context = listed, .next = result_store_next_item, .stopped = on_stopped, .folder_fd = folder_fd
   };
   int result = listed->outgoing ? storage_send (store->storage, &batch, err)
                                 : storage_fetch (store->storage, &batch, err);
@@ -293,13 +317,13 @@ send_noted (struct result_store *store, struct listed *listed, int folder_fd, co
             struct error *err)
 {
   int noted = upload_note_put (store->storage, name, buffer_bytes (&listed->atoms), err);
-  if (noted < 0 || carry (store, listed, folder_fd, err) != 0)
+  if (noted < 0 || result_store_transfer (store, listed, folder_fd, err) != 0)
     return -1;
   struct error left = ERROR_INIT;
   if (noted > 0 && upload_note_end (store->storage, name, &left) != 0)
     {
-      auto_free char *place = text_log (store->place); /* what was sent is there all the same */
-      log_failure (LOG_WARN, "upload_cleanup_failed", &left, "results=%s note=%s", place, name);
+      auto_free char *location = text_log (store->location); /* what was sent is there */
+      log_failure (LOG_WARN, "upload_cleanup_failed", &left, "results=%s note=%s", location, name);
     }
   return 0;
 }
@@ -346,13 +370,13 @@ result_store_receive (struct result_store *store, int result_fd, const char *nam
   auto_free char *whole = xasprintf (RESULT_ATTEMPTS "/%s/attempt.json", name);
   if (fs_exists (result_fd, whole))
     return 0;
-  auto_free char *url = xasprintf ("%s/" ATTEMPTS_KEY "/%s", store->place, name);
+  auto_free char *url = xasprintf ("%s/" ATTEMPTS_KEY "/%s", store->location, name);
   auto_free char *key = xasprintf (ATTEMPTS_KEY "/%s/", name);
   char unique[UNIQUE_SIZE];
   auto_free char *folder = xasprintf (RESULT_TMP "/%s.%s", name, unique_text (unique));
   auto_free char *local = xasprintf ("%s/", folder);
   auto_free char *to = xasprintf (RESULT_ATTEMPTS "/%s", name);
-  auto_storage struct storage *there = storage_open_as (url, store->credentials, err);
+  auto_storage struct storage *there = open_folder (store, url, err);
   struct listed listed = { .local = local, .remote = key, .pruned = "outputs" };
   if (there == NULL)
     return -1;
@@ -362,7 +386,7 @@ result_store_receive (struct result_store *store, int result_fd, const char *nam
   if (result == 0)
     result = fs_make_folders (result_fd, folder, 0755, err);
   if (result == 0)
-    result = carry (store, &listed, result_fd, err);
+    result = result_store_transfer (store, &listed, result_fd, err);
   buffer_release (&listed.atoms);
   /* Into its place at once; somebody else on this machine may have been quicker. */
   if (result == 0 && renameat2 (result_fd, folder, result_fd, to, RENAME_NOREPLACE) != 0
@@ -372,16 +396,16 @@ result_store_receive (struct result_store *store, int result_fd, const char *nam
   return result == 0 ? 0 : error_wrap (err, "attempt %s", name);
 }
 
-struct single
+struct stored_single
 {
   struct storage_item item;
   bool given;
 };
 
 static int
-next_single (void *context, struct storage_item *item, struct error *err)
+result_store_next_single (void *context, struct storage_item *item, struct error *err)
 {
-  struct single *single = context;
+  struct stored_single *single = context;
   (void) err;
   if (single->given)
     return 0;
@@ -398,9 +422,9 @@ result_store_receive_output (struct result_store *store, int result_fd, const ch
   auto_free char *key = xasprintf (ATTEMPTS_KEY "/%s/outputs/%s", name, path);
   if (fs_exists (result_fd, local))
     return 0;
-  struct single single = { .item = { .path = local, .source = key, .size = -1 } };
+  struct stored_single single = { .item = { .path = local, .source = key, .size = -1 } };
   const struct storage_batch batch = { .context = &single,
-                                       .next = next_single,
+                                       .next = result_store_next_single,
                                        .folder_fd = result_fd };
   return storage_fetch (store->storage, &batch, err);
 }
@@ -414,44 +438,14 @@ result_store_forget (struct result_store *store, const char *name, struct error 
 
 /* ---- sweeping --------------------------------------------------------------------------- */
 
-struct gathering
-{
-  struct strlist names;
-  bool folders; /* else files */
-};
-
-static int
-gather (void *context, const struct storage_entry *entry, struct error *err)
-{
-  struct gathering *gathering = context;
-  (void) err;
-  if (entry->folder == gathering->folders)
-    strlist_add (&gathering->names, entry->path);
-  return 0;
-}
-
-static bool
-enter_root (void *context, const char *path, size_t size)
-{
-  (void) context;
-  (void) path;
-  return size == 0;
-}
-
 /* The names in the folder KEY there. */
 static int
 list_names (struct result_store *store, const char *key, bool folders, struct strlist *names,
             struct error *err)
 {
-  struct gathering gathering = { .folders = folders };
-  auto_free char *url = xasprintf ("%s/%s", store->place, key);
-  auto_storage struct storage *folder = storage_open_as (url, store->credentials, err);
-  const struct storage_visitor visitor = {
-    .context = &gathering, .shallow = true, .enter = enter_root, .entry = gather
-  };
-  int result = folder == NULL ? -1 : storage_list (folder, &visitor, err);
-  *names = gathering.names;
-  return result;
+  auto_free char *url = xasprintf ("%s/%s", store->location, key);
+  auto_storage struct storage *folder = open_folder (store, url, err);
+  return folder == NULL ? -1 : stored_names (folder, folders, names, err);
 }
 
 /* Whether all of the attempt NAME is there, or -1. */
@@ -530,7 +524,7 @@ add_merged (struct listed *listed, int build_fd, const char *build, struct error
   const struct storage_visitor visitor = { .context = listed,
                                            .want_sizes = true,
                                            .symlinks = SYMLINKS_SKIP,
-                                           .enter = on_enter,
+                                           .enter = result_store_on_enter,
                                            .entry = on_merged };
   int result = here == NULL ? -1 : storage_list (here, &visitor, err);
   listed->local = NULL;
@@ -590,8 +584,8 @@ result_store_publish (struct result_store *store, int build_fd, const char *buil
   struct error left = ERROR_INIT;
   if (complete && storage_remove (store->storage, MANIFEST_PARTIAL, &left) != 0)
     {
-      auto_free char *place = text_log (store->place); /* the result stands all the same */
-      log_failure (LOG_WARN, "cleanup_failed", &left, "results=%s", place);
+      auto_free char *location = text_log (store->location); /* the result stands all the same */
+      log_failure (LOG_WARN, "cleanup_failed", &left, "results=%s", location);
     }
   return 0;
 }

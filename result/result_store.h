@@ -5,6 +5,8 @@
  *     URL/.shoal/job                                     the id of the job whose result this is
  *                plan/OFFSET                             the atom list that begins there in the
  *                                                        producer's plan file
+ *                frozen/…                                all shards of a job that is published in a
+ *                                                        window (frozen_plan.h)
  *                attempts/00042.g1.a1.s1/…               one whole attempt each; attempt.json comes
  *                                                        last
  *                merged/SHA256                           files that merging made (conflicts), by
@@ -26,24 +28,28 @@
 #include "common/auto.h"
 #include "storage/storage.h"
 
-/* Whether PLACE is a URL. */
-bool result_is_remote (const char *place);
+/* Whether LOCATION is a URL. */
+bool result_is_remote (const char *location);
 
 /* URL in the form that all of us use: no "/" at its end. ERROR_USER where results can't be kept
  * there. The caller frees. */
 char *result_store_place (const char *url, struct error *err);
 
-/* The place of this machine's own folder for the result at the URL PLACE of the server that the
+/* The place of this machine's own folder for the result at the URL LOCATION of the server that the
  * environment names; the folder above it is made. The caller frees. It is in SHOAL_STATE_DIR, else
  * $XDG_STATE_HOME/shoal, else ~/.local/state/shoal. */
-char *result_store_mirror (const char *place, struct error *err);
+char *result_store_mirror (const char *location, struct error *err);
 
 struct result_store;
 
 /* CREDENTIALS: the job's (storage_open_as), or NULL. */
-struct result_store *result_store_open (const char *place, const char *credentials,
+struct result_store *result_store_open (const char *location, const char *credentials,
                                         struct error *err);
 void result_store_close (struct result_store *store);
+
+/* HALT (outlives STORE; NULL: none) is asked at least once a second while the server is waited for
+ * that lists what is there, or tells a small file. */
+void result_store_set_halt (struct result_store *store, const struct halt *halt);
 
 static inline void
 auto_result_store_ (struct result_store **store)

@@ -9,7 +9,7 @@ enum
 };
 
 static char *
-key_of (const char *name)
+upload_note_key_of (const char *name)
 {
   return xasprintf (UPLOAD_NOTES "/%s", name);
 }
@@ -20,7 +20,7 @@ upload_note_put (struct storage *storage, const char *name, struct bytes atoms, 
   struct atom atom = { 0 };
   int got = 0;
   auto_buffer struct buffer note = { 0 };
-  auto_free char *key = key_of (name);
+  auto_free char *key = upload_note_key_of (name);
   auto_atom_cursor struct atom_cursor cursor = atom_cursor_start (atoms);
   while ((got = atom_cursor_next (&cursor, &atom, err)) > 0)
     if (atom.size > STORAGE_WHOLE_MAX)
@@ -38,7 +38,7 @@ upload_note_end (struct storage *storage, const char *name, struct error *err)
 {
   struct atom atom = { 0 };
   auto_buffer struct buffer note = { 0 };
-  auto_free char *key = key_of (name);
+  auto_free char *key = upload_note_key_of (name);
   int got = storage_get (storage, key, 0, -1, NOTE_MAX, &note, err);
   if (got <= 0)
     return got;

@@ -1,9 +1,9 @@
 /* Atom lists, in Avro binary (Avro 1.11 specification, "Binary Encoding"): int and long are zig-zag
  * varints, bytes a length and the bytes, a union the branch's number and its value. */
+#include "common/varint.h"
 #include "schemas/codec.h"
 
 #include "common/memory.h"
-#include "schemas/varint.h"
 
 #include <limits.h>
 #include <string.h>
@@ -14,7 +14,7 @@ enum
 };
 
 static char *
-put_bytes (char *at, const char *bytes, size_t size)
+atoms_put_bytes (char *at, const char *bytes, size_t size)
 {
   at = varint_put (at, (int64_t) size);
   memcpy (at, bytes, size);
@@ -31,15 +31,15 @@ atom_append (struct buffer *list, const struct atom *atom)
   char *at = varint_put (start, atom->volume);
   *at++ = atom->folder ? 1 : 0;
   at = varint_put (at, atom->size);
-  at = put_bytes (at, atom->path, atom->path_size);
+  at = atoms_put_bytes (at, atom->path, atom->path_size);
   if (atom->version != NULL)
     {
       at = varint_put (at, 2);
-      at = put_bytes (at, atom->version, version_size);
+      at = atoms_put_bytes (at, atom->version, version_size);
     }
   at = varint_put (at, atom->source == NULL ? 0 : 1);
   if (atom->source != NULL)
-    at = put_bytes (at, atom->source, source_size);
+    at = atoms_put_bytes (at, atom->source, source_size);
   list->size += (size_t) (at - start);
   list->data[list->size] = '\0';
 }

@@ -10,9 +10,11 @@ extern const char avsc_Event[];
 extern const char avsc_Job[];
 extern const char avsc_Job_1[];
 extern const char avsc_Job_2[];
+extern const char avsc_Job_3[];
 extern const char avsc_JobStatus[];
 extern const char avsc_JobStatus_1[];
 extern const char avsc_JobStatus_2[];
 extern const char avsc_Shard[];
+extern const char avsc_Shard_1[];
 
 #endif

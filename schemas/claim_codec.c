@@ -1,10 +1,10 @@
 /* Claims, in Avro binary by hand: each handle reads all claims of all, tens of thousands a second.
  * The tests hold it against avro-c and fastavro. */
+#include "common/varint.h"
 #include "schemas/codec.h"
 #include "schemas/codec_internal.h"
 
 #include "common/memory.h"
-#include "schemas/varint.h"
 
 #include <string.h>
 
@@ -15,7 +15,7 @@ enum
 };
 
 static char *
-put_bytes (char *at, const void *bytes, size_t size)
+claim_codec_put_bytes (char *at, const void *bytes, size_t size)
 {
   at = varint_put (at, (int64_t) size);
   if (size > 0)
@@ -28,7 +28,7 @@ static char *
 put_optional (char *at, const struct buffer *bytes)
 {
   at = varint_put (at, bytes->size == 0 ? 0 : 1);
-  return bytes->size == 0 ? at : put_bytes (at, bytes->data, bytes->size);
+  return bytes->size == 0 ? at : claim_codec_put_bytes (at, bytes->data, bytes->size);
 }
 
 int
@@ -43,7 +43,7 @@ codec_encode_claim (const struct claim *claim, struct buffer *out, struct error 
   char *start = buffer_reserve (out, size);
   message_put_header (codec_fingerprint (MESSAGE_CLAIM), start);
   char *at = varint_put (start + MESSAGE_HEADER_SIZE, (int64_t) claim->kind);
-  at = put_bytes (at, claim->writer, writer);
+  at = claim_codec_put_bytes (at, claim->writer, writer);
   at = varint_put (at, (int32_t) claim->starts);
   at = varint_put (at, claim->lease_ms);
   at = varint_put (at, claim->position);
@@ -56,14 +56,14 @@ codec_encode_claim (const struct claim *claim, struct buffer *out, struct error 
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-struct reader
+struct claim_reader
 {
   const char *at; /* NULL: the record is damaged */
   const char *end;
 };
 
 static int64_t
-get_number (struct reader *reader)
+claim_codec_get_number (struct claim_reader *reader)
 {
   int64_t number = 0;
   if (reader->at != NULL)
@@ -72,9 +72,9 @@ get_number (struct reader *reader)
 }
 
 static struct bytes
-get_bytes (struct reader *reader)
+get_bytes (struct claim_reader *reader)
 {
-  int64_t size = get_number (reader);
+  int64_t size = claim_codec_get_number (reader);
   if (reader->at == NULL || size < 0 || size > reader->end - reader->at)
     {
       reader->at = NULL;
@@ -86,9 +86,9 @@ get_bytes (struct reader *reader)
 }
 
 static void
-get_optional (struct reader *reader, struct buffer *into)
+get_optional (struct claim_reader *reader, struct buffer *into)
 {
-  int64_t branch = get_number (reader);
+  int64_t branch = claim_codec_get_number (reader);
   if (branch == 1)
     {
       struct bytes bytes = get_bytes (reader);
@@ -107,14 +107,14 @@ codec_decode_claim (struct bytes message, struct claim *claim, struct error *err
   if (message_check_header (MESSAGE_CLAIM, message, err) != 0)
     return -1;
   const char *start = message.data;
-  struct reader reader = { start + MESSAGE_HEADER_SIZE, start + message.size };
-  int64_t kind = get_number (&reader);
+  struct claim_reader reader = { start + MESSAGE_HEADER_SIZE, start + message.size };
+  int64_t kind = claim_codec_get_number (&reader);
   struct bytes writer = get_bytes (&reader);
-  int64_t starts = get_number (&reader);
+  int64_t starts = claim_codec_get_number (&reader);
   claim->kind = kind < 0 || kind > CLAIM_RENEW ? CLAIM_UNKNOWN : (enum claim_kind) kind;
   claim->writer = xstrndup (writer.size == 0 ? "" : writer.data, writer.size);
-  claim->lease_ms = get_number (&reader);
-  claim->position = get_number (&reader);
+  claim->lease_ms = claim_codec_get_number (&reader);
+  claim->position = claim_codec_get_number (&reader);
   get_optional (&reader, &claim->event);
   get_optional (&reader, &claim->retry);
   if (starts < 0 || starts > STARTS_MAX || claim->lease_ms < 0

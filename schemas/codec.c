@@ -24,9 +24,11 @@ struct version
 
 static struct version versions[] = {
   { .kind = MESSAGE_JOB, .text = avsc_Job },
+  { .kind = MESSAGE_JOB, .text = avsc_Job_3 },
   { .kind = MESSAGE_JOB, .text = avsc_Job_2 },
   { .kind = MESSAGE_JOB, .text = avsc_Job_1 },
   { .kind = MESSAGE_SHARD, .text = avsc_Shard },
+  { .kind = MESSAGE_SHARD, .text = avsc_Shard_1 },
   { .kind = MESSAGE_EVENT, .text = avsc_Event },
   { .kind = MESSAGE_CONTROL, .text = avsc_Control },
   { .kind = MESSAGE_CONTROL, .text = avsc_Control_1 },
@@ -48,7 +50,7 @@ static pthread_once_t loaded = PTHREAD_ONCE_INIT;
 
 /* The schemas are compiled in: that they can't be read is a bug, not an error. */
 static void
-load (void)
+codec_load (void)
 {
   for (size_t i = 0; i < VERSIONS; i++)
     {
@@ -63,9 +65,9 @@ load (void)
 }
 
 static const struct version *
-current (enum message kind)
+codec_current (enum message kind)
 {
-  (void) pthread_once (&loaded, load);
+  (void) pthread_once (&loaded, codec_load);
   for (size_t i = 0; i < VERSIONS; i++)
     if (versions[i].kind == kind)
       return &versions[i];
@@ -75,7 +77,7 @@ current (enum message kind)
 static const struct version *
 by_fingerprint (enum message kind, uint64_t fingerprint)
 {
-  (void) pthread_once (&loaded, load);
+  (void) pthread_once (&loaded, codec_load);
   for (size_t i = 0; i < VERSIONS; i++)
     if (versions[i].kind == kind && versions[i].fingerprint == fingerprint)
       return &versions[i];
@@ -85,23 +87,30 @@ by_fingerprint (enum message kind, uint64_t fingerprint)
 uint64_t
 codec_fingerprint (enum message kind)
 {
-  return current (kind)->fingerprint;
+  return codec_current (kind)->fingerprint;
+}
+
+static const struct version *
+by_fingerprint_alone (uint64_t fingerprint)
+{
+  (void) pthread_once (&loaded, codec_load);
+  for (size_t i = 0; i < VERSIONS; i++)
+    if (versions[i].fingerprint == fingerprint)
+      return &versions[i];
+  return NULL;
 }
 
 const char *
 codec_schema_text (uint64_t fingerprint)
 {
-  (void) pthread_once (&loaded, load);
-  for (size_t i = 0; i < VERSIONS; i++)
-    if (versions[i].fingerprint == fingerprint)
-      return versions[i].text;
-  return NULL;
+  const struct version *version = by_fingerprint_alone (fingerprint);
+  return version == NULL ? NULL : version->text;
 }
 
 int
 codec_kind_of (const char *name)
 {
-  (void) pthread_once (&loaded, load);
+  (void) pthread_once (&loaded, codec_load);
   for (size_t i = 0; i < VERSIONS; i++)
     if (strcmp (avro_schema_name (versions[i].schema), name) == 0)
       return (int) versions[i].kind;
@@ -127,7 +136,7 @@ int
 message_encode (enum message kind, void (*fill) (struct record *record, const void *message),
                 const void *message, struct buffer *out, struct error *err)
 {
-  const struct version *version = current (kind);
+  const struct version *version = codec_current (kind);
   struct record record = { 0 };
   if (avro_generic_value_new (version->iface, &record.value) != 0)
     return error_set (err, ERROR_FATAL, "encoding a %s: out of memory", message_names[kind]);
@@ -183,11 +192,18 @@ read_header (enum message kind, struct bytes message, struct error *err)
       return NULL;
     }
   const struct version *version = by_fingerprint (kind, fingerprint);
-  if (version == NULL)
+  if (version != NULL)
+    return version;
+  if (by_fingerprint (kind, __builtin_bswap64 (fingerprint)) != NULL)
+    (void) error_set (err, ERROR_USER,
+                      "not a %s: its schema's fingerprint is in big-endian order, and Avro's "
+                      "single-object encoding has it in little-endian order",
+                      message_names[kind]);
+  else
     (void) error_set (err, ERROR_USER,
                       "not a %s of a version this program knows (schema fingerprint %016llx)",
                       message_names[kind], (unsigned long long) fingerprint);
-  return version;
+  return NULL;
 }
 
 int
@@ -199,7 +215,7 @@ message_check_header (enum message kind, struct bytes message, struct error *err
   const struct version *version = read_header (kind, message, err);
   if (version == NULL)
     return -1;
-  if (version != current (kind))
+  if (version != codec_current (kind))
     return error_set (err, ERROR_USER, "a %s of an older version", message_names[kind]);
   return 0;
 }
@@ -240,4 +256,37 @@ message_decode (enum message kind, struct bytes message,
   struct bytes body = { (const char *) message.data + MESSAGE_HEADER_SIZE,
                         message.size - MESSAGE_HEADER_SIZE };
   return message_decode_as (kind, version->schema, version->iface, body, read, into, err);
+}
+
+struct json_target
+{
+  enum message kind;
+  char **json;
+};
+
+static int
+codec_read_as_json (const struct record *record, void *into, struct error *err)
+{
+  const struct json_target *target = into;
+  return avro_value_to_json (&record->value, 1, target->json) == 0
+             ? 0
+             : error_set (err, ERROR_USER, "a %s with text that isn't UTF-8",
+                          message_names[target->kind]);
+}
+
+int
+codec_to_json (struct bytes message, const char **name, char **json, struct error *err)
+{
+  uint64_t fingerprint = 0;
+  const struct version *version = NULL;
+  if (message.size <= MESSAGE_SIZE_MAX && message_fingerprint (message, &fingerprint))
+    version = by_fingerprint_alone (fingerprint);
+  if (version == NULL)
+    return error_set (err, ERROR_USER, "not a message of a version this program knows");
+  struct bytes body = { (const char *) message.data + MESSAGE_HEADER_SIZE,
+                        message.size - MESSAGE_HEADER_SIZE };
+  struct json_target target = { version->kind, json };
+  *name = avro_schema_name (version->schema);
+  return message_decode_as (version->kind, version->schema, version->iface, body,
+                            codec_read_as_json, &target, err);
 }

@@ -31,6 +31,11 @@ int codec_decode_control (struct bytes message, struct control *control, struct 
 int codec_decode_status (struct bytes message, struct job_status *status, struct error *err);
 int codec_decode_claim (struct bytes message, struct claim *claim, struct error *err);
 
+/* A message of any kind and version as Avro's JSON encoding has it: *NAME is its record's name
+ * ("Job"), *JSON one line, which the caller frees. 0; or -1: it is none of ours, or has text that
+ * isn't UTF-8. */
+int codec_to_json (struct bytes message, const char **name, char **json, struct error *err);
+
 /* Atom lists. Atom.avsc in plain Avro binary, no header, records back to back: written and read
  * here by hand because there may be ten million of them (avro-c needs 1 µs a field); the tests hold
  * it against avro-c. */

@@ -53,8 +53,8 @@ full_name (const char *name, const char *space)
 }
 
 static bool
-put_list (const json_t *list, const char *space, struct buffer *out,
-          bool (*put) (const json_t *item, const char *space, struct buffer *out))
+fingerprint_put_list (const json_t *list, const char *space, struct buffer *out,
+                      bool (*put) (const json_t *item, const char *space, struct buffer *out))
 {
   if (!json_is_array (list))
     return false;
@@ -113,12 +113,12 @@ put_named (const json_t *schema, const char *type, const char *space, struct buf
   if (strcmp (type, "record") == 0)
     {
       buffer_puts (out, ",\"fields\":");
-      good = put_list (json_object_get (schema, "fields"), inner, out, put_field);
+      good = fingerprint_put_list (json_object_get (schema, "fields"), inner, out, put_field);
     }
   else if (strcmp (type, "enum") == 0)
     {
       buffer_puts (out, ",\"symbols\":");
-      good = put_list (json_object_get (schema, "symbols"), inner, out, put_symbol);
+      good = fingerprint_put_list (json_object_get (schema, "symbols"), inner, out, put_symbol);
     }
   else
     buffer_printf (out, ",\"size\":%lld",
@@ -131,7 +131,7 @@ static bool
 put_schema (const json_t *schema, const char *space, struct buffer *out)
 {
   if (json_is_array (schema))
-    return put_list (schema, space, out, put_schema);
+    return fingerprint_put_list (schema, space, out, put_schema);
   if (json_is_string (schema))
     {
       const char *name = json_string_value (schema);

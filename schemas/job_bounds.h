@@ -9,8 +9,10 @@
 #include <stdint.h>
 
 #define JOB_COUNT_MAX ((int64_t) 1000000000) /* atoms a shard, shards, failures, files */
+#define JOB_MEMORY_MIN ((int64_t) 6 << 20)   /* docker's: less doesn't start a container */
 #define JOB_BYTES_MAX ((int64_t) 1 << 53)
 #define JOB_DURATION_MAX_MS ((int64_t) 3650 * 86400 * 1000) /* ten years */
+#define JOB_STOP_MAX_MS ((int64_t) 3600 * 1000)             /* an hour */
 #define JOB_TIME_MAX_MS ((int64_t) 253402300799999)         /* the end of the year 9999 */
 #define JOB_USER_ID_MAX ((int64_t) 4294967294)              /* the last but one: -1 is nobody */
 
@@ -27,10 +29,15 @@ enum
   JOB_WORDS_MAX = 32768,   /* in a command */
   JOB_ENV_MAX = 4096,      /* variables */
   JOB_TMPFS_MAX = 100,     /* mounts */
-  JOB_RETRIES_MAX = 1000,  /* of a shard */
-  JOB_CPUS_MAX = 16384000, /* thousandths */
-  JOB_PIDS_MAX = 4194304,  /* Linux has no larger id */
-  JOB_WHOLE = 10000,       /* hundredths of a percent */
+  JOB_HOSTNAME_MAX = 63,
+  JOB_GROUPS_MAX = 100,
+  JOB_CAPS_MAX = 100,            /* capabilities that are named */
+  JOB_QUARANTINED_MAX = 10000,   /* inputs that are left out */
+  JOB_RETRIES_MAX = 1000,        /* of a shard */
+  JOB_MEMORY_GROWTH_MAX = 10000, /* hundredths, from one attempt to the next */
+  JOB_CPUS_MAX = 16384000,       /* thousandths */
+  JOB_PIDS_MAX = 4194304,        /* Linux has no larger id */
+  JOB_WHOLE = 10000,             /* hundredths of a percent */
 };
 
 #endif

@@ -1,7 +1,9 @@
 #include "schemas/job_check.h"
 
 #include "common/path.h"
+#include "common/signals.h"
 #include "schemas/job_bounds.h"
+#include "schemas/job_container.h"
 #include "schemas/job_names.h"
 #include "schemas/job_paths.h"
 #include "schemas/tmpfs.h"
@@ -35,19 +37,19 @@ check_image_name (const char *image, struct error *err)
 }
 
 static int
-check_image (struct job *job, struct error *err)
+job_check_image (struct job *job, struct error *err)
 {
   return check_image_name (given (job->image), err);
 }
 
 static int
-check_reduce_image (struct job *job, struct error *err)
+job_check_reduce_image (struct job *job, struct error *err)
 {
   return job->reduce_image == NULL ? 0 : check_image_name (job->reduce_image, err);
 }
 
 static int
-check_runtime (struct job *job, struct error *err)
+job_check_runtime (struct job *job, struct error *err)
 {
   const char *runtime = given (job->runtime);
   if (strcmp (runtime, "oci") == 0 || strcmp (runtime, "process") == 0)
@@ -56,9 +58,9 @@ check_runtime (struct job *job, struct error *err)
 }
 
 static int
-check_results (struct job *job, struct error *err)
+job_check_results (struct job *job, struct error *err)
 {
-  return job_place_normal (&job->results, err);
+  return job_results_normal (&job->results, err);
 }
 
 static int
@@ -69,7 +71,7 @@ check_workdir (struct job *job, struct error *err)
 
 /* "USER", "USER:GROUP", each a name or a number; "" and ":GROUP" are root, as docker has it. */
 static int
-check_user (struct job *job, struct error *err)
+job_check_user (struct job *job, struct error *err)
 {
   const char *user = given (job->user);
   const char *colon = strchr (user, ':');
@@ -90,26 +92,26 @@ check_user (struct job *job, struct error *err)
 }
 
 static int
-check_queue (struct job *job, struct error *err)
+job_check_queue_member (struct job *job, struct error *err)
 {
   return job_check_queue (given (job->queue), err);
 }
 
 static int
-check_webhook (struct job *job, struct error *err)
+job_check_webhook_member (struct job *job, struct error *err)
 {
   return job->webhook == NULL ? 0 : job_check_webhook (job->webhook, err);
 }
 
 /* A name in a folder or a map of the services, never a path. */
 static int
-check_credentials (struct job *job, struct error *err)
+job_check_credentials_member (struct job *job, struct error *err)
 {
   return job->credentials == NULL ? 0 : job_check_credentials (job->credentials, err);
 }
 
 static int
-check_image_id (struct job *job, struct error *err)
+job_check_image_id_member (struct job *job, struct error *err)
 {
   return job->image_id == NULL ? 0 : job_check_image_id (job->image_id, err);
 }
@@ -123,6 +125,12 @@ check_reduce_image_id (struct job *job, struct error *err)
 }
 
 static int
+check_stop_signal (struct job *job, struct error *err)
+{
+  return job->stop_signal == NULL || signal_parse (job->stop_signal, err) > 0 ? 0 : -1;
+}
+
+static int
 check_glob (struct job *job, struct error *err)
 {
   return job->glob == NULL || strlen (job->glob) <= JOB_PATTERN_MAX
@@ -133,8 +141,8 @@ check_glob (struct job *job, struct error *err)
 /* ---- lists ------------------------------------------------------------------------------ */
 
 static int
-check_list (const struct strlist *list, const char *what, size_t most, size_t longest,
-            struct error *err)
+job_check_list (const struct strlist *list, const char *what, size_t most, size_t longest,
+                struct error *err)
 {
   if (list->count > most)
     return error_set (err, ERROR_USER, "%zu %s: a job has at most %zu", list->count, what, most);
@@ -148,13 +156,13 @@ check_list (const struct strlist *list, const char *what, size_t most, size_t lo
 static int
 check_command (struct job *job, struct error *err)
 {
-  return check_list (&job->command, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
+  return job_check_list (&job->command, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
 }
 
 static int
 check_entrypoint (struct job *job, struct error *err)
 {
-  return check_list (&job->entrypoint, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
+  return job_check_list (&job->entrypoint, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
 }
 
 static int
@@ -162,13 +170,19 @@ check_reduce_command (struct job *job, struct error *err)
 {
   if (job->reduce_image == NULL && job->reduce_command.count > 0)
     return error_set (err, ERROR_USER, "needs --reduce IMAGE");
-  return check_list (&job->reduce_command, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
+  return job_check_list (&job->reduce_command, "words", JOB_WORDS_MAX, JOB_WORD_MAX, err);
 }
 
 static int
 check_exclude (struct job *job, struct error *err)
 {
-  return check_list (&job->exclude, "patterns", JOB_LIST_MAX, JOB_PATTERN_MAX, err);
+  return job_check_list (&job->exclude, "patterns", JOB_LIST_MAX, JOB_PATTERN_MAX, err);
+}
+
+static int
+check_quarantined (struct job *job, struct error *err)
+{
+  return job_check_list (&job->quarantined, "inputs", JOB_QUARANTINED_MAX, JOB_PATTERN_MAX, err);
 }
 
 /* "NAME=VALUE"; a name is what a shell could be told of, and a little more. */
@@ -186,7 +200,7 @@ check_variable (const char *text, struct error *err)
 static int
 check_env (struct job *job, struct error *err)
 {
-  if (check_list (&job->env, "variables", JOB_ENV_MAX, JOB_WORD_MAX, err) != 0)
+  if (job_check_list (&job->env, "variables", JOB_ENV_MAX, JOB_WORD_MAX, err) != 0)
     return -1;
   for (size_t i = 0; i < job->env.count; i++)
     if (check_variable (job->env.items[i], err) != 0)
@@ -203,8 +217,10 @@ check_tmpfs_item (const struct job *job, size_t index, struct error *err)
     return error_set (err, ERROR_USER, "\"%.300s\" has a control character in it", text);
   if (tmpfs_parse (text, &tmpfs, err) != 0)
     return -1;
-  if (path_below (tmpfs.path, "/proc") != NULL || path_below (tmpfs.path, "/sys") != NULL)
-    return error_set (err, ERROR_USER, "%s: nothing can be mounted in /proc and /sys", tmpfs.path);
+  if (path_below (tmpfs.path, "/proc") != NULL || path_below (tmpfs.path, "/sys") != NULL
+      || strcmp (tmpfs.path, "/dev") == 0)
+    return error_set (err, ERROR_USER, "%s: nothing can be mounted in /proc and /sys, and on /dev",
+                      tmpfs.path);
   for (size_t i = 0; i < index; i++)
     {
       auto_tmpfs struct tmpfs other = { 0 };
@@ -216,9 +232,9 @@ check_tmpfs_item (const struct job *job, size_t index, struct error *err)
 }
 
 static int
-check_tmpfs (struct job *job, struct error *err)
+job_check_tmpfs (struct job *job, struct error *err)
 {
-  if (check_list (&job->tmpfs, "of them", JOB_TMPFS_MAX, JOB_PATH_MAX, err) != 0)
+  if (job_check_list (&job->tmpfs, "of them", JOB_TMPFS_MAX, JOB_PATH_MAX, err) != 0)
     return -1;
   for (size_t i = 0; i < job->tmpfs.count; i++)
     if (check_tmpfs_item (job, i, err) != 0)
@@ -229,7 +245,7 @@ check_tmpfs (struct job *job, struct error *err)
 /* ---- numbers ---------------------------------------------------------------------------- */
 
 /* VALUE is from LEAST to MOST, or -1 where that says that there is no bound. */
-struct range
+struct job_range
 {
   const char *field;
   int64_t value;
@@ -239,28 +255,32 @@ struct range
 };
 
 static int
-check_ranges (const struct job *job, const char **field, struct error *err)
+job_check_ranges (const struct job *job, const char **field, struct error *err)
 {
-  const struct range ranges[] = {
+  const struct job_range ranges[] = {
     { "submitted", job->submitted, 0, JOB_TIME_MAX_MS, false },
-    { "memory", job->memory, 1, JOB_BYTES_MAX, true },
+    { "memory", job->memory, JOB_MEMORY_MIN, JOB_BYTES_MAX, true },
     { "cpus", job->cpus, 1, JOB_CPUS_MAX, true },
     { "pids", job->pids, 1, JOB_PIDS_MAX, true },
     { "timeout_ms", job->timeout_ms, 1, JOB_DURATION_MAX_MS, true },
     { "job_timeout_ms", job->job_timeout_ms, 1, JOB_DURATION_MAX_MS, true },
     { "stage_timeout_ms", job->stage_timeout_ms, 1, JOB_DURATION_MAX_MS, true },
     { "collect_timeout_ms", job->collect_timeout_ms, 1, JOB_DURATION_MAX_MS, true },
+    { "stop_timeout_ms", job->stop_timeout_ms, 0, JOB_STOP_MAX_MS, true },
+    { "shm_size", job->shm_size, 1, JOB_BYTES_MAX, true },
     { "max_output_bytes", job->max_output_bytes, 1, JOB_BYTES_MAX, true },
     { "max_output_files", job->max_output_files, 1, JOB_COUNT_MAX, true },
     { "log_limit", job->log_limit, 0, JOB_BYTES_MAX, false },
     { "retries", job->retries, 0, JOB_RETRIES_MAX, false },
+    { "retry_memory", job->retry_memory, 101, JOB_MEMORY_GROWTH_MAX, true },
+    { "retry_memory_max", job->retry_memory_max, JOB_MEMORY_MIN, JOB_BYTES_MAX, true },
     { "min_success", job->min_success, 0, JOB_WHOLE, false },
     { "max_failures", job->max_failures, 0, JOB_COUNT_MAX, true },
     { "max_failures_bp", job->max_failures_bp, 0, JOB_WHOLE, true },
   };
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
     {
-      const struct range *range = &ranges[i];
+      const struct job_range *range = &ranges[i];
       if ((range->optional && range->value == -1)
           || (range->value >= range->least && range->value <= range->most))
         continue;
@@ -269,6 +289,22 @@ check_ranges (const struct job *job, const char **field, struct error *err)
                         (long long) range->value, (long long) range->least,
                         (long long) range->most);
     }
+  return 0;
+}
+
+static int
+check_retry_memory (const struct job *job, struct error *err)
+{
+  if (job->retry_memory < 0 && job->retry_memory_max < 0)
+    return 0;
+  if (job->retry_memory < 0)
+    return error_set (err, ERROR_USER, "--retry-memory-max is for jobs with --retry-memory");
+  if (job->memory < 0)
+    return error_set (err, ERROR_USER,
+                      "memory that grows after an attempt ran out of it needs a limit to begin "
+                      "with: --memory");
+  if (job_memory_most (job) < job->memory)
+    return error_set (err, ERROR_USER, "the ceiling --retry-memory-max is below --memory");
   return 0;
 }
 
@@ -288,7 +324,7 @@ check_place (const struct job *job, struct error *err)
 }
 
 static int
-check_texts (struct job *job, const char **field, struct error *err)
+job_check_texts (struct job *job, const char **field, struct error *err)
 {
   static const struct
   {
@@ -296,23 +332,31 @@ check_texts (struct job *job, const char **field, struct error *err)
     int (*check) (struct job *job, struct error *err);
   } checks[] = {
     { "id", check_id },
-    { "results", check_results },
-    { "image", check_image },
+    { "results", job_check_results },
+    { "image", job_check_image },
     { "command", check_command },
-    { "runtime", check_runtime },
+    { "runtime", job_check_runtime },
     { "workdir", check_workdir },
-    { "user", check_user },
+    { "user", job_check_user },
     { "entrypoint", check_entrypoint },
     { "env", check_env },
-    { "tmpfs", check_tmpfs },
+    { "tmpfs", job_check_tmpfs },
     { "glob", check_glob },
     { "exclude", check_exclude },
-    { "reduce_image", check_reduce_image },
+    { "quarantined", check_quarantined },
+    { "reduce_image", job_check_reduce_image },
     { "reduce_command", check_reduce_command },
-    { "queue", check_queue },
-    { "webhook", check_webhook },
-    { "credentials", check_credentials },
-    { "image_id", check_image_id },
+    { "queue", job_check_queue_member },
+    { "webhook", job_check_webhook_member },
+    { "credentials", job_check_credentials_member },
+    { "image_id", job_check_image_id_member },
+    { "stop_signal", check_stop_signal },
+    { "hostname", job_check_hostname },
+    { "groups", job_check_groups },
+    { "cap_drop", job_check_cap_drop },
+    { "ulimits", job_check_ulimits },
+    { "shm_size", job_check_shm_size },
+    { "platform", job_check_platform },
     { "reduce_image_id", check_reduce_image_id },
   };
   for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
@@ -329,8 +373,11 @@ job_check (struct job *job, const char **field, struct error *err)
 {
   const char *ignored = NULL;
   field = field == NULL ? &ignored : field;
-  if (check_texts (job, field, err) != 0 || check_ranges (job, field, err) != 0
-      || job_check_slicing (job, field, err) != 0)
+  if (job_check_texts (job, field, err) != 0 || job_check_ranges (job, field, err) != 0
+      || job_check_slicing (job, field, err) != 0 || job_check_utf8 (job, field, err) != 0)
+    return -1;
+  *field = "retry_memory";
+  if (check_retry_memory (job, err) != 0)
     return -1;
   *field = "results";
   if (check_place (job, err) != 0)

@@ -57,6 +57,15 @@ fill_container (struct record *record, const struct job *job)
   record_set_bool (record, "read_only", job->read_only);
   record_set_strings (record, "tmpfs", &job->tmpfs);
   record_set_string (record, "runtime", job->runtime);
+  record_set_bool (record, "init", job->init);
+  record_set_string (record, "stop_signal", job->stop_signal);
+  record_set_string (record, "hostname", job->hostname);
+  record_set_strings (record, "groups", &job->groups);
+  record_set_strings (record, "cap_drop", &job->cap_drop);
+  record_set_strings (record, "ulimits", &job->ulimits);
+  record_set_optional_long (record, "shm_size", job->shm_size);
+  record_set_string (record, "platform", job->platform);
+  record_set_optional_long (record, "stop_timeout_ms", job->stop_timeout_ms);
 }
 
 static void
@@ -65,12 +74,14 @@ fill_sharding (struct record *record, const struct job *job)
   record_set_string (record, "glob", job->glob);
   record_set_string (record, "base_path", job->base_path);
   record_set_strings (record, "exclude", &job->exclude);
+  record_set_bool (record, "glob_ignore_case", job->glob_ignore_case);
   record_set_long (record, "batch_size", job->batch_size);
   record_set_optional_long (record, "batch_bytes", job->batch_bytes);
   record_set_optional_long (record, "shards", job->shards);
   record_set_bool (record, "needs_count", job->needs_count);
   record_set_enum (record, "symlinks", symlinks_name (job->symlinks));
   record_set_enum (record, "stage", stage_mode_name (job->stage));
+  record_set_strings (record, "quarantined", &job->quarantined);
 }
 
 static void
@@ -87,6 +98,8 @@ fill_limits (struct record *record, const struct job *job)
   record_set_optional_long (record, "max_output_files", job->max_output_files);
   record_set_long (record, "log_limit", job->log_limit);
   record_set_int (record, "retries", job->retries);
+  record_set_optional_int (record, "retry_memory", job->retry_memory);
+  record_set_optional_long (record, "retry_memory_max", job->retry_memory_max);
   fill_codes (record, "fail_on", &job->fail_on);
   fill_codes (record, "success_codes", &job->success_codes);
   record_set_int (record, "min_success", job->min_success);
@@ -106,6 +119,7 @@ fill_job (struct record *record, const void *message)
   fill_sharding (record, job);
   fill_limits (record, job);
   record_set_enum (record, "on_conflict", on_conflict_name (job->on_conflict));
+  record_set_enum (record, "output_links", output_links_name (job->output_links));
   record_set_string (record, "reduce_image", job->reduce_image);
   record_set_strings (record, "reduce_command", &job->reduce_command);
   record_set_string (record, "queue", job->queue);
@@ -201,6 +215,15 @@ read_container (const struct record *record, struct job *job)
   job->read_only = record_bool (record, "read_only", false);
   record_strings (record, "tmpfs", &job->tmpfs);
   read_string_or_default (record, "runtime", &job->runtime);
+  job->init = record_bool (record, "init", true);
+  job->stop_signal = record_string (record, "stop_signal");
+  job->hostname = record_string (record, "hostname");
+  record_strings (record, "groups", &job->groups);
+  record_strings (record, "cap_drop", &job->cap_drop);
+  record_strings (record, "ulimits", &job->ulimits);
+  job->shm_size = record_long (record, "shm_size", -1);
+  job->platform = record_string (record, "platform");
+  job->stop_timeout_ms = record_long (record, "stop_timeout_ms", -1);
 }
 
 static void
@@ -209,12 +232,14 @@ read_sharding (const struct record *record, struct job *job)
   job->glob = record_string (record, "glob");
   job->base_path = record_string (record, "base_path");
   record_strings (record, "exclude", &job->exclude);
+  job->glob_ignore_case = record_bool (record, "glob_ignore_case", false);
   job->batch_size = record_long (record, "batch_size", job->batch_size);
   job->batch_bytes = record_long (record, "batch_bytes", -1);
   job->shards = record_long (record, "shards", -1);
   job->needs_count = record_bool (record, "needs_count", false);
   job->symlinks = (enum symlinks) known (symlinks_from_name (record_enum (record, "symlinks")));
   job->stage = (enum stage_mode) known (stage_mode_from_name (record_enum (record, "stage")));
+  record_strings (record, "quarantined", &job->quarantined);
 }
 
 static void
@@ -231,6 +256,8 @@ read_limits (const struct record *record, struct job *job)
   job->max_output_files = record_long (record, "max_output_files", -1);
   job->log_limit = record_long (record, "log_limit", job->log_limit);
   job->retries = (int32_t) record_long (record, "retries", job->retries);
+  job->retry_memory = (int32_t) record_long (record, "retry_memory", -1);
+  job->retry_memory_max = record_long (record, "retry_memory_max", -1);
   read_codes (record, "fail_on", &job->fail_on);
   read_codes (record, "success_codes", &job->success_codes);
   job->success_codes.has[0] = true;
@@ -252,6 +279,8 @@ job_read (const struct record *record, void *into, struct error *err)
   read_limits (record, job);
   int policy = on_conflict_from_name (record_enum (record, "on_conflict"));
   job->on_conflict = (enum on_conflict) known (policy);
+  int links = output_links_from_name (record_enum (record, "output_links"));
+  job->output_links = (enum output_links) known (links);
   job->reduce_image = record_string (record, "reduce_image");
   record_strings (record, "reduce_command", &job->reduce_command);
   read_string_or_default (record, "queue", &job->queue);

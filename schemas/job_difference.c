@@ -1,12 +1,8 @@
 #include "schemas/job_difference.h"
 
-#include <string.h>
+#include "common/text.h"
 
-static bool
-same_text (const char *a, const char *b)
-{
-  return a == NULL || b == NULL ? a == b : strcmp (a, b) == 0;
-}
+#include <string.h>
 
 static bool
 same_list (const struct strlist *a, const struct strlist *b)
@@ -76,6 +72,40 @@ same_codes (const struct codes *a, const struct codes *b)
   return memcmp (a->has, b->has, sizeof a->has) == 0;
 }
 
+/* What becomes of an attempt that failed. */
+static const char *
+job_difference_retries (const struct job *a, const struct job *b)
+{
+  return a->retries != b->retries                             ? "--retries"
+         : a->retry_memory != b->retry_memory                 ? "--retry-memory"
+         : a->retry_memory_max != b->retry_memory_max         ? "--retry-memory-max"
+         : !same_codes (&a->fail_on, &b->fail_on)             ? "--fail-on"
+         : !same_codes (&a->success_codes, &b->success_codes) ? "--success-codes"
+                                                              : NULL;
+}
+
+/* What a container has of its own. */
+static const char *
+job_difference_container (const struct job *a, const struct job *b)
+{
+  const struct
+  {
+    const char *option;
+    bool same;
+  } fields[] = {
+    { "--hostname", text_same (a->hostname, b->hostname) },
+    { "--group-add", same_list (&a->groups, &b->groups) },
+    { "--cap-drop", same_list (&a->cap_drop, &b->cap_drop) },
+    { "--ulimit", same_list (&a->ulimits, &b->ulimits) },
+    { "--shm-size", a->shm_size == b->shm_size },
+    { "--platform", text_same (a->platform, b->platform) },
+  };
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+    if (!fields[i].same)
+      return fields[i].option;
+  return NULL;
+}
+
 const char *
 job_difference (const struct job *a, const struct job *b)
 {
@@ -84,32 +114,37 @@ job_difference (const struct job *a, const struct job *b)
     const char *option;
     bool same;
   } fields[] = {
-    { "the image", same_text (a->image, b->image) },
-    { "--image-id", same_text (a->image_id, b->image_id) },
-    { "the id of --reduce", same_text (a->reduce_image_id, b->reduce_image_id) },
+    { "the image", text_same (a->image, b->image) },
+    { "--image-id", text_same (a->image_id, b->image_id) },
+    { "the id of --reduce", text_same (a->reduce_image_id, b->reduce_image_id) },
     { "the command", same_list (&a->command, &b->command) },
     { "--volume", same_volumes (a, b) },
-    { "--glob", same_text (a->glob, b->glob) },
-    { "--base-path", same_text (a->base_path, b->base_path) },
+    { "--glob", text_same (a->glob, b->glob) },
+    { "--base-path", text_same (a->base_path, b->base_path) },
+    { "--batch-bytes", a->batch_bytes == b->batch_bytes }, /* it may set the batch size */
     { "--batch-size", a->batch_size == b->batch_size },
-    { "--batch-bytes", a->batch_bytes == b->batch_bytes },
     { "--shards", a->shards == b->shards },
     { "--exclude", same_list (&a->exclude, &b->exclude) },
+    { "--glob-ignore-case", a->glob_ignore_case == b->glob_ignore_case },
     { "--symlinks", a->symlinks == b->symlinks },
     { "--stage", a->stage == b->stage },
     { "--output", same_outputs (a, b) },
+    { "--output-links", a->output_links == b->output_links },
     { "--on-conflict", a->on_conflict == b->on_conflict },
-    { "--reduce", same_text (a->reduce_image, b->reduce_image) },
+    { "--reduce", text_same (a->reduce_image, b->reduce_image) },
     { "--reduce-command", same_list (&a->reduce_command, &b->reduce_command) },
     { "--env", same_env (&a->env, &b->env) && a->needs_count == b->needs_count },
-    { "--workdir", same_text (a->workdir, b->workdir) },
-    { "--user", same_text (a->user, b->user) },
+    { "--workdir", text_same (a->workdir, b->workdir) },
+    { "--user", text_same (a->user, b->user) },
     { "--entrypoint",
       a->has_entrypoint == b->has_entrypoint && same_list (&a->entrypoint, &b->entrypoint) },
     { "--network", a->network == b->network },
     { "--read-only", a->read_only == b->read_only },
     { "--tmpfs", same_list (&a->tmpfs, &b->tmpfs) },
-    { "--runtime", same_text (a->runtime, b->runtime) },
+    { "--init", a->init == b->init },
+    { "--stop-signal", text_same (a->stop_signal, b->stop_signal) },
+    { "--stop-timeout", a->stop_timeout_ms == b->stop_timeout_ms },
+    { "--runtime", text_same (a->runtime, b->runtime) },
     { "--memory", a->memory == b->memory },
     { "--cpus", a->cpus == b->cpus },
     { "--pids-limit", a->pids == b->pids },
@@ -120,18 +155,16 @@ job_difference (const struct job *a, const struct job *b)
     { "--collect-timeout", a->collect_timeout_ms == b->collect_timeout_ms },
     { "--max-output-bytes", a->max_output_bytes == b->max_output_bytes },
     { "--max-output-files", a->max_output_files == b->max_output_files },
-    { "--credentials", same_text (a->credentials, b->credentials) },
-    { "--retries", a->retries == b->retries },
-    { "--fail-on", same_codes (&a->fail_on, &b->fail_on) },
-    { "--success-codes", same_codes (&a->success_codes, &b->success_codes) },
+    { "--credentials", text_same (a->credentials, b->credentials) },
     { "--min-success", a->min_success == b->min_success },
-    { "--queue", same_text (a->queue, b->queue) },
-    { "--webhook", same_text (a->webhook, b->webhook) },
+    { "--queue", text_same (a->queue, b->queue) },
+    { "--webhook", text_same (a->webhook, b->webhook) },
     { "--max-failures",
       a->max_failures == b->max_failures && a->max_failures_bp == b->max_failures_bp },
   };
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     if (!fields[i].same)
       return fields[i].option;
-  return NULL;
+  const char *retries = job_difference_retries (a, b);
+  return retries != NULL ? retries : job_difference_container (a, b);
 }

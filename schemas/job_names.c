@@ -1,6 +1,7 @@
 #include "schemas/job_names.h"
 
 #include "common/digest.h"
+#include "common/hex.h"
 #include "schemas/job_bounds.h"
 
 #include <string.h>
@@ -68,12 +69,32 @@ job_check_queue (const char *queue, struct error *err)
 }
 
 int
+job_check_platform_name (const char *platform, struct error *err)
+{
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+  const char *at = platform;
+  size_t length = strspn (at, allowed);
+  int parts = 1;
+  for (; length > 0 && at[length] == '/'; parts++)
+    {
+      at += length + 1;
+      length = strspn (at, allowed);
+    }
+  if (length > 0 && at[length] == '\0' && (parts == 2 || parts == 3)
+      && strlen (platform) <= JOB_NAME_MAX)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "\"%.100s\" is not a platform (expected OS/ARCHITECTURE[/VARIANT], as in "
+                    "linux/arm64)",
+                    platform);
+}
+
+int
 job_check_image_id (const char *id, struct error *err)
 {
   static const char prefix[] = "sha256:";
   size_t start = sizeof prefix - 1;
-  if (strncmp (id, prefix, start) == 0 && strlen (id) == start + DIGEST_TEXT_SIZE - 1
-      && strspn (id + start, "0123456789abcdef") == DIGEST_TEXT_SIZE - 1)
+  if (strncmp (id, prefix, start) == 0 && hex_is_text (id + start, DIGEST_TEXT_SIZE - 1))
     return 0;
   return error_set (err, ERROR_USER,
                     "\"%.100s\": expected sha256: and 64 hexadecimal digits, as `shoal image "

@@ -27,6 +27,10 @@ int job_check_credentials (const char *name, struct error *err);
 /* An image's id: "sha256:" and 64 digits 0-9, a-f. ERROR_USER. */
 int job_check_image_id (const char *id, struct error *err);
 
+/* What an image is for, in the words of the OCI image specification: OS/ARCHITECTURE[/VARIANT],
+ * each a name of lower-case letters, digits, '.', '_' and '-'. ERROR_USER. */
+int job_check_platform_name (const char *platform, struct error *err);
+
 /* http:// or https://, without a user's name or password. ERROR_USER. */
 int job_check_webhook (const char *url, struct error *err);
 

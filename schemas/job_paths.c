@@ -57,7 +57,7 @@ has_odd_component (const char *path)
 }
 
 static int
-check_place_url (const char *url, struct error *err)
+check_results_url (const char *url, struct error *err)
 {
   size_t length = strlen (url);
   if (strncmp (url, "s3://", 5) == 0 && length <= JOB_PATH_MAX && strpbrk (url, " ?#\\") == NULL
@@ -69,30 +69,33 @@ check_place_url (const char *url, struct error *err)
 }
 
 int
-job_place_normal (char **place, struct error *err)
+job_results_normal (char **location, struct error *err)
 {
-  if (*place != NULL && strstr (*place, "://") != NULL)
-    return check_place_url (*place, err);
-  if (job_path_normal (place, "the result's place", err) != 0)
+  if (*location != NULL && strstr (*location, "://") != NULL)
+    return check_results_url (*location, err);
+  if (job_path_normal (location, "the result's place", err) != 0)
     return -1;
-  const char *name = strrchr (*place, '/') + 1;
+  const char *name = strrchr (*location, '/') + 1;
   if (name[0] == '\0')
     return error_set (err, ERROR_USER, "a result can't be the root of the file system");
   if (strlen (name) > RESULT_NAME_MAX)
-    return error_set (err, ERROR_USER, "%.300s: the folder name is longer than %d bytes", *place,
+    return error_set (err, ERROR_USER, "%.300s: the folder name is longer than %d bytes", *location,
                       RESULT_NAME_MAX);
   return 0;
 }
 
 /* ---- volumes ---------------------------------------------------------------------------- */
 
-/* /proc and /sys are the container's own: nothing of a job goes there. */
+/* /proc, /sys and /dev are the container's own: nothing of a job goes there, but for folders below
+ * /dev. */
 static int
-check_target (const char *path, struct error *err)
+job_paths_check_target (const char *path, struct error *err)
 {
-  if (path_below (path, "/proc") == NULL && path_below (path, "/sys") == NULL)
+  if (path_below (path, "/proc") == NULL && path_below (path, "/sys") == NULL
+      && strcmp (path, "/dev") != 0)
     return 0;
-  return error_set (err, ERROR_USER, "%s: nothing can be mounted in /proc and /sys", path);
+  return error_set (err, ERROR_USER, "%s: nothing can be mounted in /proc and /sys, and on /dev",
+                    path);
 }
 
 /* A folder, the same for all workers, or a URL. "file:///data" is the folder. */
@@ -124,7 +127,7 @@ make_source_normal (struct volume *volume, struct error *err)
 }
 
 static int
-check_volumes (struct job *job, struct error *err)
+job_paths_check_volumes (struct job *job, struct error *err)
 {
   if (job->volume_count > JOB_LIST_MAX)
     return error_set (err, ERROR_USER, "%zu volumes: a job has at most %d", job->volume_count,
@@ -134,7 +137,7 @@ check_volumes (struct job *job, struct error *err)
       struct volume *volume = &job->volumes[i];
       if (make_source_normal (volume, err) != 0
           || job_path_normal (&volume->path, "the volume", err) != 0
-          || check_target (volume->path, err) != 0)
+          || job_paths_check_target (volume->path, err) != 0)
         return -1;
       for (size_t j = 0; j < i; j++)
         if (strcmp (job->volumes[j].path, volume->path) == 0)
@@ -182,7 +185,7 @@ check_output (struct job *job, size_t index, struct error *err)
   struct output *output = &job->outputs[index];
   if (job_check_output_name (output->name == NULL ? "" : output->name, err) != 0
       || job_path_normal (&output->path, "the output", err) != 0
-      || check_target (output->path, err) != 0)
+      || job_paths_check_target (output->path, err) != 0)
     return -1;
   if (strcmp (output->path, "/") == 0)
     return error_set (err, ERROR_USER, "the output %s can't be the container's root", output->name);
@@ -217,8 +220,8 @@ check_sense (const struct job *job, const char **field, struct error *err)
   {
     const char *field;
     bool given;
-  } members[] = { { "batch_size", job->batch_size != 1 },
-                  { "batch_bytes", job->batch_bytes != -1 },
+  } members[] = { { "batch_bytes", job->batch_bytes != -1 }, /* it may set the batch size */
+                  { "batch_size", job->batch_size != 1 },
                   { "shards", job->shards != -1 },
                   { "exclude", job->exclude.count > 0 },
                   { "base_path", job->base_path != NULL } };
@@ -306,7 +309,7 @@ job_check_slicing (struct job *job, const char **field, struct error *err)
   if (check_batches (job, field, err) != 0)
     return -1;
   *field = "volumes";
-  if (check_volumes (job, err) != 0)
+  if (job_paths_check_volumes (job, err) != 0)
     return -1;
   *field = "outputs";
   if (check_outputs (job, err) != 0 || check_sense (job, field, err) != 0)

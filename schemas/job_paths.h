@@ -11,7 +11,7 @@
 int job_path_normal (char **path, const char *what, struct error *err);
 
 /* The place of a result: a folder's path, made normal, or s3://BUCKET/PREFIX. ERROR_USER. */
-int job_place_normal (char **place, struct error *err);
+int job_results_normal (char **location, struct error *err);
 
 /* Volumes, outputs, base path and batches of JOB: normal, none over another, and what a batch is
  * made of. Fills in the base path where the job has a pattern and says none. 0, or -1 with

@@ -76,6 +76,7 @@ fill_shard (struct record *record, const void *message)
   record_set_optional_long (record, "bytes", shard->bytes);
   record_set_bytes (record, "digest", digest_bytes (shard->digest));
   record_set_bytes (record, "atoms", buffer_bytes (&shard->atoms));
+  record_set_optional_long (record, "memory", shard->memory > 0 ? shard->memory : -1);
   if (shard->plan_offset < 0)
     {
       record_set_null (record, "plan");
@@ -112,6 +113,7 @@ shard_read (const struct record *record, void *into, struct error *err)
   read_digest (record, shard->digest);
   struct bytes atoms = record_bytes (record, "atoms");
   buffer_append (&shard->atoms, atoms.data, atoms.size);
+  shard->memory = number (record, "memory", -1);
   struct record plan = { 0 };
   bool in_file = record_get (record, "plan", &plan);
   shard->plan_offset = in_file ? number (&plan, "offset", -1) : -1;

@@ -1,6 +1,8 @@
 #include "schemas/messages.h"
 
+#include "common/clock.h"
 #include "common/memory.h"
+#include "schemas/job_bounds.h"
 
 #include <string.h>
 #include <strings.h>
@@ -9,7 +11,8 @@
 
 enum
 {
-  EVERY_SHARD = 10000, /* basis points */
+  EVERY_SHARD = 10000,     /* basis points */
+  MEMORY_GROWTH_USUAL = 8, /* times a job's memory, at most, by --retry-memory */
 };
 
 void
@@ -30,26 +33,43 @@ job_init (struct job *job)
     .max_output_files = -1,
     .log_limit = JOB_LOG_LIMIT_USUAL,
     .retries = JOB_RETRIES_USUAL,
+    .retry_memory = -1,
+    .retry_memory_max = -1,
     .min_success = EVERY_SHARD,
     .max_failures = -1,
     .max_failures_bp = -1,
     .runtime = xstrdup ("oci"),
     .queue = xstrdup ("default"),
+    .init = true,
+    .stop_timeout_ms = -1,
+    .shm_size = -1,
   };
   job->success_codes.has[0] = true;
+}
+
+int64_t
+job_memory_most (const struct job *job)
+{
+  if (job->memory < 0 || job->retry_memory < 0)
+    return job->memory;
+  return job->retry_memory_max > 0                           ? job->retry_memory_max
+         : job->memory > JOB_BYTES_MAX / MEMORY_GROWTH_USUAL ? JOB_BYTES_MAX
+                                                             : job->memory * MEMORY_GROWTH_USUAL;
 }
 
 void
 job_release (struct job *job)
 {
-  char *strings[] = { job->id,           job->results,        job->image,   job->workdir,
-                      job->user,         job->runtime,        job->glob,    job->base_path,
-                      job->reduce_image, job->queue,          job->webhook, job->credentials,
-                      job->image_id,     job->reduce_image_id };
+  char *strings[] = { job->id,           job->results,         job->image,       job->workdir,
+                      job->user,         job->runtime,         job->glob,        job->base_path,
+                      job->reduce_image, job->queue,           job->webhook,     job->credentials,
+                      job->image_id,     job->reduce_image_id, job->stop_signal, job->hostname,
+                      job->platform };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     free (strings[i]);
-  struct strlist *lists[] = { &job->command, &job->entrypoint, &job->env,
-                              &job->tmpfs,   &job->exclude,    &job->reduce_command };
+  struct strlist *lists[] = { &job->command, &job->entrypoint,     &job->env,    &job->tmpfs,
+                              &job->exclude, &job->reduce_command, &job->groups, &job->cap_drop,
+                              &job->ulimits, &job->quarantined };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     strlist_release (lists[i]);
   for (size_t i = 0; i < job->volume_count; i++)
@@ -79,14 +99,16 @@ void
 job_copy (struct job *to, const struct job *from)
 {
   *to = *from;
-  char **strings[] = { &to->id,           &to->results,        &to->image,   &to->workdir,
-                       &to->user,         &to->runtime,        &to->glob,    &to->base_path,
-                       &to->reduce_image, &to->queue,          &to->webhook, &to->credentials,
-                       &to->image_id,     &to->reduce_image_id };
+  char **strings[] = { &to->id,           &to->results,         &to->image,       &to->workdir,
+                       &to->user,         &to->runtime,         &to->glob,        &to->base_path,
+                       &to->reduce_image, &to->queue,           &to->webhook,     &to->credentials,
+                       &to->image_id,     &to->reduce_image_id, &to->stop_signal, &to->hostname,
+                       &to->platform };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     *strings[i] = xstrdup (*strings[i]);
-  struct strlist *lists[] = { &to->command, &to->entrypoint, &to->env,
-                              &to->tmpfs,   &to->exclude,    &to->reduce_command };
+  struct strlist *lists[] = { &to->command, &to->entrypoint,     &to->env,    &to->tmpfs,
+                              &to->exclude, &to->reduce_command, &to->groups, &to->cap_drop,
+                              &to->ulimits, &to->quarantined };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     *lists[i] = list_copy (lists[i]);
   to->volumes = xcalloc (from->volume_count, sizeof *to->volumes);
@@ -148,6 +170,17 @@ control_release (struct control *control)
 }
 
 void
+job_status_reopen (struct job_status *status, const char *id, uint32_t generation)
+{
+  if (status->job_id == NULL)
+    *status = (struct job_status){ .job_id = xstrdup (id), .shards = -1, .atoms = -1 };
+  status->state = JOB_RUNNING;
+  status->generation = generation;
+  status->updated = clock_wall_ms ();
+  free (take (&status->reason));
+}
+
+void
 job_status_release (struct job_status *status)
 {
   free (status->job_id);
@@ -183,6 +216,7 @@ static const char *const event_kind_names[] = { "unknown",  "planned",  "started
 static const char *const network_names[] = { "none", "host", NULL };
 static const char *const symlinks_names[] = { "beneath", "follow", "skip", NULL };
 static const char *const stage_mode_names[] = { "auto", "link", "copy", "bind", NULL };
+static const char *const output_links_names[] = { "follow", "keep", "fail", NULL };
 
 static int
 from_name (const char *const names[], const char *name)
@@ -235,6 +269,12 @@ stage_mode_name (enum stage_mode mode)
   return stage_mode_names[mode];
 }
 
+const char *
+output_links_name (enum output_links links)
+{
+  return output_links_names[links];
+}
+
 int
 job_state_from_name (const char *name)
 {
@@ -263,4 +303,10 @@ int
 stage_mode_from_name (const char *name)
 {
   return from_name (stage_mode_names, name);
+}
+
+int
+output_links_from_name (const char *name)
+{
+  return from_name (output_links_names, name);
 }

@@ -181,7 +181,7 @@ record_item (const struct record *record, size_t index)
 
 /* A view of the string VALUE, or NULL. */
 static const char *
-text_of (const avro_value_t *value)
+record_text_of (const avro_value_t *value)
 {
   const char *text = NULL;
   size_t size = 0;
@@ -192,7 +192,7 @@ char *
 record_string (const struct record *record, const char *name)
 {
   struct record field = { 0 };
-  return record_get (record, name, &field) ? xstrdup (text_of (&field.value)) : NULL;
+  return record_get (record, name, &field) ? xstrdup (record_text_of (&field.value)) : NULL;
 }
 
 struct bytes
@@ -248,7 +248,7 @@ record_strings (const struct record *record, const char *name, struct strlist *l
   for (size_t i = 0; i < record_size (&array); i++)
     {
       struct record item = record_item (&array, i);
-      const char *text = item.failed ? NULL : text_of (&item.value);
+      const char *text = item.failed ? NULL : record_text_of (&item.value);
       if (text != NULL)
         strlist_add (list, text);
     }

@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/percent.h"
 #include "common/text.h"
 #include "schemas/codec_internal.h"
 #include "schemas/fingerprint.h"
@@ -26,7 +27,7 @@ enum
 };
 
 /* What is known of an id: its schema, or what is wrong with it. */
-struct known
+struct known_schema
 {
   int32_t id;
   struct writer_schema *schema;
@@ -46,7 +47,7 @@ struct registry
   struct registry_http *http;
   int dirfd; /* of the folder, -1: none */
   int64_t patience_ms;
-  struct known known[KNOWN_MAX];
+  struct known_schema known[KNOWN_MAX];
   struct subject *subjects;
   size_t subject_count;
   struct error away; /* why, until AWAY_UNTIL */
@@ -157,11 +158,11 @@ registry_open (const struct registry_options *options, struct error *err)
 }
 
 static void
-clear_known (struct known *known)
+clear_known (struct known_schema *known)
 {
   writer_schema_free (known->schema);
   free (known->problem);
-  *known = (struct known){ 0 };
+  *known = (struct known_schema){ 0 };
 }
 
 void
@@ -184,8 +185,8 @@ registry_close (struct registry *registry)
 
 /* As registry_http_ask, but a registry that was away a moment ago isn't asked. */
 static int
-ask (struct registry *registry, const char *method, const char *path, const json_t *body,
-     int64_t patience_ms, struct answer *answer, struct error *err)
+registry_request (struct registry *registry, const char *method, const char *path,
+                  const json_t *body, int64_t patience_ms, struct answer *answer, struct error *err)
 {
   if (clock_boot_ms () < registry->away_until)
     return error_set (err, registry->away.class, "%s", registry->away.message);
@@ -221,13 +222,13 @@ set_level (struct registry *registry, const char *subject, struct error *err)
   auto_answer struct answer there = { 0 };
   auto_answer struct answer set = { 0 };
   auto_free char *path = xasprintf ("/config/%s", subject);
-  if (ask (registry, "GET", path, NULL, registry->patience_ms, &there, err) != 0)
+  if (registry_request (registry, "GET", path, NULL, registry->patience_ms, &there, err) != 0)
     return -1;
   const char *now = json_string_value (json_object_get (there.json, "compatibilityLevel"));
   if (there.status == 200 && now != NULL && strcmp (now, "NONE") != 0)
     return 0;
   json_t *level = json_pack ("{s:s}", "compatibility", "FULL_TRANSITIVE");
-  int outcome = ask (registry, "PUT", path, level, registry->patience_ms, &set, err);
+  int outcome = registry_request (registry, "PUT", path, level, registry->patience_ms, &set, err);
   json_decref (level);
   if (outcome == 0 && set.status != 200)
     log_warn ("schema_compatibility_refused", "subject=%s status=%ld wanted=FULL_TRANSITIVE",
@@ -237,11 +238,12 @@ set_level (struct registry *registry, const char *subject, struct error *err)
 
 /* Puts BODY, the schema, under SUBJECT (escaped): its id, or -1 with ERR. */
 static int32_t
-add (struct registry *registry, const char *subject, const json_t *body, struct error *err)
+registry_add_known (struct registry *registry, const char *subject, const json_t *body,
+                    struct error *err)
 {
   auto_answer struct answer answer = { 0 };
   auto_free char *path = xasprintf ("/subjects/%s/versions", subject);
-  if (ask (registry, "POST", path, body, registry->patience_ms, &answer, err) != 0)
+  if (registry_request (registry, "POST", path, body, registry->patience_ms, &answer, err) != 0)
     return -1;
   int32_t id = id_in (&answer);
   if (id >= 0)
@@ -259,17 +261,19 @@ find_or_add (struct registry *registry, const char *subject, const json_t *body,
              int64_t patience_ms, struct error *err)
 {
   auto_answer struct answer found = { 0 };
-  auto_free char *escaped = registry_http_escape (subject);
-  auto_free char *path = xasprintf ("/subjects/%s", escaped);
-  if (ask (registry, "POST", path, body, patience_ms, &found, err) != 0)
+  auto_buffer struct buffer escaped = { 0 };
+  buffer_puts (&escaped, "");
+  percent_encode (&escaped, subject, "");
+  auto_free char *path = xasprintf ("/subjects/%s", escaped.data);
+  if (registry_request (registry, "POST", path, body, patience_ms, &found, err) != 0)
     return -1;
   int32_t id = id_in (&found);
   bool absent = found.status == 404 && answer_code (&found) != 0;
   if (id < 0 && !absent)
     return registry_http_refused (registry->http, &found, ERROR_FATAL, err);
-  if (set_level (registry, escaped, err) != 0)
+  if (set_level (registry, escaped.data, err) != 0)
     return -1;
-  return id >= 0 ? id : add (registry, escaped, body, err);
+  return id >= 0 ? id : registry_add_known (registry, escaped.data, body, err);
 }
 
 /* ID is that of the schema TEXT now. If the folder says something else, it is another registry's,
@@ -362,7 +366,7 @@ text_in (const struct registry *registry, const struct answer *answer, struct er
     }
   if ((type != NULL && strcmp (type, "AVRO") != 0) || json_array_size (references) > 0)
     {
-      (void) error_set (err, ERROR_USER, "not an Avro schema that stands by itself");
+      (void) error_set (err, ERROR_USER, "not a self-contained Avro schema");
       return NULL;
     }
   return text;
@@ -371,11 +375,11 @@ text_in (const struct registry *registry, const struct answer *answer, struct er
 /* The schema ID from the registry, kept in the folder when it is one of our messages; NULL with
  * ERR. */
 static struct writer_schema *
-fetch (struct registry *registry, int32_t id, struct error *err)
+registry_fetch_schema (struct registry *registry, int32_t id, struct error *err)
 {
   auto_answer struct answer answer = { 0 };
   auto_free char *path = xasprintf ("/schemas/ids/%d", id);
-  if (ask (registry, "GET", path, NULL, registry->patience_ms, &answer, err) != 0)
+  if (registry_request (registry, "GET", path, NULL, registry->patience_ms, &answer, err) != 0)
     return NULL;
   const char *text = text_in (registry, &answer, err);
   struct bytes bytes = { text, text == NULL ? 0 : strlen (text) };
@@ -397,14 +401,14 @@ from_folder (struct registry *registry, int32_t id)
 /* Learns what there is to know of ID. Only what is the message's fault is remembered as a
  * problem. */
 static void
-fill_known (struct registry *registry, struct known *known, int32_t id, struct error *err)
+fill_known (struct registry *registry, struct known_schema *known, int32_t id, struct error *err)
 {
   struct error own = ERROR_INIT;
   clear_known (known);
   known->id = id;
   known->schema = from_folder (registry, id);
   if (known->schema == NULL)
-    known->schema = fetch (registry, id, &own);
+    known->schema = registry_fetch_schema (registry, id, &own);
   if (known->schema != NULL)
     return;
   if (own.class == ERROR_USER)
@@ -420,10 +424,10 @@ registry_schema (struct registry *registry, int32_t id, struct error *err)
 {
   if (id < 0)
     {
-      (void) error_set (err, ERROR_USER, "schema %d: no registry gives such a number", id);
+      (void) error_set (err, ERROR_USER, "schema %d: not a valid schema ID", id);
       return NULL;
     }
-  struct known *known = &registry->known[id % KNOWN_MAX];
+  struct known_schema *known = &registry->known[id % KNOWN_MAX];
   if (known->id == id && known->problem != NULL && clock_boot_ms () < known->until)
     (void) error_set (err, ERROR_USER, "schema %d: %s", id, known->problem);
   else if (known->id != id || known->schema == NULL)

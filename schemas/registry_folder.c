@@ -31,7 +31,7 @@ registry_folder_open (const char *folder, const char *url, struct error *err)
 }
 
 static void
-put (int dirfd, const char *name, struct bytes content)
+registry_folder_put (int dirfd, const char *name, struct bytes content)
 {
   struct error err = ERROR_INIT;
   if (dirfd < 0 || fs_write_file (dirfd, name, content, &err) == 0)
@@ -70,7 +70,7 @@ registry_folder_put_id (int dirfd, const char *subject, uint64_t fingerprint, in
   auto_free char *text = xasprintf ("%d %s\n", id, subject);
   char name[FILE_NAME];
   id_file (subject, fingerprint, name);
-  put (dirfd, name, (struct bytes){ text, strlen (text) });
+  registry_folder_put (dirfd, name, (struct bytes){ text, strlen (text) });
 }
 
 bool
@@ -86,12 +86,12 @@ registry_folder_put_schema (int dirfd, int32_t id, struct bytes text)
 {
   char name[FILE_NAME];
   (void) snprintf (name, sizeof name, "%d.avsc", id);
-  put (dirfd, name, text);
+  registry_folder_put (dirfd, name, text);
 }
 
 /* Whether NAME is one of those that are put here. */
 static bool
-is_ours (const char *name)
+registry_folder_is_ours (const char *name)
 {
   size_t digits = strspn (name, "0123456789abcdef-");
   return digits > 0 && (strcmp (name + digits, ".id") == 0 || strcmp (name + digits, ".avsc") == 0);
@@ -106,6 +106,6 @@ registry_folder_forget (int dirfd)
     return;
   again = -1; /* DIR closes it */
   for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (is_ours (entry->d_name))
+    if (registry_folder_is_ours (entry->d_name))
       (void) unlinkat (dirfd, entry->d_name, 0);
 }

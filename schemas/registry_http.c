@@ -1,3 +1,4 @@
+#include "common/base64.h"
 #include "schemas/registry_internal.h"
 
 #include "common/clock.h"
@@ -28,25 +29,6 @@ struct registry_http
   char *basic;    /* base64 of user:password, likewise */
 };
 
-static char *
-base64 (const char *text)
-{
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  struct buffer out = { 0 };
-  for (size_t n = strlen (text); n > 0;)
-    {
-      size_t some = n < 3 ? n : 3;
-      uint32_t bits = 0;
-      for (size_t i = 0; i < 3; i++)
-        bits = bits << 8 | (i < some ? (uint8_t) text[i] : 0);
-      for (size_t i = 0; i < 4; i++)
-        buffer_putc (&out, i > some ? '=' : digits[bits >> (18 - 6 * i) & 63]);
-      text += some;
-      n -= some;
-    }
-  return buffer_take (&out);
-}
-
 struct registry_http *
 registry_http_new (const char *url, const char *user, const char *password, const char *ca_file)
 {
@@ -60,7 +42,7 @@ registry_http_new (const char *url, const char *user, const char *password, cons
     {
       auto_free char *both = xasprintf ("%s:%s", user, password == NULL ? "" : password);
       registry->password = xstrdup (password == NULL ? "" : password);
-      registry->basic = base64 (both);
+      registry->basic = base64_encode (both, strlen (both));
       explicit_bzero (both, strlen (both));
     }
   return registry;
@@ -80,19 +62,6 @@ registry_http_free (struct registry_http *registry)
   free (registry->basic);
   free (registry->url);
   free (registry);
-}
-
-char *
-registry_http_escape (const char *text)
-{
-  auto_buffer struct buffer out = { 0 };
-  buffer_puts (&out, "");
-  for (; *text != '\0'; text++)
-    if (isalnum ((unsigned char) *text) || strchr ("-._~", *text) != NULL)
-      buffer_putc (&out, *text);
-    else
-      buffer_printf (&out, "%%%02X", (unsigned char) *text);
-  return buffer_take (&out);
 }
 
 /* ---- asking ----------------------------------------------------------------------------- */
@@ -132,8 +101,8 @@ pause_for (int64_t pause_ms)
 }
 
 static int
-ask_until (const struct registry_http *registry, struct http_call *call, int64_t patience_ms,
-           struct error *err)
+registry_request_until (const struct registry_http *registry, struct http_call *call,
+                        int64_t patience_ms, struct error *err)
 {
   struct error last = ERROR_INIT;
   int64_t start = clock_boot_ms ();
@@ -170,7 +139,7 @@ registry_http_ask (const struct registry_http *registry, const char *method, con
   if (text != NULL)
     call.body = (struct bytes){ text, strlen (text) };
   set_headers (registry, &call);
-  if (ask_until (registry, &call, patience_ms, err) != 0)
+  if (registry_request_until (registry, &call, patience_ms, err) != 0)
     return error_wrap (err, "schema registry %s", registry->url);
   answer->status = call.status;
   answer->json =
@@ -219,12 +188,14 @@ registry_http_refused (const struct registry_http *registry, const struct answer
   if (answer->status == 401 || answer->status == 403)
     return error_set (err, ERROR_FATAL, "schema registry %s: HTTP %ld: %s", registry->url,
                       answer->status,
-                      registry->basic == NULL ? "it wants a user and a password"
-                                              : "it doesn't take this user and password");
+                      registry->basic == NULL ? "a user and a password are required"
+                                              : "user or password rejected");
   auto_free char *text = server_text (registry, answer);
   if (answer->status == 200)
-    return error_set (err, ERROR_FATAL, "schema registry %s: not a registry's answer",
-                      registry->url);
+    return error_set (
+        err, ERROR_FATAL,
+        "schema registry %s: unexpected response: is this the URL of the registry's API?",
+        registry->url);
   if (answer_code (answer) == 0)
     return error_set (err, ERROR_FATAL,
                       "schema registry %s: HTTP %ld: is this the URL of the registry's API?",

@@ -42,9 +42,6 @@ int answer_code (const struct answer *answer);
 void answer_release (struct answer *answer);
 #define auto_answer AUTO (answer_release)
 
-/* TEXT escaped for a path; the caller frees. */
-char *registry_http_escape (const char *text);
-
 /* ---- the folder: FOLDER/<crc of the URL>/, files written as a whole. DIRFD -1: there is none,
  * nothing is found. */
 

@@ -11,7 +11,7 @@ enum
 
 #define PLAN_LENGTH_MAX ((int64_t) 1 << 32) /* bytes of one shard's list */
 
-struct range
+struct shard_range
 {
   const char *name;
   int64_t value;
@@ -20,9 +20,9 @@ struct range
 };
 
 static int
-check_ranges (const struct shard *shard, struct error *err)
+shard_check_ranges (const struct shard *shard, struct error *err)
 {
-  const struct range ranges[] = {
+  const struct shard_range ranges[] = {
     { "generation", shard->generation, 1, JOB_COUNT_MAX },
     { "index", shard->index, 0, JOB_COUNT_MAX },
     { "count", shard->count, -1, JOB_COUNT_MAX },
@@ -32,6 +32,7 @@ check_ranges (const struct shard *shard, struct error *err)
     { "not_before", shard->not_before, 0, JOB_TIME_MAX_MS },
     { "atom_count", shard->atom_count, 0, JOB_COUNT_MAX },
     { "bytes", shard->bytes, -1, JOB_BYTES_MAX },
+    { "memory", shard->memory, -1, JOB_BYTES_MAX },
     { "plan.offset", shard->plan_offset, -1, JOB_BYTES_MAX },
     { "plan.length", shard->plan_length, -1, PLAN_LENGTH_MAX },
   };
@@ -46,7 +47,7 @@ check_ranges (const struct shard *shard, struct error *err)
 int
 shard_check (const struct shard *shard, const struct job *job, struct error *err)
 {
-  if (check_ranges (shard, err) != 0)
+  if (shard_check_ranges (shard, err) != 0)
     return error_wrap (err, "the shard");
   if (shard->job_id == NULL || strcmp (shard->job_id, job->id) != 0)
     return error_set (err, ERROR_USER, "the shard: it does not belong to the job %s", job->id);

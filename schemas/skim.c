@@ -1,11 +1,12 @@
 #include "schemas/skim.h"
 
+#include "common/varint.h"
+
 #include <string.h>
 
 enum
 {
-  DEPTH_MAX = 32,  /* of nested types; ours have 4 */
-  VARINT_MAX = 10, /* bytes of a 64-bit varint */
+  DEPTH_MAX = 32, /* of nested types; ours have 4 */
 };
 
 struct skimmer
@@ -17,20 +18,9 @@ struct skimmer
 static bool
 skim_long (struct skimmer *skimmer, int64_t *value)
 {
-  uint64_t bits = 0;
-  for (unsigned int i = 0; i < VARINT_MAX && skimmer->at < skimmer->end; i++)
-    {
-      uint64_t byte = *skimmer->at++;
-      if (i == VARINT_MAX - 1 && byte > 1)
-        return false;
-      bits |= (byte & 0x7f) << (7 * i);
-      if (byte < 0x80)
-        {
-          *value = (int64_t) (bits >> 1) ^ -(int64_t) (bits & 1);
-          return true;
-        }
-    }
-  return false;
+  const char *behind = varint_get ((const char *) skimmer->at, (const char *) skimmer->end, value);
+  skimmer->at = behind == NULL ? skimmer->at : (const unsigned char *) behind;
+  return behind != NULL;
 }
 
 static bool

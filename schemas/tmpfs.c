@@ -44,7 +44,7 @@ set_size (struct tmpfs *tmpfs, const char *value, struct error *err)
 
 /* NAME=VALUE, or -1 with ERR. */
 static int
-set_value (struct tmpfs *tmpfs, const char *name, const char *value, struct error *err)
+tmpfs_set_value (struct tmpfs *tmpfs, const char *name, const char *value, struct error *err)
 {
   if (strcmp (name, "size") == 0)
     return set_size (tmpfs, value, err);
@@ -63,20 +63,20 @@ set_value (struct tmpfs *tmpfs, const char *name, const char *value, struct erro
 }
 
 static int
-set_option (struct tmpfs *tmpfs, char *option, struct error *err)
+tmpfs_set_option (struct tmpfs *tmpfs, char *option, struct error *err)
 {
   char *value = strchr (option, '=');
   if (value != NULL)
     {
       *value = '\0';
-      return set_value (tmpfs, option, value + 1, err);
+      return tmpfs_set_value (tmpfs, option, value + 1, err);
     }
   if (strcmp (option, "ro") == 0 || strcmp (option, "rw") == 0)
     tmpfs->read_only = option[1] == 'o';
   else if (strcmp (option, "exec") == 0 || strcmp (option, "noexec") == 0)
     tmpfs->exec = option[0] == 'e';
   else if (strcmp (option, "nosuid") != 0 && strcmp (option, "nodev") != 0)
-    return set_value (tmpfs, option, "", err);
+    return tmpfs_set_value (tmpfs, option, "", err);
   return 0;
 }
 
@@ -96,7 +96,7 @@ tmpfs_parse (const char *text, struct tmpfs *tmpfs, struct error *err)
   auto_free char *options = xstrdup (text[length] == ':' ? text + length + 1 : "");
   char *at = options;
   for (char *option = strsep (&at, ","); option != NULL; option = strsep (&at, ","))
-    if (option[0] != '\0' && set_option (tmpfs, option, err) != 0)
+    if (option[0] != '\0' && tmpfs_set_option (tmpfs, option, err) != 0)
       return error_wrap (err, "%.300s", tmpfs->path);
   return 0;
 }
@@ -139,6 +139,18 @@ tmpfs_format (const struct tmpfs *tmpfs)
                        options.items[i]);
     }
   return buffer_take (&text);
+}
+
+int
+tmpfs_check (const struct strlist *texts, struct error *err)
+{
+  for (size_t i = 0; i < texts->count; i++)
+    {
+      auto_tmpfs struct tmpfs tmpfs = { 0 };
+      if (tmpfs_parse (texts->items[i], &tmpfs, err) != 0)
+        return error_wrap (err, "--tmpfs");
+    }
+  return 0;
 }
 
 void

@@ -32,6 +32,9 @@ struct tmpfs
  * option that isn't known or isn't well-formed. */
 int tmpfs_parse (const char *text, struct tmpfs *tmpfs, struct error *err);
 
+/* Whether each of TEXTS can be read. ERROR_USER. */
+int tmpfs_check (const struct strlist *texts, struct error *err);
+
 /* Appends the mount options in the words of mount(8) and of the OCI runtimes: "nosuid", "nodev",
  * "noexec", "mode=1777", "size=67108864" … */
 void tmpfs_options (const struct tmpfs *tmpfs, struct strlist *options);

@@ -25,7 +25,7 @@ wire_pack (struct registry *registry, const char *subject, struct buffer *messag
                          ? codec_schema_text (fingerprint)
                          : NULL;
   if (text == NULL)
-    return error_set (err, ERROR_USER, "not a message of this program");
+    return error_set (err, ERROR_USER, "not a shoal message");
   if (registry_register (registry, subject, text, &id, err) != 0)
     return -1;
   size_t body = message->size - MESSAGE_HEADER_SIZE;
@@ -93,8 +93,7 @@ wire_translate (const struct writer_schema *schema, struct bytes body, struct bu
     }
   int kind = codec_kind_of (schema->name);
   if (kind < 0)
-    return error_set (err, ERROR_USER, "a record \"%s\", which is not a message of shoal",
-                      schema->name);
+    return error_set (err, ERROR_USER, "a record \"%s\" is not a shoal message", schema->name);
   if (body.size > MESSAGE_SIZE_MAX || body.size > READING_MAX / schema->growth)
     return error_set (err, ERROR_USER, "a %s of %zu bytes: too large to decode",
                       message_name ((enum message) kind), body.size);

@@ -32,7 +32,7 @@ struct named
   size_t weight; /* 0 while its definition goes on */
 };
 
-struct check
+struct schema_check
 {
   struct named names[NAMES_MAX];
   size_t count;
@@ -42,7 +42,7 @@ struct check
 };
 
 static bool
-refuse (struct check *check, const char *problem, const char *about)
+writer_schema_refuse (struct schema_check *check, const char *problem, const char *about)
 {
   if (check->problem == NULL)
     {
@@ -56,7 +56,7 @@ refuse (struct check *check, const char *problem, const char *about)
 }
 
 static bool
-is_name (const char *name, bool dots)
+writer_schema_is_name (const char *name, bool dots)
 {
   bool start = true;
   if (name == NULL || strlen (name) > NAME_MAX_)
@@ -85,7 +85,7 @@ qualify (const char *name, const char *space, char full[static NAME_MAX_ + 1])
 }
 
 static struct named *
-find_name (struct check *check, const char *full)
+find_name (struct schema_check *check, const char *full)
 {
   for (size_t i = 0; i < check->count; i++)
     if (strcmp (check->names[i].full, full) == 0)
@@ -105,30 +105,31 @@ primitive_weight (const char *name)
 }
 
 /* Adds to WEIGHT what a value of SCHEMA takes. SPACE is the enclosing namespace. */
-static bool check_schema (struct check *check, const json_t *schema, const char *space, int depth,
-                          size_t *weight);
+static bool check_schema (struct schema_check *check, const json_t *schema, const char *space,
+                          int depth, size_t *weight);
 
 static bool
-add_weight (struct check *check, size_t *weight, size_t more)
+add_weight (struct schema_check *check, size_t *weight, size_t more)
 {
   *weight += more;
-  return *weight <= WEIGHT_MAX || refuse (check, "a value of it is too large", "the schema");
+  return *weight <= WEIGHT_MAX
+         || writer_schema_refuse (check, "a value of it is too large", "the schema");
 }
 
 static bool
-check_reference (struct check *check, const char *name, const char *space, size_t *weight)
+check_reference (struct schema_check *check, const char *name, const char *space, size_t *weight)
 {
   size_t primitive = primitive_weight (name);
   if (primitive != 0)
     return add_weight (check, weight, primitive);
   char full[NAME_MAX_ + 1] = "";
-  if (is_name (name, true))
+  if (writer_schema_is_name (name, true))
     qualify (name, space, full);
   const struct named *named = find_name (check, full);
   if (named == NULL)
-    return refuse (check, "no such type", name);
+    return writer_schema_refuse (check, "no such type", name);
   if (named->weight == 0)
-    return refuse (check, "a type within itself", name);
+    return writer_schema_refuse (check, "a type within itself", name);
   return add_weight (check, weight, named->weight);
 }
 
@@ -144,21 +145,21 @@ branch_kind (const json_t *branch)
 }
 
 static bool
-check_union (struct check *check, const json_t *schema, const char *space, int depth,
+check_union (struct schema_check *check, const json_t *schema, const char *space, int depth,
              size_t *weight)
 {
   size_t heaviest = 0;
   if (json_array_size (schema) == 0 || json_array_size (schema) > NAMES_MAX)
-    return refuse (check, "no union", "[]");
+    return writer_schema_refuse (check, "no union", "[]");
   for (size_t i = 0; i < json_array_size (schema); i++)
     {
       const json_t *branch = json_array_get (schema, i);
       const char *kind = json_is_array (branch) ? NULL : branch_kind (branch);
       if (kind == NULL)
-        return refuse (check, "a union of what can't be told apart", "[");
+        return writer_schema_refuse (check, "a union of what can't be told apart", "[");
       for (size_t j = 0; j < i; j++)
         if (strcmp (kind, branch_kind (json_array_get (schema, j))) == 0)
-          return refuse (check, "a union of what can't be told apart", kind);
+          return writer_schema_refuse (check, "a union of what can't be told apart", kind);
       size_t own = 0;
       if (!check_schema (check, branch, space, depth + 1, &own))
         return false;
@@ -169,7 +170,8 @@ check_union (struct check *check, const json_t *schema, const char *space, int d
 
 /* An array or a map of ITEMS. */
 static bool
-check_list (struct check *check, const json_t *items, const char *space, int depth, size_t *weight)
+writer_schema_check_list (struct schema_check *check, const json_t *items, const char *space,
+                          int depth, size_t *weight)
 {
   size_t item = WEIGHT_STRING; /* its place in the list, its key in a map */
   if (!check_schema (check, items, space, depth + 1, &item))
@@ -196,20 +198,20 @@ has_twin (const json_t *list, size_t i, const char *member)
 }
 
 static bool
-check_fields (struct check *check, const json_t *fields, const char *space, int depth,
+check_fields (struct schema_check *check, const json_t *fields, const char *space, int depth,
               size_t *weight)
 {
   if (!json_is_array (fields) || json_array_size (fields) > NAMES_MAX)
-    return refuse (check, "no list of fields", space);
+    return writer_schema_refuse (check, "no list of fields", space);
   *weight += WEIGHT_RECORD;
   for (size_t i = 0; i < json_array_size (fields); i++)
     {
       const json_t *field = json_array_get (fields, i);
       const char *name = json_string_value (json_object_get (field, "name"));
-      if (!is_name (name, false))
-        return refuse (check, "no name of a field", name);
+      if (!writer_schema_is_name (name, false))
+        return writer_schema_refuse (check, "no name of a field", name);
       if (has_twin (fields, i, "name"))
-        return refuse (check, "two fields of one name", name);
+        return writer_schema_refuse (check, "two fields of one name", name);
       if (!add_weight (check, weight, WEIGHT_SMALL)
           || !check_schema (check, json_object_get (field, "type"), space, depth + 1, weight))
         return false;
@@ -218,34 +220,35 @@ check_fields (struct check *check, const json_t *fields, const char *space, int 
 }
 
 static bool
-check_symbols (struct check *check, const json_t *symbols, const char *space)
+check_symbols (struct schema_check *check, const json_t *symbols, const char *space)
 {
   if (!json_is_array (symbols) || json_array_size (symbols) == 0
       || json_array_size (symbols) > NAMES_MAX)
-    return refuse (check, "no list of symbols", space);
+    return writer_schema_refuse (check, "no list of symbols", space);
   for (size_t i = 0; i < json_array_size (symbols); i++)
     {
       const char *symbol = json_string_value (json_array_get (symbols, i));
-      if (!is_name (symbol, false) || has_twin (symbols, i, NULL))
-        return refuse (check, "no symbol, or one twice", symbol);
+      if (!writer_schema_is_name (symbol, false) || has_twin (symbols, i, NULL))
+        return writer_schema_refuse (check, "no symbol, or one twice", symbol);
     }
   return true;
 }
 
 /* The name that SCHEMA defines, entered into the table; NULL when it is refused. */
 static struct named *
-define (struct check *check, const json_t *schema, const char *space)
+define (struct schema_check *check, const json_t *schema, const char *space)
 {
   const char *name = json_string_value (json_object_get (schema, "name"));
   const json_t *own = json_object_get (schema, "namespace");
   const char *within = own == NULL ? space : json_string_value (own);
   char full[NAME_MAX_ + 1] = "";
-  if (is_name (name, true) && within != NULL && (within[0] == '\0' || is_name (within, true)))
+  if (writer_schema_is_name (name, true) && within != NULL
+      && (within[0] == '\0' || writer_schema_is_name (within, true)))
     qualify (name, within, full);
   if (full[0] == '\0' || primitive_weight (full) != 0)
-    (void) refuse (check, "no name of a type", name);
+    (void) writer_schema_refuse (check, "no name of a type", name);
   else if (find_name (check, full) != NULL || check->count == NAMES_MAX)
-    (void) refuse (check, "defined twice, or a type too many", name);
+    (void) writer_schema_refuse (check, "defined twice, or a type too many", name);
   else
     {
       check->names[check->count].full = xstrdup (full);
@@ -256,8 +259,8 @@ define (struct check *check, const json_t *schema, const char *space)
 
 /* A record, an enum or a fixed. */
 static bool
-check_named (struct check *check, const json_t *schema, const char *type, const char *space,
-             int depth, size_t *weight)
+writer_schema_check_named (struct schema_check *check, const json_t *schema, const char *type,
+                           const char *space, int depth, size_t *weight)
 {
   struct named *named = define (check, schema, space);
   if (named == NULL)
@@ -281,7 +284,7 @@ check_named (struct check *check, const json_t *schema, const char *type, const 
     {
       json_int_t size = json_integer_value (json_object_get (schema, "size"));
       if (size < 1 || size > FIXED_MAX)
-        return refuse (check, "a fixed of no good size", named->full);
+        return writer_schema_refuse (check, "a fixed of no good size", named->full);
       own = WEIGHT_STRING + (size_t) size;
     }
   named->weight = own;
@@ -289,11 +292,11 @@ check_named (struct check *check, const json_t *schema, const char *type, const 
 }
 
 static bool
-check_schema (struct check *check, const json_t *schema, const char *space, int depth,
+check_schema (struct schema_check *check, const json_t *schema, const char *space, int depth,
               size_t *weight)
 {
   if (depth > DEPTH_MAX)
-    return refuse (check, "types too deep in one another", space);
+    return writer_schema_refuse (check, "types too deep in one another", space);
   if (json_is_array (schema))
     return check_union (check, schema, space, depth, weight);
   if (json_is_string (schema))
@@ -303,29 +306,31 @@ check_schema (struct check *check, const json_t *schema, const char *space, int 
     return check_schema (check, type, space, depth + 1, weight);
   const char *name = json_string_value (type);
   if (name == NULL)
-    return refuse (check, "not a type", space);
+    return writer_schema_refuse (check, "not a type", space);
   if (primitive_weight (name) != 0)
     return check_reference (check, name, space, weight);
   if (strcmp (name, "array") == 0)
-    return check_list (check, json_object_get (schema, "items"), space, depth, weight);
+    return writer_schema_check_list (check, json_object_get (schema, "items"), space, depth,
+                                     weight);
   if (strcmp (name, "map") == 0)
-    return check_list (check, json_object_get (schema, "values"), space, depth, weight);
+    return writer_schema_check_list (check, json_object_get (schema, "values"), space, depth,
+                                     weight);
   if (strcmp (name, "record") == 0 || strcmp (name, "enum") == 0 || strcmp (name, "fixed") == 0)
-    return check_named (check, schema, name, space, depth, weight);
-  return refuse (check, "no such type", name);
+    return writer_schema_check_named (check, schema, name, space, depth, weight);
+  return writer_schema_refuse (check, "no such type", name);
 }
 
 /* Checks SCHEMA; GROWTH is what struct writer_schema says. */
 static int
 check_root (const json_t *schema, size_t *growth, struct error *err)
 {
-  struct check *check = xcalloc (1, sizeof *check);
+  struct schema_check *check = xcalloc (1, sizeof *check);
   size_t weight = 0;
   check->growth = 1;
   const char *type = json_string_value (json_object_get (schema, "type"));
   bool good = type != NULL && strcmp (type, "record") == 0
                   ? check_schema (check, schema, "", 0, &weight)
-                  : refuse (check, "not a record", type);
+                  : writer_schema_refuse (check, "not a record", type);
   int outcome = good ? 0 : error_set (err, ERROR_USER, "%s: %s", check->about, check->problem);
   *growth = check->growth;
   for (size_t i = 0; i < check->count; i++)
@@ -335,7 +340,7 @@ check_root (const json_t *schema, size_t *growth, struct error *err)
 }
 
 static int
-load (struct writer_schema *schema, const char *text, struct error *err)
+writer_schema_load (struct writer_schema *schema, const char *text, struct error *err)
 {
   auto_buffer struct buffer canonical = { 0 };
   if (fingerprint_canonical (text, &canonical, err) != 0)
@@ -369,7 +374,7 @@ writer_schema_parse (struct bytes json, struct error *err)
   int outcome = check_root (root, &schema->growth, err);
   json_decref (root);
   auto_free char *text = xstrndup (json.data, json.size);
-  if (outcome != 0 || load (schema, text, err) != 0)
+  if (outcome != 0 || writer_schema_load (schema, text, err) != 0)
     {
       writer_schema_free (schema);
       return NULL;

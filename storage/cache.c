@@ -37,7 +37,7 @@ struct cache
 };
 
 static void
-complain (const char *what, const struct error *err)
+cache_log_error (const char *what, const struct error *err)
 {
   auto_free char *quoted = text_log (err->message);
   log_warn (what, "reason=%s", quoted);
@@ -52,7 +52,7 @@ open_used (int folder_fd, struct error *err)
       && status.st_size != sizeof (int64_t))
     {
       (void) error_set (err, ERROR_USER,
-                        "its file `used` isn't a cache's: choose a folder of its own");
+                        "its file `used` does not belong to a cache: choose another folder");
       return NULL;
     }
   if (fd >= 0 && (status.st_size != 0 || ftruncate (fd, sizeof (int64_t)) == 0))
@@ -92,7 +92,7 @@ cache_open (void)
   if (cache.used != NULL)
     return xmemdup (&cache, sizeof cache);
   auto_fd_ (&cache.fd);
-  complain ("cache_unusable", &err);
+  cache_log_error ("cache_unusable", &err);
   return NULL;
 }
 
@@ -108,7 +108,7 @@ cache_close (struct cache *cache)
 
 /* "ab/cdef…-": where an item lies, but for its size. The caller frees. */
 static char *
-place_of (const char *address, const struct storage_item *item)
+cache_path_of (const char *address, const struct storage_item *item)
 {
   uint8_t sum[DIGEST_SIZE];
   char text[DIGEST_TEXT_SIZE];
@@ -127,15 +127,15 @@ cache_take (struct cache *cache, const char *address, const struct storage_item 
 {
   if (item->size < 0)
     return 0;
-  auto_free char *place = place_of (address, item);
+  auto_free char *kept_path = cache_path_of (address, item);
   auto_fetched_file struct fetched_file *file = NULL;
   struct stat status;
-  auto_fd int fd = openat (cache->fd, place, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  auto_fd int fd = openat (cache->fd, kept_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return 0;
   if (fstat (fd, &status) != 0 || status.st_size != item->size)
     {
-      (void) unlinkat (cache->fd, place, 0); /* a crash of the machine left it so */
+      (void) unlinkat (cache->fd, kept_path, 0); /* a crash of the machine left it so */
       return 0;
     }
   file = fetched_file_new (folder_fd, item, err);
@@ -144,7 +144,7 @@ cache_take (struct cache *cache, const char *address, const struct storage_item 
   /* By name, which may be gone by now: then it is a miss. */
   struct error ours = ERROR_INIT;
   (void) unlinkat (folder_fd, file->name, 0);
-  if (fs_link_or_copy (cache->fd, place, folder_fd, file->name, &ours) != 0)
+  if (fs_link_or_copy (cache->fd, kept_path, folder_fd, file->name, &ours) != 0)
     {
       if (ours.code == ENOENT)
         return 0;
@@ -185,7 +185,7 @@ is_copy (const char *name)
 
 struct kept
 {
-  char place[96];
+  char path[96];
   int64_t size;
   struct timespec used;
 };
@@ -199,7 +199,7 @@ struct kept_list
 
 /* Whether NAME is a copy that nobody makes any more. */
 static bool
-is_left_over (int fd, const char *name)
+cache_is_left_over (int fd, const char *name)
 {
   struct stat status;
   return is_copy (name) && fstatat (fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0
@@ -208,7 +208,7 @@ is_left_over (int fd, const char *name)
 }
 
 static void
-list_folder (struct cache *cache, const char *name, struct kept_list *list)
+cache_list_folder (struct cache *cache, const char *name, struct kept_list *list)
 {
   int fd = openat (cache->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   auto_dir DIR *dir = fd < 0 ? NULL : fdopendir (fd);
@@ -218,12 +218,12 @@ list_folder (struct cache *cache, const char *name, struct kept_list *list)
     {
       struct stat status;
       struct kept kept;
-      if (is_left_over (fd, entry->d_name))
+      if (cache_is_left_over (fd, entry->d_name))
         (void) unlinkat (fd, entry->d_name, 0);
       if (!is_item (entry->d_name) || fstatat (fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0
           || !S_ISREG (status.st_mode)
-          || snprintf (kept.place, sizeof kept.place, "%s/%s", name, entry->d_name)
-                 >= (int) sizeof kept.place)
+          || snprintf (kept.path, sizeof kept.path, "%s/%s", name, entry->d_name)
+                 >= (int) sizeof kept.path)
         continue;
       kept.size = status.st_size;
       kept.used = status.st_mtim;
@@ -250,7 +250,7 @@ by_use (const void *left, const void *right)
 /* Counts what is there and removes the oldest until a tenth of the limit is free. One process at a
  * time; the others don't wait. */
 static void
-make_room (struct cache *cache)
+cache_make_room (struct cache *cache)
 {
   auto_fd int lock = lock_open (cache->fd, "lock", NULL);
   if (lock < 0 || flock (lock, LOCK_EX | LOCK_NB) != 0)
@@ -261,13 +261,13 @@ make_room (struct cache *cache)
     {
       char name[3];
       (void) snprintf (name, sizeof name, "%02x", (unsigned int) i);
-      list_folder (cache, name, &list);
+      cache_list_folder (cache, name, &list);
     }
   if (list.size > cache->limit)
     {
       qsort (list.items, list.count, sizeof *list.items, by_use);
       for (size_t i = 0; i < list.count && list.size > cache->limit - cache->limit / 10; i++)
-        if (unlinkat (cache->fd, list.items[i].place, 0) == 0)
+        if (unlinkat (cache->fd, list.items[i].path, 0) == 0)
           list.size -= list.items[i].size;
     }
   /* What others have kept meanwhile stays counted, some of it twice: then it is counted anew the
@@ -278,18 +278,19 @@ make_room (struct cache *cache)
 
 /* Copies FILE to PLACE, under another name first. */
 static int
-copy_to (struct cache *cache, int file, const char *place, struct error *err)
+copy_to (struct cache *cache, int file, const char *kept_path, struct error *err)
 {
   char unique[UNIQUE_SIZE];
-  auto_free char *temporary = xasprintf ("%.2s/.%s.%s", place, place + 3, unique_text (unique));
+  auto_free char *temporary =
+      xasprintf ("%.2s/.%s.%s", kept_path, kept_path + 3, unique_text (unique));
   auto_fd int target = openat (cache->fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (target < 0)
     return error_errno (err, errno, "%s", temporary);
   if (fs_copy (file, target, NULL, err) >= 0)
     {
-      if (renameat (cache->fd, temporary, cache->fd, place) == 0)
+      if (renameat (cache->fd, temporary, cache->fd, kept_path) == 0)
         return 0;
-      (void) error_errno (err, errno, "%s", place);
+      (void) error_errno (err, errno, "%s", kept_path);
     }
   (void) unlinkat (cache->fd, temporary, 0);
   return -1;
@@ -298,18 +299,19 @@ copy_to (struct cache *cache, int file, const char *place, struct error *err)
 /* Puts what lies beneath FOLDER_FD at PATH to PLACE, by a link if that works: 1, 0 when it is there
  * already, or -1. */
 static int
-keep (struct cache *cache, const char *path, int folder_fd, const char *place, struct error *err)
+cache_keep_file (struct cache *cache, const char *path, int folder_fd, const char *kept_path,
+                 struct error *err)
 {
-  char folder[3] = { place[0], place[1], '\0' };
+  char folder[3] = { kept_path[0], kept_path[1], '\0' };
   auto_fd int file = fs_open_beneath (folder_fd, path, O_RDONLY, 0, err);
   if (file < 0 || fs_make_folders (cache->fd, folder, 0755, err) != 0)
     return -1;
   auto_free char *self = xasprintf ("/proc/self/fd/%d", file);
-  if (linkat (AT_FDCWD, self, cache->fd, place, AT_SYMLINK_FOLLOW) == 0)
+  if (linkat (AT_FDCWD, self, cache->fd, kept_path, AT_SYMLINK_FOLLOW) == 0)
     return 1;
   if (errno == EEXIST)
     return 0;
-  return copy_to (cache, file, place, err) == 0 ? 1 : -1;
+  return copy_to (cache, file, kept_path, err) == 0 ? 1 : -1;
 }
 
 void
@@ -319,13 +321,13 @@ cache_keep (struct cache *cache, const char *address, const struct storage_item 
   struct error err = ERROR_INIT;
   if (item->size > cache->limit)
     return;
-  auto_free char *place = place_of (address, item);
-  int kept = keep (cache, item->path, folder_fd, place, &err);
+  auto_free char *kept_path = cache_path_of (address, item);
+  int kept = cache_keep_file (cache, item->path, folder_fd, kept_path, &err);
   if (kept < 0)
-    complain ("cache_error", &err);
+    cache_log_error ("cache_error", &err);
   if (kept <= 0)
     return;
   int64_t before = __atomic_fetch_add (cache->used, item->size, __ATOMIC_RELAXED);
   if (before == 0 || before + item->size > cache->limit)
-    make_room (cache);
+    cache_make_room (cache);
 }

@@ -31,7 +31,7 @@ connections (void)
 }
 
 static void
-count (int64_t *counter, int64_t more)
+fetch_batch_count (int64_t *counter, int64_t more)
 {
   __atomic_fetch_add (counter, more, __ATOMIC_RELAXED);
 }
@@ -95,7 +95,7 @@ fetch_batch_next (struct fetch_batch *fetch, struct fetched_file **file, struct 
   auto_free char *address = address_of (fetch, &item);
   int hit = address == NULL ? 0 : cache_take (fetch->cache, address, &item, batch->folder_fd, err);
   if (hit > 0)
-    count (&batch->totals->cached, 1);
+    fetch_batch_count (&batch->totals->cached, 1);
   else if (hit == 0)
     *file = fetched_file_new (batch->folder_fd, &item, err);
   return hit > 0 || *file != NULL ? 0 : error_wrap (err, "%s", item.path);
@@ -110,7 +110,7 @@ fetch_batch_finish (struct fetch_batch *fetch, struct fetched_file *file, struct
   auto_free char *address = address_of (fetch, &file->item);
   if (address != NULL)
     cache_keep (fetch->cache, address, &file->item, fetch->batch.folder_fd);
-  count (&fetch->batch.totals->files, 1);
+  fetch_batch_count (&fetch->batch.totals->files, 1);
   return 0;
 }
 
@@ -121,10 +121,11 @@ fetch_batch_count_unsized (struct fetch_batch *fetch, int64_t size, struct error
   fetch->unsized += size;
   if (fetch->unsized <= fetch->unsized_max)
     return 0;
-  return error_set (err, ERROR_USER,
-                    "more than %s came of files whose size neither the listing nor the server "
-                    "tells (SHOAL_FETCH_UNSIZED_MAX, or half of the disk's free space)",
-                    units_format_size (fetch->unsized_max, text));
+  return error_set (
+      err, ERROR_USER,
+      "more than %s downloaded of files whose size neither the listing nor the server "
+      "tells (SHOAL_FETCH_UNSIZED_MAX, or half of the disk's free space)",
+      units_format_size (fetch->unsized_max, text));
 }
 
 int
@@ -134,7 +135,7 @@ fetch_batch_check_room (const struct fetch_batch *fetch, int64_t size, struct er
   int64_t room = size < ROOM_ASKED ? -1 : free_bytes (fetch);
   if (room < 0 || size <= room)
     return 0;
-  return error_set (err, ERROR_TRANSIENT, "a file of %s, and only %s are free on the disk",
+  return error_set (err, ERROR_TRANSIENT, "a file of %s, but only %s of disk space is free",
                     units_format_size (size, wanted), units_format_size (room, left));
 }
 
@@ -163,7 +164,7 @@ check_rate (struct fetch_batch *fetch, struct error *err)
   if (fetch->slow < WINDOWS)
     return 0;
   return error_set (err, ERROR_TRANSIENT,
-                    "too slow: %lld bytes came in %lld seconds, at least %lld a second must "
+                    "too slow: %lld bytes in %lld seconds, the minimum is %lld bytes a second "
                     "(SHOAL_FETCH_MIN_RATE)",
                     (long long) bytes, (long long) (fetch->window_ms / 1000),
                     (long long) fetch->min_rate);
@@ -187,12 +188,12 @@ void
 fetch_batch_count_call (struct fetch_batch *fetch, const struct http_call *call)
 {
   struct storage_totals *totals = fetch->batch.totals;
-  count (&totals->requests, call->tried);
-  count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
+  fetch_batch_count (&totals->requests, call->tried);
+  fetch_batch_count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
 }
 
 void
 fetch_batch_count_bytes (struct fetch_batch *fetch, size_t size)
 {
-  count (&fetch->batch.totals->bytes, (int64_t) size);
+  fetch_batch_count (&fetch->batch.totals->bytes, (int64_t) size);
 }

@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "common/sys.h"
+#include "storage/file_time.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +21,7 @@ enum
 
 /* ERR of errno CODE, with the folder that we write to. */
 static int
-say_where (const struct fetched_file *file, int code, struct error *err)
+fetched_file_error (const struct fetched_file *file, int code, struct error *err)
 {
   char self[64];
   char folder[1024];
@@ -39,7 +40,9 @@ fetched_file_new (int folder_fd, const struct storage_item *item, struct error *
   file->item = (struct storage_item){ .path = xstrdup (item->path),
                                       .version = xstrdup (item->version),
                                       .source = xstrdup (item->source),
-                                      .size = item->size };
+                                      .size = item->size,
+                                      .keeps_time = item->keeps_time };
+  file->time.tv_nsec = UTIME_OMIT;
   if (item->sha256 != NULL)
     {
       file->sum.algorithm = "SHA256";
@@ -54,7 +57,7 @@ fetched_file_new (int folder_fd, const struct storage_item *item, struct error *
   file->fd = openat (folder_fd, file->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (file->fd >= 0 && fchmod (file->fd, 0644) == 0) /* whatever the umask is: containers read it */
     return file;
-  (void) say_where (file, errno, err);
+  (void) fetched_file_error (file, errno, err);
   file->name[0] = '\0';
   fetched_file_unref (file);
   return NULL;
@@ -93,6 +96,14 @@ is_same (const char *before, const char *now)
   return before == NULL ? now == NULL : now != NULL && strcmp (before, now) == 0;
 }
 
+static void
+fetched_file_read_time (struct fetched_file *file, const char *text)
+{
+  file->time = (struct timespec){ .tv_nsec = UTIME_OMIT };
+  if (text != NULL && file->item.keeps_time && !file_time_parse (text, &file->time))
+    file->time.tv_nsec = UTIME_OMIT;
+}
+
 int
 fetched_file_same (struct fetched_file *file, const struct http_call *call, struct error *err)
 {
@@ -103,13 +114,14 @@ fetched_file_same (struct fetched_file *file, const struct http_call *call, stru
       file->answered = true;
       file->etag = xstrdup (etag);
       file->modified = xstrdup (modified);
+      fetched_file_read_time (file, http_header (call, "x-amz-meta-mtime"));
       return 0;
     }
   bool tagged = file->etag != NULL && etag != NULL;
   if (tagged ? strcmp (file->etag, etag) == 0
              : is_same (file->etag, etag) && is_same (file->modified, modified))
     return 0;
-  return error_set (err, ERROR_TRANSIENT, "has changed while it was fetched");
+  return error_set (err, ERROR_TRANSIENT, "changed during the download");
 }
 
 bool
@@ -152,7 +164,7 @@ fetched_file_write (struct fetched_file *file, const void *data, size_t size, in
       if (written < 0 && errno == EINTR)
         continue;
       if (written <= 0)
-        return say_where (file, written == 0 ? ENOSPC : errno, err);
+        return fetched_file_error (file, written == 0 ? ENOSPC : errno, err);
       at += written;
       offset += written;
       size -= (size_t) written;
@@ -195,14 +207,14 @@ check_sum (struct fetched_file *file, int64_t size, struct error *err)
   if (file->pieces.assumed)
     return 1;
   (void) error_set (
-      err, ERROR_TRANSIENT, "what came has %s %s%s, it should be %s", file->sum.algorithm, hex,
+      err, ERROR_TRANSIENT, "checksum mismatch: %s is %s%s, expected %s", file->sum.algorithm, hex,
       file->sum.pieces > 0 ? " (of the parts' that it was uploaded in)" : "", file->sum.hex);
   return http_wrong (++file->wrong, err);
 }
 
 /* Has summed what is there from the beginning. */
 static void
-follow (struct fetched_file *file)
+fetched_file_follow (struct fetched_file *file)
 {
   if (file->reached == 0 || (file->sum.pieces > 0 && file->pieces.ends == NULL))
     return;
@@ -223,7 +235,7 @@ fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t
   file->ends[number] = end;
   for (; file->ends[file->whole] != 0; file->whole++)
     file->reached = file->ends[file->whole];
-  follow (file);
+  fetched_file_follow (file);
 }
 
 void
@@ -232,7 +244,7 @@ fetched_file_grew (struct fetched_file *file, int64_t offset)
   if (file->sum.algorithm == NULL || file->item.size < SUMMED_BESIDE)
     return;
   file->reached = offset;
-  follow (file);
+  fetched_file_follow (file);
 }
 
 void
@@ -242,7 +254,7 @@ fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool assumed)
   free (file->pieces.ends);
   file->pieces.ends = ends;
   file->pieces.assumed = assumed;
-  follow (file);
+  fetched_file_follow (file);
 }
 
 void
@@ -316,6 +328,9 @@ fetched_file_finish (struct fetched_file *file, struct error *err)
   int wrong = file->sum.algorithm == NULL ? 0 : check_sum (file, status.st_size, err);
   if (wrong != 0)
     return wrong;
+  /* One that the file system can't hold is as good as none. */
+  const struct timespec times[2] = { file->time, file->time };
+  (void) futimens (file->fd, times);
   if (fetched_file_name (file->folder_fd, file->name, file->item.path, err) != 0)
     return -1;
   file->name[0] = '\0';

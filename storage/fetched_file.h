@@ -8,6 +8,7 @@
 #include "storage/summing.h"
 
 #include <sys/queue.h>
+#include <time.h>
 
 /* The pieces that a file was once uploaded in, when its sum is one of theirs. */
 struct pieces
@@ -34,6 +35,7 @@ struct fetched_file
   bool answered;        /* an answer with its bytes has begun, which said: */
   char *etag;           /* NULL: nothing */
   char *modified;       /* NULL: nothing */
+  struct timespec time; /* of the file that was sent; tv_nsec UTIME_OMIT: not known */
   struct fetch_sum sum; /* of all of it */
   struct summing
       *summing;         /* of a file in parts, while they come; NULL: not yet, or there is no sum */

@@ -16,11 +16,11 @@ enum
 };
 
 /* One request for bytes FROM up to END of a file. */
-struct part
+struct fetch_part
 {
   struct http_call call;
   struct fetch *fetch;
-  LIST_ENTRY (part) links;
+  LIST_ENTRY (fetch_part) links;
   struct fetched_file *file;
   int64_t from;
   int64_t end;    /* -1: to the file's end, wherever that is */
@@ -36,7 +36,7 @@ struct part
 /* ---- parts ------------------------------------------------------------------------------ */
 
 static void
-free_part (struct part *part)
+fetcher_free_part (struct fetch_part *part)
 {
   LIST_REMOVE (part, links);
   fetched_file_unref (part->file);
@@ -46,7 +46,7 @@ free_part (struct part *part)
 }
 
 static void
-ask_for_range (struct part *part)
+fetch_part_range (struct fetch_part *part)
 {
   if (part->ranged)
     free (part->call.headers.items[--part->call.headers.count]);
@@ -62,11 +62,11 @@ static int cut_all (struct fetch *fetch, struct error *err);
 
 /* All of the file came where a part of it was asked for: this server gives none. */
 static int
-take_whole (struct part *part, struct error *err)
+take_whole (struct fetch_part *part, struct error *err)
 {
   struct fetched_file *file = part->file;
   if (part->from != 0 || file->parts != 1 || file->parted)
-    return error_set (err, ERROR_TRANSIENT, "a part was asked for and something else came");
+    return error_set (err, ERROR_TRANSIENT, "unexpected response to a range request");
   if (part->fetch->cutting == file)
     {
       part->fetch->cutting = NULL;
@@ -80,7 +80,7 @@ take_whole (struct part *part, struct error *err)
 }
 
 static int
-check_range (struct part *part, struct error *err)
+fetcher_check_range (struct fetch_part *part, struct error *err)
 {
   const struct http_call *call = &part->call;
   struct fetched_file *file = part->file;
@@ -90,22 +90,22 @@ check_range (struct part *part, struct error *err)
     return take_whole (part, err);
   if (call->status != 206 || range == NULL || sscanf (range, "bytes %lld-", &start) != 1
       || start != part->at)
-    return error_set (err, ERROR_TRANSIENT, "a part was asked for and something else came");
+    return error_set (err, ERROR_TRANSIENT, "unexpected response to a range request");
   file->parted = true;
   return 0;
 }
 
 /* An answer begins: is it what was asked for? */
 static int
-check_answer (struct part *part, struct error *err)
+check_answer (struct fetch_part *part, struct error *err)
 {
   const struct fetch_source *source = part->fetch->source;
   struct fetched_file *file = part->file;
   const struct http_call *call = &part->call;
-  if (part->ranged && check_range (part, err) != 0)
+  if (part->ranged && fetcher_check_range (part, err) != 0)
     return -1;
   if (!part->ranged && call->status != 200)
-    return error_set (err, ERROR_TRANSIENT, "an answer with HTTP %d", call->status);
+    return error_set (err, ERROR_TRANSIENT, "unexpected HTTP status %d", call->status);
   part->checked = true;
   struct fetch_sum sum = { 0 };
   if (source->check != NULL && source->check (source->context, &file->item, call, &sum, err) != 0)
@@ -129,7 +129,7 @@ check_answer (struct part *part, struct error *err)
 }
 
 static int
-write_at (struct part *part, const char *data, size_t size, int64_t offset, struct error *err)
+write_at (struct fetch_part *part, const char *data, size_t size, int64_t offset, struct error *err)
 {
   if (fetched_file_write (part->file, data, size, offset, err) != 0)
     return -1;
@@ -139,7 +139,7 @@ write_at (struct part *part, const char *data, size_t size, int64_t offset, stru
 }
 
 static int
-write_held (struct part *part, struct error *err)
+write_held (struct fetch_part *part, struct error *err)
 {
   size_t size = part->held_size;
   part->held_size = 0;
@@ -148,7 +148,7 @@ write_held (struct part *part, struct error *err)
 
 /* Keeps DATA, which belongs where the part is, until there is enough of it. */
 static int
-hold (struct part *part, const char *data, size_t size, struct error *err)
+hold (struct fetch_part *part, const char *data, size_t size, struct error *err)
 {
   if (part->held_size + size > HELD && write_held (part, err) != 0)
     return -1;
@@ -163,13 +163,13 @@ hold (struct part *part, const char *data, size_t size, struct error *err)
 }
 
 static int
-receive (struct http_call *call, const char *data, size_t size, struct error *err)
+fetcher_receive (struct http_call *call, const char *data, size_t size, struct error *err)
 {
-  struct part *part = call->context;
+  struct fetch_part *part = call->context;
   if (!part->checked && check_answer (part, err) != 0)
     return -1;
   if (part->end >= 0 && (int64_t) size > part->end - part->at)
-    return error_set (err, ERROR_USER, "more bytes came than were listed");
+    return error_set (err, ERROR_USER, "has more bytes than were listed");
   if (part->unsized && fetch_batch_count_unsized (&part->fetch->batch, (int64_t) size, err) != 0)
     return -1;
   if (hold (part, data, size, err) != 0)
@@ -183,13 +183,13 @@ receive (struct http_call *call, const char *data, size_t size, struct error *er
 static int
 receive_again (struct http_call *call, struct error *err)
 {
-  struct part *part = call->context;
+  struct fetch_part *part = call->context;
   part->checked = false;
   call->goes_on = part->fetch->source->ranges && fetched_file_is_pinned (part->file)
                   && !part->no_ranges && (part->end < 0 || part->at < part->end);
   if (call->goes_on)
     {
-      ask_for_range (part);
+      fetch_part_range (part);
       return write_held (part, err);
     }
   if (part->unsized)
@@ -197,7 +197,7 @@ receive_again (struct http_call *call, struct error *err)
   part->held_size = 0;
   part->at = part->from;
   if (part->ranged)
-    ask_for_range (part);
+    fetch_part_range (part);
   bool among_others = part->file->parted && part->file->cut > 0;
   return among_others ? 0 : fetched_file_empty (part->file, err);
 }
@@ -268,7 +268,7 @@ finish_answered (struct fetch *fetch, struct error *err)
       auto_fetched_file struct fetched_file *file = fetcher_next_answer (fetch);
       if (file == NULL)
         return 0;
-      if (fetcher_hear_answer (fetch, err) != 0 || finish_file (fetch, file, err) != 0)
+      if (fetcher_read_answer (fetch, err) != 0 || finish_file (fetch, file, err) != 0)
         return error_wrap (err, "%s", file->item.path);
     }
 }
@@ -276,7 +276,7 @@ finish_answered (struct fetch *fetch, struct error *err)
 static int
 end_part (struct http_call *call, struct error *err)
 {
-  struct part *part = call->context;
+  struct fetch_part *part = call->context;
   struct fetch *fetch = part->fetch;
   struct fetched_file *file = part->file;
   fetch_batch_count_call (&fetch->batch, call);
@@ -285,7 +285,7 @@ end_part (struct http_call *call, struct error *err)
   if (result == 0 && !part->checked)
     result = check_answer (part, err); /* of an empty file */
   if (result == 0 && part->end >= 0 && part->at != part->end)
-    result = error_set (err, ERROR_TRANSIENT, "%lld bytes came where %lld were asked for",
+    result = error_set (err, ERROR_TRANSIENT, "received %lld bytes instead of the %lld requested",
                         (long long) (part->at - part->from), (long long) (part->end - part->from));
   if (result == 0)
     {
@@ -299,7 +299,7 @@ end_part (struct http_call *call, struct error *err)
     }
   if (result != 0)
     (void) error_wrap (err, "%s", file->item.path);
-  free_part (part);
+  fetcher_free_part (part);
   return result;
 }
 
@@ -307,7 +307,7 @@ static int
 start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_t end, bool ranged,
             struct error *err)
 {
-  struct part *part = xcalloc (1, sizeof *part);
+  struct fetch_part *part = xcalloc (1, sizeof *part);
   http_call_init (&part->call, NULL);
   part->fetch = fetch;
   LIST_INSERT_HEAD (&fetch->parts, part, links);
@@ -318,13 +318,13 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
   if (source->request (source->context, &file->item, &part->call, err) != 0)
     return error_wrap (err, "%s", file->item.path);
   part->call.context = part;
-  part->call.data = receive;
+  part->call.data = fetcher_receive;
   part->call.restart = receive_again;
   part->call.done = end_part;
   if (file->wrong > 0)
     strlist_add (&part->call.headers, HTTP_NO_CACHE);
   if (ranged)
-    ask_for_range (part);
+    fetch_part_range (part);
   file->parts++;
   http_start (fetch->batch.http, &part->call);
   return 0;
@@ -334,7 +334,7 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
 
 /* The next part of the file that is being cut. */
 static int
-cut (struct fetch *fetch, struct error *err)
+fetcher_next_part (struct fetch *fetch, struct error *err)
 {
   struct fetched_file *file = fetch->cutting;
   int64_t from = file->cut;
@@ -363,7 +363,7 @@ cut_all (struct fetch *fetch, struct error *err)
 {
   while (fetch->cutting != NULL && (fetch->cutting->cut == 0 || fetch->cutting->parted)
          && has_room (fetch))
-    if (cut (fetch, err) != 0)
+    if (fetcher_next_part (fetch, err) != 0)
       return -1;
   return 0;
 }
@@ -391,7 +391,7 @@ start_next (struct fetch *fetch, struct error *err)
 
 /* Asks for more as long as there is room. */
 static int
-start_more (struct fetch *fetch, struct error *err)
+fetcher_start_more (struct fetch *fetch, struct error *err)
 {
   while (has_room (fetch))
     {
@@ -406,7 +406,7 @@ start_more (struct fetch *fetch, struct error *err)
 }
 
 static bool
-is_more (const struct fetch *fetch)
+fetcher_is_more (const struct fetch *fetch)
 {
   return !fetch->batch.exhausted || fetch->cutting != NULL || http_pending (fetch->batch.http) > 0
          || !TAILQ_EMPTY (&fetch->answered) || !TAILQ_EMPTY (&fetch->summing)
@@ -438,15 +438,15 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   TAILQ_INIT (&fetch.summing);
   TAILQ_INIT (&fetch.wrong);
   do
-    result = start_more (&fetch, err) == 0 && fetch_batch_turn (&fetch.batch, err) == 0
+    result = fetcher_start_more (&fetch, err) == 0 && fetch_batch_turn (&fetch.batch, err) == 0
                      && finish_answered (&fetch, err) == 0
                  ? finish_summed (&fetch, err)
                  : -1;
-  while (result == 0 && is_more (&fetch));
+  while (result == 0 && fetcher_is_more (&fetch));
   fetch_batch_close (&fetch.batch); /* it may still have parts' calls */
   while (!LIST_EMPTY (&fetch.parts))
-    free_part (LIST_FIRST (&fetch.parts));
-  fetcher_drop_questions (&fetch);
+    fetcher_free_part (LIST_FIRST (&fetch.parts));
+  fetcher_drop_piece_requests (&fetch);
   drop_files (&fetch.summing);
   drop_files (&fetch.wrong);
   fetched_file_unref (fetch.cutting);

@@ -40,10 +40,10 @@ struct fetch_source
   int (*check) (void *context, const struct storage_item *item, const struct http_call *call,
                 struct fetch_sum *sum, struct error *err);
 
-  /* Where sums are of pieces: fills CALL with the question how long ITEM's piece NUMBER (from 1) is
-   * … */
-  int (*ask_piece) (void *context, const struct storage_item *item, int number,
-                    struct http_call *call, struct error *err);
+  /* Where sums are of pieces: fills CALL with the request for how long ITEM's piece NUMBER (from 1)
+   * is … */
+  int (*request_piece) (void *context, const struct storage_item *item, int number,
+                        struct http_call *call, struct error *err);
   /* … and reads its answer, of a file of so many PIECES; -1: this server doesn't tell. */
   int64_t (*piece_length) (const struct http_call *call, int pieces);
 

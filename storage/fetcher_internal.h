@@ -6,21 +6,21 @@
 
 #include <sys/queue.h>
 
-LIST_HEAD (parts, part);
-LIST_HEAD (questions, question);
-TAILQ_HEAD (answers, question);
+LIST_HEAD (fetch_parts, fetch_part);
+LIST_HEAD (piece_requests, piece_request);
+TAILQ_HEAD (answers, piece_request);
 TAILQ_HEAD (fetched_files, fetched_file);
 
 struct fetch
 {
   const struct fetch_source *source;
   struct fetch_batch batch;
-  struct fetched_file *cutting; /* the file whose parts aren't all asked for, or NULL */
-  struct fetched_files wrong;   /* files that are to come once more */
-  struct parts parts;           /* all that are asked for */
-  struct questions questions;   /* about pieces, under way … */
-  struct answers answered;      /* … and answered, in the order in which they were */
-  struct fetched_files summing; /* files that are there, but for their sums */
+  struct fetched_file *cutting;         /* the file whose parts aren't all asked for, or NULL */
+  struct fetched_files wrong;           /* files that are to come once more */
+  struct fetch_parts parts;             /* all that are asked for */
+  struct piece_requests piece_requests; /* about pieces, under way … */
+  struct answers answered;              /* … and answered, in the order in which they were */
+  struct fetched_files summing;         /* files that are there, but for their sums */
   size_t summing_count;
 };
 
@@ -43,8 +43,8 @@ int fetcher_ask_for_pieces (struct fetch *fetch, struct fetched_file *file, stru
 struct fetched_file *fetcher_next_answer (struct fetch *fetch);
 
 /* Takes in that answer, and asks for more where it is needed. */
-int fetcher_hear_answer (struct fetch *fetch, struct error *err);
+int fetcher_read_answer (struct fetch *fetch, struct error *err);
 
-void fetcher_drop_questions (struct fetch *fetch);
+void fetcher_drop_piece_requests (struct fetch *fetch);
 
 #endif

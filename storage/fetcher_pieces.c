@@ -11,12 +11,12 @@ enum
 };
 
 /* One request for the length of a piece. */
-struct question
+struct piece_request
 {
   struct http_call call;
   struct fetch *fetch;
-  LIST_ENTRY (question) links;
-  TAILQ_ENTRY (question) answers;
+  LIST_ENTRY (piece_request) links;
+  TAILQ_ENTRY (piece_request) answers;
   bool answered;
   struct fetched_file *file;
   int number;
@@ -60,20 +60,20 @@ set_pieces (struct fetched_file *file)
 }
 
 static void
-free_question (struct question *question)
+free_piece_request (struct piece_request *request)
 {
-  if (question->answered)
-    TAILQ_REMOVE (&question->fetch->answered, question, answers);
+  if (request->answered)
+    TAILQ_REMOVE (&request->fetch->answered, request, answers);
   else
-    LIST_REMOVE (question, links);
-  fetched_file_unref (question->file);
-  http_call_release (&question->call);
-  free (question);
+    LIST_REMOVE (request, links);
+  fetched_file_unref (request->file);
+  http_call_release (&request->call);
+  free (request);
 }
 
 static int
-hear_length (struct fetch *fetch, struct fetched_file *file, int number, int64_t length,
-             struct error *err)
+fetched_file_length_known (struct fetch *fetch, struct fetched_file *file, int number,
+                           int64_t length, struct error *err)
 {
   if (file->sum.algorithm == NULL) /* dropped meanwhile */
     return 0;
@@ -91,7 +91,7 @@ hear_length (struct fetch *fetch, struct fetched_file *file, int number, int64_t
   return fetcher_ask_for_pieces (fetch, file, err);
 }
 
-/* Whether CALL was refused by a server that doesn't know such questions, or has no piece of that
+/* Whether CALL was refused by a server that doesn't know such requests, or has no piece of that
  * number. */
 static bool
 cant_tell (const struct http_call *call)
@@ -103,62 +103,63 @@ cant_tell (const struct http_call *call)
 }
 
 static int
-end_question (struct http_call *call, struct error *err)
+end_piece_request (struct http_call *call, struct error *err)
 {
-  struct question *question = call->context;
-  struct fetch *fetch = question->fetch;
-  struct fetched_file *file = question->file;
+  struct piece_request *request = call->context;
+  struct fetch *fetch = request->fetch;
+  struct fetched_file *file = request->file;
   fetch_batch_count_call (&fetch->batch, call);
   if (error_is_set (err) && !cant_tell (call))
     {
       (void) fetcher_explain (fetch->source, file, call, err);
-      (void) error_wrap (err, "the length of its part %d", question->number);
+      (void) error_wrap (err, "length of part %d", request->number);
       (void) error_wrap (err, "%s", file->item.path);
-      free_question (question);
+      free_piece_request (request);
       return -1;
     }
-  question->length = error_is_set (err) ? -1 : fetch->source->piece_length (call, file->sum.pieces);
+  request->length = error_is_set (err) ? -1 : fetch->source->piece_length (call, file->sum.pieces);
   error_clear (err);
-  LIST_REMOVE (question, links);
-  TAILQ_INSERT_TAIL (&fetch->answered, question, answers);
-  question->answered = true;
+  LIST_REMOVE (request, links);
+  TAILQ_INSERT_TAIL (&fetch->answered, request, answers);
+  request->answered = true;
   return 0;
 }
 
 struct fetched_file *
 fetcher_next_answer (struct fetch *fetch)
 {
-  struct question *question = TAILQ_FIRST (&fetch->answered);
-  return question == NULL ? NULL : fetched_file_ref (question->file);
+  struct piece_request *request = TAILQ_FIRST (&fetch->answered);
+  return request == NULL ? NULL : fetched_file_ref (request->file);
 }
 
 int
-fetcher_hear_answer (struct fetch *fetch, struct error *err)
+fetcher_read_answer (struct fetch *fetch, struct error *err)
 {
-  struct question *question = TAILQ_FIRST (&fetch->answered);
-  struct fetched_file *file = question->file;
+  struct piece_request *request = TAILQ_FIRST (&fetch->answered);
+  struct fetched_file *file = request->file;
   file->pieces.open--;
-  int result = hear_length (fetch, file, question->number, question->length, err);
-  free_question (question);
+  int result = fetched_file_length_known (fetch, file, request->number, request->length, err);
+  free_piece_request (request);
   return result;
 }
 
 static int
-ask_for_piece (struct fetch *fetch, struct fetched_file *file, struct error *err)
+fetch_piece_request (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
-  struct question *question = xcalloc (1, sizeof *question);
-  http_call_init (&question->call, NULL);
-  question->fetch = fetch;
-  LIST_INSERT_HEAD (&fetch->questions, question, links);
-  question->file = fetched_file_ref (file);
-  question->number = ++file->pieces.asked;
+  struct piece_request *request = xcalloc (1, sizeof *request);
+  http_call_init (&request->call, NULL);
+  request->fetch = fetch;
+  LIST_INSERT_HEAD (&fetch->piece_requests, request, links);
+  request->file = fetched_file_ref (file);
+  request->number = ++file->pieces.asked;
   const struct fetch_source *source = fetch->source;
-  if (source->ask_piece (source->context, &file->item, question->number, &question->call, err) != 0)
+  if (source->request_piece (source->context, &file->item, request->number, &request->call, err)
+      != 0)
     return -1;
-  question->call.context = question;
-  question->call.done = end_question;
+  request->call.context = request;
+  request->call.done = end_piece_request;
   file->pieces.open++;
-  http_start (fetch->batch.http, &question->call);
+  http_start (fetch->batch.http, &request->call);
   return 0;
 }
 
@@ -166,7 +167,7 @@ int
 fetcher_ask_for_pieces (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
   while (file->pieces.asked < file->sum.pieces && file->pieces.open < QUESTIONS)
-    if (ask_for_piece (fetch, file, err) != 0)
+    if (fetch_piece_request (fetch, file, err) != 0)
       return -1;
   return 0;
 }
@@ -177,7 +178,7 @@ fetcher_learn_pieces (struct fetch *fetch, struct fetched_file *file, struct err
   int count = file->sum.pieces;
   if (count == 0)
     return 0;
-  if (file->item.size < 0 || (count > 1 && fetch->source->ask_piece == NULL))
+  if (file->item.size < 0 || (count > 1 && fetch->source->request_piece == NULL))
     {
       fetched_file_drop_sum (file);
       return 0;
@@ -185,7 +186,7 @@ fetcher_learn_pieces (struct fetch *fetch, struct fetched_file *file, struct err
   if (count > 1)
     {
       file->pieces.lengths = xcalloc ((size_t) count, sizeof *file->pieces.lengths);
-      return ask_for_piece (fetch, file, err);
+      return fetch_piece_request (fetch, file, err);
     }
   int64_t *end = xcalloc (1, sizeof *end);
   *end = file->item.size;
@@ -194,10 +195,10 @@ fetcher_learn_pieces (struct fetch *fetch, struct fetched_file *file, struct err
 }
 
 void
-fetcher_drop_questions (struct fetch *fetch)
+fetcher_drop_piece_requests (struct fetch *fetch)
 {
-  while (!LIST_EMPTY (&fetch->questions))
-    free_question (LIST_FIRST (&fetch->questions));
+  while (!LIST_EMPTY (&fetch->piece_requests))
+    free_piece_request (LIST_FIRST (&fetch->piece_requests));
   while (!TAILQ_EMPTY (&fetch->answered))
-    free_question (TAILQ_FIRST (&fetch->answered));
+    free_piece_request (TAILQ_FIRST (&fetch->answered));
 }

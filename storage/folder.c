@@ -25,7 +25,7 @@ type_by_stat (int fd, const char *name)
 }
 
 static int
-add_entry (struct folder *folder, int fd, const struct dirent64 *found, struct error *err)
+folder_add_entry (struct folder *folder, int fd, const struct dirent64 *found, struct error *err)
 {
   const char *name = found->d_name;
   if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
@@ -57,7 +57,7 @@ add_entry (struct folder *folder, int fd, const struct dirent64 *found, struct e
 }
 
 static int
-read_names (struct folder *folder, int fd, void *chunk, struct error *err)
+folder_read_names (struct folder *folder, int fd, void *chunk, struct error *err)
 {
   for (;;)
     {
@@ -71,7 +71,7 @@ read_names (struct folder *folder, int fd, void *chunk, struct error *err)
       for (char *at = chunk; at < (char *) chunk + got;)
         {
           const struct dirent64 *found = (const struct dirent64 *) (const void *) at;
-          if (add_entry (folder, fd, found, err) != 0)
+          if (folder_add_entry (folder, fd, found, err) != 0)
             return -1;
           at += found->d_reclen;
         }
@@ -106,7 +106,7 @@ byte_at (const struct folder *folder, const struct folder_entry *entry, size_t i
 }
 
 static int
-compare (const void *a, const void *b, void *context)
+folder_compare (const void *a, const void *b, void *context)
 {
   const struct folder *folder = context;
   const struct folder_entry *left = a;
@@ -122,7 +122,7 @@ static bool
 is_sorted (struct folder *folder)
 {
   for (size_t i = 1; i < folder->count; i++)
-    if (compare (&folder->entries[i - 1], &folder->entries[i], folder) > 0)
+    if (folder_compare (&folder->entries[i - 1], &folder->entries[i], folder) > 0)
       return false;
   return true;
 }
@@ -201,7 +201,7 @@ radix_sort (struct folder *folder)
         if (folder->entries[i + run].key != folder->entries[i].key)
           break;
       if (run > 1)
-        qsort_r (&folder->entries[i], run, sizeof *folder->entries, compare, folder);
+        qsort_r (&folder->entries[i], run, sizeof *folder->entries, folder_compare, folder);
     }
 }
 
@@ -210,7 +210,7 @@ folder_read (struct folder *folder, int fd, bool follow, void *chunk, struct err
 {
   folder->count = 0;
   buffer_clear (&folder->names);
-  if (read_names (folder, fd, chunk, err) != 0)
+  if (folder_read_names (folder, fd, chunk, err) != 0)
     return -1;
   if (follow)
     find_linked (folder, fd);
@@ -219,7 +219,7 @@ folder_read (struct folder *folder, int fd, bool follow, void *chunk, struct err
   if (folder->count >= RADIX_LEAST)
     radix_sort (folder);
   else
-    qsort_r (folder->entries, folder->count, sizeof *folder->entries, compare, folder);
+    qsort_r (folder->entries, folder->count, sizeof *folder->entries, folder_compare, folder);
   return 0;
 }
 

@@ -1,7 +1,8 @@
-/* local.c — a folder of this machine as a storage. */
+/* local.c — a folder of this machine as a storage, or a file. */
 #include "common/fs.h"
 #include "common/memory.h"
 #include "storage/folder.h"
+#include "storage/listing.h"
 #include "storage/local_links.h"
 #include "storage/local_pin.h"
 
@@ -24,7 +25,7 @@ enum
 /* ---- listing --------------------------------------------------------------------------- */
 
 /* One folder on the way down to where the walk is. */
-struct level
+struct walk_level
 {
   int fd;           /* -1: closed meanwhile */
   size_t path_size; /* of its path, with the "/" behind it; 0 for the root */
@@ -35,11 +36,12 @@ struct level
   struct folder folder;
 };
 
-struct walk
+struct local_walk
 {
   const struct local *local;
   const struct storage_visitor *visitor;
-  struct level *levels; /* [0] is the root; memory of levels above the depth is kept for later */
+  struct walk_level
+      *levels; /* [0] is the root; memory of levels above the depth is kept for later */
   size_t depth;
   size_t capacity;
   size_t open_from;   /* levels above the root and below this one are closed */
@@ -52,27 +54,27 @@ struct walk
 };
 
 static const char *
-walk_path (const struct walk *walk)
+local_walk_path (const struct local_walk *walk)
 {
   return walk->path.data == NULL ? "" : walk->path.data;
 }
 
 /* Name of the folder LEVEL in the one above it. */
 static const char *
-level_name (const struct walk *walk, size_t level)
+level_name (const struct local_walk *walk, size_t level)
 {
-  const struct level *above = &walk->levels[level - 1];
+  const struct walk_level *above = &walk->levels[level - 1];
   return folder_name (&above->folder, &above->folder.entries[above->next - 1]);
 }
 
 static int
-open_folder (int parent, const char *name)
+local_open_below (int parent, const char *name)
 {
   return openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static bool
-is_follower (const struct walk *walk)
+is_follower (const struct local_walk *walk)
 {
   return walk->visitor->symlinks == SYMLINKS_FOLLOW;
 }
@@ -80,9 +82,9 @@ is_follower (const struct walk *walk)
 /* Opens the folder LEVEL again in the one above it, which is open at PARENT. One that a link led to
  * must be the same one still. */
 static int
-open_again (const struct walk *walk, int parent, size_t level, struct error *err)
+open_again (const struct local_walk *walk, int parent, size_t level, struct error *err)
 {
-  const struct level *folder = &walk->levels[level];
+  const struct walk_level *folder = &walk->levels[level];
   const char *name = level_name (walk, level);
   struct stat status;
   auto_fd int target = -1;
@@ -91,7 +93,8 @@ open_again (const struct walk *walk, int parent, size_t level, struct error *err
                                  &status, err);
   if (folder->linked && target < 0)
     return -1;
-  auto_fd int fd = folder->linked ? open_folder (target, ".") : open_folder (parent, name);
+  auto_fd int fd =
+      folder->linked ? local_open_below (target, ".") : local_open_below (parent, name);
   if (fd >= 0 && folder->linked
       && (status.st_dev != folder->device || status.st_ino != folder->inode))
     {
@@ -99,15 +102,16 @@ open_again (const struct walk *walk, int parent, size_t level, struct error *err
       errno = ENOENT;
     }
   if (fd < 0)
-    return error_errno (err, errno, "%s: opening its folder again", local_shown (walk_path (walk)));
+    return error_errno (err, errno, "%s: opening its folder again",
+                        local_shown (local_walk_path (walk)));
   return take_fd (&fd);
 }
 
 /* Descriptor of the deepest level, opened again from the root down when it was closed. */
 static int
-current_fd (struct walk *walk, struct error *err)
+current_fd (struct local_walk *walk, struct error *err)
 {
-  struct level *current = &walk->levels[walk->depth - 1];
+  struct walk_level *current = &walk->levels[walk->depth - 1];
   size_t from = walk->depth - 1;
   while (walk->levels[from].fd < 0)
     from--;
@@ -131,12 +135,12 @@ current_fd (struct walk *walk, struct error *err)
 
 /* Goes down into the folder open at FD, whose path is the current one. */
 static int
-push (struct walk *walk, int fd, bool linked, struct error *err)
+local_push_level (struct local_walk *walk, int fd, bool linked, struct error *err)
 {
   struct stat status = { 0 };
   if (is_follower (walk) && fstat (fd, &status) != 0)
     {
-      (void) error_errno (err, errno, "%s", local_shown (walk_path (walk)));
+      (void) error_errno (err, errno, "%s", local_shown (local_walk_path (walk)));
       (void) close (fd);
       return -1;
     }
@@ -144,7 +148,7 @@ push (struct walk *walk, int fd, bool linked, struct error *err)
     {
       (void) close (fd);
       return error_set (err, ERROR_USER, "%s: folders are nested deeper than %d",
-                        local_shown (walk_path (walk)), DEPTH_MAX);
+                        local_shown (local_walk_path (walk)), DEPTH_MAX);
     }
   if (walk->depth == walk->capacity)
     {
@@ -157,11 +161,11 @@ push (struct walk *walk, int fd, bool linked, struct error *err)
     walk->open_from = 1;
   if (walk->depth >= walk->open_from + OPEN_MAX)
     {
-      struct level *oldest = &walk->levels[walk->open_from++];
+      struct walk_level *oldest = &walk->levels[walk->open_from++];
       (void) close (oldest->fd);
       oldest->fd = -1;
     }
-  struct level *level = &walk->levels[walk->depth++];
+  struct walk_level *level = &walk->levels[walk->depth++];
   level->fd = fd;
   level->next = 0;
   level->linked = linked;
@@ -172,13 +176,13 @@ push (struct walk *walk, int fd, bool linked, struct error *err)
   level->path_size = walk->path.size;
   if (folder_read (&level->folder, fd, is_follower (walk), walk->chunk, err) == 0)
     return 0;
-  return walk->path.size == 0 ? -1 : error_wrap (err, "%s", local_shown (walk_path (walk)));
+  return walk->path.size == 0 ? -1 : error_wrap (err, "%s", local_shown (local_walk_path (walk)));
 }
 
 static void
-pop (struct walk *walk)
+pop (struct local_walk *walk)
 {
-  struct level *level = &walk->levels[--walk->depth];
+  struct walk_level *level = &walk->levels[--walk->depth];
   if (level->fd >= 0)
     (void) close (level->fd);
   level->fd = -1;
@@ -188,7 +192,7 @@ pop (struct walk *walk)
 
 /* Looks the current file's status up, once. */
 static int
-need_status (struct walk *walk, struct error *err)
+local_need_status (struct local_walk *walk, struct error *err)
 {
   if (walk->has_status)
     return 0;
@@ -196,7 +200,7 @@ need_status (struct walk *walk, struct error *err)
   if (parent < 0)
     return -1;
   if (fstatat (parent, walk->name, &walk->status, AT_SYMLINK_NOFOLLOW) != 0)
-    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
+    return error_errno (err, errno, "%s", local_shown (local_walk_path (walk)));
   walk->has_status = true;
   return 0;
 }
@@ -204,15 +208,15 @@ need_status (struct walk *walk, struct error *err)
 static int
 pin_current (void *pinner, char *pin, struct error *err)
 {
-  struct walk *walk = pinner;
-  if (need_status (walk, err) != 0)
+  struct local_walk *walk = pinner;
+  if (local_need_status (walk, err) != 0)
     return error_wrap (err, "%s", walk->local->path);
   (void) local_pin_format (&walk->status, pin);
   return 0;
 }
 
 static int
-visit (struct walk *walk, bool folder, int64_t size, struct error *err)
+local_visit (struct local_walk *walk, bool folder, int64_t size, struct error *err)
 {
   const struct storage_entry entry = {
     .path = walk->path.data,
@@ -228,10 +232,10 @@ visit (struct walk *walk, bool folder, int64_t size, struct error *err)
 }
 
 static int
-visit_folder (struct walk *walk, const char *name, struct error *err)
+local_visit_folder (struct local_walk *walk, const char *name, struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
-  int result = visit (walk, true, -1, err);
+  int result = local_visit (walk, true, -1, err);
   if (result != 0)
     return result;
   if (!visitor->enter (visitor->context, walk->path.data, walk->path.size))
@@ -239,26 +243,26 @@ visit_folder (struct walk *walk, const char *name, struct error *err)
   int parent = current_fd (walk, err);
   if (parent < 0)
     return -1;
-  int fd = open_folder (parent, name);
+  int fd = local_open_below (parent, name);
   if (fd < 0)
-    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
-  return push (walk, fd, false, err);
+    return error_errno (err, errno, "%s", local_shown (local_walk_path (walk)));
+  return local_push_level (walk, fd, false, err);
 }
 
 static int
-visit_file (struct walk *walk, const char *name, struct error *err)
+local_visit_file (struct local_walk *walk, const char *name, struct error *err)
 {
   walk->name = name;
   walk->has_status = false;
   if (!walk->visitor->want_sizes)
-    return visit (walk, false, -1, err);
-  if (need_status (walk, err) != 0)
+    return local_visit (walk, false, -1, err);
+  if (local_need_status (walk, err) != 0)
     return -1;
-  return visit (walk, false, walk->status.st_size, err);
+  return local_visit (walk, false, walk->status.st_size, err);
 }
 
 static void
-leave_out (const struct walk *walk, enum storage_left_out why)
+leave_out (const struct local_walk *walk, enum storage_left_out why)
 {
   const struct storage_visitor *visitor = walk->visitor;
   if (visitor->left_out != NULL)
@@ -267,7 +271,7 @@ leave_out (const struct walk *walk, enum storage_left_out why)
 
 /* Whether the link at the walk's path matters were it a folder. */
 static bool
-is_holding (const struct walk *walk)
+is_holding (const struct local_walk *walk)
 {
   const struct storage_visitor *visitor = walk->visitor;
   return visitor->holds == NULL
@@ -276,7 +280,7 @@ is_holding (const struct walk *walk)
 
 /* A link that isn't a folder's where those are followed. */
 static int
-visit_link (struct walk *walk, const char *name, struct error *err)
+visit_link (struct local_walk *walk, const char *name, struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
   if (visitor->symlinks == SYMLINKS_SKIP)
@@ -305,12 +309,12 @@ visit_link (struct walk *walk, const char *name, struct error *err)
     return 0;
   walk->status = status;
   walk->has_status = true;
-  return visit (walk, false, visitor->want_sizes ? status.st_size : -1, err);
+  return local_visit (walk, false, visitor->want_sizes ? status.st_size : -1, err);
 }
 
 /* Whether the folder of STATUS is one that the walk is in. */
 static bool
-is_above (const struct walk *walk, const struct stat *status)
+local_is_above (const struct local_walk *walk, const struct stat *status)
 {
   for (size_t i = 0; i < walk->depth; i++)
     if (walk->levels[i].device == status->st_dev && walk->levels[i].inode == status->st_ino)
@@ -320,7 +324,7 @@ is_above (const struct walk *walk, const struct stat *status)
 
 /* A link to a folder, which is followed. */
 static int
-visit_linked_folder (struct walk *walk, const char *name, struct error *err)
+visit_linked_folder (struct local_walk *walk, const char *name, struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
   struct stat status;
@@ -333,25 +337,25 @@ visit_linked_folder (struct walk *walk, const char *name, struct error *err)
                                            SYMLINKS_FOLLOW, &status, err);
   if (target < 0)
     return -1;
-  if (is_above (walk, &status))
+  if (local_is_above (walk, &status))
     {
       leave_out (walk, STORAGE_LEFT_LOOP);
       return 0;
     }
-  auto_fd int fd = open_folder (target, ".");
+  auto_fd int fd = local_open_below (target, ".");
   if (fd < 0)
-    return error_errno (err, errno, "%s", local_shown (walk_path (walk)));
-  int result = visit (walk, true, -1, err);
+    return error_errno (err, errno, "%s", local_shown (local_walk_path (walk)));
+  int result = local_visit (walk, true, -1, err);
   if (result != 0 || !visitor->enter (visitor->context, walk->path.data, walk->path.size))
     return result;
-  return push (walk, take_fd (&fd), true, err);
+  return local_push_level (walk, take_fd (&fd), true, err);
 }
 
 /* Visits the next entry of the deepest level, or leaves that level. */
 static int
-step (struct walk *walk, struct error *err)
+local_step (struct local_walk *walk, struct error *err)
 {
-  struct level *level = &walk->levels[walk->depth - 1];
+  struct walk_level *level = &walk->levels[walk->depth - 1];
   walk->path.size = level->path_size;
   if (level->next == level->folder.count)
     {
@@ -362,27 +366,31 @@ step (struct walk *walk, struct error *err)
   const char *name = folder_name (&level->folder, entry);
   buffer_append (&walk->path, name, entry->size);
   if (entry->type == FOLDER_FILE)
-    return visit_file (walk, name, err);
+    return local_visit_file (walk, name, err);
   if (entry->type == FOLDER_LINK)
     return visit_link (walk, name, err);
   if (entry->type == FOLDER_LINKED)
     return visit_linked_folder (walk, name, err);
-  return visit_folder (walk, name, err);
+  return local_visit_folder (walk, name, err);
 }
 
 static int
 local_list (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
 {
   const struct local *local = (const struct local *) storage;
+  if (storage->is_file)
+    return error_set (err, ERROR_USER, "%s is a file: a folder is needed here", local->path);
   if (!visitor->enter (visitor->context, "", 0))
     return 0;
-  int fd = open_folder (local->root, ".");
+  int fd = local_open_below (local->root, ".");
   if (fd < 0)
     return error_errno (err, errno, "%s", local->path);
-  struct walk walk = { .local = local, .visitor = visitor, .chunk = xcalloc (1, FOLDER_CHUNK) };
-  int result = push (&walk, fd, false, err);
+  struct local_walk walk = { .local = local,
+                             .visitor = visitor,
+                             .chunk = xcalloc (1, FOLDER_CHUNK) };
+  int result = local_push_level (&walk, fd, false, err);
   while (result == 0 && walk.depth > 0)
-    result = step (&walk, err);
+    result = local_step (&walk, err);
   while (walk.depth > 0)
     pop (&walk);
   for (size_t i = 0; i < walk.capacity; i++)
@@ -410,8 +418,28 @@ local_close (struct storage *storage)
   free (local);
 }
 
+/* What is at PATH, a folder or else a file, opened for reading; -1 with ERR. Nothing else is: a
+ * device or a pipe may do something when it is opened. */
+static int
+local_open_root (const char *path, bool *is_file, struct error *err)
+{
+  struct error why = ERROR_INIT;
+  struct stat status;
+  auto_fd int root = fs_open_folder (AT_FDCWD, path, &why);
+  if (root >= 0)
+    return take_fd (&root);
+  auto_fd int found = why.code == ENOTDIR ? open (path, O_PATH | O_CLOEXEC) : -1;
+  if (found < 0 || fstat (found, &status) != 0)
+    return error_errno (err, why.code, "%s", path);
+  if (!S_ISREG (status.st_mode))
+    return error_set (err, ERROR_USER, "%s: neither a folder nor a file", path);
+  *is_file = true;
+  int fd = fs_reopen (found);
+  return fd >= 0 ? fd : error_errno (err, errno, "%s", path);
+}
+
 struct storage *
-storage_open_local (const char *folder, struct error *err)
+storage_open_local (const char *given, struct error *err)
 {
   static const struct storage_ops ops = {
     .list = local_list,
@@ -421,18 +449,21 @@ storage_open_local (const char *folder, struct error *err)
     .local_path = local_local_path,
     .close = local_close,
   };
-  auto_fd int root = fs_open_folder (AT_FDCWD, folder[0] == '\0' ? "." : folder, err);
+  bool is_file = false;
+  auto_fd int root = local_open_root (given[0] == '\0' ? "." : given, &is_file, err);
   if (root < 0)
     return NULL;
   char self[64];
   (void) snprintf (self, sizeof self, "/proc/self/fd/%d", root);
-  char *path = realpath (self, NULL); /* of what was opened: FOLDER may be another meanwhile */
+  char *path = realpath (self, NULL); /* of what was opened: GIVEN may be another meanwhile */
   if (path == NULL)
     {
-      (void) error_errno (err, errno, "%s", folder);
+      (void) error_errno (err, errno, "%s", given);
       return NULL;
     }
   struct local *local = xcalloc (1, sizeof *local);
-  *local = (struct local){ .storage.ops = &ops, .root = take_fd (&root), .path = path };
+  *local = (struct local){ .storage = { .ops = &ops, .is_file = is_file },
+                           .root = take_fd (&root),
+                           .path = path };
   return &local->storage;
 }

@@ -78,8 +78,8 @@ leads_out (const char *path, struct error *err)
 }
 
 static int
-check_target (const struct local *local, int fd, bool beneath, const char *path,
-              enum symlinks policy, const struct stat *status, struct error *err)
+local_links_check_target (const struct local *local, int fd, bool beneath, const char *path,
+                          enum symlinks policy, const struct stat *status, struct error *err)
 {
   bool file = S_ISREG (status->st_mode);
   if (policy == SYMLINKS_FOLLOW)
@@ -103,12 +103,11 @@ local_resolve_link (const struct local *local, int parent, const char *name, con
   if (fd < 0) /* an absolute link, or one that leaves and comes back: where does it end? */
     fd = open_at (parent, name, O_PATH, 0);
   if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
-    return error_set (err, ERROR_USER,
-                      "%s: the symbolic link leads nowhere (--symlinks skip leaves it out)",
+    return error_set (err, ERROR_USER, "%s: dangling symbolic link (--symlinks skip leaves it out)",
                       local_shown (path));
   if (fd < 0 || fstat (fd, status) != 0)
     return error_errno (err, errno, "%s: symbolic link", local_shown (path));
-  if (check_target (local, fd, beneath, path, policy, status, err) != 0)
+  if (local_links_check_target (local, fd, beneath, path, policy, status, err) != 0)
     return -1;
   return take_fd (&fd);
 }
@@ -134,8 +133,8 @@ is_below (const char *path, size_t size)
 /* Opens the folder that the first SIZE bytes of PATH name, in pieces that one call takes. Links on
  * the way are followed where SYMLINKS says so, and then what was reached must be asked for. */
 static int
-open_folders (const struct local *local, const char *path, size_t size, enum symlinks symlinks,
-              struct error *err)
+local_links_open_folders (const struct local *local, const char *path, size_t size,
+                          enum symlinks symlinks, struct error *err)
 {
   uint64_t resolve =
       symlinks == SYMLINKS_FOLLOW ? 0 : (uint64_t) (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
@@ -188,13 +187,14 @@ open_leaf (const struct local *local, int parent, const char *name, const char *
 }
 
 static int
-open_file (const struct local *local, const char *path, enum symlinks symlinks, struct error *err)
+local_links_open_file (const struct local *local, const char *path, enum symlinks symlinks,
+                       struct error *err)
 {
   struct error refused = ERROR_INIT;
   const char *slash = strrchr (path, '/');
   const char *name = slash == NULL ? path : slash + 1;
   size_t above = slash == NULL ? 0 : (size_t) (slash - path);
-  auto_fd int parent = open_folders (local, path, above, symlinks, err);
+  auto_fd int parent = local_links_open_folders (local, path, above, symlinks, err);
   if (parent < 0)
     return -1;
   struct stat status;
@@ -227,7 +227,7 @@ local_open_file (struct storage *storage, const char *path, enum symlinks symlin
                  struct error *err)
 {
   const struct local *local = (const struct local *) storage;
-  int fd = open_file (local, path, symlinks, err);
+  int fd = local_links_open_file (local, path, symlinks, err);
   return fd >= 0 ? fd : error_wrap (err, "%s", local->path);
 }
 
@@ -236,7 +236,7 @@ local_open_folder (struct storage *storage, const char *path, enum symlinks syml
                    struct error *err)
 {
   const struct local *local = (const struct local *) storage;
-  auto_fd int fd = open_folders (local, path, strlen (path), symlinks, err);
+  auto_fd int fd = local_links_open_folders (local, path, strlen (path), symlinks, err);
   if (fd < 0 || (symlinks == SYMLINKS_FOLLOW && check_boundary (local, fd, path, err) != 0))
     return error_wrap (err, "%s", local->path);
   return take_fd (&fd);

@@ -8,6 +8,7 @@
 #define SHOAL_STORAGE_LOCAL_PIN_H
 
 #include "common/error.h"
+#include "storage/listing.h"
 #include "storage/storage.h"
 
 #include <sys/stat.h>

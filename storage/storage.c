@@ -2,6 +2,7 @@
 
 #include "common/http/http.h"
 #include "common/memory.h"
+#include "storage/listing.h"
 #include "storage/storage_ops.h"
 
 #include <ctype.h>
@@ -32,7 +33,7 @@ storage_is_elsewhere (const char *source)
 }
 
 static bool
-is_web (const char *source, size_t length)
+storage_is_web (const char *source, size_t length)
 {
   return (length == 4 && strncasecmp (source, "http", 4) == 0)
          || (length == 5 && strncasecmp (source, "https", 5) == 0);
@@ -41,7 +42,8 @@ is_web (const char *source, size_t length)
 char *
 storage_shown (const char *source)
 {
-  return is_web (source, scheme_length (source)) ? http_url_shown (source) : xstrdup (source);
+  return storage_is_web (source, scheme_length (source)) ? http_url_shown (source)
+                                                         : xstrdup (source);
 }
 
 struct storage *
@@ -55,11 +57,20 @@ storage_open (const char *source, struct error *err)
     return storage_open_local (source + strlen ("file://"), err);
   if (length == 2 && strncmp (source, "s3", 2) == 0)
     return storage_open_s3 (source, err);
-  if (is_web (source, length))
+  if (storage_is_web (source, length))
     return storage_open_web (source, err);
   if (length == 4 && strncasecmp (source, "ipfs", 4) == 0)
     return storage_open_ipfs (source, err);
   auto_free char *shown = http_url_shown (source);
+  if (length == 4 && strncasecmp (source, "ipns", 4) == 0)
+    {
+      (void) error_set (
+          err, ERROR_USER,
+          "%s: a name that may lead elsewhere tomorrow: resolve it (ipfs name resolve) "
+          "and give the ipfs://CID",
+          shown);
+      return NULL;
+    }
   (void) error_set (
       err, ERROR_USER,
       "%s: no storage is known for '%.*s:' (a folder, file://…, s3://…, http(s)://… or "
@@ -122,7 +133,7 @@ storage_open_file (struct storage *storage, const char *path, enum symlinks syml
                    struct error *err)
 {
   if (storage->ops->open_file == NULL)
-    return error_set (err, ERROR_USER, "%s: isn't on this machine", path);
+    return error_set (err, ERROR_USER, "%s: not on this machine", path);
   return storage->ops->open_file (storage, path, symlinks, err);
 }
 
@@ -131,7 +142,7 @@ storage_open_link (struct storage *storage, int dirfd, const char *name, const c
                    enum symlinks symlinks, struct error *err)
 {
   if (storage->ops->open_link == NULL)
-    return error_set (err, ERROR_USER, "%s: isn't on this machine", path);
+    return error_set (err, ERROR_USER, "%s: not on this machine", path);
   return storage->ops->open_link (storage, dirfd, name, path, symlinks, err);
 }
 
@@ -140,7 +151,7 @@ storage_open_folder (struct storage *storage, const char *path, enum symlinks sy
                      struct error *err)
 {
   if (storage->ops->open_folder == NULL)
-    return error_set (err, ERROR_USER, "%s: isn't on this machine", path);
+    return error_set (err, ERROR_USER, "%s: not on this machine", path);
   return storage->ops->open_folder (storage, path, symlinks, err);
 }
 
@@ -161,7 +172,7 @@ storage_is_writable (const struct storage *storage)
 static int
 not_writable (struct error *err)
 {
-  return error_set (err, ERROR_USER, "this kind of storage can be read only");
+  return error_set (err, ERROR_USER, "this storage is read-only");
 }
 
 int
@@ -210,4 +221,10 @@ const char *
 storage_local_path (const struct storage *storage)
 {
   return storage->ops->local_path == NULL ? NULL : storage->ops->local_path (storage);
+}
+
+bool
+storage_is_file (const struct storage *storage)
+{
+  return storage->is_file;
 }

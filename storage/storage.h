@@ -21,14 +21,15 @@
 #include "common/error.h"
 #include "common/halt.h"
 #include "schemas/messages.h"
+#include "storage/listing.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct storage;
 
-/* SOURCE: a folder's path ("./photos", "/data", "file:///data"). A scheme nobody serves, and a
- * source that isn't there or can't be read, is ERROR_USER. NULL with ERR. */
+/* SOURCE: a folder's path ("./photos", "/data", "file:///data"), or a file's. A scheme nobody
+ * serves, and a source that isn't there or can't be read, is ERROR_USER. NULL with ERR. */
 struct storage *storage_open (const char *source, struct error *err);
 
 /* The same for a job that names CREDENTIALS, which the operator holds (s3/credentials.h): it is
@@ -46,7 +47,7 @@ void storage_set_halt (struct storage *storage, const struct halt *halt);
 struct storage_boundary
 {
   void *context;
-  int (*check) (void *context, const char *place, struct error *err);
+  int (*check) (void *context, const char *path, struct error *err);
 };
 
 /* BOUNDARY's context outlives STORAGE. */
@@ -78,74 +79,6 @@ enum storage_kind
 enum storage_kind storage_kind (const struct storage *storage);
 const char *storage_kind_name (enum storage_kind kind); /* its scheme */
 
-#define STORAGE_PIN_SIZE 72
-
-struct storage_entry
-{
-  const char *path; /* valid during the call, NUL behind it */
-  size_t path_size;
-  bool folder;
-  /* bytes of a file when the visitor wants sizes or they came with the listing, else -1 */
-  int64_t size;
-  /* What the file was when it was listed, in its storage's own words (an ETag, a checksum, a CID);
-   * a fetch holds the file against it. NULL: this storage doesn't say, or it is a folder. */
-  const char *version;
-  /* Where a file is that isn't at PATH below the root, in its storage's own words (a URL, a key, a
-   * CID); NULL: it is there. */
-  const char *source;
-  /* Where a version costs something: writes it into PIN (STORAGE_PIN_SIZE), valid during the call
-   * of `entry`. NULL: `version` is all that is known. */
-  int (*pin) (void *pinner, char *pin, struct error *err);
-  void *pinner;
-};
-
-/* Why a link to a folder that matters wasn't entered. */
-enum storage_left_out
-{
-  STORAGE_LEFT_FOLDER_LINK, /* links to folders aren't followed */
-  STORAGE_LEFT_LOOP,        /* it leads to a folder that it lies in */
-};
-
-struct storage_visitor
-{
-  void *context;
-  bool want_sizes;        /* costs a stat per file on a file system: only when bytes matter */
-  enum symlinks symlinks; /* which links are what they lead to (README.md has the table) */
-
-  /* What the paths of all entries that matter begin with, "2019/a"; a storage that can leaves
-   * others out. NULL: nothing. */
-  const char *prefix;
-
-  /* Only what lies in the root itself: no folder is entered, and a storage that can doesn't look
-   * into them. */
-  bool shallow;
-
-  /* Whether the folder PATH ("" the root) is worth listing; one for which this is false isn't
-   * opened. Asked once for each folder, before what is in it and after its entry. */
-  bool (*enter) (void *context, const char *path, size_t path_size);
-
-  /* Each entry below the root, in order. With `folder`, comes before enter is asked. Non-zero ends
-   * the listing and is returned (with ERR when -1). */
-  int (*entry) (void *context, const struct storage_entry *entry, struct error *err);
-
-  /* A symbolic link matters only if its path does: true when PATH, were it a file, would be used.
-   * Links that aren't wanted are never resolved and never an error. NULL: all are. */
-  bool (*wanted) (void *context, const char *path, size_t path_size);
-
-  /* The same of a link to a folder: true when PATH, were it a folder, would be used or entered.
-   * NULL: all are. */
-  bool (*holds) (void *context, const char *path, size_t path_size);
-
-  /* Takes each link to a folder that matters by `holds` and isn't entered. NULL: they aren't
-   * looked for. */
-  void (*left_out) (void *context, const char *path, size_t path_size, enum storage_left_out why);
-};
-
-/* Lists all below the root: files and folders; devices, sockets and pipes are left out. 0, what
- * `entry` returned, or -1. */
-int storage_list (struct storage *storage, const struct storage_visitor *visitor,
-                  struct error *err);
-
 /* A file that is wanted here, or one of this machine that is to go there. */
 struct storage_item
 {
@@ -154,6 +87,7 @@ struct storage_item
   const char *source;  /* as listed; NULL */
   int64_t size;        /* bytes as listed; -1: not known */
   const char *sha256;  /* what a fetched file's must be, in hex; NULL: not known */
+  bool keeps_time;     /* a fetched file is as old as what was sent, where the storage knows that */
 };
 
 struct storage_totals
@@ -231,5 +165,9 @@ int storage_open_link (struct storage *storage, int dirfd, const char *name, con
 /* The folder's absolute path where the files can be linked or bound from this machine's file
  * system, else NULL. Owned by the storage. */
 const char *storage_local_path (const struct storage *storage);
+
+/* Whether it is one file of this machine, whose path is the local one: it has no listing and
+ * nothing in it to be opened. */
+bool storage_is_file (const struct storage *storage);
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef SHOAL_STORAGE_STORAGE_OPS_H
 #define SHOAL_STORAGE_STORAGE_OPS_H
 
+#include "storage/listing.h"
 #include "storage/storage.h"
 
 /* Each as its namesake in storage.h. NULL is fine for `local_path` (never on this file system),
@@ -38,13 +39,14 @@ struct storage
   const struct storage_ops *ops;
   const struct halt *halt; /* NULL: none */
   struct storage_boundary boundary;
+  bool is_file; /* of this machine, and no folder */
 };
 
 /* Whether SOURCE begins with a CID. */
 bool storage_is_cid (const char *source);
 
 /* The implementations. */
-struct storage *storage_open_local (const char *folder, struct error *err);
+struct storage *storage_open_local (const char *path, struct error *err);
 struct storage *storage_open_ipfs (const char *source, struct error *err);
 struct storage *storage_open_s3 (const char *source, struct error *err);
 struct storage *storage_open_web (const char *source, struct error *err);

@@ -2,6 +2,7 @@
  * pieces is a single one. */
 #include "storage/summing.h"
 
+#include "common/hex.h"
 #include "common/memory.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ struct summing
 };
 
 static void
-check (bool done)
+summing_check_sum (bool done)
 {
   if (!done)
     abort ();
@@ -56,7 +57,7 @@ create (int fd, const struct summing_what *what)
   struct summing *summing = xcalloc (1, sizeof *summing);
   summing->fd = fd;
   summing->type = EVP_get_digestbyname (what->algorithm);
-  check (summing->type != NULL);
+  summing_check_sum (summing->type != NULL);
   summing->ends = what->count == 0 ? NULL : what->ends;
   summing->count = what->count == 0 ? 1 : what->count;
   summing->sums = xcalloc (summing->count, sizeof *summing->sums);
@@ -66,16 +67,16 @@ create (int fd, const struct summing_what *what)
 }
 
 static void
-join (struct summing *summing)
+summing_join (struct summing *summing)
 {
   while (summing->thread_count > 0)
     (void) pthread_join (summing->threads[--summing->thread_count], NULL);
 }
 
 static void
-release (struct summing *summing)
+summing_release (struct summing *summing)
 {
-  join (summing);
+  summing_join (summing);
   (void) pthread_cond_destroy (&summing->news);
   (void) pthread_mutex_destroy (&summing->lock);
   free (summing->sums);
@@ -108,7 +109,7 @@ wait_for_bytes (struct summing *summing, size_t piece, int64_t at)
 
 /* 0, or errno. */
 static int
-add_bytes (const struct summing *summing, struct tools *tools, int64_t from, int64_t end)
+summing_add_bytes (const struct summing *summing, struct tools *tools, int64_t from, int64_t end)
 {
   while (from < end && !__atomic_load_n (&summing->given_up, __ATOMIC_RELAXED))
     {
@@ -118,7 +119,7 @@ add_bytes (const struct summing *summing, struct tools *tools, int64_t from, int
         continue;
       if (got <= 0)
         return got < 0 ? errno : EIO;
-      check (EVP_DigestUpdate (tools->digest, tools->chunk, (size_t) got) == 1);
+      summing_check_sum (EVP_DigestUpdate (tools->digest, tools->chunk, (size_t) got) == 1);
       from += got;
     }
   return 0;
@@ -129,18 +130,18 @@ sum_piece (struct summing *summing, struct tools *tools, size_t piece)
 {
   int64_t at = piece == 0 || summing->ends == NULL ? 0 : summing->ends[piece - 1];
   struct sum *sum = &summing->sums[piece];
-  check (EVP_DigestInit_ex (tools->digest, summing->type, NULL) == 1);
+  summing_check_sum (EVP_DigestInit_ex (tools->digest, summing->type, NULL) == 1);
   while (summing->ends == NULL || at < summing->ends[piece])
     {
       int64_t end = wait_for_bytes (summing, piece, at);
-      int failed = add_bytes (summing, tools, at, end);
+      int failed = summing_add_bytes (summing, tools, at, end);
       if (failed != 0)
         return failed;
       if (end == at)
         break;
       at = end;
     }
-  check (EVP_DigestFinal_ex (tools->digest, sum->bytes, &sum->length) == 1);
+  summing_check_sum (EVP_DigestFinal_ex (tools->digest, sum->bytes, &sum->length) == 1);
   return 0;
 }
 
@@ -170,7 +171,7 @@ work (void *context)
   struct tools tools = { .digest = EVP_MD_CTX_new (), .chunk = xcalloc (1, CHUNK) };
   size_t piece = 0;
   int failed = 0;
-  check (tools.digest != NULL);
+  summing_check_sum (tools.digest != NULL);
   while (take_piece (summing, failed, &piece))
     failed = sum_piece (summing, &tools, piece);
   EVP_MD_CTX_free (tools.digest);
@@ -202,12 +203,12 @@ summing_start (int fd, const struct summing_what *what)
   (void) pthread_mutex_unlock (&summing->lock);
   if (summing->thread_count > 0)
     return summing;
-  release (summing);
+  summing_release (summing);
   return NULL;
 }
 
 static void
-set (struct summing *summing, int64_t reached, bool over)
+summing_set_result (struct summing *summing, int64_t reached, bool over)
 {
   (void) pthread_mutex_lock (&summing->lock);
   summing->reached = reached;
@@ -219,13 +220,13 @@ set (struct summing *summing, int64_t reached, bool over)
 void
 summing_reach (struct summing *summing, int64_t offset)
 {
-  set (summing, offset, false);
+  summing_set_result (summing, offset, false);
 }
 
 void
 summing_end (struct summing *summing, int64_t size)
 {
-  set (summing, size, true);
+  summing_set_result (summing, size, true);
 }
 
 bool
@@ -245,10 +246,11 @@ add_up (const struct summing *summing, struct sum *sum)
   if (summing->ends == NULL)
     return;
   EVP_MD_CTX *digest = EVP_MD_CTX_new ();
-  check (digest != NULL && EVP_DigestInit_ex (digest, summing->type, NULL) == 1);
+  summing_check_sum (digest != NULL && EVP_DigestInit_ex (digest, summing->type, NULL) == 1);
   for (size_t i = 0; i < summing->count; i++)
-    check (EVP_DigestUpdate (digest, summing->sums[i].bytes, summing->sums[i].length) == 1);
-  check (EVP_DigestFinal_ex (digest, sum->bytes, &sum->length) == 1);
+    summing_check_sum (EVP_DigestUpdate (digest, summing->sums[i].bytes, summing->sums[i].length)
+                       == 1);
+  summing_check_sum (EVP_DigestFinal_ex (digest, sum->bytes, &sum->length) == 1);
   EVP_MD_CTX_free (digest);
 }
 
@@ -256,15 +258,13 @@ int
 summing_finish (struct summing *summing, char hex[static 129], struct error *err)
 {
   struct sum sum;
-  join (summing);
+  summing_join (summing);
   int failed = summing->failed;
   add_up (summing, &sum);
-  release (summing);
+  summing_release (summing);
   if (failed != 0)
     return error_errno (err, failed, "reading for its checksum");
-  hex[0] = '\0';
-  for (unsigned int i = 0; i < sum.length; i++)
-    (void) snprintf (hex + 2 * (size_t) i, 3, "%02x", sum.bytes[i]);
+  (void) hex_format (sum.bytes, sum.length, hex);
   return 0;
 }
 
@@ -274,8 +274,8 @@ summing_cancel (struct summing *summing)
   if (summing == NULL)
     return;
   __atomic_store_n (&summing->given_up, true, __ATOMIC_RELAXED);
-  set (summing, 0, true);
-  release (summing);
+  summing_set_result (summing, 0, true);
+  summing_release (summing);
 }
 
 int

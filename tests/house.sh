@@ -15,7 +15,7 @@ rule () {
 }
 
 sources () {
-  find bus cli common merger policy producer result schemas storage tests worker -name '*.[ch]' "$@" | sort
+  find bus cli common httpd merger policy producer result schemas storage tests worker -name '*.[ch]' "$@" | sort
 }
 
 find . \( -path ./.git -o -path ./build -o -path ./quickstart-data \) -prune -o -type f -name '*.[ch]' -printf '%h\n' \
@@ -25,6 +25,19 @@ find . \( -path ./.git -o -path ./build -o -path ./quickstart-data \) -prune -o 
 
 sources | xargs wc -l | awk '$2 != "total" && $1 > 600 && $2 !~ /^tests\// {print $2 ": " $1 " lines"}' \
   | rule "A file of more than 600 lines has a second noun inside:"
+
+sources -name '*.h' ! -path 'tests/*' | xargs wc -l | awk '$2 != "total" && $1 > 200 {print $2 ": " $1 " lines"}' \
+  | rule "A header of more than 200 lines has a second subject:"
+
+find common -name '*.[ch]' -exec cat {} + | wc -l | awk '$1 > 6000 {print $1 " lines"}' \
+  | rule "common/ has at most 6,000 lines: what isn't common belongs to the room that owns it:"
+
+# A function begins with the line "{" and ends with the line "}".
+sources ! -path 'tests/*' | xargs awk 'FNR == 1 { start = 0 } /^{$/ { start = FNR } /^}$/ {
+  if (start && FNR - start - 1 > 60) print FILENAME ":" start ": " FNR - start - 1 " lines"; start = 0 }' \
+  | rule "A function has at most 60 lines:"
+
+python3 tests/house/names.py | rule "A static function's name, or a struct's tag, is in one file only (file names behind it):"
 
 sources | xargs grep -nE '\b(TODO|FIXME|XXX|HACK)\b' | rule "Nothing is left undone:"
 
@@ -72,5 +85,10 @@ phrases='somebody|nobody|whoever|so many|so often|by heart|comes? to nothing|cam
   sources ! -path 'tests/*' ! -name '*.h' | xargs grep -nHE "\"[^\"]*\\b($phrases)\\b"
   pages | grep -v '^./findings/' | xargs grep -nHE "\\b($phrases)\\b"
 } | rule "Texts that users read are in the words of the field:"
+
+# Of several words with commas between them the first counts; what is in parentheses says in which sense.
+sed -n 's/^| \([a-z][a-z -]*\)[,(|].*/\1/p' docs/glossary.md | grep -vx 'word *' | sed 's/ *$//' | while read -r word; do
+  sources ! -path 'tests/*' | xargs grep -qiE "(^|[^A-Za-z])${word// /[ _]}s?([^A-Za-z]|\$)" || echo "$word"
+done | rule "docs/glossary.md has words that the code still uses:"
 
 exit $broken

@@ -10,6 +10,9 @@
 #   kills        1,000 kills of parts, slots and containers of a fleet, each with a look for what is left
 #   races        folders and files that become links meanwhile: SHOAL_RACE_ROUNDS (20000) rounds of each way
 #   judges       what talks to S3, to another server than MinIO: versitygw
+#   servers      listings of more HTTP servers than CI has: npm's, Go's, dufs
+#   engines      images that Docker's engine and crane write, compared with the engine's
+#   dockerfile   the Dockerfile, built by buildah on a base of Debian's packages, and run by podman
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
 set -uo pipefail
@@ -69,9 +72,19 @@ kills () {
 }
 races () {
   local name
-  for name in worker merger; do
+  for name in worker merger result; do
     SHOAL_RACE_ROUNDS=${SHOAL_RACE_ROUNDS:-20000} "build/plain/tests/test_unit_${name}_races" || return
   done
+}
+servers () {
+  local dufs=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/dufs
+  tools/install.sh web npm || return
+  if command -v cargo >/dev/null; then
+    [ -x "$dufs/bin/dufs" ] || cargo install -q --locked --root "$dufs" dufs@0.45.0 || return
+  else
+    echo "NOT INSTALLED: dufs, for want of cargo: not tested here"
+  fi
+  SHOAL_WEB_SERVERS_MISSING=ok SHOAL_WEB_SERVERS="serve14 http_server serve_index go dufs" bash tests/e2e/web_servers.sh build/dev/shoal
 }
 judges () {
   local name
@@ -80,7 +93,7 @@ judges () {
   done
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races judges
+[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races servers judges engines dockerfile
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
@@ -91,8 +104,11 @@ for name; do
     soak) part soak soak ;;
     kills) part kills kills ;;
     races) part races races ;;
+    servers) part servers servers ;;
+    engines) part engines bash tests/long/engines.sh build/dev/shoal ;;
     judges) part judges with_s3 versitygw judges ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, judges" >&2; exit 2 ;;
+    dockerfile) part dockerfile bash tests/long/dockerfile.sh build/plain/shoal ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, servers, judges, engines, dockerfile" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

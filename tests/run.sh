@@ -126,7 +126,7 @@ start_storage () {
   done
 }
 
-if ! step packages tools/install.sh build run image test kafka storage registry python; then finish; fi
+if ! step packages tools/install.sh build run image test kafka storage web registry python clients; then finish; fi
 step broker start_broker
 step storage start_storage
 step house tests/house.sh
@@ -142,7 +142,7 @@ run_ctest dev build/dev -LE fault
 [ -x build/plain/shoal ] && run_ctest fault build/plain -L fault
 printf '\n'
 step valgrind tests/valgrind/run.sh build/plain
-[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.storage\.summing|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.storage\.fetcher|e2e\.intake)'
+[ -x build/tsan/shoal ] && run_ctest tsan build/tsan -R '^(unit\.worker\.stage|unit\.storage\.summing|unit\.schemas|unit\.producer|unit\.common\.metrics|integration\.storage\.fetcher|e2e\.job_api)'
 join model
 join static
 step fuzz tests/fuzz/fuzz.sh build/fuzz "${SHOAL_FUZZ_SECONDS:-5}"

@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 read -ra flags < <(pkg-config --cflags avro-c sqlite3 jansson libcurl libcrypto rdkafka expat libmicrohttpd libseccomp | sed 's/-I/-isystem/g')
 flags+=(-std=gnu17 -I. -I"$1" -D_GNU_SOURCE '-DSHOAL_VERSION="0"')
-find common schemas storage bus result policy producer worker merger cli -name '*.c' | sort >"$work/files"
+find common httpd schemas storage bus result policy producer worker merger cli -name '*.c' | sort >"$work/files"
 
 # Checks that say nothing here: two parameters of one type are everywhere; -Wconversion (an error with us) tells of narrowing; glibc's scanf and ato*
 # stop at their bounds, and what came from outside is held against what it may be.

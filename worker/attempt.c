@@ -9,6 +9,7 @@
 #include "worker/capture.h"
 #include "worker/collect.h"
 #include "worker/environment.h"
+#include "worker/link_follower.h"
 #include "worker/mounts.h"
 #include "worker/patience.h"
 #include "worker/reason.h"
@@ -24,7 +25,7 @@
 #include <sys/stat.h>
 
 /* One attempt while it runs. */
-struct run
+struct attempt_run
 {
   const struct attempt *attempt;
   struct attempt_report *report;
@@ -92,7 +93,8 @@ attempt_event (const struct shard *shard, uint32_t starts, const char *writer,
 /* What the end of the container means; DESIGN: the exit code is the command's word, but not after
  * we stopped it. */
 static void
-classify (struct run *run, const struct supervision *supervision, const struct container_exit *exit)
+classify (struct attempt_run *run, const struct supervision *supervision,
+          const struct container_exit *exit)
 {
   struct attempt_report *report = run->report;
   const struct job *job = run->attempt->job;
@@ -129,7 +131,7 @@ classify (struct run *run, const struct supervision *supervision, const struct c
 /* Open to everybody as long as the command runs: whoever it is inside must be able to write.
  * Outside nobody gets there, the attempt's own folder is closed. */
 static int
-make_outputs (struct run *run, struct error *err)
+make_outputs (struct attempt_run *run, struct error *err)
 {
   const struct job *job = run->attempt->job;
   const struct workplace *workplace = &run->workplace;
@@ -156,7 +158,7 @@ failed:
 }
 
 static int
-open_workplace (struct run *run, struct error *err)
+open_workplace (struct attempt_run *run, struct error *err)
 {
   const struct attempt *attempt = run->attempt;
   const struct shard *shard = attempt->shard;
@@ -181,7 +183,7 @@ open_workplace (struct run *run, struct error *err)
 
 /* The time that the job gives one part of the attempt begins. */
 static void
-start_patience (const struct run *run, struct patience *patience, int64_t limit_ms,
+start_patience (const struct attempt_run *run, struct patience *patience, int64_t limit_ms,
                 int64_t otherwise)
 {
   patience->control = &run->attempt->control;
@@ -197,7 +199,7 @@ set_late (struct attempt_report *report, const struct patience *patience)
 
 /* -1: with the outcome. */
 static int
-make_mounts (struct run *run, struct error *err)
+make_mounts (struct attempt_run *run, struct error *err)
 {
   const struct attempt *attempt = run->attempt;
   struct patience patience = { .doing = "staging the inputs", .option = "--stage-timeout" };
@@ -227,7 +229,7 @@ make_mounts (struct run *run, struct error *err)
 
 /* Waiting for a place to run isn't time that the attempt took. */
 static bool
-may_go (struct run *run)
+may_go (struct attempt_run *run)
 {
   const struct attempt_control *control = &run->attempt->control;
   int64_t since = clock_wall_ms ();
@@ -255,7 +257,7 @@ job_of_container (const struct attempt *attempt)
 }
 
 static int
-make_scratch (const struct workplace *workplace, struct error *err)
+attempt_make_scratch (const struct workplace *workplace, struct error *err)
 {
   if (mkdirat (workplace->scratch_fd, "run", 0755) != 0)
     return error_set (err, ERROR_TRANSIENT, "%s/run: %s", workplace->scratch, strerror (errno));
@@ -264,13 +266,13 @@ make_scratch (const struct workplace *workplace, struct error *err)
 }
 
 static int
-run_container (struct run *run, struct error *err)
+run_container (struct attempt_run *run, struct error *err)
 {
   const struct attempt *attempt = run->attempt;
   bool reduce = attempt->shard->kind == SHARD_REDUCE;
   const struct job job = job_of_container (attempt);
   auto_free char *id = xasprintf ("shoal-%d-%s", (int) getpid (), run->workplace.name);
-  auto_fd int scratch = make_scratch (&run->workplace, err);
+  auto_fd int scratch = attempt_make_scratch (&run->workplace, err);
   if (scratch < 0)
     return -1;
   auto_strlist struct strlist env = { 0 };
@@ -311,7 +313,7 @@ run_container (struct run *run, struct error *err)
 
 /* Collecting was ended early: nothing is kept of the outputs, what was printed is. */
 static int
-give_up (struct run *run, const struct patience *patience, struct error *err)
+give_up (struct attempt_run *run, const struct patience *patience, struct error *err)
 {
   struct attempt_report *report = run->report;
   report->files_out = report->bytes_out = 0;
@@ -326,7 +328,7 @@ give_up (struct run *run, const struct patience *patience, struct error *err)
 
 /* Takes the outputs over. An attempt that had succeeded fails with what can't be kept of them. */
 static int
-collect (struct run *run, struct error *err)
+collect (struct attempt_run *run, struct error *err)
 {
   const struct attempt *attempt = run->attempt;
   const struct job *job = attempt->job;
@@ -339,28 +341,34 @@ collect (struct run *run, struct error *err)
   bool sharded = job->glob != NULL && attempt->shard->kind == SHARD_MAP;
   int64_t shard = sharded ? (int64_t) attempt->shard->index : -1;
   start_patience (run, &patience, job->collect_timeout_ms, ATTEMPT_COLLECT_MS);
-  int result = collect_outputs (run->workplace.folder_fd, job, shard, &halt, &collected, err);
+  auto_link_follower struct link_follower *links = link_follower_new (
+      job, run->workplace.folder_fd, &run->mounts, container_user_of (attempt->runtime), &halt);
+  int result =
+      collect_outputs (run->workplace.folder_fd, job, shard, links, &halt, &collected, err);
   run->order = patience.order;
   report->files_out = collected.files;
   report->bytes_out = collected.bytes;
   if (patience.late || patience.stopped)
     return give_up (run, &patience, err);
+  auto_free char *left = link_follower_tell (links);
   if (result != 0 && report->outcome == OUTCOME_SUCCEEDED)
     set_failure (report, err);
+  else if (left != NULL && report->outcome == OUTCOME_SUCCEEDED)
+    set_outcome (report, OUTCOME_SUCCEEDED, left);
   return result == 0 || err->class == ERROR_USER ? 0 : -1;
 }
 
 /* ---- the end ---------------------------------------------------------------------------- */
 
 static bool
-is_over (void *context)
+attempt_is_over (void *context)
 {
-  return halt_ask (context, NULL) != 0;
+  return halt_check (context, NULL) != 0;
 }
 
 /* Takes the attempt to where the result is kept. Its outputs aren't needed here any more. */
 static int
-send_away (struct run *run, struct error *err)
+send_away (struct attempt_run *run, struct error *err)
 {
   const struct job *job = run->attempt->job;
   const struct workplace *workplace = &run->workplace;
@@ -375,7 +383,7 @@ send_away (struct run *run, struct error *err)
       result_store_open (job->results, job->credentials, err);
   int result = store == NULL ? -1
                              : result_store_send (store, workplace->folder_fd, workplace->folder,
-                                                  workplace->name, is_over, &halt, err);
+                                                  workplace->name, attempt_is_over, &halt, err);
   run->order = patience.order;
   if (result == 0)
     return fs_remove_tree (workplace->folder_fd, "outputs", err);
@@ -388,7 +396,7 @@ send_away (struct run *run, struct error *err)
 }
 
 static int
-complete (struct run *run, struct error *err)
+complete (struct attempt_run *run, struct error *err)
 {
   struct attempt_report *report = run->report;
   if (collect (run, err) != 0)
@@ -404,7 +412,7 @@ complete (struct run *run, struct error *err)
 /* Completes the folder and gives it its place. Where that fails the attempt counts as ours to
  * repeat, also one that had failed: what its command printed would be lost. */
 static int
-keep (struct run *run, struct error *err)
+attempt_keep (struct attempt_run *run, struct error *err)
 {
   if (complete (run, err) == 0)
     return 0;
@@ -416,7 +424,7 @@ keep (struct run *run, struct error *err)
 
 /* Nothing is kept of the attempt, because of ERR or because it was killed. */
 static void
-drop (struct run *run, const struct error *err)
+attempt_discard (struct attempt_run *run, const struct error *err)
 {
   struct attempt_report *report = run->report;
   workplace_discard (&run->workplace);
@@ -430,20 +438,20 @@ void
 attempt_run (const struct attempt *attempt, struct attempt_report *report)
 {
   struct error err = ERROR_INIT;
-  struct run run = { .attempt = attempt,
-                     .report = report,
-                     .workplace = WORKPLACE_INIT,
-                     .captures = { CAPTURE_INIT, CAPTURE_INIT } };
+  struct attempt_run run = { .attempt = attempt,
+                             .report = report,
+                             .workplace = WORKPLACE_INIT,
+                             .captures = { CAPTURE_INIT, CAPTURE_INIT } };
   init_report (report);
   bool kept = false;
   if (open_workplace (&run, &err) != 0)
     set_failure (report, &err);
   else if (make_mounts (&run, &err) != 0 || !may_go (&run))
-    kept = run.order != ATTEMPT_KILL && keep (&run, &err) == 0;
+    kept = run.order != ATTEMPT_KILL && attempt_keep (&run, &err) == 0;
   else if (run_container (&run, &err) == 0)
-    kept = keep (&run, &err) == 0;
+    kept = attempt_keep (&run, &err) == 0;
   if (!kept)
-    drop (&run, &err);
+    attempt_discard (&run, &err);
   mounts_release (&run.mounts);
   capture_release (&run.captures[0]);
   capture_release (&run.captures[1]);

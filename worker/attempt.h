@@ -19,7 +19,7 @@
 enum attempt_order
 {
   ATTEMPT_GO_ON,
-  ATTEMPT_STOP, /* SIGTERM, SIGKILL after a grace; the attempt is kept as cancelled */
+  ATTEMPT_STOP, /* its stop signal, SIGKILL after a grace; the attempt is kept as cancelled */
   ATTEMPT_KILL, /* SIGKILL at once; the attempt never was */
 };
 
@@ -47,7 +47,8 @@ struct attempt
   struct storage_totals *totals; /* grow by what inputs took, by STORAGE_KINDS; NULL */
 };
 
-/* Between SIGTERM and SIGKILL: after a timeout, at most (a tenth of it), and after a cancel. */
+/* Between the stop signal and SIGKILL where the job doesn't say: after a timeout, and after a
+ * cancel. */
 #define ATTEMPT_GRACE_MS 10000
 #define ATTEMPT_CANCEL_GRACE_MS 1000
 

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "worker/cgroup_folder.h"
+#include "worker/cgroup_thread.h"
 #include "worker/cgroup_v2.h"
 #include "worker/device_rule.h"
 
@@ -44,7 +45,7 @@ struct cgroup
   bool v2;
   char *name;
   struct cgroup_folder parts[PARTS];
-  char *home;     /* v2: the group to go back to */
+  struct cgroup_thread *thread; /* v1: in all of PARTS */
   int peak_fd;    /* v2: memory.peak counts anew for the descriptor that was written to */
   int64_t peak;   /* v2, older kernels: the highest ever when the run began; -1: it counts anew */
   int64_t memory; /* limits as they were written last */
@@ -54,11 +55,35 @@ struct cgroup
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
+/* Where the thread goes, and how that went. */
+struct thread_move
+{
+  int folder;
+  int code; /* errno; 0 */
+};
+
+static void
+move_thread (void *context)
+{
+  struct thread_move *move = context;
+  move->code = cgroup_write (move->folder, "tasks", "0") == 0 ? 0 : errno;
+}
+
+static int
+move_thread_to (struct cgroup *group, int folder)
+{
+  struct thread_move move = { .folder = folder };
+  cgroup_thread_call (group->thread, move_thread, &move);
+  errno = move.code;
+  return move.code == 0 ? 0 : -1;
+}
+
 static int
 join_v1 (struct cgroup *group, enum part part)
 {
   auto_free char *parent = xasprintf (V1_ROOT "/%s/" PARENT, v1_controllers[part]);
-  if (cgroup_folder_join (&group->parts[part], parent, group->name) != 0)
+  if (cgroup_folder_make (&group->parts[part], parent, group->name) != 0
+      || move_thread_to (group, group->parts[part].fd) != 0)
     return -1;
   /* All slots together weigh as much as a process a core would: else they'd share the weight of
    * one. */
@@ -69,20 +94,40 @@ join_v1 (struct cgroup *group, enum part part)
   return 0;
 }
 
+static void
+leave_v1 (struct cgroup *group, enum part part)
+{
+  auto_free char *root = xasprintf (V1_ROOT "/%s", v1_controllers[part]);
+  auto_fd int root_fd =
+      group->parts[part].fd < 0 ? -1 : open (root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (root_fd >= 0)
+    (void) move_thread_to (group, root_fd);
+  cgroup_folder_remove (&group->parts[part]);
+}
+
 static int
-join (struct cgroup *group, char **why)
+make_v2 (struct cgroup *group, char **why)
+{
+  auto_free char *parent = cgroup_v2_parent (why);
+  if (parent == NULL || cgroup_folder_make (&group->parts[0], parent, group->name) != 0)
+    return -1;
+  int fd = group->parts[0].fd;
+  if (cgroup_v2_try (fd) != 0)
+    return -1;
+  group->peak_fd = openat (fd, "memory.peak", O_RDWR | O_CLOEXEC);
+  if (group->peak_fd < 0)
+    group->peak_fd = openat (fd, "memory.peak", O_RDONLY | O_CLOEXEC);
+  return 0;
+}
+
+static int
+cgroup_make (struct cgroup *group, char **why)
 {
   if (group->v2)
-    {
-      auto_free char *parent = cgroup_v2_parent (&group->home, why);
-      if (parent == NULL || cgroup_folder_join (&group->parts[0], parent, group->name) != 0)
-        return -1;
-      int fd = group->parts[0].fd;
-      group->peak_fd = openat (fd, "memory.peak", O_RDWR | O_CLOEXEC);
-      if (group->peak_fd < 0)
-        group->peak_fd = openat (fd, "memory.peak", O_RDONLY | O_CLOEXEC);
-      return 0;
-    }
+    return make_v2 (group, why);
+  group->thread = cgroup_thread_start ();
+  if (group->thread == NULL)
+    return -1;
   for (enum part part = MEMORY; part <= CPUACCT; part++)
     if (join_v1 (group, part) != 0)
       return -1;
@@ -93,7 +138,7 @@ join (struct cgroup *group, char **why)
 static bool
 is_refusal (int code)
 {
-  static const int codes[] = { EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EOPNOTSUPP };
+  static const int codes[] = { EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EOPNOTSUPP, ENOSYS };
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
     if (codes[i] == code)
       return true;
@@ -117,7 +162,7 @@ cgroup_open (const char *name, struct cgroup **opened, char **why, struct error 
   /* Workers of two containers may both be process 1. */
   group->name = xasprintf (CGROUP_SLOT_PREFIX "%s-%08x", name, unique);
   group->v2 = cgroup_is_v2 ();
-  if (join (group, why) == 0)
+  if (cgroup_make (group, why) == 0)
     {
       *opened = group;
       return 0;
@@ -128,7 +173,7 @@ cgroup_open (const char *name, struct cgroup **opened, char **why, struct error 
     return 0;
   if (!is_refusal (code))
     {
-      (void) error_errno (err, code, "joining a control group");
+      (void) error_errno (err, code, "making a control group");
       if (err != NULL)
         err->class = ERROR_TRANSIENT;
       return -1;
@@ -146,9 +191,32 @@ cgroup_confine_devices (struct cgroup *group)
   if (join_v1 (group, DEVICES) == 0 && device_rule_write (group->parts[DEVICES].fd) == 0)
     return true;
   int code = errno;
-  cgroup_folder_leave (&group->parts[DEVICES], V1_ROOT "/devices");
+  leave_v1 (group, DEVICES);
   errno = code;
   return false;
+}
+
+struct call
+{
+  void (*function) (void *context, int into);
+  void *context;
+};
+
+static void
+call_in_thread (void *context)
+{
+  const struct call *call = context;
+  call->function (call->context, -1);
+}
+
+void
+cgroup_call (struct cgroup *group, void (*function) (void *context, int into), void *context)
+{
+  struct call call = { function, context };
+  if (group->v2)
+    function (context, group->parts[0].fd);
+  else
+    cgroup_thread_call (group->thread, call_in_thread, &call);
 }
 
 void
@@ -156,15 +224,25 @@ cgroup_close (struct cgroup *group)
 {
   if (group == NULL)
     return;
-  for (int i = 0; i < PARTS; i++)
-    {
-      auto_free char *root = xasprintf (V1_ROOT "/%s", v1_controllers[i]);
-      cgroup_folder_leave (&group->parts[i], group->v2 ? group->home : root);
-    }
+  for (enum part part = 0; part < PARTS; part++)
+    if (group->v2)
+      cgroup_folder_remove (&group->parts[part]);
+    else
+      leave_v1 (group, part);
+  cgroup_thread_end (group->thread);
   auto_fd_ (&group->peak_fd);
   free (group->name);
-  free (group->home);
   free (group);
+}
+
+size_t
+cgroup_views (const struct cgroup *group, struct cgroup_view views[CGROUP_VIEWS_MAX])
+{
+  size_t count = 0;
+  for (enum part part = MEMORY; part < (group->v2 ? PIDS : DEVICES); part++)
+    views[count++] =
+        (struct cgroup_view){ group->v2 ? "" : v1_controllers[part], group->parts[part].path };
+  return count;
 }
 
 const char *
@@ -176,7 +254,7 @@ cgroup_describe (const struct cgroup *group)
 /* ---- sweeping --------------------------------------------------------------------------- */
 
 static int
-sweep_once (void)
+cgroup_sweep_once (void)
 {
   if (cgroup_is_v2 ())
     {
@@ -198,7 +276,7 @@ cgroup_sweep (int wait_ms)
   int64_t end = clock_boot_ms () + wait_ms;
   for (;;)
     {
-      if (sweep_once () == 0)
+      if (cgroup_sweep_once () == 0)
         return true;
       if (clock_boot_ms () >= end)
         return false;
@@ -209,7 +287,7 @@ cgroup_sweep (int wait_ms)
 /* ---- limits and usage ------------------------------------------------------------------- */
 
 static int64_t
-read_number (const struct cgroup *group, enum part part, const char *name)
+cgroup_read_number (const struct cgroup *group, enum part part, const char *name)
 {
   char text[64];
   return cgroup_read_text (group->parts[part].fd, name, text, sizeof text)
@@ -277,8 +355,7 @@ limit_cpus (const struct cgroup *group, int32_t milli_cpus)
   return cgroup_write (group->parts[0].fd, "cpu.max", text);
 }
 
-/* ERROR_USER for less memory than the slot and the runtime have in use; all else is the
- * machine's. */
+/* ERROR_USER for less memory than the group can be brought down to; all else is the machine's. */
 static int
 limit_failed (const struct cgroup *group, const char *option, struct error *err)
 {
@@ -346,8 +423,8 @@ cgroup_read (const struct cgroup *group, struct cgroup_usage *usage)
       usage->oom_kills = read_key (group, "memory.events", "oom_kill");
       return;
     }
-  int64_t nanoseconds = read_number (group, CPUACCT, "cpuacct.usage");
+  int64_t nanoseconds = cgroup_read_number (group, CPUACCT, "cpuacct.usage");
   usage->cpu_us = nanoseconds < 0 ? -1 : nanoseconds / 1000;
-  usage->peak_memory = read_number (group, MEMORY, "memory.max_usage_in_bytes");
+  usage->peak_memory = cgroup_read_number (group, MEMORY, "memory.max_usage_in_bytes");
   usage->oom_kills = read_key (group, "memory.oom_control", "oom_kill");
 }

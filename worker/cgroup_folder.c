@@ -15,7 +15,7 @@
 
 enum
 {
-  JOIN_TRIES = 100, /* each lost to somebody else's sweep */
+  MAKE_TRIES = 100, /* each lost to somebody else's sweep */
 };
 
 /* ---- files ------------------------------------------------------------------------------ */
@@ -46,22 +46,23 @@ cgroup_read_text (int folder, const char *name, char *text, size_t size)
   return got > 0;
 }
 
-/* ---- joining and leaving ---------------------------------------------------------------- */
+/* ---- making and removing -------------------------------------------------------------- */
 
 static int
-open_parent (const char *path)
+cgroup_folder_open_parent (const char *path)
 {
   if (mkdir (path, 0755) != 0 && errno != EEXIST)
     return -1;
   return open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Makes, locks and joins it: its descriptor, -1 with errno; ESTALE: it was swept on the way. The
- * folder is closed to other users, who could hold the lock otherwise. */
+/* Makes and locks it: its descriptor, -1 with errno; ESTALE: it was swept on the way. Other
+ * users, those of its containers for instance, may read the files in it, but not open it: they
+ * could hold the lock otherwise. */
 static int
-try_to_join (int parent, const char *name)
+try_to_make (int parent, const char *name)
 {
-  if (mkdirat (parent, name, 0700) != 0)
+  if (mkdirat (parent, name, 0711) != 0)
     {
       errno = errno == EEXIST || errno == ENOENT ? ESTALE : errno;
       return -1;
@@ -72,23 +73,18 @@ try_to_join (int parent, const char *name)
       errno = errno == EMFILE || errno == ENFILE || errno == ENOMEM ? errno : ESTALE;
       return -1;
     }
-  if (cgroup_write (fd, "cgroup.procs", "0") == 0)
-    return take_fd (&fd);
-  int code = errno == ENOENT || errno == ENODEV ? ESTALE : errno;
-  (void) unlinkat (parent, name, AT_REMOVEDIR);
-  errno = code;
-  return -1;
+  return take_fd (&fd);
 }
 
 int
-cgroup_folder_join (struct cgroup_folder *folder, const char *parent, const char *name)
+cgroup_folder_make (struct cgroup_folder *folder, const char *parent, const char *name)
 {
-  for (int i = 0; i < JOIN_TRIES; i++)
+  for (int i = 0; i < MAKE_TRIES; i++)
     {
-      auto_fd int parent_fd = open_parent (parent);
+      auto_fd int parent_fd = cgroup_folder_open_parent (parent);
       if (parent_fd < 0)
         return -1;
-      folder->fd = try_to_join (parent_fd, name);
+      folder->fd = try_to_make (parent_fd, name);
       if (folder->fd < 0 && errno == ESTALE)
         {
           (void) poll (NULL, 0, i / 10);
@@ -103,12 +99,10 @@ cgroup_folder_join (struct cgroup_folder *folder, const char *parent, const char
 }
 
 void
-cgroup_folder_leave (struct cgroup_folder *folder, const char *home)
+cgroup_folder_remove (struct cgroup_folder *folder)
 {
   if (folder->fd < 0)
     return;
-  auto_fd int home_fd = open (home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  (void) cgroup_write (home_fd, "cgroup.procs", "0");
   (void) rmdir (folder->path);
   free (folder->path);
   auto_fd_ (&folder->fd);

@@ -25,13 +25,12 @@ struct cgroup_folder
     .fd = -1                                                                                       \
   }
 
-/* Makes the group NAME, new, in the folder PARENT (which is made where it isn't there) and moves
- * this process into it. */
-int cgroup_folder_join (struct cgroup_folder *folder, const char *parent, const char *name);
+/* Makes the group NAME, new, in the folder PARENT (which is made where it isn't there). */
+int cgroup_folder_make (struct cgroup_folder *folder, const char *parent, const char *name);
 
-/* Moves this process to the group HOME, removes the folder and lets go of it. Nothing to do where
- * there is none. */
-void cgroup_folder_leave (struct cgroup_folder *folder, const char *home);
+/* Removes the folder, which nothing runs in any more, and lets go of it. Nothing to do where there
+ * is none. */
+void cgroup_folder_remove (struct cgroup_folder *folder);
 
 /* Removes the slots' groups in PARENT that nobody holds. How many it couldn't, because something in
  * them is still about to end. */

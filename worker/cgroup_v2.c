@@ -2,16 +2,21 @@
 
 #include "common/auto.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "worker/cgroup_folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LEAF "/shoal-worker"
@@ -29,13 +34,6 @@ cgroup_is_v2 (void)
   return statfs (CGROUP_ROOT, &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-static bool
-ends_in (const char *text, size_t length, const char *end)
-{
-  size_t tail = strlen (end);
-  return length >= tail && strncmp (text + length - tail, end, tail) == 0;
-}
-
 char *
 cgroup_v2_own (void)
 {
@@ -48,11 +46,9 @@ cgroup_v2_own (void)
     return NULL;
   const char *path = strstr (line, "::") + 2;
   size_t length = strcspn (path, "\n");
-  /* A worker's children find themselves where it was moved to, a slot where it moved itself. */
-  if (ends_in (path, length, LEAF))
+  /* A worker's children find themselves where it was moved to. */
+  if (text_ends_in (path, length, LEAF))
     length -= strlen (LEAF);
-  else if (memmem (path, length, "/" CGROUP_SLOT_PREFIX, strlen ("/" CGROUP_SLOT_PREFIX)) != NULL)
-    length = (size_t) ((char *) memrchr (path, '/', length) - path);
   return xasprintf (CGROUP_ROOT "%.*s", (int) length, path);
 }
 
@@ -121,7 +117,7 @@ hand_on (const char *path, char **why)
 }
 
 char *
-cgroup_v2_parent (char **home, char **why)
+cgroup_v2_parent (char **why)
 {
   auto_free char *group = cgroup_v2_own ();
   if (group == NULL)
@@ -129,9 +125,33 @@ cgroup_v2_parent (char **home, char **why)
       errno = ENOENT;
       return NULL;
     }
-  if (hand_on (group, why) != 0)
-    return NULL;
-  auto_free char *leaf = xasprintf ("%s" LEAF, group);
-  *home = access (leaf, F_OK) == 0 ? take (&leaf) : xstrdup (group);
-  return take (&group);
+  return hand_on (group, why) == 0 ? take (&group) : NULL;
+}
+
+pid_t
+cgroup_v2_fork (int folder, uint64_t flags, int *pidfd)
+{
+  struct clone_args args = { .flags = flags | CLONE_INTO_CGROUP,
+                             .exit_signal = SIGCHLD,
+                             .cgroup = (unsigned int) folder };
+  if (pidfd != NULL)
+    {
+      args.flags |= CLONE_PIDFD;
+      args.pidfd = (uint64_t) (uintptr_t) pidfd;
+    }
+  return (pid_t) syscall (SYS_clone3, &args, sizeof args);
+}
+
+int
+cgroup_v2_try (int folder)
+{
+  pid_t pid = cgroup_v2_fork (folder, 0, NULL);
+  if (pid == 0)
+    _exit (0);
+  if (pid < 0)
+    return -1;
+  while (waitpid (pid, NULL, 0) < 0)
+    if (errno != EINTR)
+      return -1;
+  return 0;
 }

@@ -1,8 +1,8 @@
 #include "worker/collect.h"
 
-#include "common/attributes.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "worker/attributes.h"
 #include "worker/listing.h"
 #include "worker/usage.h"
 
@@ -16,7 +16,7 @@
 #define LIST "outputs.jsonl"
 
 /* What one folder holds, sorted, and how far the walk has come in it. */
-struct level
+struct collect_level
 {
   char **names; /* a folder's ends in "/" */
   size_t count;
@@ -26,16 +26,18 @@ struct level
   ino_t inode;
 };
 
-struct walk
+struct collect_walk
 {
-  struct listing *listing;
+  struct atom_listing *listing;
   const char *output;
+  size_t output_index;
+  struct link_follower *links; /* NULL: all links stay */
   const struct job *job;
   const struct halt *halt;
   struct collected *collected;
   int fd;             /* of the folder where the walk is */
   struct buffer path; /* its path below the output, "" or ended by "/" */
-  struct level *levels;
+  struct collect_level *levels;
   size_t depth;
   size_t capacity;
   struct error *refused; /* the first thing that can't be kept */
@@ -45,7 +47,7 @@ struct walk
 /* Counts a line of the list, of so many BYTES. 0, or -1 when the limits of the job don't allow
  * it. */
 static int
-count (struct walk *walk, int64_t bytes, struct error *err)
+collect_count (struct collect_walk *walk, int64_t bytes, struct error *err)
 {
   struct collected *collected = walk->collected;
   int64_t files = collected->files + collected->folders + 1;
@@ -60,7 +62,7 @@ count (struct walk *walk, int64_t bytes, struct error *err)
 /* Owner and mode of what FD is: ours, and usable by us; what could lend rights goes: set-id and
  * sticky bits, capabilities, ACLs. */
 static int
-take_over (int fd, const struct stat *status, const char *path, struct error *err)
+collect_take_over (int fd, const struct stat *status, const char *path, struct error *err)
 {
   bool foreign = status->st_uid != geteuid () || status->st_gid != getegid ();
   if (foreign && fchown (fd, geteuid (), getegid ()) != 0 && geteuid () == 0)
@@ -79,7 +81,7 @@ take_over (int fd, const struct stat *status, const char *path, struct error *er
 /* Opens NAME of the current folder for reading, by force where its mode forbids it: it can't be a
  * link. */
 static int
-open_here (const struct walk *walk, const char *name, int flags)
+open_here (const struct collect_walk *walk, const char *name, int flags)
 {
   flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   int fd = openat (walk->fd, name, flags);
@@ -102,16 +104,76 @@ compare_names (const void *a, const void *b)
 }
 
 static void
-release_level (struct level *level)
+release_level (struct collect_level *level)
 {
   for (size_t i = 0; i < level->count; i++)
     free (level->names[i]);
   free (level->names);
 }
 
+/* Notes why NAME of the current folder is refused and removes it: on the host a device would be a
+ * device, and a set-id bit somewhere in a tree too deep to be read would be one. */
 static int
-read_names (int folder_fd, struct level *level, const char *path, struct error *err)
+collect_refuse (struct collect_walk *walk, const char *name, const char *why, struct error *err)
 {
+  if (!error_is_set (walk->refused))
+    (void) error_set (walk->refused, ERROR_USER, "output %s/%.500s%s %s", walk->output,
+                      walk->path.data, walk->path.size > 500 ? "…" : "", why);
+  return fs_remove_tree (walk->fd, name, err);
+}
+
+/* What an entry is for the walk. */
+enum collect_kind
+{
+  COLLECT_FILE, /* or anything else that isn't entered */
+  COLLECT_FOLDER,
+  COLLECT_GONE,
+};
+
+/* Settles the link NAME of the current folder: what there is now, or -1 with ERR. */
+static int
+collect_settle (struct collect_walk *walk, const char *name, struct error *err)
+{
+  const char *path = walk->path.size > 0 ? walk->path.data : "";
+  if (walk->links == NULL)
+    return COLLECT_FILE;
+  int link = link_follower_settle (walk->links, &walk->job->outputs[walk->output_index], walk->fd,
+                                   path, name, err);
+  *walk->excess = *walk->excess || link == OUTPUT_LINK_EXCESS;
+  if (link == OUTPUT_LINK_REFUSED)
+    {
+      size_t size = walk->path.size;
+      buffer_puts (&walk->path, name);
+      int refused = collect_refuse (walk, name,
+                                    "is a link out of the output, which --output-links fail "
+                                    "doesn't allow",
+                                    err);
+      walk->path.data[walk->path.size = size] = '\0';
+      return refused == 0 ? COLLECT_GONE : -1;
+    }
+  if (link < 0 || link == OUTPUT_LINK_EXCESS)
+    return -1;
+  return link == OUTPUT_LINK_FOLDER ? COLLECT_FOLDER : COLLECT_FILE;
+}
+
+/* What ENTRY of the current folder is, or -1 with ERR. */
+static int
+collect_kind_of (struct collect_walk *walk, const struct dirent *entry, struct error *err)
+{
+  struct stat status = { 0 };
+  unsigned char type = entry->d_type;
+  if (type == DT_UNKNOWN && fstatat (walk->fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+    type = (unsigned char) IFTODT (status.st_mode);
+  if (type == DT_LNK)
+    return collect_settle (walk, entry->d_name, err);
+  return type == DT_DIR ? COLLECT_FOLDER : COLLECT_FILE;
+}
+
+static int
+collect_read_names (struct collect_walk *walk, struct collect_level *level, const char *path,
+                    struct error *err)
+{
+  int folder_fd = walk->fd;
   int copy = openat (folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   auto_dir DIR *dir = copy < 0 ? NULL : fdopendir (copy);
   if (dir == NULL)
@@ -129,17 +191,18 @@ read_names (int folder_fd, struct level *level, const char *path, struct error *
         break;
       if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
         continue;
-      struct stat status = { 0 };
-      bool folder = entry->d_type == DT_DIR;
-      if (entry->d_type == DT_UNKNOWN
-          && fstatat (folder_fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        folder = S_ISDIR (status.st_mode);
+      int kind = collect_kind_of (walk, entry, err);
+      if (kind < 0)
+        return -1;
+      if (kind == COLLECT_GONE)
+        continue;
       if (level->count == capacity)
         {
           capacity = capacity == 0 ? 64 : capacity * 2;
           level->names = xrealloc (level->names, capacity, sizeof *level->names);
         }
-      level->names[level->count++] = xasprintf ("%s%s", entry->d_name, folder ? "/" : "");
+      level->names[level->count++] =
+          xasprintf ("%s%s", entry->d_name, kind == COLLECT_FOLDER ? "/" : "");
     }
   if (errno != 0)
     return error_errno (err, errno, "%s", path);
@@ -150,7 +213,7 @@ read_names (int folder_fd, struct level *level, const char *path, struct error *
 
 /* Goes down into the folder FD, which becomes the walk's. */
 static int
-enter (struct walk *walk, int fd, struct error *err)
+collect_enter (struct collect_walk *walk, int fd, struct error *err)
 {
   auto_fd_ (&walk->fd);
   walk->fd = fd;
@@ -158,29 +221,29 @@ enter (struct walk *walk, int fd, struct error *err)
   struct stat status;
   if (fstat (fd, &status) != 0)
     return error_errno (err, errno, "%s", path);
-  if (take_over (fd, &status, path, err) != 0)
+  if (collect_take_over (fd, &status, path, err) != 0)
     return -1;
   if (walk->depth == walk->capacity)
     {
       walk->capacity = walk->capacity == 0 ? 16 : walk->capacity * 2;
       walk->levels = xrealloc (walk->levels, walk->capacity, sizeof *walk->levels);
     }
-  struct level *level = &walk->levels[walk->depth++];
-  *level = (struct level){ .path_size = walk->path.size,
-                           .device = status.st_dev,
-                           .inode = status.st_ino };
-  return read_names (fd, level, path, err);
+  struct collect_level *level = &walk->levels[walk->depth++];
+  *level = (struct collect_level){ .path_size = walk->path.size,
+                                   .device = status.st_dev,
+                                   .inode = status.st_ino };
+  return collect_read_names (walk, level, path, err);
 }
 
 /* Goes back up. The descriptor of the folder above wasn't kept (there may be a thousand of them):
  * ".." must lead there. */
 static int
-leave (struct walk *walk, struct error *err)
+leave (struct collect_walk *walk, struct error *err)
 {
   release_level (&walk->levels[--walk->depth]);
   if (walk->depth == 0)
     return 0;
-  const struct level *above = &walk->levels[walk->depth - 1];
+  const struct collect_level *above = &walk->levels[walk->depth - 1];
   struct stat status;
   int fd = openat (walk->fd, "..", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0 || fstat (fd, &status) != 0)
@@ -195,23 +258,10 @@ leave (struct walk *walk, struct error *err)
   return 0;
 }
 
-/* ---- what can't be kept ------------------------------------------------------------------- */
-
-/* Notes why NAME of the current folder is refused and removes it: on the host a device would be a
- * device, and a set-id bit somewhere in a tree too deep to be read would be one. */
-static int
-refuse (struct walk *walk, const char *name, const char *why, struct error *err)
-{
-  if (!error_is_set (walk->refused))
-    (void) error_set (walk->refused, ERROR_USER, "output %s/%.500s%s %s", walk->output,
-                      walk->path.data, walk->path.size > 500 ? "…" : "", why);
-  return fs_remove_tree (walk->fd, name, err);
-}
-
 /* ---- entries ----------------------------------------------------------------------------- */
 
 static int
-collect_link (struct walk *walk, const char *name, struct error *err)
+collect_link (struct collect_walk *walk, const char *name, struct error *err)
 {
   char target[4097];
   ssize_t length = readlinkat (walk->fd, name, target, sizeof target - 1);
@@ -219,14 +269,14 @@ collect_link (struct walk *walk, const char *name, struct error *err)
     return error_errno (err, errno, "%s", walk->path.data);
   target[length] = '\0';
   (void) fchownat (walk->fd, name, geteuid (), getegid (), AT_SYMLINK_NOFOLLOW);
-  if (count (walk, 0, err) != 0)
+  if (collect_count (walk, 0, err) != 0)
     return -1;
   walk->collected->files++;
   return listing_link (walk->listing, walk->output, walk->path.data, target, err);
 }
 
 static int
-collect_file (struct walk *walk, const char *name, struct error *err)
+collect_file (struct collect_walk *walk, const char *name, struct error *err)
 {
   auto_fd int fd = open_here (walk, name, 0);
   struct stat status;
@@ -235,7 +285,8 @@ collect_file (struct walk *walk, const char *name, struct error *err)
   if (!S_ISREG (status.st_mode))
     return error_set (err, ERROR_TRANSIENT, "%s/%s: changed while it was read", walk->output,
                       walk->path.data);
-  if (count (walk, status.st_size, err) != 0 || take_over (fd, &status, walk->path.data, err) != 0)
+  if (collect_count (walk, status.st_size, err) != 0
+      || collect_take_over (fd, &status, walk->path.data, err) != 0)
     return -1;
   int64_t size =
       listing_file (walk->listing, walk->output, walk->path.data, fd, &status, walk->halt, err);
@@ -264,7 +315,7 @@ why_refused (mode_t mode)
 }
 
 static int
-collect_entry (struct walk *walk, const char *name, struct error *err)
+collect_entry (struct collect_walk *walk, const char *name, struct error *err)
 {
   struct stat status;
   if (fstatat (walk->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
@@ -273,33 +324,33 @@ collect_entry (struct walk *walk, const char *name, struct error *err)
     return collect_file (walk, name, err);
   if (S_ISLNK (status.st_mode))
     return collect_link (walk, name, err);
-  return refuse (walk, name, why_refused (status.st_mode), err);
+  return collect_refuse (walk, name, why_refused (status.st_mode), err);
 }
 
 static int
-collect_folder (struct walk *walk, const char *name, struct error *err)
+collect_folder (struct collect_walk *walk, const char *name, struct error *err)
 {
   auto_free char *plain = xstrndup (name, strlen (name) - 1);
   if (walk->depth == COLLECT_DEPTH_MAX)
-    return refuse (walk, plain, "is nested too deeply", err);
+    return collect_refuse (walk, plain, "is nested too deeply", err);
   int fd = open_here (walk, plain, O_DIRECTORY);
   if (fd < 0)
     return error_errno (err, errno, "%s/%s", walk->output, walk->path.data);
-  if (enter (walk, fd, err) != 0)
+  if (collect_enter (walk, fd, err) != 0)
     return -1;
   if (walk->levels[walk->depth - 1].count > 0)
     return 0;
-  if (count (walk, 0, err) != 0)
+  if (collect_count (walk, 0, err) != 0)
     return -1;
   walk->collected->folders++;
   return listing_folder (walk->listing, walk->output, walk->path.data, err);
 }
 
 static int
-collect_next (struct walk *walk, struct error *err)
+collect_next (struct collect_walk *walk, struct error *err)
 {
-  struct level *level = &walk->levels[walk->depth - 1];
-  if (halt_ask (walk->halt, err) != 0)
+  struct collect_level *level = &walk->levels[walk->depth - 1];
+  if (halt_check (walk->halt, err) != 0)
     return -1;
   if (level->next == level->count)
     return leave (walk, err);
@@ -310,21 +361,21 @@ collect_next (struct walk *walk, struct error *err)
   if (walk->path.size > COLLECT_PATH_MAX)
     {
       auto_free char *plain = xstrndup (name, strlen (name) - (folder ? 1 : 0));
-      return refuse (walk, plain, "has a path that is too long", err);
+      return collect_refuse (walk, plain, "has a path that is too long", err);
     }
   return folder ? collect_folder (walk, name, err) : collect_entry (walk, name, err);
 }
 
 /* Walks through the output NAME, from WALK as it is for all of them. */
 static int
-collect_output (struct walk walk, int folder_fd, const char *name, struct error *err)
+collect_output (struct collect_walk walk, int folder_fd, const char *name, struct error *err)
 {
   auto_free char *path = xasprintf ("outputs/%s", name);
   int fd = fs_open_beneath (folder_fd, path, O_RDONLY | O_DIRECTORY, 0, err);
   if (fd < 0)
     return -1;
   walk.output = name;
-  int result = enter (&walk, fd, err);
+  int result = collect_enter (&walk, fd, err);
   while (result == 0 && walk.depth > 0)
     result = collect_next (&walk, err);
   /* Open to everybody while the command ran, whoever it was inside. */
@@ -340,22 +391,25 @@ collect_output (struct walk walk, int folder_fd, const char *name, struct error 
 }
 
 static int
-collect_all (struct walk *walk, int folder_fd, int64_t shard, struct error *err)
+collect_all (struct collect_walk *walk, int folder_fd, int64_t shard, struct error *err)
 {
-  auto_listing struct listing *listing = listing_open (folder_fd, LIST, shard, err);
+  auto_listing struct atom_listing *listing = listing_open (folder_fd, LIST, shard, err);
   if (listing == NULL)
     return -1;
   walk->listing = listing;
   for (size_t i = 0; i < walk->job->output_count; i++)
-    if (collect_output (*walk, folder_fd, walk->job->outputs[i].name, err) != 0)
-      return -1;
+    {
+      walk->output_index = i;
+      if (collect_output (*walk, folder_fd, walk->job->outputs[i].name, err) != 0)
+        return -1;
+    }
   return listing_finish (listing, err);
 }
 
 int
 collect_nothing (int folder_fd, const struct job *job, struct error *err)
 {
-  auto_listing struct listing *listing = listing_open (folder_fd, LIST, -1, err);
+  auto_listing struct atom_listing *listing = listing_open (folder_fd, LIST, -1, err);
   if (listing == NULL)
     return -1;
   for (size_t i = 0; i < job->output_count; i++)
@@ -369,17 +423,18 @@ collect_nothing (int folder_fd, const struct job *job, struct error *err)
 }
 
 int
-collect_outputs (int folder_fd, const struct job *job, int64_t shard, const struct halt *halt,
-                 struct collected *collected, struct error *err)
+collect_outputs (int folder_fd, const struct job *job, int64_t shard, struct link_follower *links,
+                 const struct halt *halt, struct collected *collected, struct error *err)
 {
   struct error unwanted = ERROR_INIT, refused = ERROR_INIT;
   bool excess = false;
-  struct walk walk = { .job = job,
-                       .halt = halt,
-                       .collected = collected,
-                       .fd = -1,
-                       .refused = &refused,
-                       .excess = &excess };
+  struct collect_walk walk = { .job = job,
+                               .links = links,
+                               .halt = halt,
+                               .collected = collected,
+                               .fd = -1,
+                               .refused = &refused,
+                               .excess = &excess };
   err = err == NULL ? &unwanted : err;
   if (collect_all (&walk, folder_fd, shard, err) == 0)
     {

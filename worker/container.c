@@ -1,8 +1,10 @@
 /* The seam itself: finds the implementation by its name and passes every call on. */
 #include "worker/container.h"
 
+#include "common/signals.h"
 #include "worker/container_runtimes.h"
 
+#include <signal.h>
 #include <string.h>
 
 struct container_runtime *
@@ -21,6 +23,12 @@ const char *
 container_runtime_describe (const struct container_runtime *runtime)
 {
   return runtime->ops->describe (runtime);
+}
+
+const struct container_user *
+container_user_of (const struct container_runtime *runtime)
+{
+  return &runtime->user;
 }
 
 const char *
@@ -47,6 +55,15 @@ void
 container_signal (struct container_runtime *runtime, int signal)
 {
   runtime->ops->signal (runtime, signal);
+}
+
+int
+container_stop_signal (const struct container_runtime *runtime, const struct job *job)
+{
+  int number = job->stop_signal != NULL ? signal_parse (job->stop_signal, NULL) : 0;
+  if (number <= 0 && runtime->ops->stop_signal != NULL)
+    number = runtime->ops->stop_signal (runtime);
+  return number > 0 ? number : SIGTERM;
 }
 
 int

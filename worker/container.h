@@ -77,6 +77,16 @@ const char *container_runtime_describe (const struct container_runtime *runtime)
  * runtime. */
 const char *container_image_id (const struct container_runtime *runtime);
 
+/* Who the command that was started last is. */
+struct container_user
+{
+  uid_t uid;
+  gid_t gid;
+  bool reads_all; /* no file's mode keeps it from reading */
+};
+
+const struct container_user *container_user_of (const struct container_runtime *runtime);
+
 /* Makes ready what all shards of JOB share (image unpacked, mount points, seccomp filter). Cheap
  * when done already. ERROR_USER: a limit was asked for that this host can't enforce;
  * ERROR_TRANSIENT: no such image, another one under its name, unpacking failed. */
@@ -89,6 +99,10 @@ int container_start (struct container_runtime *runtime, const struct container *
 
 /* Sends SIGNAL to the command; SIGKILL ends everything in the container. */
 void container_signal (struct container_runtime *runtime, int signal);
+
+/* What asks a command of JOB to end, after container_prepare: its own signal, its image's, or
+ * SIGTERM. */
+int container_stop_signal (const struct container_runtime *runtime, const struct job *job);
 
 /* Collects the end: 0 and EXIT; or -1: the runtime failed before the command ran (no such program,
  * bad mount …): ERROR_USER for what the image or the command is to blame for, else ERROR_TRANSIENT.
@@ -116,12 +130,14 @@ struct container_runtime_ops
   int (*wait) (struct container_runtime *runtime, struct container_exit *exit, struct error *err);
   const char *(*describe) (const struct container_runtime *runtime);
   const char *(*image_id) (const struct container_runtime *runtime); /* NULL: it has no images */
+  int (*stop_signal) (const struct container_runtime *runtime); /* the image's; 0 or NULL: none */
   void (*close) (struct container_runtime *runtime);
 };
 
 struct container_runtime
 {
   const struct container_runtime_ops *ops;
+  struct container_user user; /* set by start */
 };
 
 #endif

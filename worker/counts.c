@@ -1,6 +1,7 @@
 #include "worker/counts.h"
 
 #include "bus/bus.h"
+#include "bus/dead_letter.h"
 
 void
 counts_init (struct counts *counts, struct metrics *metrics)

@@ -19,14 +19,14 @@ enum
 
 /* All of them are character devices, which may be made, read and written; the one without a driver
  * only made. */
-struct device
+struct device_access
 {
   int major;
   int minor;
   bool only_made;
 };
 
-static const struct device devices[] = {
+static const struct device_access devices[] = {
   { 1, 3, false },     /* null */
   { 1, 5, false },     /* zero */
   { 1, 7, false },     /* full */
@@ -109,7 +109,7 @@ emit_answer (struct program *program, bool allowed)
 
 /* r2: its type, r3: what is wanted of it, r4: major, r5: minor. */
 static void
-emit_device (struct program *program, const struct device *device)
+emit_device (struct program *program, const struct device_access *device)
 {
   int16_t left = (int16_t) (2 + (device->minor != ANY) + device->only_made);
   emit (program, JUMP (BPF_JNE, BPF_REG_4, device->major, left--));

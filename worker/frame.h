@@ -15,6 +15,9 @@
  *     FETCHED slot → worker, now and then: what inputs took from servers since the last one, by
  *     their kind
  *     REPORT  slot → worker: the rest of that; Event FINISHED
+ *     TRY     worker → slot, in a RUN's place: Job whose container is to be tried (trial.h)
+ *     TRIED   slot → worker: description of the runtime (none: it couldn't be opened), class and
+ *             text of the error (none: it ran)
  */
 #ifndef SHOAL_WORKER_FRAME_H
 #define SHOAL_WORKER_FRAME_H
@@ -37,6 +40,8 @@ enum frame_kind
   FRAME_REPORT,
   FRAME_GO,
   FRAME_FETCHED,
+  FRAME_TRY,
+  FRAME_TRIED,
 };
 
 /* Sends one frame, whole; blocks as the socket does. */

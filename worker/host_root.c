@@ -158,7 +158,7 @@ set_options (int context, const struct strlist *options, struct error *err)
 
 /* A file system in memory that isn't at any place yet; -1 with ERR. */
 static int
-make_memory (const struct strlist *options, unsigned int flags, struct error *err)
+host_root_make_memory (const struct strlist *options, unsigned int flags, struct error *err)
 {
   auto_fd int context = fsopen ("tmpfs", FSOPEN_CLOEXEC);
   if (context < 0 || set_options (context, options, err) != 0)
@@ -177,12 +177,12 @@ mount_tmpfs (const struct tmpfs *tmpfs, int place, struct error *err)
   unsigned int flags = tmpfs->exec ? 0 : MOUNT_ATTR_NOEXEC;
   if (tmpfs->read_only)
     flags |= MOUNT_ATTR_RDONLY;
-  auto_fd int tree = make_memory (&options, flags, err);
+  auto_fd int tree = host_root_make_memory (&options, flags, err);
   return tree < 0 ? -1 : bind_attach (tree, place, "", err);
 }
 
 static int
-add_tmpfs (const struct host_root *root, const char *text, struct error *err)
+host_root_add_tmpfs (const struct host_root *root, const char *text, struct error *err)
 {
   auto_tmpfs struct tmpfs tmpfs = { 0 };
   if (tmpfs_parse (text, &tmpfs, err) != 0)
@@ -192,7 +192,8 @@ add_tmpfs (const struct host_root *root, const char *text, struct error *err)
 }
 
 static int
-add_mount (const struct host_root *root, const struct container_mount *mount, struct error *err)
+host_root_add_mount (const struct host_root *root, const struct container_mount *mount,
+                     struct error *err)
 {
   auto_fd int source = identity_open (&mount->identity, mount->source, err);
   auto_fd int place =
@@ -210,22 +211,22 @@ add_jobs (const struct host_root *root, struct error *err)
 {
   const struct container *container = root->container;
   for (size_t i = 0; i < container->job->tmpfs.count; i++)
-    if (add_tmpfs (root, container->job->tmpfs.items[i], err) != 0)
+    if (host_root_add_tmpfs (root, container->job->tmpfs.items[i], err) != 0)
       return error_wrap (err, "--runtime process: --tmpfs %s", container->job->tmpfs.items[i]);
   for (size_t i = 0; i < container->mount_count; i++)
-    if (add_mount (root, &container->mounts[i], err) != 0)
+    if (host_root_add_mount (root, &container->mounts[i], err) != 0)
       return error_wrap (err, "--runtime process: mount point %s", container->mounts[i].target);
   return 0;
 }
 
 /* A new root over the scratch folder: its descriptor, or -1. */
 static int
-mount_root (int scratch_fd, struct error *err)
+host_root_mount_root (int scratch_fd, struct error *err)
 {
   auto_strlist struct strlist options = { 0 };
   strlist_add (&options, "source=shoal");
   strlist_add (&options, "mode=755");
-  auto_fd int tree = make_memory (&options, 0, err);
+  auto_fd int tree = host_root_make_memory (&options, 0, err);
   if (tree < 0 || bind_attach (tree, scratch_fd, "", err) != 0)
     return error_wrap (err, "a root folder of its own");
   return take_fd (&tree);
@@ -252,7 +253,7 @@ change_root (int fd, struct error *err)
 int
 host_root_enter (int scratch_fd, const struct container *container, struct error *err)
 {
-  auto_fd int fd = mount_root (scratch_fd, err);
+  auto_fd int fd = host_root_mount_root (scratch_fd, err);
   struct stat status = { 0 };
   if (fd < 0 || fstat (fd, &status) != 0)
     return error_blame_machine (err);

@@ -11,8 +11,7 @@
 #include "common/error.h"
 #include "common/strlist.h"
 #include "schemas/messages.h"
-
-#include <sys/types.h>
+#include "worker/image_platform.h"
 
 #define IMAGE_CONFIG_MAX (1 << 20) /* bytes of config.json */
 
@@ -23,7 +22,9 @@ struct image_config
   struct strlist env; /* "NAME=value" */
   char *workdir;      /* normal; NULL: "/" */
   char *user;         /* NULL: root */
+  int stop_signal;    /* 0: none */
   char *id;           /* image_id.h */
+  struct image_platform platform;
 };
 
 void image_config_release (struct image_config *config);
@@ -35,6 +36,10 @@ int image_config_parse (struct bytes json, struct image_config *config, struct e
 /* The same from the file PATH. */
 int image_config_load (const char *path, struct image_config *config, struct error *err);
 
+/* Whether the image NAME is for the platform that JOB names, if it names one. ERROR_USER. */
+int image_config_check_platform (const struct image_config *config, const struct job *job,
+                                 const char *name, struct error *err);
+
 /* Adds to the empty ARGV what JOB runs with COMMAND. Nothing at all to run is ERROR_USER. */
 int image_config_command (const struct image_config *config, const struct job *job,
                           const struct strlist *command, struct strlist *argv, struct error *err);
@@ -44,19 +49,7 @@ int image_config_command (const struct image_config *config, const struct job *j
 void image_config_env (const struct image_config *config, const struct job *job,
                        const struct strlist *extra, struct strlist *env);
 
-struct image_user
-{
-  uid_t uid;
-  gid_t gid;
-};
-
-/* Who JOB's command is: JOB's user, else the image's, else root. Names are looked up in /etc/passwd
- * and /etc/group below ROOTFS; numbers need neither file. A name that isn't there is ERROR_USER. */
-int image_config_user (const struct image_config *config, const struct job *job, const char *rootfs,
-                       struct image_user *user, struct error *err);
-
-/* ERROR_USER unless USER is 0:0, the only one there is in the user namespace of somebody who isn't
- * root. */
-int image_user_check_rootless (const struct image_user *user, struct error *err);
+/* Adds HOME to ENV unless it has one. */
+void image_config_home (struct strlist *env, const char *home);
 
 #endif

@@ -19,7 +19,7 @@ is_device (const FTSENT *entry)
 
 /* Removes it when it is a device: 1, 0 when it isn't, or -1. */
 static int
-look_at (const FTSENT *entry, struct error *err)
+image_nodes_remove_device (const FTSENT *entry, struct error *err)
 {
   if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
     return error_errno (err, entry->fts_errno, "%s", entry->fts_path);
@@ -40,7 +40,7 @@ image_nodes_remove (const char *rootfs, char **first, struct error *err)
   int result = 0;
   for (const FTSENT *entry = fts_read (walk); entry != NULL && result >= 0; entry = fts_read (walk))
     {
-      result = look_at (entry, err);
+      result = image_nodes_remove_device (entry, err);
       removed += result == 1 ? 1 : 0;
       if (result == 1 && *first == NULL)
         *first = xstrdup (entry->fts_path + strlen (rootfs));

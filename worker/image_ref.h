@@ -7,12 +7,17 @@
 #define SHOAL_WORKER_IMAGE_REF_H
 
 #include "common/error.h"
+#include "common/strlist.h"
 
 #include <stdbool.h>
 
-/* NAME with the tag "latest" where it has none; the caller frees. NULL with ERROR_USER: no name, or
- * too long for a file. */
+/* NAME with the tag "latest" where it has none, and without a tag where it has a digest; the caller
+ * frees. NULL with ERROR_USER: no name, or too long for a file. */
 char *image_ref_normal (const char *name, struct error *err);
+
+/* All spellings of the normal REF, itself first: docker.io/library/x, docker.io/x, library/x and x
+ * are one image, as in Docker. */
+void image_ref_aliases (const char *ref, struct strlist *aliases);
 
 /* REF as a file's name and back; the caller frees. Decode gives NULL for what encode never
  * makes. */

@@ -2,14 +2,17 @@
 
 #include "common/digest.h"
 #include "common/fs.h"
+#include "common/hex.h"
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/strlist.h"
 #include "common/sys.h"
 #include "common/text.h"
+#include "common/variable.h"
 #include "worker/image_config.h"
 #include "worker/image_ref.h"
 #include "worker/image_tmp.h"
+#include "worker/image_use.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,6 +30,7 @@ enum
 void
 image_release (struct image *image)
 {
+  free (image->name);
   free (image->digest);
   free (image->rootfs);
   free (image->config);
@@ -49,19 +53,12 @@ image_store_absolute (const char *store, struct error *err)
   return path_join (here, store);
 }
 
-static const char *
-environment (const char *name)
-{
-  const char *value = getenv (name);
-  return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
 char *
 image_store_default (void)
 {
-  const char *images = environment ("SHOAL_IMAGES");
-  const char *data = environment ("XDG_DATA_HOME");
-  const char *home = environment ("HOME");
+  const char *images = variable_get ("SHOAL_IMAGES");
+  const char *data = variable_get ("XDG_DATA_HOME");
+  const char *home = variable_get ("HOME");
   if (images != NULL)
     {
       char *absolute = image_store_absolute (images, NULL);
@@ -98,12 +95,27 @@ unknown (const char *store, const char *name, struct error *err)
 {
   auto_free char *word = text_word (name);
   (void) error_set (err, ERROR_USER,
-                    "image \"%s\" isn't in the local store %s: import it with "
+                    "image \"%s\" isn't in the local store %s: use `shoal image pull %s`, or "
                     "`shoal image import SOURCE --as %s`",
-                    name, store, word);
+                    name, store, word, word);
   if (err != NULL)
     err->code = ENOENT;
   return -1;
+}
+
+char *
+image_store_ref_file (const char *store, const char *ref)
+{
+  auto_strlist struct strlist aliases = { 0 };
+  image_ref_aliases (ref, &aliases);
+  for (size_t i = 0; i < aliases.count; i++)
+    {
+      auto_free char *file = image_ref_encode (aliases.items[i]);
+      auto_free char *path = xasprintf ("%s/refs/%s", store, file);
+      if (fs_exists (AT_FDCWD, path))
+        return take (&file);
+    }
+  return image_ref_encode (ref);
 }
 
 int
@@ -114,7 +126,7 @@ image_store_find (const char *store, const char *name, struct image *image, stru
   if (absolute == NULL)
     return -1;
   image_tmp_close_off (absolute);
-  auto_free char *file = image_ref_encode (ref);
+  auto_free char *file = image_store_ref_file (absolute, ref);
   struct error why = ERROR_INIT;
   auto_free char *digest = read_ref (absolute, file, &why);
   if (digest == NULL && (why.code == ENOENT || why.code == ENOTDIR))
@@ -130,20 +142,22 @@ image_store_find (const char *store, const char *name, struct image *image, stru
   if (!fs_exists (AT_FDCWD, rootfs))
     return unknown (absolute, name, err);
   image->config = xasprintf ("%s/images/%s/config.json", absolute, hex);
+  image->name = image_ref_decode (file);
   image->rootfs = take (&rootfs);
   image->digest = take (&digest);
   return 0;
 }
 
 static int
-compare (const void *a, const void *b)
+image_store_compare (const void *a, const void *b)
 {
   return strcmp (*(char *const *) a, *(char *const *) b);
 }
 
 /* The sorted names in folder STORE/NAME; none when it isn't there. */
 static int
-list_folder (const char *store, const char *name, struct strlist *files, struct error *err)
+image_store_list_folder (const char *store, const char *name, struct strlist *files,
+                         struct error *err)
 {
   auto_free char *path = path_join (store, name);
   auto_dir DIR *dir = opendir (path);
@@ -161,7 +175,7 @@ list_folder (const char *store, const char *name, struct strlist *files, struct 
         strlist_add (files, entry->d_name);
     }
   if (files->count > 0)
-    qsort (files->items, files->count, sizeof *files->items, compare);
+    qsort (files->items, files->count, sizeof *files->items, image_store_compare);
   return 0;
 }
 
@@ -169,7 +183,7 @@ list_folder (const char *store, const char *name, struct strlist *files, struct 
 
 /* What the files in FOLDER take; a file with several names counts once. */
 static int64_t
-bytes_of (char *folder)
+image_store_bytes_of (char *folder)
 {
   char *const paths[] = { folder, NULL };
   FTS *walk = fts_open (paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -189,7 +203,7 @@ image_store_list (const char *store, int (*each) (void *context, const struct im
 {
   auto_strlist struct strlist files = { 0 };
   auto_strlist struct strlist refs = { 0 };
-  if (list_folder (store, "refs", &files, err) != 0)
+  if (image_store_list_folder (store, "refs", &files, err) != 0)
     return -1;
   for (size_t i = 0; i < files.count; i++)
     {
@@ -198,7 +212,7 @@ image_store_list (const char *store, int (*each) (void *context, const struct im
         strlist_take (&refs, ref);
     }
   if (refs.count > 0)
-    qsort (refs.items, refs.count, sizeof *refs.items, compare);
+    qsort (refs.items, refs.count, sizeof *refs.items, image_store_compare);
   for (size_t i = 0; i < refs.count; i++)
     {
       auto_image struct image image = { 0 };
@@ -214,7 +228,7 @@ image_store_list (const char *store, int (*each) (void *context, const struct im
       const struct image_listed listed = { .name = refs.items[i],
                                            .digest = image.digest,
                                            .id = config.id,
-                                           .bytes = bytes_of (image.rootfs) };
+                                           .bytes = image_store_bytes_of (image.rootfs) };
       int result = each (context, &listed);
       if (result != 0)
         return result;
@@ -228,7 +242,7 @@ static int
 list_used (const char *store, struct strlist *used, struct error *err)
 {
   auto_strlist struct strlist files = { 0 };
-  if (list_folder (store, "refs", &files, err) != 0)
+  if (image_store_list_folder (store, "refs", &files, err) != 0)
     return -1;
   for (size_t i = 0; i < files.count; i++)
     {
@@ -244,46 +258,119 @@ list_used (const char *store, struct strlist *used, struct error *err)
 static bool
 is_image (const char *name)
 {
-  return strlen (name) == DIGEST_TEXT_SIZE - 1
-         && strspn (name, "0123456789abcdef") == DIGEST_TEXT_SIZE - 1;
+  return hex_is_text (name, DIGEST_TEXT_SIZE - 1);
 }
 
-/* Moves what no name stands for to TMP, with which it goes. */
+/* Whether a job needs the image of the folder HEX. */
+static bool
+is_needed (const char *store, const char *hex)
+{
+  auto_free char *digest = xasprintf ("sha256:%s", hex);
+  auto_free char *user = image_use_find (store, digest);
+  return user != NULL;
+}
+
+/* Moves what no name stands for to TMP, with which it goes; but not what jobs need, unless it is
+ * FORCED (NULL: none), a digest. Counts in PRUNED (NULL: nothing does). */
 static int
-drop_unnamed (const char *store, const struct image_tmp *tmp, struct error *err)
+drop_unnamed (const char *store, const struct image_tmp *tmp, const char *forced,
+              struct image_pruned *pruned, struct error *err)
 {
   auto_strlist struct strlist used = { 0 };
   auto_strlist struct strlist images = { 0 };
-  if (list_used (store, &used, err) != 0 || list_folder (store, "images", &images, err) != 0)
+  if (list_used (store, &used, err) != 0
+      || image_store_list_folder (store, "images", &images, err) != 0)
     return -1;
   for (size_t i = 0; i < images.count; i++)
     {
-      auto_free char *path = xasprintf ("%s/images/%s", store, images.items[i]);
-      if (is_image (images.items[i]) && !strlist_has (&used, images.items[i])
-          && sys_rename (AT_FDCWD, path, tmp->fd, images.items[i], 0) != 0)
+      const char *hex = images.items[i];
+      auto_free char *path = xasprintf ("%s/images/%s", store, hex);
+      if (!is_image (hex) || strlist_has (&used, hex))
+        continue;
+      bool force = forced != NULL && strcmp (image_digest_hex (forced), hex) == 0;
+      if (!force && is_needed (store, hex))
+        continue;
+      if (pruned != NULL)
+        {
+          pruned->images++;
+          pruned->bytes += image_store_bytes_of (path);
+        }
+      if (sys_rename (AT_FDCWD, path, tmp->fd, hex, 0) != 0)
         return error_errno (err, errno, "removing %s", path);
     }
   return 0;
 }
 
+/* With the store's lock held. */
+static int
+remove_name (const char *store, const char *ref, bool force, const struct image_tmp *tmp,
+             struct error *err)
+{
+  auto_free char *file = image_store_ref_file (store, ref);
+  auto_free char *path = xasprintf ("%s/refs/%s", store, file);
+  auto_free char *digest = read_ref (store, file, NULL);
+  auto_free char *user = force || digest == NULL ? NULL : image_use_find (store, digest);
+  if (user != NULL)
+    return error_set (
+        err, ERROR_USER,
+        "image \"%s\" is needed by %s: remove it when that has ended, or with --force", ref, user);
+  if (unlink (path) != 0)
+    return errno == ENOENT ? unknown (store, ref, err) : error_errno (err, errno, "%s", path);
+  return drop_unnamed (store, tmp, force ? digest : NULL, NULL, err);
+}
+
 int
-image_store_remove (const char *store, const char *name, struct error *err)
+image_store_remove (const char *store, const char *name, bool force, struct error *err)
 {
   auto_image_tmp struct image_tmp tmp = IMAGE_TMP_INIT;
   auto_free char *ref = image_ref_normal (name, err);
   auto_free char *absolute = ref == NULL ? NULL : image_store_absolute (store, err);
   if (absolute == NULL)
     return -1;
-  auto_free char *file = image_ref_encode (ref);
+  auto_free char *file = image_store_ref_file (absolute, ref);
   auto_free char *path = xasprintf ("%s/refs/%s", absolute, file);
   if (!fs_exists (AT_FDCWD, path))
     return unknown (absolute, name, err);
   if (image_tmp_make (absolute, &tmp, err) != 0)
     return -1;
   auto_fd int lock = image_tmp_lock (absolute, err);
-  if (lock < 0)
+  return lock < 0 ? -1 : remove_name (absolute, ref, force, &tmp, err);
+}
+
+/* Removes the names of images that no job needs. */
+static int
+drop_unneeded (const char *store, struct error *err)
+{
+  auto_strlist struct strlist files = { 0 };
+  if (image_store_list_folder (store, "refs", &files, err) != 0)
     return -1;
-  if (unlink (path) != 0)
-    return errno == ENOENT ? unknown (absolute, name, err) : error_errno (err, errno, "%s", path);
-  return drop_unnamed (absolute, &tmp, err);
+  for (size_t i = 0; i < files.count; i++)
+    {
+      auto_free char *path = xasprintf ("%s/refs/%s", store, files.items[i]);
+      auto_free char *digest = read_ref (store, files.items[i], err);
+      if (digest == NULL)
+        return -1;
+      auto_free char *user = image_use_find (store, digest);
+      if (user == NULL && unlink (path) != 0)
+        return error_errno (err, errno, "%s", path);
+    }
+  return 0;
+}
+
+int
+image_store_prune (const char *store, bool all, struct image_pruned *pruned, struct error *err)
+{
+  auto_image_tmp struct image_tmp tmp = IMAGE_TMP_INIT;
+  auto_free char *absolute = image_store_absolute (store, err);
+  *pruned = (struct image_pruned){ 0 };
+  if (absolute == NULL)
+    return -1;
+  if (!fs_exists (AT_FDCWD, absolute))
+    return 0;
+  if (image_tmp_make (absolute, &tmp, err) != 0)
+    return -1;
+  auto_fd int lock = image_tmp_lock (absolute, err);
+  if (lock < 0 || (all && drop_unneeded (absolute, err) != 0))
+    return -1;
+  return drop_unnamed (absolute, &tmp, NULL, pruned, err);
 }

@@ -3,6 +3,7 @@
 #include "common/closed.h"
 #include "common/digest.h"
 #include "common/fs.h"
+#include "common/hex.h"
 #include "common/lock.h"
 #include "common/memory.h"
 #include "common/path.h"
@@ -29,15 +30,14 @@ is_ref (const char *name)
 }
 
 static bool
-is_digest (const char *name)
+image_tmp_is_digest (const char *name)
 {
-  return strlen (name) == DIGEST_TEXT_SIZE - 1
-         && strspn (name, "0123456789abcdef") == DIGEST_TEXT_SIZE - 1;
+  return hex_is_text (name, DIGEST_TEXT_SIZE - 1);
 }
 
 /* "PID.N": the store may have been put where a folder `tmp` of other things is. */
 static bool
-is_unfinished (const char *name)
+image_tmp_is_unfinished (const char *name)
 {
   size_t pid = strspn (name, "0123456789");
   const char *number = name + pid + 1;
@@ -45,11 +45,21 @@ is_unfinished (const char *name)
          && strspn (number, "0123456789") == strlen (number);
 }
 
-static const struct folder
+/* What image_use.h names. */
+static bool
+is_use (const char *name)
+{
+  return image_tmp_is_unfinished (name) || strncmp (name, "job.", strlen ("job.")) == 0;
+}
+
+static const struct tmp_folder
 {
   const char *name;
   bool (*is_ours) (const char *name);
-} folders[] = { { "refs", is_ref }, { "images", is_digest }, { "tmp", is_unfinished } };
+} folders[] = { { "refs", is_ref },
+                { "images", image_tmp_is_digest },
+                { "tmp", image_tmp_is_unfinished },
+                { "uses", is_use } };
 
 enum
 {
@@ -102,7 +112,7 @@ image_tmp_make (const char *store, struct image_tmp *tmp, struct error *err)
   tmp->parent = fs_open_folder (AT_FDCWD, parent, err);
   if (tmp->parent < 0)
     return -1;
-  (void) scratch_sweep_ours (tmp->parent, is_unfinished);
+  (void) scratch_sweep_ours (tmp->parent, image_tmp_is_unfinished);
   for (unsigned int n = 0; n < TRIES && tmp->fd < 0; n++)
     {
       free (tmp->name);

@@ -3,6 +3,7 @@
 #include "common/auto.h"
 #include "common/fs.h"
 #include "common/sys.h"
+#include "worker/cgroup_v2.h"
 #include "worker/privileges.h"
 
 #include <errno.h>
@@ -37,6 +38,9 @@ struct child
   int go_write; /* the parent's end */
   int report;
   int report_read; /* the parent's end */
+  /* The launch's. Neither they nor the report are LAUNCH_EXTRA_FD. */
+  int program;
+  int extra;
 };
 
 /* ---- in the child ----------------------------------------------------------------------- */
@@ -52,12 +56,15 @@ reset_signals (void)
 }
 
 static int
-set_up_descriptors (const struct launch *launch, struct error *err)
+set_up_descriptors (const struct child *child, struct error *err)
 {
+  const struct launch *launch = child->launch;
   auto_fd int null = open ("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null < 0 || dup2 (null, STDIN_FILENO) < 0 || dup2 (launch->stdout_fd, STDOUT_FILENO) < 0
       || dup2 (launch->stderr_fd, STDERR_FILENO) < 0)
     return error_errno (err, errno, "standard input and output");
+  if (child->extra > 0 && dup2 (child->extra, LAUNCH_EXTRA_FD) < 0)
+    return error_errno (err, errno, "descriptor %d", LAUNCH_EXTRA_FD);
   return 0;
 }
 
@@ -118,7 +125,7 @@ prepare_child (const struct child *child, struct error *err)
   if (launch->set_up (launch->context, err) != 0)
     return -1;
   /* Descriptors of the host's standard error are kept until here for sanitizers' reports. */
-  if (set_up_descriptors (launch, err) != 0 || become_user (child, err) != 0)
+  if (set_up_descriptors (child, err) != 0 || become_user (child, err) != 0)
     return error_blame_machine (err);
   if (launch->cwd != NULL && chdir (launch->cwd) != 0)
     return error_set (err, ERROR_USER, "working folder %s: %s", launch->cwd, strerror (errno));
@@ -141,7 +148,7 @@ run_child (void *context)
     {
       char *const *env = launch->env != NULL ? launch->env : environ;
       if (launch->program > 0)
-        (void) fexecve (launch->program, launch->argv, env);
+        (void) fexecve (child->program, launch->argv, env);
       else
         (void) execvpe (launch->argv[0], launch->argv, env);
       (void) error_errno (&err, errno, "starting %s", launch->argv[0]);
@@ -181,31 +188,71 @@ write_maps (pid_t pid, struct error *err)
 }
 
 static int
-let_go (int go, struct error *err)
+launch_release (int go, struct error *err)
 {
   return write (go, "", 1) == 1 ? 0 : error_errno (err, errno, "starting a process");
 }
 
-/* Runs CHILD in new namespaces, on STACK. Without maps to write it may borrow our memory, as
- * posix_spawn's do: we stand still until it runs its program, and nothing is copied. All signals
- * are blocked meanwhile, as our handlers would run in it. */
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer takes each clone for a fork, and would note in the memory that parent and child
+ * share that a child with one thread goes on: it would see no lock of the parent's any more. This
+ * is the same function by the name that it leaves alone. */
+int __clone (int (*function) (void *), void *stack, int flags, void *context, ...);
+#define clone __clone
+#endif
+
+/* What is cloned, and what comes of it. */
+struct birth
+{
+  struct child *child;
+  char *stack;
+  int *pidfd;
+  pid_t pid;
+  int code; /* errno */
+};
+
+/* Runs the child in new namespaces. Without maps to write it may borrow our memory, as
+ * posix_spawn's do: we stand still until it runs its program, and nothing is copied. */
+static void
+give_birth (void *context, int into)
+{
+  struct birth *birth = context;
+  bool borrows = !birth->child->launch->user_namespace;
+  int flags = CLONE_NEWPID | CLONE_NEWNS;
+  if (into >= 0)
+    {
+      birth->pid =
+          cgroup_v2_fork (into, (uint64_t) (flags | (borrows ? 0 : CLONE_NEWUSER)), birth->pidfd);
+      if (birth->pid == 0)
+        (void) run_child (birth->child);
+    }
+  else
+    birth->pid =
+        clone (run_child, birth->stack + STACK_SIZE,
+               flags | CLONE_PIDFD | SIGCHLD | (borrows ? CLONE_VM | CLONE_VFORK : CLONE_NEWUSER),
+               birth->child, birth->pidfd);
+  birth->code = errno;
+}
+
+/* All signals are blocked meanwhile, as our handlers would run in the child. */
 static pid_t
 clone_child (struct child *child, char *stack, int *pidfd)
 {
-  bool borrows = !child->launch->user_namespace;
-  int flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_PIDFD | SIGCHLD
-              | (borrows ? CLONE_VM | CLONE_VFORK : CLONE_NEWUSER);
+  struct cgroup *group = child->launch->group;
+  struct birth birth = { .child = child, .stack = stack, .pidfd = pidfd };
   sigset_t all;
   sigset_t before;
   (void) sigfillset (&all);
   (void) pthread_sigmask (SIG_SETMASK, &all, &before);
-  pid_t pid = clone (run_child, stack + STACK_SIZE, flags, child, pidfd);
-  int code = errno;
+  if (group != NULL)
+    cgroup_call (group, give_birth, &birth);
+  else
+    give_birth (&birth, -1);
   (void) pthread_sigmask (SIG_SETMASK, &before, NULL);
   /* The child's frames were never left. */
   ASAN_UNPOISON_MEMORY_REGION (stack, STACK_SIZE);
-  errno = code;
-  return pid;
+  errno = birth.code;
+  return birth.pid;
 }
 
 static pid_t
@@ -242,6 +289,27 @@ await_program (int report, struct error *err)
   return error_set (err, ERROR_TRANSIENT, "starting a process failed");
 }
 
+/* *COPY is FD under another number than LAUNCH_EXTRA_FD; -1 for none. */
+static int
+copy_clear (int fd, int *copy)
+{
+  *copy = fd > 0 ? fcntl (fd, F_DUPFD_CLOEXEC, LAUNCH_EXTRA_FD + 1) : -1;
+  return fd > 0 && *copy < 0 ? -1 : 0;
+}
+
+/* Sees to it that *FD isn't LAUNCH_EXTRA_FD. */
+static int
+clear_extra (int *fd)
+{
+  int moved = *fd == LAUNCH_EXTRA_FD ? fcntl (*fd, F_DUPFD_CLOEXEC, LAUNCH_EXTRA_FD + 1) : *fd;
+  if (moved < 0)
+    return -1;
+  if (moved != *fd)
+    (void) close (*fd);
+  *fd = moved;
+  return 0;
+}
+
 pid_t
 launch_start (const struct launch *launch, int *pidfd, struct error *err)
 {
@@ -257,13 +325,20 @@ launch_start (const struct launch *launch, int *pidfd, struct error *err)
     return error_errno (err, errno, "pipe");
   auto_fd int report_read = report[0];
   auto_fd int report_write = report[1];
+  auto_fd int program = -1;
+  auto_fd int extra = -1;
+  if (clear_extra (&report_write) != 0 || copy_clear (launch->program, &program) != 0
+      || copy_clear (launch->extra_fd, &extra) != 0)
+    return error_errno (err, errno, "descriptors");
   struct child child = { .launch = launch,
                          .go_read = go_read,
                          .go_write = go_write,
                          .report = report_write,
-                         .report_read = report_read };
+                         .report_read = report_read,
+                         .program = program,
+                         .extra = extra };
   bool maps = launch->user_namespace;
-  if (!maps && let_go (go_write, err) != 0)
+  if (!maps && launch_release (go_write, err) != 0)
     return -1;
   pid_t pid = start_child (&child, pidfd, err);
   if (pid < 0)
@@ -272,7 +347,7 @@ launch_start (const struct launch *launch, int *pidfd, struct error *err)
   report_write = -1;
   auto_fd_ (&go_read);
   go_read = -1;
-  if ((!maps || (write_maps (pid, err) == 0 && let_go (go_write, err) == 0))
+  if ((!maps || (write_maps (pid, err) == 0 && launch_release (go_write, err) == 0))
       && await_program (report_read, err) == 0)
     return pid;
   (void) kill (pid, SIGKILL);

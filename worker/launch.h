@@ -1,13 +1,14 @@
 /* launch.h — a child process that is the first of a PID namespace of its own, in a mount namespace
  * of its own.
  *
- * It has no descriptors but the standard three. It dies with us, and with it everything in its
- * namespace: nothing is left running or mounted, whoever is killed.
+ * It has no descriptors but the standard three, and one more if it is given one. It dies with us,
+ * and with it everything in its namespace: nothing is left running or mounted, whoever is killed.
  */
 #ifndef SHOAL_WORKER_LAUNCH_H
 #define SHOAL_WORKER_LAUNCH_H
 
 #include "common/error.h"
+#include "worker/cgroup.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -19,6 +20,11 @@ struct launch_user
   gid_t gid;
 };
 
+enum
+{
+  LAUNCH_EXTRA_FD = 3,
+};
+
 struct launch
 {
   char *const *argv; /* looked up in PATH of ENV's, or ours … */
@@ -27,6 +33,7 @@ struct launch
   const char *cwd;   /* NULL: ours */
   int stdout_fd;
   int stderr_fd;
+  int extra_fd;        /* becomes descriptor LAUNCH_EXTRA_FD; 0: none */
   bool user_namespace; /* our own user and group become root in there */
   const struct launch_user
       *user; /* NULL: the program keeps our privileges, to give them up itself */
@@ -34,6 +41,8 @@ struct launch
   /* Called in the child, in its namespaces, before the program is started: mounts what it needs. */
   int (*set_up) (void *context, struct error *err);
   void *context;
+
+  struct cgroup *group; /* the control group that it is born in; NULL: ours */
 };
 
 /* Starts it: the child's pid, and in *PIDFD a descriptor that becomes readable when it ended.

@@ -15,7 +15,7 @@ enum
   WRITE_CHUNK = 64 << 10,
 };
 
-struct listing
+struct atom_listing
 {
   int fd;
   int64_t shard;
@@ -24,7 +24,7 @@ struct listing
   struct buffer lines;
 };
 
-struct listing *
+struct atom_listing *
 listing_open (int folder_fd, const char *name, int64_t shard, struct error *err)
 {
   int fd = openat (folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
@@ -33,14 +33,15 @@ listing_open (int folder_fd, const char *name, int64_t shard, struct error *err)
       (void) error_errno (err, errno, "%s", name);
       return NULL;
     }
-  struct listing *listing = xcalloc (1, sizeof *listing);
-  *listing =
-      (struct listing){ .fd = fd, .shard = shard, .name = xstrdup (name), .digest = digest_new () };
+  struct atom_listing *listing = xcalloc (1, sizeof *listing);
+  *listing = (struct atom_listing){
+    .fd = fd, .shard = shard, .name = xstrdup (name), .digest = digest_new ()
+  };
   return listing;
 }
 
 void
-listing_close (struct listing *listing)
+listing_close (struct atom_listing *listing)
 {
   if (listing == NULL)
     return;
@@ -63,7 +64,7 @@ start_line (const char *output, const char *path)
 }
 
 static int
-flush (struct listing *listing, struct error *err)
+atoms_listing_flush (struct atom_listing *listing, struct error *err)
 {
   int result =
       fs_write_all (listing->fd, listing->lines.data, listing->lines.size, listing->name, err);
@@ -74,7 +75,8 @@ flush (struct listing *listing, struct error *err)
 /* Ends the line and takes OBJECT. STATUS of a file: the merger cuts its time off again, so it is
  * the last member. */
 static int
-end_line (struct listing *listing, json_t *object, const struct stat *status, struct error *err)
+end_line (struct atom_listing *listing, json_t *object, const struct stat *status,
+          struct error *err)
 {
   if (listing->shard >= 0)
     (void) json_object_set_new (object, "shard", json_integer (listing->shard));
@@ -84,11 +86,11 @@ end_line (struct listing *listing, json_t *object, const struct stat *status, st
   json_decref (object);
   buffer_puts (&listing->lines, line);
   buffer_putc (&listing->lines, '\n');
-  return listing->lines.size < WRITE_CHUNK ? 0 : flush (listing, err);
+  return listing->lines.size < WRITE_CHUNK ? 0 : atoms_listing_flush (listing, err);
 }
 
 int64_t
-listing_file (struct listing *listing, const char *output, const char *path, int fd,
+listing_file (struct atom_listing *listing, const char *output, const char *path, int fd,
               const struct stat *status, const struct halt *halt, struct error *err)
 {
   uint8_t sum[DIGEST_SIZE];
@@ -103,8 +105,8 @@ listing_file (struct listing *listing, const char *output, const char *path, int
 }
 
 int
-listing_link (struct listing *listing, const char *output, const char *path, const char *target,
-              struct error *err)
+listing_link (struct atom_listing *listing, const char *output, const char *path,
+              const char *target, struct error *err)
 {
   json_t *object = start_line (output, path);
   text_set_bytes (object, "link", target);
@@ -112,7 +114,8 @@ listing_link (struct listing *listing, const char *output, const char *path, con
 }
 
 int
-listing_folder (struct listing *listing, const char *output, const char *path, struct error *err)
+listing_folder (struct atom_listing *listing, const char *output, const char *path,
+                struct error *err)
 {
   json_t *object = start_line (output, path);
   (void) json_object_set_new (object, "folder", json_true ());
@@ -120,7 +123,7 @@ listing_folder (struct listing *listing, const char *output, const char *path, s
 }
 
 int
-listing_finish (struct listing *listing, struct error *err)
+listing_finish (struct atom_listing *listing, struct error *err)
 {
-  return flush (listing, err);
+  return atoms_listing_flush (listing, err);
 }

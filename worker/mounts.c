@@ -62,7 +62,7 @@ compare_targets (const void *a, const void *b, void *context)
 }
 
 static void
-sort (struct mounts *mounts)
+mounts_sort (struct mounts *mounts)
 {
   size_t count = mounts->count;
   auto_free size_t *order = xcalloc (count + 1, sizeof *order);
@@ -120,8 +120,8 @@ struct open_parent
 };
 
 static int
-see_to_mount_point (const struct mounts *mounts, size_t parent, size_t i, struct open_parent *open,
-                    struct error *err)
+mounts_make_point (const struct mounts *mounts, size_t parent, size_t i, struct open_parent *open,
+                   struct error *err)
 {
   const struct container_mount *outer = &mounts->items[parent];
   const struct container_mount *inner = &mounts->items[i];
@@ -149,7 +149,7 @@ see_to_mount_point (const struct mounts *mounts, size_t parent, size_t i, struct
 int
 mounts_arrange (struct mounts *mounts, struct error *err)
 {
-  sort (mounts);
+  mounts_sort (mounts);
   auto_free size_t *parents = xcalloc (mounts->count + 1, sizeof *parents);
   struct open_parent open = { .fd = -1 };
   int result = 0;
@@ -157,7 +157,7 @@ mounts_arrange (struct mounts *mounts, struct error *err)
     {
       parents[i] = find_parent (mounts, parents, i);
       if (parents[i] != i)
-        result = see_to_mount_point (mounts, parents[i], i, &open, err);
+        result = mounts_make_point (mounts, parents[i], i, &open, err);
     }
   auto_fd_ (&open.fd);
   return result;

@@ -2,10 +2,8 @@
  * own. */
 #include "worker/container_runtimes.h"
 
-#include "common/log.h"
 #include "common/memory.h"
 #include "common/path.h"
-#include "common/spawn.h"
 #include "policy/policy_check.h"
 #include "schemas/tmpfs.h"
 #include "worker/bind.h"
@@ -13,31 +11,31 @@
 #include "worker/image_config.h"
 #include "worker/image_ref.h"
 #include "worker/image_store.h"
+#include "worker/image_use.h"
+#include "worker/init.h"
 #include "worker/launch.h"
+#include "worker/mount_space.h"
 #include "worker/netns.h"
 #include "worker/oci_config.h"
+#include "worker/oci_limits.h"
 #include "worker/oci_log.h"
 #include "worker/oci_root.h"
+#include "worker/oci_version.h"
 #include "worker/sealed.h"
 #include "worker/seccomp.h"
 #include "worker/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define UNIFIED "/sys/fs/cgroup/unified"
 
 struct oci
 {
@@ -59,56 +57,22 @@ struct oci
   char *prepared; /* name of the image that is prepared */
   struct image image;
   struct image_config config;
-
-  pid_t pid;      /* of what runs; 0: nothing */
-  bool signalled; /* by us */
+  struct image_use use; /* this slot runs a shard with it */
+  pid_t pid;            /* of what runs; 0: nothing */
+  bool signalled;       /* by us */
   int pidfd;
   int log_fd; /* the runtime's log: a file without a name */
+  struct init init;
+  char *command; /* that runs, or ran last, under an init; NULL: without */
   struct cgroup_usage before;
 };
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-/* crun 1.8 fails for every container where it sees version 2 beside version 1. */
-static int
-hide_unified (void)
-{
-  struct statfs status;
-  if (statfs (UNIFIED, &status) != 0 || status.f_type != CGROUP2_SUPER_MAGIC)
-    return 0;
-  return umount2 (UNIFIED, MNT_DETACH) == 0
-                 || mount ("none", UNIFIED, "tmpfs", MS_RDONLY, NULL) == 0
-             ? 0
-             : -1;
-}
-
-static int
-enter_mount_namespace (struct error *err)
-{
-  if (unshare (CLONE_NEWNS) != 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-    return error_errno (err, errno,
-                        "this host does not allow mount namespaces, so no containers; --runtime "
-                        "process works without");
-  if (hide_unified () != 0)
-    return error_errno (err, errno, "hiding " UNIFIED);
-  return 0;
-}
-
-/* What PROGRAM says of its version, one line; NULL when it can't be run. */
-static char *
-version_of (const char *program)
-{
-  auto_buffer struct buffer out = { 0 };
-  char *const argv[] = { (char *) (uintptr_t) program, (char *) (uintptr_t) "--version", NULL };
-  if (spawn_run (argv, &out, NULL) != 0 || out.data == NULL)
-    return NULL;
-  return xstrndup (out.data, strcspn (out.data, "\n"));
-}
-
 /* runc moves what it runs to a group of its own and removes that at the end: neither limits nor the
  * truth about memory would be ours. */
 static int
-join_cgroup (struct oci *oci, const char *slot, struct error *err)
+make_cgroup (struct oci *oci, const char *slot, struct error *err)
 {
   if (oci->crun == OCI_CRUN_NONE)
     {
@@ -137,17 +101,6 @@ make_userns (struct oci *oci, const char *choice, struct error *err)
   return oci->userns.fd < 0 ? error_wrap (err, "--userns") : 0;
 }
 
-/* Whether VERSION, "crun version 1.8.1", is 1.MINOR at least. One without a number is a build of
- * today. */
-static bool
-is_at_least (const char *version, int minor)
-{
-  int found[2] = { 0 };
-  if (sscanf (version, "%*s version %d.%d", &found[0], &found[1]) != 2)
-    return true;
-  return found[0] > 1 || (found[0] == 1 && found[1] >= minor);
-}
-
 static int
 choose_program (struct oci *oci, const struct container_runtime_options *options, struct error *err)
 {
@@ -157,11 +110,14 @@ choose_program (struct oci *oci, const struct container_runtime_options *options
     {
       if (wanted != NULL && strcmp (wanted, programs[i]) != 0)
         continue;
-      auto_free char *version = version_of (programs[i]);
-      if (version == NULL)
+      auto_free char *version = NULL;
+      int installed = oci_version_of (programs[i], &version, err);
+      if (installed < 0)
+        return -1;
+      if (installed == 0)
         continue;
       /* Older ones make only the top of an input read-only, without a word. */
-      if (!is_at_least (version, i == 0 ? 4 : 1))
+      if (!oci_version_is (version, i == 0 ? 4 : 1))
         return error_set (err, ERROR_USER, "%s is too old: crun 1.4 or runc 1.1 is needed",
                           version);
       oci->program = xstrdup (programs[i]);
@@ -169,8 +125,8 @@ choose_program (struct oci *oci, const struct container_runtime_options *options
       if (oci->program_fd < 0)
         return -1;
       if (i == 0)
-        oci->crun = is_at_least (version, 22) ? OCI_CRUN_NEW : OCI_CRUN_OLD;
-      if (join_cgroup (oci, options->slot_name, err) != 0
+        oci->crun = oci_version_is (version, 22) ? OCI_CRUN_NEW : OCI_CRUN_OLD;
+      if (make_cgroup (oci, options->slot_name, err) != 0
           || make_userns (oci, options->userns, err) != 0)
         return -1;
       oci->description =
@@ -183,9 +139,10 @@ choose_program (struct oci *oci, const struct container_runtime_options *options
                      oci->seccomp != NULL ? "seccomp filter" : "seccomp by the runtime");
       return 0;
     }
-  return error_set (err, ERROR_USER,
-                    "%s isn't installed: apt-get install crun, or use --runtime process",
-                    wanted != NULL ? wanted : "neither crun nor runc");
+  return error_set (err, ERROR_USER, "%s installed: apt-get install crun, or use --runtime process",
+                    wanted == NULL                 ? "neither crun nor runc is"
+                    : strcmp (wanted, "crun") == 0 ? "crun isn't"
+                                                   : "runc isn't");
 }
 
 static void
@@ -195,6 +152,7 @@ oci_close (struct container_runtime *runtime)
   cgroup_close (oci->cgroup);
   netns_release (&oci->netns);
   auto_fd_ (&oci->userns.fd);
+  image_use_release (&oci->use);
   image_release (&oci->image);
   image_config_release (&oci->config);
   free (oci->program);
@@ -204,6 +162,8 @@ oci_close (struct container_runtime *runtime)
   free (oci->no_cgroup);
   free (oci->description);
   free (oci->prepared);
+  init_release (&oci->init);
+  free (oci->command);
   auto_fd_ (&oci->log_fd);
   auto_fd_ (&oci->program_fd);
   free (oci);
@@ -217,31 +177,33 @@ oci_describe (const struct container_runtime *runtime)
 
 /* ---- preparing -------------------------------------------------------------------------- */
 
-static int
-check_limits (const struct oci *oci, const struct job *job, struct error *err)
+static bool
+oci_is_limited (const struct job *job)
 {
-  if (oci->cgroup != NULL || (job->memory < 0 && job->cpus < 0 && job->pids < 0))
+  return job->memory >= 0 || job->cpus >= 0 || job->pids >= 0;
+}
+
+/* The groups that the container sees. Where nothing is limited there is nothing to read in them,
+ * and mounting them is a seventh of what a shard costs. */
+static const struct cgroup *
+oci_shown_group (const struct oci *oci, const struct job *job)
+{
+  return oci_is_limited (job) ? oci->cgroup : NULL;
+}
+
+static int
+oci_check_limits (const struct oci *oci, const struct job *job, struct error *err)
+{
+  if (oci->cgroup != NULL || !oci_is_limited (job))
     return 0;
   return error_set (err, ERROR_USER,
                     "--memory, --cpus and --pids-limit can't be enforced on this host: %s",
                     oci->no_cgroup);
 }
 
-static int
-check_tmpfs (const struct job *job, struct error *err)
-{
-  for (size_t i = 0; i < job->tmpfs.count; i++)
-    {
-      auto_tmpfs struct tmpfs tmpfs = { 0 };
-      if (tmpfs_parse (job->tmpfs.items[i], &tmpfs, err) != 0)
-        return error_wrap (err, "--tmpfs");
-    }
-  return 0;
-}
-
 /* The image of this name that the job is to be run with may be on another machine. */
 static int
-check_image_id (const struct oci *oci, const struct container *container, struct error *err)
+oci_check_image_id (const struct oci *oci, const struct container *container, struct error *err)
 {
   const char *id = container->image_id;
   if (id == NULL || strcmp (id, oci->config.id) == 0)
@@ -253,17 +215,18 @@ check_image_id (const struct oci *oci, const struct container *container, struct
   return error_blame_machine (err);
 }
 
-static int
-oci_prepare (struct container_runtime *runtime, const struct container *container,
-             struct error *err)
+/* An idle slot's image may have been removed. */
+static bool
+oci_is_prepared (const struct oci *oci, const char *image)
 {
-  struct oci *oci = (struct oci *) runtime;
-  if (check_limits (oci, container->job, err) != 0 || check_tmpfs (container->job, err) != 0)
-    return -1;
-  if (oci->prepared != NULL && strcmp (oci->prepared, container->image) == 0)
-    return check_image_id (oci, container, err);
-  free (oci->prepared);
-  oci->prepared = NULL;
+  return oci->prepared != NULL && strcmp (oci->prepared, image) == 0
+         && access (oci->image.rootfs, F_OK) == 0;
+}
+
+static int
+oci_find_image (struct oci *oci, const struct container *container, struct error *err)
+{
+  free (take (&oci->prepared));
   image_release (&oci->image);
   image_config_release (&oci->config);
   auto_free char *ref = image_ref_normal (container->image, err);
@@ -272,16 +235,36 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
   /* Another machine may have the image, or a store that isn't damaged. */
   if (image_store_find (oci->images, ref, &oci->image, err) != 0)
     return error_blame_machine (err);
+  /* A name that is allowed is no way to an image whose own isn't. */
   if (policy_check_image (container->policy, container->image, oci->image.digest, err) != 0
+      || policy_check_image (container->policy, oci->image.name, oci->image.digest, err) != 0
       || image_config_load (oci->image.config, &oci->config, err) != 0)
     return -1;
   oci->prepared = xstrdup (container->image);
-  return check_image_id (oci, container, err);
+  return 0;
+}
+
+static int
+oci_prepare (struct container_runtime *runtime, const struct container *container,
+             struct error *err)
+{
+  struct oci *oci = (struct oci *) runtime;
+  if (oci_check_limits (oci, container->job, err) != 0
+      || tmpfs_check (&container->job->tmpfs, err) != 0
+      || oci_limits_check (container->job, err) != 0)
+    return -1;
+  if ((!oci_is_prepared (oci, container->image) && oci_find_image (oci, container, err) != 0)
+      || oci_check_image_id (oci, container, err) != 0)
+    return -1;
+  if (image_config_check_platform (&oci->config, container->job, container->image, err) != 0)
+    return error_blame_machine (err);
+  image_use_begin (&oci->use, oci->images, oci->image.digest, container->job->id);
+  return 0;
 }
 
 /* ---- in the child ----------------------------------------------------------------------- */
 
-struct root
+struct oci_setup
 {
   const struct oci *oci;
   struct oci_root mounts;
@@ -290,29 +273,29 @@ struct root
 };
 
 static void
-root_release (struct root *root)
+root_release (struct oci_setup *root)
 {
   oci_root_release (&root->mounts);
 }
 #define auto_root AUTO (root_release)
 
 static int
-enter_place (const struct root *root, struct error *err)
+enter_place (const struct oci_setup *root, struct error *err)
 {
   /* The log is a file without a name, which the runtime reaches by its descriptor. */
   if (fcntl (root->oci->log_fd, F_SETFD, 0) != 0)
     return error_errno (err, errno, "the runtime's log");
-  if (root->oci->rootless && hide_unified () != 0)
-    return error_errno (err, errno, "hiding " UNIFIED);
+  if (root->oci->rootless && mount_space_hide_unified () != 0)
+    return error_errno (err, errno, "hiding cgroup v2");
   if (root->network_fd >= 0 && setns (root->network_fd, CLONE_NEWNET) != 0)
     return error_errno (err, errno, "entering the network namespace");
   return 0;
 }
 
 static int
-set_up_root (void *context, struct error *err)
+oci_set_up_root (void *context, struct error *err)
 {
-  const struct root *root = context;
+  const struct oci_setup *root = context;
   if (enter_place (root, err) != 0)
     return error_blame_machine (err);
   return oci_root_mount (&root->mounts, err);
@@ -322,17 +305,18 @@ set_up_root (void *context, struct error *err)
 
 enum
 {
-  OWN_PROCESSES = 4,   /* the slot and the runtime count in its group as well */
+  OWN_PROCESSES = 4,   /* a thread of the slot and the runtime count in its group as well */
   PIDS_DEFAULT = 2048, /* Podman's, so that a fork bomb isn't the whole host's */
 };
 
 static int
-set_limits (struct oci *oci, const struct job *job, struct error *err)
+oci_set_limits (struct oci *oci, const struct job *job, struct error *err)
 {
   if (oci->cgroup == NULL)
     return 0;
   int64_t pids = job->pids < 0 ? PIDS_DEFAULT : job->pids;
-  if (cgroup_limit (oci->cgroup, job->memory, job->cpus, pids + OWN_PROCESSES, err) != 0)
+  int64_t own = OWN_PROCESSES + (job->init ? 1 : 0);
+  if (cgroup_limit (oci->cgroup, job->memory, job->cpus, pids + own, err) != 0)
     return -1;
   cgroup_reset (oci->cgroup);
   cgroup_read (oci->cgroup, &oci->before);
@@ -345,17 +329,6 @@ static int64_t
 runtime_pids (const struct oci *oci)
 {
   return oci->crun != OCI_CRUN_NONE || oci->rootless ? -1 : PIDS_DEFAULT;
-}
-
-static int
-check_user (const struct userns *userns, const struct image_user *user, struct error *err)
-{
-  if (userns->fd < 0 || (user->uid < userns->ids.count && user->gid < userns->ids.count))
-    return 0;
-  return error_set (err, ERROR_TRANSIENT,
-                    "user %u:%u: containers of this worker have users 0 to %u; use a larger range, "
-                    "or --userns none",
-                    user->uid, user->gid, userns->ids.count - 1);
 }
 
 /* What a container in a user namespace has mounted must be able to show files to it: here an error
@@ -376,21 +349,39 @@ check_mounts (const struct userns *userns, const struct container *container, st
   return 0;
 }
 
+/* Puts the init before the command, unless the job wants none. */
+static int
+oci_wrap_command (struct oci *oci, const struct job *job, struct strlist *argv, struct error *err)
+{
+  free (take (&oci->command));
+  if (!job->init)
+    return 0;
+  oci->command = xstrdup (argv->items[0]);
+  init_wrap (argv, INIT_PATH_IN_CONTAINER, false);
+  return init_reset (&oci->init, err) == 0 ? 0 : error_blame_machine (err);
+}
+
 /* Renders what the runtime is to do. */
 static int
-make_config (const struct oci *oci, struct oci_root *root, struct error *err)
+make_config (struct oci *oci, struct oci_root *root, struct error *err)
 {
   const struct container *container = root->container;
   auto_strlist struct strlist argv = { 0 };
   auto_strlist struct strlist env = { 0 };
-  struct image_user user = { 0 };
+  auto_image_user struct image_user user = { 0 };
   if (image_config_command (&oci->config, container->job, container->command, &argv, err) != 0
       || image_config_user (&oci->config, container->job, oci->image.rootfs, &user, err) != 0
-      || (oci->rootless && image_user_check_rootless (&user, err) != 0)
-      || check_user (&oci->userns, &user, err) != 0
-      || policy_check_user (container->policy, user.uid, err) != 0)
+      || (oci->rootless
+          && image_user_check_rootless (&user, container->job, oci->crun != OCI_CRUN_NONE, err)
+                 != 0)
+      || userns_check_user (&oci->userns, &user, err) != 0
+      || policy_check_user (container->policy, user.uid, err) != 0
+      || oci_wrap_command (oci, container->job, &argv, err) != 0)
     return -1;
+  bool reads_all = oci->rootless || (user.uid == 0 && container->job->cap_drop.count == 0);
+  oci->runtime.user = (struct container_user){ user.uid, user.gid, reads_all };
   image_config_env (&oci->config, container->job, &container->env, &env);
+  image_config_home (&env, user.home);
   const struct oci_config config = { .container = container,
                                      .argv = &argv,
                                      .env = &env,
@@ -398,10 +389,11 @@ make_config (const struct oci *oci, struct oci_root *root, struct error *err)
                                      .sources = OCI_ROOT_SOURCES,
                                      .cwd = root->cwd,
                                      .seccomp = oci->crun != OCI_CRUN_NONE ? oci->seccomp : NULL,
+                                     .init = oci->command != NULL,
                                      .hidden = &oci->hidden,
-                                     .uid = user.uid,
-                                     .gid = user.gid,
+                                     .user = &user,
                                      .pids = runtime_pids (oci),
+                                     .group = root->group,
                                      .rootless = oci->rootless,
                                      .ids = oci->userns.fd >= 0 ? &oci->userns.ids : NULL,
                                      .crun = oci->crun };
@@ -419,12 +411,14 @@ runtime_argv (const struct oci *oci, const struct container *container, struct s
     strlist_add (argv, "--cgroup-manager=disabled");
   strlist_add (argv, "run");
   strlist_add (argv, "--bundle=" OCI_ROOT_BUNDLE);
+  if (oci->command != NULL)
+    strlist_add (argv, "--preserve-fds=1"); /* LAUNCH_EXTRA_FD */
   strlist_add (argv, container->id);
 }
 
 /* What a container needs before anything is known of its image. */
 static int
-clear_place (struct oci *oci, struct root *root, struct error *err)
+clear_place (struct oci *oci, struct oci_setup *root, struct error *err)
 {
   const struct job *job = root->mounts.container->job;
   bool own_network = !oci->rootless && oci->userns.fd < 0 && job->network == NETWORK_NONE;
@@ -449,18 +443,20 @@ find_workdir (const struct oci *oci, const struct job *job, struct error *err)
 
 /* Starts the runtime; 0, or -1 with ERR. */
 static int
-launch_runtime (struct oci *oci, struct root *root, struct error *err)
+launch_runtime (struct oci *oci, struct oci_setup *root, struct error *err)
 {
   const struct container *container = root->mounts.container;
   auto_strlist struct strlist argv = { 0 };
   runtime_argv (oci, container, &argv);
   const struct launch launch = { .argv = strlist_argv (&argv),
                                  .program = oci->program_fd,
+                                 .extra_fd = oci->command != NULL ? oci->init.report_fd : 0,
                                  .stdout_fd = container->stdout_fd,
                                  .stderr_fd = container->stderr_fd,
                                  .user_namespace = oci->rootless,
-                                 .set_up = set_up_root,
-                                 .context = root };
+                                 .set_up = oci_set_up_root,
+                                 .context = root,
+                                 .group = oci->cgroup };
   oci->signalled = false;
   oci->pid = launch_start (&launch, &oci->pidfd, err);
   if (oci->pid > 0)
@@ -476,17 +472,18 @@ oci_start (struct container_runtime *runtime, const struct container *container,
   auto_free char *workdir = find_workdir (oci, container->job, err);
   if (workdir == NULL)
     return -1;
-  auto_root struct root root = { .oci = oci,
-                                 .mounts = { .container = container,
-                                             .rootfs = oci->image.rootfs,
-                                             .cwd = workdir,
-                                             .rootless = oci->rootless,
-                                             .userns = &oci->userns },
-                                 .network_fd = -1 };
+  auto_root struct oci_setup root = { .oci = oci,
+                                      .mounts = { .container = container,
+                                                  .rootfs = oci->image.rootfs,
+                                                  .cwd = workdir,
+                                                  .rootless = oci->rootless,
+                                                  .userns = &oci->userns,
+                                                  .group = oci_shown_group (oci, container->job) },
+                                      .network_fd = -1 };
   if (clear_place (oci, &root, err) != 0)
     return error_blame_machine (err);
   if (check_mounts (&oci->userns, container, err) != 0 || make_config (oci, &root.mounts, err) != 0
-      || set_limits (oci, container->job, err) != 0 || launch_runtime (oci, &root, err) != 0)
+      || oci_set_limits (oci, container->job, err) != 0 || launch_runtime (oci, &root, err) != 0)
     return -1;
   return oci->pidfd;
 }
@@ -530,6 +527,7 @@ oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct
         (void) error_errno (err, errno, "waiting for the container");
         return error_blame_machine (err);
       }
+  image_use_end (&oci->use);
   oci->pid = 0;
   auto_fd_ (&oci->pidfd);
   oci->pidfd = -1;
@@ -543,6 +541,9 @@ oci_wait (struct container_runtime *runtime, struct container_exit *exit, struct
   if (WIFSIGNALED (status) && !oci->signalled && !exit->oom)
     return error_set (err, ERROR_TRANSIENT, "%s was killed by signal %d", oci->program,
                       WTERMSIG (status));
+  if (oci->command != NULL && exit->exit_code != 0
+      && init_check (&oci->init, oci->command, err) != 0)
+    return -1;
   /* The runtime's own failures look like a command's exit code 1; only its log tells. */
   return exit->exit_code == 0 || exit->oom ? 0 : oci_log_check (oci->log_fd, err);
 }
@@ -553,6 +554,12 @@ oci_image_id (const struct container_runtime *runtime)
   return ((const struct oci *) runtime)->config.id;
 }
 
+static int
+oci_stop_signal (const struct container_runtime *runtime)
+{
+  return ((const struct oci *) runtime)->config.stop_signal;
+}
+
 static const struct container_runtime_ops oci_ops = {
   .prepare = oci_prepare,
   .start = oci_start,
@@ -560,6 +567,7 @@ static const struct container_runtime_ops oci_ops = {
   .wait = oci_wait,
   .describe = oci_describe,
   .image_id = oci_image_id,
+  .stop_signal = oci_stop_signal,
   .close = oci_close,
 };
 
@@ -572,15 +580,19 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   oci->netns = (struct netns) NETNS_INIT;
   oci->program_fd = -1;
   oci->userns.fd = -1;
+  oci->init = (struct init) INIT_CLOSED;
+  /* What the init needs comes first: the log's number is one that the runtime can keep, beside
+   * LAUNCH_EXTRA_FD. */
+  bool good = init_open (&oci->init, err) == 0;
   oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
   oci->seccomp = seccomp_compile ();
   oci_config_find_hidden (&oci->hidden);
-  if (oci->log_fd < 0)
+  if (good && oci->log_fd < 0)
     (void) error_errno (err, errno, "memory for the runtime's log");
-  else if (bind_check_kernel (err) == 0 && choose_program (oci, options, err) == 0
-           && (oci->rootless || enter_mount_namespace (err) == 0))
+  else if (good && bind_check_kernel (err) == 0 && (oci->rootless || mount_space_enter (err) == 0)
+           && choose_program (oci, options, err) == 0)
     return &oci->runtime;
   oci_close (&oci->runtime);
   return NULL;

@@ -1,7 +1,12 @@
 #include "worker/oci_config.h"
 
 #include "common/memory.h"
+#include "schemas/job_container.h"
 #include "schemas/tmpfs.h"
+#include "schemas/ulimit.h"
+#include "worker/cgroup_v2.h"
+#include "worker/init.h"
+#include "worker/oci_root.h"
 #include "worker/privileges.h"
 #include "worker/seccomp.h"
 
@@ -26,9 +31,12 @@ static const char *const masked[] = {
   "/sys/devices/virtual/powercap",
   "/sys/firmware",
 };
+/* What only the host's own /sys has: its control groups, file systems for tracing and debugging. */
+static const char *const masked_host[] = { "/sys/fs/cgroup", "/sys/kernel" };
 static const char *const readonly[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                         "/proc/sysrq-trigger" };
 
+#define SHM_SIZE ((int64_t) 64 << 20)
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
 static json_t *
@@ -41,14 +49,14 @@ strings (const char *const *items, size_t count)
 }
 
 static json_t *
-list_json (const struct strlist *list)
+oci_config_list_json (const struct strlist *list)
 {
   return strings ((const char *const *) list->items, list->count);
 }
 
 static void
-add_mount (json_t *mounts, const char *target, const char *type, const char *source,
-           const char *const *options, size_t count)
+oci_config_add_mount (json_t *mounts, const char *target, const char *type, const char *source,
+                      const char *const *options, size_t count)
 {
   json_t *mount = json_object ();
   (void) json_object_set_new (mount, "destination", json_string_nocheck (target));
@@ -58,6 +66,34 @@ add_mount (json_t *mounts, const char *target, const char *type, const char *sou
   (void) json_array_append_new (mounts, mount);
 }
 
+/* The container's own control groups: programs size themselves by what they read there. */
+static void
+add_groups (json_t *mounts, const struct oci_config *config)
+{
+  static const char *const options[] = { "bind", "rprivate", "ro", "nosuid", "nodev", "noexec" };
+  struct cgroup_view views[CGROUP_VIEWS_MAX];
+  size_t count = config->group == NULL ? 0 : cgroup_views (config->group, views);
+  auto_free char *folders = xasprintf ("%s/" OCI_ROOT_GROUPS, config->sources);
+  if (count > 1)
+    oci_config_add_mount (mounts, CGROUP_ROOT, "bind", folders, options, COUNT (options));
+  for (size_t i = 0; i < count; i++)
+    {
+      auto_free char *source = xasprintf ("%s.%s", folders, views[i].name);
+      auto_free char *target = xasprintf (CGROUP_ROOT "/%s", views[i].name);
+      oci_config_add_mount (mounts, count > 1 ? target : CGROUP_ROOT, "bind", source, options,
+                            COUNT (options));
+    }
+}
+
+/* In a user namespace the kernel mounts no /sys for a network that belongs to another: it is the
+ * host's, as podman has it. */
+static bool
+is_host_sys (const struct oci_config *config)
+{
+  return config->container->job->network == NETWORK_HOST
+         && (config->rootless || config->ids != NULL);
+}
+
 static void
 add_system_mounts (json_t *mounts, const struct oci_config *config)
 {
@@ -65,27 +101,36 @@ add_system_mounts (json_t *mounts, const struct oci_config *config)
   static const char *const dev[] = { "nosuid", "strictatime", "mode=755", "size=64k" };
   static const char *const pts[] = { "nosuid", "noexec", "newinstance", "ptmxmode=0666",
                                      "mode=0620" };
-  static const char *const shm[] = { "nosuid", "noexec", "nodev", "mode=1777", "size=64m" };
+  int64_t shm_size = config->container->job->shm_size;
+  auto_free char *size = xasprintf ("size=%lld", (long long) (shm_size < 0 ? SHM_SIZE : shm_size));
+  const char *const shm[] = { "nosuid", "noexec", "nodev", "mode=1777", size };
   static const char *const sys[] = { "nosuid", "noexec", "nodev", "ro" };
-  add_mount (mounts, "/proc", "proc", "proc", proc, COUNT (proc));
-  add_mount (mounts, "/dev", "tmpfs", "tmpfs", dev, COUNT (dev));
-  add_mount (mounts, "/dev/pts", "devpts", "devpts", pts, COUNT (pts));
-  add_mount (mounts, "/dev/shm", "tmpfs", "shm", shm, COUNT (shm));
-  if (!config->rootless && config->container->job->network == NETWORK_NONE)
-    add_mount (mounts, "/sys", "sysfs", "sysfs", sys, COUNT (sys));
+  static const char *const host_sys[] = { "rbind",  "rprivate", "ro",   "rro",
+                                          "nosuid", "noexec",   "nodev" };
+  oci_config_add_mount (mounts, "/proc", "proc", "proc", proc, COUNT (proc));
+  oci_config_add_mount (mounts, "/dev", "tmpfs", "tmpfs", dev, COUNT (dev));
+  oci_config_add_mount (mounts, "/dev/pts", "devpts", "devpts", pts, COUNT (pts));
+  oci_config_add_mount (mounts, "/dev/shm", "tmpfs", "shm", shm, COUNT (shm));
+  if (is_host_sys (config))
+    oci_config_add_mount (mounts, "/sys", "bind", "/sys", host_sys, COUNT (host_sys));
+  else if (!config->rootless)
+    {
+      oci_config_add_mount (mounts, "/sys", "sysfs", "sysfs", sys, COUNT (sys));
+      add_groups (mounts, config);
+    }
 }
 
 /* TEXT was checked when the container was prepared. */
 static void
-add_tmpfs (json_t *mounts, const char *text)
+oci_config_add_tmpfs (json_t *mounts, const char *text)
 {
   auto_tmpfs struct tmpfs tmpfs = { 0 };
   if (tmpfs_parse (text, &tmpfs, NULL) != 0)
     return;
   auto_strlist struct strlist options = { 0 };
   tmpfs_options (&tmpfs, &options);
-  add_mount (mounts, tmpfs.path, "tmpfs", "tmpfs", (const char *const *) options.items,
-             options.count);
+  oci_config_add_mount (mounts, tmpfs.path, "tmpfs", "tmpfs", (const char *const *) options.items,
+                        options.count);
 }
 
 /* NAME is that of the mount's source in the folder of all of them. What is mounted below it comes
@@ -106,7 +151,24 @@ add_bind (json_t *mounts, const struct oci_config *config, const char *name, con
   if (config->ids != NULL)
     options[count++] = "idmap";
   auto_free char *source = xasprintf ("%s/%s", config->sources, name);
-  add_mount (mounts, target, "bind", source, options, count);
+  oci_config_add_mount (mounts, target, "bind", source, options, count);
+}
+
+/* Anybody's to run, so its owner needs no mapping. */
+static void
+add_init (json_t *mounts, const struct oci_config *config)
+{
+  static const char *const options[] = { "bind", "rprivate", "ro", "nosuid", "nodev" };
+  auto_free char *source = xasprintf ("%s/init", config->sources);
+  oci_config_add_mount (mounts, INIT_PATH_IN_CONTAINER, "bind", source, options, COUNT (options));
+}
+
+/* The runtime is root in our user namespace where we aren't root, and nobody else is there: a
+ * container whose user has another number needs one below it, in which that number is we. */
+static bool
+is_renumbered (const struct oci_config *config)
+{
+  return config->rootless && (config->user->uid != 0 || config->user->gid != 0);
 }
 
 /* crun binds the root file system onto itself without the flags that it was mounted with, and for
@@ -119,23 +181,24 @@ add_root (json_t *mounts, const struct oci_config *config)
   static const char *const bind[] = { "bind", "nosuid", "nodev", "ro" };
   static const char *const remount[] = { "bind", "remount", "nosuid", "nodev", "ro" };
   size_t writable = config->container->job->read_only ? 0 : 1;
-  if (config->ids != NULL)
+  if (config->ids != NULL || is_renumbered (config))
     return;
   if (config->crun == OCI_CRUN_NEW)
-    add_mount (mounts, "/", "bind", config->rootfs, bind, COUNT (bind) - writable);
+    oci_config_add_mount (mounts, "/", "bind", config->rootfs, bind, COUNT (bind) - writable);
   else if (config->crun == OCI_CRUN_OLD)
-    add_mount (mounts, "/.", "bind", config->rootfs, remount, COUNT (remount) - writable);
+    oci_config_add_mount (mounts, "/.", "bind", config->rootfs, remount,
+                          COUNT (remount) - writable);
 }
 
 static json_t *
-mounts_json (const struct oci_config *config)
+oci_config_mounts_json (const struct oci_config *config)
 {
   const struct container *container = config->container;
   json_t *mounts = json_array ();
   add_root (mounts, config);
   add_system_mounts (mounts, config);
   for (size_t i = 0; i < container->job->tmpfs.count; i++)
-    add_tmpfs (mounts, container->job->tmpfs.items[i]);
+    oci_config_add_tmpfs (mounts, container->job->tmpfs.items[i]);
   if (container->job->network == NETWORK_HOST)
     {
       add_bind (mounts, config, "resolv.conf", "/etc/resolv.conf", false, false);
@@ -148,12 +211,14 @@ mounts_json (const struct oci_config *config)
       (void) snprintf (name, sizeof name, "%zu", i);
       add_bind (mounts, config, name, mount->target, mount->identity.folder, mount->writable);
     }
+  if (config->init)
+    add_init (mounts, config);
   return mounts;
 }
 
 /* Only root has them in effect; ambient ones would give them to others. */
 static json_t *
-capabilities_json (bool root)
+capabilities_json (const struct job *job, bool root)
 {
   static const char *const sets[] = { "bounding", "effective", "permitted", "inheritable",
                                       "ambient" };
@@ -163,10 +228,29 @@ capabilities_json (bool root)
       bool has = i == 0 || (root && i <= 2);
       json_t *names = json_array ();
       for (size_t j = 0; has && privileges_capability (j) != NULL; j++)
-        (void) json_array_append_new (names, json_string (privileges_capability (j)));
+        if (!job_drops_capability (job, privileges_capability (j)))
+          (void) json_array_append_new (names, json_string (privileges_capability (j)));
       (void) json_object_set_new (object, sets[i], names);
     }
   return object;
+}
+
+/* They were checked when the container was prepared. */
+static json_t *
+rlimits_json (const struct job *job)
+{
+  json_t *array = json_array ();
+  for (size_t i = 0; i < job->ulimits.count; i++)
+    {
+      struct ulimit limit;
+      if (ulimit_parse (job->ulimits.items[i], &limit, NULL) != 0)
+        continue;
+      /* What JSON can't hold is the largest number, which means no limit. */
+      (void) json_array_append_new (array, json_pack ("{s:s, s:I, s:I}", "type", limit.oci, "soft",
+                                                      (json_int_t) limit.soft, "hard",
+                                                      (json_int_t) limit.hard));
+    }
+  return array;
 }
 
 static json_t *
@@ -174,23 +258,52 @@ process_json (const struct oci_config *config)
 {
   json_t *process = json_object ();
   json_t *user = json_object ();
-  (void) json_object_set_new (user, "uid", json_integer (config->uid));
-  (void) json_object_set_new (user, "gid", json_integer (config->gid));
+  json_t *groups = json_array ();
+  for (size_t i = 0; !config->rootless && i < config->user->group_count; i++)
+    (void) json_array_append_new (groups, json_integer (config->user->groups[i]));
+  (void) json_object_set_new (user, "uid", json_integer (config->user->uid));
+  (void) json_object_set_new (user, "gid", json_integer (config->user->gid));
+  (void) json_object_set_new (user, "additionalGids", groups);
   (void) json_object_set_new (process, "terminal", json_false ());
   (void) json_object_set_new (process, "user", user);
-  (void) json_object_set_new (process, "args", list_json (config->argv));
-  (void) json_object_set_new (process, "env", list_json (config->env));
+  (void) json_object_set_new (process, "args", oci_config_list_json (config->argv));
+  (void) json_object_set_new (process, "env", oci_config_list_json (config->env));
   (void) json_object_set_new (process, "cwd", json_string_nocheck (config->cwd));
   (void) json_object_set_new (process, "noNewPrivileges", json_true ());
-  (void) json_object_set_new (process, "capabilities", capabilities_json (config->uid == 0));
+  if (config->container->job->ulimits.count > 0)
+    (void) json_object_set_new (process, "rlimits", rlimits_json (config->container->job));
+  (void) json_object_set_new (process, "capabilities",
+                              capabilities_json (config->container->job, config->user->uid == 0));
   return process;
 }
 
-static json_t *
-mapping_json (uint32_t first, uint32_t count)
+const char *
+oci_config_hostname (const struct job *job)
 {
-  return json_pack ("[{s:I, s:I, s:I}]", "containerID", (json_int_t) 0, "hostID",
+  return job->hostname != NULL ? job->hostname : "shard";
+}
+
+static json_t *
+mapping_json (uint32_t inside, uint32_t first, uint32_t count)
+{
+  return json_pack ("[{s:I, s:I, s:I}]", "containerID", (json_int_t) inside, "hostID",
                     (json_int_t) first, "size", (json_int_t) count);
+}
+
+static void
+add_user_namespace (json_t *object, json_t *namespaces, const struct oci_config *config)
+{
+  const struct userns_ids *ids = config->ids;
+  bool renumbered = is_renumbered (config);
+  if (ids == NULL && !renumbered)
+    return;
+  json_t *uids = renumbered ? mapping_json (config->user->uid, 0, 1)
+                            : mapping_json (0, ids->first_uid, ids->count);
+  json_t *gids = renumbered ? mapping_json (config->user->gid, 0, 1)
+                            : mapping_json (0, ids->first_gid, ids->count);
+  (void) json_array_append_new (namespaces, json_pack ("{s:s}", "type", "user"));
+  (void) json_object_set_new (object, "uidMappings", uids);
+  (void) json_object_set_new (object, "gidMappings", gids);
 }
 
 static json_t *
@@ -208,18 +321,13 @@ linux_json (const struct oci_config *config)
       (void) json_object_set_new (name, "type", json_string (names[i]));
       (void) json_array_append_new (namespaces, name);
     }
-  if (config->ids != NULL)
-    {
-      (void) json_array_append_new (namespaces, json_pack ("{s:s}", "type", "user"));
-      (void) json_object_set_new (object, "uidMappings",
-                                  mapping_json (config->ids->first_uid, config->ids->count));
-      (void) json_object_set_new (object, "gidMappings",
-                                  mapping_json (config->ids->first_gid, config->ids->count));
-    }
+  add_user_namespace (object, namespaces, config);
   (void) json_object_set_new (object, "namespaces", namespaces);
   json_t *hidden = strings (masked, COUNT (masked));
   for (size_t i = 0; i < config->hidden->count; i++)
     (void) json_array_append_new (hidden, json_string (config->hidden->items[i]));
+  for (size_t i = 0; is_host_sys (config) && i < COUNT (masked_host); i++)
+    (void) json_array_append_new (hidden, json_string (masked_host[i]));
   (void) json_object_set_new (object, "maskedPaths", hidden);
   (void) json_object_set_new (object, "readonlyPaths", strings (readonly, COUNT (readonly)));
   if (config->seccomp == NULL)
@@ -253,7 +361,7 @@ check_text (const char *what, const char *text, struct error *err)
 }
 
 static int
-check_texts (const struct oci_config *config, struct error *err)
+oci_config_check_texts (const struct oci_config *config, struct error *err)
 {
   for (size_t i = 0; i < config->argv->count; i++)
     if (check_text ("the command's word", config->argv->items[i], err) != 0)
@@ -279,16 +387,17 @@ check_texts (const struct oci_config *config, struct error *err)
 int
 oci_config_render (const struct oci_config *config, struct buffer *out, struct error *err)
 {
-  if (check_texts (config, err) != 0)
+  if (oci_config_check_texts (config, err) != 0)
     return -1;
   json_t *root = json_object ();
   json_t *object = json_object ();
   (void) json_object_set_new (object, "ociVersion", json_string ("1.0.2"));
   (void) json_object_set_new (root, "path", json_string_nocheck (config->rootfs));
   (void) json_object_set_new (object, "root", root);
-  (void) json_object_set_new (object, "hostname", json_string ("shard"));
+  (void) json_object_set_new (object, "hostname",
+                              json_string (oci_config_hostname (config->container->job)));
   (void) json_object_set_new (object, "process", process_json (config));
-  (void) json_object_set_new (object, "mounts", mounts_json (config));
+  (void) json_object_set_new (object, "mounts", oci_config_mounts_json (config));
   (void) json_object_set_new (object, "linux", linux_json (config));
   if (config->seccomp != NULL)
     {

@@ -3,7 +3,9 @@
 #define SHOAL_WORKER_OCI_CONFIG_H
 
 #include "common/buffer.h"
+#include "worker/cgroup.h"
 #include "worker/container.h"
+#include "worker/image_user.h"
 #include "worker/userns.h"
 
 enum oci_crun
@@ -23,10 +25,11 @@ struct oci_config
   const char *cwd;
   /* base64 of the filter, which crun takes; NULL: its rules, for the runtime to compile */
   const char *seccomp;
+  bool init;                    /* its program is in the folder with what is mounted */
   const struct strlist *hidden; /* of oci_config_find_hidden */
-  uint32_t uid;
-  uint32_t gid;
+  const struct image_user *user;
   int64_t pids; /* how many the runtime is to allow; -1: that is the slot's control group's */
+  const struct cgroup *group; /* that it is in; NULL: none */
   bool rootless;
   const struct userns_ids *ids; /* of the user namespace that the runtime makes; NULL: none */
   enum oci_crun crun;
@@ -34,6 +37,9 @@ struct oci_config
 
 /* Adds what this machine's /sys has that a container mustn't read, beside what no machine's may. */
 void oci_config_find_hidden (struct strlist *paths);
+
+/* What the container is called. */
+const char *oci_config_hostname (const struct job *job);
 
 /* Appends the JSON. Texts are UTF-8 there: one that isn't is ERROR_USER. */
 int oci_config_render (const struct oci_config *config, struct buffer *out, struct error *err);

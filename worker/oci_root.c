@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "worker/bind.h"
+#include "worker/init.h"
 #include "worker/overlay.h"
 #include "worker/skeleton.h"
 
@@ -30,27 +31,30 @@ enum
 };
 
 /* What was opened before the host's /run is covered: anything may lie in there. */
-struct parts
+struct oci_root_parts
 {
   int scratch_fd; /* -1: nothing is written */
   int rootfs_fd;
-  int host_fds[HOST_FILES]; /* mounts that aren't at a place yet, as TREES; -1: not needed */
-  int *trees;               /* one for each mount of the container */
+  int host_fds[HOST_FILES];    /* mounts that aren't at a place yet, as TREES; -1: not needed */
+  int views[CGROUP_VIEWS_MAX]; /* as HOST_FDS */
+  int *trees;                  /* one for each mount of the container */
   size_t tree_count;
 };
 
 static void
-parts_release (struct parts *parts)
+oci_root_parts_release (struct oci_root_parts *parts)
 {
   auto_fd_ (&parts->scratch_fd);
   auto_fd_ (&parts->rootfs_fd);
   for (size_t i = 0; i < HOST_FILES; i++)
     auto_fd_ (&parts->host_fds[i]);
+  for (size_t i = 0; i < CGROUP_VIEWS_MAX; i++)
+    auto_fd_ (&parts->views[i]);
   for (size_t i = 0; i < parts->tree_count; i++)
     auto_fd_ (&parts->trees[i]);
   free (parts->trees);
 }
-#define auto_parts AUTO (parts_release)
+#define auto_parts AUTO (oci_root_parts_release)
 
 /* ---- parts ------------------------------------------------------------------------------ */
 
@@ -67,7 +71,7 @@ clone_mount (const struct container_mount *mount, struct error *err)
 }
 
 static int
-open_mounts (const struct container *container, struct parts *parts, struct error *err)
+open_mounts (const struct container *container, struct oci_root_parts *parts, struct error *err)
 {
   parts->trees = xcalloc (container->mount_count + 1, sizeof *parts->trees);
   for (size_t i = 0; i < container->mount_count; i++)
@@ -80,26 +84,42 @@ open_mounts (const struct container *container, struct parts *parts, struct erro
   return 0;
 }
 
+/* What is at PATH, as a mount that isn't at a place yet; -1 with ERR. */
+static int
+clone_host_path (const char *path, struct error *err)
+{
+  auto_fd int fd = open (path, O_PATH | O_CLOEXEC);
+  if (fd < 0)
+    return error_errno (err, errno, "%s", path);
+  return bind_clone (fd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, path, err);
+}
+
 /* They may be links, to /run for instance. */
 static int
-open_host_files (struct parts *parts, struct error *err)
+open_host_files (struct oci_root_parts *parts, struct error *err)
 {
   for (size_t i = 0; i < HOST_FILES; i++)
     {
       auto_free char *path = xasprintf ("/etc/%s", host_files[i]);
-      auto_fd int fd = open (path, O_PATH | O_CLOEXEC);
-      if (fd < 0)
-        return error_errno (err, errno, "%s", path);
-      parts->host_fds[i] =
-          bind_clone (fd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, path, err);
-      if (parts->host_fds[i] < 0)
+      if ((parts->host_fds[i] = clone_host_path (path, err)) < 0)
         return -1;
     }
   return 0;
 }
 
 static int
-open_parts (const struct oci_root *root, struct parts *parts, struct error *err)
+open_views (const struct cgroup *group, struct oci_root_parts *parts, struct error *err)
+{
+  struct cgroup_view views[CGROUP_VIEWS_MAX];
+  size_t count = group == NULL ? 0 : cgroup_views (group, views);
+  for (size_t i = 0; i < count; i++)
+    if ((parts->views[i] = clone_host_path (views[i].path, err)) < 0)
+      return -1;
+  return 0;
+}
+
+static int
+open_parts (const struct oci_root *root, struct oci_root_parts *parts, struct error *err)
 {
   const struct job *job = root->container->job;
   parts->rootfs_fd = fs_open_folder (AT_FDCWD, root->rootfs, err);
@@ -108,7 +128,10 @@ open_parts (const struct oci_root *root, struct parts *parts, struct error *err)
   if (!job->read_only
       && (parts->scratch_fd = identity_open (&root->identity, root->scratch, err)) < 0)
     return -1;
-  return job->network == NETWORK_HOST ? open_host_files (parts, err) : 0;
+  return (job->network == NETWORK_HOST && open_host_files (parts, err) != 0)
+                 || open_views (root->group, parts, err) != 0
+             ? -1
+             : 0;
 }
 
 /* Each mount takes a descriptor for a moment. Whether there must be more than BEFORE for COUNT of
@@ -137,7 +160,7 @@ give_folder (const struct oci_root *root, int folder_fd, const char *name, struc
 
 /* Covers /run with memory and makes the folder of ours in it: its descriptor, or -1. */
 static int
-make_memory (struct error *err)
+oci_root_make_memory (struct error *err)
 {
   static const char *const folders[] = { "skeleton", "root", "sources", "state" };
   if (mount ("tmpfs", COVERED, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
@@ -162,6 +185,15 @@ write_config (const struct oci_root *root, int memory_fd, struct error *err)
   return fs_write_all (fd, root->config.data, root->config.size, "config.json", err);
 }
 
+static int
+write_init (int sources_fd, struct error *err)
+{
+  auto_fd int fd = openat (sources_fd, "init", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0555);
+  if (fd < 0)
+    return error_errno (err, errno, "init");
+  return fs_write_all (fd, init_program, init_program_size, "init", err);
+}
+
 /* Puts TREE at NAME, a new FOLDER or file. */
 static int
 place_source (int sources_fd, const char *name, bool folder, int tree, struct error *err)
@@ -171,17 +203,38 @@ place_source (int sources_fd, const char *name, bool folder, int tree, struct er
                    : bind_attach (tree, sources_fd, name, err);
 }
 
+/* Each lies beside the folder that has a place for it: in a user namespace crun leaves out what is
+ * mounted below another mount. */
 static int
-place_sources (const struct oci_root *root, const struct parts *parts, int memory_fd,
+place_views (const struct cgroup *group, const struct oci_root_parts *parts, int sources_fd,
+             struct error *err)
+{
+  struct cgroup_view views[CGROUP_VIEWS_MAX];
+  size_t count = group == NULL ? 0 : cgroup_views (group, views);
+  for (size_t i = 0; i < count; i++)
+    {
+      auto_free char *source = xasprintf (OCI_ROOT_GROUPS ".%s", views[i].name);
+      auto_free char *folder = xasprintf (OCI_ROOT_GROUPS "/%s", views[i].name);
+      if (fs_make_folders (sources_fd, folder, 0755, err) != 0
+          || place_source (sources_fd, source, true, parts->views[i], err) != 0)
+        return -1;
+    }
+  return 0;
+}
+
+static int
+place_sources (const struct oci_root *root, const struct oci_root_parts *parts, int memory_fd,
                struct error *err)
 {
   auto_fd int sources_fd = fs_open_folder (memory_fd, "sources", err);
-  if (sources_fd < 0)
+  if (sources_fd < 0 || (root->container->job->init && write_init (sources_fd, err) != 0))
     return -1;
   for (size_t i = 0; i < HOST_FILES; i++)
     if (parts->host_fds[i] >= 0
         && place_source (sources_fd, host_files[i], false, parts->host_fds[i], err) != 0)
       return -1;
+  if (place_views (root->group, parts, sources_fd, err) != 0)
+    return -1;
   for (size_t i = 0; i < parts->tree_count; i++)
     {
       char name[32];
@@ -235,8 +288,8 @@ mount_writable (const struct oci_root *root, struct overlay *overlay, int memory
 }
 
 static int
-mount_root (const struct oci_root *root, const struct parts *parts, int memory_fd,
-            struct error *err)
+oci_root_mount_root (const struct oci_root *root, const struct oci_root_parts *parts, int memory_fd,
+                     struct error *err)
 {
   auto_fd int mapped_fd = -1;
   auto_fd int top_fd = fs_open_folder (memory_fd, "skeleton", err);
@@ -257,9 +310,9 @@ mount_root (const struct oci_root *root, const struct parts *parts, int memory_f
 }
 
 static int
-mount_parts (const struct oci_root *root, const struct parts *parts, struct error *err)
+mount_parts (const struct oci_root *root, const struct oci_root_parts *parts, struct error *err)
 {
-  auto_fd int memory_fd = make_memory (err);
+  auto_fd int memory_fd = oci_root_make_memory (err);
   auto_fd int skeleton_fd = memory_fd < 0 ? -1 : fs_open_folder (memory_fd, "skeleton", err);
   if (skeleton_fd < 0 || write_config (root, memory_fd, err) != 0
       || place_sources (root, parts, memory_fd, err) != 0)
@@ -267,7 +320,7 @@ mount_parts (const struct oci_root *root, const struct parts *parts, struct erro
   if (skeleton_make (skeleton_fd, parts->rootfs_fd, root->container, root->cwd, err) != 0)
     return -1;
   if (give_folder (root, memory_fd, "skeleton", err) != 0
-      || mount_root (root, parts, memory_fd, err) != 0)
+      || oci_root_mount_root (root, parts, memory_fd, err) != 0)
     return error_blame_machine (err);
   return 0;
 }
@@ -275,7 +328,9 @@ mount_parts (const struct oci_root *root, const struct parts *parts, struct erro
 int
 oci_root_mount (const struct oci_root *root, struct error *err)
 {
-  auto_parts struct parts parts = { .scratch_fd = -1, .rootfs_fd = -1, .host_fds = { -1, -1 } };
+  auto_parts struct oci_root_parts parts = {
+    .scratch_fd = -1, .rootfs_fd = -1, .host_fds = { -1, -1 }, .views = { -1, -1, -1, -1 }
+  };
   struct rlimit before = { 0 };
   bool more = allow_descriptors (root->container->mount_count + SPARE_DESCRIPTORS, &before);
   if (open_parts (root, &parts, err) != 0)

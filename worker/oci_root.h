@@ -5,7 +5,8 @@
  *     /run/shoal/config.json   the bundle
  *     /run/shoal/skeleton/     mount points
  *     /run/shoal/root/         the root file system
- *     /run/shoal/sources/0 …   the container's mounts, by their number; resolv.conf, hosts
+ *     /run/shoal/sources/0 …   the container's mounts, by their number; resolv.conf, hosts, init,
+ *                            control groups
  *     /run/shoal/state/        the runtime's state
  *
  * The runtime goes by paths, and whoever may rename folders above one could lead it elsewhere: all
@@ -15,12 +16,15 @@
 #ifndef SHOAL_WORKER_OCI_ROOT_H
 #define SHOAL_WORKER_OCI_ROOT_H
 
+#include "worker/cgroup.h"
 #include "worker/container.h"
 #include "worker/userns.h"
 
 #define OCI_ROOT_BUNDLE "/run/shoal"
 #define OCI_ROOT_PATH OCI_ROOT_BUNDLE "/root"
 #define OCI_ROOT_SOURCES OCI_ROOT_BUNDLE "/sources"
+/* In the sources: the folder for the container's control groups, which are GROUPS.NAME. */
+#define OCI_ROOT_GROUPS "cgroup"
 #define OCI_ROOT_STATE OCI_ROOT_BUNDLE "/state"
 
 struct oci_root
@@ -30,6 +34,7 @@ struct oci_root
   const char *cwd;             /* normal */
   bool rootless;               /* an ordinary user's, in a user namespace */
   const struct userns *userns; /* of root's container, if it has one */
+  const struct cgroup *group;  /* that it is in; NULL: none */
   struct buffer config;        /* the runtime's config.json */
   char *scratch;               /* where the container's scratch folder is … */
   struct identity identity;    /* … and which one */

@@ -22,7 +22,7 @@ patience_start (struct patience *patience, int64_t limit_ms, int64_t otherwise,
 }
 
 static void
-read_order (struct patience *patience, int64_t now)
+patience_read_order (struct patience *patience, int64_t now)
 {
   const struct attempt_control *control = patience->control;
   patience->read_at = now;
@@ -44,12 +44,12 @@ patience_reason (const struct patience *patience)
 }
 
 static int
-ask (void *context, struct error *err)
+patience_check (void *context, struct error *err)
 {
   struct patience *patience = context;
   int64_t now = clock_run_ms ();
   if (now >= patience->read_at + READ_MS)
-    read_order (patience, now);
+    patience_read_order (patience, now);
   if (patience->order != ATTEMPT_KILL && now < patience->deadline)
     return 0;
   patience->stopped = patience->order != ATTEMPT_GO_ON;
@@ -63,5 +63,5 @@ ask (void *context, struct error *err)
 struct halt
 patience_halt (struct patience *patience)
 {
-  return (struct halt){ .ask = ask, .context = patience };
+  return (struct halt){ .ask = patience_check, .context = patience };
 }

@@ -247,7 +247,7 @@ place_file (struct place *place, const char *path, enum place_how how, int64_t *
             struct error *err)
 {
   const char *leaf = NULL;
-  if (halt_ask (place->halt, err) != 0 || enter_parent (place, path, &leaf, err) != 0)
+  if (halt_check (place->halt, err) != 0 || enter_parent (place, path, &leaf, err) != 0)
     return -1;
   bool link = how == PLACE_LINK || how == PLACE_LINK_OR_COPY;
   int linked = link && place->source_fd >= 0 ? link_file (place, path, leaf, bytes, err) : 1;

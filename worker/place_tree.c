@@ -20,19 +20,19 @@ enum
 };
 
 /* One folder on the way down. */
-struct level
+struct tree_level
 {
-  const struct level *above;
-  const struct level *top; /* the highest one that links may lead to and stay links */
-  const char *path;        /* below TARGET's root, as errors name it */
-  const char *below_top;   /* the same below `top` */
+  const struct tree_level *above;
+  const struct tree_level *top; /* the highest one that links may lead to and stay links */
+  const char *path;             /* below TARGET's root, as errors name it */
+  const char *below_top;        /* the same below `top` */
   int fd;
   dev_t device;
   ino_t inode;
   int depth;
 };
 
-struct tree
+struct place_tree
 {
   struct place *place;
   enum place_how how;
@@ -40,10 +40,11 @@ struct tree
   int64_t *bytes;
 };
 
-static int put_level (const struct tree *tree, const struct level *level, struct error *err);
+static int put_level (const struct place_tree *tree, const struct tree_level *level,
+                      struct error *err);
 
 static char *
-join (const char *above, const char *name)
+place_tree_join (const char *above, const char *name)
 {
   return above[0] == '\0' ? xstrdup (name) : xasprintf ("%s/%s", above, name);
 }
@@ -53,9 +54,9 @@ join (const char *above, const char *name)
 /* Whether the link NAME in LEVEL leads to something in the folder that the container sees, by a
  * relative path: it may stay what it is. */
 static bool
-leads_inside (const struct level *level, const char *name)
+leads_inside (const struct tree_level *level, const char *name)
 {
-  auto_free char *path = join (level->below_top, name);
+  auto_free char *path = place_tree_join (level->below_top, name);
   auto_fd int fd =
       fs_openat2 (level->top->fd, path, O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   return fd >= 0;
@@ -104,23 +105,23 @@ open_dir (int fd, const char *path, struct error *err)
 
 /* Opens the folder NAME of LEVEL, as the level below it; PATHS are the caller's. */
 static int
-open_below (const struct level *level, const char *name, const char *path, const char *below_top,
-            struct level *below, struct error *err)
+open_below (const struct tree_level *level, const char *name, const char *path,
+            const char *below_top, struct tree_level *below, struct error *err)
 {
   int fd = openat (level->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return error_errno (err, errno, "%s", path);
-  *below = (struct level){ .above = level,
-                           .top = level->top,
-                           .path = path,
-                           .below_top = below_top,
-                           .fd = fd,
-                           .depth = level->depth + 1 };
+  *below = (struct tree_level){ .above = level,
+                                .top = level->top,
+                                .path = path,
+                                .below_top = below_top,
+                                .fd = fd,
+                                .depth = level->depth + 1 };
   return 0;
 }
 
 static int
-check_depth (const struct level *level, struct error *err)
+check_depth (const struct tree_level *level, struct error *err)
 {
   if (level->depth <= DEPTH_MAX)
     return 0;
@@ -129,9 +130,9 @@ check_depth (const struct level *level, struct error *err)
 
 /* Whether a link in LEVEL or below it mustn't stay what it is: 1, 0 or -1. */
 static int
-has_links_out (const struct place *place, const struct level *level, struct error *err)
+has_links_out (const struct place *place, const struct tree_level *level, struct error *err)
 {
-  if (halt_ask (place->halt, err) != 0 || check_depth (level, err) != 0)
+  if (halt_check (place->halt, err) != 0 || check_depth (level, err) != 0)
     return -1;
   auto_dir DIR *dir = open_dir (level->fd, level->path, err);
   if (dir == NULL)
@@ -148,9 +149,9 @@ has_links_out (const struct place *place, const struct level *level, struct erro
         return 1;
       if (type != DT_DIR)
         continue;
-      auto_free char *path = join (level->path, entry->d_name);
-      auto_free char *below_top = join (level->below_top, entry->d_name);
-      struct level below;
+      auto_free char *path = place_tree_join (level->path, entry->d_name);
+      auto_free char *below_top = place_tree_join (level->below_top, entry->d_name);
+      struct tree_level below;
       if (open_below (level, entry->d_name, path, below_top, &below, err) != 0)
         return -1;
       int found = has_links_out (place, &below, err);
@@ -164,7 +165,7 @@ has_links_out (const struct place *place, const struct level *level, struct erro
 
 /* Mounts the folder LEVEL, which links don't lead out of: 1, or 0 where nothing is mounted. */
 static int
-bind_level (const struct tree *tree, const struct level *level, struct error *err)
+bind_level (const struct place_tree *tree, const struct tree_level *level, struct error *err)
 {
   const struct place_binding *binding = tree->binding;
   if (binding == NULL || !binding->may (binding->context))
@@ -177,7 +178,8 @@ bind_level (const struct tree *tree, const struct level *level, struct error *er
 
 /* The file behind FD (O_PATH or open), under NAME of the folder at TARGET. */
 static int
-put_target (const struct tree *tree, int fd, const char *path, const char *name, struct error *err)
+put_target (const struct place_tree *tree, int fd, const char *path, const char *name,
+            struct error *err)
 {
   const struct place_binding *binding = tree->binding;
   int placed =
@@ -190,8 +192,8 @@ put_target (const struct tree *tree, int fd, const char *path, const char *name,
 }
 
 static int
-put_file (const struct tree *tree, const struct level *level, const char *path, const char *name,
-          struct error *err)
+put_file (const struct place_tree *tree, const struct tree_level *level, const char *path,
+          const char *name, struct error *err)
 {
   auto_fd int fd = openat (level->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   struct stat status;
@@ -203,7 +205,7 @@ put_file (const struct tree *tree, const struct level *level, const char *path, 
 }
 
 static bool
-is_above (const struct level *level, const struct stat *status)
+place_tree_is_above (const struct tree_level *level, const struct stat *status)
 {
   for (; level != NULL; level = level->above)
     if (level->device == status->st_dev && level->inode == status->st_ino)
@@ -213,7 +215,7 @@ is_above (const struct level *level, const struct stat *status)
 
 /* Makes the folder of LEVEL and fills it, or has it mounted. */
 static int
-put_folder (const struct tree *tree, struct level *level, struct error *err)
+put_folder (const struct place_tree *tree, struct tree_level *level, struct error *err)
 {
   struct stat status;
   if (fstat (level->fd, &status) != 0)
@@ -230,8 +232,8 @@ put_folder (const struct tree *tree, struct level *level, struct error *err)
 
 /* What the link NAME of LEVEL leads to, under its name. */
 static int
-put_link (const struct tree *tree, const struct level *level, const char *path, const char *name,
-          struct error *err)
+put_link (const struct place_tree *tree, const struct tree_level *level, const char *path,
+          const char *name, struct error *err)
 {
   const struct place *place = tree->place;
   if (place->storage != NULL && place->symlinks == SYMLINKS_SKIP)
@@ -248,7 +250,7 @@ put_link (const struct tree *tree, const struct level *level, const char *path, 
     return put_target (tree, fd, path, name, err);
   if (!S_ISDIR (status.st_mode))
     return error_set (err, ERROR_USER, "%s: neither a file nor a folder", path);
-  if (is_above (level, &status))
+  if (place_tree_is_above (level, &status))
     {
       auto_free char *shown = text_log (path);
       log_warn ("link_left_out", "path=%s reason=\"it leads to a folder that it lies in\"", shown);
@@ -257,7 +259,7 @@ put_link (const struct tree *tree, const struct level *level, const char *path, 
   auto_fd int folder = openat (fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0)
     return error_errno (err, errno, "%s", path);
-  struct level below = {
+  struct tree_level below = {
     .above = level, .path = path, .below_top = "", .fd = folder, .depth = level->depth + 1
   };
   below.top = &below;
@@ -265,20 +267,20 @@ put_link (const struct tree *tree, const struct level *level, const char *path, 
 }
 
 static int
-put_entry (const struct tree *tree, const struct level *level, const struct dirent *entry,
-           struct error *err)
+put_entry (const struct place_tree *tree, const struct tree_level *level,
+           const struct dirent *entry, struct error *err)
 {
   const char *name = entry->d_name;
-  auto_free char *path = join (level->path, name);
-  if (halt_ask (tree->place->halt, err) != 0 || place_enter (tree->place, level->path, err) != 0)
+  auto_free char *path = place_tree_join (level->path, name);
+  if (halt_check (tree->place->halt, err) != 0 || place_enter (tree->place, level->path, err) != 0)
     return -1;
   unsigned char type = type_of (level->fd, entry);
   if (type == DT_LNK)
     return put_link (tree, level, path, name, err);
   if (type != DT_DIR)
     return put_file (tree, level, path, name, err);
-  auto_free char *below_top = join (level->below_top, name);
-  struct level below;
+  auto_free char *below_top = place_tree_join (level->below_top, name);
+  struct tree_level below;
   if (open_below (level, name, path, below_top, &below, err) != 0)
     return -1;
   int result = put_folder (tree, &below, err);
@@ -288,7 +290,7 @@ put_entry (const struct tree *tree, const struct level *level, const struct dire
 
 /* Folders of outputs have the modes that their maker gave them. */
 static int
-keep_mode (const struct place *place, const struct level *level, struct error *err)
+keep_mode (const struct place *place, const struct tree_level *level, struct error *err)
 {
   struct stat status;
   if (place->storage != NULL)
@@ -303,7 +305,7 @@ keep_mode (const struct place *place, const struct level *level, struct error *e
 }
 
 static int
-put_level (const struct tree *tree, const struct level *level, struct error *err)
+put_level (const struct place_tree *tree, const struct tree_level *level, struct error *err)
 {
   auto_dir DIR *dir = open_dir (level->fd, level->path, err);
   if (dir == NULL || fs_make_folders (tree->place->target_fd, level->path, 0755, err) != 0)
@@ -324,17 +326,17 @@ put_level (const struct tree *tree, const struct level *level, struct error *err
 
 /* The folders above PATH are on the walk as well: a link to one of them is a loop. */
 static int
-put_below (const struct tree *tree, const struct level *level, const char *path, const char *rest,
-           struct error *err)
+put_below (const struct place_tree *tree, const struct tree_level *level, const char *path,
+           const char *rest, struct error *err)
 {
   struct stat status;
   if (rest[0] == '\0')
     {
-      struct level root = *level;
+      struct tree_level root = *level;
       root.top = &root;
       return put_folder (tree, &root, err);
     }
-  struct level here = *level;
+  struct tree_level here = *level;
   if (fstat (level->fd, &status) != 0)
     return error_errno (err, errno, "%s", path);
   here.device = status.st_dev;
@@ -355,7 +357,7 @@ put_below (const struct tree *tree, const struct level *level, const char *path,
     fd = openat (level->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return error_errno (err, errno, "%s", below_path);
-  const struct level below = {
+  const struct tree_level below = {
     .above = &here, .path = below_path, .below_top = "", .fd = fd, .depth = level->depth
   };
   return put_below (tree, &below, path, behind[0] == '/' ? behind + 1 : behind, err);
@@ -368,15 +370,15 @@ place_folder (struct place *place, const char *path, enum place_how how,
   if (place->source_fd < 0)
     return error_set (err, ERROR_USER,
                       "%s: a folder that is not on this machine can't be matched as input", path);
-  const struct tree tree = { .place = place, .how = how, .binding = binding, .bytes = bytes };
-  const struct level root = { .path = "", .below_top = "", .fd = place->source_fd };
+  const struct place_tree tree = { .place = place, .how = how, .binding = binding, .bytes = bytes };
+  const struct tree_level root = { .path = "", .below_top = "", .fd = place->source_fd };
   return put_below (&tree, &root, path, path, err);
 }
 
 int
 place_leads_out (struct place *place, int folder_fd, const char *path, struct error *err)
 {
-  struct level top = { .path = path, .below_top = "", .fd = folder_fd };
+  struct tree_level top = { .path = path, .below_top = "", .fd = folder_fd };
   top.top = &top;
   return has_links_out (place, &top, err);
 }

@@ -9,7 +9,8 @@
 #include "worker/bind.h"
 #include "worker/cgroup.h"
 #include "worker/host_root.h"
-#include "worker/image_config.h"
+#include "worker/image_user.h"
+#include "worker/init.h"
 #include "worker/launch.h"
 #include "worker/netns.h"
 
@@ -27,9 +28,12 @@ struct process
   struct cgroup *cgroup; /* NULL: none */
   char *no_cgroup;
   struct netns netns; /* of commands without a network, as root */
+  struct init init;
   char *description;
   pid_t pid;
   int pidfd;
+  char *program;  /* of the command that runs, or ran last … */
+  bool runs_init; /* … under an init */
   struct cgroup_usage before;
 };
 
@@ -43,11 +47,11 @@ find_user (const struct process *process, const struct job *job, struct launch_u
   *user = (struct launch_user){ .uid = (uid_t) -1, .gid = (gid_t) -1 };
   if (job->user == NULL)
     return 0;
-  struct image_user found = { 0 };
+  auto_image_user struct image_user found = { 0 };
   if (image_config_user (&no_image, job, "/", &found, err) != 0)
     return error_wrap (err, "--runtime process: --user %s", job->user);
   *user = (struct launch_user){ .uid = found.uid, .gid = found.gid };
-  return process->rootless ? image_user_check_rootless (&found, err) : 0;
+  return process->rootless ? image_user_check_rootless (&found, job, false, err) : 0;
 }
 
 static int
@@ -66,7 +70,7 @@ process_prepare (struct container_runtime *runtime, const struct container *cont
                     process->no_cgroup);
 }
 
-struct root
+struct process_setup
 {
   const struct container *container;
   char *scratch; /* where its folder is, and which one */
@@ -75,7 +79,7 @@ struct root
 };
 
 static int
-set_up_network (const struct root *root, struct error *err)
+set_up_network (const struct process_setup *root, struct error *err)
 {
   if (root->network_fd >= 0)
     return setns (root->network_fd, CLONE_NEWNET) == 0
@@ -85,9 +89,9 @@ set_up_network (const struct root *root, struct error *err)
 }
 
 static int
-set_up_root (void *context, struct error *err)
+process_set_up_root (void *context, struct error *err)
 {
-  const struct root *root = context;
+  const struct process_setup *root = context;
   if (set_up_network (root, err) != 0)
     return error_blame_machine (err);
   auto_fd int scratch = identity_open (&root->identity, root->scratch, err);
@@ -97,6 +101,20 @@ set_up_root (void *context, struct error *err)
 }
 
 /* ---- running ---------------------------------------------------------------------------- */
+
+static int
+process_set_limits (struct process *process, const struct job *job, struct error *err)
+{
+  if (process->cgroup == NULL)
+    return 0;
+  /* A thread of the slot counts. */
+  int64_t pids = job->pids < 0 ? -1 : job->pids + (job->init ? 2 : 1);
+  if (cgroup_limit (process->cgroup, job->memory, job->cpus, pids, err) != 0)
+    return -1;
+  cgroup_reset (process->cgroup);
+  cgroup_read (process->cgroup, &process->before);
+  return 0;
+}
 
 static int
 process_start (struct container_runtime *runtime, const struct container *container,
@@ -111,35 +129,46 @@ process_start (struct container_runtime *runtime, const struct container *contai
              != 0
       || image_config_command (&no_image, container->job, container->command, &argv, err) != 0)
     return -1;
+  bool is_root = user.uid == (uid_t) -1 || user.uid == 0;
+  process->runtime.user = (struct container_user){
+    .uid = is_root ? 0 : user.uid,
+    .gid = is_root ? 0 : user.gid,
+    .reads_all = process->rootless || (is_root && container->job->cap_drop.count == 0),
+  };
   image_config_env (&no_image, container->job, &container->env, &env);
   struct identity identity;
   auto_free char *scratch = identity_take (&identity, container->scratch_fd, err);
   if (scratch == NULL)
     return error_blame_machine (err);
-  if (process->cgroup != NULL)
-    {
-      const struct job *job = container->job;
-      int64_t pids = job->pids < 0 ? -1 : job->pids + 1; /* the slot counts */
-      if (cgroup_limit (process->cgroup, job->memory, job->cpus, pids, err) != 0)
-        return -1;
-      cgroup_reset (process->cgroup);
-      cgroup_read (process->cgroup, &process->before);
-    }
-  struct root root = {
+  if (process_set_limits (process, container->job, err) != 0)
+    return -1;
+  struct process_setup root = {
     .container = container, .scratch = scratch, .identity = identity, .network_fd = -1
   };
   if (!process->rootless && container->job->network == NETWORK_NONE
       && (root.network_fd = netns_take (&process->netns, container->job, err)) < 0)
     return error_blame_machine (err);
+  process->runs_init = container->job->init;
+  free (process->program);
+  process->program = xstrdup (argv.items[0]);
+  if (process->runs_init)
+    {
+      if (init_reset (&process->init, err) != 0)
+        return error_blame_machine (err);
+      init_wrap (&argv, "init", true);
+    }
   const struct launch launch = { .argv = strlist_argv (&argv),
+                                 .program = process->runs_init ? process->init.program_fd : 0,
+                                 .extra_fd = process->runs_init ? process->init.report_fd : 0,
                                  .env = strlist_argv (&env),
                                  .cwd = container->job->workdir,
                                  .stdout_fd = container->stdout_fd,
                                  .stderr_fd = container->stderr_fd,
                                  .user_namespace = process->rootless,
                                  .user = &user,
-                                 .set_up = set_up_root,
-                                 .context = &root };
+                                 .set_up = process_set_up_root,
+                                 .context = &root,
+                                 .group = process->cgroup };
   process->pid = launch_start (&launch, &process->pidfd, err);
   if (process->pid < 0)
     process->pid = 0;
@@ -165,11 +194,15 @@ process_wait (struct container_runtime *runtime, struct container_exit *exit, st
       return error_errno (err, errno, "waiting for the command");
   process->pid = 0;
   auto_fd_ (&process->pidfd);
+  if (process->runs_init && init_check (&process->init, process->program, err) != 0)
+    return -1;
   *exit = (struct container_exit){ .peak_memory = -1 };
   exit->cpu_us = (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 + used.ru_utime.tv_usec
                  + used.ru_stime.tv_usec;
   exit->signal = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
   exit->exit_code = exit->signal != 0 ? 128 + exit->signal : WEXITSTATUS (status);
+  if (process->runs_init && exit->exit_code > 128 && exit->exit_code < 128 + NSIG)
+    exit->signal = exit->exit_code - 128;
   if (process->cgroup != NULL)
     {
       struct cgroup_usage after = { 0 };
@@ -192,6 +225,8 @@ process_close (struct container_runtime *runtime)
   struct process *process = (struct process *) runtime;
   cgroup_close (process->cgroup);
   netns_release (&process->netns);
+  init_release (&process->init);
+  free (process->program);
   free (process->no_cgroup);
   free (process->description);
   free (process);
@@ -215,8 +250,10 @@ process_runtime_open (const struct container_runtime_options *options, struct er
   process->runtime.ops = &process_ops;
   process->pidfd = -1;
   process->netns = (struct netns) NETNS_INIT;
+  process->init = (struct init) INIT_CLOSED;
   process->rootless = geteuid () != 0;
-  if (cgroup_open (options->slot_name, &process->cgroup, &process->no_cgroup, err) != 0)
+  if (init_open (&process->init, err) != 0
+      || cgroup_open (options->slot_name, &process->cgroup, &process->no_cgroup, err) != 0)
     {
       process_close (&process->runtime);
       return NULL;

@@ -21,14 +21,14 @@ write_file (int folder_fd, const char *name, const char *text, struct error *err
 }
 
 static void
-set_number (json_t *object, const char *key, int64_t value)
+attempt_record_set_number (json_t *object, const char *key, int64_t value)
 {
   if (value >= 0)
     (void) json_object_set_new (object, key, json_integer (value));
 }
 
 static void
-set_text (json_t *object, const char *key, const char *value)
+attempt_record_set_text (json_t *object, const char *key, const char *value)
 {
   if (value != NULL)
     (void) json_object_set_new (object, key, json_string (value));
@@ -40,28 +40,28 @@ attempt_json (const struct attempt *attempt, const struct attempt_report *report
 {
   const struct shard *shard = attempt->shard;
   json_t *object = json_object ();
-  set_text (object, "job", shard->job_id);
-  set_text (object, "kind", shard->kind == SHARD_REDUCE ? "reduce" : "map");
-  set_number (object, "shard", shard->index);
-  set_number (object, "generation", shard->generation);
-  set_number (object, "attempt", shard->attempt);
-  set_number (object, "starts", attempt->starts);
-  set_text (object, "outcome", outcome_name (report->outcome));
+  attempt_record_set_text (object, "job", shard->job_id);
+  attempt_record_set_text (object, "kind", shard->kind == SHARD_REDUCE ? "reduce" : "map");
+  attempt_record_set_number (object, "shard", shard->index);
+  attempt_record_set_number (object, "generation", shard->generation);
+  attempt_record_set_number (object, "attempt", shard->attempt);
+  attempt_record_set_number (object, "starts", attempt->starts);
+  attempt_record_set_text (object, "outcome", outcome_name (report->outcome));
   (void) json_object_set_new (object, "exit_code", json_integer (report->exit_code));
   if (report->signal > 0)
-    set_number (object, "signal", report->signal);
-  set_text (object, "reason", report->reason);
-  set_number (object, "started", report->started);
-  set_number (object, "ended", report->ended);
-  set_number (object, "cpu_us", report->cpu_us);
-  set_number (object, "peak_memory", report->peak_memory);
-  set_number (object, "atoms", shard->atom_count);
-  set_number (object, "bytes_in", report->bytes_in);
-  set_number (object, "bytes_out", report->bytes_out);
-  set_number (object, "files_out", report->files_out);
-  set_text (object, "writer", attempt->writer);
+    attempt_record_set_number (object, "signal", report->signal);
+  attempt_record_set_text (object, "reason", report->reason);
+  attempt_record_set_number (object, "started", report->started);
+  attempt_record_set_number (object, "ended", report->ended);
+  attempt_record_set_number (object, "cpu_us", report->cpu_us);
+  attempt_record_set_number (object, "peak_memory", report->peak_memory);
+  attempt_record_set_number (object, "atoms", shard->atom_count);
+  attempt_record_set_number (object, "bytes_in", report->bytes_in);
+  attempt_record_set_number (object, "bytes_out", report->bytes_out);
+  attempt_record_set_number (object, "files_out", report->files_out);
+  attempt_record_set_text (object, "writer", attempt->writer);
   if (report->exit_code >= 0) /* it was started: the image is this attempt's */
-    set_text (object, "image_id", container_image_id (attempt->runtime));
+    attempt_record_set_text (object, "image_id", container_image_id (attempt->runtime));
   return object;
 }
 

@@ -63,6 +63,15 @@ may_help (const struct job *job, const struct attempt_report *report)
   return false;
 }
 
+/* What the attempt after one of SHARD that ran out of memory has. */
+static int64_t
+retry_memory (const struct job *job, const struct shard *shard)
+{
+  int64_t most = job_memory_most (job);
+  int64_t memory = shard->memory > 0 ? shard->memory : job->memory;
+  return memory >= most * 100 / job->retry_memory ? most : memory * job->retry_memory / 100;
+}
+
 bool
 retry_decide (const struct job *job, const struct shard *shard, const struct retry_limits *limits,
               int64_t now, struct attempt_report *report, struct shard *retry)
@@ -78,6 +87,8 @@ retry_decide (const struct job *job, const struct shard *shard, const struct ret
   retry->attempt = shard->attempt + 1;
   retry->failures += infra ? 0 : 1;
   retry->infra += infra ? 1 : 0;
+  if (report->outcome == OUTCOME_OOM && job->retry_memory > 0 && job->memory > 0)
+    retry->memory = retry_memory (job, shard);
   retry->not_before = now + retry_delay (shard, used, limits->backoff_ms);
   return true;
 }

@@ -2,7 +2,8 @@
  *
  *     succeeded, cancelled                              settled
  *     failed in a code of fail_on, or never ran         settled
- *     failed, oom, timeout                              again, up to job.retries times
+ *     failed, oom, timeout                              again, up to job.retries times; after an
+ *                                                       oom with more memory where the job says so
  *     infra                                             again, up to max_infra times, not counted
  *                                                       as a failure
  *

@@ -44,6 +44,12 @@ sealed_find (const char *name)
 }
 
 static int
+sealed_close (int memory)
+{
+  return fchmod (memory, 0755) != 0 || fcntl (memory, F_ADD_SEALS, SEALS) != 0 ? -1 : 0;
+}
+
+static int
 sealed_copy (int from, int to)
 {
   struct stat status;
@@ -56,7 +62,7 @@ sealed_copy (int from, int to)
         return -1;
       left -= sent;
     }
-  return fchmod (to, 0755) != 0 || fcntl (to, F_ADD_SEALS, SEALS) != 0 ? -1 : 0;
+  return sealed_close (to);
 }
 
 int
@@ -69,4 +75,13 @@ sealed_program (const char *name, struct error *err)
   if (memory < 0 || sealed_copy (file, memory) != 0)
     return error_errno (err, errno, "%s: copying it to memory", name);
   return take_fd (&memory);
+}
+
+int
+sealed_bytes (const char *name, const void *bytes, size_t size, struct error *err)
+{
+  auto_fd int memory = memfd_create (name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (memory < 0 || fs_write_all (memory, bytes, size, name, err) != 0)
+    return memory < 0 ? error_errno (err, errno, "memory for %s", name) : -1;
+  return sealed_close (memory) == 0 ? take_fd (&memory) : error_errno (err, errno, "%s", name);
 }

@@ -10,8 +10,13 @@
 
 #include "common/error.h"
 
+#include <stddef.h>
+
 /* The program NAME of PATH as sealed memory: a descriptor that the caller closes, close-on-exec. -1
  * with ERR: ERROR_USER when PATH has no such program, else ERROR_TRANSIENT. */
 int sealed_program (const char *name, struct error *err);
+
+/* The same of SIZE BYTES, which are a program. */
+int sealed_bytes (const char *name, const void *bytes, size_t size, struct error *err);
 
 #endif

@@ -1,13 +1,13 @@
 #include "worker/seccomp.h"
 
 #include "common/auto.h"
+#include "common/base64.h"
 #include "common/memory.h"
 
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
-#include <openssl/evp.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,58 +34,59 @@ static const uint32_t answers[] = {
 
 /* A program that is written from its end, as all jumps go forward: `at` is the first instruction
  * that there is, and a place in it is a pointer that stays. */
-struct assembly
+struct bpf_assembly
 {
   struct sock_filter *at;
   struct sock_filter *places[SECCOMP_CLONE + 1]; /* where a verdict is; NULL: not yet */
 };
 
 static void
-put (struct assembly *assembly, uint16_t code, uint32_t k, uint8_t if_true, uint8_t if_false)
+seccomp_put (struct bpf_assembly *assembly, uint16_t code, uint32_t k, uint8_t if_true,
+             uint8_t if_false)
 {
   *--assembly->at = (struct sock_filter){ code, if_true, if_false, k };
 }
 
 static void
-put_load (struct assembly *assembly, size_t offset)
+put_load (struct bpf_assembly *assembly, size_t offset)
 {
-  put (assembly, BPF_LD | BPF_W | BPF_ABS, (uint32_t) offset, 0, 0);
+  seccomp_put (assembly, BPF_LD | BPF_W | BPF_ABS, (uint32_t) offset, 0, 0);
 }
 
 /* An argument's lower half: the kernel reads no more of those that are looked at. */
 static void
-put_load_argument (struct assembly *assembly, size_t index)
+put_load_argument (struct bpf_assembly *assembly, size_t index)
 {
   put_load (assembly, offsetof (struct seccomp_data, args) + index * sizeof (uint64_t));
 }
 
 /* How far a condition that is put next jumps to PLACE. Puts a long jump when that is too far. */
 static struct sock_filter *
-put_near (struct assembly *assembly, struct sock_filter *place)
+put_near (struct bpf_assembly *assembly, struct sock_filter *place)
 {
   ptrdiff_t far = place - assembly->at;
   if (far < NEAR_MAX)
     return place;
-  put (assembly, BPF_JMP | BPF_JA, (uint32_t) far, 0, 0);
+  seccomp_put (assembly, BPF_JMP | BPF_JA, (uint32_t) far, 0, 0);
   return assembly->at;
 }
 
 /* Goes to YES if CONDITION (of BPF_JEQ, BPF_JGE, BPF_JSET) with K holds, to NO if not. */
 static struct sock_filter *
-put_condition (struct assembly *assembly, uint16_t condition, uint32_t k, struct sock_filter *yes,
-               struct sock_filter *no)
+put_condition (struct bpf_assembly *assembly, uint16_t condition, uint32_t k,
+               struct sock_filter *yes, struct sock_filter *no)
 {
   /* The second long jump moves the first one's target one further away; both stay within reach. */
   yes = put_near (assembly, yes);
   no = put_near (assembly, no);
-  put (assembly, BPF_JMP | condition | BPF_K, k, (uint8_t) (yes - assembly->at),
-       (uint8_t) (no - assembly->at));
+  seccomp_put (assembly, BPF_JMP | condition | BPF_K, k, (uint8_t) (yes - assembly->at),
+               (uint8_t) (no - assembly->at));
   return assembly->at;
 }
 
 /* A binary search for the row that the accumulator is in. */
 static struct sock_filter *
-put_search (struct assembly *assembly, const struct seccomp_run *runs, size_t count)
+put_search (struct bpf_assembly *assembly, const struct seccomp_run *runs, size_t count)
 {
   if (count == 1)
     return assembly->places[runs[0].verdict];
@@ -96,18 +97,18 @@ put_search (struct assembly *assembly, const struct seccomp_run *runs, size_t co
 }
 
 static void
-put_answers (struct assembly *assembly)
+put_answers (struct bpf_assembly *assembly)
 {
   for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
     {
-      put (assembly, BPF_RET | BPF_K, answers[i], 0, 0);
+      seccomp_put (assembly, BPF_RET | BPF_K, answers[i], 0, 0);
       assembly->places[i] = assembly->at;
     }
 }
 
 /* The verdicts that a call's arguments decide. */
 static void
-put_arguments (struct assembly *assembly)
+put_arguments (struct bpf_assembly *assembly)
 {
   const struct seccomp_arguments *arguments = &seccomp_arguments;
   struct sock_filter **places = assembly->places;
@@ -129,15 +130,15 @@ put_arguments (struct assembly *assembly)
 
 /* x32 calls are looked for as x86_64's but for those of its own. */
 static void
-put_x32 (struct assembly *assembly, struct sock_filter *search)
+put_x32 (struct bpf_assembly *assembly, struct sock_filter *search)
 {
-  put (assembly, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t) X32_BIT, 0, 0);
+  seccomp_put (assembly, BPF_ALU | BPF_AND | BPF_K, ~(uint32_t) X32_BIT, 0, 0);
   struct sock_filter *others = put_condition (assembly, BPF_JGE, X32_BIT, assembly->at, search);
   (void) put_condition (assembly, BPF_JGE, X32_OWN, search, others);
 }
 
 static struct sock_filter *
-put_abi (struct assembly *assembly, const struct seccomp_abi *abi)
+put_abi (struct bpf_assembly *assembly, const struct seccomp_abi *abi)
 {
   put_answers (assembly); /* again, as the other ones are too far away */
   struct sock_filter *search = put_search (assembly, abi->calls, abi->count);
@@ -151,13 +152,13 @@ size_t
 seccomp_assemble (const struct seccomp_machine *machine, struct sock_filter *program)
 {
   struct sock_filter *end = program + SECCOMP_PROGRAM_MAX;
-  struct assembly assembly = { .at = end };
+  struct bpf_assembly assembly = { .at = end };
   struct sock_filter *abis[ABIS_MAX];
   put_answers (&assembly);
   put_arguments (&assembly);
   for (size_t i = 0; i < machine->count; i++)
     abis[i] = put_abi (&assembly, &machine->abis[i]);
-  put (&assembly, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+  seccomp_put (&assembly, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
   struct sock_filter *next = assembly.at;
   for (size_t i = 0; i < machine->count; i++)
     next = put_condition (&assembly, BPF_JEQ, machine->abis[i].audit_arch, abis[i], next);
@@ -191,9 +192,7 @@ seccomp_compile (void)
     return NULL;
   struct sock_filter program[SECCOMP_PROGRAM_MAX];
   size_t size = seccomp_assemble (machine, program) * sizeof program[0];
-  char *text = xcalloc (1, size * 4 / 3 + 8);
-  (void) EVP_EncodeBlock ((unsigned char *) text, (const unsigned char *) program, (int) size);
-  return text;
+  return base64_encode (program, size);
 }
 
 /* ---- as JSON ---------------------------------------------------------------------------- */

@@ -1,48 +1,97 @@
-/* slot.h — a worker's handle on one slot: the process that runs one container at a time.
+/* slot.h — one slot and the delivery it works on, from bus_take to bus_settle.
  *
- * The slot process is this program again, as `shoal slot`, with the other end of a socket pair as
- * descriptor 3; slot_main (worker.h) is its inside. Belongs to the worker's thread.
+ *     idle ──slot_take──► running ──report──► ended ──slot_settle──► idle
+ *                            └── order: stop, kill ──┘
+ *
+ * A slot that is ahead only fetches inputs, until slot_go gives its container a place.
+ * A slot settles, releases or drops its delivery; which of these depends on why its attempt ended.
  */
 #ifndef SHOAL_WORKER_SLOT_H
 #define SHOAL_WORKER_SLOT_H
 
+#include "bus/bus.h"
 #include "common/error.h"
-#include "schemas/messages.h"
-#include "storage/storage.h"
-#include "worker/frame.h"
+#include "worker/counts.h"
+#include "worker/retry.h"
+#include "worker/slot_process.h"
 #include "worker/worker.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
+
+enum slot_state
+{
+  SLOT_IDLE,
+  SLOT_RUNNING,
+  SLOT_ENDED, /* there is a report, it isn't settled yet */
+};
+
+/* Why the worker told the slot to end its attempt. */
+enum slot_ending
+{
+  ENDING_NONE,
+  ENDING_CANCEL,  /* the job was cancelled: the report says so */
+  ENDING_RELEASE, /* the worker goes: somebody else shall run it */
+  ENDING_LOST,    /* the delivery isn't ours any more */
+};
+
+/* What all slots of a worker share. */
+struct slots_shared
+{
+  const struct worker_options *options;
+  struct bus *bus;
+  struct counts counts;
+  struct retry_limits limits;
+  int32_t max_lost;
+  uint32_t generation;               /* the highest that was taken */
+  bool leaving;                      /* the worker was told to end */
+  void (*meanwhile) (void *context); /* to be called during what takes long */
+  void *meanwhile_context;
+};
 
 struct slot
 {
-  char *name; /* unique on this machine */
-  pid_t pid;  /* -1: no process */
-  struct frame_reader reader;
-  char *job_id;                                 /* of the job that the process knows */
-  struct storage_totals fetched[STORAGE_KINDS]; /* by the attempt, told by the last report */
+  struct slot_process process;
+  int number;
+  int64_t since; /* boot ms when it took its delivery */
+  enum slot_state state;
+  enum slot_ending ending;
+  bool ahead; /* its container doesn't run yet */
+  struct delivery *delivery;
+  struct event event; /* FINISHED, when ended */
+  int64_t give_up_at; /* boot ms when a slot that was told to end is killed; 0: never */
+  bool settling;      /* bus_settle is under way */
+  bool settle_failed; /* bus_settle failed before: whether it took hold isn't known */
+  int deaths;         /* of its slot, one after the other */
+  bool unswept;       /* a dead slot's control group may still be there */
+  int64_t coming;     /* bytes that its attempt took from servers so far */
 };
 
-/* Starts the process of SLOT (zeroed, or stopped before). NAME is copied. */
-int slot_start (struct slot *slot, const char *name, const struct worker_options *options,
-                struct error *err);
+/* Takes a delivery and starts it: 1; 0 when there is none; -1 with ERR of the bus, or ERROR_FATAL
+ * when slots can't be started. The slot must be idle. AHEAD: its container waits for slot_go. A
+ * shard that lost its worker too often is settled at once (1 as well, the slot stays idle). */
+int slot_take (struct slot *slot, struct slots_shared *shared, bool ahead, struct error *err);
 
-/* Hands it a shard; it must be idle. Without GO its container waits for a FRAME_GO. -1: the process
- * is lost. */
-int slot_run (struct slot *slot, const struct job *job, const struct shard *shard, uint32_t starts,
-              const char *writer, bool go, struct error *err);
+/* The container of a slot that is ahead may start. */
+void slot_go (struct slot *slot, const struct slots_shared *shared);
 
-/* Tells it to go on, or to end its attempt (FRAME_GO, FRAME_STOP or FRAME_KILL). */
-void slot_order (struct slot *slot, enum frame_kind order);
+/* The worker was told to end, and may be killed before this attempt ends: says so of a running one,
+ * so that its loss isn't counted against the shard. */
+void slot_publish_leaving (const struct slot *slot, const struct slots_shared *shared);
 
-/* Its report, when there is one: 1 and zeroed EVENT filled, 0, or -1: the process is lost. 2: it
- * has only told more of what it fetched. Doesn't block. */
-int slot_report (struct slot *slot, struct event *event, struct error *err);
+/* Renews the lease; a delivery that isn't ours any more has its attempt killed. */
+void slot_keep (struct slot *slot, struct slots_shared *shared);
 
-/* Ends the process at once and takes its exit status off the kernel. */
-void slot_end (struct slot *slot);
+/* Tells the slot to end its attempt because of ENDING, once. */
+void slot_end (struct slot *slot, enum slot_ending ending);
+
+/* Looks for the report of a running slot, and kills a slot that doesn't answer; of an idle one,
+ * whether its slot is there still. */
+void slot_check (struct slot *slot, struct slots_shared *shared);
+
+/* Settles, releases or drops what has ended: 0 (the slot is idle then, unless the bus needs time:
+ * `settling`), or -1 with ERR. To be called again until the slot is idle. */
+int slot_settle (struct slot *slot, struct slots_shared *shared, struct error *err);
 
 void slot_release (struct slot *slot);
 

@@ -9,10 +9,12 @@
 #include "schemas/codec.h"
 #include "worker/attempt.h"
 #include "worker/frame.h"
+#include "worker/trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -35,6 +37,7 @@ struct self
   char *runtime_name; /* of the runtime that is open */
   struct container_runtime *runtime;
   struct job job;                               /* the last one that came */
+  int64_t memory;                               /* … and what it says of that */
   bool go;                                      /* the attempt's container may start */
   struct storage_totals fetched[STORAGE_KINDS]; /* by this attempt … */
   struct storage_totals told[STORAGE_KINDS];    /* … what of that the worker knows … */
@@ -62,7 +65,7 @@ put_news (struct self *self, struct buffer *payload)
 
 /* Only when it has read the last one: a worker that stands still doesn't hold us up. */
 static void
-tell_fetched (struct self *self)
+slot_report_fetched (struct self *self)
 {
   int unread = 0;
   if (clock_boot_ms () < self->told_at + TELL_MS
@@ -95,10 +98,10 @@ next_order (struct self *self, bool wait, enum attempt_order *order)
 }
 
 static enum attempt_order
-read_order (void *context)
+slot_read_order (void *context)
 {
   enum attempt_order order = ATTEMPT_GO_ON;
-  tell_fetched (context);
+  slot_report_fetched (context);
   while (next_order (context, false, &order))
     ;
   return order;
@@ -163,10 +166,19 @@ read_request (struct self *self, struct bytes payload, struct request *request, 
       || codec_decode_shard (shard, &request->shard, err) != 0)
     return -1;
   self->go = go != 0;
-  if (job.size == 0)
-    return 0;
-  job_release (&self->job);
-  return codec_decode_job (job, &self->job, err);
+  if (job.size > 0)
+    {
+      job_release (&self->job);
+      if (codec_decode_job (job, &self->job, err) != 0)
+        return -1;
+      self->memory = self->job.memory;
+    }
+  /* After attempts that ran out of it the shard has more. */
+  int64_t more = request->shard.memory;
+  self->job.memory = self->memory;
+  if (more > 0)
+    self->job.memory = more < job_memory_most (&self->job) ? more : job_memory_most (&self->job);
+  return 0;
 }
 
 static int
@@ -185,7 +197,7 @@ send_report (struct self *self, const struct request *request, struct attempt_re
 }
 
 static int
-run (struct self *self, struct bytes payload, struct error *err)
+slot_run_request (struct self *self, struct bytes payload, struct error *err)
 {
   struct request request = { 0 };
   struct attempt_report report = { 0 };
@@ -208,7 +220,7 @@ run (struct self *self, struct bytes payload, struct error *err)
             .policy = &self->policy,
             .runtime = self->runtime,
             .control = { .fd = self->reader.fd,
-                         .read = read_order,
+                         .read = slot_read_order,
                          .await = await_go,
                          .context = self },
             .totals = self->fetched,
@@ -220,6 +232,27 @@ run (struct self *self, struct bytes payload, struct error *err)
   attempt_report_release (&report);
   release_request (&request);
   return result;
+}
+
+static int
+slot_try_request (struct self *self, struct bytes payload, struct error *err)
+{
+  const struct trial trial = { .runtime = { .images = self->images,
+                                            .oci_program = self->oci_program,
+                                            .userns = self->userns,
+                                            .slot_name = self->name },
+                               .scratch = self->scratch };
+  auto_job struct job job = { 0 };
+  auto_free char *description = NULL;
+  auto_buffer struct buffer answer = { 0 };
+  struct error why = ERROR_INIT;
+  if (codec_decode_job (payload, &job, err) != 0)
+    return -1;
+  int result = trial_run (&trial, &job, &description, &why);
+  frame_put_text (&answer, description);
+  frame_put_number (&answer, why.class);
+  frame_put_text (&answer, result == 0 ? NULL : why.message);
+  return frame_send (self->reader.fd, FRAME_TRIED, buffer_bytes (&answer), err);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -250,7 +283,7 @@ read_hello (struct self *self, struct error *err)
 }
 
 static int
-serve (struct self *self, struct error *err)
+slot_serve (struct self *self, struct error *err)
 {
   if (read_hello (self, err) != 0)
     return -1;
@@ -261,7 +294,9 @@ serve (struct self *self, struct error *err)
       if (frame_receive (&self->reader, true, &kind, &payload, err) < 0)
         return err->code == EPIPE ? 0 : -1;
       /* Orders that come now are meant for an attempt that has just ended by itself. */
-      if (kind == FRAME_RUN && run (self, payload, err) != 0)
+      if (kind == FRAME_RUN && slot_run_request (self, payload, err) != 0)
+        return -1;
+      if (kind == FRAME_TRY && slot_try_request (self, payload, err) != 0)
         return -1;
     }
 }
@@ -274,9 +309,11 @@ slot_main (int fd, const struct worker_options *options)
   struct self self = { .reader = { .fd = fd } };
   /* A session of its own: Ctrl-C on the terminal is the worker's to deal with. */
   (void) setsid ();
+  /* So is SIGTERM, which a supervisor may send to all processes of a service. */
+  (void) signal (SIGTERM, SIG_IGN);
   (void) fcntl (fd, F_SETFD, FD_CLOEXEC);
   (void) umask (022);
-  int result = serve (&self, &err);
+  int result = slot_serve (&self, &err);
   if (result != 0)
     {
       auto_free char *text = text_log (err.message);

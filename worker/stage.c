@@ -33,14 +33,14 @@ is_used (const struct stage *stage, const struct volume *volume)
 }
 
 static int
-check_followed (void *context, const char *place, struct error *err)
+stage_check_followed (void *context, const char *place, struct error *err)
 {
-  return policy_check_place (context, POLICY_INPUT, place, err);
+  return policy_check_location (context, POLICY_INPUT, place, err);
 }
 
 static int
-open_source (struct source *source, const struct volume *volume, const struct stage *stage,
-             struct error *err)
+stage_open_source (struct stage_source *source, const struct volume *volume,
+                   const struct stage *stage, struct error *err)
 {
   static const enum method first[] = {
     [STAGE_AUTO] = METHOD_LINK,
@@ -56,25 +56,28 @@ open_source (struct source *source, const struct volume *volume, const struct st
   if (source->storage == NULL)
     return error_wrap (err, "volume %s", volume->path);
   storage_set_halt (source->storage, stage->halt);
-  const struct storage_boundary boundary = { .context = (void *) policy, .check = check_followed };
+  const struct storage_boundary boundary = { .context = (void *) policy,
+                                             .check = stage_check_followed };
   storage_set_boundary (source->storage, boundary);
   source->local = storage_local_path (source->storage);
   /* What was opened counts, whatever the path has become since it was looked at. */
-  if (source->local != NULL && policy_check_place (policy, POLICY_INPUT, source->local, err) != 0)
+  if (source->local != NULL
+      && policy_check_location (policy, POLICY_INPUT, source->local, err) != 0)
     return error_wrap (err, "volume %s", volume->path);
   source->method = source->local == NULL ? METHOD_FETCH : first[stage->job->stage];
   return 0;
 }
 
 static const char *
-volume_url (const struct staging *staging, const struct source *source)
+volume_url (const struct staging *staging, const struct stage_source *source)
 {
   return staging->stage->job->volumes[source - staging->sources].source;
 }
 
 /* The folder PATH of a volume that isn't on this machine. */
 static int
-fetch_folder (struct staging *staging, struct source *source, const char *path, struct error *err)
+fetch_folder (struct staging *staging, struct stage_source *source, const char *path,
+              struct error *err)
 {
   if (stage_need_folder (staging, source, err) != 0)
     return -1;
@@ -85,13 +88,33 @@ fetch_folder (struct staging *staging, struct source *source, const char *path, 
   return 0;
 }
 
+/* Another process may put something else in a file's place meanwhile: what is opened here counts.
+ */
+static int
+mount_file (struct staging *staging, const struct stage_source *source, struct error *err)
+{
+  struct stat status;
+  auto_fd int file = stage_open_volume (source, err);
+  if (file < 0)
+    return error_wrap (err, "volume %s", source->path);
+  if (fstat (file, &status) != 0)
+    return error_errno (err, errno, "volume %s", source->path);
+  if (!S_ISREG (status.st_mode))
+    return error_set (err, ERROR_USER, "volume %s: %s isn't a file any more", source->path,
+                      source->local);
+  staging->bytes += status.st_size;
+  return mounts_add (staging->mounts, file, xstrdup (source->path), false, false, err);
+}
+
 /* As a user of docker expects, links are the container's to follow; only who asks for what they
  * lead to here gets that. */
 static int
-mount_whole (struct staging *staging, struct source *source, struct error *err)
+mount_whole (struct staging *staging, struct stage_source *source, struct error *err)
 {
   if (source->local == NULL)
     return fetch_folder (staging, source, "", err);
+  if (storage_is_file (source->storage))
+    return mount_file (staging, source, err);
   if (staging->stage->job->symlinks == SYMLINKS_FOLLOW)
     return stage_local_folder (staging, source, "", err);
   auto_fd int folder = stage_open_volume (source, err);
@@ -107,10 +130,10 @@ open_sources (struct staging *staging, struct error *err)
   for (size_t i = 0; i < job->volume_count; i++)
     {
       const struct volume *volume = &job->volumes[i];
-      struct source *source = &staging->sources[i];
+      struct stage_source *source = &staging->sources[i];
       if (!is_used (staging->stage, volume))
         continue;
-      if (open_source (source, volume, staging->stage, err) != 0)
+      if (stage_open_source (source, volume, staging->stage, err) != 0)
         return -1;
       if (is_whole (staging->stage, volume) && mount_whole (staging, source, err) != 0)
         return -1;
@@ -120,11 +143,11 @@ open_sources (struct staging *staging, struct error *err)
 }
 
 static void
-release (struct staging *staging)
+stage_release (struct staging *staging)
 {
   for (size_t i = 0; i < staging->source_count; i++)
     {
-      struct source *source = &staging->sources[i];
+      struct stage_source *source = &staging->sources[i];
       auto_fd_ (&source->place.source_fd);
       auto_fd_ (&source->place.target_fd);
       place_release (&source->place);
@@ -137,7 +160,7 @@ release (struct staging *staging)
 /* ---- files ------------------------------------------------------------------------------ */
 
 static int
-bind_file (struct staging *staging, const struct source *source, const struct atom *atom,
+bind_file (struct staging *staging, const struct stage_source *source, const struct atom *atom,
            struct error *err)
 {
   auto_fd int file =
@@ -155,7 +178,7 @@ bind_file (struct staging *staging, const struct source *source, const struct at
 }
 
 static int
-cannot_link (const struct source *source, const struct atom *atom, struct error *err)
+cannot_link (const struct stage_source *source, const struct atom *atom, struct error *err)
 {
   return error_set (
       err, ERROR_USER,
@@ -166,8 +189,8 @@ cannot_link (const struct source *source, const struct atom *atom, struct error 
 /* Tries SOURCE's method, and goes over to the next one for it and all later files where it doesn't
  * work. */
 static int
-stage_file (struct staging *staging, struct source *source, const struct atom *atom, int64_t number,
-            struct error *err)
+stage_file (struct staging *staging, struct stage_source *source, const struct atom *atom,
+            int64_t number, struct error *err)
 {
   if (stage_need_folder (staging, source, err) != 0)
     return -1;
@@ -214,7 +237,7 @@ stage_file (struct staging *staging, struct source *source, const struct atom *a
 /* ---- folders ---------------------------------------------------------------------------- */
 
 static int
-stage_folder (struct staging *staging, struct source *source, const struct atom *atom,
+stage_folder (struct staging *staging, struct stage_source *source, const struct atom *atom,
               struct error *err)
 {
   const struct stage *stage = staging->stage;
@@ -249,8 +272,8 @@ outputs_of (const char *source, struct error *err)
 
 /* The same from where results are kept. A shard that made nothing has nothing there. */
 static int
-fetch_outputs (struct staging *staging, struct source *shards, const struct atom *atom,
-               const char *folder, struct error *err)
+stage_fetch_outputs (struct staging *staging, struct stage_source *shards, const struct atom *atom,
+                     const char *folder, struct error *err)
 {
   auto_free char *url = path_join (staging->stage->job->results, folder);
   if (fs_make_folders (shards->place.target_fd, atom->path, 0755, err) != 0)
@@ -266,8 +289,8 @@ fetch_outputs (struct staging *staging, struct source *shards, const struct atom
 }
 
 static int
-place_outputs (struct staging *staging, struct source *shards, const struct atom *atom, int source,
-               struct error *err)
+place_outputs (struct staging *staging, struct stage_source *shards, const struct atom *atom,
+               int source, struct error *err)
 {
   const struct stage *stage = staging->stage;
   if (fs_make_folders (shards->place.target_fd, atom->path, 0755, err) != 0)
@@ -288,14 +311,14 @@ static int
 stage_outputs (struct staging *staging, const struct atom *atom, struct error *err)
 {
   const struct stage *stage = staging->stage;
-  struct source *shards = &staging->sources[staging->source_count - 1];
+  struct stage_source *shards = &staging->sources[staging->source_count - 1];
   auto_free char *folder = outputs_of (atom->source, err);
   if (folder == NULL || stage_need_folder (staging, shards, err) != 0)
     return -1;
   if (atom->path[0] == '\0')
     return error_set (err, ERROR_USER, "%s: no file name", folder);
   if (result_is_remote (stage->job->results))
-    return fetch_outputs (staging, shards, atom, folder, err);
+    return stage_fetch_outputs (staging, shards, atom, folder, err);
   auto_fd int source = fs_open_beneath (stage->result_fd, folder, O_RDONLY | O_DIRECTORY, 0, err);
   if (source < 0)
     return error_wrap (err, "%s", atom->source);
@@ -325,7 +348,7 @@ stage_atom (struct staging *staging, const struct atom *atom, int64_t number, st
       || is_whole (staging->stage, &job->volumes[atom->volume]))
     return error_set (err, ERROR_USER, "%s: volume %u is not split into shards", atom->path,
                       atom->volume);
-  struct source *source = &staging->sources[atom->volume];
+  struct stage_source *source = &staging->sources[atom->volume];
   auto_free char *path = path_join (source->path, atom->path);
   buffer_append (&staging->paths, path, strlen (path) + 1);
   int result = atom->folder ? stage_folder (staging, source, atom, err)
@@ -346,7 +369,7 @@ stage_atoms (struct staging *staging, struct error *err)
         return -1;
       if (got == 0)
         break;
-      if (halt_ask (staging->stage->halt, err) != 0
+      if (halt_check (staging->stage->halt, err) != 0
           || stage_atom (staging, &atom, number, err) != 0)
         return -1;
     }
@@ -363,7 +386,7 @@ stage_empty (struct staging *staging, struct error *err)
   const struct stage *stage = staging->stage;
   for (size_t i = 0; i < stage->job->volume_count; i++)
     {
-      struct source *source = &staging->sources[i];
+      struct stage_source *source = &staging->sources[i];
       if (source->storage != NULL && !is_whole (stage, &stage->job->volumes[i])
           && !source->root_bound && stage_need_folder (staging, source, err) != 0)
         return -1;
@@ -426,6 +449,6 @@ stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, s
   if (result == 0)
     result = stage_fetch (&staging, reason);
   *bytes_in = stage->shard->bytes >= 0 ? stage->shard->bytes : staging.bytes;
-  release (&staging);
+  stage_release (&staging);
   return result == 0 ? 0 : error_wrap (reason, "stage in");
 }

@@ -17,7 +17,7 @@ enum
 };
 
 /* What the copiers and who waits for them share. */
-struct crew
+struct copy_threads
 {
   pthread_mutex_t lock;
   pthread_cond_t ended;
@@ -28,8 +28,8 @@ struct crew
 struct copier
 {
   const struct staging *staging;
-  struct crew *crew;
-  struct halt halt;     /* asked by this thread: the crew's failing */
+  struct copy_threads *shared;
+  struct halt halt;     /* asked by this thread: that one has failed */
   struct place *places; /* this thread's own, one per source */
   unsigned int turn;    /* which of COPY_THREADS this is */
   int64_t bytes;
@@ -41,7 +41,7 @@ is_left_to_copy (const struct staging *staging, const struct atom *atom, int64_t
 {
   if (atom->folder || atom->volume >= staging->stage->job->volume_count)
     return false;
-  const struct source *source = &staging->sources[atom->volume];
+  const struct stage_source *source = &staging->sources[atom->volume];
   return source->copy_from >= 0 && number >= source->copy_from;
 }
 
@@ -59,7 +59,7 @@ copy_share (struct copier *copier)
       if ((number / COPY_RUN) % COPY_THREADS != copier->turn
           || !is_left_to_copy (staging, &atom, number))
         continue;
-      if (atomic_load (&copier->crew->failed))
+      if (atomic_load (&copier->shared->failed))
         return 0;
       struct place *place = &copier->places[atom.volume];
       const struct place *shared = &staging->sources[atom.volume].place;
@@ -76,69 +76,70 @@ copy_share (struct copier *copier)
 
 /* Of a copier that works while another one failed: that one says why. */
 static int
-ask_crew (void *context, struct error *err)
+copy_threads_stopped (void *context, struct error *err)
 {
-  struct crew *crew = context;
-  return atomic_load (&crew->failed) ? error_set (err, ERROR_NONE, "%s", "") : 0;
+  struct copy_threads *shared = context;
+  return atomic_load (&shared->failed) ? error_set (err, ERROR_NONE, "%s", "") : 0;
 }
 
 static void *
 copier_main (void *context)
 {
   struct copier *copier = context;
-  struct crew *crew = copier->crew;
+  struct copy_threads *shared = copier->shared;
   int result = copy_share (copier);
-  (void) pthread_mutex_lock (&crew->lock);
+  (void) pthread_mutex_lock (&shared->lock);
   if (result != 0)
-    atomic_store (&crew->failed, true);
-  crew->working--;
-  (void) pthread_cond_signal (&crew->ended);
-  (void) pthread_mutex_unlock (&crew->lock);
+    atomic_store (&shared->failed, true);
+  shared->working--;
+  (void) pthread_cond_signal (&shared->ended);
+  (void) pthread_mutex_unlock (&shared->lock);
   return NULL;
 }
 
 /* Asks the stage's halt until all have ended; only this thread may. */
 static int
-watch (const struct staging *staging, struct crew *crew, struct error *err)
+stage_copy_watch (const struct staging *staging, struct copy_threads *shared, struct error *err)
 {
   int result = 0;
-  (void) pthread_mutex_lock (&crew->lock);
-  while (crew->working > 0)
+  (void) pthread_mutex_lock (&shared->lock);
+  while (shared->working > 0)
     {
       struct timespec until;
       (void) clock_gettime (CLOCK_MONOTONIC, &until);
       until.tv_nsec += WATCH_MS * 1000000L;
       until.tv_sec += until.tv_nsec / 1000000000L;
       until.tv_nsec %= 1000000000L;
-      (void) pthread_cond_timedwait (&crew->ended, &crew->lock, &until);
-      if (result == 0 && halt_ask (staging->stage->halt, err) != 0)
+      (void) pthread_cond_timedwait (&shared->ended, &shared->lock, &until);
+      if (result == 0 && halt_check (staging->stage->halt, err) != 0)
         {
-          atomic_store (&crew->failed, true);
+          atomic_store (&shared->failed, true);
           result = -1;
         }
     }
-  (void) pthread_mutex_unlock (&crew->lock);
+  (void) pthread_mutex_unlock (&shared->lock);
   return result;
 }
 
 static void
-open_crew (struct crew *crew)
+open_threads (struct copy_threads *shared)
 {
   pthread_condattr_t clock;
   (void) pthread_condattr_init (&clock);
   (void) pthread_condattr_setclock (&clock, CLOCK_MONOTONIC);
-  (void) pthread_mutex_init (&crew->lock, NULL);
-  (void) pthread_cond_init (&crew->ended, &clock);
+  (void) pthread_mutex_init (&shared->lock, NULL);
+  (void) pthread_cond_init (&shared->ended, &clock);
   (void) pthread_condattr_destroy (&clock);
 }
 
 static void
-open_copier (struct copier *copier, const struct staging *staging, struct crew *crew,
+open_copier (struct copier *copier, const struct staging *staging, struct copy_threads *shared,
              unsigned int turn)
 {
-  *copier = (struct copier){
-    .staging = staging, .crew = crew, .halt = { .ask = ask_crew, .context = crew }, .turn = turn
-  };
+  *copier = (struct copier){ .staging = staging,
+                             .shared = shared,
+                             .halt = { .ask = copy_threads_stopped, .context = shared },
+                             .turn = turn };
   copier->places = xcalloc (staging->source_count, sizeof *copier->places);
   for (size_t i = 0; i < staging->source_count; i++)
     copier->places[i] = (struct place) PLACE_INIT;
@@ -155,14 +156,14 @@ close_copier (struct copier *copier)
 int
 stage_copy (struct staging *staging, struct error *err)
 {
-  struct crew crew = { .working = COPY_THREADS };
+  struct copy_threads shared = { .working = COPY_THREADS };
   struct copier copiers[COPY_THREADS] = { 0 };
   pthread_t threads[COPY_THREADS];
   bool started[COPY_THREADS] = { false };
-  open_crew (&crew);
+  open_threads (&shared);
   for (unsigned int i = 0; i < COPY_THREADS; i++)
     {
-      open_copier (&copiers[i], staging, &crew, i);
+      open_copier (&copiers[i], staging, &shared, i);
       started[i] = pthread_create (&threads[i], NULL, copier_main, &copiers[i]) == 0;
     }
   for (unsigned int i = 0; i < COPY_THREADS; i++)
@@ -172,7 +173,7 @@ stage_copy (struct staging *staging, struct error *err)
           copiers[i].halt = *staging->stage->halt;
         (void) copier_main (&copiers[i]);
       }
-  int result = watch (staging, &crew, err);
+  int result = stage_copy_watch (staging, &shared, err);
   for (unsigned int i = 0; i < COPY_THREADS; i++)
     {
       if (started[i])
@@ -186,7 +187,7 @@ stage_copy (struct staging *staging, struct error *err)
         *err = copiers[i].err;
         result = -1;
       }
-  (void) pthread_cond_destroy (&crew.ended);
-  (void) pthread_mutex_destroy (&crew.lock);
+  (void) pthread_cond_destroy (&shared.ended);
+  (void) pthread_mutex_destroy (&shared.lock);
   return result;
 }

@@ -1,5 +1,6 @@
 /* Files of storages that aren't on this machine: those that the plan names, as they were when it
  * was made, and what is in its folders. */
+#include "storage/listing.h"
 #include "worker/stage_internal.h"
 
 #include "common/fs.h"
@@ -11,7 +12,7 @@
 
 /* ---- folders ---------------------------------------------------------------------------- */
 
-struct listing
+struct fetch_listing
 {
   int target_fd;
   const char *folder;
@@ -22,7 +23,7 @@ struct listing
 
 /* Whether PATH is in the folder that is wanted. */
 static bool
-is_inside (const struct listing *listing, const char *path, size_t size)
+is_inside (const struct fetch_listing *listing, const char *path, size_t size)
 {
   size_t folder = listing->folder_size;
   return folder == 0
@@ -31,9 +32,9 @@ is_inside (const struct listing *listing, const char *path, size_t size)
 
 /* On the way to it, it, or in it. */
 static bool
-on_enter (void *context, const char *path, size_t size)
+stage_fetch_on_enter (void *context, const char *path, size_t size)
 {
-  const struct listing *listing = context;
+  const struct fetch_listing *listing = context;
   size_t folder = listing->folder_size;
   return size == 0 || is_inside (listing, path, size)
          || (size <= folder && memcmp (path, listing->folder, size) == 0
@@ -41,15 +42,15 @@ on_enter (void *context, const char *path, size_t size)
 }
 
 static bool
-on_wanted (void *context, const char *path, size_t size)
+stage_fetch_on_wanted (void *context, const char *path, size_t size)
 {
   return is_inside (context, path, size);
 }
 
 static int
-on_entry (void *context, const struct storage_entry *entry, struct error *err)
+stage_fetch_on_entry (void *context, const struct storage_entry *entry, struct error *err)
 {
-  struct listing *listing = context;
+  struct fetch_listing *listing = context;
   bool itself = entry->folder && entry->path_size == listing->folder_size
                 && memcmp (entry->path, listing->folder, listing->folder_size) == 0;
   if (!itself && !is_inside (listing, entry->path, entry->path_size))
@@ -96,7 +97,7 @@ check_source (const struct fetching *fetching, const struct atom *atom, struct e
 }
 
 static int
-next_item (void *context, struct storage_item *item, struct error *err)
+stage_fetch_next_item (void *context, struct storage_item *item, struct error *err)
 {
   struct fetching *fetching = context;
   for (;;)
@@ -119,14 +120,14 @@ next_item (void *context, struct storage_item *item, struct error *err)
 }
 
 static bool
-is_stopped (void *context)
+stage_fetch_is_stopped (void *context)
 {
-  return halt_ask (((const struct fetching *) context)->staging->stage->halt, NULL) != 0;
+  return halt_check (((const struct fetching *) context)->staging->stage->halt, NULL) != 0;
 }
 
 static int
-fetch (struct staging *staging, struct storage *storage, const char *base, int target_fd,
-       struct bytes atoms, uint32_t volume, struct error *err)
+stage_fetch_listed (struct staging *staging, struct storage *storage, const char *base,
+                    int target_fd, struct bytes atoms, uint32_t volume, struct error *err)
 {
   struct fetching fetching = { .staging = staging,
                                .kind = storage_kind (storage),
@@ -135,8 +136,8 @@ fetch (struct staging *staging, struct storage *storage, const char *base, int t
                                .cursor = atom_cursor_start (atoms) };
   struct storage_totals *totals = staging->stage->totals;
   const struct storage_batch batch = { .context = &fetching,
-                                       .next = next_item,
-                                       .stopped = is_stopped,
+                                       .next = stage_fetch_next_item,
+                                       .stopped = stage_fetch_is_stopped,
                                        .folder_fd = target_fd,
                                        .totals = totals == NULL ? NULL
                                                                 : &totals[storage_kind (storage)] };
@@ -150,10 +151,10 @@ stage_fetch (struct staging *staging, struct error *err)
 {
   for (size_t i = 0; i < staging->source_count; i++)
     {
-      const struct source *source = &staging->sources[i];
+      const struct stage_source *source = &staging->sources[i];
       if (source->fetching
-          && fetch (staging, source->storage, staging->stage->job->volumes[i].source,
-                    source->place.target_fd, staging->atoms, (uint32_t) i, err)
+          && stage_fetch_listed (staging, source->storage, staging->stage->job->volumes[i].source,
+                                 source->place.target_fd, staging->atoms, (uint32_t) i, err)
                  != 0)
         return error_wrap (err, "%s", source->path);
     }
@@ -164,18 +165,21 @@ int
 stage_fetch_folder (struct staging *staging, struct storage *storage, const char *base,
                     int target_fd, const char *path, struct error *err)
 {
-  struct listing listing = { .target_fd = target_fd, .folder = path, .folder_size = strlen (path) };
+  struct fetch_listing listing = { .target_fd = target_fd,
+                                   .folder = path,
+                                   .folder_size = strlen (path) };
   const struct storage_visitor visitor = { .context = &listing,
                                            .symlinks = staging->stage->job->symlinks,
                                            .prefix = path,
-                                           .enter = on_enter,
-                                           .entry = on_entry,
-                                           .wanted = on_wanted };
+                                           .enter = stage_fetch_on_enter,
+                                           .entry = stage_fetch_on_entry,
+                                           .wanted = stage_fetch_on_wanted };
   int result = storage_list (storage, &visitor, err);
   if (result == 0 && listing.found == 0 && path[0] != '\0')
     result = error_set (err, ERROR_USER, "%s: no longer exists", path);
   if (result == 0)
-    result = fetch (staging, storage, base, target_fd, buffer_bytes (&listing.files), 0, err);
+    result = stage_fetch_listed (staging, storage, base, target_fd, buffer_bytes (&listing.files),
+                                 0, err);
   buffer_release (&listing.files);
   return result;
 }

@@ -9,12 +9,13 @@
 #include <fcntl.h>
 
 int
-stage_open_volume (const struct source *source, struct error *err)
+stage_open_volume (const struct stage_source *source, struct error *err)
 {
+  int kind = storage_is_file (source->storage) ? O_NONBLOCK : O_DIRECTORY;
   auto_fd int root = fs_open_folder (AT_FDCWD, "/", err);
   return root < 0 ? -1
                   : fs_open_beneath (root, source->local[1] == '\0' ? "." : source->local + 1,
-                                     O_RDONLY | O_DIRECTORY, 0, err);
+                                     O_RDONLY | kind, 0, err);
 }
 
 int
@@ -29,7 +30,7 @@ stage_make_folder (const struct stage *stage, const char *path, struct error *er
 }
 
 int
-stage_need_folder (struct staging *staging, struct source *source, struct error *err)
+stage_need_folder (struct staging *staging, struct stage_source *source, struct error *err)
 {
   if (source->has_folder)
     return 0;
@@ -80,7 +81,7 @@ stage_place_whole (struct place *place, const char *path, enum stage_mode mode,
 struct binder
 {
   struct staging *staging;
-  const struct source *source;
+  const struct stage_source *source;
 };
 
 static bool
@@ -99,7 +100,7 @@ bind_open (void *context, const char *path, int fd, struct error *err)
 }
 
 static int
-open_found (const struct source *source, const char *path, enum symlinks symlinks,
+open_found (const struct stage_source *source, const char *path, enum symlinks symlinks,
             struct error *err)
 {
   if (symlinks == SYMLINKS_FOLLOW)
@@ -109,7 +110,7 @@ open_found (const struct source *source, const char *path, enum symlinks symlink
 }
 
 int
-stage_local_folder (struct staging *staging, struct source *source, const char *path,
+stage_local_folder (struct staging *staging, struct stage_source *source, const char *path,
                     struct error *err)
 {
   const struct job *job = staging->stage->job;

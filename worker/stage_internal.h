@@ -16,11 +16,11 @@ enum method
 };
 
 /* One volume of the shard. */
-struct source
+struct stage_source
 {
   const char *path; /* in the container */
   struct storage *storage;
-  const char *local; /* the storage's folder here, NULL: remote */
+  const char *local; /* the storage's folder or file here, NULL: remote */
   bool has_folder;   /* its staging folder is there */
   bool root_bound;   /* the volume itself is the atom */
   struct place place;
@@ -34,7 +34,7 @@ struct staging
   const struct stage *stage;
   struct mounts *mounts;
   struct bytes atoms;
-  struct source *sources; /* one per volume, then one for /shards */
+  struct stage_source *sources; /* one per volume, then one for /shards */
   size_t source_count;
   struct buffer paths; /* what becomes the atoms file */
   int64_t bytes;
@@ -44,10 +44,11 @@ struct staging
 
 /* Makes SOURCE's staging folder and has it mounted, once. Trouble in the scratch folder is the
  * machine's. */
-int stage_need_folder (struct staging *staging, struct source *source, struct error *err);
+int stage_need_folder (struct staging *staging, struct stage_source *source, struct error *err);
 
-/* The volume's folder, at its real path: what has become a link in it since isn't followed. */
-int stage_open_volume (const struct source *source, struct error *err);
+/* The volume's folder or file, at its real path: what has become a link in it since isn't
+ * followed. */
+int stage_open_volume (const struct stage_source *source, struct error *err);
 
 /* Makes the folder PATH of the scratch folder and opens it. */
 int stage_make_folder (const struct stage *stage, const char *path, struct error *err);
@@ -61,7 +62,7 @@ int stage_place_whole (struct place *place, const char *path, enum stage_mode mo
 
 /* The folder PATH of SOURCE's volume, mounted. One that holds links which a container that sees it
  * alone couldn't follow is made anew, of mounts and links. */
-int stage_local_folder (struct staging *staging, struct source *source, const char *path,
+int stage_local_folder (struct staging *staging, struct stage_source *source, const char *path,
                         struct error *err);
 
 /* ---- stage_copy.c: the atoms that are left for copying, by a few threads. */

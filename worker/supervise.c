@@ -7,11 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 
-enum
-{
-  GRACE_MIN_MS = 100,
-};
-
 enum watched
 {
   WATCH_END,
@@ -24,25 +19,17 @@ enum watched
 /* Deadlines on the boot clock; INT64_MAX: none. */
 struct deadlines
 {
-  int64_t timeout; /* then SIGTERM */
+  int64_t timeout; /* then the stop signal */
   int64_t kill;    /* then SIGKILL */
   int64_t look;    /* then the outputs are looked at */
 };
-
-static int64_t
-grace (int64_t timeout_ms)
-{
-  if (timeout_ms < 0 || timeout_ms / 10 > ATTEMPT_GRACE_MS)
-    return ATTEMPT_GRACE_MS;
-  return timeout_ms / 10 < GRACE_MIN_MS ? GRACE_MIN_MS : timeout_ms / 10;
-}
 
 static void
 terminate (const struct supervision *supervision, struct deadlines *deadlines, int64_t after)
 {
   if (deadlines->kill != INT64_MAX)
     return;
-  container_signal (supervision->runtime, SIGTERM);
+  container_signal (supervision->runtime, supervision->stop_signal);
   deadlines->kill = clock_boot_ms () + after;
 }
 
@@ -54,7 +41,7 @@ kill_now (const struct supervision *supervision, struct deadlines *deadlines)
 }
 
 static void
-read_order (struct supervision *supervision, struct deadlines *deadlines)
+slot_read_stop_order (struct supervision *supervision, struct deadlines *deadlines)
 {
   const struct attempt_control *control = supervision->control;
   enum attempt_order order = control->read (control->context);
@@ -64,7 +51,7 @@ read_order (struct supervision *supervision, struct deadlines *deadlines)
   if (order == ATTEMPT_KILL)
     kill_now (supervision, deadlines);
   else
-    terminate (supervision, deadlines, ATTEMPT_CANCEL_GRACE_MS);
+    terminate (supervision, deadlines, supervise_cancel_grace (supervision->job));
 }
 
 static void
@@ -80,7 +67,8 @@ check_deadlines (struct supervision *supervision, struct deadlines *deadlines)
     return;
   deadlines->timeout = INT64_MAX;
   supervision->timed_out = supervision->order == ATTEMPT_GO_ON;
-  terminate (supervision, deadlines, grace (supervision->timeout_ms));
+  int64_t grace = supervision->job->stop_timeout_ms;
+  terminate (supervision, deadlines, grace >= 0 ? grace : ATTEMPT_GRACE_MS);
 }
 
 static void
@@ -88,21 +76,21 @@ check_usage (struct supervision *supervision, struct deadlines *deadlines)
 {
   if (clock_boot_ms () < deadlines->look)
     return;
-  if (usage_look (supervision->usage, &supervision->excess) != 0)
+  if (usage_update (supervision->usage, &supervision->excess) != 0)
     kill_now (supervision, deadlines);
   else
     deadlines->look = usage_due (supervision->usage);
 }
 
 static void
-pump (struct supervision *supervision, int which, struct deadlines *deadlines)
+slot_pump (struct supervision *supervision, int which, struct deadlines *deadlines)
 {
   if (capture_pump (&supervision->captures[which], &supervision->output) != 0)
     kill_now (supervision, deadlines); /* what it goes on to do can't be kept */
 }
 
 static int
-wait_ms (const struct deadlines *deadlines)
+slot_wait_ms (const struct deadlines *deadlines)
 {
   int64_t next = deadlines->kill < deadlines->timeout ? deadlines->kill : deadlines->timeout;
   next = deadlines->look < next ? deadlines->look : next;
@@ -113,7 +101,7 @@ wait_ms (const struct deadlines *deadlines)
 }
 
 static void
-watch (struct supervision *supervision, int end_fd)
+slot_supervise_child (struct supervision *supervision, int end_fd)
 {
   struct pollfd fds[WATCHED] = {
     [WATCH_END] = { .fd = end_fd, .events = POLLIN },
@@ -126,14 +114,14 @@ watch (struct supervision *supervision, int end_fd)
     deadlines.timeout = clock_boot_ms () + supervision->timeout_ms;
   while ((fds[WATCH_END].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) == 0)
     {
-      if (poll (fds, WATCHED, wait_ms (&deadlines)) < 0 && errno != EINTR)
+      if (poll (fds, WATCHED, slot_wait_ms (&deadlines)) < 0 && errno != EINTR)
         break;
       if (fds[WATCH_STDOUT].revents != 0)
-        pump (supervision, 0, &deadlines);
+        slot_pump (supervision, 0, &deadlines);
       if (fds[WATCH_STDERR].revents != 0)
-        pump (supervision, 1, &deadlines);
+        slot_pump (supervision, 1, &deadlines);
       if (fds[WATCH_CONTROL].revents != 0)
-        read_order (supervision, &deadlines);
+        slot_read_stop_order (supervision, &deadlines);
       if (supervision->order == ATTEMPT_KILL)
         fds[WATCH_CONTROL].fd = -1;
       check_deadlines (supervision, &deadlines);
@@ -143,7 +131,7 @@ watch (struct supervision *supervision, int end_fd)
 
 /* What is left in the pipes: nothing writes to them any more. */
 static void
-drain (struct supervision *supervision)
+slot_drain (struct supervision *supervision)
 {
   for (int i = 0; i < 2; i++)
     {
@@ -154,12 +142,20 @@ drain (struct supervision *supervision)
     }
 }
 
+int64_t
+supervise_cancel_grace (const struct job *job)
+{
+  return job->stop_timeout_ms >= 0 ? job->stop_timeout_ms : ATTEMPT_CANCEL_GRACE_MS;
+}
+
 int
 supervise (struct supervision *supervision, const struct container *container,
            struct container_exit *exit, struct error *err)
 {
   if (container_prepare (supervision->runtime, container, err) != 0)
     return -1;
+  supervision->job = container->job;
+  supervision->stop_signal = container_stop_signal (supervision->runtime, container->job);
   if (supervision->control->fd >= 0)
     supervision->order = supervision->control->read (supervision->control->context);
   if (supervision->order != ATTEMPT_GO_ON)
@@ -167,8 +163,8 @@ supervise (struct supervision *supervision, const struct container *container,
   int end_fd = container_start (supervision->runtime, container, err);
   if (end_fd < 0)
     return -1;
-  watch (supervision, end_fd);
+  slot_supervise_child (supervision, end_fd);
   int result = container_wait (supervision->runtime, exit, err);
-  drain (supervision);
+  slot_drain (supervision);
   return result;
 }

@@ -20,12 +20,18 @@ struct supervision
   int64_t timeout_ms;       /* -1: none */
   struct usage *usage;      /* of the outputs, which have a limit; NULL */
 
+  const struct job *job; /* the container's */
+  int stop_signal;
+
   /* how it went */
   enum attempt_order order; /* the strongest that came */
   bool timed_out;
   struct error output; /* set when the output couldn't be kept … */
   struct error excess; /* … or was more than is allowed, which ended it */
 };
+
+/* Ms between the stop signal and SIGKILL when JOB is cancelled. */
+int64_t supervise_cancel_grace (const struct job *job);
 
 /* Runs CONTAINER to its end and fills EXIT; -1 as container_prepare, _start and _wait. */
 int supervise (struct supervision *supervision, const struct container *container,

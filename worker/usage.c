@@ -85,7 +85,7 @@ usage_check (const struct job *job, int64_t files, int64_t bytes, struct error *
 
 /* What can't be opened isn't counted: the command changes it meanwhile, or lets nobody in. */
 static void
-enter (struct usage *usage, int fd)
+usage_enter (struct usage *usage, int fd)
 {
   DIR *dir = fd < 0 || usage->depth == DEPTH_MAX ? NULL : fdopendir (fd);
   if (dir != NULL)
@@ -106,8 +106,8 @@ count_entry (struct usage *usage, DIR *dir, const struct dirent *entry)
     folder = S_ISDIR (status.st_mode);
   if (folder)
     {
-      enter (usage, openat (fd, entry->d_name,
-                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+      usage_enter (usage, openat (fd, entry->d_name,
+                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
       return;
     }
   usage->files++;
@@ -126,7 +126,8 @@ count_next (struct usage *usage)
       if (usage->output == usage->job->output_count)
         return false;
       auto_free char *path = xasprintf ("outputs/%s", usage->job->outputs[usage->output++].name);
-      enter (usage, fs_open_beneath (usage->folder_fd, path, O_RDONLY | O_DIRECTORY, 0, NULL));
+      usage_enter (usage,
+                   fs_open_beneath (usage->folder_fd, path, O_RDONLY | O_DIRECTORY, 0, NULL));
       return true;
     }
   DIR *dir = usage->open[usage->depth - 1];
@@ -139,7 +140,7 @@ count_next (struct usage *usage)
 }
 
 static void
-end_look (struct usage *usage)
+usage_end_measure (struct usage *usage)
 {
   int64_t rest = usage->spent / 1000 * REST_TIMES;
   usage->due = clock_boot_ms () + (rest < REST_MS ? REST_MS : rest);
@@ -149,7 +150,7 @@ end_look (struct usage *usage)
 }
 
 int
-usage_look (struct usage *usage, struct error *err)
+usage_update (struct usage *usage, struct error *err)
 {
   int64_t began = clock_boot_us ();
   bool more = true;
@@ -163,6 +164,6 @@ usage_look (struct usage *usage, struct error *err)
     }
   usage->spent += clock_boot_us () - began;
   if (!more)
-    end_look (usage);
+    usage_end_measure (usage);
   return 0;
 }

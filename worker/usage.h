@@ -21,13 +21,13 @@ struct usage;
 struct usage *usage_new (int folder_fd, const struct job *job);
 void usage_free (struct usage *usage);
 
-/* Boot ms at which usage_look is to be called next. INT64_MAX for NULL. */
+/* Boot ms at which usage_update is to be called next. INT64_MAX for NULL. */
 int64_t usage_due (const struct usage *usage);
 
 /* Looks for a few milliseconds. -1: more than is allowed is there, ERR (ERROR_USER) names the
  * limit. What a file takes on the disk counts, not its holes: some programs make them and fill or
  * remove them later. Collecting counts holes. */
-int usage_look (struct usage *usage, struct error *err);
+int usage_update (struct usage *usage, struct error *err);
 
 /* Whether so many FILES (also links and empty folders) of BYTES are allowed by JOB: 0, or -1 with
  * ERR (ERROR_USER). */

@@ -238,3 +238,17 @@ userns_give (const struct userns_ids *ids, int folder_fd, struct error *err)
     return 0;
   return error_errno (err, errno, "giving the root file system to a user namespace");
 }
+
+int
+userns_check_user (const struct userns *userns, const struct image_user *user, struct error *err)
+{
+  bool fits = userns->fd < 0 || (user->uid < userns->ids.count && user->gid < userns->ids.count);
+  for (size_t i = 0; userns->fd >= 0 && i < user->group_count; i++)
+    fits = fits && user->groups[i] < userns->ids.count;
+  if (fits)
+    return 0;
+  return error_set (err, ERROR_TRANSIENT,
+                    "user %u:%u: containers of this worker have users and groups 0 to %u; use a "
+                    "larger range, or --userns none",
+                    user->uid, user->gid, userns->ids.count - 1);
+}

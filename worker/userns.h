@@ -10,6 +10,7 @@
 
 #include "common/auto.h"
 #include "common/error.h"
+#include "worker/image_user.h"
 
 #include <stdint.h>
 
@@ -53,5 +54,10 @@ int userns_check_alone (int source_fd, const char *what, struct error *err);
 /* Gives all that lies in the folder FOLDER_FD, and itself, to root of the namespace, or whoever of
  * it the owner's number means. */
 int userns_give (const struct userns_ids *ids, int folder_fd, struct error *err);
+
+/* Whether USER and its groups are there in the namespace, if there is one; another worker's may be
+ * larger. */
+int userns_check_user (const struct userns *userns, const struct image_user *user,
+                       struct error *err);
 
 #endif

@@ -6,8 +6,9 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "worker/cgroup.h"
-#include "worker/container.h"
-#include "worker/lane.h"
+#include "worker/cpus.h"
+#include "worker/fitness.h"
+#include "worker/slot.h"
 #include "worker/workplace.h"
 
 #include <errno.h>
@@ -24,26 +25,31 @@ enum
   STATUS_MS = 1000, /* how often the jobs of running attempts are looked at */
   TROUBLE_MS = 500, /* pause after an error of the bus */
   SWEPT_MAX = 64,   /* results that are remembered as swept */
-  GROUPS_MS = 100,  /* between two looks at what dead slots left */
-  END_MS = 1000,    /* for containers of slots that were killed to vanish */
+  GROUPS_MS = 100,  /* between two looks at what dead slots left; doubled while nothing is known */
+  GROUPS_MAX_MS = 60 * 1000,
+  END_MS = 1000, /* for containers of slots that were killed to vanish */
 };
 
 struct worker
 {
   const struct worker_options *options;
-  struct crew crew;
-  struct lane *lanes;
+  struct slots_shared shared;
+  struct slot *slots;
   struct pollfd *fds;
-  int count;       /* of lanes */
-  int slots;       /* containers at a time: fewer, when inputs are fetched ahead */
-  int64_t control; /* position in the control records */
+  int count;            /* of slots */
+  int running_max;      /* containers at a time: fewer, when inputs are fetched ahead */
+  const char *slots_by; /* what decided that */
+  int64_t control;      /* position in the control records */
   int64_t keep_every;
   int64_t keep_at;
   int64_t status_at;
-  int64_t groups_at;     /* control groups of dead slots aren't looked at before */
+  int64_t groups_at; /* control groups of dead slots aren't looked at before */
+  int64_t groups_wait;
   int64_t trouble_until; /* no taking and settling before */
   int64_t drain_until;   /* INT64_MAX: no end to it */
   bool draining;
+  int64_t started;      /* shards whose container got its place */
+  int64_t idle_since;   /* boot ms since which there was nothing to do, as far as the bus told */
   struct strlist swept; /* results */
 };
 
@@ -53,7 +59,7 @@ static bool
 is_busy (const struct worker *worker)
 {
   for (int i = 0; i < worker->count; i++)
-    if (worker->lanes[i].state != LANE_IDLE)
+    if (worker->slots[i].state != SLOT_IDLE)
       return true;
   return false;
 }
@@ -62,7 +68,7 @@ static bool
 has_idle (const struct worker *worker)
 {
   for (int i = 0; i < worker->count; i++)
-    if (worker->lanes[i].state == LANE_IDLE)
+    if (worker->slots[i].state == SLOT_IDLE)
       return true;
   return false;
 }
@@ -75,11 +81,11 @@ is_in_trouble (const struct worker *worker)
 
 /* An error of the bus that may pass: says so and pauses. One that won't ends the worker. */
 static int
-bear (struct worker *worker, const char *what, const struct error *err)
+worker_tolerate (struct worker *worker, const char *what, const struct error *err)
 {
   if (err->class == ERROR_FATAL)
     return -1;
-  vitals_bus_error (worker->options->vitals);
+  health_bus_error (worker->options->health);
   auto_free char *text = text_log (err->message);
   log_warn ("bus_error", "operation=%s error=%s", what, text);
   worker->trouble_until = clock_boot_ms () + TROUBLE_MS;
@@ -89,60 +95,78 @@ bear (struct worker *worker, const char *what, const struct error *err)
 /* What dead workers left in a result: swept when we come to it for the first time, and when we
  * leave, for those that died meanwhile. */
 static void
-sweep (const struct worker *worker, const char *results)
+worker_sweep_results (const struct worker *worker, const char *results)
 {
   int swept = workplace_sweep (results, worker->options->scratch);
-  auto_free char *place = text_log (results);
+  auto_free char *location = text_log (results);
   if (swept > 0)
-    log_info ("stale_attempts_removed", "results=%s folders=%d", place, swept);
+    log_info ("stale_attempts_removed", "results=%s folders=%d", location, swept);
 }
 
 static void
 sweep_all (struct worker *worker)
 {
   for (size_t i = 0; i < worker->swept.count; i++)
-    sweep (worker, worker->swept.items[i]);
+    worker_sweep_results (worker, worker->swept.items[i]);
   strlist_release (&worker->swept);
 }
 
 static void
-sweep_once (struct worker *worker, const char *results)
+worker_sweep_once (struct worker *worker, const char *results)
 {
   if (strlist_has (&worker->swept, results))
     return;
   if (worker->swept.count >= SWEPT_MAX)
     sweep_all (worker);
   strlist_add (&worker->swept, results);
-  sweep (worker, results);
+  worker_sweep_results (worker, results);
 }
 
-/* The control groups of slots that died, as soon as nothing is left in them. */
+/* The control groups of slots that died, as soon as nothing is left in them. Those of another
+ * worker that was killed may be held by its dying slots when this one starts, and nobody says when
+ * they aren't any more: looked at again, ever less often. */
 static void
 sweep_groups (struct worker *worker)
 {
+  int64_t now = clock_boot_ms ();
   bool unswept = false;
   for (int i = 0; i < worker->count; i++)
-    unswept |= worker->lanes[i].unswept;
-  if (!unswept || clock_boot_ms () < worker->groups_at)
+    unswept |= worker->slots[i].unswept;
+  if (unswept && worker->groups_wait > GROUPS_MS)
+    worker->groups_at = now;
+  if (now < worker->groups_at)
     return;
-  worker->groups_at = clock_boot_ms () + GROUPS_MS;
   bool swept = cgroup_sweep (0);
   for (int i = 0; i < worker->count; i++)
-    worker->lanes[i].unswept &= !swept;
+    worker->slots[i].unswept &= !swept;
+  int64_t wait = unswept ? GROUPS_MS : 2 * worker->groups_wait;
+  worker->groups_wait = wait < GROUPS_MAX_MS ? wait : GROUPS_MAX_MS;
+  worker->groups_at = now + worker->groups_wait;
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
 
 static void
-end_all (struct worker *worker, const char *job_id, enum lane_ending ending)
+end_all (struct worker *worker, const char *job_id, enum slot_ending ending)
 {
   for (int i = 0; i < worker->count; i++)
     {
-      struct lane *lane = &worker->lanes[i];
-      if (lane->state == LANE_RUNNING
-          && (job_id == NULL || strcmp (lane->delivery->shard.job_id, job_id) == 0))
-        lane_end (lane, ending);
+      struct slot *slot = &worker->slots[i];
+      if (slot->state == SLOT_RUNNING
+          && (job_id == NULL || strcmp (slot->delivery->shard.job_id, job_id) == 0))
+        slot_end (slot, ending);
     }
+}
+
+/* Nothing more is taken. */
+static void
+begin_draining (struct worker *worker, const char *why, const char *limit)
+{
+  if (!worker->draining)
+    bus_quiesce (worker->shared.bus);
+  worker->draining = true;
+  health_draining (worker->options->health);
+  log_info ("draining", "why=%s drain_timeout=%s", why, limit);
 }
 
 static void
@@ -150,18 +174,20 @@ read_stop (struct worker *worker)
 {
   int stop = worker->options->stop == NULL ? 0 : (int) *worker->options->stop;
   int64_t now = clock_boot_ms ();
-  if (stop >= 1 && !worker->draining)
+  if (stop >= 1 && !worker->shared.leaving)
     {
-      worker->draining = true;
-      bus_quiesce (worker->crew.bus);
-      vitals_draining (worker->options->vitals);
       int64_t drain = worker->options->drain_ms;
       worker->drain_until = drain < 0 ? INT64_MAX : now + drain;
-      log_info ("draining", "drain_ms=%lld", (long long) drain);
+      worker->shared.leaving = true;
+      for (int i = 0; i < worker->count; i++)
+        slot_publish_leaving (&worker->slots[i], &worker->shared);
+      auto_free char *limit =
+          drain < 0 ? xstrdup ("unlimited") : xasprintf ("%lldms", (long long) drain);
+      begin_draining (worker, "stopped", limit);
     }
   for (int i = 0; worker->draining && i < worker->count; i++)
-    if (worker->lanes[i].ahead)
-      lane_end (&worker->lanes[i], ENDING_RELEASE);
+    if (worker->slots[i].ahead)
+      slot_end (&worker->slots[i], ENDING_RELEASE);
   if (stop >= 2 || (worker->draining && now >= worker->drain_until))
     end_all (worker, NULL, ENDING_RELEASE);
 }
@@ -172,9 +198,9 @@ read_controls (struct worker *worker, struct error *err)
   for (;;)
     {
       auto_control struct control control = { 0 };
-      int got = bus_next_control (worker->crew.bus, &worker->control, &control, err);
+      int got = bus_next_control (worker->shared.bus, &worker->control, &control, err);
       if (got <= 0)
-        return got == 0 ? 0 : bear (worker, "control", err);
+        return got == 0 ? 0 : worker_tolerate (worker, "control", err);
       if (control.kind == CONTROL_CANCEL)
         end_all (worker, control.job_id, ENDING_CANCEL);
     }
@@ -182,12 +208,12 @@ read_controls (struct worker *worker, struct error *err)
 
 /* 1 when the job's state is terminal, as far as it knows of GENERATION; 0, or -1. */
 static int
-is_over (struct worker *worker, const char *job_id, uint32_t generation, struct error *err)
+worker_is_over (struct worker *worker, const char *job_id, uint32_t generation, struct error *err)
 {
   auto_job_status struct job_status status = { 0 };
-  int got = bus_get_status (worker->crew.bus, job_id, &status, err);
+  int got = bus_get_status (worker->shared.bus, job_id, &status, err);
   if (got < 0)
-    return bear (worker, "status", err);
+    return worker_tolerate (worker, "status", err);
   return got == 1 && job_state_is_terminal (status.state) && status.generation >= generation;
 }
 
@@ -200,15 +226,15 @@ check_jobs (struct worker *worker, struct error *err)
   worker->status_at = clock_boot_ms () + STATUS_MS;
   for (int i = 0; i < worker->count && !is_in_trouble (worker); i++)
     {
-      struct lane *lane = &worker->lanes[i];
-      if (lane->state != LANE_RUNNING || lane->ending != ENDING_NONE)
+      struct slot *slot = &worker->slots[i];
+      if (slot->state != SLOT_RUNNING || slot->ending != ENDING_NONE)
         continue;
-      const struct shard *shard = &lane->delivery->shard;
-      int over = is_over (worker, shard->job_id, shard->generation, err);
+      const struct shard *shard = &slot->delivery->shard;
+      int over = worker_is_over (worker, shard->job_id, shard->generation, err);
       if (over < 0)
         return -1;
       if (over == 1)
-        lane_end (lane, ENDING_CANCEL);
+        slot_end (slot, ENDING_CANCEL);
     }
   return 0;
 }
@@ -216,22 +242,23 @@ check_jobs (struct worker *worker, struct error *err)
 /* ---- a step ----------------------------------------------------------------------------- */
 
 static void
-keep_leases (struct worker *worker)
+keep_leases (void *context)
 {
+  struct worker *worker = context;
   if (clock_boot_ms () < worker->keep_at)
     return;
   worker->keep_at = clock_boot_ms () + worker->keep_every;
   for (int i = 0; i < worker->count; i++)
-    lane_keep (&worker->lanes[i], &worker->crew);
+    slot_keep (&worker->slots[i], &worker->shared);
 }
 
 /* Whoever had the shard before may have been dying when its result was looked at; once it is
  * settled nobody comes there again. */
 static void
-sweep_before (const struct worker *worker, const struct lane *lane)
+sweep_before (const struct worker *worker, const struct slot *slot)
 {
-  if (lane->state == LANE_ENDED && !lane->settling && lane->delivery->starts > 1)
-    sweep (worker, lane->delivery->job->results);
+  if (slot->state == SLOT_ENDED && !slot->settling && slot->delivery->starts > 1)
+    worker_sweep_results (worker, slot->delivery->job->results);
 }
 
 static int
@@ -239,15 +266,15 @@ settle_ended (struct worker *worker, struct error *err)
 {
   for (int i = 0; i < worker->count; i++)
     {
-      struct lane *lane = &worker->lanes[i];
-      lane_look (lane, &worker->crew);
+      struct slot *slot = &worker->slots[i];
+      slot_check (slot, &worker->shared);
       if (is_in_trouble (worker))
         continue;
-      sweep_before (worker, lane);
-      if (lane_settle (lane, &worker->crew, err) == 0)
+      sweep_before (worker, slot);
+      if (slot_settle (slot, &worker->shared, err) == 0)
         continue;
       bool in_a_hurry = worker->options->stop != NULL && *worker->options->stop >= 2;
-      if (in_a_hurry || bear (worker, "settle", err) != 0)
+      if (in_a_hurry || worker_tolerate (worker, "settle", err) != 0)
         return -1;
     }
   return 0;
@@ -262,46 +289,54 @@ count_places (const struct worker *worker, int64_t *ahead)
   *ahead = 0;
   for (int i = 0; i < worker->count; i++)
     {
-      const struct lane *lane = &worker->lanes[i];
-      if (lane->state == LANE_IDLE)
+      const struct slot *slot = &worker->slots[i];
+      if (slot->state == SLOT_IDLE)
         continue;
-      busy += lane->ahead ? 0 : 1;
-      int64_t bytes = lane->delivery->shard.bytes;
-      if (lane->ahead)
+      busy += slot->ahead ? 0 : 1;
+      int64_t bytes = slot->delivery->shard.bytes;
+      if (slot->ahead)
         *ahead += bytes < 0 ? worker->options->prefetch_bytes : bytes;
     }
   return busy;
 }
 
-static struct lane *
+static struct slot *
 find_ahead (const struct worker *worker)
 {
-  struct lane *oldest = NULL;
+  struct slot *oldest = NULL;
   for (int i = 0; i < worker->count; i++)
     {
-      struct lane *lane = &worker->lanes[i];
-      if (lane->ahead && lane->state == LANE_RUNNING && lane->ending == ENDING_NONE
-          && (oldest == NULL || lane->since < oldest->since))
-        oldest = lane;
+      struct slot *slot = &worker->slots[i];
+      if (slot->ahead && slot->state == SLOT_RUNNING && slot->ending == ENDING_NONE
+          && (oldest == NULL || slot->since < oldest->since))
+        oldest = slot;
     }
   return oldest;
 }
 
+/* Whether it has run as many shards as it shall. */
+static bool
+has_started_all (const struct worker *worker)
+{
+  return worker->options->max_shards > 0 && worker->started >= worker->options->max_shards;
+}
+
 /* Places that became free go to those whose inputs are fetched first. */
 static void
-give_places (const struct worker *worker)
+give_places (struct worker *worker)
 {
   int64_t bytes = 0;
-  for (int busy = count_places (worker, &bytes); busy < worker->slots; busy++)
+  for (int busy = count_places (worker, &bytes); busy < worker->running_max; busy++)
     {
-      struct lane *lane = find_ahead (worker);
-      if (lane == NULL)
+      struct slot *slot = find_ahead (worker);
+      if (slot == NULL || has_started_all (worker))
         return;
-      lane_go (lane, &worker->crew);
+      slot_go (slot, &worker->shared);
+      worker->started++;
     }
 }
 
-/* Fills the idle lanes: how many shards were taken, or -1. */
+/* Fills the idle slots: how many shards were taken, or -1. */
 static int
 take_shards (struct worker *worker, struct error *err)
 {
@@ -311,23 +346,43 @@ take_shards (struct worker *worker, struct error *err)
   give_places (worker);
   for (int i = 0; i < worker->count; i++)
     {
-      struct lane *lane = &worker->lanes[i];
-      if (lane->state != LANE_IDLE)
+      struct slot *slot = &worker->slots[i];
+      if (slot->state != SLOT_IDLE)
         continue;
+      if (has_started_all (worker))
+        break;
       int64_t bytes = 0;
-      bool ahead = count_places (worker, &bytes) >= worker->slots;
+      bool ahead = count_places (worker, &bytes) >= worker->running_max;
       if (ahead && bytes >= worker->options->prefetch_bytes)
         break;
-      int got = lane_take (lane, &worker->crew, ahead, err);
+      int got = slot_take (slot, &worker->shared, ahead, err);
       if (got < 0)
-        return bear (worker, "take", err) == 0 ? taken : -1;
+        return worker_tolerate (worker, "take", err) == 0 ? taken : -1;
       if (got == 0)
         break;
       taken++;
-      if (lane->delivery != NULL && lane->state == LANE_RUNNING)
-        sweep_once (worker, lane->delivery->job->results);
+      worker->started += ahead ? 0 : 1;
+      if (slot->delivery != NULL && slot->state == SLOT_RUNNING)
+        worker_sweep_once (worker, slot->delivery->job->results);
     }
   return taken;
+}
+
+/* A worker that has nothing to do, or has done what it shall, needs no order to end. A bus that is
+ * away doesn't say that there is nothing to do. */
+static void
+end_by_itself (struct worker *worker)
+{
+  int64_t now = clock_boot_ms ();
+  int64_t idle_ms = worker->options->idle_ms;
+  if (is_busy (worker) || is_in_trouble (worker) || bus_is_away (worker->shared.bus))
+    worker->idle_since = now;
+  if (worker->draining)
+    return;
+  if (has_started_all (worker))
+    begin_draining (worker, "max-shards", "unlimited");
+  else if (idle_ms > 0 && now - worker->idle_since >= idle_ms)
+    begin_draining (worker, "idle", "unlimited");
 }
 
 /* 1 when there is nothing left for this worker; 0, or -1. */
@@ -340,12 +395,12 @@ is_done (struct worker *worker, struct error *err)
     return 1;
   if (worker->options->job_id == NULL)
     return 0;
-  return is_over (worker, worker->options->job_id, worker->crew.generation, err);
+  return worker_is_over (worker, worker->options->job_id, worker->shared.generation, err);
 }
 
 /* Milliseconds until something has to be done without anybody saying so. */
 static int
-wait_ms (const struct worker *worker)
+worker_wait_ms (const struct worker *worker)
 {
   int64_t now = clock_boot_ms ();
   bool may_take = !worker->draining && has_idle (worker);
@@ -359,28 +414,28 @@ wait_ms (const struct worker *worker)
 }
 
 static void
-wait_for_news (struct worker *worker)
+worker_wait_for_news (struct worker *worker)
 {
   nfds_t count = 0;
   bool unsettled = false;
   for (int i = 0; i < worker->count; i++)
     {
-      const struct lane *lane = &worker->lanes[i];
-      unsettled |= lane->state == LANE_ENDED && !lane->settling;
-      if (lane->state == LANE_RUNNING || (lane->state == LANE_IDLE && lane->slot.pid > 0))
-        worker->fds[count++] = (struct pollfd){ .fd = lane->slot.reader.fd, .events = POLLIN };
+      const struct slot *slot = &worker->slots[i];
+      unsettled |= slot->state == SLOT_ENDED && !slot->settling;
+      if (slot->state == SLOT_RUNNING || (slot->state == SLOT_IDLE && slot->process.pid > 0))
+        worker->fds[count++] = (struct pollfd){ .fd = slot->process.reader.fd, .events = POLLIN };
     }
   bool in_trouble = is_in_trouble (worker);
   if (unsettled && !in_trouble)
     return;
   if (!in_trouble)
     {
-      (void) bus_poll (worker->crew.bus, worker->fds, count, wait_ms (worker));
+      (void) bus_poll (worker->shared.bus, worker->fds, count, worker_wait_ms (worker));
       return;
     }
   (void) poll (worker->fds, count,
-               wait_ms (worker)); /* a bus that fails may claim to have news all the time */
-  (void) bus_poll (worker->crew.bus, NULL, 0, 0);
+               worker_wait_ms (worker)); /* a bus that fails may claim to have news all the time */
+  (void) bus_poll (worker->shared.bus, NULL, 0, 0);
 }
 
 /* What others see of the slots. */
@@ -391,22 +446,22 @@ show_slots (struct worker *worker)
   int64_t oldest = 0;
   for (int i = 0; i < worker->count; i++)
     {
-      const struct lane *lane = &worker->lanes[i];
-      if (lane->state == LANE_IDLE || lane->ahead)
+      const struct slot *slot = &worker->slots[i];
+      if (slot->state == SLOT_IDLE || slot->ahead)
         continue;
       busy++;
-      if (oldest == 0 || lane->since < oldest)
-        oldest = lane->since;
+      if (oldest == 0 || slot->since < oldest)
+        oldest = slot->since;
     }
-  counts_slots (&worker->crew.counts, busy, worker->slots, oldest);
+  counts_slots (&worker->shared.counts, busy, worker->running_max, oldest);
 }
 
 /* 1 when the worker is done, 0, or -1. */
 static int
-step (struct worker *worker, struct error *err)
+worker_step (struct worker *worker, struct error *err)
 {
-  vitals_turn (worker->options->vitals);
-  vitals_bus (worker->options->vitals, !bus_is_away (worker->crew.bus));
+  health_turn (worker->options->health);
+  health_bus (worker->options->health, !bus_is_away (worker->shared.bus));
   read_stop (worker);
   keep_leases (worker);
   /* A question to brokers that have no leader may take many seconds; no two are asked without a
@@ -424,6 +479,7 @@ step (struct worker *worker, struct error *err)
   int taken = take_shards (worker, err);
   if (taken < 0)
     return -1;
+  end_by_itself (worker);
   if (taken == 0)
     {
       int done = is_done (worker, err);
@@ -431,26 +487,25 @@ step (struct worker *worker, struct error *err)
         return done;
     }
   show_slots (worker);
-  wait_for_news (worker);
+  worker_wait_for_news (worker);
   return 0;
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
 
 static int
-slot_count (const struct worker_options *options)
+containers_at_once (const struct worker_options *options, const char **why)
 {
-  if (options->slots > 0)
-    return options->slots;
-  long cores = sysconf (_SC_NPROCESSORS_ONLN);
-  return cores > 0 ? (int) cores : 1;
+  *why = "option";
+  return options->slots > 0 ? options->slots : cpus_usable (why);
 }
 
 /* Each slot can have another shard's inputs ready. */
 static int
-lane_count (const struct worker_options *options)
+slot_count (const struct worker_options *options)
 {
-  return slot_count (options) * (options->prefetch_bytes > 0 ? 2 : 1);
+  const char *why = NULL;
+  return containers_at_once (options, &why) * (options->prefetch_bytes > 0 ? 2 : 1);
 }
 
 static void
@@ -458,55 +513,66 @@ init (struct worker *worker, const struct worker_options *options)
 {
   int64_t lease = options->lease_ms > 0 ? options->lease_ms : LEASE_DEFAULT_MS;
   worker->options = options;
-  worker->crew.options = options;
-  counts_init (&worker->crew.counts, vitals_metrics (options->vitals));
-  worker->crew.limits = (struct retry_limits){
+  worker->shared.options = options;
+  counts_init (&worker->shared.counts, health_metrics (options->health));
+  worker->shared.limits = (struct retry_limits){
     .max_infra = options->max_infra > 0 ? options->max_infra : RETRY_INFRA_DEFAULT,
     .backoff_ms = options->backoff_ms > 0 ? options->backoff_ms : RETRY_BACKOFF_DEFAULT_MS,
   };
-  worker->crew.max_lost = options->max_lost > 0 ? options->max_lost : MAX_LOST_DEFAULT;
+  worker->shared.max_lost = options->max_lost > 0 ? options->max_lost : MAX_LOST_DEFAULT;
   worker->keep_every = lease / 3 > 0 ? lease / 3 : 1;
   worker->keep_at = clock_boot_ms () + worker->keep_every;
+  worker->groups_wait = GROUPS_MS;
+  worker->groups_at = clock_boot_ms () + GROUPS_MS;
   worker->drain_until = INT64_MAX;
-  worker->count = lane_count (options);
-  worker->slots = slot_count (options);
-  worker->lanes = xcalloc ((size_t) worker->count, sizeof *worker->lanes);
+  worker->idle_since = clock_boot_ms ();
+  worker->shared.meanwhile = keep_leases;
+  worker->shared.meanwhile_context = worker;
+  worker->count = slot_count (options);
+  worker->running_max = containers_at_once (options, &worker->slots_by);
+  worker->slots = xcalloc ((size_t) worker->count, sizeof *worker->slots);
   worker->fds = xcalloc ((size_t) worker->count, sizeof *worker->fds);
   for (int i = 0; i < worker->count; i++)
-    worker->lanes[i] = (struct lane){ .number = i, .slot = { .pid = -1, .reader = { .fd = -1 } } };
+    worker->slots[i] =
+        (struct slot){ .number = i, .process = { .pid = -1, .reader = { .fd = -1 } } };
 }
 
 int
 worker_run (const struct worker_options *options, struct error *err)
 {
   struct worker worker = { 0 };
+  auto_fitness struct fitness fitness = { 0 };
   char digest[POLICY_DIGEST_SIZE];
   const char *config = options->policy == NULL || options->job_id != NULL
                            ? NULL
                            : policy_digest (options->policy, digest);
   const struct bus_options bus_options = { .config = config,
                                            .client = "worker",
-                                           .part = BUS_PART_WORKER,
+                                           .role = BUS_ROLE_WORKER,
                                            .lease_ms = options->lease_ms,
-                                           .slots = lane_count (options),
+                                           .slots = slot_count (options),
                                            .patience_ms = -1,
                                            .stop = options->stop,
                                            .properties = options->bus_properties,
                                            .queues = options->queues,
-                                           .metrics = vitals_metrics (options->vitals) };
+                                           .metrics = health_metrics (options->health) };
+  if (options->job_id == NULL && fitness_await (options, &fitness) == 0)
+    return 0;
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");
   init (&worker, options);
-  worker.crew.bus = bus;
+  worker.shared.bus = bus;
   worker_sweep (); /* what a machine's dead workers left */
-  log_info ("worker_ready", "writer=%s slots=%d", bus_writer (bus), worker.slots);
+  log_info ("worker_ready", "writer=%s slots=%d slots_by=%s%s", bus_writer (bus),
+            worker.running_max, worker.slots_by,
+            fitness.description != NULL ? fitness.description : "");
   int result = 0;
   while (result == 0)
-    result = step (&worker, err);
+    result = worker_step (&worker, err);
   for (int i = 0; i < worker.count; i++)
-    lane_release (&worker.lanes[i]);
-  free (worker.lanes);
+    slot_release (&worker.slots[i]);
+  free (worker.slots);
   free (worker.fds);
   sweep_all (&worker);
   worker_sweep ();
@@ -518,20 +584,4 @@ void
 worker_sweep (void)
 {
   (void) cgroup_sweep (END_MS);
-}
-
-int
-worker_probe (const struct worker_options *options, char **line, struct error *err)
-{
-  auto_free char *slot = xasprintf ("%d-probe", (int) getpid ());
-  const struct container_runtime_options runtime_options = { .images = options->images,
-                                                             .oci_program = options->oci_program,
-                                                             .userns = options->userns,
-                                                             .slot_name = slot };
-  auto_container_runtime struct container_runtime *runtime =
-      container_runtime_open ("oci", &runtime_options, err);
-  if (runtime == NULL)
-    return -1;
-  *line = xstrdup (container_runtime_describe (runtime));
-  return 0;
 }

@@ -12,8 +12,8 @@
 #define SHOAL_WORKER_WORKER_H
 
 #include "common/error.h"
+#include "common/health.h"
 #include "common/strlist.h"
-#include "common/vitals.h"
 #include "policy/policy.h"
 
 #include <signal.h>
@@ -26,7 +26,7 @@ struct worker_options
   const struct strlist *bus_properties; /* bus.h; NULL: none */
   const struct strlist *queues; /* whose shards it runs, the preferred first; NULL: "default" */
   const char *job_id;           /* only this job, return when it is terminal; NULL: all, for ever */
-  int slots;                    /* 0: number of cores */
+  int slots;                    /* 0: the processors that may be used (cpus.h) */
   int64_t prefetch_bytes; /* inputs of next shards that are fetched while others run; 0: none */
   const struct policy *policy; /* what jobs may ask for; NULL: anything */
   const char *images;          /* the image store's folder; NULL: image_store_default */
@@ -35,10 +35,12 @@ struct worker_options
   const char *scratch; /* folder for root file systems and staging; NULL: beside the result */
   int64_t lease_ms;    /* 0: default */
   int64_t drain_ms;    /* after the first stop; -1: as long as it takes */
+  int64_t idle_ms;     /* ends when there was nothing to do for so long; 0: never */
+  int64_t max_shards;  /* ends when it has run so many; 0: any */
   int32_t max_lost;    /* a shard that lost its worker this often is given up; 0: 3 */
   int32_t max_infra;   /* infra failures of a shard before it is given up; 0: 5 */
   int64_t backoff_ms;  /* first retry's delay, doubled each time with jitter, up to 1 min; 0: 1 s */
-  struct vitals *vitals; /* what is said of it while it runs; NULL: nobody asks */
+  struct health *health; /* what is said of it while it runs; NULL: nobody asks */
   /* bytes of inputs that came for shards that haven't ended, for others to read; NULL */
   int64_t *coming;
   volatile sig_atomic_t *stop; /* 1: take no more, run out; 2: stop containers and release */
@@ -54,9 +56,5 @@ void worker_sweep (void);
  * on descriptor FD (3). Its worker tells it all it needs in the first frame: OPTIONS may be empty.
  * Returns the exit code. */
 int slot_main (int fd, const struct worker_options *options);
-
-/* What this host allows, one line for people: "oci: crun 1.8.1 …, limits by cgroup v1 …" into LINE
- * (the caller frees). 0, or -1 when no container can be run (ERR says why). */
-int worker_probe (const struct worker_options *options, char **line, struct error *err);
 
 #endif

@@ -13,11 +13,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #define SCRATCH_PREFIX "shoal-"
+
+enum
+{
+  SWEEP_TRIES = 200,
+  SWEEP_PAUSE_MS = 5,
+};
 
 static void
 remove_quietly (int dirfd, const char *name)
@@ -29,12 +36,12 @@ remove_quietly (int dirfd, const char *name)
 /* ---- making ----------------------------------------------------------------------------- */
 
 static int
-make_folder (struct workplace *workplace, const char *place, struct error *err)
+workplace_make_folder (struct workplace *workplace, const char *location, struct error *err)
 {
-  workplace->result_fd = result_open (place, err);
+  workplace->result_fd = result_open (location, err);
   if (workplace->result_fd < 0)
     return -1;
-  auto_free char *root = result_folder (place, err);
+  auto_free char *root = result_folder (location, err);
   if (root == NULL || fs_make_folders (workplace->result_fd, RESULT_TMP, 0755, err) != 0
       || fs_make_folders (workplace->result_fd, RESULT_ATTEMPTS, 0755, err) != 0)
     return -1;
@@ -45,7 +52,7 @@ make_folder (struct workplace *workplace, const char *place, struct error *err)
 }
 
 static int
-make_scratch (struct workplace *workplace, const char *scratch, struct error *err)
+workplace_make_scratch (struct workplace *workplace, const char *scratch, struct error *err)
 {
   if (scratch == NULL)
     {
@@ -73,12 +80,13 @@ make_scratch (struct workplace *workplace, const char *scratch, struct error *er
 }
 
 int
-workplace_make (struct workplace *workplace, const char *place, const char *scratch,
+workplace_make (struct workplace *workplace, const char *location, const char *scratch,
                 const char *name, struct error *err)
 {
   *workplace = (struct workplace) WORKPLACE_INIT;
   workplace->name = xstrdup (name);
-  if (make_folder (workplace, place, err) == 0 && make_scratch (workplace, scratch, err) == 0)
+  if (workplace_make_folder (workplace, location, err) == 0
+      && workplace_make_scratch (workplace, scratch, err) == 0)
     return 0;
   workplace_discard (workplace);
   if (err != NULL)
@@ -137,10 +145,10 @@ workplace_discard (struct workplace *workplace)
 /* ---- sweeping --------------------------------------------------------------------------- */
 
 int
-workplace_sweep (const char *place, const char *scratch)
+workplace_sweep (const char *location, const char *scratch)
 {
   int swept = 0;
-  auto_fd int result = result_open (place, NULL);
+  auto_fd int result = result_open (location, NULL);
   auto_fd int tmp =
       result < 0 ? -1 : fs_open_beneath (result, RESULT_TMP, O_RDONLY | O_DIRECTORY, 0, NULL);
   if (tmp >= 0)
@@ -152,20 +160,35 @@ workplace_sweep (const char *place, const char *scratch)
 }
 
 void
+workplace_sweep_behind (const char *location, const char *scratch, const char *name)
+{
+  auto_fd int result = result_open (location, NULL);
+  auto_free char *path = xasprintf (RESULT_TMP "/%s", name);
+  for (int i = 0; i < SWEEP_TRIES; i++)
+    {
+      (void) workplace_sweep (location, scratch);
+      if (result < 0 || !fs_exists (result, path))
+        return;
+      (void) poll (NULL, 0, SWEEP_PAUSE_MS);
+    }
+}
+
+void
 workplace_forget (const struct job *job, const char *name)
 {
-  const char *place = job->results;
-  auto_fd int result = result_open (place, NULL);
+  const char *location = job->results;
+  auto_fd int result = result_open (location, NULL);
   auto_free char *path = xasprintf (RESULT_ATTEMPTS "/%s", name);
   if (result >= 0)
     remove_quietly (result, path);
-  if (!result_is_remote (place))
+  if (!result_is_remote (location))
     return;
   struct error err = ERROR_INIT;
-  auto_result_store struct result_store *store = result_store_open (place, job->credentials, &err);
+  auto_result_store struct result_store *store =
+      result_store_open (location, job->credentials, &err);
   if (store != NULL && result_store_forget (store, name, &err) == 0)
     return;
   auto_free char *reason = text_log (err.message);
-  auto_free char *where = text_log (place);
+  auto_free char *where = text_log (location);
   log_warn ("cleanup_failed", "results=%s attempt=%s reason=%s", where, name, reason);
 }

@@ -32,9 +32,9 @@ struct workplace
     .result_fd = -1, .folder_fd = -1, .scratch_parent = -1, .scratch_fd = -1                       \
   }
 
-/* Makes both folders, for the attempt NAME of the result that stands at PLACE. SCRATCH NULL: beside
- * the result. Errors are never ERROR_USER. What was made is removed by workplace_discard. */
-int workplace_make (struct workplace *workplace, const char *place, const char *scratch,
+/* Makes both folders, for the attempt NAME of the result that stands at LOCATION. SCRATCH NULL:
+ * beside the result. Errors are never ERROR_USER. What was made is removed by workplace_discard. */
+int workplace_make (struct workplace *workplace, const char *location, const char *scratch,
                     const char *name, struct error *err);
 
 /* Removes the scratch folder and moves the other to RESULT/.shoal/attempts/NAME. */
@@ -46,11 +46,15 @@ void workplace_discard (struct workplace *workplace);
 void workplace_release (struct workplace *workplace);
 #define auto_workplace AUTO (workplace_release)
 
-/* Removes what dead processes left of the result at PLACE, and in SCRATCH (may be NULL). Returns
+/* Removes what dead processes left of the result at LOCATION, and in SCRATCH (may be NULL). Returns
  * how many folders. */
-int workplace_sweep (const char *place, const char *scratch);
+int workplace_sweep (const char *location, const char *scratch);
 
-/* Removes the finished attempt NAME of the result at PLACE: it will never count. */
+/* The same behind a slot that was killed in the attempt NAME: what it had started may hold the
+ * folders for some milliseconds longer than it lived, so they are waited for, a second at most. */
+void workplace_sweep_behind (const char *location, const char *scratch, const char *name);
+
+/* Removes the finished attempt NAME of the result at LOCATION: it will never count. */
 void workplace_forget (const struct job *job, const char *name);
 
 #endif

@@ -61,7 +61,7 @@ claims_free (struct claims *claims)
 }
 
 static int
-by_key (const void *a, const void *b)
+claims_by_key (const void *a, const void *b)
 {
   return strcmp (((const struct claims_entry *) a)->key, ((const struct claims_entry *) b)->key);
 }
@@ -70,7 +70,7 @@ struct claims_entry *
 claims_find (struct claims *claims, const char *key)
 {
   struct claims_entry wanted = { .key = (char *) (uintptr_t) key };
-  void *node = tfind (&wanted, &claims->tree, by_key);
+  void *node = tfind (&wanted, &claims->tree, claims_by_key);
   return node == NULL ? NULL : *(struct claims_entry **) node;
 }
 
@@ -83,7 +83,7 @@ claims_need (struct claims *claims, const char *key)
   entry = xcalloc (1, sizeof *entry);
   entry->key = xstrdup (key);
   entry->base = -1;
-  if (tsearch (entry, &claims->tree, by_key) == NULL)
+  if (tsearch (entry, &claims->tree, claims_by_key) == NULL)
     abort ();
   return entry;
 }
@@ -93,7 +93,7 @@ claims_unneed (struct claims *claims, struct claims_entry *entry)
 {
   if (entry->base >= 0 || entry->messages != NULL)
     return;
-  (void) tdelete (entry, &claims->tree, by_key);
+  (void) tdelete (entry, &claims->tree, claims_by_key);
   entry_free (entry);
 }
 
@@ -238,7 +238,7 @@ apply_done (struct claims *claims, struct claims_entry *entry, const struct clai
 }
 
 static bool
-apply (struct claims *claims, struct claims_entry *entry, struct claim *claim)
+claims_apply_record (struct claims *claims, struct claims_entry *entry, struct claim *claim)
 {
   switch (claim->kind)
     {
@@ -271,7 +271,7 @@ claims_apply (struct claims *claims, const char *key, struct claim *claim, int64
   bool done = found->phase == CLAIMS_DONE;
   if (done && claim->kind != CLAIM_DONE)
     return CLAIMS_TOO_LATE;
-  if (!done && !apply (claims, found, claim))
+  if (!done && !claims_apply_record (claims, found, claim))
     return CLAIMS_IGNORED;
   if (found->base >= 0)
     TAILQ_REMOVE (&claims->entries, found, links);
@@ -314,7 +314,7 @@ void
 claims_forget (struct claims *claims, struct claims_entry *entry)
 {
   TAILQ_REMOVE (&claims->entries, entry, links);
-  (void) tdelete (entry, &claims->tree, by_key);
+  (void) tdelete (entry, &claims->tree, claims_by_key);
   entry_free (entry);
   claims->settled--;
 }

@@ -1,6 +1,7 @@
 /* The claims as they are read: into the fold, and on to whom they concern. */
 #include "bus/kafka/claims_log.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/config.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/inflight.h"
@@ -20,7 +21,7 @@ enum
 
 /* Whether WRITER is this handle, or a follower of it ("HANDLE.3"). */
 static bool
-is_of (const struct kafka_client *client, const char *writer)
+is_of_handle (const struct kafka_client *client, const char *writer)
 {
   size_t length = strlen (client->writer);
   return strncmp (writer, client->writer, length) == 0
@@ -33,17 +34,18 @@ claims_take_in (struct kafka_claims_log *log, struct cursor *cursor, struct clai
 {
   auto_claim struct claim claim = { 0 };
   struct error err = ERROR_INIT;
+  auto_free char *key = message_key (message);
   if (message->payload == NULL) /* a tombstone */
-    return;
-  if (codec_decode_claim (cursor->payload, &claim, &err) != 0)
     {
-      if (partition != NULL)
-        dead_letter_write (log->dead_letters, cursor, message, &err);
-      else
-        kafka_log_skipped (cursor, message, &err);
+      if (cursor->topic == TOPIC_LEASES && !error_is_set (&cursor->refused))
+        queues_take_in (log->queues, key, NULL, message_time (message));
       return;
     }
-  auto_free char *key = message_key (message);
+  if (codec_decode_claim (cursor->payload, &claim, &err) != 0)
+    {
+      dead_letters_refuse (log->dead_letters, cursor, message, &err);
+      return;
+    }
   struct claims_entry *entry = NULL;
   enum claims_verdict verdict =
       claims_apply (claims, key, &claim, message->offset, message_time (message), &entry);
@@ -53,12 +55,14 @@ claims_take_in (struct kafka_claims_log *log, struct cursor *cursor, struct clai
       config_take_in (log->config, key, &claim,
                       clock_wall_ms () + cursor->skew - message_time (message));
     }
-  if (is_of (log->queues->producer->client, claim.writer))
+  if (is_of_handle (log->queues->producer->client, claim.writer))
     cursor->skew = message_time (message) - clock_wall_ms ();
   if (partition != NULL && claim.kind == CLAIM_UNKNOWN
       && strcmp (claim.writer, log->queues->producer->client->writer) == 0)
     partition_note_tick (partition);
-  inflight_on_claim (log->inflight, partition, &claim, entry, verdict);
+  /* What we said before we opened the partition was answered then. */
+  if (partition != NULL && partition->loaded)
+    inflight_on_claim (log->inflight, partition, &claim, entry, verdict);
   if (verdict == CLAIMS_COUNTED)
     partition_entry_changed (entry);
   if (partition == NULL && entry->phase == CLAIMS_DONE && !log->whole)

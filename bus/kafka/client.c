@@ -26,7 +26,7 @@ static const char default_prefix[] = "shoal";
 /* ---- handles ---------------------------------------------------------------------------- */
 
 static int
-set (rd_kafka_conf_t *conf, const char *name, const char *value, struct error *err)
+client_set_property (rd_kafka_conf_t *conf, const char *name, const char *value, struct error *err)
 {
   char text[512];
   if (rd_kafka_conf_set (conf, name, value, text, sizeof text) == RD_KAFKA_CONF_OK)
@@ -36,7 +36,7 @@ set (rd_kafka_conf_t *conf, const char *name, const char *value, struct error *e
 
 /* A file that a property names and that can't be read: librdkafka doesn't say which or why. */
 static int
-check_file (const char *name, const char *value, struct error *err)
+check_property_file (const char *name, const char *value, struct error *err)
 {
   static const char *const names[] = { "ssl.ca.location", "ssl.certificate.location",
                                        "ssl.key.location", "ssl.keystore.location",
@@ -72,7 +72,7 @@ static int
 set_all (rd_kafka_conf_t *conf, const char *const *settings, struct error *err)
 {
   for (size_t i = 0; settings != NULL && settings[i] != NULL; i += 2)
-    if (set (conf, settings[i], settings[i + 1], err) != 0)
+    if (client_set_property (conf, settings[i], settings[i + 1], err) != 0)
       return -1;
   return 0;
 }
@@ -133,15 +133,18 @@ configure (struct kafka_client *client, rd_kafka_conf_t *conf, rd_kafka_type_t t
                                           NULL };
   char refresh[32];
   (void) snprintf (refresh, sizeof refresh, "%lld", (long long) refresh_ms (client));
-  if (set (conf, "bootstrap.servers", client->brokers, err) != 0
-      || set (conf, "topic.metadata.refresh.interval.ms", refresh, err) != 0
+  if (client_set_property (conf, "bootstrap.servers", client->brokers, err) != 0
+      || client_set_property (conf, "topic.metadata.refresh.interval.ms", refresh, err) != 0
       || set_all (conf, all, err) != 0
       || set_all (conf, type == RD_KAFKA_PRODUCER ? producer : consumer, err) != 0
       || set_all (conf, extra, err) != 0)
     return -1;
   for (size_t i = 0; i + 1 < client->properties.count; i += 2)
-    if (set (conf, client->properties.items[i], client->properties.items[i + 1], err) != 0
-        || check_file (client->properties.items[i], client->properties.items[i + 1], err) != 0)
+    if (client_set_property (conf, client->properties.items[i], client->properties.items[i + 1],
+                             err)
+            != 0
+        || check_property_file (client->properties.items[i], client->properties.items[i + 1], err)
+               != 0)
       return -1;
   rd_kafka_conf_set_opaque (conf, client);
   rd_kafka_conf_set_error_cb (conf, on_error);

@@ -28,7 +28,7 @@ static const char prefix[] = "config/";
 /* Of many with the same the one whose time comes first speaks for all: a third of a lease from now,
  * and a little more. */
 static int64_t
-time_to_speak (const struct kafka_config *config)
+config_is_due (const struct kafka_config *config)
 {
   uint16_t salt = 0;
   (void) getrandom (&salt, sizeof salt, 0);
@@ -38,7 +38,7 @@ time_to_speak (const struct kafka_config *config)
 
 /* Once for each of the others: it goes on saying so. */
 static void
-tell (struct kafka_config *config, const char *theirs, const struct claim *claim)
+config_report_mismatch (struct kafka_config *config, const char *theirs, const struct claim *claim)
 {
   auto_free char *what = xasprintf ("%s %s", claim->writer, theirs);
   if (strlist_has (&config->told, what))
@@ -60,9 +60,9 @@ config_take_in (struct kafka_config *config, const char *key, const struct claim
     return;
   const char *theirs = key + strlen (prefix);
   if (strcmp (theirs, config->ours) == 0)
-    config->say_at = time_to_speak (config);
+    config->say_at = config_is_due (config);
   else if (age < FRESH_LEASES * config->producer->client->lease_ms)
-    tell (config, theirs, claim);
+    config_report_mismatch (config, theirs, claim);
 }
 
 void
@@ -70,7 +70,7 @@ config_pump (struct kafka_config *config)
 {
   if (config->ours == NULL || clock_boot_ms () < config->say_at)
     return;
-  config->say_at = time_to_speak (config);
+  config->say_at = config_is_due (config);
   auto_buffer struct buffer payload = { 0 };
   auto_free char *key = xasprintf ("%s%s", prefix, config->ours);
   const struct claim claim = { .kind = CLAIM_UNKNOWN,

@@ -2,6 +2,7 @@
  * as headers. */
 #include "bus/kafka/dead_letters.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/queues.h"
@@ -29,7 +30,7 @@ enum
 /* ---- writing ---------------------------------------------------------------------------- */
 
 static void
-add_header (rd_kafka_headers_t *headers, const char *name, const char *value)
+dead_letter_add_header (rd_kafka_headers_t *headers, const char *name, const char *value)
 {
   (void) rd_kafka_header_add (headers, name, -1, value, -1);
 }
@@ -39,36 +40,36 @@ add_number (rd_kafka_headers_t *headers, const char *name, int64_t number)
 {
   char text[24];
   (void) snprintf (text, sizeof text, "%" PRId64, number);
-  add_header (headers, name, text);
+  dead_letter_add_header (headers, name, text);
 }
 
 /* The record's own headers, and ours. */
 static rd_kafka_headers_t *
-make_headers (const struct kafka_dead_letters *letters, const struct cursor *cursor,
-              const rd_kafka_message_t *message, const char *reason, const char *why)
+dead_letter_headers (const struct kafka_dead_letters *letters, const struct cursor *cursor,
+                     const rd_kafka_message_t *message, const char *reason, const char *why)
 {
   rd_kafka_headers_t *given = NULL;
   rd_kafka_headers_t *headers =
       rd_kafka_message_headers (message, &given) == RD_KAFKA_RESP_ERR_NO_ERROR
           ? rd_kafka_headers_copy (given)
           : rd_kafka_headers_new (8);
-  add_header (headers, DEAD_LETTER_HEADER "topic",
-              letters->producer->client->topics.names[cursor->topic]);
+  dead_letter_add_header (headers, DEAD_LETTER_HEADER "topic",
+                          letters->producer->client->topics.names[cursor->topic]);
   add_number (headers, DEAD_LETTER_HEADER "partition", cursor->partition);
   add_number (headers, DEAD_LETTER_HEADER "offset", message->offset);
   add_number (headers, DEAD_LETTER_HEADER "time", message_time (message));
   if (message->key != NULL)
     (void) rd_kafka_header_add (headers, DEAD_LETTER_HEADER "key", -1, message->key,
                                 (ssize_t) message->key_len);
-  add_header (headers, DEAD_LETTER_HEADER "reason", reason);
-  add_header (headers, DEAD_LETTER_HEADER "error", why);
+  dead_letter_add_header (headers, DEAD_LETTER_HEADER "reason", reason);
+  dead_letter_add_header (headers, DEAD_LETTER_HEADER "error", why);
   return headers;
 }
 
 /* TOPIC/PARTITION/OFFSET of MESSAGE. The caller frees. */
 static char *
-name_of (const struct kafka_dead_letters *letters, const struct cursor *cursor,
-         const rd_kafka_message_t *message)
+dead_letter_name_of (const struct kafka_dead_letters *letters, const struct cursor *cursor,
+                     const rd_kafka_message_t *message)
 {
   return xasprintf ("%s/%d/%lld", letters->producer->client->topics.names[cursor->topic],
                     cursor->partition, (long long) message->offset);
@@ -89,8 +90,8 @@ static void
 write_letter (struct kafka_dead_letters *letters, const struct cursor *cursor,
               const rd_kafka_message_t *message, const char *reason, const char *why)
 {
-  auto_free char *name = name_of (letters, cursor, message);
-  rd_kafka_headers_t *headers = make_headers (letters, cursor, message, reason, why);
+  auto_free char *name = dead_letter_name_of (letters, cursor, message);
+  rd_kafka_headers_t *headers = dead_letter_headers (letters, cursor, message, reason, why);
   letters->report.pending++;
   rd_kafka_resp_err_t code = rd_kafka_producev (
       letters->producer->handle, RD_KAFKA_V_RKT (letters->producer->outgoing[TOPIC_DEAD]),
@@ -127,19 +128,18 @@ true_cause (const struct cursor *cursor, const struct error *why)
 }
 
 static const char *
-reason_of (const struct error *why)
+dead_letter_reason_of (const struct error *why)
 {
   return why->code == KEYRING_UNSIGNED ? DEAD_LETTER_UNSIGNED
          : why->code == KEYRING_BAD    ? DEAD_LETTER_BAD_SIGNATURE
                                        : DEAD_LETTER_UNDECODABLE;
 }
 
-void
-dead_letter_write_as (struct kafka_dead_letters *letters, const struct cursor *cursor,
-                      const rd_kafka_message_t *message, const char *reason,
-                      const struct error *why)
+static void
+dead_letter_write (struct kafka_dead_letters *letters, const struct cursor *cursor,
+                   const rd_kafka_message_t *message, const char *reason, const struct error *why)
 {
-  auto_free char *name = name_of (letters, cursor, message);
+  auto_free char *name = dead_letter_name_of (letters, cursor, message);
   auto_free char *text = text_log (why->message);
   dead_letter_count (letters->producer->client->metrics, reason);
   log_error ("dead_lettered", "record=%s reason=%s error=%s", name, reason, text);
@@ -158,7 +158,7 @@ static void
 write_again (struct kafka_dead_letters *letters, const struct unconfirmed *letter)
 {
   struct error err = ERROR_INIT;
-  auto_record struct record record = { 0 };
+  auto_record struct kafka_record record = { 0 };
   int got = record_read (&record, letters->reader, letter->topic, letter->partition, letter->offset,
                          &err);
   if (got == 1)
@@ -203,41 +203,75 @@ dead_letters_are_safe (struct kafka_dead_letters *letters)
   return false;
 }
 
-void
-dead_letter_write (struct kafka_dead_letters *letters, const struct cursor *cursor,
-                   const rd_kafka_message_t *message, const struct error *why)
+/* ---- the rule --------------------------------------------------------------------------- */
+
+bool
+dead_letters_judge_job (const struct kafka_dead_letters *letters, int64_t offset)
+{
+  return letters->judges_jobs && offset >= letters->jobs_from;
+}
+
+static bool
+dead_letters_keep (const struct kafka_dead_letters *letters, int topic, int64_t offset)
+{
+  switch (kafka_topic_kind (topic))
+    {
+    case TOPIC_SHARDS:
+    case TOPIC_CLAIMS:
+      return true;
+    case TOPIC_JOBS:
+      return dead_letters_judge_job (letters, offset);
+    case TOPIC_LEASES:
+      return letters->judges_jobs;
+    case TOPIC_EVENTS:
+    case TOPIC_STATUS:
+    case TOPIC_CONTROL:
+      return letters->follows;
+    case TOPIC_DEAD:
+    case TOPICS:
+      break;
+    }
+  return false;
+}
+
+static void
+dead_letters_write_unread (struct kafka_dead_letters *letters, const struct cursor *cursor,
+                           const rd_kafka_message_t *message, const struct error *why)
 {
   const struct error *cause = true_cause (cursor, why);
-  dead_letter_write_as (letters, cursor, message, reason_of (cause), cause);
+  dead_letter_write (letters, cursor, message, dead_letter_reason_of (cause), cause);
 }
 
 void
-kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
-                   const struct error *why)
+dead_letters_refuse (struct kafka_dead_letters *letters, const struct cursor *cursor,
+                     const rd_kafka_message_t *message, const struct error *why)
 {
+  if (dead_letters_keep (letters, cursor->topic, message->offset))
+    {
+      dead_letters_write_unread (letters, cursor, message, why);
+      return;
+    }
   auto_free char *reason = text_log (true_cause (cursor, why)->message);
   log_info ("record_skipped", "topic=%s partition=%d offset=%lld reason=%s",
-            cursor->reader->producer->client->topics.names[cursor->topic], cursor->partition,
+            letters->producer->client->topics.names[cursor->topic], cursor->partition,
             (long long) message->offset, reason);
 }
 
 void
-kafka_pass_by (struct kafka_dead_letters *letters, const struct cursor *cursor,
-               const rd_kafka_message_t *message, const struct error *why)
+dead_letters_refuse_conflict (struct kafka_dead_letters *letters, const struct cursor *cursor,
+                              const rd_kafka_message_t *message, const struct error *why)
 {
-  if (letters->keeps)
-    dead_letter_write (letters, cursor, message, why);
-  else
-    kafka_log_skipped (cursor, message, why);
+  if (dead_letters_judge_job (letters, message->offset))
+    dead_letter_write (letters, cursor, message, DEAD_LETTER_CONFLICT, why);
 }
 
 int
-dead_letter_write_at (struct kafka_dead_letters *letters, int topic, int32_t partition,
-                      int64_t offset, const struct error *why, struct error *err)
+dead_letters_refuse_at (struct kafka_dead_letters *letters, int topic, int32_t partition,
+                        int64_t offset, const struct error *why, struct error *err)
 {
-  auto_record struct record record = { 0 };
+  auto_record struct kafka_record record = { 0 };
   int got = record_read (&record, letters->reader, topic, partition, offset, err);
   if (got == 1)
-    dead_letter_write (letters, &record.cursor, record.message, why);
+    dead_letters_write_unread (letters, &record.cursor, record.message, why);
   return got;
 }

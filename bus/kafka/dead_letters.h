@@ -5,6 +5,7 @@
 #define SHOAL_BUS_KAFKA_DEAD_LETTERS_H
 
 #include "bus/bus.h"
+#include "bus/dead_letter.h"
 #include "bus/kafka/queues.h"
 #include "bus/kafka/reader.h"
 
@@ -24,36 +25,36 @@ struct kafka_dead_letters
   struct delivery_report report;       /* commits wait for these … */
   struct unconfirmed_list unconfirmed; /* … which the brokers may not have yet */
   int64_t written_again;               /* boot ms */
-  /* as a member of a group does: events, statuses and control records that nobody can read are
-     kept */
-  bool keeps;
+  bool follows;                        /* this handle is a member of a group that follows events */
+  bool judges_jobs;                    /* it takes jobs: … */
+  int64_t jobs_from; /* … below this offset of theirs all has been judged before */
 };
 
-/* Makes a dead letter of MESSAGE, which CURSOR has just read and nobody can: with where it was and
- * WHY as headers. What wasn't signed as it must be is a dead letter for that. */
-void dead_letter_write (struct kafka_dead_letters *letters, const struct cursor *cursor,
-                        const rd_kafka_message_t *message, const struct error *why);
+/* MESSAGE, which CURSOR has just read, can't be decoded, for WHY. Many read the same record, and
+ * one kind of reader makes a dead letter of it; all others only say so:
+ *
+ *     shards, claims            whoever takes shards: nobody else reads them on and on
+ *     jobs, leases              whoever takes jobs
+ *     events, status, control   members of a group that follows events
+ *
+ * What isn't signed as it must be is a dead letter for that, whatever WHY says. */
+void dead_letters_refuse (struct kafka_dead_letters *letters, const struct cursor *cursor,
+                          const rd_kafka_message_t *message, const struct error *why);
 
-/* The same for another REASON (DEAD_LETTER_…) than that it can't be read. */
-void dead_letter_write_as (struct kafka_dead_letters *letters, const struct cursor *cursor,
-                           const rd_kafka_message_t *message, const char *reason,
-                           const struct error *why);
+/* MESSAGE is a job with the id of another one: a dead letter as well, by whoever takes jobs. */
+void dead_letters_refuse_conflict (struct kafka_dead_letters *letters, const struct cursor *cursor,
+                                   const rd_kafka_message_t *message, const struct error *why);
+
+/* The record at OFFSET, for WHY, whatever its topic: 1, 0 when it is gone, -1. */
+int dead_letters_refuse_at (struct kafka_dead_letters *letters, int topic, int32_t partition,
+                            int64_t offset, const struct error *why, struct error *err);
+
+/* Whether a job's record at OFFSET is to be judged by this handle. */
+bool dead_letters_judge_job (const struct kafka_dead_letters *letters, int64_t offset);
+
 /* Whether the brokers have all dead letters, so that what was committed may pass them. Those that
  * they refused are written again, now and then. */
 bool dead_letters_are_safe (struct kafka_dead_letters *letters);
 void dead_letters_forget (struct kafka_dead_letters *letters);
-
-/* Only says so. */
-void kafka_log_skipped (const struct cursor *cursor, const rd_kafka_message_t *message,
-                        const struct error *why);
-
-/* For records that everybody reads: one kind of reader makes dead letters of them, all others only
- * say so. */
-void kafka_pass_by (struct kafka_dead_letters *letters, const struct cursor *cursor,
-                    const rd_kafka_message_t *message, const struct error *why);
-
-/* dead_letter_write for the record at OFFSET: 1, 0 when it is gone, -1. */
-int dead_letter_write_at (struct kafka_dead_letters *letters, int topic, int32_t partition,
-                          int64_t offset, const struct error *why, struct error *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "bus/bus_ops.h"
 
+#include "bus/follower.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/known.h"
@@ -50,7 +51,7 @@ position_of (int64_t offset, int32_t partition)
 }
 
 static int64_t
-offset_of (int64_t position)
+follow_offset_of (int64_t position)
 {
   return (position >> PARTITION_BITS) - 1;
 }
@@ -65,8 +66,8 @@ partition_of (int64_t position)
 
 /* What the group committed of PARTITION; FROM_START when nothing. */
 static int
-read_committed (struct kafka_follower *follower, int32_t partition, int64_t *offset,
-                struct error *err)
+follow_read_committed (struct kafka_follower *follower, int32_t partition, int64_t *offset,
+                       struct error *err)
 {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
   const rd_kafka_topic_partition_t *element = rd_kafka_topic_partition_list_add (
@@ -100,7 +101,7 @@ static int
 open_held (struct kafka_follower *follower, int32_t i, struct error *err)
 {
   int64_t offset = 0;
-  if (read_committed (follower, follower->group.first + i, &offset, err) != 0
+  if (follow_read_committed (follower, follower->group.first + i, &offset, err) != 0
       || open_slice (follower, i, offset, err) != 0)
     return -1;
   log_info ("partition_assigned", "group=%s partition=%d offset=%lld", follower->group.name,
@@ -141,7 +142,7 @@ read_event (struct kafka_follower *follower, struct slice *slice, const rd_kafka
     }
   if (codec_decode_event (slice->cursor.payload, event, &bad) != 0)
     {
-      kafka_pass_by (follower->group.leases->log.dead_letters, &slice->cursor, message, &bad);
+      dead_letters_refuse (follower->group.leases->log.dead_letters, &slice->cursor, message, &bad);
       event_release (event);
       return 0;
     }
@@ -177,7 +178,7 @@ next_before_ends (struct kafka_follower *follower, struct event *event, struct e
 }
 
 static int
-look_for_ends (struct kafka_follower *follower, struct error *err)
+follower_query_ends (struct kafka_follower *follower, struct error *err)
 {
   follower->looked = clock_boot_ms ();
   for (int32_t i = 0; i < follower->group.count; i++)
@@ -202,7 +203,7 @@ kafka_follower_next (struct follower *base, struct event *event, struct error *e
   int got = next_before_ends (follower, event, err);
   if (got != 0 || clock_boot_ms () - follower->looked < LOOK_MS)
     return got;
-  return look_for_ends (follower, err) != 0 ? -1 : next_before_ends (follower, event, err);
+  return follower_query_ends (follower, err) != 0 ? -1 : next_before_ends (follower, event, err);
 }
 
 /* ---- membership ------------------------------------------------------------------------- */
@@ -256,8 +257,8 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
       int64_t offset = slice->delivered;
       for (size_t j = 0; j < count; j++)
         if (partition_of (positions[j]) == follower->group.first + i
-            && offset_of (positions[j]) < offset)
-          offset = offset_of (positions[j]);
+            && follow_offset_of (positions[j]) < offset)
+          offset = follow_offset_of (positions[j]);
       rd_kafka_topic_partition_list_add (
           list, follower->group.producer->client->topics.names[TOPIC_EVENTS],
           follower->group.first + i)
@@ -334,8 +335,7 @@ follow_open (struct kafka_plan *plan, const char *group, const char *job_id, str
   follower->plan = plan;
   follower->group.leases = plan->work->leases;
   follower->group.producer = plan->work->producer;
-  follower->group.leases->log.dead_letters->keeps =
-      follower->group.leases->log.dead_letters->keeps || group != NULL;
+  plan->work->tables->dead_letters->follows |= group != NULL;
   follower->job_id = xstrdup (job_id);
   follower->group.writer = xasprintf ("%s.%lld", follower->group.producer->client->writer,
                                       (long long) ++plan->work->inflight->next_ticket);

@@ -1,5 +1,5 @@
-/* What each part needs of the brokers' access control, asked for at opening by whoever would notice
- * in the middle of his work (docs/operations.md has the table of who needs what). */
+/* What each service needs of the brokers' access control, asked for at opening by whoever would
+ * notice in the middle of his work (docs/operations.md has the table of who needs what). */
 #include "bus/kafka/grants.h"
 
 #include "bus/kafka/access.h"
@@ -19,7 +19,7 @@ enum
   NOWHERE = 1000000, /* no topic has a partition of this number */
 };
 
-/* ---- what each part needs --------------------------------------------------------------- */
+/* ---- what each service needs --------------------------------------------------------------- */
 
 struct need
 {
@@ -33,15 +33,15 @@ enum
   NEEDS_MAX = 8,
 };
 
-struct part_needs
+struct role_needs
 {
   const char *group; /* in whose name it commits offsets of TOPIC */
   enum topic topic;
   struct need needs[NEEDS_MAX]; /* the last ones neither read nor write */
 };
 
-static const struct part_needs parts[] = {
-  [BUS_PART_PRODUCER] = { "workers",
+static const struct role_needs roles[] = {
+  [BUS_ROLE_PRODUCER] = { "workers",
                           TOPIC_JOBS,
                           { { TOPIC_JOBS, true, false },
                             { TOPIC_SHARDS, true, true },
@@ -50,16 +50,16 @@ static const struct part_needs parts[] = {
                             { TOPIC_CONTROL, true, false },
                             { TOPIC_STATUS, true, false },
                             { TOPIC_DEAD, false, true } } },
-  [BUS_PART_INTAKE] = { "workers",
-                        TOPIC_JOBS,
-                        { { TOPIC_JOBS, true, true },
-                          { TOPIC_SHARDS, true, true },
-                          { TOPIC_LEASES, true, true },
-                          { TOPIC_EVENTS, false, true },
-                          { TOPIC_CONTROL, true, true },
-                          { TOPIC_STATUS, true, false },
-                          { TOPIC_DEAD, false, true } } },
-  [BUS_PART_WORKER] = { "workers",
+  [BUS_ROLE_API] = { "workers",
+                     TOPIC_JOBS,
+                     { { TOPIC_JOBS, true, true },
+                       { TOPIC_SHARDS, true, true },
+                       { TOPIC_LEASES, true, true },
+                       { TOPIC_EVENTS, true, true },
+                       { TOPIC_CONTROL, true, true },
+                       { TOPIC_STATUS, true, false },
+                       { TOPIC_DEAD, false, true } } },
+  [BUS_ROLE_WORKER] = { "workers",
                         TOPIC_SHARDS,
                         { { TOPIC_JOBS, true, false },
                           { TOPIC_SHARDS, true, true },
@@ -69,7 +69,7 @@ static const struct part_needs parts[] = {
                           { TOPIC_CONTROL, true, false },
                           { TOPIC_STATUS, true, false },
                           { TOPIC_DEAD, false, true } } },
-  [BUS_PART_MERGER] = { "merger",
+  [BUS_ROLE_MERGER] = { "merger",
                         TOPIC_EVENTS,
                         { { TOPIC_JOBS, true, false },
                           { TOPIC_SHARDS, false, true },
@@ -88,7 +88,7 @@ struct probe
   rd_kafka_resp_err_t answer;
 };
 
-struct check
+struct grants_check
 {
   const struct kafka_queues *queues;
   struct probe reads[TOPICS_MAX];
@@ -98,7 +98,7 @@ struct check
 };
 
 static void
-add (struct check *check, int topic, bool reads, bool writes)
+grants_add (struct grants_check *check, int topic, bool reads, bool writes)
 {
   if (reads)
     check->reads[check->read_count++].topic = topic;
@@ -108,11 +108,11 @@ add (struct check *check, int topic, bool reads, bool writes)
 
 /* Shards and claims are those of the queues that are served, else of the default one. */
 static void
-add_needs (struct check *check, const struct part_needs *part, bool serves)
+add_needs (struct grants_check *check, const struct role_needs *role, bool serves)
 {
   for (size_t i = 0; i < NEEDS_MAX; i++)
     {
-      const struct need *need = &part->needs[i];
+      const struct need *need = &role->needs[i];
       bool of_queue = need->topic == TOPIC_SHARDS || need->topic == TOPIC_CLAIMS;
       int queues = of_queue && serves ? check->queues->served_count : 1;
       for (int queue = 0; queue < queues; queue++)
@@ -121,13 +121,14 @@ add_needs (struct check *check, const struct part_needs *part, bool serves)
           if (of_queue && serves)
             topic = need->topic == TOPIC_SHARDS ? check->queues->served[queue]->shards
                                                 : check->queues->served[queue]->claims;
-          add (check, topic, need->reads, need->writes);
+          grants_add (check, topic, need->reads, need->writes);
         }
     }
 }
 
 static struct probe *
-find (struct probe *probes, size_t count, const struct kafka_client *client, const char *name)
+grants_find (struct probe *probes, size_t count, const struct kafka_client *client,
+             const char *name)
 {
   for (size_t i = 0; i < count; i++)
     if (strcmp (client->topics.names[probes[i].topic], name) == 0)
@@ -145,12 +146,12 @@ is_open (const struct probe *probes, size_t count)
 }
 
 static void
-note_answer (struct probe *probes, size_t count, const struct kafka_client *client,
-             const rd_kafka_message_t *message)
+probe_set_answers (struct probe *probes, size_t count, const struct kafka_client *client,
+                   const rd_kafka_message_t *message)
 {
-  struct probe *probe = message->rkt == NULL
-                            ? NULL
-                            : find (probes, count, client, rd_kafka_topic_name (message->rkt));
+  struct probe *probe = message->rkt == NULL ? NULL
+                                             : grants_find (probes, count, client,
+                                                            rd_kafka_topic_name (message->rkt));
   if (probe == NULL)
     return;
   probe->answered = true;
@@ -163,7 +164,7 @@ note_answer (struct probe *probes, size_t count, const struct kafka_client *clie
  * (INVALID_REQUIRED_ACKS) by who would let us write, and before that is looked at by who wouldn't.
  * Nothing is written either way. */
 static int
-ask_to_write (struct check *check, struct error *err)
+grants_probe_write (struct grants_check *check, struct error *err)
 {
   static const char *const settings[] = { "enable.idempotence",       "false", "acks", "2",
                                           "message.send.max.retries", "0",     NULL };
@@ -187,7 +188,7 @@ ask_to_write (struct check *check, struct error *err)
       const rd_kafka_message_t *message = NULL;
       while (rd_kafka_event_type (event) == RD_KAFKA_EVENT_DR
              && (message = rd_kafka_event_message_next (event)) != NULL)
-        note_answer (check->writes, check->write_count, client, message);
+        probe_set_answers (check->writes, check->write_count, client, message);
       rd_kafka_event_destroy (event);
     }
   rd_kafka_queue_destroy (queue);
@@ -200,7 +201,7 @@ ask_to_write (struct check *check, struct error *err)
 
 /* Whatever comes, a record, the partition's end, an offset that is gone: only a refusal matters. */
 static int
-ask_to_read (struct check *check, struct error *err)
+grants_probe_read (struct grants_check *check, struct error *err)
 {
   static const char *const settings[] = { "fetch.message.max.bytes", "1000", "queued.min.messages",
                                           "1", NULL };
@@ -220,7 +221,7 @@ ask_to_read (struct check *check, struct error *err)
     {
       auto_message rd_kafka_message_t *message = rd_kafka_consume_queue (queue, STEP_MS);
       if (message != NULL)
-        note_answer (check->reads, check->read_count, client, message);
+        probe_set_answers (check->reads, check->read_count, client, message);
     }
   for (size_t i = 0; i < check->read_count; i++)
     {
@@ -245,7 +246,7 @@ next_trouble (const struct kafka_reader *reader)
 
 /* The offset of a partition that there isn't: refused for that by who would let us commit. */
 static rd_kafka_resp_err_t
-ask_to_commit (const struct kafka_reader *reader, const char *topic)
+grants_probe_commit (const struct kafka_reader *reader, const char *topic)
 {
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
   rd_kafka_queue_t *answers = rd_kafka_queue_new (reader->handle);
@@ -267,13 +268,14 @@ ask_to_commit (const struct kafka_reader *reader, const char *topic)
 }
 
 static int
-check_group (struct kafka_producer *producer, const struct part_needs *part, struct error *err)
+check_group (struct kafka_producer *producer, const struct role_needs *role, struct error *err)
 {
-  auto_free char *group = xasprintf ("%s.%s", producer->client->prefix, part->group);
+  auto_free char *group = xasprintf ("%s.%s", producer->client->prefix, role->group);
   struct kafka_reader *reader = kafka_reader_open (producer, group, err);
   if (reader == NULL)
     return -1;
-  rd_kafka_resp_err_t code = ask_to_commit (reader, producer->client->topics.names[part->topic]);
+  rd_kafka_resp_err_t code =
+      grants_probe_commit (reader, producer->client->topics.names[role->topic]);
   kafka_reader_close (reader);
   return code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
              ? access_lacks (producer->client, "Read", "group", group, err)
@@ -284,7 +286,7 @@ check_group (struct kafka_producer *producer, const struct part_needs *part, str
 
 /* The first that was refused. */
 static int
-judge (const struct check *check, struct error *err)
+grants_judge (const struct grants_check *check, struct error *err)
 {
   const struct kafka_client *client = check->queues->producer->client;
   for (size_t i = 0; i < check->read_count; i++)
@@ -301,13 +303,13 @@ judge (const struct check *check, struct error *err)
 }
 
 int
-grants_check (struct kafka_queues *queues, enum bus_part part, struct error *err)
+grants_check (struct kafka_queues *queues, enum bus_role role, struct error *err)
 {
-  struct check check = { .queues = queues };
-  add_needs (&check, &parts[part], part == BUS_PART_WORKER);
-  if (ask_to_read (&check, err) != 0 || ask_to_write (&check, err) != 0)
+  struct grants_check check = { .queues = queues };
+  add_needs (&check, &roles[role], role == BUS_ROLE_WORKER);
+  if (grants_probe_read (&check, err) != 0 || grants_probe_write (&check, err) != 0)
     return -1;
-  if (judge (&check, err) == 0 && check_group (queues->producer, &parts[part], err) == 0)
+  if (grants_judge (&check, err) == 0 && check_group (queues->producer, &roles[role], err) == 0)
     return 0;
   if (err != NULL)
     err->class = ERROR_USER; /* waiting doesn't mend it */

@@ -74,7 +74,7 @@ send_lease (struct kafka_group *group, const char *key, enum claim_kind kind,
 }
 
 static int
-renew (struct kafka_group *group, struct error *err)
+group_renew (struct kafka_group *group, struct error *err)
 {
   int64_t now = clock_boot_ms ();
   if (now - group->renewed < group->producer->client->lease_ms / 3)
@@ -170,7 +170,7 @@ share_out (struct kafka_group *group, struct error *err)
 
 /* Tries for partitions that nobody has, up to our share. */
 static int
-join (struct kafka_group *group, struct error *err)
+group_take_free (struct kafka_group *group, struct error *err)
 {
   auto_delivery_report struct delivery_report *report = delivery_report_new ();
   if (leases_sync (group->leases, err) != 0)
@@ -218,10 +218,10 @@ group_tend (struct kafka_group *group, struct error *err)
   if (free_ones && group_held (group) < group->share && now - group->joined >= JOIN_MS)
     {
       group->joined = now;
-      if (join (group, err) != 0)
+      if (group_take_free (group, err) != 0)
         return -1;
     }
-  return renew (group, err);
+  return group_renew (group, err);
 }
 
 int
@@ -232,7 +232,7 @@ group_join (struct kafka_group *group, struct error *err)
       || send_lease (group, group->member, CLAIM_CLAIM, report, err) != 0
       || kafka_await (group->producer, report, "joining a group", err) != 0)
     return -1;
-  int joined = join (group, err);
+  int joined = group_take_free (group, err);
   compare_settings (group);
   return joined;
 }

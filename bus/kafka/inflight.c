@@ -37,8 +37,12 @@ inflight_send (struct partition *partition, const char *key, struct claim *claim
   claim->lease_ms = claim->lease_ms < 0 ? 0 : producer->client->lease_ms;
   if (codec_encode_claim (claim, &payload, err) != 0)
     return -1;
-  return kafka_send (producer, partition->set->claims, partition_claims_partition (partition), key,
-                     &payload, &producer->quiet, err);
+  if (kafka_send (producer, partition->set->claims, partition_claims_partition (partition), key,
+                  &payload, &producer->quiet, err)
+      != 0)
+    return -1;
+  partition_note_sent (partition);
+  return 0;
 }
 
 int
@@ -53,7 +57,7 @@ inflight_send_settle (struct inflight *inflight, struct error *err)
 /* CLAIM or RENEW. Which of several that are on their way was read back is known when all of them
  * are: until then the oldest counts. */
 static int
-say (struct inflight *inflight, enum claim_kind kind, struct error *err)
+inflight_publish_claim (struct inflight *inflight, enum claim_kind kind, struct error *err)
 {
   int64_t now = clock_boot_ms ();
   struct claim claim = { .kind = kind, .starts = inflight->starts, .position = inflight->position };
@@ -68,7 +72,7 @@ say (struct inflight *inflight, enum claim_kind kind, struct error *err)
 }
 
 static void
-note_read (struct inflight *inflight)
+inflight_confirm (struct inflight *inflight)
 {
   inflight->unread -= inflight->unread > 0 ? 1 : 0;
   inflight->confirmed = inflight->unread == 0 ? inflight->renewed : inflight->asked;
@@ -77,14 +81,14 @@ note_read (struct inflight *inflight)
 int
 inflight_claim (struct inflight *inflight, struct error *err)
 {
-  return say (inflight, CLAIM_CLAIM, err);
+  return inflight_publish_claim (inflight, CLAIM_CLAIM, err);
 }
 
 void
 inflight_renew (struct inflight *inflight)
 {
   struct error err = ERROR_INIT;
-  if (say (inflight, CLAIM_RENEW, &err) != 0)
+  if (inflight_publish_claim (inflight, CLAIM_RENEW, &err) != 0)
     log_not_sent ("claim_publish_failed", inflight->entry, &err);
 }
 
@@ -263,7 +267,7 @@ inflight_advance (struct kafka_inflight *all)
 
 /* What was on its way stays unread: it may be in the log, or lost. */
 static void
-send_again (struct inflight *inflight)
+inflight_resend (struct inflight *inflight)
 {
   struct error err = ERROR_INIT;
   int sent = 0;
@@ -283,7 +287,7 @@ inflight_send_again (struct kafka_inflight *all)
   struct inflight *inflight = NULL;
   TAILQ_FOREACH (inflight, &all->list, links)
     if (inflight->epoch != all->producer->epoch)
-      send_again (inflight);
+      inflight_resend (inflight);
 }
 
 void
@@ -310,7 +314,7 @@ inflight_redo (struct kafka_inflight *all, struct message *message)
 /* ---- claims that were read -------------------------------------------------------------- */
 
 static bool
-is_ours (const struct kafka_inflight *all, const struct claims_entry *entry)
+inflight_is_ours (const struct kafka_inflight *all, const struct claims_entry *entry)
 {
   return entry->holder != NULL && strcmp (entry->holder, all->producer->client->writer) == 0;
 }
@@ -322,16 +326,17 @@ on_own_claim (struct kafka_inflight *all, struct partition *partition, struct in
   if (inflight == NULL)
     {
       /* We had given it up before our claim counted; nothing started by it. */
-      if (kind == CLAIM_CLAIM && entry->phase == CLAIMS_HELD && is_ours (all, entry))
+      if (kind == CLAIM_CLAIM && entry->phase == CLAIMS_HELD && inflight_is_ours (all, entry))
         inflight_note (partition, entry, CLAIM_RELEASE);
       return;
     }
-  note_read (inflight);
+  inflight_confirm (inflight);
   if (inflight->phase != INFLIGHT_CLAIMING)
     return;
-  if (entry->phase != CLAIMS_HELD || !is_ours (all, entry))
+  if (entry->phase != CLAIMS_HELD || !inflight_is_ours (all, entry))
     {
       partition->contested = clock_boot_ms ();
+      partition->set->met_at = partition->contested;
       lose (inflight);
       return;
     }
@@ -359,7 +364,7 @@ on_own_settle (struct kafka_inflight *all, struct inflight *inflight,
 {
   if (inflight == NULL || inflight->phase != INFLIGHT_SETTLING)
     return;
-  if (entry->phase == CLAIMS_SETTLING && is_ours (all, entry))
+  if (entry->phase == CLAIMS_SETTLING && inflight_is_ours (all, entry))
     publish_end (all, inflight, false);
   else
     lose (inflight);
@@ -370,7 +375,7 @@ on_others_claim (struct kafka_inflight *all, struct inflight *inflight,
                  const struct claims_entry *entry)
 {
   bool ready = inflight->phase == INFLIGHT_READY || inflight->phase == INFLIGHT_TAKEN;
-  if (ready && !is_ours (all, entry))
+  if (ready && !inflight_is_ours (all, entry))
     lose (inflight);
   else if (inflight->phase == INFLIGHT_PUBLISHING && entry->phase == CLAIMS_DONE)
     {
@@ -385,14 +390,16 @@ inflight_on_claim (struct kafka_inflight *all, struct partition *partition,
                    const struct claim *claim, struct claims_entry *entry,
                    enum claims_verdict verdict)
 {
-  if (partition == NULL)
-    return;
   bool own = strcmp (claim->writer, all->producer->client->writer) == 0;
   struct inflight *inflight = entry->inflight;
+  if (own && claim->kind != CLAIM_UNKNOWN)
+    partition_note_read (partition);
   if (own && verdict == CLAIMS_TOO_LATE)
     inflight_note (partition, entry, CLAIM_DONE); /* our record may hide the one that says so */
   if (own && (claim->kind == CLAIM_CLAIM || claim->kind == CLAIM_RENEW))
     on_own_claim (all, partition, inflight, claim->kind, entry);
+  else if (own && claim->kind == CLAIM_DONE)
+    partition_owe (partition, entry->position);
   else if (own && claim->kind == CLAIM_SETTLE)
     on_own_settle (all, inflight, entry);
   else if (!own && inflight != NULL)

@@ -39,13 +39,13 @@ jobs_submit (struct kafka_tables *tables, const struct job *job, struct error *e
       || tables_sync_jobs (tables, err) != 0)
     return -1;
   const struct kafka_job *first = tables_find_job (tables, job->id);
-  return first != NULL && first->offset == report->offset;
+  return first == NULL ? BUS_UNREAD : first->offset == report->offset;
 }
 
 /* JOB's record into zeroed FOUND: 1, 0 when it is gone, or -1. */
 static int
-read_job (struct kafka_tables *tables, struct kafka_job *job, size_t count, struct job *found,
-          struct error *err)
+jobs_read_job (struct kafka_tables *tables, struct kafka_job *job, size_t count, struct job *found,
+               struct error *err)
 {
   if (job->record == NULL && known_recall (tables, job, count, err) != 0)
     return -1;
@@ -61,7 +61,7 @@ jobs_get (struct kafka_tables *tables, const char *id, struct job *job, struct e
   if (found == NULL && tables_sync_jobs (tables, err) != 0)
     return -1;
   found = tables_find_job (tables, id);
-  return found == NULL ? 0 : read_job (tables, found, 1, job, err);
+  return found == NULL ? 0 : jobs_read_job (tables, found, 1, job, err);
 }
 
 int
@@ -77,7 +77,7 @@ jobs_list (struct kafka_tables *tables, const char *after,
   for (; entry != NULL; entry = TAILQ_NEXT (entry, links))
     {
       auto_job struct job job = { 0 };
-      int found = read_job (tables, entry, LISTED_TOGETHER, &job, err);
+      int found = jobs_read_job (tables, entry, LISTED_TOGETHER, &job, err);
       if (found < 0)
         return -1;
       int verdict = found == 0 ? 0 : each (context, &job);
@@ -138,7 +138,7 @@ jobs_next_control (struct kafka_tables *tables, int64_t *position, struct contro
 
 /* JOB has a status, which is read again if it must be. */
 static int
-need_status (struct kafka_tables *tables, struct kafka_job *job, struct error *err)
+jobs_need_status (struct kafka_tables *tables, struct kafka_job *job, struct error *err)
 {
   if (job->status == NULL && known_recall (tables, job, 1, err) != 0)
     return -1;
@@ -178,7 +178,7 @@ jobs_put_status (struct kafka_tables *tables, const struct job_status *status, s
   struct kafka_job *now = known_find (tables, status->job_id);
   if (now == NULL || !now->hidden)
     return 0;
-  if (need_status (tables, now, err) != 0
+  if (jobs_need_status (tables, now, err) != 0
       || kafka_send (tables->producer, TOPIC_STATUS, partition, status->job_id, now->status, report,
                      err)
              != 0)
@@ -198,7 +198,7 @@ jobs_get_status (struct kafka_tables *tables, const char *job_id, struct job_sta
   struct kafka_job *found = known_find (tables, job_id);
   if (found == NULL || found->status_offset < 0)
     return 0;
-  if (need_status (tables, found, err) != 0)
+  if (jobs_need_status (tables, found, err) != 0)
     return -1;
   return codec_decode_status (buffer_bytes (found->status), status, err) == 0 ? 1 : -1;
 }

@@ -1,6 +1,7 @@
 /* The bus on Kafka: opening, waiting, closing. */
 #include "bus/kafka/kafka.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/access.h"
 #include "bus/kafka/claims_log.h"
 #include "bus/kafka/client.h"
@@ -15,6 +16,7 @@
 #include "bus/kafka/reader.h"
 #include "bus/kafka/replay.h"
 #include "bus/kafka/tables.h"
+#include "bus/kafka/tail.h"
 #include "bus/kafka/take.h"
 #include "bus/kafka/trouble.h"
 #include "bus/kafka/trust.h"
@@ -46,7 +48,7 @@ enum
 
 /* One of them, anyone, must answer. */
 static int
-ask_brokers (struct kafka_bus *bus, struct error *err)
+kafka_query_brokers (struct kafka_bus *bus, struct error *err)
 {
   if (!kafka_look_for_leaders (&bus->producer, TOPIC_JOBS, ASK_MS))
     return kafka_timeout (&bus->client.trouble, "brokers", err);
@@ -55,7 +57,7 @@ ask_brokers (struct kafka_bus *bus, struct error *err)
 }
 
 static void
-complain (struct kafka_bus *bus, const struct error *err)
+log_unavailable (struct kafka_bus *bus, const struct error *err)
 {
   int64_t now = clock_boot_ms ();
   if (now - bus->complained_at < COMPLAIN_MS)
@@ -73,10 +75,10 @@ watch_brokers (struct kafka_bus *bus)
   bool doubted = kafka_is_doubted (&bus->client.trouble);
   if (doubted && clock_boot_ms () - bus->asked_at < ASK_MS)
     return;
-  if (doubted && ask_brokers (bus, &err) != 0)
+  if (doubted && kafka_query_brokers (bus, &err) != 0)
     {
       bus->away = true;
-      complain (bus, &err);
+      log_unavailable (bus, &err);
     }
   else if (bus->away)
     {
@@ -95,7 +97,7 @@ kafka_is_away (const struct bus *base)
 }
 
 static void
-pump (struct kafka_bus *bus)
+kafka_pump (struct kafka_bus *bus)
 {
   kafka_renew_producer (&bus->producer);
   watch_brokers (bus);
@@ -124,7 +126,7 @@ kafka_poll (struct bus *base, struct pollfd *fds, nfds_t count, int timeout_ms)
     }
   if (count > 0)
     memcpy (fds, all, count * sizeof *fds);
-  pump (bus);
+  kafka_pump (bus);
   return ready;
 }
 
@@ -223,6 +225,12 @@ kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const u
 }
 
 static int
+kafka_list_queues (struct bus *base, struct strlist *queues, struct error *err)
+{
+  return queues_list (&of (base)->queues, queues, err);
+}
+
+static int
 kafka_queue_served (struct bus *base, const char *queue, int64_t *since, struct error *err)
 {
   return leases_queue_served (&of (base)->leases, queue, since, err);
@@ -255,9 +263,9 @@ kafka_give_back (struct bus *base, struct delivery *delivery, struct error *err)
 }
 
 static void
-kafka_shun (struct bus *base, const char *job_id, int64_t ms)
+kafka_back_off (struct bus *base, const char *job_id, int64_t ms)
 {
-  take_shun (&of (base)->take, job_id, ms);
+  choice_back_off (&of (base)->take.choice, job_id, ms);
 }
 
 static void
@@ -311,6 +319,14 @@ kafka_replay_dead_letter (struct bus *base, const struct dead_letter *letter, st
   return dead_letters_replay (&of (base)->dead_letters, letter, err);
 }
 
+static int
+kafka_tail_records (struct bus *base, const struct bus_tail *tail,
+                    int (*each) (void *context, const struct bus_record *record), void *context,
+                    struct error *err)
+{
+  return tail_records (&of (base)->queues, tail, each, context, err);
+}
+
 static const struct bus_ops kafka_ops = {
   .close = kafka_close,
   .writer = kafka_writer,
@@ -326,12 +342,14 @@ static const struct bus_ops kafka_ops = {
   .replay = kafka_replay,
   .list_dead_letters = kafka_list_dead_letters,
   .replay_dead_letter = kafka_replay_dead_letter,
+  .tail_records = kafka_tail_records,
+  .list_queues = kafka_list_queues,
   .queue_served = kafka_queue_served,
   .take_due = kafka_take,
   .keep = kafka_keep,
   .settle = kafka_settle,
   .release = kafka_give_back,
-  .shun = kafka_shun,
+  .back_off = kafka_back_off,
   .quiesce = kafka_quiesce,
   .follow = kafka_follow,
   .publish_control = kafka_publish_control,
@@ -359,7 +377,7 @@ await_brokers (struct kafka_bus *bus, const struct bus_options *options, struct 
       if (err->class != ERROR_TRANSIENT || stopped || clock_boot_ms () >= end
           || (patience_ms >= 0 && kafka_is_refused (&bus->client.trouble)))
         return -1;
-      complain (bus, err);
+      log_unavailable (bus, err);
       error_clear (err);
     }
 }
@@ -378,19 +396,19 @@ open_registry (struct kafka_bus *bus, struct error *err)
 
 /* What would come to nothing later is told now. */
 static int
-check_part (struct kafka_bus *bus, enum bus_part part, struct error *err)
+check_role (struct kafka_bus *bus, enum bus_role role, struct error *err)
 {
-  static const char *const records[] = { [BUS_PART_PRODUCER] = "a producer's record",
-                                         [BUS_PART_INTAKE] = "a producer's record",
-                                         [BUS_PART_WORKER] = "a worker's record",
-                                         [BUS_PART_MERGER] = "a merger's record" };
-  if (part == BUS_PART_NONE)
+  static const char *const records[] = { [BUS_ROLE_PRODUCER] = "a producer's record",
+                                         [BUS_ROLE_API] = "a producer's record",
+                                         [BUS_ROLE_WORKER] = "a worker's record",
+                                         [BUS_ROLE_MERGER] = "a merger's record" };
+  if (role == BUS_ROLE_NONE)
     return 0;
-  if (grants_check (&bus->queues, part, err) != 0)
+  if (grants_check (&bus->queues, role, err) != 0)
     return -1;
   struct error away = ERROR_INIT;
   if (leases_sync (&bus->leases, &away) == 0)
-    return trust_need_key (&bus->client.trust, records[part], err);
+    return trust_need_key (&bus->client.trust, records[role], err);
   if (away.class == ERROR_TRANSIENT)
     /* brokers that are slow or gone again: a service outlives that, and what is wrong shows
        later */
@@ -425,6 +443,7 @@ join_parts (struct kafka_bus *bus)
   bus->work.leases = &bus->leases;
   bus->work.inflight = &bus->inflight;
   bus->take.work = &bus->work;
+  bus->take.choice.work = &bus->work;
   bus->plan.work = &bus->work;
   tables_init (&bus->tables);
   work_init (&bus->work);
@@ -455,7 +474,7 @@ kafka_bus_open (const char *rest, const struct bus_options *options, struct erro
            && work_serve (&bus->work, options->queues, err) == 0)
     bus->reader = kafka_reader_open (&bus->producer, NULL, err);
   bus->dead_letters.reader = bus->tables.reader = bus->leases.reader = bus->reader;
-  if (bus->reader != NULL && check_part (bus, options->part, err) == 0)
+  if (bus->reader != NULL && check_role (bus, options->role, err) == 0)
     return &bus->bus;
   kafka_close (&bus->bus);
   return NULL;

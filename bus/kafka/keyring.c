@@ -40,7 +40,7 @@ struct keyring
 };
 
 static void
-must (bool done)
+keyring_must (bool done)
 {
   if (done)
     return;
@@ -58,11 +58,12 @@ mac_new (const char *secret)
     OSSL_PARAM_construct_utf8_string (OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end ()
   };
   EVP_MAC *algorithm = EVP_MAC_fetch (NULL, "HMAC", NULL);
-  must (algorithm != NULL);
+  keyring_must (algorithm != NULL);
   EVP_MAC_CTX *mac = EVP_MAC_CTX_new (algorithm);
   EVP_MAC_free (algorithm);
-  must (mac != NULL
-        && EVP_MAC_init (mac, (const unsigned char *) secret, strlen (secret), parameters) == 1);
+  keyring_must (mac != NULL
+                && EVP_MAC_init (mac, (const unsigned char *) secret, strlen (secret), parameters)
+                       == 1);
   return mac;
 }
 
@@ -87,7 +88,7 @@ parse_until (char *rest, int64_t *until, struct error *err)
 }
 
 static int
-add_line (struct keyring *keyring, char *line, struct error *err)
+keyring_add_line (struct keyring *keyring, char *line, struct error *err)
 {
   int64_t until = 0;
   char *rest = NULL;
@@ -134,7 +135,7 @@ read_lines (struct keyring *keyring, char *text, struct error *err)
   for (char *line = strsep (&text, "\n"); line != NULL; line = strsep (&text, "\n"))
     {
       number++;
-      if (add_line (keyring, line, err) != 0)
+      if (keyring_add_line (keyring, line, err) != 0)
         return error_wrap (err, "line %d", number);
     }
   return choose_signer (keyring, err);
@@ -167,25 +168,25 @@ keyring_free (struct keyring *keyring)
 /* ---- signatures ------------------------------------------------------------------------- */
 
 static void
-add (EVP_MAC_CTX *mac, const void *bytes, size_t size)
+keyring_add (EVP_MAC_CTX *mac, const void *bytes, size_t size)
 {
-  must (size == 0 || EVP_MAC_update (mac, bytes, size) == 1);
+  keyring_must (size == 0 || EVP_MAC_update (mac, bytes, size) == 1);
 }
 
 static const char *
-sign (const struct key *key, const struct signed_record *record,
-      char text[static KEYRING_TEXT_SIZE])
+keyring_make_mac (const struct key *key, const struct signed_record *record,
+                  char text[static KEYRING_TEXT_SIZE])
 {
   uint8_t sum[DIGEST_SIZE];
   size_t size = 0;
   char length[32];
   int digits = snprintf (length, sizeof length, "%zu", record->key.size);
-  must (EVP_MAC_init (key->mac, NULL, 0, NULL) == 1);
-  add (key->mac, record->topic, strlen (record->topic) + 1);
-  add (key->mac, length, (size_t) digits + 1);
-  add (key->mac, record->key.data, record->key.size);
-  add (key->mac, record->value.data, record->value.size);
-  must (EVP_MAC_final (key->mac, sum, &size, sizeof sum) == 1 && size == sizeof sum);
+  keyring_must (EVP_MAC_init (key->mac, NULL, 0, NULL) == 1);
+  keyring_add (key->mac, record->topic, strlen (record->topic) + 1);
+  keyring_add (key->mac, length, (size_t) digits + 1);
+  keyring_add (key->mac, record->key.data, record->key.size);
+  keyring_add (key->mac, record->value.data, record->value.size);
+  keyring_must (EVP_MAC_final (key->mac, sum, &size, sizeof sum) == 1 && size == sizeof sum);
   memcpy (text, prefix, sizeof prefix - 1);
   (void) digest_format (sum, text + sizeof prefix - 1);
   return text;
@@ -195,7 +196,7 @@ const char *
 keyring_sign (struct keyring *keyring, const struct signed_record *record,
               char text[static KEYRING_TEXT_SIZE])
 {
-  return sign (&keyring->keys[keyring->signs], record, text);
+  return keyring_make_mac (&keyring->keys[keyring->signs], record, text);
 }
 
 /* Says when a key that fits ceased to count. */
@@ -230,7 +231,7 @@ verify (struct keyring *keyring, const struct signed_record *record, struct byte
   int64_t old = 0;
   for (size_t i = 0; signature.size == sizeof text - 1 && i < keyring->count; i++)
     {
-      (void) sign (&keyring->keys[i], record, text);
+      (void) keyring_make_mac (&keyring->keys[i], record, text);
       if (CRYPTO_memcmp (text, signature.data, signature.size) != 0)
         continue;
       if (time < keyring->keys[i].until)

@@ -1,5 +1,5 @@
-/* keyring.h — the keys that sign records, and the check of what others signed (docs/intake.md shows
- * it from outside).
+/* keyring.h — the keys that sign records, and the check of what others signed (docs/job-api.md
+ * shows it from outside).
  *
  * A file with a key a line. The first signs, all verify:
  *

@@ -82,7 +82,7 @@ known_need (struct kafka_tables *tables, const char *id)
 }
 
 static void
-let_go (struct kafka_job *job)
+known_forget_records (struct kafka_job *job)
 {
   free_record (&job->record);
   free_record (&job->status);
@@ -98,7 +98,7 @@ known_keep (struct kafka_tables *tables, struct kafka_job *job)
   if (*slot != NULL)
     (*slot)->recent = false;
   if (*slot != NULL && (*slot)->ended)
-    let_go (*slot);
+    known_forget_records (*slot);
   *slot = job;
   job->recent = true;
 }
@@ -114,7 +114,7 @@ copy_of (struct bytes bytes)
 
 /* The trace that a job's sender gave as a header (W3C) goes where containers get it from. */
 static void
-take_in_trace (const rd_kafka_message_t *message, struct job *job)
+job_trace_from_headers (const rd_kafka_message_t *message, struct job *job)
 {
   static const char variable[] = "TRACEPARENT=";
   rd_kafka_headers_t *headers = NULL;
@@ -136,7 +136,7 @@ known_set_record (struct kafka_job *job, const struct cursor *cursor,
                   const rd_kafka_message_t *message, struct job *decoded)
 {
   auto_buffer struct buffer payload = { 0 };
-  take_in_trace (message, decoded);
+  job_trace_from_headers (message, decoded);
   bool fits = codec_encode_job (decoded, &payload, NULL) == 0; /* with its trace */
   free_record (&job->record);
   job->record = copy_of (fits ? buffer_bytes (&payload) : cursor->payload);
@@ -222,14 +222,14 @@ struct piece
   int64_t offset;
 };
 
-struct pieces
+struct known_pieces
 {
   struct piece *items;
   size_t count;
 };
 
 static void
-pieces_release (struct pieces *pieces)
+pieces_release (struct known_pieces *pieces)
 {
   free (pieces->items);
 }
@@ -237,7 +237,7 @@ pieces_release (struct pieces *pieces)
 
 static void
 pieces_collect (struct kafka_tables *tables, struct kafka_job *job, size_t count,
-                struct pieces *pieces)
+                struct known_pieces *pieces)
 {
   pieces->items = xcalloc (2 * count, sizeof *pieces->items);
   for (size_t i = 0; i < count && job != NULL; i++)
@@ -313,7 +313,7 @@ piece_read (const struct piece *piece, struct kafka_reader *reader, struct curso
 int
 known_recall (struct kafka_tables *tables, struct kafka_job *job, size_t count, struct error *err)
 {
-  auto_pieces struct pieces pieces = { 0 };
+  auto_pieces struct known_pieces pieces = { 0 };
   struct cursor cursor = { 0 };
   int outcome = 0;
   pieces_collect (tables, job, count, &pieces);

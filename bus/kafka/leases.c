@@ -64,7 +64,7 @@ leases_sync_whole (struct kafka_leases *leases, struct error *err)
 }
 
 int
-leases_ask_time (struct kafka_leases *leases, struct error *err)
+leases_query_time (struct kafka_leases *leases, struct error *err)
 {
   auto_delivery_report struct delivery_report *report = delivery_report_new ();
   if (claims_tick (leases->producer, TOPIC_LEASES, 0, report, err) != 0
@@ -76,7 +76,7 @@ leases_ask_time (struct kafka_leases *leases, struct error *err)
 /* ---- who serves a queue ----------------------------------------------------------------- */
 
 static bool
-is_served (const struct kafka_queue *queue, int64_t now)
+leases_is_served (const struct kafka_queue *queue, int64_t now)
 {
   return queue->served != 0 && now - queue->served < SILENT_LEASES * queue->lease_ms;
 }
@@ -91,8 +91,9 @@ leases_queue_served (struct kafka_leases *leases, const char *name, int64_t *sin
   if (queue == NULL || leases_sync (leases, err) != 0)
     return -1;
   struct error untold = ERROR_INIT; /* who may only read can't ask */
-  if (is_served (queue, claims_now (leases->claims)) && !is_served (queue, clock_wall_ms ()))
-    (void) leases_ask_time (leases, &untold);
+  if (leases_is_served (queue, claims_now (leases->claims))
+      && !leases_is_served (queue, clock_wall_ms ()))
+    (void) leases_query_time (leases, &untold);
   *since = queue->served;
-  return is_served (queue, claims_now (leases->claims));
+  return leases_is_served (queue, claims_now (leases->claims));
 }

@@ -24,7 +24,7 @@ void leases_pump (struct kafka_leases *leases);
 int leases_sync_whole (struct kafka_leases *leases, struct error *err);
 
 /* leases_sync, with the log's clock moved to now. */
-int leases_ask_time (struct kafka_leases *leases, struct error *err);
+int leases_query_time (struct kafka_leases *leases, struct error *err);
 
 int leases_queue_served (struct kafka_leases *leases, const char *queue, int64_t *since,
                          struct error *err);

@@ -36,8 +36,8 @@ metadata_partitions (const struct rd_kafka_metadata *metadata, const char *name)
 
 /* Waits TIMEOUT_MS (-1: for ever), less where we are refused. */
 int
-metadata_ask (struct kafka_producer *producer, int64_t timeout_ms,
-              const struct rd_kafka_metadata **metadata, struct error *err)
+metadata_query (struct kafka_producer *producer, int64_t timeout_ms,
+                const struct rd_kafka_metadata **metadata, struct error *err)
 {
   int64_t end = timeout_ms < 0 ? INT64_MAX : clock_boot_ms () + timeout_ms;
   do
@@ -68,12 +68,15 @@ metadata_queue_option (const struct kafka_topics *topics, int topic)
 }
 
 static int
-complain_of_missing (const struct kafka_client *client, int topic, struct error *err)
+metadata_refuse_missing (const struct kafka_client *client, int topic, struct error *err)
 {
   auto_free char *queue = metadata_queue_option (&client->topics, topic);
-  return error_set (err, ERROR_USER,
+  (void) error_set (err, ERROR_USER,
                     "%s: no topic %s: create the topics with `shoal topics create --bus %s%s`",
                     client->url, client->topics.names[topic], client->url, queue);
+  if (err != NULL && topic == TOPIC_JOBS)
+    err->code = BUS_UNMADE;
+  return -1;
 }
 
 static int
@@ -88,7 +91,7 @@ complain_of_claims (const struct kafka_client *client, int shards, int claims, s
 }
 
 static bool
-is_hidden (struct kafka_producer *producer, int topic, struct error *err)
+metadata_is_hidden (struct kafka_producer *producer, int topic, struct error *err)
 {
   const struct rd_kafka_metadata *metadata = NULL;
   rd_kafka_topic_t *asked =
@@ -112,7 +115,7 @@ kafka_look_up_topics (struct kafka_producer *producer, int timeout_ms, struct er
 {
   struct kafka_topics *topics = &producer->client->topics;
   const struct rd_kafka_metadata *metadata = NULL;
-  if (metadata_ask (producer, timeout_ms, &metadata, err) != 0)
+  if (metadata_query (producer, timeout_ms, &metadata, err) != 0)
     return -1;
   int missing = -1;
   for (int i = 0; i < producer->client->topics.count; i++)
@@ -124,9 +127,9 @@ kafka_look_up_topics (struct kafka_producer *producer, int timeout_ms, struct er
     }
   rd_kafka_metadata_destroy (metadata);
   if (missing >= 0)
-    return is_hidden (producer, missing, err)
+    return metadata_is_hidden (producer, missing, err)
                ? -1
-               : complain_of_missing (producer->client, missing, err);
+               : metadata_refuse_missing (producer->client, missing, err);
   for (int i = TOPIC_SHARDS; i < topics->count; i = i == TOPIC_SHARDS ? TOPICS : i + 2)
     if (topics->partitions[i + 1] < topics->partitions[i])
       return complain_of_claims (producer->client, i, i + 1, err);
@@ -169,8 +172,8 @@ kafka_look_for_leaders (struct kafka_producer *producer, int topic, int timeout_
  * brokers are away, and where one of its two answers is a refusal (a leader that just started,
  * KIP-207) it may say that the partition is empty. */
 static rd_kafka_resp_err_t
-ask_for_offset (struct kafka_producer *producer, const char *topic, int32_t partition, int64_t time,
-                int timeout_ms, int64_t *offset)
+metadata_query_offset (struct kafka_producer *producer, const char *topic, int32_t partition,
+                       int64_t time, int timeout_ms, int64_t *offset)
 {
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
   rd_kafka_topic_partition_t *wanted = rd_kafka_topic_partition_list_add (list, topic, partition);
@@ -194,8 +197,8 @@ metadata_find_offset (struct kafka_producer *producer, int topic, int32_t partit
     {
       int64_t offset = 0;
       int64_t left = end - clock_boot_ms ();
-      rd_kafka_resp_err_t code =
-          ask_for_offset (producer, name, partition, time, left > 1 ? (int) left : 1, &offset);
+      rd_kafka_resp_err_t code = metadata_query_offset (producer, name, partition, time,
+                                                        left > 1 ? (int) left : 1, &offset);
       if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return offset;
       if (!kafka_may_pass (code))
@@ -215,6 +218,24 @@ metadata_find_offset (struct kafka_producer *producer, int topic, int32_t partit
       if (code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
         (void) kafka_look_for_leaders (producer, topic, STEP_MS);
     }
+}
+
+int
+metadata_find_ends (struct kafka_producer *producer, int topic, int64_t *ends, int32_t count,
+                    struct error *err)
+{
+  const char *name = producer->client->topics.names[topic];
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (count);
+  for (int32_t i = 0; i < count; i++)
+    rd_kafka_topic_partition_list_add (list, name, i)->offset = RD_KAFKA_OFFSET_END;
+  rd_kafka_resp_err_t code = rd_kafka_offsets_for_times (
+      producer->handle, list, (int) kafka_at_most (producer->client, QUERY_MS));
+  for (int32_t i = 0; i < count; i++)
+    ends[i] = list->elems[i].err == RD_KAFKA_RESP_ERR_NO_ERROR ? list->elems[i].offset : -1;
+  rd_kafka_topic_partition_list_destroy (list);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR
+             ? 0
+             : kafka_error (&producer->client->trouble, code, name, err);
 }
 
 /* Where nothing is that new yet, it is the end as it was before that was known: what comes

@@ -10,8 +10,8 @@ enum
 };
 
 /* Waits TIMEOUT_MS (-1: for ever) for METADATA of all topics, less where we are refused. */
-int metadata_ask (struct kafka_producer *producer, int64_t timeout_ms,
-                  const struct rd_kafka_metadata **metadata, struct error *err);
+int metadata_query (struct kafka_producer *producer, int64_t timeout_ms,
+                    const struct rd_kafka_metadata **metadata, struct error *err);
 
 /* How many partitions the topic NAME has; 0: there is none. */
 int32_t metadata_partitions (const struct rd_kafka_metadata *metadata, const char *name);
@@ -40,5 +40,10 @@ bool kafka_may_pass (rd_kafka_resp_err_t code);
  * question may take. */
 int64_t metadata_find_offset (struct kafka_producer *producer, int topic, int32_t partition,
                               int64_t time, struct error *err);
+
+/* Reads where each of COUNT partitions of TOPIC ends, by one question; -1 where that isn't known
+ * now. */
+int metadata_find_ends (struct kafka_producer *producer, int topic, int64_t *ends, int32_t count,
+                        struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* One partition of work: its messages, and where each stands. */
 #include "bus/kafka/partition.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/producer.h"
@@ -98,7 +99,7 @@ claims_tick (struct kafka_producer *producer, int topic, int32_t partition,
 }
 
 static void
-tick (struct partition *partition)
+partition_tick (struct partition *partition)
 {
   struct kafka_producer *producer = partition_producer (partition);
   int64_t now = clock_boot_ms ();
@@ -130,6 +131,28 @@ partition_note_tick (struct partition *partition)
   partition->asked = 0;
 }
 
+/* ---- our own records -------------------------------------------------------------------- */
+
+void
+partition_note_sent (struct partition *partition)
+{
+  unsigned int epoch = partition_producer (partition)->epoch;
+  partition->awaited = partition->epoch == epoch ? partition->awaited + 1 : 1;
+  partition->epoch = epoch;
+}
+
+void
+partition_note_read (struct partition *partition)
+{
+  partition->awaited -= partition->awaited > 0 ? 1 : 0;
+}
+
+bool
+partition_is_quiet (const struct partition *partition)
+{
+  return partition->awaited == 0 || partition->epoch != partition_producer (partition)->epoch;
+}
+
 /* ---- where a message stands ------------------------------------------------------------- */
 
 /* When another's claim on MESSAGE is void, on the boot clock; INT64_MAX: not known, to be looked at
@@ -146,7 +169,7 @@ end_of_lease (struct message *message)
     {
       if (left > 0)
         return now + left;
-      tick (partition);
+      partition_tick (partition);
       return INT64_MAX;
     }
   if (message->expired != entry->expires)
@@ -208,7 +231,7 @@ partition_entry_changed (struct claims_entry *entry)
 }
 
 void
-partition_look (struct partition *partition)
+partition_refresh (struct partition *partition)
 {
   int64_t now = clock_boot_ms ();
   struct message *next = NULL;
@@ -267,8 +290,8 @@ forget_settled (struct partition *partition)
 /* How long a retry waits: by the broker's clock, as far as we know it, but never longer than its
  * writer meant at writing. */
 static int64_t
-due_time (const struct partition *partition, const struct shard *shard,
-          const rd_kafka_message_t *record)
+partition_due_time (const struct partition *partition, const struct shard *shard,
+                    const rd_kafka_message_t *record)
 {
   if (shard->not_before == 0)
     return 0;
@@ -284,12 +307,12 @@ due_time (const struct partition *partition, const struct shard *shard,
 static void
 set_due (struct message *message, const struct shard *shard, const rd_kafka_message_t *record)
 {
-  message->due = due_time (message->partition, shard, record);
+  message->due = partition_due_time (message->partition, shard, record);
   message->time = shard->not_before;
 }
 
 static int
-read_job (struct bytes payload, struct message *message, char **key, struct error *err)
+partition_read_job (struct bytes payload, struct message *message, char **key, struct error *err)
 {
   auto_job struct job job = { 0 };
   if (codec_decode_job (payload, &job, err) != 0 || job_check_id (job.id, err) != 0)
@@ -317,8 +340,8 @@ read_shard_key (char *key, struct bytes payload, const rd_kafka_message_t *recor
 }
 
 static int
-read_shard (struct bytes payload, const rd_kafka_message_t *record, struct message *message,
-            char **key, struct error *err)
+partition_read_shard (struct bytes payload, const rd_kafka_message_t *record,
+                      struct message *message, char **key, struct error *err)
 {
   auto_free char *given = message_key (record);
   if (read_shard_key (given, payload, record, message))
@@ -337,7 +360,7 @@ read_shard (struct bytes payload, const rd_kafka_message_t *record, struct messa
 }
 
 static void
-take_in_message (struct partition *partition, const rd_kafka_message_t *record)
+partition_add_message (struct partition *partition, const rd_kafka_message_t *record)
 {
   auto_free char *key = NULL;
   struct error err = ERROR_INIT;
@@ -345,13 +368,15 @@ take_in_message (struct partition *partition, const rd_kafka_message_t *record)
   message->partition = partition;
   struct bytes payload = partition->messages.payload;
   int read = error_is_set (&partition->messages.refused) ? -1
-             : partition->set->kind == BUS_JOBS          ? read_job (payload, message, &key, &err)
-                                                : read_shard (payload, record, message, &key, &err);
+             : partition->set->kind == BUS_JOBS
+                 ? partition_read_job (payload, message, &key, &err)
+                 : partition_read_shard (payload, record, message, &key, &err);
   if (read != 0)
     {
-      if (record->offset >= partition->dead_below)
-        dead_letter_write (partition->set->tables->dead_letters, &partition->messages, record,
-                           &err);
+      if (partition->set->kind == BUS_SHARDS) /* jobs are read by the tables as well */
+        dead_letters_refuse (partition->set->tables->dead_letters, &partition->messages, record,
+                             &err);
+      partition_owe (partition, record->offset);
       free (message);
       return;
     }
@@ -393,7 +418,7 @@ partition_read_messages (struct partition *partition)
             partition->caught_up = claims_now (partition->claims);
           break;
         }
-      take_in_message (partition, record);
+      partition_add_message (partition, record);
     }
   forget_settled (partition);
 }
@@ -417,9 +442,10 @@ partition_watermark (const struct partition *partition, char **metadata)
     return partition->committed;
   if (partition->set->kind == BUS_JOBS)
     return judged (partition);
-  *metadata =
-      xasprintf ("%s%lld", metadata_prefix,
-                 (long long) claims_base (partition->claims, partition->claims_cursor.next));
+  if (metadata != NULL)
+    *metadata =
+        xasprintf ("%s%lld", metadata_prefix,
+                   (long long) claims_base (partition->claims, partition->claims_cursor.next));
   return first == NULL ? partition->messages.next : first->offset;
 }
 
@@ -444,7 +470,7 @@ partition_open (struct partition_set *set, int32_t number, int64_t committed, co
   partition->set = set;
   partition->number = number;
   partition->committed = committed;
-  partition->dead_below = committed;
+  partition->owed = committed;
   TAILQ_INIT (&partition->order);
   TAILQ_INIT (&partition->open);
   TAILQ_INIT (&partition->waiting);

@@ -29,9 +29,12 @@ struct partition_set
   int claims;   /* the topic of the claims on them */
   struct partition **items;
   int count;
-  int turn;       /* the partition that is looked at first */
-  int64_t looked; /* boot ms of … */
-  int64_t committed_at;
+  int turn;             /* the partition that is looked at first */
+  int64_t turned;       /* boot ms at which it became that */
+  int64_t met_at;       /* boot ms at which another was faster than we; 0: never */
+  int64_t looked;       /* boot ms of … */
+  int64_t committed_at; /* likewise: what is owed was committed */
+  int64_t all_at;       /* likewise: all was */
 };
 
 enum message_state
@@ -93,13 +96,18 @@ struct partition
   size_t unsettled;
   size_t open_count;
   size_t bytes;
-  int64_t ticked;    /* boot ms */
-  int64_t asked;     /* boot ms of the oldest tick that we haven't read yet; 0: none */
-  int64_t slow_at;   /* boot ms at which a tick was read that had been long on its way; 0: never */
-  int64_t contested; /* boot ms at which another was faster than we; 0: never */
-  int64_t committed;
+  int64_t ticked;     /* boot ms */
+  int64_t asked;      /* boot ms of the oldest tick that we haven't read yet; 0: none */
+  int64_t slow_at;    /* boot ms at which a tick was read that had been long on its way; 0: never */
+  int64_t contested;  /* boot ms at which another was faster than we; 0: never */
+  int64_t head;       /* offset of the open message that was seen to be the first … */
+  int64_t head_since; /* … since then, boot ms */
+  int64_t committed;  /* by this handle, or before it came */
+  int64_t owed;       /* where what this handle has settled ends: it is to commit that */
+  unsigned int awaited;           /* records of ours in the claims that we haven't read back */
+  unsigned int epoch;             /* the producer's when the last of them was sent */
+  bool stolen;                    /* opened for want of other work: not of our share */
   struct partition_gauges gauges; /* made when they are first shown */
-  int64_t dead_below; /* what can't be read below this offset is a dead letter already */
 };
 
 static inline struct kafka_producer *
@@ -114,19 +122,35 @@ struct partition *partition_open (struct partition_set *set, int32_t number, int
 void partition_close (struct partition *partition);
 
 /* Looks again at the messages whose time has come. */
-void partition_look (struct partition *partition);
+void partition_refresh (struct partition *partition);
 
 /* Where a message stands now, by its entry; moves it between the lists. */
 void message_update (struct message *message);
 void message_set (struct message *message, enum message_state state, int64_t look_at);
 
+/* This handle has settled the message at OFFSET. */
+static inline void
+partition_owe (struct partition *partition, int64_t offset)
+{
+  if (partition->owed <= offset)
+    partition->owed = offset + 1;
+}
+
+/* A record of ours was sent to the claims, or read back. What a producer that was replaced sent may
+ * be lost. */
+void partition_note_sent (struct partition *partition);
+void partition_note_read (struct partition *partition);
+
+/* Whether all that was sent has been read back. */
+bool partition_is_quiet (const struct partition *partition);
+
 /* All messages of ENTRY. */
 void partition_entry_changed (struct claims_entry *entry);
 
-/* The offset to commit, and the text that goes with it (the caller frees). As long as the brokers
- * haven't got all dead letters it is what was committed, without a text: whoever reads from there
- * writes them again. Of jobs all are read again by whoever comes: what is committed is how far
- * those that can't be read have become dead letters. */
+/* The offset to commit, and the text that goes with it (the caller frees; NULL: not wanted). As
+ * long as the brokers haven't got all dead letters it is what was committed, without a text:
+ * whoever reads from there writes them again. Of jobs all are read again by whoever comes: what is
+ * committed is how far those that can't be read have become dead letters. */
 int64_t partition_watermark (const struct partition *partition, char **metadata);
 
 /* How many retries wait for their time. */

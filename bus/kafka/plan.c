@@ -105,7 +105,7 @@ plan_flush (struct kafka_plan *plan, struct error *err)
 
 /* ---- finding shards again --------------------------------------------------------------- */
 
-struct found
+struct found_shard
 {
   int32_t partition; /* -1: not found */
   int64_t offset;
@@ -120,7 +120,7 @@ struct scan
   struct kafka_reader *reader;
   struct cursor *cursors;
   int32_t count;
-  struct found *found;
+  struct found_shard *found;
   size_t found_count;
   size_t bytes;
 };
@@ -177,7 +177,7 @@ open_scan (struct kafka_plan *plan, const char *job_id, struct error *err)
   return 0;
 }
 
-static struct found *
+static struct found_shard *
 need_found (struct scan *scan, uint32_t index)
 {
   if (index >= scan->found_count)
@@ -185,13 +185,14 @@ need_found (struct scan *scan, uint32_t index)
       size_t count = (size_t) index + 1 + scan->found_count / 2;
       scan->found = xrealloc (scan->found, count, sizeof *scan->found);
       for (; scan->found_count < count; scan->found_count++)
-        scan->found[scan->found_count] = (struct found){ .partition = -1 };
+        scan->found[scan->found_count] = (struct found_shard){ .partition = -1 };
     }
   return &scan->found[index];
 }
 
 static void
-note_shard (struct scan *scan, const struct cursor *cursor, const rd_kafka_message_t *message)
+replay_record_shard (struct scan *scan, const struct cursor *cursor,
+                     const rd_kafka_message_t *message)
 {
   auto_shard struct shard shard = { 0 };
   size_t length = strlen (scan->job_id);
@@ -200,7 +201,7 @@ note_shard (struct scan *scan, const struct cursor *cursor, const rd_kafka_messa
       || codec_decode_shard (cursor->payload, &shard, NULL) != 0 || shard.kind != SHARD_MAP
       || shard.generation != 1 || shard.attempt != 1)
     return;
-  struct found *found = need_found (scan, shard.index);
+  struct found_shard *found = need_found (scan, shard.index);
   if (found->partition >= 0)
     return;
   found->partition = message->partition;
@@ -228,7 +229,7 @@ read_on (struct kafka_plan *plan, struct error *err)
             return -1;
           if (got == 0)
             break;
-          note_shard (scan, &scan->cursors[i], message);
+          replay_record_shard (scan, &scan->cursors[i], message);
         }
     }
   return 0;
@@ -236,10 +237,10 @@ read_on (struct kafka_plan *plan, struct error *err)
 
 /* The record itself, where there was no room to keep it. */
 static int
-read_again (struct kafka_plan *plan, const struct found *found, struct shard *shard,
+read_again (struct kafka_plan *plan, const struct found_shard *found, struct shard *shard,
             struct error *err)
 {
-  auto_record struct record record = { 0 };
+  auto_record struct kafka_record record = { 0 };
   int got = record_read (&record, plan->work->leases->reader, plan->scan->topic, found->partition,
                          found->offset, err);
   if (got != 1)
@@ -265,7 +266,7 @@ plan_get_shard (struct kafka_plan *plan, const char *job_id, uint32_t index, str
     return -1;
   if (index >= scan->found_count || scan->found[index].partition < 0)
     return 0;
-  const struct found *found = &scan->found[index];
+  const struct found_shard *found = &scan->found[index];
   if (found->payload.size == 0)
     return read_again (plan, found, shard, err);
   return codec_decode_shard (buffer_bytes (&found->payload), shard, err) == 0 ? 1 : -1;
@@ -314,24 +315,19 @@ publish_again (struct kafka_plan *plan, const char *job_id, uint32_t generation,
 /* The job counts as running again. What waits of older generations is dropped when the job had
  * ended. */
 static int
-reopen_status (struct kafka_plan *plan, const char *job_id, uint32_t generation, struct error *err)
+kafka_plan_reopen_status (struct kafka_plan *plan, const char *job_id, uint32_t generation,
+                          struct error *err)
 {
   auto_job_status struct job_status status = { 0 };
   int found = jobs_get_status (plan->work->tables, job_id, &status, err);
   if (found < 0)
     return -1;
-  if (found == 0)
-    status = (struct job_status){ .job_id = xstrdup (job_id), .shards = -1, .atoms = -1 };
-  status.state = JOB_RUNNING;
-  status.generation = generation;
-  status.updated = clock_wall_ms ();
-  free (status.reason);
-  status.reason = NULL;
+  job_status_reopen (&status, job_id, generation);
   return jobs_put_status (plan->work->tables, &status, err);
 }
 
 static int
-by_number (const void *a, const void *b)
+replay_by_number (const void *a, const void *b)
 {
   uint32_t one = *(const uint32_t *) a;
   uint32_t other = *(const uint32_t *) b;
@@ -362,13 +358,13 @@ plan_replay (struct kafka_plan *plan, const char *job_id, uint32_t generation,
   auto_free uint32_t *sorted = xcalloc (count + 1, sizeof *sorted);
   if (count > 0)
     memcpy (sorted, indexes, count * sizeof *sorted);
-  qsort (sorted, count, sizeof *sorted, by_number);
+  qsort (sorted, count, sizeof *sorted, replay_by_number);
   for (size_t i = 0; i < count; i++)
     if (publish_again (plan, job_id, generation, sorted[i], err) != 0)
       return -1;
   if (plan_flush (plan, err) != 0)
     return -1;
-  return reopen_status (plan, job_id, generation, err);
+  return kafka_plan_reopen_status (plan, job_id, generation, err);
 }
 
 void

@@ -43,7 +43,7 @@ delivery_report_leave (struct delivery_report *report)
 }
 
 static int
-topic_of (const struct kafka_topics *topics, const char *name)
+producer_topic_of (const struct kafka_topics *topics, const char *name)
 {
   int at = 0;
   while (at < topics->count - 1 && strcmp (topics->names[at], name) != 0)
@@ -63,7 +63,7 @@ delivery_report_note (rd_kafka_t *handle, const rd_kafka_message_t *message, voi
     {
       report->failed++;
       report->why = message->err;
-      report->topic = topic_of (&client->topics, rd_kafka_topic_name (message->rkt));
+      report->topic = producer_topic_of (&client->topics, rd_kafka_topic_name (message->rkt));
     }
   else
     report->offset = message->offset;
@@ -90,6 +90,33 @@ producer_close (struct kafka_producer *producer, int wait_ms)
   rd_kafka_destroy (producer->handle);
 }
 
+/* Whether clients of others read records of TOPIC: several of them can't read lz4 as they are
+ * installed (kafkajs 2.2.4, kafka-python 3.0.12). */
+static bool
+is_read_by_others (int topic)
+{
+  return topic == TOPIC_EVENTS || topic == TOPIC_STATUS || topic == TOPIC_DEAD;
+}
+
+/* The settings of TOPIC, which rd_kafka_topic_new takes; NULL: those of all. What a user says of
+ * compression goes for all topics. */
+static rd_kafka_topic_conf_t *
+producer_topic_conf (const struct kafka_producer *producer, int topic)
+{
+  const struct strlist *properties = &producer->client->properties;
+  for (size_t i = 0; i + 1 < properties->count; i += 2)
+    if (strncmp (properties->items[i], "compression.", strlen ("compression.")) == 0)
+      return NULL;
+  if (!is_read_by_others (topic))
+    return NULL;
+  rd_kafka_topic_conf_t *conf = rd_kafka_default_topic_conf_dup (producer->handle);
+  char text[256];
+  if (rd_kafka_topic_conf_set (conf, "compression.codec", "none", text, sizeof text)
+      != RD_KAFKA_CONF_OK)
+    abort ();
+  return conf;
+}
+
 /* The first record to a topic that a handle hasn't used waits for a timer of a second unless the
  * topic was asked for. */
 int
@@ -100,8 +127,8 @@ producer_open (struct kafka_producer *producer, struct error *err)
   if (producer->handle == NULL)
     return -1;
   for (int i = 0; i < producer->client->topics.count; i++)
-    producer->outgoing[i] =
-        rd_kafka_topic_new (producer->handle, producer->client->topics.names[i], NULL);
+    producer->outgoing[i] = rd_kafka_topic_new (producer->handle, producer->client->topics.names[i],
+                                                producer_topic_conf (producer, i));
   uint64_t one = 1;
   producer->reports = rd_kafka_queue_get_main (producer->handle);
   rd_kafka_queue_io_event_enable (producer->reports, producer->client->wake_fd, &one, sizeof one);

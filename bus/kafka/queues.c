@@ -8,7 +8,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "schemas/codec.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -36,7 +35,10 @@ void
 queues_release (struct kafka_queues *queues)
 {
   for (int i = 0; i < queues->count; i++)
-    free (queues->items[i].name);
+    {
+      members_release (&queues->items[i].members);
+      free (queues->items[i].name);
+    }
 }
 
 struct kafka_queue *
@@ -99,12 +101,34 @@ queues_need (struct kafka_queues *queues, const char *name, struct error *err)
   return queue;
 }
 
+int
+queues_list (const struct kafka_queues *queues, struct strlist *names, struct error *err)
+{
+  const struct rd_kafka_metadata *metadata = NULL;
+  const char *of_default = queues->producer->client->topics.names[TOPIC_SHARDS];
+  size_t length = strlen (of_default);
+  if (metadata_query (queues->producer, kafka_at_most (queues->producer->client, LOOK_UP_MS),
+                      &metadata, err)
+      != 0)
+    return -1;
+  for (int i = 0; i < metadata->topic_cnt; i++)
+    {
+      const char *topic = metadata->topics[i].topic;
+      if (strncmp (topic, of_default, length) == 0 && topic[length] == '\0')
+        strlist_add (names, "default");
+      else if (strncmp (topic, of_default, length) == 0 && topic[length] == '.')
+        strlist_add (names, topic + length + 1);
+    }
+  rd_kafka_metadata_destroy (metadata);
+  return 0;
+}
+
 /* ---- who serves them -------------------------------------------------------------------- */
 
 /* Of many workers the one whose time comes first speaks for all: a third of a lease from now, and a
  * little more. */
 static int64_t
-time_to_speak (const struct kafka_queues *queues)
+queues_announcement_is_due (const struct kafka_queues *queues)
 {
   uint16_t salt = 0;
   (void) getrandom (&salt, sizeof salt, 0);
@@ -112,36 +136,52 @@ time_to_speak (const struct kafka_queues *queues)
          + queues->producer->client->lease_ms / 3 * salt / UINT16_MAX;
 }
 
+static void
+queues_hear_reader (struct kafka_queues *queues, const char *key, const struct claim *claim,
+                    int64_t time)
+{
+  for (int i = 0; i < queues->served_count; i++)
+    {
+      struct kafka_queue *queue = queues->served[i];
+      const char *worker = reader_key_worker (key, queue->name);
+      if (worker != NULL)
+        members_hear (&queue->members, worker, time, claim == NULL ? 0 : claim->lease_ms);
+    }
+}
+
 void
 queues_take_in (struct kafka_queues *queues, const char *key, const struct claim *claim,
                 int64_t time)
 {
-  if (strncmp (key, served_prefix, strlen (served_prefix)) != 0)
+  queues_hear_reader (queues, key, claim, time);
+  if (claim == NULL || strncmp (key, served_prefix, strlen (served_prefix)) != 0)
     return;
   struct kafka_queue *queue = queues_find (queues, key + strlen (served_prefix));
   if (queue == NULL)
     return;
   queue->served = time;
   queue->lease_ms = claim->lease_ms;
-  queue->say_at = time_to_speak (queues);
+  queue->say_at = queues_announcement_is_due (queues);
 }
 
 void
-queues_pump (struct kafka_queues *queues)
+queues_leave (struct kafka_queues *queues)
+{
+  for (int i = 0; i < queues->served_count; i++)
+    members_leave (&queues->served[i]->members, queues->producer, queues->served[i]->name);
+}
+
+void
+queues_pump (struct kafka_queues *queues, int64_t now)
 {
   for (int i = 0; i < queues->served_count; i++)
     {
       struct kafka_queue *queue = queues->served[i];
+      members_pump (&queue->members, queues->producer, queue->name, now);
       if (clock_boot_ms () < queue->say_at)
         continue;
-      queue->say_at = time_to_speak (queues);
-      auto_buffer struct buffer payload = { 0 };
+      queue->say_at = queues_announcement_is_due (queues);
       auto_free char *key = xasprintf ("%s%s", served_prefix, queue->name);
-      const struct claim claim = { .kind = CLAIM_UNKNOWN,
-                                   .writer = queues->producer->client->writer,
-                                   .lease_ms = queues->producer->client->lease_ms };
-      if (codec_encode_claim (&claim, &payload, NULL) == 0)
-        (void) kafka_send (queues->producer, TOPIC_LEASES, 0, key, &payload,
-                           &queues->producer->quiet, NULL);
+      members_announce (queues->producer, key);
     }
 }

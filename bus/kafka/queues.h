@@ -2,6 +2,7 @@
 #ifndef SHOAL_BUS_KAFKA_QUEUES_H
 #define SHOAL_BUS_KAFKA_QUEUES_H
 
+#include "bus/kafka/members.h"
 #include "bus/kafka/producer.h"
 #include "schemas/messages.h"
 
@@ -14,8 +15,9 @@ struct kafka_queue
   int claims;
   int64_t
       served; /* UTC ms by the broker's clock when a worker last said that it serves it; 0: never */
-  int64_t lease_ms; /* that worker's */
-  int64_t say_at;   /* boot ms when it is on us to say so */
+  int64_t lease_ms;             /* that worker's */
+  int64_t say_at;               /* boot ms when it is on us to say so */
+  struct kafka_members members; /* the workers that read it, when this handle serves it */
 };
 
 struct kafka_queues
@@ -40,11 +42,19 @@ struct kafka_queue *queues_find (struct kafka_queues *queues, const char *name);
  * ERROR_USER when it has none. */
 struct kafka_queue *queues_need (struct kafka_queues *queues, const char *name, struct error *err);
 
-/* A record of the leases, which may be word of somebody who serves a queue. */
+/* Adds the names of all queues that have topics to NAMES: 0, or -1 where no broker answers. */
+int queues_list (const struct kafka_queues *queues, struct strlist *names, struct error *err);
+
+/* A record of the leases, which may be word of somebody who serves or reads a queue. CLAIM is NULL
+ * of one that takes its word back. */
 void queues_take_in (struct kafka_queues *queues, const char *key, const struct claim *claim,
                      int64_t time);
 
-/* Says of each queue that this handle serves that it does, when nobody else did so lately. */
-void queues_pump (struct kafka_queues *queues);
+/* Says of each queue that this handle serves that it does, when nobody else did so lately, and
+ * that it reads it. NOW is what the clock of the leases says. */
+void queues_pump (struct kafka_queues *queues, int64_t now);
+
+/* This handle takes nothing any more. */
+void queues_leave (struct kafka_queues *queues);
 
 #endif

@@ -49,18 +49,18 @@ client_of (const struct cursor *cursor)
 }
 
 static const char *
-name_of (const struct cursor *cursor)
+cursor_name_of (const struct cursor *cursor)
 {
   return client_of (cursor)->topics.names[cursor->topic];
 }
 
 static rd_kafka_topic_t *
-topic_of (const struct cursor *cursor)
+cursor_topic_of (const struct cursor *cursor)
 {
   struct kafka_reader *reader = cursor->reader;
   rd_kafka_topic_t **topic = &reader->topics[cursor->topic];
   if (*topic == NULL)
-    *topic = rd_kafka_topic_new (reader->handle, name_of (cursor), NULL);
+    *topic = rd_kafka_topic_new (reader->handle, cursor_name_of (cursor), NULL);
   return *topic;
 }
 
@@ -84,7 +84,7 @@ cursor_is_open (const struct cursor *cursor)
 
 /* Where the partition begins and ends. */
 static int
-look (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *err)
+cursor_watermarks (const struct cursor *cursor, int64_t *low, int64_t *high, struct error *err)
 {
   struct kafka_producer *producer = cursor->reader->producer;
   *low = metadata_find_offset (producer, cursor->topic, cursor->partition,
@@ -108,12 +108,14 @@ cursor_look_for_end (struct cursor *cursor, struct error *err)
 }
 
 static int
-start (struct cursor *cursor, int64_t offset, struct error *err)
+cursor_start_reading (struct cursor *cursor, int64_t offset, struct error *err)
 {
-  if (rd_kafka_consume_start_queue (topic_of (cursor), cursor->partition, offset, cursor->queue)
+  if (rd_kafka_consume_start_queue (cursor_topic_of (cursor), cursor->partition, offset,
+                                    cursor->queue)
       == 0)
     return 0;
-  return kafka_error (&client_of (cursor)->trouble, rd_kafka_last_error (), name_of (cursor), err);
+  return kafka_error (&client_of (cursor)->trouble, rd_kafka_last_error (), cursor_name_of (cursor),
+                      err);
 }
 
 int
@@ -122,7 +124,7 @@ cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int3
 {
   int64_t low = 0;
   *cursor = (struct cursor){ .reader = reader, .topic = topic, .partition = partition };
-  if (look (cursor, &low, &cursor->end, err) != 0)
+  if (cursor_watermarks (cursor, &low, &cursor->end, err) != 0)
     return -1;
   /* A number and never "the beginning": for that librdkafka waits half a second. */
   cursor->next = from == FROM_END ? cursor->end : from < low ? low : from;
@@ -132,7 +134,7 @@ cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int3
   uint64_t one = 1;
   rd_kafka_queue_io_event_enable (cursor->queue, reader->producer->client->wake_fd, &one,
                                   sizeof one);
-  if (start (cursor, cursor->next, err) == 0)
+  if (cursor_start_reading (cursor, cursor->next, err) == 0)
     return 0;
   rd_kafka_queue_destroy (cursor->queue);
   cursor->queue = NULL;
@@ -144,7 +146,7 @@ cursor_close (struct cursor *cursor)
 {
   if (cursor->queue == NULL)
     return;
-  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
+  (void) rd_kafka_consume_stop (cursor_topic_of (cursor), cursor->partition);
   rd_kafka_queue_destroy (cursor->queue);
   buffer_release (&cursor->unpacked);
   *cursor = (struct cursor){ 0 };
@@ -152,24 +154,24 @@ cursor_close (struct cursor *cursor)
 
 /* What we read was deleted by retention: go on at what is left. */
 static void
-restart (struct cursor *cursor)
+cursor_restart (struct cursor *cursor)
 {
   struct error err = ERROR_INIT;
   int64_t low = 0;
   int64_t high = 0;
 
-  if (look (cursor, &low, &high, &err) != 0)
+  if (cursor_watermarks (cursor, &low, &high, &err) != 0)
     {
-      log_failure (LOG_WARN, "read_failed", &err, "topic=%s partition=%d", name_of (cursor),
+      log_failure (LOG_WARN, "read_failed", &err, "topic=%s partition=%d", cursor_name_of (cursor),
                    cursor->partition);
       return;
     }
   int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
-  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld", name_of (cursor),
+  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld", cursor_name_of (cursor),
             cursor->partition, (long long) cursor->next, (long long) next);
-  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
+  (void) rd_kafka_consume_stop (cursor_topic_of (cursor), cursor->partition);
   cursor->next = next;
-  if (start (cursor, next, &err) != 0)
+  if (cursor_start_reading (cursor, next, &err) != 0)
     log_failure (LOG_ERROR, "read_failed", &err, NULL);
 }
 
@@ -177,13 +179,13 @@ restart (struct cursor *cursor)
  * left for its decoder to refuse; false when it has to be read once more, because the schema
  * registry is away or refuses us. */
 static bool
-unpack (struct cursor *cursor, const rd_kafka_message_t *message)
+record_unpack (struct cursor *cursor, const rd_kafka_message_t *message)
 {
   struct error err = ERROR_INIT;
   const struct bytes raw = { message->payload, message->len };
   cursor->payload = (struct bytes){ 0 };
   error_clear (&cursor->refused);
-  if (trust_judge (&client_of (cursor)->trust, cursor->topic, name_of (cursor), message,
+  if (trust_judge (&client_of (cursor)->trust, cursor->topic, cursor_name_of (cursor), message,
                    &cursor->refused)
       != 0)
     return true;
@@ -194,8 +196,8 @@ unpack (struct cursor *cursor, const rd_kafka_message_t *message)
   cursor->payload = raw;
   auto_free char *reason = text_log (err.message);
   log_warn (err.class == ERROR_USER ? "record_unreadable" : "registry_unavailable",
-            "topic=%s partition=%d offset=%lld reason=%s", name_of (cursor), cursor->partition,
-            (long long) message->offset, reason);
+            "topic=%s partition=%d offset=%lld reason=%s", cursor_name_of (cursor),
+            cursor->partition, (long long) message->offset, reason);
   return err.class == ERROR_USER;
 }
 
@@ -203,10 +205,10 @@ void
 cursor_step_back (struct cursor *cursor, const rd_kafka_message_t *message)
 {
   struct error err = ERROR_INIT;
-  (void) rd_kafka_consume_stop (topic_of (cursor), cursor->partition);
+  (void) rd_kafka_consume_stop (cursor_topic_of (cursor), cursor->partition);
   cursor->next = message->offset;
   cursor->stuck_until = clock_boot_ms () + REGISTRY_MS;
-  if (start (cursor, cursor->next, &err) != 0)
+  if (cursor_start_reading (cursor, cursor->next, &err) != 0)
     log_failure (LOG_ERROR, "read_failed", &err, NULL);
 }
 
@@ -224,7 +226,7 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
       rd_kafka_message_t *got = rd_kafka_consume_queue (cursor->queue, timeout_ms);
       if (got == NULL)
         return 0;
-      if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR && !unpack (cursor, got))
+      if (got->err == RD_KAFKA_RESP_ERR_NO_ERROR && !record_unpack (cursor, got))
         {
           cursor_step_back (cursor, got);
           rd_kafka_message_destroy (got);
@@ -248,16 +250,16 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
         }
       if (code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
           || code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
-        restart (cursor);
+        cursor_restart (cursor);
       else if (cursor->denied)
         {
           struct error err = ERROR_INIT;
-          (void) access_lacks (client_of (cursor), "Read", "topic", name_of (cursor), &err);
+          (void) access_lacks (client_of (cursor), "Read", "topic", cursor_name_of (cursor), &err);
           log_failure (LOG_ERROR, "read_denied", &err, "partition=%d", cursor->partition);
           return 0;
         }
       else
-        log_info ("read_error", "topic=%s partition=%d reason=%s", name_of (cursor),
+        log_info ("read_error", "topic=%s partition=%d reason=%s", cursor_name_of (cursor),
                   cursor->partition, rd_kafka_err2name (code));
     }
 }
@@ -278,10 +280,10 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
       if (next_within (cursor, STEP_MS, message) == 1)
         return 1;
       if (cursor->denied)
-        return access_lacks (producer->client, "Read", "topic", name_of (cursor), err);
+        return access_lacks (producer->client, "Read", "topic", cursor_name_of (cursor), err);
       kafka_serve (producer, 0);
       if (clock_boot_ms () >= give_up)
-        return kafka_timeout (&producer->client->trouble, name_of (cursor), err);
+        return kafka_timeout (&producer->client->trouble, cursor_name_of (cursor), err);
     }
   return 0;
 }
@@ -295,7 +297,7 @@ is_of_tables (int topic)
 }
 
 int
-record_read (struct record *record, struct kafka_reader *reader, int topic, int32_t partition,
+record_read (struct kafka_record *record, struct kafka_reader *reader, int topic, int32_t partition,
              int64_t offset, struct error *err)
 {
   if (is_of_tables (topic)
@@ -310,7 +312,7 @@ record_read (struct record *record, struct kafka_reader *reader, int topic, int3
 }
 
 void
-record_release (struct record *record)
+record_release (struct kafka_record *record)
 {
   auto_message_ (&record->message);
   cursor_close (&record->cursor);

@@ -70,7 +70,7 @@ cursor_is_at_end (const struct cursor *cursor)
 }
 
 /* One record, read by itself. Its payload is `cursor.payload`. */
-struct record
+struct kafka_record
 {
   struct cursor cursor;
   struct kafka_reader
@@ -79,9 +79,9 @@ struct record
 };
 
 /* Reads the record at OFFSET into zeroed RECORD: 1, or 0 when it is gone. */
-int record_read (struct record *record, struct kafka_reader *reader, int topic, int32_t partition,
-                 int64_t offset, struct error *err);
-void record_release (struct record *record);
+int record_read (struct kafka_record *record, struct kafka_reader *reader, int topic,
+                 int32_t partition, int64_t offset, struct error *err);
+void record_release (struct kafka_record *record);
 #define auto_record AUTO (record_release)
 
 /* Fills in what the reader's group committed. */

@@ -1,6 +1,7 @@
 /* Dead letters listed, and sent again to where they were. */
 #include "bus/kafka/replay.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/queues.h"
@@ -48,7 +49,7 @@ header_text (const rd_kafka_message_t *message, const char *name)
 }
 
 static struct dead_letter *
-find (const struct letter_list *list, const char *name)
+letter_list_find (const struct letter_list *list, const char *name)
 {
   for (size_t i = 0; i < list->count; i++)
     if (strcmp (list->items[i].name, name) == 0)
@@ -58,10 +59,10 @@ find (const struct letter_list *list, const char *name)
 
 /* The first record of a name is the letter; one without a value says that it was sent again. */
 static void
-take_in (struct letter_list *list, const rd_kafka_message_t *message)
+letter_list_apply (struct letter_list *list, const rd_kafka_message_t *message)
 {
   auto_free char *name = message_key (message);
-  struct dead_letter *known = find (list, name);
+  struct dead_letter *known = letter_list_find (list, name);
   if (message->payload == NULL)
     {
       if (known == NULL)
@@ -99,7 +100,7 @@ by_time (const void *a, const void *b)
 }
 
 static int
-read_all (struct kafka_dead_letters *letters, struct letter_list *list, struct error *err)
+letter_list_read (struct kafka_dead_letters *letters, struct letter_list *list, struct error *err)
 {
   struct cursor cursor = { 0 };
   if (cursor_open (&cursor, letters->reader, TOPIC_DEAD, 0, FROM_START, err) != 0)
@@ -110,7 +111,7 @@ read_all (struct kafka_dead_letters *letters, struct letter_list *list, struct e
       auto_message rd_kafka_message_t *message = NULL;
       got = cursor_next_before_end (&cursor, &message, err);
       if (got == 1)
-        take_in (list, message);
+        letter_list_apply (list, message);
     }
   while (got == 1);
   cursor_close (&cursor);
@@ -125,7 +126,7 @@ dead_letters_list (struct kafka_dead_letters *letters,
                    struct error *err)
 {
   struct letter_list list = { 0 };
-  int result = read_all (letters, &list, err);
+  int result = letter_list_read (letters, &list, err);
   for (size_t i = 0; result == 0 && i < list.count; i++)
     result = each (context, &list.items[i]);
   letter_list_release (&list);
@@ -149,10 +150,10 @@ given_headers (const rd_kafka_message_t *letter)
 
 /* Sends LETTER's record to where it was, as it came. */
 static int
-send_again (struct kafka_dead_letters *letters, int topic, const struct dead_letter *letter,
-            struct delivery_report *report, struct error *err)
+letter_send_again (struct kafka_dead_letters *letters, int topic, const struct dead_letter *letter,
+                   struct delivery_report *report, struct error *err)
 {
-  auto_record struct record record = { 0 };
+  auto_record struct kafka_record record = { 0 };
   int got = record_read (&record, letters->reader, TOPIC_DEAD, 0, letter->position, err);
   if (got != 1)
     return got < 0 ? -1 : error_set (err, ERROR_USER, "%s: this letter is gone", letter->name);
@@ -191,7 +192,7 @@ dead_letters_replay (struct kafka_dead_letters *letters, const struct dead_lette
                       letter->topic);
   auto_delivery_report struct delivery_report *report = delivery_report_new ();
   const struct bytes nothing = { 0 };
-  if (send_again (letters, topic, letter, report, err) != 0
+  if (letter_send_again (letters, topic, letter, report, err) != 0
       || kafka_send_as_is (letters->producer, TOPIC_DEAD, 0, letter->name, nothing, report, err)
              != 0)
     return -1;

@@ -2,6 +2,7 @@
 #ifndef SHOAL_BUS_KAFKA_REPLAY_H
 #define SHOAL_BUS_KAFKA_REPLAY_H
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/dead_letters.h"
 
 int dead_letters_list (struct kafka_dead_letters *letters,

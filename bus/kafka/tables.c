@@ -1,6 +1,7 @@
 /* Jobs, statuses and control records, as every handle has them from their topics. */
 #include "bus/kafka/tables.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/known.h"
@@ -53,12 +54,12 @@ tables_find_job (struct kafka_tables *tables, const char *id)
 /* Another record with the id of the job FIRST: the same job sent twice, or another one, which
  * nobody will run. 0, or -1 with ERR when that can't be told now. */
 static int
-take_in_again (struct kafka_tables *tables, struct kafka_job *first, const struct job *job,
-               const rd_kafka_message_t *message, struct error *err)
+tables_compare_job (struct kafka_tables *tables, struct kafka_job *first, const struct job *job,
+                    const rd_kafka_message_t *message, struct error *err)
 {
   auto_job struct job known = { 0 };
   struct error why = ERROR_INIT;
-  if (!tables->judges_jobs || message->offset < tables->conflicts_from
+  if (!dead_letters_judge_job (tables->dead_letters, message->offset)
       || message->offset == first->offset)
     return 0;
   if (first->record == NULL && known_recall (tables, first, 1, err) != 0)
@@ -72,25 +73,24 @@ take_in_again (struct kafka_tables *tables, struct kafka_job *first, const struc
     return 0;
   (void) error_set (&why, ERROR_USER, "job %s already exists and differs in %s", job->id,
                     difference);
-  dead_letter_write_as (tables->dead_letters, &tables->jobs, message, DEAD_LETTER_CONFLICT, &why);
+  dead_letters_refuse_conflict (tables->dead_letters, &tables->jobs, message, &why);
   return 0;
 }
 
 /* The first record of an id is the job. */
 static int
-take_in_job (struct kafka_tables *tables, const rd_kafka_message_t *message, struct error *err)
+tables_add_job (struct kafka_tables *tables, const rd_kafka_message_t *message, struct error *err)
 {
   auto_job struct job job = { 0 };
   struct error why = ERROR_INIT;
   if (codec_decode_job (tables->jobs.payload, &job, &why) != 0 || job_check_id (job.id, &why) != 0)
     {
-      kafka_log_skipped (&tables->jobs, message,
-                         &why); /* whoever takes jobs makes it a dead letter */
+      dead_letters_refuse (tables->dead_letters, &tables->jobs, message, &why);
       return 0;
     }
   struct kafka_job *known = known_need (tables, job.id);
   if (known->offset >= 0)
-    return take_in_again (tables, known, &job, message, err);
+    return tables_compare_job (tables, known, &job, message, err);
   known->offset = message->offset;
   known->time = message_time (message);
   known_set_record (known, &tables->jobs, message, &job);
@@ -103,14 +103,14 @@ take_in_job (struct kafka_tables *tables, const rd_kafka_message_t *message, str
 /* A status of an older generation than the last one is outdated, wherever it stands; so is one that
  * says that a generation goes on which has ended: its writer stood still and came back. */
 static void
-take_in_status (struct kafka_tables *tables, const struct cursor *cursor,
-                const rd_kafka_message_t *message)
+tables_add_status (struct kafka_tables *tables, const struct cursor *cursor,
+                   const rd_kafka_message_t *message)
 {
   auto_job_status struct job_status status = { 0 };
   struct error err = ERROR_INIT;
   if (codec_decode_status (cursor->payload, &status, &err) != 0)
     {
-      kafka_pass_by (tables->dead_letters, cursor, message, &err);
+      dead_letters_refuse (tables->dead_letters, cursor, message, &err);
       return;
     }
   struct kafka_job *job = known_need (tables, status.job_id);
@@ -130,13 +130,13 @@ take_in_status (struct kafka_tables *tables, const struct cursor *cursor,
 }
 
 static void
-take_in_control (struct kafka_tables *tables, const rd_kafka_message_t *message)
+tables_add_control (struct kafka_tables *tables, const rd_kafka_message_t *message)
 {
   struct control control = { 0 };
   struct error err = ERROR_INIT;
   if (codec_decode_control (tables->control.payload, &control, &err) != 0)
     {
-      kafka_pass_by (tables->dead_letters, &tables->control, message, &err);
+      dead_letters_refuse (tables->dead_letters, &tables->control, message, &err);
       control_release (&control);
       return;
     }
@@ -154,18 +154,18 @@ take_in_control (struct kafka_tables *tables, const rd_kafka_message_t *message)
 
 /* 0, or -1 with ERR: MESSAGE is read again. */
 static int
-take_in (struct kafka_tables *tables, struct cursor *cursor, const rd_kafka_message_t *message,
-         struct error *err)
+tables_apply (struct kafka_tables *tables, struct cursor *cursor, const rd_kafka_message_t *message,
+              struct error *err)
 {
-  if (cursor->topic == TOPIC_JOBS && take_in_job (tables, message, err) != 0)
+  if (cursor->topic == TOPIC_JOBS && tables_add_job (tables, message, err) != 0)
     {
       cursor_step_back (cursor, message);
       return -1;
     }
   if (cursor->topic == TOPIC_STATUS)
-    take_in_status (tables, cursor, message);
+    tables_add_status (tables, cursor, message);
   else if (cursor->topic == TOPIC_CONTROL)
-    take_in_control (tables, message);
+    tables_add_control (tables, message);
   return 0;
 }
 
@@ -186,7 +186,7 @@ tables_pump_cursor (struct kafka_tables *tables, struct cursor *cursor)
       struct error err = ERROR_INIT;
       if (cursor_next (cursor, &message) == 0)
         return;
-      if (take_in (tables, cursor, message, &err) != 0)
+      if (tables_apply (tables, cursor, message, &err) != 0)
         {
           log_failure (LOG_WARN, "job_unread", &err, "offset=%lld", (long long) message->offset);
           return;
@@ -221,7 +221,7 @@ sync_cursor (struct kafka_tables *tables, struct cursor *cursor, enum topic topi
       outcome = cursor_next_before_end (cursor, &message, err);
       if (outcome <= 0)
         break;
-      outcome = take_in (tables, cursor, message, err);
+      outcome = tables_apply (tables, cursor, message, err);
     }
   return outcome < 0 ? -1 : 0;
 }
@@ -236,10 +236,10 @@ tables_sync_jobs (struct kafka_tables *tables, struct error *err)
 int
 tables_judge_jobs (struct kafka_tables *tables, int64_t from, struct error *err)
 {
-  if (!tables->judges_jobs)
+  if (!tables->dead_letters->judges_jobs)
     cursor_close (&tables->jobs);
-  tables->judges_jobs = true;
-  tables->conflicts_from = from;
+  tables->dead_letters->judges_jobs = true;
+  tables->dead_letters->jobs_from = from;
   return tables_sync_jobs (tables, err);
 }
 

@@ -23,8 +23,6 @@ struct kafka_tables
   struct kafka_queues *queues;
   struct kafka_dead_letters *dead_letters;
   struct cursor jobs;
-  bool judges_jobs; /* from CONFLICTS_FROM on, what contradicts a job is made a dead letter */
-  int64_t conflicts_from;
   struct cursor *statuses; /* one a partition */
   struct cursor control;
   void *tree; /* of jobs by id, tsearch(3) */
@@ -49,7 +47,7 @@ const struct kafka_job *tables_job (struct kafka_tables *tables, const char *id,
 bool tables_is_live (struct kafka_tables *tables, const char *job_id, uint32_t generation);
 
 /* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or
- * later that contradict a job are made dead letters. */
+ * later that are no job, or contradict one, are made dead letters. */
 int tables_judge_jobs (struct kafka_tables *tables, int64_t from, struct error *err);
 
 /* The tables that tell which shards are alive, read to their ends: 0 or -1. */

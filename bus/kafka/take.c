@@ -1,6 +1,7 @@
-/* What is taken next: chosen, claimed, handed out. */
+/* What is taken next: claimed, handed out. */
 #include "bus/kafka/take.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
 #include "bus/kafka/inflight.h"
@@ -26,30 +27,50 @@
 enum
 {
   PARTITIONS_MS = 30000, /* how often new partitions are looked for */
-  CONTESTED_MS = 1000,
-  AHEAD_MS = 100, /* shards that take less are claimed ahead */
+  AHEAD_MS = 100,        /* shards that take less are claimed ahead */
   QUERY_MS = 10000,
-  FAIR_TURNS = 8, /* one in so many begins with another queue than the preferred one */
 };
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
+/* New partitions are looked for now and then. */
+static int
+look_up_partitions (struct kafka_take *take, struct error *err)
+{
+  int64_t now = clock_boot_ms ();
+  if (now - take->partitions_at < PARTITIONS_MS)
+    return 0;
+  take->partitions_at = now;
+  return kafka_look_up_topics (take->work->producer,
+                               (int) kafka_at_most (take->work->producer->client, QUERY_MS), err);
+}
+
+/* Who else reads is known from the leases, and others are to know of us before we open what may
+ * take long. */
+static int
+join_readers (struct kafka_take *take, struct error *err)
+{
+  take->partitions_at = clock_boot_ms ();
+  if (leases_sync (take->work->leases, err) != 0)
+    return -1;
+  queues_pump (take->work->queues, claims_now (take->work->leases->claims));
+  for (int i = 0; i < take->work->queues->served_count; i++)
+    {
+      take->readers[i].work = take->work;
+      take->readers[i].set = &take->work->shards[i];
+      take->readers[i].queue = take->work->queues->served[i];
+    }
+  return 0;
+}
+
 static int
 open_queues (struct kafka_take *take, struct error *err)
 {
-  int64_t now = clock_boot_ms ();
   bool opened = take->work->shards[0].count > 0;
-  if (opened && now - take->partitions_at < PARTITIONS_MS)
-    return 0;
-  take->partitions_at = now;
-  if (opened
-          ? kafka_look_up_topics (take->work->producer,
-                                  (int) kafka_at_most (take->work->producer->client, QUERY_MS), err)
-                != 0
-          : leases_sync (take->work->leases, err) != 0)
+  if ((opened ? look_up_partitions (take, err) : join_readers (take, err)) != 0)
     return -1;
   for (int i = 0; i < take->work->queues->served_count; i++)
-    if (partitions_open (&take->work->shards[i], err) != 0)
+    if (readership_tend (&take->readers[i], err) != 0)
       return -1;
   return 0;
 }
@@ -68,54 +89,17 @@ need_work (struct kafka_take *take, enum bus_queue queue, struct error *err)
     }
   if (queue == BUS_SHARDS)
     return tables_need_liveness (take->work->tables, err) != 0 ? -1 : open_queues (take, err);
-  if (take->work->jobs.count > 0 && take->work->tables->judges_jobs)
+  if (take->work->jobs.count > 0 && take->work->tables->dead_letters->judges_jobs)
     return 0;
   if (leases_sync_whole (take->work->leases, err) != 0)
     return -1;
   take->work->jobs.leases = take->work->leases->claims;
-  if (partitions_open (&take->work->jobs, err) != 0)
+  if (partitions_open (&take->work->jobs, NULL, 1, err) != 0)
     return -1;
-  return tables_judge_jobs (take->work->tables, take->work->jobs.items[0]->dead_below, err);
+  return tables_judge_jobs (take->work->tables, take->work->jobs.items[0]->committed, err);
 }
 
-/* ---- jobs that are left to others ------------------------------------------------------- */
-
-/* The place in the list, or where it ends. */
-static size_t
-find_shunned (const struct kafka_take *take, const char *job_id)
-{
-  size_t at = 0;
-  while (at < take->shunned_count && strcmp (take->shunned[at].job_id, job_id) != 0)
-    at++;
-  return at;
-}
-
-void
-take_shun (struct kafka_take *take, const char *job_id, int64_t ms)
-{
-  size_t at = find_shunned (take, job_id);
-  if (at == take->shunned_count)
-    {
-      take->shunned = xrealloc (take->shunned, at + 1, sizeof *take->shunned);
-      take->shunned[take->shunned_count++] = (struct shunned){ .job_id = xstrdup (job_id) };
-    }
-  take->shunned[at].until = clock_boot_ms () + ms;
-}
-
-static bool
-is_shunned (struct kafka_take *take, const char *job_id)
-{
-  size_t at = find_shunned (take, job_id);
-  if (at == take->shunned_count)
-    return false;
-  if (take->shunned[at].until > clock_boot_ms ())
-    return true;
-  free (take->shunned[at].job_id);
-  take->shunned[at] = take->shunned[--take->shunned_count];
-  return false;
-}
-
-/* ---- choosing --------------------------------------------------------------------------- */
+/* ---- how many --------------------------------------------------------------------------- */
 
 /* Where shards take no longer than their claims do, the next ones are claimed while these run. What
  * takes longer, or has done so since SINCE, is left to whoever is free first. */
@@ -145,64 +129,6 @@ wanted (struct kafka_take *take)
     }
   int more = take->slots + ahead (take, since) - taken - coming;
   return more <= 0 && coming == 0 ? 1 : more;
-}
-
-static struct message *
-candidate_of (struct kafka_take *take, struct partition *partition, const char *job_id)
-{
-  struct message *next = NULL;
-  for (struct message *message = TAILQ_FIRST (&partition->open); message != NULL; message = next)
-    {
-      next = TAILQ_NEXT (message, links);
-      bool shard = partition->set->kind == BUS_SHARDS;
-      if (shard && !tables_is_live (take->work->tables, message->job_id, message->generation))
-        {
-          if (message->entry->base >= 0)
-            inflight_note (partition, message->entry, CLAIM_DONE);
-          message_set (message, MESSAGE_SETTLED, 0);
-        }
-      else if ((job_id == NULL || strcmp (message->job_id, job_id) == 0)
-               && !(shard && is_shunned (take, message->job_id)))
-        return message;
-    }
-  return NULL;
-}
-
-/* The partitions in turn. Those where another was faster lately are left to him as long as there is
- * work elsewhere: so workers part company without talking about it. */
-static struct message *
-next_candidate (struct kafka_take *take, struct partition_set *set, const char *job_id)
-{
-  int64_t recently = clock_boot_ms () - CONTESTED_MS;
-  for (int pass = 0; pass < 2; pass++)
-    for (int i = 0; i < set->count; i++)
-      {
-        int at = (set->turn + i) % set->count;
-        struct partition *partition = set->items[at];
-        bool contested = partition->contested != 0 && partition->contested > recently;
-        struct message *message =
-            contested == (pass == 1) ? candidate_of (take, partition, job_id) : NULL;
-        if (message == NULL)
-          continue;
-        set->turn = at + 1;
-        return message;
-      }
-  return NULL;
-}
-
-/* The queues in order of preference; now and then another one comes first, so that none starves. */
-static struct message *
-next_of_queue (struct kafka_take *take, enum bus_queue queue, const char *job_id)
-{
-  if (queue == BUS_JOBS)
-    return next_candidate (take, &take->work->jobs, job_id);
-  unsigned int turn = take->turns++;
-  unsigned int count = (unsigned int) take->work->queues->served_count;
-  unsigned int first = turn % FAIR_TURNS == 0 ? turn / FAIR_TURNS % count : 0;
-  struct message *message = NULL;
-  for (unsigned int i = 0; message == NULL && i < count; i++)
-    message = next_candidate (take, &take->work->shards[(first + i) % count], job_id);
-  return message;
 }
 
 /* Who stood still since his claim counted has to look first: it may be another's by now. */
@@ -255,7 +181,7 @@ make_delivery (struct kafka_take *take, struct inflight *inflight, const struct 
  * newer schemas. It stays open to them, and no offset behind it is committed. What nobody has
  * settled a lease later is a dead letter as well. */
 static void
-leave_to_others (struct kafka_take *take, struct message *message, const struct error *why)
+take_leave_undecodable (struct kafka_take *take, struct message *message, const struct error *why)
 {
   auto_free char *key = text_log (message->entry->key);
   message->due = clock_boot_ms () + take->work->producer->client->lease_ms;
@@ -263,9 +189,9 @@ leave_to_others (struct kafka_take *take, struct message *message, const struct 
   if (message->unread == 0)
     log_failure (LOG_ERROR, "shard_unreadable", why, "key=%s", key);
   else if (message->unread == 1
-           && dead_letter_write_at (take->work->tables->dead_letters,
-                                    message->partition->set->messages, message->partition->number,
-                                    message->offset, why, NULL)
+           && dead_letters_refuse_at (take->work->tables->dead_letters,
+                                      message->partition->set->messages, message->partition->number,
+                                      message->offset, why, NULL)
                   < 0)
     return; /* it is tried again */
   message->unread++;
@@ -288,7 +214,7 @@ start_claim (struct kafka_take *take, struct message *message, struct error *err
             *err = why;
           return -1;
         }
-      leave_to_others (take, message, &why);
+      take_leave_undecodable (take, message, &why);
       return 0;
     }
   inflight->starts = message->entry->starts + 1;
@@ -302,6 +228,25 @@ start_claim (struct kafka_take *take, struct message *message, struct error *err
 }
 
 /* ---- handing out ------------------------------------------------------------------------ */
+
+/* Who finds nothing goes where there may be something. */
+static void
+note_found (struct kafka_take *take, bool found)
+{
+  for (int i = 0; i < take->work->queues->served_count; i++)
+    if (found)
+      readership_feed (&take->readers[i]);
+    else
+      readership_seek (&take->readers[i]);
+}
+
+void
+take_release (struct kafka_take *take)
+{
+  choice_release (&take->choice);
+  for (int i = 0; i < QUEUES_MAX; i++)
+    readership_release (&take->readers[i]);
+}
 
 int
 take_delivery (struct kafka_take *take, enum bus_queue queue, const char *job_id,
@@ -322,7 +267,9 @@ take_delivery (struct kafka_take *take, enum bus_queue queue, const char *job_id
     }
   for (int more = ready != NULL ? wanted (take) - 1 : wanted (take); more > 0; more--)
     {
-      struct message *message = next_of_queue (take, queue, job_id);
+      struct message *message = choice_next (&take->choice, queue, job_id);
+      if (queue == BUS_SHARDS)
+        note_found (take, message != NULL);
       if (message == NULL)
         break;
       if (start_claim (take, message, err) != 0)
@@ -333,16 +280,9 @@ take_delivery (struct kafka_take *take, enum bus_queue queue, const char *job_id
   ready->phase = INFLIGHT_TAKEN;
   ready->taken = clock_boot_ms ();
   ready->delivery->starts = ready->starts;
+  ready->delivery->lost = ready->starts - 1;
   int64_t waited = partition_now (ready->partition) - ready->since;
   ready->delivery->waited_ms = waited < 0 ? 0 : waited;
   *delivery = take (&ready->delivery);
   return 1;
-}
-
-void
-take_release (struct kafka_take *take)
-{
-  for (size_t i = 0; i < take->shunned_count; i++)
-    free (take->shunned[i].job_id);
-  free (take->shunned);
 }

@@ -1,30 +1,22 @@
-/* take.h — what is taken next: chosen, claimed, handed out. */
+/* take.h — what is taken next: claimed, handed out. */
 #ifndef SHOAL_BUS_KAFKA_TAKE_H
 #define SHOAL_BUS_KAFKA_TAKE_H
 
-#include "bus/kafka/work.h"
-
-/* A job whose shards are left to others for a while. */
-struct shunned
-{
-  char *job_id;
-  int64_t until; /* boot ms */
-};
+#include "bus/kafka/choice.h"
+#include "bus/kafka/readership.h"
 
 struct kafka_take
 {
   struct kafka_work *work;
-  int slots;             /* deliveries that the caller can hold at once */
-  int64_t partitions_at; /* boot ms: new partitions were looked for */
-  unsigned int turns;    /* shards that were looked for */
-  struct shunned *shunned;
-  size_t shunned_count;
+  struct kafka_choice choice;
+  int slots;                             /* deliveries that the caller can hold at once */
+  int64_t partitions_at;                 /* boot ms: new partitions were looked for */
+  struct readership readers[QUEUES_MAX]; /* of the queues that are served, in their order */
 };
+
+void take_release (struct kafka_take *take);
 
 int take_delivery (struct kafka_take *take, enum bus_queue queue, const char *job_id,
                    struct delivery **delivery, struct error *err);
-void take_shun (struct kafka_take *take, const char *job_id, int64_t ms);
-
-void take_release (struct kafka_take *take);
 
 #endif

@@ -72,3 +72,21 @@ shard_key_parse (const char *key, size_t *job_size, uint32_t *generation, uint32
          && sscanf (at, "/%7[a-z]/%u/%u/%u%c", kind, generation, &index, attempt, &rest) == 4
          && (strcmp (kind, "map") == 0 || strcmp (kind, "reduce") == 0);
 }
+
+static const char reader_prefix[] = "reader/";
+
+char *
+reader_key (const char *queue, const char *worker)
+{
+  return xasprintf ("%s%s/%s", reader_prefix, queue, worker);
+}
+
+const char *
+reader_key_worker (const char *key, const char *queue)
+{
+  size_t size = strlen (queue);
+  if (strncmp (key, reader_prefix, strlen (reader_prefix)) != 0)
+    return NULL;
+  const char *rest = key + strlen (reader_prefix);
+  return strncmp (rest, queue, size) == 0 && rest[size] == '/' ? rest + size + 1 : NULL;
+}

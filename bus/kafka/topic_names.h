@@ -2,6 +2,7 @@
 #ifndef SHOAL_BUS_KAFKA_TOPIC_NAMES_H
 #define SHOAL_BUS_KAFKA_TOPIC_NAMES_H
 
+#include "bus/dead_letter.h"
 #include "schemas/messages.h"
 
 #include <stdbool.h>
@@ -59,5 +60,11 @@ char *shard_key (const struct shard *shard);
 
 /* The parts of KEY; false when it is no such key. JOB is its first *JOB_SIZE bytes. */
 bool shard_key_parse (const char *key, size_t *job_size, uint32_t *generation, uint32_t *attempt);
+
+/* "reader/QUEUE/WORKER": in the leases, that a worker reads a queue. The caller frees. */
+char *reader_key (const char *queue, const char *worker);
+
+/* The worker's name in KEY when it is such a key of QUEUE; NULL when it isn't. */
+const char *reader_key_worker (const char *key, const char *queue);
 
 #endif

@@ -1,6 +1,7 @@
 /* What a topic should be like: its partitions, its settings on the brokers. */
 #include "bus/kafka/topic_settings.h"
 
+#include "bus/dead_letter.h"
 #include "bus/kafka/topic_names.h"
 
 #include <stdio.h>
@@ -13,6 +14,10 @@ enum
   EVENT_PARTITIONS = 8,
   LEASE_DEFAULT_MS = 30000,
   LAG_LEASES = 10, /* docs/claims.md says why */
+  /* Only segments that are closed are compacted, and each service reads all that isn't when it
+     starts. The brokers' own limits are 7 days and 1 GiB. */
+  SEGMENT_MS = 3600000,
+  SEGMENT_BYTES = 64 << 20,
 };
 
 static const int64_t retention_default_ms = (int64_t) 30 * 24 * 3600 * 1000;
@@ -70,6 +75,13 @@ topic_settings (int topic, const struct topics_options *options, int replication
     SETTING ("retention.ms", "%lld", (long long) retention);
   if (keys_go)
     SETTING ("min.compaction.lag.ms", "%lld", (long long) (LAG_LEASES * lease));
+  if (!layout->kept)
+    SETTING ("retention.bytes", "-1");
+  if (layout->compacted)
+    {
+      SETTING ("segment.ms", "%d", SEGMENT_MS);
+      SETTING ("segment.bytes", "%d", SEGMENT_BYTES);
+    }
 #undef SETTING
   return count;
 }
@@ -85,18 +97,31 @@ topic_setting_of (const rd_kafka_ConfigResource_t *resource, const char *name)
   return NULL;
 }
 
-/* A longer time than wanted does no harm. */
+/* Whether less than what is wanted does no harm. */
+static bool
+topic_setting_is_limit (const char *name)
+{
+  return strcmp (name, "segment.ms") == 0 || strcmp (name, "segment.bytes") == 0;
+}
+
+/* Whether more does no harm. */
+static bool
+topic_setting_is_least (const char *name)
+{
+  return strcmp (name, "min.compaction.lag.ms") == 0 || strcmp (name, "retention.ms") == 0
+         || strcmp (name, "max.message.bytes") == 0;
+}
+
 bool
 topic_setting_is_good (const struct topic_setting *setting, const char *value)
 {
   if (value == NULL)
     return false;
-  bool is_time = strcmp (setting->name, "min.compaction.lag.ms") == 0
-                 || strcmp (setting->name, "retention.ms") == 0
-                 || strcmp (setting->name, "max.message.bytes") == 0;
-  if (is_time
-      && (strtoll (value, NULL, 10) >= strtoll (setting->value, NULL, 10)
-          || strcmp (value, "-1") == 0))
+  long long have = strtoll (value, NULL, 10);
+  long long wanted = strtoll (setting->value, NULL, 10);
+  if (topic_setting_is_least (setting->name) && (have >= wanted || have == -1))
+    return true;
+  if (topic_setting_is_limit (setting->name) && have > 0 && have <= wanted)
     return true;
   return strcmp (value, setting->value) == 0;
 }

@@ -15,7 +15,7 @@ struct topic_setting
 
 enum
 {
-  TOPIC_SETTINGS_MAX = 8
+  TOPIC_SETTINGS_MAX = 9
 };
 
 /* How many partitions TOPIC should have at least. */
@@ -28,7 +28,7 @@ size_t topic_settings (int topic, const struct topics_options *options, int repl
 /* What RESOURCE has for NAME; NULL: nothing. */
 const char *topic_setting_of (const rd_kafka_ConfigResource_t *resource, const char *name);
 
-/* Whether VALUE will do: a longer time than wanted does no harm. */
+/* Whether VALUE will do: a longer time than wanted does no harm, nor do smaller segments. */
 bool topic_setting_is_good (const struct topic_setting *setting, const char *value);
 
 #endif

@@ -100,7 +100,7 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
     return -1;
   admin->producer.handle = kafka_handle (&admin->client, RD_KAFKA_PRODUCER, NULL, NULL, err);
   if (admin->producer.handle == NULL
-      || metadata_ask (&admin->producer, kafka_patience (options), &metadata, err) != 0)
+      || metadata_query (&admin->producer, kafka_patience (options), &metadata, err) != 0)
     return -1;
   admin->queue = rd_kafka_queue_new (admin->producer.handle);
   admin->brokers = metadata->broker_cnt;
@@ -116,7 +116,7 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
 }
 
 static void
-say (const struct admin *admin, char *line)
+admin_report (const struct admin *admin, char *line)
 {
   admin->say (admin->context, line);
   free (line);
@@ -139,7 +139,7 @@ shards_of (const struct admin *admin, int topic)
 
 /* The answer to a request; NULL with ERR. */
 static rd_kafka_event_t *
-answer (struct admin *admin, const char *what, struct error *err)
+admin_await (struct admin *admin, const char *what, struct error *err)
 {
   rd_kafka_event_t *event = rd_kafka_queue_poll (admin->queue, ADMIN_MS);
   if (event == NULL)
@@ -195,7 +195,7 @@ await_topics (struct admin *admin, struct error *err)
   for (int64_t end = clock_boot_ms () + ADMIN_MS;;)
     {
       const struct rd_kafka_metadata *metadata = NULL;
-      if (metadata_ask (&admin->producer, ADMIN_MS, &metadata, err) != 0)
+      if (metadata_query (&admin->producer, ADMIN_MS, &metadata, err) != 0)
         return -1;
       for (int i = 0; i < admin->client.topics.count; i++)
         admin->client.topics.partitions[i] =
@@ -231,15 +231,16 @@ create_missing (struct admin *admin, struct error *err)
         (void) rd_kafka_NewTopic_set_config (topic, settings[j].name, settings[j].value);
       if (topic != NULL)
         topics[count++] = topic;
-      say (admin,
-           xasprintf ("%s: created, %d partition%s, %d cop%s", admin->client.topics.names[i],
-                      partitions, partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
+      admin_report (admin,
+                    xasprintf ("%s: created, %d partition%s, %d cop%s",
+                               admin->client.topics.names[i], partitions,
+                               partitions == 1 ? "" : "s", copies, copies == 1 ? "y" : "ies"));
     }
   if (count == 0)
     return 0;
   rd_kafka_CreateTopics (admin->producer.handle, topics, count, NULL, admin->queue);
   rd_kafka_NewTopic_destroy_array (topics, count);
-  rd_kafka_event_t *event = answer (admin, "creating topics", err);
+  rd_kafka_event_t *event = admin_await (admin, "creating topics", err);
   if (event == NULL)
     return -1;
   int outcome = read_results (admin, event, true, err);
@@ -260,13 +261,13 @@ add_partitions (struct admin *admin, int topic, int wanted, struct error *err)
     return error_set (err, ERROR_USER, "%s: %s", admin->client.topics.names[topic], text);
   rd_kafka_CreatePartitions (admin->producer.handle, &more, 1, NULL, admin->queue);
   rd_kafka_NewPartitions_destroy (more);
-  rd_kafka_event_t *event = answer (admin, "adding partitions", err);
+  rd_kafka_event_t *event = admin_await (admin, "adding partitions", err);
   if (event == NULL)
     return -1;
   int outcome = read_results (admin, event, false, err);
   rd_kafka_event_destroy (event);
-  say (admin,
-       xasprintf ("%s: %d partitions, were %d", admin->client.topics.names[topic], wanted, have));
+  admin_report (admin, xasprintf ("%s: %d partitions, were %d", admin->client.topics.names[topic],
+                                  wanted, have));
   return outcome;
 }
 
@@ -312,9 +313,9 @@ check_settings (const struct admin *admin, int topic, const rd_kafka_ConfigResou
       const char *value = topic_setting_of (resource, settings[i].name);
       bool good = topic_setting_is_good (&settings[i], value);
       if (!good || describe)
-        say (admin, xasprintf ("%s: %s = %s%s%s", admin->client.topics.names[topic],
-                               settings[i].name, value == NULL ? "(unset)" : value,
-                               good ? "" : ", should be ", good ? "" : settings[i].value));
+        admin_report (admin, xasprintf ("%s: %s = %s%s%s", admin->client.topics.names[topic],
+                                        settings[i].name, value == NULL ? "(unset)" : value,
+                                        good ? "" : ", should be ", good ? "" : settings[i].value));
       wrong += good ? 0 : 1;
     }
   return wrong;
@@ -329,18 +330,18 @@ check_partitions (const struct admin *admin, int topic, bool describe)
   bool few = kind == TOPIC_CLAIMS && have < shards_of (admin, topic);
   auto_free char *queue = metadata_queue_option (&admin->client.topics, topic);
   if (have == 0)
-    say (admin, xasprintf ("%s: missing: `shoal topics create%s`",
-                           admin->client.topics.names[topic], queue));
+    admin_report (admin, xasprintf ("%s: missing: `shoal topics create%s`",
+                                    admin->client.topics.names[topic], queue));
   else if (few)
-    say (admin,
-         xasprintf ("%s: %d partitions, should be %d: `shoal topics create%s`",
-                    admin->client.topics.names[topic], have, shards_of (admin, topic), queue));
+    admin_report (admin, xasprintf ("%s: %d partitions, should be %d: `shoal topics create%s`",
+                                    admin->client.topics.names[topic], have,
+                                    shards_of (admin, topic), queue));
   else if (alone && have != 1)
-    say (admin,
-         xasprintf ("%s: %d partitions, should be 1", admin->client.topics.names[topic], have));
+    admin_report (admin, xasprintf ("%s: %d partitions, should be 1",
+                                    admin->client.topics.names[topic], have));
   else if (describe)
-    say (admin, xasprintf ("%s: %d partition%s", admin->client.topics.names[topic], have,
-                           have == 1 ? "" : "s"));
+    admin_report (admin, xasprintf ("%s: %d partition%s", admin->client.topics.names[topic], have,
+                                    have == 1 ? "" : "s"));
   return have == 0 || few || (alone && have != 1) ? 1 : 0;
 }
 
@@ -352,10 +353,11 @@ check_copies (const struct admin *admin, int topic, bool describe)
   int wanted = replication (admin);
   const char *copies = have == 1 ? "copy" : "copies";
   if (have < wanted)
-    say (admin, xasprintf ("%s: %d %s, should be %d: kafka-reassign-partitions.sh adds them",
-                           admin->client.topics.names[topic], have, copies, wanted));
+    admin_report (admin,
+                  xasprintf ("%s: %d %s, should be %d: kafka-reassign-partitions.sh adds them",
+                             admin->client.topics.names[topic], have, copies, wanted));
   else if (describe)
-    say (admin, xasprintf ("%s: %d %s", admin->client.topics.names[topic], have, copies));
+    admin_report (admin, xasprintf ("%s: %d %s", admin->client.topics.names[topic], have, copies));
   return have < wanted ? 1 : 0;
 }
 
@@ -378,7 +380,7 @@ check_all (struct admin *admin, bool describe, struct error *err)
     return wrong;
   rd_kafka_DescribeConfigs (admin->producer.handle, wanted, count, NULL, admin->queue);
   rd_kafka_ConfigResource_destroy_array (wanted, count);
-  rd_kafka_event_t *event = answer (admin, "reading the topics' settings", err);
+  rd_kafka_event_t *event = admin_await (admin, "reading the topics' settings", err);
   if (event == NULL)
     return -1;
   const rd_kafka_ConfigResource_t **found = rd_kafka_DescribeConfigs_result_resources (

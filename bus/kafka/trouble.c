@@ -14,7 +14,7 @@
 /* What librdkafka says, and what its user can do, from what tells most to what tells least: one
  * trouble comes in several words, one after the other. FINAL: time alone doesn't mend it; others
  * are what a broker that goes down may cause as well. */
-struct known
+struct known_trouble
 {
   const char *says;
   const char *also; /* or NULL */
@@ -32,7 +32,7 @@ static const char wants_tls[] = "if this port expects TLS: security.protocol=SSL
 static const char wants_no_tls[] =
     "if this port doesn't expect TLS: security.protocol=PLAINTEXT or SASL_PLAINTEXT";
 
-static const struct known known[] = {
+static const struct known_trouble known[] = {
   { "SASL authentication error", NULL, true,
     "sasl.username or sasl.password is wrong, or the user does not exist for this sasl.mechanism" },
   { "certificate verify failed", NULL, true,
@@ -52,13 +52,13 @@ static const struct known known[] = {
   { "Disconnected", "in state APIVERSION_QUERY", false, wants_tls },
 };
 
-static const struct known scram = {
+static const struct known_trouble scram = {
   "SCRAM", NULL, true,
   "sasl.username or sasl.password is wrong, or the brokers are Kafka 4, with which "
   "librdkafka before 2.6.1 can't do SCRAM: SASL/PLAIN over TLS and mTLS work"
 };
 
-static const struct known *
+static const struct known_trouble *
 find_known (const char *reason)
 {
   if (rd_kafka_version () < 0x020601ff && strstr (reason, "SASL authentication error") != NULL
@@ -73,7 +73,7 @@ find_known (const char *reason)
 
 /* How much FOUND tells; 0 for NULL. */
 static int
-told_by (const struct known *found)
+told_by (const struct known_trouble *found)
 {
   int count = (int) (sizeof known / sizeof *known);
   if (found == NULL)
@@ -84,7 +84,7 @@ told_by (const struct known *found)
 /* REASON with our advice in place of librdkafka's own and of what it says about its states. The
  * caller frees. */
 static char *
-describe (const char *reason, const struct known *found)
+trouble_describe (const char *reason, const struct known_trouble *found)
 {
   static const char *const ends[] = { " (after ", ": might be caused by ", ": verify that ",
                                       ", verify that " };
@@ -99,7 +99,7 @@ describe (const char *reason, const struct known *found)
 }
 
 static void
-note (struct kafka_trouble *trouble, const char *text, const struct known *found)
+trouble_record (struct kafka_trouble *trouble, const char *text, const struct known_trouble *found)
 {
   int64_t now = clock_boot_ms ();
   int told = told_by (found);
@@ -125,12 +125,12 @@ doubt (struct kafka_trouble *trouble)
 void
 kafka_on_error (struct kafka_trouble *trouble, int code, const char *reason)
 {
-  const struct known *found = find_known (reason);
-  auto_free char *text = describe (reason, found);
+  const struct known_trouble *found = find_known (reason);
+  auto_free char *text = trouble_describe (reason, found);
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says less than what came before it */
     doubt (trouble);
   else
-    note (trouble, text, found);
+    trouble_record (trouble, text, found);
   auto_free char *quoted = text_log (text);
   log_info ("kafka_error", "code=%s reason=%s", rd_kafka_err2name ((rd_kafka_resp_err_t) code),
             quoted);
@@ -139,21 +139,21 @@ kafka_on_error (struct kafka_trouble *trouble, int code, const char *reason)
 /* librdkafka 2.12 has no error for a connection that is closed at once, only a line in its log:
  * "[thrd:NAME]: REASON". */
 static void
-note_failure (struct kafka_trouble *trouble, const char *line)
+trouble_add_failure (struct kafka_trouble *trouble, const char *line)
 {
   const char *reason = strstr (line, "]: ");
-  const struct known *found = find_known (line);
+  const struct known_trouble *found = find_known (line);
   if (trouble == NULL || found == NULL || reason == NULL)
     return;
-  auto_free char *text = describe (reason + 3, found);
-  note (trouble, text, found);
+  auto_free char *text = trouble_describe (reason + 3, found);
+  trouble_record (trouble, text, found);
 }
 
 void
 kafka_on_log (struct kafka_trouble *trouble, const char *facility, const char *text)
 {
   if (strcmp (facility, "FAIL") == 0)
-    note_failure (trouble, text);
+    trouble_add_failure (trouble, text);
   if (!log_enabled (LOG_DEBUG))
     return;
   auto_free char *quoted = text_log (text);

@@ -26,7 +26,7 @@ trust_release (struct kafka_trust *trust)
 /* Letters are others' records with headers of ours: what counts is the signature that they came
  * with. */
 static bool
-is_signed (int topic)
+trust_is_signed (int topic)
 {
   return kafka_topic_kind (topic) != TOPIC_DEAD;
 }
@@ -36,7 +36,7 @@ trust_sign (const struct kafka_trust *trust, int topic, const char *name, struct
             struct bytes value, char text[static SIGNATURE_SIZE])
 {
   const struct signed_record record = { name, key, value };
-  if (trust->keyring == NULL || !is_signed (topic))
+  if (trust->keyring == NULL || !trust_is_signed (topic))
     return NULL;
   return keyring_sign (trust->keyring, &record, text);
 }
@@ -66,7 +66,7 @@ int
 trust_judge (struct kafka_trust *trust, int topic, const char *name,
              const rd_kafka_message_t *message, struct error *err)
 {
-  if (!is_signed (topic))
+  if (!trust_is_signed (topic))
     return 0;
   const struct bytes signature = signature_of (message);
   if (trust->keyring == NULL)

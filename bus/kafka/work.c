@@ -42,7 +42,7 @@ work_init (struct kafka_work *work)
 }
 
 static int
-serve (struct kafka_work *work, const char *name, struct error *err)
+work_serve_queue (struct kafka_work *work, const char *name, struct error *err)
 {
   struct kafka_queue *queue = queues_need (work->queues, name, err);
   if (queue == NULL)
@@ -65,9 +65,9 @@ int
 work_serve (struct kafka_work *work, const struct strlist *queues, struct error *err)
 {
   if (queues == NULL || queues->count == 0)
-    return serve (work, "default", err);
+    return work_serve_queue (work, "default", err);
   for (size_t i = 0; i < queues->count; i++)
-    if (serve (work, queues->items[i], err) != 0)
+    if (work_serve_queue (work, queues->items[i], err) != 0)
       return -1;
   return 0;
 }
@@ -112,7 +112,7 @@ pump_queue (struct kafka_work *work, struct partition_set *set)
     {
       claims_pump_partition (&work->leases->log, set->items[i]);
       if (looks)
-        partition_look (set->items[i]);
+        partition_refresh (set->items[i]);
       redo_orphans (work->inflight, set->items[i]);
     }
   if (looks)
@@ -136,7 +136,7 @@ work_pump (struct kafka_work *work)
   for (int i = 0; i < work->queues->served_count; i++)
     pump_queue (work, &work->shards[i]);
   if (work->shards[0].count > 0 && !work->inflight->quiesced)
-    queues_pump (work->queues);
+    queues_pump (work->queues, claims_now (work->leases->claims));
   if (!work->inflight->quiesced)
     config_pump (work->leases->log.config);
   inflight_advance (work->inflight);
@@ -186,7 +186,7 @@ work_keep (struct kafka_work *work, struct delivery *delivery, struct error *err
 }
 
 static void
-note_pace (struct kafka_work *work, int64_t ms)
+work_measure_pace (struct kafka_work *work, int64_t ms)
 {
   work->pace_ms = work->pace_ms < 0 ? ms : work->pace_ms + (ms - work->pace_ms) / PACE_OF;
 }
@@ -212,7 +212,7 @@ begin_settle (struct kafka_work *work, struct inflight *inflight, const struct e
   if (outcome != 0 || inflight_send_settle (inflight, err) != 0)
     return -1;
   inflight->phase = INFLIGHT_SETTLING;
-  note_pace (work, clock_boot_ms () - inflight->taken);
+  work_measure_pace (work, clock_boot_ms () - inflight->taken);
   return 0;
 }
 
@@ -267,6 +267,8 @@ void
 work_quiesce (struct kafka_work *work)
 {
   struct inflight *next = NULL;
+  if (!work->inflight->quiesced)
+    queues_leave (work->queues);
   work->inflight->quiesced = true;
   for (struct inflight *inflight = TAILQ_FIRST (&work->inflight->list); inflight != NULL;
        inflight = next)
@@ -280,7 +282,7 @@ work_quiesce (struct kafka_work *work)
 
 /* Ends the lease of what the caller has, whose start counts, and of claims that may still count. */
 static void
-let_go (struct kafka_work *work)
+work_release_all (struct kafka_work *work)
 {
   struct inflight *inflight = NULL;
   while ((inflight = TAILQ_FIRST (&work->inflight->list)) != NULL)
@@ -324,7 +326,7 @@ work_release (struct kafka_work *work)
       leases_pump (work->leases);
       work_pump (work);
     }
-  let_go (work);
+  work_release_all (work);
   for (int i = 0; i < work->queues->served_count; i++)
     {
       partitions_commit (&work->shards[i], PARTITIONS_COMMIT_MS);

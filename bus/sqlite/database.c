@@ -29,7 +29,9 @@ static const char *const sql[SQL_STATEMENTS] = {
   [SQL_NEXT_DUE] = "SELECT min(due) FROM shards WHERE state = 0 AND due > 0 AND due > ?1",
   [SQL_ADD_JOB] = "INSERT OR IGNORE INTO jobs (id, payload, queue) VALUES (?1, ?2, ?3)",
   [SQL_GET_JOB] = "SELECT row, payload, live FROM jobs WHERE id = ?1",
+  [SQL_AMEND_JOB] = "UPDATE jobs SET payload = ?2 WHERE id = ?1",
   [SQL_LIST_JOBS] = "SELECT row, payload FROM jobs WHERE row > ?1 ORDER BY row LIMIT 1",
+  [SQL_LIST_QUEUES] = "SELECT DISTINCT queue FROM jobs WHERE queue <> 'default'",
   [SQL_ADD_PLAN] = "UPDATE jobs SET plan = ?2 WHERE id = ?1 AND plan IS NULL",
   [SQL_SAME_PLAN] = "SELECT 1 FROM jobs WHERE id = ?1 AND plan = ?2",
   [SQL_ADD_SHARD] =
@@ -37,16 +39,20 @@ static const char *const sql[SQL_STATEMENTS] = {
       " SELECT row, ?2, ?3, ?4, ?5, ?6, CASE live WHEN 1 THEN 0 ELSE 2 END, ?7 FROM jobs WHERE id "
       "= ?1",
   [SQL_GET_SHARD] = "SELECT payload FROM shards WHERE job = (SELECT row FROM jobs WHERE id = ?1)"
-                    " AND kind = 0 AND generation = 1 AND idx = ?2 AND attempt = 1",
+                    " AND kind = 0 AND idx = ?2 AND attempt = 1 AND generation ="
+                    " (SELECT min(generation) FROM shards"
+                    "   WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND kind = 0)",
   [SQL_DUE_JOB] =
       "SELECT row, payload, starts FROM jobs WHERE state = 0 AND (?1 IS NULL OR id = ?1)"
       " ORDER BY row LIMIT 1",
-  [SQL_DUE_SHARD] = "SELECT s.row, s.payload, s.starts, j.row, j.payload"
+  [SQL_DUE_SHARD] = "SELECT s.row, s.payload, s.starts, j.row, j.payload,"
+                    "   max (s.starts - s.forgiven, 0)"
                     " FROM jobs j CROSS JOIN shards s ON s.job = j.row"
                     " WHERE j.live = 1 AND (?1 IS NULL OR j.id = ?1) AND s.state = 0 AND s.due = 0"
                     " AND (?3 IS NULL OR j.queue = ?3)"
                     " ORDER BY j.row, s.idx LIMIT 1",
-  [SQL_DUE_RETRY] = "SELECT s.row, s.payload, s.starts, j.row, j.payload"
+  [SQL_DUE_RETRY] = "SELECT s.row, s.payload, s.starts, j.row, j.payload,"
+                    "   max (s.starts - s.forgiven, 0)"
                     " FROM shards s CROSS JOIN jobs j ON s.job = j.row"
                     " WHERE s.state = 0 AND s.due > 0 AND s.due <= ?2 AND j.live = 1"
                     " AND (?1 IS NULL OR j.id = ?1) AND (?3 IS NULL OR j.queue = ?3)"
@@ -67,6 +73,8 @@ static const char *const sql[SQL_STATEMENTS] = {
                       " WHERE row = ?1 AND state = 1 AND owner = ?2 AND starts = ?3",
   [SQL_RELEASE_SHARD] = "UPDATE shards SET state = 0, owner = NULL, starts = starts - 1"
                         " WHERE row = ?1 AND state = 1 AND owner = ?2 AND starts = ?3",
+  [SQL_FORGET_LOSSES] = "UPDATE shards SET forgiven = starts"
+                        " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state < 2",
   [SQL_SET_LIVE] = "UPDATE jobs SET live = ?2 WHERE id = ?1",
   [SQL_DROP_WAITING] = "UPDATE shards SET state = 2"
                        " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state = 0",
@@ -95,6 +103,16 @@ static const char *const sql[SQL_STATEMENTS] = {
       "SELECT position, payload FROM control WHERE position > ?1 ORDER BY position LIMIT 1",
   [SQL_PUT_STATUS] = "INSERT OR REPLACE INTO status (job, payload) VALUES (?1, ?2)",
   [SQL_GET_STATUS] = "SELECT payload FROM status WHERE job = ?1",
+  [SQL_LAST_EVENT] = "SELECT coalesce(max(position), 0) FROM events WHERE job = ?1",
+  [SQL_FORGET_PLAN] =
+      "UPDATE jobs SET plan = NULL, live = 1, state = 2, owner = NULL WHERE id = ?1",
+  [SQL_SETTLE_PLANNED] = "UPDATE shards SET state = 2"
+                         " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND kind = 0"
+                         " AND generation = ?2 AND idx = ?3 AND attempt = 1",
+  [SQL_DROP_PLAN] = "DELETE FROM shards"
+                    " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND generation < ?2",
+  [SQL_DROP_EVENTS] = "DELETE FROM events WHERE job = ?1 AND position <= ?2",
+  [SQL_DROP_STATUS] = "DELETE FROM status WHERE job = ?1",
 };
 
 /* ---- statements ------------------------------------------------------------------------- */

@@ -32,7 +32,9 @@ enum statement
   SQL_NEXT_DUE,
   SQL_ADD_JOB,
   SQL_GET_JOB,
+  SQL_AMEND_JOB,
   SQL_LIST_JOBS,
+  SQL_LIST_QUEUES,
   SQL_ADD_PLAN,
   SQL_SAME_PLAN,
   SQL_ADD_SHARD,
@@ -48,6 +50,7 @@ enum statement
   SQL_SETTLE_SHARD,
   SQL_RELEASE_JOB,
   SQL_RELEASE_SHARD,
+  SQL_FORGET_LOSSES,
   SQL_SET_LIVE,
   SQL_DROP_WAITING,
   SQL_DROP_OLDER,
@@ -66,6 +69,12 @@ enum statement
   SQL_NEXT_CONTROL,
   SQL_PUT_STATUS,
   SQL_GET_STATUS,
+  SQL_LAST_EVENT,
+  SQL_FORGET_PLAN,
+  SQL_SETTLE_PLANNED,
+  SQL_DROP_PLAN,
+  SQL_DROP_EVENTS,
+  SQL_DROP_STATUS,
   SQL_STATEMENTS, /* how many */
 };
 
@@ -79,7 +88,7 @@ struct plan_key
 };
 
 /* A message that was published and isn't in the database yet. */
-struct pending
+struct pending_message
 {
   bool is_shard;
   struct shard shard; /* its key; atoms are in the payload only */
@@ -107,10 +116,11 @@ struct sqlite_bus
   int64_t due_told;      /* boot ms up to which bus_poll has told of retries */
   int64_t busy_since;    /* boot ms at which the wait for the write lock began */
 
-  struct pending *pending;
+  struct pending_message *pending;
   size_t pending_count;
   size_t pending_bytes;
   int64_t flushed; /* boot ms of the last flush */
+  bool replans;    /* within bus_replan's transaction: what is published joins it */
 
   int64_t job_row; /* the job decoded last; shards of one job come in a row */
   struct job *job;

@@ -1,6 +1,7 @@
 /* Followers of the events. */
 #include "bus/sqlite/follow.h"
 
+#include "bus/follower.h"
 #include "bus/sqlite/publish.h"
 
 #include "common/clock.h"
@@ -81,7 +82,7 @@ join_if_free (struct sqlite_follower *follower, struct error *err)
 }
 
 static int
-join (struct sqlite_follower *follower, struct error *err)
+sqlite_follow_join (struct sqlite_follower *follower, struct error *err)
 {
   if (sqlite_begin (follower->bus, err) != 0)
     return -1;
@@ -93,7 +94,7 @@ join (struct sqlite_follower *follower, struct error *err)
 /* Renews the membership: 1, 0 when somebody else has it. A lease that ran out is still ours as long
  * as nobody took it. */
 static int
-renew (struct sqlite_follower *follower, struct error *err)
+sqlite_follow_renew (struct sqlite_follower *follower, struct error *err)
 {
   int64_t now = clock_boot_ms ();
   int outcome = run_on_group (follower, SQL_KEEP_GROUP, now + follower->bus->lease_ms, err);
@@ -114,9 +115,9 @@ membership (struct sqlite_follower *follower, struct error *err)
   if (follower->lost)
     return 0;
   if (!follower->member)
-    return join (follower, err);
+    return sqlite_follow_join (follower, err);
   bool fresh = clock_boot_ms () - follower->renewed < follower->bus->lease_ms / 3;
-  return fresh ? 1 : renew (follower, err);
+  return fresh ? 1 : sqlite_follow_renew (follower, err);
 }
 
 static int

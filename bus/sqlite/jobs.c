@@ -18,6 +18,19 @@ sqlite_submit (struct bus *base, const struct job *job, struct error *err)
 }
 
 int
+sqlite_amend_job (struct bus *base, const struct job *job, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  auto_buffer struct buffer payload = { 0 };
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_AMEND_JOB, err);
+  if (statement == NULL || codec_encode_job (job, &payload, err) != 0)
+    return -1;
+  sqlite_bind_text (statement, 1, job->id);
+  sqlite_bind_payload (statement, 2, &payload);
+  return sqlite_run (bus, statement, err) < 0 ? -1 : 0;
+}
+
+int
 sqlite_get_job (struct bus *base, const char *id, struct job *job, struct error *err)
 {
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
@@ -62,6 +75,21 @@ row_of_job (struct sqlite_bus *bus, const char *id, int64_t *row, struct error *
   int outcome = sqlite_row (bus, statement, err);
   if (outcome == 1)
     *row = sqlite3_column_int64 (statement, 0);
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
+int
+sqlite_list_queues (struct bus *base, struct strlist *queues, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_LIST_QUEUES, err);
+  if (statement == NULL)
+    return -1;
+  strlist_add (queues, "default");
+  int outcome = 0;
+  while ((outcome = sqlite_row (bus, statement, err)) == 1)
+    strlist_add (queues, (const char *) sqlite3_column_text (statement, 0));
   (void) sqlite3_reset (statement);
   return outcome;
 }

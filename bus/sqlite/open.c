@@ -14,7 +14,7 @@
 
 enum
 {
-  FORMAT_VERSION = 2,  /* PRAGMA user_version */
+  FORMAT_VERSION = 3,  /* PRAGMA user_version */
   BUSY_MS = 60000,     /* longer than a lease: who was stopped may hold the lock */
   BUSY_FIRST_US = 100, /* between tries for the write lock: at first … */
   BUSY_LAST_US = 2000, /* … and later */
@@ -32,6 +32,7 @@ static const char schema[] =
     "  generation INTEGER NOT NULL, idx INTEGER NOT NULL, attempt INTEGER NOT NULL,"
     "  due INTEGER NOT NULL,"
     "  state INTEGER NOT NULL, owner INTEGER, lease INTEGER, starts INTEGER NOT NULL DEFAULT 0,"
+    "  forgiven INTEGER NOT NULL DEFAULT 0,"
     "  payload BLOB NOT NULL, UNIQUE (job, kind, generation, idx, attempt));"
     "CREATE INDEX shards_waiting ON shards (job, idx) WHERE state = 0 AND due = 0;"
     "CREATE INDEX shards_later ON shards (due) WHERE state = 0 AND due > 0;"
@@ -57,7 +58,7 @@ run_script (struct sqlite_bus *bus, const char *script, struct error *err)
 
 /* One number that QUERY gives; -1 with ERR. */
 static int64_t
-read_number (struct sqlite_bus *bus, const char *query, struct error *err)
+sqlite_read_number (struct sqlite_bus *bus, const char *query, struct error *err)
 {
   sqlite3_stmt *statement = NULL;
   int64_t number = -1;
@@ -80,14 +81,14 @@ void_claims_of_another_boot (struct sqlite_bus *bus, struct error *err)
     return error_errno (err, errno, "/proc/sys/kernel/random/boot_id");
   auto_free char *same =
       xasprintf ("SELECT count(*) FROM meta WHERE key = 'boot' AND value = '%s'", boot);
-  int64_t found = read_number (bus, same, err);
+  int64_t found = sqlite_read_number (bus, same, err);
   if (found != 0)
     return found < 0 ? -1 : 0;
   auto_free char *script =
       xasprintf ("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', '%s');"
                  "UPDATE jobs SET state = 0, owner = NULL WHERE state = 1;"
-                 "UPDATE shards SET state = 0, owner = NULL, due = 0 WHERE state = 1 OR (state = 0 "
-                 "AND due > 0);"
+                 "UPDATE shards SET state = 0, owner = NULL, due = 0, forgiven = starts"
+                 " WHERE state = 1 OR (state = 0 AND due > 0);"
                  "UPDATE groups SET owner = NULL, lease = 0;",
                  boot);
   return run_script (bus, script, err);
@@ -100,31 +101,43 @@ stamp_version (struct sqlite_bus *bus, struct error *err)
   return run_script (bus, stamp, err);
 }
 
-/* Brings an older file to FORMAT_VERSION. Files of version 1 have no queues, but those that were
- * stamped so by mistake. */
+/* Adds COLUMN (its definition in WITH) to TABLE unless it is there, as it may be in a file that was
+ * stamped with an older version by mistake. A file that is only read gets none: -1. */
 static int
-upgrade_tables (struct sqlite_bus *bus, struct error *err)
+add_column (struct sqlite_bus *bus, const char *table, const char *column, const char *with,
+            struct error *err)
 {
-  int64_t queues = read_number (
-      bus, "SELECT count(*) FROM pragma_table_info ('jobs') WHERE name = 'queue'", err);
-  if (queues < 0)
-    return -1;
-  if (queues == 0 && bus->reads)
+  auto_free char *query =
+      xasprintf ("SELECT count(*) FROM pragma_table_info ('%s') WHERE name = '%s'", table, column);
+  int64_t found = sqlite_read_number (bus, query, err);
+  if (found != 0)
+    return found < 0 ? -1 : 0;
+  if (bus->reads)
     return error_set (err, ERROR_USER,
                       "%s: made by an older shoal: go on with the job by this one first (resume, "
                       "retry), or read it with the older one",
                       bus->path);
-  if (queues == 0
-      && run_script (bus, "ALTER TABLE jobs ADD COLUMN queue TEXT NOT NULL DEFAULT 'default'", err)
-             != 0)
+  auto_free char *script = xasprintf ("ALTER TABLE %s ADD COLUMN %s %s", table, column, with);
+  return run_script (bus, script, err);
+}
+
+/* Brings an older file to FORMAT_VERSION: version 1 has no queues, version 2 forgives no loss. */
+static int
+upgrade_tables (struct sqlite_bus *bus, struct error *err)
+{
+  if (add_column (bus, "jobs", "queue", "TEXT NOT NULL DEFAULT 'default'", err) != 0)
     return -1;
-  return bus->reads ? 0 : stamp_version (bus, err);
+  if (bus->reads)
+    return 0;
+  if (add_column (bus, "shards", "forgiven", "INTEGER NOT NULL DEFAULT 0", err) != 0)
+    return -1;
+  return stamp_version (bus, err);
 }
 
 static int
 set_up_tables (struct sqlite_bus *bus, struct error *err)
 {
-  int64_t version = read_number (bus, "PRAGMA user_version", err);
+  int64_t version = sqlite_read_number (bus, "PRAGMA user_version", err);
   if (version < 0)
     return -1;
   if (version > FORMAT_VERSION)
@@ -155,8 +168,24 @@ wait_for_lock (void *context, int tries)
   return now - bus->busy_since < BUSY_MS;
 }
 
+/* SQLite answers "locked" at once, without its handler, when two connections would switch a new
+ * file to its log at the same time: each holds what the other waits for. */
 static int
-open_file (struct sqlite_bus *bus, const char *name, int flags, struct error *err)
+switch_to_wal (struct sqlite_bus *bus, struct error *err)
+{
+  static const char script[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;";
+  for (int tries = 0;; tries++)
+    {
+      int code = sqlite3_exec (bus->db, script, NULL, NULL, NULL);
+      if (code == SQLITE_OK)
+        return 0;
+      if (code != SQLITE_BUSY || !wait_for_lock (bus, tries))
+        return sqlite_error (bus, "setting up", err);
+    }
+}
+
+static int
+sqlite_open_file (struct sqlite_bus *bus, const char *name, int flags, struct error *err)
 {
   if (sqlite3_open_v2 (name, &bus->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
     {
@@ -188,9 +217,9 @@ immutable_uri (const char *path)
 static int
 open_for_reading (struct sqlite_bus *bus, struct error *err)
 {
-  if (open_file (bus, bus->path, SQLITE_OPEN_READONLY, err) != 0)
+  if (sqlite_open_file (bus, bus->path, SQLITE_OPEN_READONLY, err) != 0)
     return -1;
-  if (read_number (bus, "PRAGMA user_version", NULL) >= 0
+  if (sqlite_read_number (bus, "PRAGMA user_version", NULL) >= 0
       || sqlite3_errcode (bus->db) != SQLITE_CANTOPEN)
     return set_up_tables (bus, err);
   (void) sqlite3_close (bus->db);
@@ -203,7 +232,7 @@ open_for_reading (struct sqlite_bus *bus, struct error *err)
                       "folder to a writable place",
                       bus->path, log);
   auto_free char *uri = immutable_uri (bus->path);
-  if (open_file (bus, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err) != 0)
+  if (sqlite_open_file (bus, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, err) != 0)
     return -1;
   return set_up_tables (bus, err);
 }
@@ -217,9 +246,9 @@ open_for_writing (struct sqlite_bus *bus, enum bus_access how, struct error *err
   int fresh = how == BUS_MAKES ? open (bus->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
   if (fresh >= 0)
     (void) close (fresh);
-  if (open_file (bus, bus->path, flags, err) != 0)
+  if (sqlite_open_file (bus, bus->path, flags, err) != 0)
     return -1;
-  if (run_script (bus, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", err) != 0)
+  if (switch_to_wal (bus, err) != 0)
     return -1;
   /* The folder may be renamed while we have it open: unlinking the log by its old name at the end
    * would miss it, or hit another's. */

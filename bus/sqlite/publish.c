@@ -43,8 +43,8 @@ plan_key_of (const struct event *event)
 
 /* A plan that differs from the first is let through: the followers must see it. */
 static int
-note_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
-           struct error *err)
+sqlite_record_plan (struct sqlite_bus *bus, const char *job_id, const struct plan_key *plan,
+                    struct error *err)
 {
   static const enum statement steps[] = { SQL_ADD_PLAN, SQL_SAME_PLAN };
   for (size_t i = 0; i < 2; i++)
@@ -69,7 +69,8 @@ sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct erro
   if (codec_encode_event (event, &payload, err) != 0)
     return -1;
   struct plan_key plan = plan_key_of (event);
-  int wanted = event->kind == EVENT_PLANNED ? note_plan (bus, event->job_id, &plan, err) : 1;
+  int wanted =
+      event->kind == EVENT_PLANNED ? sqlite_record_plan (bus, event->job_id, &plan, err) : 1;
   if (wanted <= 0)
     return wanted;
   return add_event_payload (bus, event->job_id, &payload, err);
@@ -79,7 +80,7 @@ sqlite_add_event (struct sqlite_bus *bus, const struct event *event, struct erro
 
 /* UTC ms of a message as a time on the boot clock; 0: at once. */
 static int64_t
-due_time (int64_t not_before)
+sqlite_due_time (int64_t not_before)
 {
   if (not_before == 0)
     return 0;
@@ -101,7 +102,7 @@ add_shard (struct sqlite_bus *bus, const struct shard *shard, const struct buffe
   (void) sqlite3_bind_int64 (statement, 3, shard->generation);
   (void) sqlite3_bind_int64 (statement, 4, shard->index);
   (void) sqlite3_bind_int64 (statement, 5, shard->attempt);
-  (void) sqlite3_bind_int64 (statement, 6, due_time (shard->not_before));
+  (void) sqlite3_bind_int64 (statement, 6, sqlite_due_time (shard->not_before));
   sqlite_bind_payload (statement, 7, payload);
   return sqlite_run (bus, statement, err);
 }
@@ -133,9 +134,10 @@ sqlite_drop_pending (struct sqlite_bus *bus)
 }
 
 static int
-add_pending_event (struct sqlite_bus *bus, const struct pending *pending, struct error *err)
+add_pending_event (struct sqlite_bus *bus, const struct pending_message *pending, struct error *err)
 {
-  int wanted = pending->is_plan ? note_plan (bus, pending->job_id, &pending->plan, err) : 1;
+  int wanted =
+      pending->is_plan ? sqlite_record_plan (bus, pending->job_id, &pending->plan, err) : 1;
   return wanted <= 0 ? wanted : add_event_payload (bus, pending->job_id, &pending->payload, err);
 }
 
@@ -144,7 +146,7 @@ write_pending (struct sqlite_bus *bus, struct error *err)
 {
   for (size_t i = 0; i < bus->pending_count; i++)
     {
-      struct pending *pending = &bus->pending[i];
+      struct pending_message *pending = &bus->pending[i];
       int outcome = pending->is_shard ? add_shard (bus, &pending->shard, &pending->payload, err)
                                       : add_pending_event (bus, pending, err);
       if (outcome < 0)
@@ -160,7 +162,9 @@ sqlite_flush (struct bus *base, struct error *err)
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
   if (bus->pending_count == 0)
     return 0;
-  if (sqlite_begin (bus, err) != 0 || sqlite_end (bus, write_pending (bus, err), err) != 0)
+  if (bus->replans
+          ? write_pending (bus, err) != 0
+          : sqlite_begin (bus, err) != 0 || sqlite_end (bus, write_pending (bus, err), err) != 0)
     return -1;
   sqlite_drop_pending (bus);
   bus->flushed = clock_boot_ms ();
@@ -168,7 +172,7 @@ sqlite_flush (struct bus *base, struct error *err)
 }
 
 /* The next free entry; its messages are written together. */
-static struct pending *
+static struct pending_message *
 new_pending (struct sqlite_bus *bus)
 {
   if (bus->pending == NULL)
@@ -188,7 +192,7 @@ flush_when_full (struct sqlite_bus *bus, struct error *err)
 
 /* A full list that couldn't be written before has to be written before more is taken. */
 static int
-make_room (struct sqlite_bus *bus, struct error *err)
+sqlite_make_room (struct sqlite_bus *bus, struct error *err)
 {
   return bus->pending_count < PENDING_MAX ? 0 : sqlite_flush (&bus->bus, err);
 }
@@ -198,9 +202,9 @@ sqlite_publish_shard (struct bus *base, const struct shard *shard, struct error 
 {
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
   auto_buffer struct buffer payload = { 0 };
-  if (make_room (bus, err) != 0 || codec_encode_shard (shard, &payload, err) != 0)
+  if (sqlite_make_room (bus, err) != 0 || codec_encode_shard (shard, &payload, err) != 0)
     return -1;
-  struct pending *pending = new_pending (bus);
+  struct pending_message *pending = new_pending (bus);
   pending->is_shard = true;
   pending->shard = *shard;
   pending->shard.job_id = xstrdup (shard->job_id);
@@ -211,14 +215,33 @@ sqlite_publish_shard (struct bus *base, const struct shard *shard, struct error 
   return flush_when_full (bus, err);
 }
 
+/* In a new plan's transaction; FINISHED settles its shard. */
+static int
+publish_to_plan (struct sqlite_bus *bus, const struct event *event, struct error *err)
+{
+  if (sqlite_flush (&bus->bus, err) != 0 || sqlite_add_event (bus, event, err) < 0)
+    return -1;
+  if (event->kind != EVENT_FINISHED)
+    return 0;
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_SETTLE_PLANNED, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, event->job_id);
+  (void) sqlite3_bind_int64 (statement, 2, event->generation);
+  (void) sqlite3_bind_int64 (statement, 3, event->index);
+  return sqlite_run (bus, statement, err) < 0 ? -1 : 0;
+}
+
 int
 sqlite_publish_event (struct bus *base, const struct event *event, struct error *err)
 {
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  if (bus->replans)
+    return publish_to_plan (bus, event, err);
   auto_buffer struct buffer payload = { 0 };
-  if (make_room (bus, err) != 0 || codec_encode_event (event, &payload, err) != 0)
+  if (sqlite_make_room (bus, err) != 0 || codec_encode_event (event, &payload, err) != 0)
     return -1;
-  struct pending *pending = new_pending (bus);
+  struct pending_message *pending = new_pending (bus);
   pending->job_id = xstrdup (event->job_id);
   pending->is_plan = event->kind == EVENT_PLANNED;
   pending->plan = plan_key_of (event);

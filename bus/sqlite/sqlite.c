@@ -4,6 +4,7 @@
 #include "bus/sqlite/jobs.h"
 #include "bus/sqlite/open.h"
 #include "bus/sqlite/publish.h"
+#include "bus/sqlite/replan.h"
 #include "bus/sqlite/status.h"
 #include "bus/sqlite/work.h"
 
@@ -55,7 +56,7 @@ sqlite_writer (const struct bus *base)
 
 /* Whether another process wrote since we looked last. */
 static bool
-changed (struct sqlite_bus *bus)
+sqlite_changed (struct sqlite_bus *bus)
 {
   sqlite3_stmt *statement = sqlite_statement (bus, SQL_DATA_VERSION, NULL);
   if (sqlite_row (bus, statement, NULL) != 1)
@@ -101,7 +102,7 @@ sqlite_poll (struct bus *base, struct pollfd *fds, nfds_t count, int timeout_ms)
   for (;;)
     {
       int64_t left = end - now;
-      bool news = changed (bus);
+      bool news = sqlite_changed (bus);
       int ready = poll (fds, count, news || left <= 0 ? 0 : left < pause ? (int) left : pause);
       if (ready != 0 || news || left <= 0)
         return ready;
@@ -118,7 +119,10 @@ static const struct bus_ops sqlite_ops = {
   .poll = sqlite_poll,
   .submit = sqlite_submit,
   .get_job = sqlite_get_job,
+  .amend_job = sqlite_amend_job,
+  .replan = sqlite_replan,
   .list_jobs = sqlite_list_jobs,
+  .list_queues = sqlite_list_queues,
   .publish_shard = sqlite_publish_shard,
   .publish_event = sqlite_publish_event,
   .flush = sqlite_flush,
@@ -128,6 +132,7 @@ static const struct bus_ops sqlite_ops = {
   .keep = sqlite_keep,
   .settle = sqlite_settle,
   .release = sqlite_release,
+  .forget_losses = sqlite_forget_losses,
   .follow = sqlite_follow,
   .publish_control = sqlite_publish_control,
   .next_control = sqlite_next_control,

@@ -74,19 +74,14 @@ replay_one (struct sqlite_bus *bus, const char *job_id, uint32_t generation, uin
 
 /* The job counts as running again. */
 static int
-reopen_status (struct sqlite_bus *bus, const char *job_id, uint32_t generation, struct error *err)
+sqlite_work_reopen_status (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
+                           struct error *err)
 {
   auto_job_status struct job_status status = { 0 };
   int found = sqlite_get_status (&bus->bus, job_id, &status, err);
   if (found < 0)
     return -1;
-  if (found == 0)
-    status = (struct job_status){ .job_id = xstrdup (job_id), .shards = -1, .atoms = -1 };
-  status.state = JOB_RUNNING;
-  status.generation = generation;
-  status.updated = clock_wall_ms ();
-  free (status.reason);
-  status.reason = NULL;
+  job_status_reopen (&status, job_id, generation);
   return sqlite_write_status (bus, &status, err);
 }
 
@@ -151,7 +146,7 @@ replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
                          .index_count = count };
   int outcome = sqlite_add_event (bus, &event, err);
   event_release (&event);
-  return outcome < 0 ? -1 : reopen_status (bus, job_id, generation, err);
+  return outcome < 0 ? -1 : sqlite_work_reopen_status (bus, job_id, generation, err);
 }
 
 int
@@ -162,6 +157,17 @@ sqlite_replay (struct bus *base, const char *job_id, uint32_t generation, const 
   if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
     return -1;
   return sqlite_end (bus, replay_all (bus, job_id, generation, indexes, count, err), err);
+}
+
+int
+sqlite_forget_losses (struct bus *base, const char *job_id, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_FORGET_LOSSES, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  return sqlite_run (bus, statement, err) < 0 ? -1 : 0;
 }
 
 /* ---- taking ----------------------------------------------------------------------------- */
@@ -209,6 +215,7 @@ read_delivery (struct sqlite_bus *bus, enum bus_queue queue, sqlite3_stmt *state
           && codec_decode_shard (sqlite_payload (statement, 1), &delivery->shard, err) == 0)
         {
           job_copy (delivery->job, job);
+          delivery->lost = (uint32_t) sqlite3_column_int64 (statement, 5);
           return delivery;
         }
     }
@@ -340,8 +347,8 @@ sqlite_keep (struct bus *base, struct delivery *delivery, struct error *err)
 }
 
 static int
-settle (struct sqlite_bus *bus, const struct delivery *delivery, const struct event *event,
-        const struct shard *retry, struct error *err)
+sqlite_settle_rows (struct sqlite_bus *bus, const struct delivery *delivery,
+                    const struct event *event, const struct shard *retry, struct error *err)
 {
   sqlite3_stmt *statement = claim_statement (bus, delivery, SQL_SETTLE_JOB, SQL_SETTLE_SHARD, err);
   int ours = sqlite_run (bus, statement, err);
@@ -361,7 +368,7 @@ sqlite_settle (struct bus *base, struct delivery *delivery, const struct event *
   struct sqlite_bus *bus = (struct sqlite_bus *) base;
   if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
     return -1;
-  return sqlite_end (bus, settle (bus, delivery, event, retry, err), err);
+  return sqlite_end (bus, sqlite_settle_rows (bus, delivery, event, retry, err), err);
 }
 
 int

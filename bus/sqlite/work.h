@@ -13,6 +13,7 @@ int sqlite_take (struct bus *bus, enum bus_queue queue, const char *job_id,
 int sqlite_keep (struct bus *bus, struct delivery *delivery, struct error *err);
 int sqlite_settle (struct bus *bus, struct delivery *delivery, const struct event *event,
                    const struct shard *retry, struct error *err);
+int sqlite_forget_losses (struct bus *bus, const char *job_id, struct error *err);
 int sqlite_release (struct bus *bus, struct delivery *delivery, struct error *err);
 
 #endif

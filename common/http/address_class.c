@@ -72,7 +72,7 @@ static const struct
 /* ---- reading them ----------------------------------------------------------------------- */
 
 static bool
-begins_with (const uint8_t *address, const uint8_t *prefix, unsigned int bits)
+address_class_begins_with (const uint8_t *address, const uint8_t *prefix, unsigned int bits)
 {
   unsigned int bytes = bits / 8;
   unsigned int rest = bits % 8;
@@ -81,15 +81,17 @@ begins_with (const uint8_t *address, const uint8_t *prefix, unsigned int bits)
 }
 
 static enum address_class
-find (const struct block *blocks, size_t count, const uint8_t *address, enum address_class other)
+range_of_address (const struct block *blocks, size_t count, const uint8_t *address,
+                  enum address_class other)
 {
   for (size_t i = 0; i < count; i++)
-    if (begins_with (address, blocks[i].prefix, blocks[i].bits))
+    if (address_class_begins_with (address, blocks[i].prefix, blocks[i].bits))
       return blocks[i].class;
   return other;
 }
 
-#define FIND(blocks, address, other) find (blocks, sizeof blocks / sizeof *blocks, address, other)
+#define FIND(blocks, address, other)                                                               \
+  range_of_address (blocks, sizeof blocks / sizeof *blocks, address, other)
 
 static enum address_class
 class_of_v6 (const uint8_t address[static 16])
@@ -98,7 +100,7 @@ class_of_v6 (const uint8_t address[static 16])
   if (memcmp (address, none, 15) == 0 && address[15] <= 1)
     return ADDRESS_LOOPBACK;
   for (size_t i = 0; i < sizeof holders / sizeof *holders; i++)
-    if (begins_with (address, holders[i].prefix, holders[i].bits))
+    if (address_class_begins_with (address, holders[i].prefix, holders[i].bits))
       {
         uint8_t held[4];
         for (size_t k = 0; k < sizeof held; k++)

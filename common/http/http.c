@@ -60,7 +60,6 @@ free_try (struct http_try *try)
 {
   http_try_end (try);
   try->call->in_http = NULL;
-  free (try->location);
   free (try);
 }
 
@@ -106,6 +105,7 @@ http_call_release (struct http_call *call)
   strlist_release (&call->headers);
   strlist_release (&call->answered);
   buffer_release (&call->answer);
+  free (take (&call->location));
   call->url = NULL;
 }
 
@@ -117,6 +117,7 @@ add_call (struct http *http, struct http_call *call)
   try->call = call;
   call->in_http = try;
   call->tried = 0;
+  free (take (&call->location));
   *http->last = try;
   http->last = &try->next;
   http->pending++;
@@ -139,7 +140,7 @@ http_pending (const struct http *http)
 
 /* TRY is over, with ERR or well. What its `done` says ends the turn. */
 static int
-finish (struct http_try *try, struct error *why, struct error *err)
+http_finish (struct http_try *try, struct error *why, struct error *err)
 {
   struct http *http = try->http;
   struct http_call *call = try->call;
@@ -191,7 +192,7 @@ is_worth_another (CURLcode code)
 
 /* Why a try without an answer failed. */
 static void
-say_curl (const struct http_try *try, CURLcode code, struct error *why)
+http_try_error (const struct http_try *try, CURLcode code, struct error *why)
 {
   const char *text = try->problem[0] != '\0' ? try->problem : curl_easy_strerror (code);
   switch (code)
@@ -199,7 +200,7 @@ say_curl (const struct http_try *try, CURLcode code, struct error *why)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
       (void) error_set (why, ERROR_USER,
-                        "%s (SHOAL_CA_FILE is a PEM file of authorities to be trusted)", text);
+                        "%s (set SHOAL_CA_FILE to a PEM file of trusted authorities)", text);
       break;
     case CURLE_URL_MALFORMAT:
       (void) error_set (why, ERROR_USER, "not a URL");
@@ -208,7 +209,7 @@ say_curl (const struct http_try *try, CURLcode code, struct error *why)
       (void) error_set (why, ERROR_USER, "%s", text);
       break;
     case CURLE_OUT_OF_MEMORY: /* as libcurl calls it */
-      (void) error_set (why, ERROR_TRANSIENT, "a header that is too long");
+      (void) error_set (why, ERROR_TRANSIENT, "header too long");
       break;
     default:
       (void) error_set (why, ERROR_TRANSIENT, "%s", text);
@@ -239,7 +240,7 @@ wait_of (const char *after)
 /* A pause of PAUSE_MS and up for the next try, by half at random, and no shorter than the server
  * wants it. */
 static int64_t
-pause_of (const struct http_try *try)
+http_pause_of (const struct http_try *try)
 {
   const struct http_call *call = try->call;
   int64_t pause = PAUSE_MS;
@@ -255,9 +256,10 @@ pause_of (const struct http_try *try)
 
 /* Has TRY begin again at the call's own URL, at once. */
 static void
-restart (struct http_try *try)
+http_restart (struct http_try *try)
 {
-  free (take (&try->location));
+  free (take (&try->call->location));
+  try->location = NULL;
   try->hops = 0;
   try->strange = false;
   try->not_before = 0;
@@ -279,14 +281,14 @@ try_again (struct http_try *try, struct error *why)
         (void) error_set (why, why->class, "%s (tried %d times)", text, call->tried);
       return false;
     }
-  restart (try);
-  try->not_before = clock_boot_ms () + pause_of (try);
+  http_restart (try);
+  try->not_before = clock_boot_ms () + http_pause_of (try);
   return true;
 }
 
 /* What came is right, or was wrong too often: true, WHY says which. */
 static bool
-is_settled (struct http_try *try, struct error *why)
+http_is_settled (struct http_try *try, struct error *why)
 {
   struct http_call *call = try->call;
   if (call->check == NULL || call->check (call, why) == 0 || why->class != ERROR_TRANSIENT)
@@ -297,7 +299,7 @@ is_settled (struct http_try *try, struct error *why)
   if (try->wrong == 1)
     strlist_add (&call->headers, HTTP_NO_CACHE);
   error_clear (why);
-  restart (try);
+  http_restart (try);
   return false;
 }
 
@@ -320,7 +322,7 @@ origin_length (const char *url)
 
 /* Goes to TO. False: not any more, WHY says why. */
 static bool
-follow (struct http_try *try, const char *to, struct error *why)
+http_follow (struct http_try *try, const char *to, struct error *why)
 {
   if (++try->hops > REDIRECTS)
     {
@@ -333,15 +335,15 @@ follow (struct http_try *try, const char *to, struct error *why)
   if (origin != origin_length (to) || strncasecmp (from, to, origin) != 0)
     try->strange = true;
   char *copy = xstrdup (to);
-  free (try->location);
-  try->location = copy;
+  free (try->call->location);
+  try->location = try->call->location = copy;
   try->not_before = 0;
   return true;
 }
 
 /* Reads what a finished try means: true when it is over, WHY says how. */
 static bool
-judge (struct http_try *try, CURLcode code, struct error *why)
+http_judge (struct http_try *try, CURLcode code, struct error *why)
 {
   struct http_call *call = try->call;
   if (error_is_set (&try->refused))
@@ -356,24 +358,24 @@ judge (struct http_try *try, CURLcode code, struct error *why)
     }
   if (code == CURLE_OK && !try->headed)
     {
-      (void) error_set (why, ERROR_TRANSIENT, "the connection ended within the headers");
+      (void) error_set (why, ERROR_TRANSIENT, "the connection was closed within the headers");
       return !try_again (try, why);
     }
   bool refusal_cut = code == CURLE_WRITE_ERROR && call->status >= 300;
   if (code != CURLE_OK && !refusal_cut)
     {
-      say_curl (try, code, why);
+      http_try_error (try, code, why);
       return !is_worth_another (code) || !try_again (try, why);
     }
   if (call->status >= 200 && call->status < 300)
-    return is_settled (try, why);
+    return http_is_settled (try, why);
   char *to = NULL;
   if (is_redirect (call))
     (void) curl_easy_getinfo (try->easy, CURLINFO_REDIRECT_URL, &to);
   if (to != NULL)
-    return !follow (try, to, why);
+    return !http_follow (try, to, why);
   /* S3's 301 has no place; `again` may know one. */
-  (void) http_error (call, is_redirect (call) ? "it leads nowhere" : NULL, why);
+  (void) http_error (call, is_redirect (call) ? "redirect without a location" : NULL, why);
   return !is_worth_asking (call) || !try_again (try, why);
 }
 
@@ -381,9 +383,9 @@ static int
 end_try (struct http_try *try, CURLcode code, struct error *err)
 {
   struct error why = ERROR_INIT;
-  bool over = judge (try, code, &why);
+  bool over = http_judge (try, code, &why);
   http_try_end (try);
-  return over ? finish (try, &why, err) : 0;
+  return over ? http_finish (try, &why, err) : 0;
 }
 
 /* ---- turns ------------------------------------------------------------------------------ */
@@ -393,7 +395,7 @@ check_stop (const struct http *http, struct error *err)
 {
   if (http->options.stop != NULL && *http->options.stop != 0)
     return error_set (err, ERROR_TRANSIENT, "stopped");
-  return halt_ask (http->options.halt, err);
+  return halt_check (http->options.halt, err);
 }
 
 /* Begins what may begin. Ms until the next one may, at most LIMIT. */
@@ -418,7 +420,7 @@ begin_tries (struct http *http, int limit, struct error *err)
       if (try->location == NULL)
         try->call->tried++;
       struct error why = ERROR_INIT;
-      if (http_try_begin (try, &why) != 0 && finish (try, &why, err) != 0)
+      if (http_try_begin (try, &why) != 0 && http_finish (try, &why, err) != 0)
         return -1;
     }
   return limit;
@@ -477,7 +479,7 @@ http_perform (struct http *http, struct http_call *call, struct error *err)
       {
         try = end.over ? NULL : call->in_http;
         if (try != NULL)
-          (void) finish (try, &end.err, NULL);
+          (void) http_finish (try, &end.err, NULL);
         return -1;
       }
   if (!error_is_set (&end.err))

@@ -115,7 +115,8 @@ struct http_call
   int64_t whole;           /* of a 206: bytes of the whole thing, -1 */
   struct strlist answered; /* its headers, "name: value" with the name in lower case */
   struct buffer
-      answer; /* the body where `data` is NULL, and the first 16 KiB of one that isn't 2xx */
+      answer;     /* the body where `data` is NULL, and the first 16 KiB of one that isn't 2xx */
+  char *location; /* where redirects led, NULL: nowhere, `url` itself answered */
   int tried;
   struct http_try *in_http; /* http's own */
 };

@@ -150,7 +150,7 @@ url_of (const struct http_try *try)
 }
 
 static bool
-refuse (struct http_try *try, const struct sockaddr *address, enum address_class class)
+http_reach_refuse (struct http_try *try, const struct sockaddr *address, enum address_class class)
 {
   auto_free char *host = NULL;
   auto_free char *port = NULL;
@@ -162,7 +162,7 @@ refuse (struct http_try *try, const struct sockaddr *address, enum address_class
   if (!read_host (url_of (try), NULL, &host, &port))
     host = xstrdup ("?");
   (void) error_set (&try->strayed, ERROR_USER, "%s%s%s%s, %s: refused, as %s",
-                    try->location != NULL ? "a redirect to " : "", host,
+                    try->location != NULL ? "redirect to " : "", host,
                     strcmp (host, text) == 0 ? "" : " leads to ",
                     strcmp (host, text) == 0 ? "" : text, address_class_name (class),
                     try->call->led == NULL ? "what redirects isn't at such an address itself"
@@ -184,7 +184,7 @@ may_reach (struct http_try *try, const struct sockaddr *address, socklen_t size)
       return true;
     }
   enum address_class home = try->call->led == NULL ? try->home : try->call->home;
-  return class == ADDRESS_PUBLIC || class == home || refuse (try, address, class);
+  return class == ADDRESS_PUBLIC || class == home || http_reach_refuse (try, address, class);
 }
 
 curl_socket_t

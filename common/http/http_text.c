@@ -32,9 +32,10 @@ http_wrong (int wrong, struct error *err)
   auto_free char *text = xstrdup (err->message);
   if (wrong < HTTP_WRONG_MAX)
     return error_set (err, ERROR_TRANSIENT, "%s", text);
-  return error_set (err, ERROR_USER,
-                    "%s, %d times in a row: the server or a cache before it gives something else",
-                    text, wrong);
+  return error_set (
+      err, ERROR_USER,
+      "%s, %d times in a row: the server or a cache in front of it returns other content", text,
+      wrong);
 }
 
 char *

@@ -35,7 +35,7 @@ begin_answer (struct http_call *call)
 
 /* A number of bytes and nothing else, -1. */
 static int64_t
-number_of (const char *text)
+http_try_number_of (const char *text)
 {
   errno = 0;
   char *end = NULL;
@@ -48,7 +48,7 @@ static int64_t
 whole_of (const char *range)
 {
   const char *slash = strchr (range, '/');
-  return slash == NULL ? -1 : number_of (slash + 1);
+  return slash == NULL ? -1 : http_try_number_of (slash + 1);
 }
 
 /* Notes the length VALUE. False: it is none, or another one than before, and how much belongs to
@@ -57,11 +57,11 @@ static bool
 keep_length (struct http_try *try, const char *value)
 {
   struct http_call *call = try->call;
-  int64_t length = number_of (value);
+  int64_t length = http_try_number_of (value);
   if (length < 0)
-    (void) error_set (&try->refused, ERROR_TRANSIENT, "a Content-Length that is no number");
+    (void) error_set (&try->refused, ERROR_TRANSIENT, "Content-Length is not a number");
   else if (call->length >= 0 && call->length != length)
-    (void) error_set (&try->refused, ERROR_TRANSIENT, "two Content-Lengths that differ");
+    (void) error_set (&try->refused, ERROR_TRANSIENT, "two different Content-Length headers");
   call->length = length;
   return !error_is_set (&try->refused);
 }
@@ -125,7 +125,7 @@ receive_good (struct http_try *try, const char *data, size_t n)
   try->got += (int64_t) n;
   if (call->limit >= 0 && try->got > call->limit)
     {
-      (void) error_set (&try->refused, ERROR_TRANSIENT, "an answer of more than %lld bytes",
+      (void) error_set (&try->refused, ERROR_TRANSIENT, "response of more than %lld bytes",
                         (long long) call->limit);
       return 0;
     }
@@ -139,7 +139,7 @@ receive_good (struct http_try *try, const char *data, size_t n)
 }
 
 static size_t
-receive (char *data, size_t size, size_t count, void *context)
+http_try_receive (char *data, size_t size, size_t count, void *context)
 {
   struct http_try *try = context;
   struct http_call *call = try->call;
@@ -226,7 +226,7 @@ check_header (const char *header, struct error *err)
 }
 
 static void
-add_header (struct http_try *try, const char *header)
+http_try_add_header (struct http_try *try, const char *header)
 {
   struct curl_slist *more = curl_slist_append (try->headers, header);
   if (more == NULL)
@@ -235,7 +235,7 @@ add_header (struct http_try *try, const char *header)
 }
 
 static int
-make_headers (struct http_try *try, struct error *err)
+http_try_set_headers (struct http_try *try, struct error *err)
 {
   struct http_call *call = try->call;
   auto_strlist struct strlist headers = { 0 };
@@ -247,9 +247,9 @@ make_headers (struct http_try *try, struct error *err)
       {
         if (check_header (headers.items[i], err) != 0)
           return -1;
-        add_header (try, headers.items[i]);
+        http_try_add_header (try, headers.items[i]);
       }
-  add_header (try, "Expect:"); /* no round trip before a body */
+  http_try_add_header (try, "Expect:"); /* no round trip before a body */
   return 0;
 }
 
@@ -301,7 +301,7 @@ set_up (struct http_try *try, CURL *easy)
   SET (CURLOPT_BUFFERSIZE, (long) RECEIVE_BUFFER);
   SET (CURLOPT_UPLOAD_BUFFERSIZE, (long) RECEIVE_BUFFER);
   SET (CURLOPT_ERRORBUFFER, try->problem);
-  SET (CURLOPT_WRITEFUNCTION, receive);
+  SET (CURLOPT_WRITEFUNCTION, http_try_receive);
   SET (CURLOPT_WRITEDATA, try);
   SET (CURLOPT_HEADERFUNCTION, receive_header);
   SET (CURLOPT_HEADERDATA, try);
@@ -329,7 +329,7 @@ http_try_begin (struct http_try *try, struct error *err)
   error_clear (&try->refused);
   error_clear (&try->strayed);
   begin_answer (try->call);
-  if (make_headers (try, err) != 0)
+  if (http_try_set_headers (try, err) != 0)
     return -1;
   try->easy = http->spare_count > 0 ? http->spare[--http->spare_count] : curl_easy_init ();
   if (try->easy == NULL || !set_up (try, try->easy)

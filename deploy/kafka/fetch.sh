@@ -7,7 +7,7 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/shoal
 use_version () { # VERSION
   KAFKA_VERSION=$1
   KAFKA_HOME=$CACHE/kafka-$1
-  JAVA=(java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError -cp "$KAFKA_HOME/jars/*"
+  JAVA=(java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError -cp "$KAFKA_HOME/jars/*"
         -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true
         -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS)
 }

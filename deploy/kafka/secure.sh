@@ -3,7 +3,7 @@
 # $DIR/tls/ has the certificates, $DIR/password the password of the user `shoal`, $DIR/client-*.properties what a client needs:
 # files that SHOAL_KAFKA_CONFIG names. All are made with the cluster and readable by nobody else (umask 077).
 SASL_USER=shoal
-ACL_USERS="producer worker merger intake submit upstream reader control dead topics" # of --acl, with the same password
+ACL_USERS="producer worker merger api submit upstream reader control dead topics" # of --acl, with the same password
 
 make_secrets () {
   command -v openssl >/dev/null || die "openssl isn't there: tools/install.sh kafka installs it"

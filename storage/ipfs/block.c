@@ -42,5 +42,5 @@ ipfs_explain (void *context, const struct http_call *call, struct error *err)
   (void) http_error (call, text, err);
   json_decref (root);
   if (call->status == 403 && ipfs->api != NULL)
-    (void) error_wrap (err, "the node's RPC refuses us");
+    (void) error_wrap (err, "the node's RPC API denied access");
 }

@@ -1,15 +1,19 @@
 #include "storage/ipfs/cid.h"
 
 #include "common/digest.h"
+#include "common/hex.h"
+#include "common/varint.h"
 
 #include <string.h>
 
 enum
 {
   BYTES_MAX = CID_DIGEST_MAX + 32,
+  NUMBER_MAX = 9, /* bytes of a varint */
 };
 
 static const char base32[] = "abcdefghijklmnopqrstuvwxyz234567";
+static const char base36[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 static const char base58[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /* ---- text to bytes: the size, or -1 ------------------------------------------------------ */
@@ -37,41 +41,56 @@ from_base32 (const char *text, size_t size, uint8_t *bytes)
 }
 
 static int
+from_base64url (const char *text, size_t size, uint8_t *bytes)
+{
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  uint32_t bits = 0;
+  int have = 0, count = 0;
+  for (size_t i = 0; i < size; i++)
+    {
+      const char *digit = memchr (digits, text[i], sizeof digits - 1);
+      if (digit == NULL || count == BYTES_MAX)
+        return -1;
+      bits = bits << 6 | (uint32_t) (digit - digits);
+      have += 6;
+      if (have >= 8)
+        {
+          have -= 8;
+          bytes[count++] = (uint8_t) (bits >> have);
+          bits &= (1U << have) - 1;
+        }
+    }
+  return have < 6 && bits == 0 ? count : -1;
+}
+
+static int
 from_base16 (const char *text, size_t size, uint8_t *bytes)
 {
-  static const char digits[] = "0123456789abcdef";
-  if (size % 2 != 0 || size / 2 > BYTES_MAX)
+  if (size % 2 != 0 || size / 2 > BYTES_MAX || !hex_read (text, bytes, size / 2))
     return -1;
-  for (size_t i = 0; i < size; i += 2)
-    {
-      const char *high = memchr (digits, text[i], 16);
-      const char *low = memchr (digits, text[i + 1], 16);
-      if (high == NULL || low == NULL)
-        return -1;
-      bytes[i / 2] = (uint8_t) ((high - digits) << 4 | (low - digits));
-    }
   return (int) (size / 2);
 }
 
-/* A long division, digit by digit; leading "1"s are leading zero bytes. */
+/* A long division, digit by digit in DIGITS; its leading zeros are leading zero bytes. */
 static int
-from_base58 (const char *text, size_t size, uint8_t *bytes)
+from_number (const char *digits, const char *text, size_t size, uint8_t *bytes)
 {
+  const uint32_t base = (uint32_t) strlen (digits);
   uint8_t number[BYTES_MAX] = { 0 }; /* the least byte first */
   size_t used = 0, zeros = 0;
-  while (zeros < size && text[zeros] == '1')
+  while (zeros < size && text[zeros] == digits[0])
     zeros++;
   for (size_t i = 0; i < size; i++)
     {
-      const char *digit = memchr (base58, text[i], sizeof base58 - 1);
+      const char *digit = text[i] == '\0' ? NULL : strchr (digits, text[i]);
       if (digit == NULL)
         return -1;
-      uint32_t carry = (uint32_t) (digit - base58);
+      uint32_t carry = (uint32_t) (digit - digits);
       for (size_t k = 0; k < used || carry > 0; k++)
         {
           if (k == BYTES_MAX)
             return -1;
-          carry += (uint32_t) number[k] * 58;
+          carry += (uint32_t) number[k] * base;
           number[k] = (uint8_t) carry;
           carry >>= 8;
           used = k + 1 > used ? k + 1 : used;
@@ -87,19 +106,15 @@ from_base58 (const char *text, size_t size, uint8_t *bytes)
 
 /* ---- the binary form --------------------------------------------------------------------- */
 
-/* An unsigned varint at *AT; false at the end or when it is longer than 9 bytes. */
+/* An unsigned varint at *AT, of at most 9 bytes (multiformats); false when there is none. */
 static bool
-get_number (const uint8_t **at, const uint8_t *end, uint64_t *number)
+cid_get_number (const uint8_t **at, const uint8_t *end, uint64_t *number)
 {
-  *number = 0;
-  for (int shift = 0; shift < 63 && *at < end; shift += 7)
-    {
-      uint8_t byte = *(*at)++;
-      *number |= (uint64_t) (byte & 0x7f) << shift;
-      if (byte < 0x80)
-        return true;
-    }
-  return false;
+  const char *start = (const char *) *at;
+  const char *limit = end - *at > NUMBER_MAX ? start + NUMBER_MAX : (const char *) end;
+  const char *behind = varint_get_unsigned (start, limit, number);
+  *at = behind == NULL ? *at : (const uint8_t *) behind;
+  return behind != NULL;
 }
 
 bool
@@ -112,9 +127,10 @@ cid_read (struct cid *cid, struct bytes bytes)
   const uint8_t *at = bytes.data, *end = at + bytes.size;
   bool old = bytes.size == 34 && at[0] == CID_SHA256 && at[1] == DIGEST_SIZE;
   if (!old
-      && (!get_number (&at, end, &version) || version != 1 || !get_number (&at, end, &cid->codec)))
+      && (!cid_get_number (&at, end, &version) || version != 1
+          || !cid_get_number (&at, end, &cid->codec)))
     return false;
-  if (!get_number (&at, end, &cid->hash) || !get_number (&at, end, &size)
+  if (!cid_get_number (&at, end, &cid->hash) || !cid_get_number (&at, end, &size)
       || size != (uint64_t) (end - at) || size > CID_DIGEST_MAX
       || (cid->hash == CID_SHA256 && size != DIGEST_SIZE))
     return false;
@@ -131,11 +147,15 @@ cid_parse (struct cid *cid, const char *text, size_t size)
   if (size < 8)
     return false;
   if (size == 46 && text[0] == 'Q' && text[1] == 'm')
-    count = from_base58 (text, size, bytes);
+    count = from_number (base58, text, size, bytes);
   else if (text[0] == 'b')
     count = from_base32 (text + 1, size - 1, bytes);
   else if (text[0] == 'z')
-    count = from_base58 (text + 1, size - 1, bytes);
+    count = from_number (base58, text + 1, size - 1, bytes);
+  else if (text[0] == 'k')
+    count = from_number (base36, text + 1, size - 1, bytes);
+  else if (text[0] == 'u')
+    count = from_base64url (text + 1, size - 1, bytes);
   else if (text[0] == 'f')
     count = from_base16 (text + 1, size - 1, bytes);
   return count > 0 && cid_read (cid, (struct bytes){ bytes, (size_t) count });
@@ -176,6 +196,23 @@ cid_format (const struct cid *cid, char text[static CID_TEXT_SIZE])
   return text;
 }
 
+/* As multicodec's table calls it. */
+static const char *
+cid_hash_name (uint64_t hash)
+{
+  static const struct
+  {
+    uint64_t code;
+    const char *name;
+  } names[] = { { 0x11, "sha1" },         { 0x13, "sha2-512" },   { 0x14, "sha3-512" },
+                { 0x16, "sha3-256" },     { 0x1b, "keccak-256" }, { 0x1e, "blake3" },
+                { 0xb220, "blake2b-256" } };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (names[i].code == hash)
+      return names[i].name;
+  return "that has no name here";
+}
+
 int
 cid_check (const struct cid *cid, struct bytes block, struct error *err)
 {
@@ -192,7 +229,7 @@ cid_check (const struct cid *cid, struct bytes block, struct error *err)
     }
   else
     return error_set (err, ERROR_USER,
-                      "a CID with the hash function 0x%llx, which isn't known here",
-                      (unsigned long long) cid->hash);
-  return same ? 0 : error_set (err, ERROR_TRANSIENT, "what came isn't what the CID says");
+                      "unsupported hash function %s (0x%llx) in the CID: add it with sha2-256",
+                      cid_hash_name (cid->hash), (unsigned long long) cid->hash);
+  return same ? 0 : error_set (err, ERROR_TRANSIENT, "the content does not match the CID");
 }

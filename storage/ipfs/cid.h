@@ -1,7 +1,7 @@
 /* cid.h — content identifiers: what a block of IPFS is called, and what it must hash to.
  *
  * Source: the CID specification (multiformats/cid). Version 0 ("Qm…", base58) and version 1 in
- * base32 ("b…"), base58 ("z…") or base16 ("f…").
+ * base32 ("b…"), base36 ("k…"), base58 ("z…"), base64url ("u…") or base16 ("f…").
  */
 #ifndef SHOAL_STORAGE_IPFS_CID_H
 #define SHOAL_STORAGE_IPFS_CID_H

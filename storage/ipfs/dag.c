@@ -1,6 +1,7 @@
 #include "storage/ipfs/dag.h"
 
 #include "common/memory.h"
+#include "common/varint.h"
 
 #include <string.h>
 
@@ -16,15 +17,9 @@ struct field
 static bool
 get_varint (const uint8_t **at, const uint8_t *end, uint64_t *value)
 {
-  *value = 0;
-  for (int shift = 0; shift < 64 && *at < end; shift += 7)
-    {
-      uint8_t byte = *(*at)++;
-      *value |= (uint64_t) (byte & 0x7f) << shift;
-      if (byte < 0x80)
-        return true;
-    }
-  return false;
+  const char *behind = varint_get_unsigned ((const char *) *at, (const char *) end, value);
+  *at = behind == NULL ? *at : (const uint8_t *) behind;
+  return behind != NULL;
 }
 
 /* The next field: 1, 0 at the end, or -1. */
@@ -163,7 +158,7 @@ dag_read (struct dag_node *node, struct bytes block, struct error *err)
   node->file_size = -1;
   if (block.size > 0 && read_node (node, block))
     return 0;
-  return error_set (err, ERROR_USER, "this isn't a file or folder of UnixFS");
+  return error_set (err, ERROR_USER, "not a UnixFS file or folder");
 }
 
 int
@@ -176,7 +171,7 @@ dag_file_size (const struct dag_node *node, int64_t *size, struct error *err)
   *size = (int64_t) sum;
   if (good && (node->file_size < 0 || node->file_size == *size))
     return 0;
-  return error_set (err, ERROR_USER, "this isn't a file of UnixFS whose sizes agree");
+  return error_set (err, ERROR_USER, "not a UnixFS file with consistent sizes");
 }
 
 void

@@ -2,6 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/variable.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -10,13 +11,6 @@ enum
 {
   API_FILE_MAX = 1024,
 };
-
-static const char *
-variable (const char *name)
-{
-  const char *value = getenv (name);
-  return value == NULL || value[0] == '\0' ? NULL : value;
-}
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
@@ -52,8 +46,8 @@ from_multiaddr (const char *text)
 static char *
 local_api (void)
 {
-  const char *repository = variable ("IPFS_PATH");
-  const char *home = variable ("HOME");
+  const char *repository = variable_get ("IPFS_PATH");
+  const char *home = variable_get ("HOME");
   auto_free char *path = repository != NULL ? xasprintf ("%s/api", repository)
                          : home != NULL     ? xasprintf ("%s/.ipfs/api", home)
                                             : NULL;
@@ -67,7 +61,7 @@ local_api (void)
 static int
 read_url (const char *name, char **url, struct error *err)
 {
-  const char *value = variable (name);
+  const char *value = variable_get (name);
   if (value == NULL)
     return 0;
   char *text = value[0] == '/' ? from_multiaddr (value) : xstrdup (value);
@@ -77,7 +71,7 @@ read_url (const char *name, char **url, struct error *err)
   *url = text;
   if (size > 0 && (strncmp (text, "http://", 7) == 0 || strncmp (text, "https://", 8) == 0))
     return 0;
-  return error_set (err, ERROR_USER, "%s isn't a URL like http://127.0.0.1:5001", name);
+  return error_set (err, ERROR_USER, "%s: invalid URL, expected http://HOST:PORT", name);
 }
 
 static int
@@ -96,19 +90,29 @@ find_node (struct ipfs *ipfs, struct error *err)
       "--ipfs-gateway (SHOAL_IPFS_GATEWAY) that of a gateway");
 }
 
+/* What SOURCE has behind "ipfs://", or "/ipfs/" as nodes and gateways write it. */
+static const char *
+ipfs_bare (const char *source)
+{
+  static const char *const before[] = { "ipfs://", "/ipfs/" };
+  for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+    if (strncmp (source, before[i], strlen (before[i])) == 0)
+      return source + strlen (before[i]);
+  return source;
+}
+
 bool
 storage_is_cid (const char *source)
 {
   struct cid cid;
-  return cid_parse (&cid, source, strcspn (source, "/"));
+  const char *text = ipfs_bare (source);
+  return cid_parse (&cid, text, strcspn (text, "/"));
 }
 
 struct storage *
 storage_open_ipfs (const char *source, struct error *err)
 {
-  static const char scheme[] = "ipfs://";
-  const char *text =
-      strncmp (source, scheme, strlen (scheme)) == 0 ? source + strlen (scheme) : source;
+  const char *text = ipfs_bare (source);
   size_t size = strcspn (text, "/");
   struct ipfs *ipfs = xcalloc (1, sizeof *ipfs);
   ipfs->base.ops = &ops;
@@ -119,7 +123,7 @@ storage_open_ipfs (const char *source, struct error *err)
     ipfs->path[end - 1] = '\0';
   ipfs->shown = xasprintf ("ipfs://%s", text);
   if (!good)
-    (void) error_set (err, ERROR_USER, "%s: '%.*s' isn't a CID", source, (int) size, text);
+    (void) error_set (err, ERROR_USER, "%s: '%.*s' is not a CID", source, (int) size, text);
   else if (find_node (ipfs, err) == 0)
     return &ipfs->base;
   else

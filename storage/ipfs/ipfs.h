@@ -5,6 +5,7 @@
 
 #include "common/http/http.h"
 #include "storage/ipfs/cid.h"
+#include "storage/listing.h"
 #include "storage/storage_ops.h"
 
 struct ipfs

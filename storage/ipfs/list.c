@@ -10,6 +10,7 @@
 
 #include "common/memory.h"
 #include "common/units.h"
+#include "storage/listing.h"
 
 #include <string.h>
 #include <sys/queue.h>
@@ -30,7 +31,7 @@ enum
 };
 
 /* One name in a folder. */
-struct entry
+struct ipfs_entry
 {
   char *name;
   struct cid cid;
@@ -40,11 +41,11 @@ struct entry
 
 struct entries
 {
-  struct entry *items;
+  struct ipfs_entry *items;
   size_t count, capacity;
 };
 
-struct walk
+struct ipfs_walk
 {
   const struct ipfs *ipfs;
   const struct storage_visitor *visitor;
@@ -68,7 +69,7 @@ release_entries (struct entries *entries)
 /* ---- blocks ----------------------------------------------------------------------------- */
 
 static int
-say_call (struct walk *walk, const struct http_call *call, struct error *err)
+ipfs_list_error (struct ipfs_walk *walk, const struct http_call *call, struct error *err)
 {
   if (call->status >= 300)
     ipfs_explain ((void *) (uintptr_t) walk->ipfs, call, err);
@@ -77,7 +78,7 @@ say_call (struct walk *walk, const struct http_call *call, struct error *err)
 }
 
 static int
-get_block (struct walk *walk, const struct cid *cid, struct buffer *block, struct error *err)
+get_block (struct ipfs_walk *walk, const struct cid *cid, struct buffer *block, struct error *err)
 {
   buffer_clear (block);
   if (cid->hash == CID_IDENTITY) /* it is in its name */
@@ -88,26 +89,26 @@ get_block (struct walk *walk, const struct cid *cid, struct buffer *block, struc
   auto_http_call struct http_call call;
   ipfs_block_init (walk->ipfs, &call, cid);
   if (http_perform (walk->http, &call, err) != 0)
-    return say_call (walk, &call, err);
+    return ipfs_list_error (walk, &call, err);
   buffer_append (block, call.answer.data, call.answer.size);
   return 0;
 }
 
 /* ---- what entries are --------------------------------------------------------------------- */
 
-struct look
+struct ipfs_look
 {
   struct http_call call;
-  struct walk *walk;
-  struct entry *entry;
+  struct ipfs_walk *walk;
+  struct ipfs_entry *entry;
   size_t *under_way;
-  LIST_ENTRY (look) links;
+  LIST_ENTRY (ipfs_look) links;
 };
 
-LIST_HEAD (looks, look);
+LIST_HEAD (looks, ipfs_look);
 
 static void
-free_look (struct look *look)
+free_look (struct ipfs_look *look)
 {
   LIST_REMOVE (look, links);
   http_call_release (&look->call);
@@ -115,7 +116,7 @@ free_look (struct look *look)
 }
 
 static int
-read_entry (struct entry *entry, struct bytes block, struct error *err)
+read_entry (struct ipfs_entry *entry, struct bytes block, struct error *err)
 {
   auto_dag_node struct dag_node node = { 0 };
   if (dag_read (&node, block, err) != 0)
@@ -126,12 +127,12 @@ read_entry (struct entry *entry, struct bytes block, struct error *err)
 }
 
 static int
-end_look (struct http_call *call, struct error *err)
+ipfs_list_end_request (struct http_call *call, struct error *err)
 {
-  struct look *look = call->context;
-  struct entry *entry = look->entry;
+  struct ipfs_look *look = call->context;
+  struct ipfs_entry *entry = look->entry;
   struct bytes block = buffer_bytes (&call->answer);
-  int result = error_is_set (err) ? say_call (look->walk, call, err) : 0;
+  int result = error_is_set (err) ? ipfs_list_error (look->walk, call, err) : 0;
   if (result == 0)
     result = read_entry (entry, block, err);
   if (result != 0)
@@ -142,12 +143,13 @@ end_look (struct http_call *call, struct error *err)
 }
 
 static void
-start_look (struct walk *walk, struct entry *entry, size_t *under_way, struct looks *looks)
+ipfs_list_start_request (struct ipfs_walk *walk, struct ipfs_entry *entry, size_t *under_way,
+                         struct looks *looks)
 {
-  struct look *look = xcalloc (1, sizeof *look);
+  struct ipfs_look *look = xcalloc (1, sizeof *look);
   ipfs_block_init (walk->ipfs, &look->call, &entry->cid);
   look->call.context = look;
-  look->call.done = end_look;
+  look->call.done = ipfs_list_end_request;
   look->walk = walk;
   look->entry = entry;
   look->under_way = under_way;
@@ -157,7 +159,7 @@ start_look (struct walk *walk, struct entry *entry, size_t *under_way, struct lo
 }
 
 static int
-look_at_all (struct walk *walk, struct entries *entries, struct error *err)
+ipfs_probe_all (struct ipfs_walk *walk, struct entries *entries, struct error *err)
 {
   size_t under_way = 0, next = 0;
   struct looks looks = LIST_HEAD_INITIALIZER (looks);
@@ -166,17 +168,16 @@ look_at_all (struct walk *walk, struct entries *entries, struct error *err)
     {
       while (result == 0 && next < entries->count && under_way < AT_ONCE)
         {
-          struct entry *entry = &entries->items[next++];
+          struct ipfs_entry *entry = &entries->items[next++];
           struct bytes inside = { entry->cid.digest, entry->cid.digest_size };
           if (entry->cid.codec == CID_RAW)
             continue;
           if (entry->cid.codec != CID_DAG_PB)
-            result = error_set (err, ERROR_USER, "%s: neither a file nor a folder of UnixFS",
-                                entry->name);
+            result = error_set (err, ERROR_USER, "%s: not a UnixFS file or folder", entry->name);
           else if (entry->cid.hash == CID_IDENTITY)
             result = read_entry (entry, inside, err);
           else
-            start_look (walk, entry, &under_way, &looks);
+            ipfs_list_start_request (walk, entry, &under_way, &looks);
         }
       if (result == 0 && under_way > 0)
         result = http_turn (walk->http, TURN_MS, err);
@@ -195,14 +196,14 @@ look_at_all (struct walk *walk, struct entries *entries, struct error *err)
 /* ---- folders ---------------------------------------------------------------------------- */
 
 static void
-add_entry (struct entries *entries, const struct dag_link *link, size_t skip)
+ipfs_list_add_entry (struct entries *entries, const struct dag_link *link, size_t skip)
 {
   if (entries->count == entries->capacity)
     {
       entries->capacity = entries->capacity == 0 ? 64 : 2 * entries->capacity;
       entries->items = xrealloc (entries->items, entries->capacity, sizeof *entries->items);
     }
-  entries->items[entries->count++] = (struct entry){
+  entries->items[entries->count++] = (struct ipfs_entry){
     .name = xstrndup ((const char *) link->name.data + skip, link->name.size - skip),
     .cid = link->cid,
     .type = DAG_FILE,
@@ -220,8 +221,8 @@ digits_of (uint64_t fanout)
 }
 
 static int
-gather (struct walk *walk, const struct cid *cid, struct entries *entries, int depth,
-        struct error *err)
+ipfs_list_gather (struct ipfs_walk *walk, const struct cid *cid, struct entries *entries, int depth,
+                  struct error *err)
 {
   auto_buffer struct buffer block = { 0 };
   auto_dag_node struct dag_node node = { 0 };
@@ -231,26 +232,26 @@ gather (struct walk *walk, const struct cid *cid, struct entries *entries, int d
   if (get_block (walk, cid, &block, err) != 0 || dag_read (&node, buffer_bytes (&block), err) != 0)
     return -1;
   if (node.type != DAG_FOLDER && node.type != DAG_HAMT)
-    return error_set (err, ERROR_USER, "isn't a folder");
+    return error_set (err, ERROR_USER, "not a folder");
   size_t skip = node.type == DAG_HAMT && node.fanout > 1 ? digits_of (node.fanout) : 0;
   for (size_t i = 0; i < node.count; i++)
     {
       const struct dag_link *link = &node.links[i];
       if (memchr (link->name.data, '\0', link->name.size) != NULL || link->name.size < skip)
-        return error_set (err, ERROR_USER, "a folder with a name that is none");
+        return error_set (err, ERROR_USER, "a folder entry with an invalid name");
       if (skip > 0 && link->name.size == skip)
         {
-          if (gather (walk, &link->cid, entries, depth + 1, err) != 0)
+          if (ipfs_list_gather (walk, &link->cid, entries, depth + 1, err) != 0)
             return -1;
         }
       else
-        add_entry (entries, link, skip);
+        ipfs_list_add_entry (entries, link, skip);
     }
   return 0;
 }
 
 static bool
-is_folder (const struct entry *entry)
+ipfs_list_is_folder (const struct ipfs_entry *entry)
 {
   return entry->type == DAG_FOLDER || entry->type == DAG_HAMT;
 }
@@ -259,22 +260,23 @@ is_folder (const struct entry *entry)
 static int
 by_order (const void *left, const void *right)
 {
-  const struct entry *a = left, *b = right;
+  const struct ipfs_entry *a = left, *b = right;
   size_t i = 0;
   while (a->name[i] != '\0' && a->name[i] == b->name[i])
     i++;
   unsigned char x = (unsigned char) a->name[i], y = (unsigned char) b->name[i];
-  if (x == '\0' && is_folder (a))
+  if (x == '\0' && ipfs_list_is_folder (a))
     x = '/';
-  if (y == '\0' && is_folder (b))
+  if (y == '\0' && ipfs_list_is_folder (b))
     y = '/';
   return (x > y) - (x < y);
 }
 
 static int
-by_name (const void *left, const void *right)
+ipfs_list_by_name (const void *left, const void *right)
 {
-  return strcmp (((const struct entry *) left)->name, ((const struct entry *) right)->name);
+  return strcmp (((const struct ipfs_entry *) left)->name,
+                 ((const struct ipfs_entry *) right)->name);
 }
 
 /* Sorted as they are listed; a file and a folder of one name needn't stand side by side there. */
@@ -283,29 +285,30 @@ sort_entries (struct entries *entries, struct error *err)
 {
   if (entries->count == 0)
     return 0;
-  qsort (entries->items, entries->count, sizeof *entries->items, by_name);
+  qsort (entries->items, entries->count, sizeof *entries->items, ipfs_list_by_name);
   for (size_t i = 1; i < entries->count; i++)
-    if (by_name (&entries->items[i - 1], &entries->items[i]) == 0)
-      return error_set (err, ERROR_USER, "%s: there is more than one of this name",
-                        entries->items[i].name);
+    if (ipfs_list_by_name (&entries->items[i - 1], &entries->items[i]) == 0)
+      return error_set (err, ERROR_USER, "%s: duplicate name", entries->items[i].name);
   qsort (entries->items, entries->count, sizeof *entries->items, by_order);
   return 0;
 }
 
 static bool
-is_wanted (const struct walk *walk)
+ipfs_list_is_wanted (const struct ipfs_walk *walk)
 {
   const struct storage_visitor *visitor = walk->visitor;
   return visitor->wanted == NULL
          || visitor->wanted (visitor->context, walk->path.data, walk->path.size);
 }
 
-static int visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error *err);
+static int ipfs_list_visit_folder (struct ipfs_walk *walk, const struct cid *cid, int depth,
+                                   struct error *err);
 
 /* The entry whose path is in `path`. What the visitor returns comes back one higher, as -1 stays
  * -1. */
 static int
-visit (struct walk *walk, const struct entry *entry, int depth, struct error *err)
+ipfs_list_visit (struct ipfs_walk *walk, const struct ipfs_entry *entry, int depth,
+                 struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
   struct error why = ERROR_INIT;
@@ -323,7 +326,7 @@ visit (struct walk *walk, const struct entry *entry, int depth, struct error *er
     return 0;
   if (!good)
     {
-      if (!is_wanted (walk))
+      if (!ipfs_list_is_wanted (walk))
         return 0;
       if (!error_is_set (&why))
         (void) error_set (&why, ERROR_USER, "%s: a name with a \"/\"", entry->name);
@@ -332,29 +335,32 @@ visit (struct walk *walk, const struct entry *entry, int depth, struct error *er
     }
   const struct storage_entry said = { .path = walk->path.data,
                                       .path_size = walk->path.size,
-                                      .folder = is_folder (entry),
-                                      .size = is_folder (entry) ? -1 : entry->size,
-                                      .version = is_folder (entry)
+                                      .folder = ipfs_list_is_folder (entry),
+                                      .size = ipfs_list_is_folder (entry) ? -1 : entry->size,
+                                      .version = ipfs_list_is_folder (entry)
                                                      ? NULL
                                                      : cid_format (&entry->cid, text) };
   int result = visitor->entry (visitor->context, &said, err);
   if (result != 0)
     return result < 0 ? -1 : result + 1;
-  if (!is_folder (entry) || !visitor->enter (visitor->context, walk->path.data, walk->path.size))
+  if (!ipfs_list_is_folder (entry)
+      || !visitor->enter (visitor->context, walk->path.data, walk->path.size))
     return 0;
-  return visit_folder (walk, &entry->cid, depth + 1, err);
+  return ipfs_list_visit_folder (walk, &entry->cid, depth + 1, err);
 }
 
 static int
-read_folder (struct walk *walk, const struct cid *cid, struct entries *entries, struct error *err)
+ipfs_list_read_folder (struct ipfs_walk *walk, const struct cid *cid, struct entries *entries,
+                       struct error *err)
 {
-  if (gather (walk, cid, entries, 0, err) != 0 || look_at_all (walk, entries, err) != 0)
+  if (ipfs_list_gather (walk, cid, entries, 0, err) != 0
+      || ipfs_probe_all (walk, entries, err) != 0)
     return -1;
   return sort_entries (entries, err);
 }
 
 static int
-visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error *err)
+ipfs_list_visit_folder (struct ipfs_walk *walk, const struct cid *cid, int depth, struct error *err)
 {
   auto_entries struct entries entries = { 0 };
   size_t base = walk->path.size;
@@ -364,7 +370,7 @@ visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error 
   if (++walk->folders > walk->at_most)
     return error_set (err, ERROR_USER, "more than %lld folders (SHOAL_IPFS_FOLDERS is the limit)",
                       (long long) walk->at_most);
-  if (read_folder (walk, cid, &entries, err) != 0)
+  if (ipfs_list_read_folder (walk, cid, &entries, err) != 0)
     return base == 0 ? -1 : error_wrap (err, "%s", walk->path.data);
   int result = 0;
   for (size_t i = 0; i < entries.count && result == 0; i++)
@@ -373,7 +379,7 @@ visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error 
       if (base > 0)
         buffer_putc (&walk->path, '/');
       buffer_puts (&walk->path, entries.items[i].name);
-      result = visit (walk, &entries.items[i], depth, err);
+      result = ipfs_list_visit (walk, &entries.items[i], depth, err);
     }
   walk->path.size = base;
   if (walk->path.data != NULL)
@@ -385,7 +391,7 @@ visit_folder (struct walk *walk, const struct cid *cid, int depth, struct error 
 
 /* What the source's path leads to. */
 static int
-resolve (struct walk *walk, struct entry *entry, struct error *err)
+resolve (struct ipfs_walk *walk, struct ipfs_entry *entry, struct error *err)
 {
   auto_free char *path = xstrdup (walk->ipfs->path);
   char *rest = path;
@@ -395,7 +401,7 @@ resolve (struct walk *walk, struct entry *entry, struct error *err)
       auto_entries struct entries entries = { 0 };
       if (name[0] == '\0')
         continue;
-      if (gather (walk, &entry->cid, &entries, 0, err) != 0)
+      if (ipfs_list_gather (walk, &entry->cid, &entries, 0, err) != 0)
         return -1;
       bool found = false;
       for (size_t i = 0; i < entries.count && !found; i++)
@@ -408,7 +414,7 @@ resolve (struct walk *walk, struct entry *entry, struct error *err)
             }
         }
       if (!found)
-        return error_set (err, ERROR_USER, "there is no %s", name);
+        return error_set (err, ERROR_USER, "no such path: %s", name);
     }
   auto_buffer struct buffer block = { 0 };
   entry->type = DAG_FILE;
@@ -426,20 +432,20 @@ resolve (struct walk *walk, struct entry *entry, struct error *err)
 
 /* A source that is one file is named by its path's last part, or by the CID. */
 static int
-visit_root (struct walk *walk, struct error *err)
+visit_root (struct ipfs_walk *walk, struct error *err)
 {
-  struct entry root = { .size = -1 };
+  struct ipfs_entry root = { .size = -1 };
   if (resolve (walk, &root, err) != 0)
     return -1;
-  if (is_folder (&root))
-    return visit_folder (walk, &root.cid, 0, err);
+  if (ipfs_list_is_folder (&root))
+    return ipfs_list_visit_folder (walk, &root.cid, 0, err);
   char text[CID_TEXT_SIZE];
   const char *slash = strrchr (walk->ipfs->path, '/');
   const char *name = slash == NULL ? walk->ipfs->path : slash + 1;
   auto_free char *own = xstrdup (name[0] == '\0' ? cid_format (&root.cid, text) : name);
   root.name = own;
   buffer_puts (&walk->path, own);
-  return visit (walk, &root, 0, err);
+  return ipfs_list_visit (walk, &root, 0, err);
 }
 
 int
@@ -454,10 +460,10 @@ ipfs_list (struct storage *storage, const struct storage_visitor *visitor, struc
   const struct http_options options = { .connections = CONNECTIONS,
                                         .tries = TRIES,
                                         .halt = ipfs->base.halt };
-  struct walk walk = { .ipfs = ipfs,
-                       .visitor = visitor,
-                       .http = http_new (&options),
-                       .at_most = units_from_env ("SHOAL_IPFS_FOLDERS", FOLDERS_MAX) };
+  struct ipfs_walk walk = { .ipfs = ipfs,
+                            .visitor = visitor,
+                            .http = http_new (&options),
+                            .at_most = units_from_env ("SHOAL_IPFS_FOLDERS", FOLDERS_MAX) };
   int result = visit_root (&walk, err);
   http_free (walk.http);
   buffer_release (&walk.path);

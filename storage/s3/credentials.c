@@ -25,7 +25,7 @@ struct credentials
   bool known;
   bool stale;   /* a server didn't take them any more */
   int64_t look; /* wall ms at which others are looked for */
-  struct found found;
+  struct found_credentials found;
 };
 
 struct credentials *
@@ -68,7 +68,7 @@ credentials_free (struct credentials *credentials)
 /* ---- files ------------------------------------------------------------------------------ */
 
 static char *
-path_of (const char *variable, const char *name)
+s3_credentials_path_of (const char *variable, const char *name)
 {
   const char *path = getenv (variable);
   const char *home = getenv ("HOME");
@@ -97,11 +97,12 @@ profile (void)
 char *
 credentials_setting (const char *name)
 {
-  auto_free char *credentials = path_of ("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+  auto_free char *credentials =
+      s3_credentials_path_of ("AWS_SHARED_CREDENTIALS_FILE", "credentials");
   char *value = setting_in (credentials, profile (), name);
   if (value != NULL)
     return value;
-  auto_free char *config = path_of ("AWS_CONFIG_FILE", "config");
+  auto_free char *config = s3_credentials_path_of ("AWS_CONFIG_FILE", "config");
   return setting_in (config, profile (), name);
 }
 
@@ -109,21 +110,21 @@ credentials_setting (const char *name)
 
 /* 1, 0 when neither is there, or -1 when one is there without the other. */
 static int
-both_or_none (struct found *found, const char *where, struct error *err)
+both_or_none (struct found_credentials *found, const char *where, struct error *err)
 {
   bool id = found->keys.id != NULL && found->keys.id[0] != '\0';
   bool secret = found->keys.secret != NULL && found->keys.secret[0] != '\0';
   if (id && secret)
     return 1;
   if (id || secret)
-    return error_set (err, ERROR_USER, "%s: there is %s without %s", where,
+    return error_set (err, ERROR_USER, "%s: %s without %s", where,
                       id ? "a key's id" : "a secret key", id ? "its secret key" : "its id");
   credentials_release (&found->keys);
   return 0;
 }
 
 static int
-from_environment (struct found *found, struct error *err)
+from_environment (struct found_credentials *found, struct error *err)
 {
   found->keys.id = xstrdup (getenv ("AWS_ACCESS_KEY_ID"));
   found->keys.secret = xstrdup (getenv ("AWS_SECRET_ACCESS_KEY"));
@@ -133,7 +134,7 @@ from_environment (struct found *found, struct error *err)
 }
 
 static int
-from_profile (struct found *found, struct error *err)
+from_profile (struct found_credentials *found, struct error *err)
 {
   found->keys.id = credentials_setting ("aws_access_key_id");
   found->keys.secret = credentials_setting ("aws_secret_access_key");
@@ -143,9 +144,9 @@ from_profile (struct found *found, struct error *err)
 }
 
 static int
-find (const char *name, struct found *found, struct error *err)
+s3_credentials_find (const char *name, struct found_credentials *found, struct error *err)
 {
-  static int (*const sources[]) (struct found *, struct error *) = {
+  static int (*const sources[]) (struct found_credentials *, struct error *) = {
     from_environment,           credentials_from_web_identity, from_profile,
     credentials_from_container, credentials_from_instance,
   };
@@ -191,11 +192,11 @@ may_go_on (const struct credentials *credentials, const struct error *why)
 
 /* 0 also when there are none and the old ones may do. Holding the lock. */
 static int
-renew (struct credentials *credentials, struct error *err)
+s3_credentials_renew (struct credentials *credentials, struct error *err)
 {
-  struct found found = { 0 };
+  struct found_credentials found = { 0 };
   struct error why = ERROR_INIT;
-  if (find (credentials->name, &found, &why) == 0)
+  if (s3_credentials_find (credentials->name, &found, &why) == 0)
     {
       credentials_release (&credentials->found.keys);
       credentials->found = found;
@@ -219,7 +220,7 @@ int
 credentials_get (struct credentials *credentials, struct credentials_now *now, struct error *err)
 {
   (void) pthread_mutex_lock (&credentials->lock);
-  int result = is_old (credentials) ? renew (credentials, err) : 0;
+  int result = is_old (credentials) ? s3_credentials_renew (credentials, err) : 0;
   if (result == 0)
     *now = (struct credentials_now){ .id = xstrdup (credentials->found.keys.id),
                                      .secret = xstrdup (credentials->found.keys.secret),

@@ -19,7 +19,7 @@ enum
 };
 
 static int
-open_folder (int dirfd, const char *path, struct error *err)
+s3_named_open_folder (int dirfd, const char *path, struct error *err)
 {
   int fd = openat (dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   return fd < 0 ? error_errno (err, errno, "%s", path) : fd;
@@ -52,7 +52,7 @@ read_values (int folder, struct credentials_now *keys, struct error *err)
 /* As AWS's own file of credentials: of its sections the one called as the file is, else the default
  * one. */
 static int
-read_file (int folder, const char *name, struct credentials_now *keys, struct error *err)
+s3_named_read_file (int folder, const char *name, struct credentials_now *keys, struct error *err)
 {
   auto_secret struct buffer text = { 0 };
   if (secret_read (folder, name, FILE_MAX, &text, err) != 0)
@@ -76,16 +76,17 @@ read_named (const char *name, struct credentials_now *keys, struct error *err)
     return -1;
   if (path == NULL || path[0] == '\0')
     return error_set (err, ERROR_TRANSIENT,
-                      "this machine has no folder of credentials (--credentials-dir)");
-  auto_fd int folder = open_folder (AT_FDCWD, path, err);
+                      "no credentials directory on this machine (--credentials-dir)");
+  auto_fd int folder = s3_named_open_folder (AT_FDCWD, path, err);
   if (folder < 0)
     return -1;
   if (fstatat (folder, name, &stat, 0) != 0)
     return error_errno (err, errno, "%s/%s", path, name);
-  auto_fd int inner = S_ISDIR (stat.st_mode) ? open_folder (folder, name, err) : -1;
+  auto_fd int inner = S_ISDIR (stat.st_mode) ? s3_named_open_folder (folder, name, err) : -1;
   if (S_ISDIR (stat.st_mode) && inner < 0)
     return -1;
-  if ((inner < 0 ? read_file (folder, name, keys, err) : read_values (inner, keys, err)) != 0)
+  if ((inner < 0 ? s3_named_read_file (folder, name, keys, err) : read_values (inner, keys, err))
+      != 0)
     return error_wrap (err, "%s", path);
   bool whole =
       keys->id != NULL && keys->id[0] != '\0' && keys->secret != NULL && keys->secret[0] != '\0';
@@ -98,7 +99,7 @@ read_named (const char *name, struct credentials_now *keys, struct error *err)
 
 /* Whatever is wrong with them is wrong here: another machine may have them. */
 int
-credentials_from_name (const char *name, struct found *found, struct error *err)
+credentials_from_name (const char *name, struct found_credentials *found, struct error *err)
 {
   if (read_named (name, &found->keys, err) == 0)
     return 0;

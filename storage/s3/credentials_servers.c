@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/http/http.h"
 #include "common/memory.h"
+#include "common/variable.h"
 #include "storage/s3/credentials_internal.h"
 #include "storage/s3/sign.h"
 #include "storage/s3/xml.h"
@@ -19,13 +20,6 @@ enum
   FILE_MAX = 64 << 10,
   NEAR_MS = 1000, /* a server on this machine or its host answers within */
 };
-
-static const char *
-variable (const char *name)
-{
-  const char *value = getenv (name);
-  return value == NULL || value[0] == '\0' ? NULL : value;
-}
 
 int64_t
 credentials_time (const char *text)
@@ -52,10 +46,10 @@ read_word (const char *path, struct error *err)
 static char *
 sts_url (void)
 {
-  const char *url = variable ("AWS_ENDPOINT_URL_STS");
-  const char *region = variable ("AWS_REGION");
+  const char *url = variable_get ("AWS_ENDPOINT_URL_STS");
+  const char *region = variable_get ("AWS_REGION");
   if (region == NULL)
-    region = variable ("AWS_DEFAULT_REGION");
+    region = variable_get ("AWS_DEFAULT_REGION");
   if (url != NULL)
     return xstrdup (url);
   return region == NULL ? xstrdup ("https://sts.amazonaws.com/")
@@ -65,7 +59,7 @@ sts_url (void)
 #define STS_RESULT "AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult/Credentials/"
 
 static int
-read_sts (struct bytes document, struct found *found, struct error *err)
+read_sts (struct bytes document, struct found_credentials *found, struct error *err)
 {
   char text[4][4096] = { "" };
   static const char *const paths[] = { STS_RESULT "AccessKeyId", STS_RESULT "SecretAccessKey",
@@ -80,7 +74,7 @@ read_sts (struct bytes document, struct found *found, struct error *err)
       found->expires = credentials_time (text[3]);
     }
   explicit_bzero (text, sizeof text);
-  return all ? 1 : error_set (err, ERROR_TRANSIENT, "an answer without credentials");
+  return all ? 1 : error_set (err, ERROR_TRANSIENT, "no credentials in the response");
 }
 
 static void
@@ -91,16 +85,16 @@ add_parameter (struct buffer *body, const char *name, const char *value)
 }
 
 int
-credentials_from_web_identity (struct found *found, struct error *err)
+credentials_from_web_identity (struct found_credentials *found, struct error *err)
 {
-  const char *file = variable ("AWS_WEB_IDENTITY_TOKEN_FILE");
-  const char *role = variable ("AWS_ROLE_ARN");
+  const char *file = variable_get ("AWS_WEB_IDENTITY_TOKEN_FILE");
+  const char *role = variable_get ("AWS_ROLE_ARN");
   if (file == NULL || role == NULL)
     return 0;
   auto_free char *token = read_word (file, err);
   if (token == NULL)
     return error_wrap (err, "AWS_WEB_IDENTITY_TOKEN_FILE");
-  const char *session = variable ("AWS_ROLE_SESSION_NAME");
+  const char *session = variable_get ("AWS_ROLE_SESSION_NAME");
   auto_buffer struct buffer body = { 0 };
   buffer_puts (&body, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15");
   add_parameter (&body, "RoleArn", role);
@@ -127,7 +121,8 @@ credentials_from_web_identity (struct found *found, struct error *err)
 /* ---- JSON over HTTP --------------------------------------------------------------------- */
 
 static int
-read_json (struct bytes text, const char *token_name, struct found *found, struct error *err)
+s3_servers_read_json (struct bytes text, const char *token_name, struct found_credentials *found,
+                      struct error *err)
 {
   json_t *root = json_loadb (text.data == NULL ? "" : text.data, text.size, 0, NULL);
   const char *id = json_string_value (json_object_get (root, "AccessKeyId"));
@@ -141,13 +136,13 @@ read_json (struct bytes text, const char *token_name, struct found *found, struc
       found->expires = credentials_time (expires);
     }
   json_decref (root);
-  return good ? 1 : error_set (err, ERROR_TRANSIENT, "an answer without credentials");
+  return good ? 1 : error_set (err, ERROR_TRANSIENT, "no credentials in the response");
 }
 
 /* GET (or METHOD) of URL, which is taken, with one more HEADER (or NULL). */
 static int
-ask (struct http *http, const char *method, char *url, const char *header, struct buffer *answer,
-     struct error *err)
+s3_servers_request (struct http *http, const char *method, char *url, const char *header,
+                    struct buffer *answer, struct error *err)
 {
   auto_http_call struct http_call call;
   http_call_init (&call, url);
@@ -162,12 +157,12 @@ ask (struct http *http, const char *method, char *url, const char *header, struc
 }
 
 int
-credentials_from_container (struct found *found, struct error *err)
+credentials_from_container (struct found_credentials *found, struct error *err)
 {
-  const char *relative = variable ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-  const char *full = variable ("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-  const char *file = variable ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-  const char *given = variable ("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+  const char *relative = variable_get ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+  const char *full = variable_get ("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+  const char *file = variable_get ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+  const char *given = variable_get ("AWS_CONTAINER_AUTHORIZATION_TOKEN");
   if (relative == NULL && full == NULL)
     return 0;
   auto_free char *token = file == NULL ? xstrdup (given) : read_word (file, err);
@@ -178,18 +173,18 @@ credentials_from_container (struct found *found, struct error *err)
   auto_http struct http *http = http_new (&options);
   auto_buffer struct buffer answer = { 0 };
   char *url = relative == NULL ? xstrdup (full) : xasprintf ("http://169.254.170.2%s", relative);
-  if (ask (http, "GET", url, header, &answer, err) != 0)
+  if (s3_servers_request (http, "GET", url, header, &answer, err) != 0)
     return -1;
-  return read_json (buffer_bytes (&answer), "Token", found, err);
+  return s3_servers_read_json (buffer_bytes (&answer), "Token", found, err);
 }
 
 /* Version 2 of the instance's metadata: a token first. Nobody there: this machine is no
  * instance. */
 int
-credentials_from_instance (struct found *found, struct error *err)
+credentials_from_instance (struct found_credentials *found, struct error *err)
 {
-  const char *disabled = variable ("AWS_EC2_METADATA_DISABLED");
-  const char *base = variable ("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+  const char *disabled = variable_get ("AWS_EC2_METADATA_DISABLED");
+  const char *base = variable_get ("AWS_EC2_METADATA_SERVICE_ENDPOINT");
   if (disabled != NULL && strcasecmp (disabled, "true") == 0)
     return 0;
   if (base == NULL)
@@ -201,22 +196,24 @@ credentials_from_instance (struct found *found, struct error *err)
   auto_buffer struct buffer token = { 0 };
   auto_buffer struct buffer role = { 0 };
   auto_buffer struct buffer answer = { 0 };
-  if (ask (http, "PUT", xasprintf ("%s/latest/api/token", base),
-           "X-aws-ec2-metadata-token-ttl-seconds: 21600", &token, NULL)
+  if (s3_servers_request (http, "PUT", xasprintf ("%s/latest/api/token", base),
+                          "X-aws-ec2-metadata-token-ttl-seconds: 21600", &token, NULL)
           != 0
       || token.size == 0)
     return 0;
   auto_free char *header = xasprintf ("X-aws-ec2-metadata-token: %s", token.data);
-  if (ask (http, "GET", xasprintf ("%s/latest/meta-data/iam/security-credentials/", base), header,
-           &role, NULL)
+  if (s3_servers_request (http, "GET",
+                          xasprintf ("%s/latest/meta-data/iam/security-credentials/", base), header,
+                          &role, NULL)
           != 0
       || role.size == 0)
     return 0;
   role.data[strcspn (role.data, "\r\n")] = '\0';
-  if (ask (http, "GET",
-           xasprintf ("%s/latest/meta-data/iam/security-credentials/%s", base, role.data), header,
-           &answer, err)
+  if (s3_servers_request (
+          http, "GET",
+          xasprintf ("%s/latest/meta-data/iam/security-credentials/%s", base, role.data), header,
+          &answer, err)
       != 0)
     return -1;
-  return read_json (buffer_bytes (&answer), "Token", found, err);
+  return s3_servers_read_json (buffer_bytes (&answer), "Token", found, err);
 }

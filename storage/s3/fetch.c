@@ -14,7 +14,7 @@ enum
 
 /* The caller frees. */
 static char *
-key_of (const struct s3 *s3, const struct storage_item *item)
+s3_fetch_key_of (const struct s3 *s3, const struct storage_item *item)
 {
   const char *source = item->source == NULL ? item->path : item->source;
   bool itself = source[0] == '\0' && s3->object != NULL; /* as a listing words it */
@@ -23,24 +23,28 @@ key_of (const struct s3 *s3, const struct storage_item *item)
 
 /* What was fetched for one whose credentials showed it isn't kept for others. */
 static char *
-address (void *context, const struct storage_item *item)
+s3_fetch_address (void *context, const struct storage_item *item)
 {
   const struct s3 *s3 = context;
-  auto_free char *key = key_of (s3, item);
+  auto_free char *key = s3_fetch_key_of (s3, item);
   auto_free char *who = s3->name == NULL ? xstrdup ("") : xasprintf ("%s ", s3->name);
   return xasprintf ("%s%s s3://%s/%s", who, s3->endpoint == NULL ? "aws" : s3->endpoint, s3->bucket,
                     key);
 }
 
 static int
-request (void *context, const struct storage_item *item, struct http_call *call, struct error *err)
+s3_fetch_request (void *context, const struct storage_item *item, struct http_call *call,
+                  struct error *err)
 {
   struct s3 *s3 = context;
   (void) err;
-  auto_free char *key = key_of (s3, item);
+  auto_free char *key = s3_fetch_key_of (s3, item);
   s3_call_init (s3, call, "GET", key, NULL);
   if (item->version != NULL)
-    strlist_addf (&call->headers, "If-Match: %s", item->version);
+    {
+      bool bare = item->version[0] != '"' && strncmp (item->version, "W/", 2) != 0;
+      strlist_addf (&call->headers, bare ? "If-Match: \"%s\"" : "If-Match: %s", item->version);
+    }
   return 0;
 }
 
@@ -57,7 +61,7 @@ count_of (const char *text)
  * that of its parts' MD5s with their number behind ("…-3"), if it was uploaded in parts (S3 API
  * reference, "Object": ETag; the latter is what all servers do). */
 static void
-read_sum (const struct http_call *call, const char *etag, struct fetch_sum *sum)
+s3_fetch_read_sum (const struct http_call *call, const char *etag, struct fetch_sum *sum)
 {
   const char *encryption = http_header (call, "x-amz-server-side-encryption");
   int pieces = etag[32] == '\0' ? 0 : etag[32] == '-' ? count_of (etag + 33) : -1;
@@ -70,35 +74,54 @@ read_sum (const struct http_call *call, const char *etag, struct fetch_sum *sum)
     sum->hex[i] = (char) tolower ((unsigned char) etag[i]);
 }
 
+/* Whether both are one tag; some servers leave out the quotes, in headers or in listings. */
+static bool
+s3_fetch_is_same_tag (const char *left, const char *right)
+{
+  size_t l = strlen (left);
+  size_t r = strlen (right);
+  if (l > 1 && left[0] == '"' && left[l - 1] == '"')
+    {
+      left++;
+      l -= 2;
+    }
+  if (r > 1 && right[0] == '"' && right[r - 1] == '"')
+    {
+      right++;
+      r -= 2;
+    }
+  return l == r && memcmp (left, right, l) == 0;
+}
+
 static int
-check (void *context, const struct storage_item *item, const struct http_call *call,
-       struct fetch_sum *sum, struct error *err)
+s3_fetch_check (void *context, const struct storage_item *item, const struct http_call *call,
+                struct fetch_sum *sum, struct error *err)
 {
   (void) context;
   const char *etag = http_header (call, "etag");
   if (etag == NULL)
     return 0;
-  if (item->version != NULL && strcmp (etag, item->version) != 0)
+  if (item->version != NULL && !s3_fetch_is_same_tag (etag, item->version))
     return error_set (err, ERROR_USER, "has changed since it was listed: it was %s, it is %.100s",
                       item->version, etag);
   auto_free char *bare = xstrdup (etag[0] == '"' ? etag + 1 : etag);
   bare[strcspn (bare, "\"")] = '\0';
   if (strspn (bare, "0123456789abcdefABCDEF") == 32)
-    read_sum (call, bare, sum);
+    s3_fetch_read_sum (call, bare, sum);
   return 0;
 }
 
 static int
-ask_piece (void *context, const struct storage_item *item, int number, struct http_call *call,
-           struct error *err)
+s3_piece_request (void *context, const struct storage_item *item, int number,
+                  struct http_call *call, struct error *err)
 {
   struct s3 *s3 = context;
   (void) err;
-  auto_free char *key = key_of (s3, item);
+  auto_free char *key = s3_fetch_key_of (s3, item);
   auto_free char *query = xasprintf ("partNumber=%d", number);
+  /* Without If-Match, which moto holds against the part's own tag: the content's request has it,
+   * and the sum must be right. */
   s3_call_init (s3, call, "HEAD", key, query);
-  if (item->version != NULL)
-    strlist_addf (&call->headers, "If-Match: %s", item->version);
   return 0;
 }
 
@@ -116,10 +139,10 @@ s3_fetch (struct storage *storage, const struct storage_batch *batch, struct err
   struct s3 *s3 = (struct s3 *) storage;
   const struct fetch_source source = { .context = s3,
                                        .ranges = true,
-                                       .address = address,
-                                       .request = request,
-                                       .check = check,
-                                       .ask_piece = ask_piece,
+                                       .address = s3_fetch_address,
+                                       .request = s3_fetch_request,
+                                       .check = s3_fetch_check,
+                                       .request_piece = s3_piece_request,
                                        .piece_length = piece_length,
                                        .explain = s3_explain };
   return fetcher_run (&source, batch, err) == 0 ? 0 : error_wrap (err, "%s", s3->shown);

@@ -10,12 +10,12 @@
 
 enum
 {
-  PLACES = 32,
+  POSITIONS = 32,
 };
 
 #define NUMBERS_MAX ((uint64_t) 1 << 60)
 
-struct place
+struct guess_position
 {
   bool seen[UCHAR_MAX + 1];
   unsigned char letters[UCHAR_MAX + 1]; /* sorted */
@@ -27,7 +27,7 @@ struct scale
   const char *like; /* a key: what all have in common, and what never changes */
   size_t start;     /* of the first place */
   int places;
-  struct place place[PLACES];
+  struct guess_position positions[POSITIONS];
 };
 
 static const char *const classes[] = { "0123456789", "0123456789abcdef", "0123456789ABCDEF" };
@@ -44,24 +44,24 @@ static void
 see (struct scale *scale, const char *key)
 {
   size_t length = strlen (key);
-  for (int i = 0; i < PLACES && scale->start + (size_t) i < length; i++)
-    scale->place[i].seen[(unsigned char) key[scale->start + (size_t) i]] = true;
+  for (int i = 0; i < POSITIONS && scale->start + (size_t) i < length; i++)
+    scale->positions[i].seen[(unsigned char) key[scale->start + (size_t) i]] = true;
 }
 
 static int
-count_seen (const struct place *place)
+count_seen (const struct guess_position *position)
 {
   int count = 0;
   for (int letter = 1; letter <= UCHAR_MAX; letter++)
-    count += place->seen[letter] ? 1 : 0;
+    count += position->seen[letter] ? 1 : 0;
   return count;
 }
 
 static bool
-is_of (const struct place *place, const char *class)
+guess_is_of_class (const struct guess_position *position, const char *class)
 {
   for (int letter = 1; letter <= UCHAR_MAX; letter++)
-    if (place->seen[letter] && !is_in (class, (unsigned char) letter))
+    if (position->seen[letter] && !is_in (class, (unsigned char) letter))
       return false;
   return true;
 }
@@ -74,22 +74,23 @@ find_class (const struct scale *scale)
   for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
     {
       int of = 0;
-      while (of < PLACES
-             && (count_seen (&scale->place[of]) < 2 || is_of (&scale->place[of], classes[i])))
+      while (of < POSITIONS
+             && (count_seen (&scale->positions[of]) < 2
+                 || guess_is_of_class (&scale->positions[of], classes[i])))
         of++;
-      if (of == PLACES)
+      if (of == POSITIONS)
         return classes[i];
     }
   return NULL;
 }
 
 static void
-set_letters (struct place *place, const char *class)
+set_letters (struct guess_position *position, const char *class)
 {
-  bool classed = class != NULL && count_seen (place) > 0 && is_of (place, class);
+  bool classed = class != NULL && count_seen (position) > 0 && guess_is_of_class (position, class);
   for (int letter = 1; letter <= UCHAR_MAX; letter++)
-    if (classed ? is_in (class, (unsigned char) letter) : place->seen[letter])
-      place->letters[place->count++] = (unsigned char) letter;
+    if (classed ? is_in (class, (unsigned char) letter) : position->seen[letter])
+      position->letters[position->count++] = (unsigned char) letter;
 }
 
 /* Places from where PAGE's keys differ, and those before it that a carry may reach. False: they
@@ -107,21 +108,22 @@ make_scale (struct scale *scale, const struct s3_page *page)
   for (size_t i = 0; i < page->count; i++)
     see (scale, page->objects[i].key);
   const char *class = find_class (scale);
-  while (scale->start > 0 && same - scale->start < PLACES / 2
+  while (scale->start > 0 && same - scale->start < POSITIONS / 2
          && is_in (class, (unsigned char) last[scale->start - 1]))
     scale->start--;
-  memset (scale->place, 0, sizeof scale->place);
+  memset (scale->positions, 0, sizeof scale->positions);
   for (size_t i = 0; i < page->count; i++)
     see (scale, page->objects[i].key);
   uint64_t numbers = 1;
-  for (; scale->places < PLACES; scale->places++)
+  for (; scale->places < POSITIONS; scale->places++)
     {
-      struct place *place = &scale->place[scale->places];
-      set_letters (place, class);
-      if (place->count == 0 || place->letters[place->count - 1] > 0x7f /* half a character */
-          || numbers > NUMBERS_MAX / (uint64_t) place->count)
+      struct guess_position *position = &scale->positions[scale->places];
+      set_letters (position, class);
+      if (position->count == 0
+          || position->letters[position->count - 1] > 0x7f /* half a character */
+          || numbers > NUMBERS_MAX / (uint64_t) position->count)
         break;
-      numbers *= (uint64_t) place->count;
+      numbers *= (uint64_t) position->count;
     }
   return scale->places > 0;
 }
@@ -129,41 +131,43 @@ make_scale (struct scale *scale, const struct s3_page *page)
 /* ---- numbers ---------------------------------------------------------------------------- */
 
 static uint64_t
-number_of (const struct scale *scale, const char *key)
+guess_number_of (const struct scale *scale, const char *key)
 {
   uint64_t number = 0;
   const char *end = key + strlen (key);
   const char *at = key + scale->start;
   for (int i = 0; i < scale->places; i++, at++)
     {
-      const struct place *place = &scale->place[i];
+      const struct guess_position *position = &scale->positions[i];
       int rank = 0;
-      while (at < end && rank < place->count - 1 && place->letters[rank] < (unsigned char) *at)
+      while (at < end && rank < position->count - 1
+             && position->letters[rank] < (unsigned char) *at)
         rank++;
-      number = number * (uint64_t) place->count + (uint64_t) rank;
+      number = number * (uint64_t) position->count + (uint64_t) rank;
     }
   return number;
 }
 
 static uint64_t
-largest (const struct scale *scale)
+guess_largest (const struct scale *scale)
 {
   uint64_t numbers = 1;
   for (int i = 0; i < scale->places; i++)
-    numbers *= (uint64_t) scale->place[i].count;
+    numbers *= (uint64_t) scale->positions[i].count;
   return numbers - 1;
 }
 
 static char *
-key_of (const struct scale *scale, uint64_t number)
+guess_key_of (const struct scale *scale, uint64_t number)
 {
   char *key = xcalloc (scale->start + (size_t) scale->places + 1, 1);
   memcpy (key, scale->like, scale->start);
   for (int i = scale->places - 1; i >= 0; i--)
     {
-      const struct place *place = &scale->place[i];
-      key[scale->start + (size_t) i] = (char) place->letters[number % (uint64_t) place->count];
-      number /= (uint64_t) place->count;
+      const struct guess_position *position = &scale->positions[i];
+      key[scale->start + (size_t) i] =
+          (char) position->letters[number % (uint64_t) position->count];
+      number /= (uint64_t) position->count;
     }
   return key;
 }
@@ -174,10 +178,11 @@ s3_guess (const struct s3_page *page, const char *base, int pages)
   struct scale scale = { 0 };
   if (page->count < 2 || !make_scale (&scale, page) || strncmp (base, scale.like, scale.start) != 0)
     return NULL;
-  uint64_t step = number_of (&scale, scale.like) - number_of (&scale, page->objects[0].key);
-  uint64_t from = number_of (&scale, base);
-  if (step == 0 || step > (largest (&scale) - from) / (uint64_t) pages)
+  uint64_t step =
+      guess_number_of (&scale, scale.like) - guess_number_of (&scale, page->objects[0].key);
+  uint64_t from = guess_number_of (&scale, base);
+  if (step == 0 || step > (guess_largest (&scale) - from) / (uint64_t) pages)
     return NULL;
-  auto_free char *key = key_of (&scale, from + step * (uint64_t) pages);
+  auto_free char *key = guess_key_of (&scale, from + step * (uint64_t) pages);
   return strcmp (key, base) > 0 ? take (&key) : NULL;
 }

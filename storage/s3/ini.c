@@ -9,7 +9,7 @@
 #include <string.h>
 
 static char *
-trim (char *text)
+s3_ini_trim (char *text)
 {
   while (isspace ((unsigned char) *text))
     text++;
@@ -27,9 +27,9 @@ is_section (char *line, const char *section)
   if (length < 2 || line[length - 1] != ']')
     return false;
   line[length - 1] = '\0';
-  char *name = trim (line + 1);
+  char *name = s3_ini_trim (line + 1);
   if (strncmp (name, "profile", 7) == 0 && isspace ((unsigned char) name[7]))
-    name = trim (name + 7);
+    name = s3_ini_trim (name + 7);
   return strcmp (name, section) == 0;
 }
 
@@ -43,15 +43,15 @@ ini_value (const char *text, const char *section, const char *name)
   for (char *line = strsep (&rest, "\n"); line != NULL; line = strsep (&rest, "\n"))
     {
       bool nested = isspace ((unsigned char) line[0]) != 0;
-      line = trim (line);
+      line = s3_ini_trim (line);
       if (line[0] == '[')
         inside = is_section (line, section);
       char *equals = strchr (line, '=');
       if (!inside || nested || line[0] == '#' || line[0] == ';' || equals == NULL)
         continue;
       *equals = '\0';
-      if (strcmp (trim (line), name) == 0)
-        return xstrdup (trim (equals + 1));
+      if (strcmp (s3_ini_trim (line), name) == 0)
+        return xstrdup (s3_ini_trim (equals + 1));
     }
   return NULL;
 }

@@ -4,6 +4,7 @@
  * Folders are what keys have in common; they are noticed when the first key in them comes. A folder
  * that isn't entered is jumped over when it goes on behind the page.
  */
+#include "storage/listing.h"
 #include "storage/s3/pages.h"
 #include "storage/s3/request.h"
 
@@ -15,7 +16,7 @@
 /* Sorts behind every key that continues with valid UTF-8: the last code point. */
 #define BEHIND_ALL "\xf4\x8f\xbf\xbf"
 
-struct walk
+struct s3_walk
 {
   const struct storage_visitor *visitor;
   struct s3_pages *pages;
@@ -24,6 +25,8 @@ struct walk
   struct buffer folder;  /* the folder that the last key was in, "" or "a/b/" */
   struct buffer skipped; /* the folder that isn't entered, "a/b/"; "" none */
   struct buffer last;    /* the last key, to see that they come in order */
+  struct strlist files;  /* wanted, that the current key begins with, or might */
+  struct s3 *s3;
 };
 
 /* ---- keys ------------------------------------------------------------------------------- */
@@ -37,7 +40,8 @@ is_beneath (const struct buffer *folder, const char *path)
 /* Tells of the folders that PATH's file is in and the last one's wasn't. 1: one of them isn't
  * entered; else as `entry`. */
 static int
-enter_folders (struct walk *walk, const char *path, size_t folder_size, struct error *err)
+s3_list_enter_folders (struct s3_walk *walk, const char *path, size_t folder_size,
+                       struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
   size_t same = 0; /* what both have in common, up to and with a "/" */
@@ -74,15 +78,61 @@ enter_folders (struct walk *walk, const char *path, size_t folder_size, struct e
 }
 
 static bool
-is_wanted (const struct walk *walk, const char *path)
+s3_list_is_wanted (const struct s3_walk *walk, const char *path)
 {
   const struct storage_visitor *visitor = walk->visitor;
   return visitor->wanted == NULL || visitor->wanted (visitor->context, path, strlen (path));
 }
 
+/* PATH is wanted: an error if an object that is wanted too has the name of a folder of it. */
+static int
+s3_list_check_folders (struct s3_walk *walk, const char *path, struct error *err)
+{
+  while (walk->files.count > 0)
+    {
+      char *last = walk->files.items[walk->files.count - 1];
+      size_t size = strlen (last);
+      if (strncmp (path, last, size) == 0)
+        {
+          if (path[size] == '/')
+            return error_set (err, ERROR_USER,
+                              "%s is an object and the folder of %s: leave one out (--exclude)",
+                              last, path);
+          break;
+        }
+      free (last);
+      walk->files.count--;
+    }
+  strlist_add (&walk->files, path);
+  return 0;
+}
+
+/* OBJECT is wanted and of a class that is archived: an error unless it is restored. */
+static int
+s3_list_check_archived (const struct s3_walk *walk, const struct s3_object *object,
+                        struct error *err)
+{
+  const struct http_options options = { .connections = 1, .halt = walk->s3->base.halt };
+  auto_http struct http *http = http_new (&options);
+  auto_http_call struct http_call call = { 0 };
+  s3_call_init (walk->s3, &call, "HEAD", object->key, NULL);
+  if (http_perform (http, &call, err) != 0)
+    {
+      error_clear (err); /* who fetches it will say why */
+      return 0;
+    }
+  const char *restored = http_header (&call, "x-amz-restore");
+  if (restored != NULL && strstr (restored, "ongoing-request=\"false\"") != NULL)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "%s is archived%s: restore it (aws s3api restore-object), or leave it out "
+                    "(--exclude)",
+                    object->key, restored == NULL ? "" : ", and being restored");
+}
+
 /* One object. 0, or -1; what the visitor returns comes back one higher, 1 is never returned. */
 static int
-visit (struct walk *walk, const struct s3_object *object, struct error *err)
+s3_list_visit (struct s3_walk *walk, const struct s3_object *object, struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
   const char *path = object->key + walk->root;
@@ -94,41 +144,46 @@ visit (struct walk *walk, const struct s3_object *object, struct error *err)
   struct error why = ERROR_INIT;
   if (item_path_check (checked, &why) != 0)
     {
-      if (!is_wanted (walk, path))
+      if (!s3_list_is_wanted (walk, path))
         return 0;
       *err = why;
       return -1;
     }
   const char *slash = strrchr (path, '/');
-  int entered = enter_folders (walk, path, slash == NULL ? 0 : (size_t) (slash + 1 - path), err);
+  int entered =
+      s3_list_enter_folders (walk, path, slash == NULL ? 0 : (size_t) (slash + 1 - path), err);
   if (entered != 0 || marker)
     return entered == 1 ? 0 : entered;
   const struct storage_entry entry = {
     .path = path, .path_size = length, .size = object->size, .version = object->etag
   };
+  bool wanted = s3_list_is_wanted (walk, path);
+  if ((wanted && s3_list_check_folders (walk, path, err) != 0)
+      || (wanted && object->archived && s3_list_check_archived (walk, object, err) != 0))
+    return -1;
   int result = visitor->entry (visitor->context, &entry, err);
   return result <= 0 ? result : result + 1;
 }
 
 /* All of a page. As visit. */
 static int
-visit_page (struct walk *walk, const struct s3_page *page, struct error *err)
+visit_page (struct s3_walk *walk, const struct s3_page *page, struct error *err)
 {
   size_t prefix = strlen (walk->prefix);
   for (size_t i = 0; i < page->count; i++)
     {
       const struct s3_object *object = &page->objects[i];
       if (strncmp (object->key, walk->prefix, prefix) != 0)
-        return error_set (err, ERROR_TRANSIENT,
-                          "a listing with a key that wasn't asked for: %.200s", object->key);
+        return error_set (err, ERROR_TRANSIENT, "invalid listing: key %.200s was not requested",
+                          object->key);
       if (walk->last.size > 0 && strcmp (walk->last.data, object->key) >= 0)
         return error_set (err, ERROR_TRANSIENT,
-                          "a listing that isn't in order: %.200s behind %.200s (directory buckets "
-                          "can't be listed)",
+                          "invalid listing: key %.200s after %.200s is out of order (directory "
+                          "buckets are not supported)",
                           object->key, walk->last.data);
       buffer_clear (&walk->last);
       buffer_puts (&walk->last, object->key);
-      int result = visit (walk, object, err);
+      int result = s3_list_visit (walk, object, err);
       if (result != 0)
         return result;
     }
@@ -136,7 +191,7 @@ visit_page (struct walk *walk, const struct s3_page *page, struct error *err)
 }
 
 static bool
-ends_inside_skipped (const struct walk *walk, const struct s3_page *page)
+ends_inside_skipped (const struct s3_walk *walk, const struct s3_page *page)
 {
   return page->count > 0
          && is_beneath (&walk->skipped, page->objects[page->count - 1].key + walk->root);
@@ -144,7 +199,7 @@ ends_inside_skipped (const struct walk *walk, const struct s3_page *page)
 
 /* To what is behind the folder that isn't entered. */
 static void
-jump (struct walk *walk)
+jump (struct s3_walk *walk)
 {
   auto_free char *start =
       xasprintf ("%.*s%s" BEHIND_ALL, (int) walk->root, walk->prefix, walk->skipped.data);
@@ -152,7 +207,7 @@ jump (struct walk *walk)
 }
 
 static int
-walk_pages (struct walk *walk, struct error *err)
+walk_pages (struct s3_walk *walk, struct error *err)
 {
   for (;;)
     {
@@ -171,7 +226,7 @@ walk_pages (struct walk *walk, struct error *err)
 /* Nothing begins with the prefix: then the source may be an object, which is named by its key's
  * last component. As `visit`. */
 static int
-visit_alone (const struct walk *walk, struct s3 *s3, struct error *err)
+visit_alone (const struct s3_walk *walk, struct s3 *s3, struct error *err)
 {
   const struct storage_visitor *visitor = walk->visitor;
   const char *slash = strrchr (s3->object, '/');
@@ -208,9 +263,10 @@ s3_list (struct storage *storage, const struct storage_visitor *visitor, struct 
     err = &own;
   if (!visitor->enter (visitor->context, "", 0))
     return 0;
-  struct walk walk = { .visitor = visitor,
-                       .root = strlen (s3->prefix),
-                       .prefix = s3_key (s3, visitor->prefix == NULL ? "" : visitor->prefix) };
+  struct s3_walk walk = { .visitor = visitor,
+                          .s3 = s3,
+                          .root = strlen (s3->prefix),
+                          .prefix = s3_key (s3, visitor->prefix == NULL ? "" : visitor->prefix) };
   walk.pages = s3_pages_new (s3, walk.prefix, visitor->shallow);
   int result = walk_pages (&walk, err);
   if (result == 0 && walk.last.size == 0 && s3->object != NULL)
@@ -220,6 +276,7 @@ s3_list (struct storage *storage, const struct storage_visitor *visitor, struct 
   buffer_release (&walk.folder);
   buffer_release (&walk.skipped);
   buffer_release (&walk.last);
+  strlist_release (&walk.files);
   if (result < 0)
     return error_wrap (err, "%s", s3->shown);
   return result == 0 ? 0 : result - 1;

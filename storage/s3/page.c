@@ -1,4 +1,5 @@
 #include "storage/s3/page.h"
+#include "common/percent.h"
 #include "storage/s3/request.h"
 
 #include "common/memory.h"
@@ -7,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 enum
 {
@@ -60,15 +62,6 @@ struct page_reading
   bool encoded; /* not all servers do as they were asked */
 };
 
-static int
-hex_digit (char digit)
-{
-  if (digit >= '0' && digit <= '9')
-    return digit - '0';
-  digit = (char) (digit | 0x20);
-  return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
 /* Takes the encoding, which is a form's, from TEXT: "+" is a space. -1 when a key would hold a
  * NUL. */
 static int
@@ -77,16 +70,15 @@ decode (char *text)
   char *to = text;
   for (; *text != '\0'; text++)
     {
-      int high = *text == '%' ? hex_digit (text[1]) : -1;
-      int low = high < 0 ? -1 : hex_digit (text[2]);
-      if (low < 0)
+      int byte = percent_byte (text, strnlen (text, 3));
+      if (byte < 0)
         {
           *to++ = (char) (*text == '+' ? ' ' : *text);
           continue;
         }
-      if (high == 0 && low == 0)
+      if (byte == 0)
         return -1;
-      *to++ = (char) (high << 4 | low);
+      *to++ = (char) byte;
       text += 2;
     }
   *to = '\0';
@@ -100,7 +92,7 @@ read_size (const char *text, int64_t *size, struct error *err)
   errno = 0;
   long long number = strtoll (text, &end, 10);
   if (errno != 0 || end == text || *end != '\0' || number < 0)
-    return error_set (err, ERROR_TRANSIENT, "a listing with the size '%.40s'", text);
+    return error_set (err, ERROR_TRANSIENT, "invalid listing: size '%.40s'", text);
   *size = number;
   return 0;
 }
@@ -113,21 +105,20 @@ check_etag (const char *text, struct error *err)
   while (text[size] >= ' ' && text[size] <= '~')
     size++;
   bool ends = text[size] == '\0';
-  return ends && size <= ETAG_MAX
-             ? 0
-             : error_set (err, ERROR_TRANSIENT, "a listing with an ETag that is none: %.*s",
-                          (int) (size < 40 ? size : 40), text);
+  return ends && size <= ETAG_MAX ? 0
+                                  : error_set (err, ERROR_TRANSIENT, "invalid listing: ETag %.*s",
+                                               (int) (size < 40 ? size : 40), text);
 }
 
 /* Where TEXT begins in the page's memory, as a pointer later: memory moves while it grows. */
 static const char *
-offset_of (size_t offset)
+s3_page_offset_of (size_t offset)
 {
   return (const char *) (uintptr_t) (offset + 1);
 }
 
 static struct s3_object *
-current (struct page_reading *reading)
+s3_page_current (struct page_reading *reading)
 {
   struct s3_page *page = reading->page;
   if (!reading->inside)
@@ -148,18 +139,25 @@ end_object (struct page_reading *reading, struct error *err)
 {
   struct s3_page *page = reading->page;
   if (page->count == OBJECTS_MAX)
-    return error_set (err, ERROR_TRANSIENT, "a listing with more than %d objects on a page",
+    return error_set (err, ERROR_TRANSIENT, "invalid listing: more than %d objects in a page",
                       (int) OBJECTS_MAX);
-  if (!reading->inside || page->objects[page->count].key == NULL
-      || page->objects[page->count].size < 0)
-    return error_set (err, ERROR_TRANSIENT, "a listing with an object without key or size");
+  struct s3_object *object = &page->objects[page->count];
+  const char *key =
+      reading->inside && object->key != NULL ? page->text.data + ((uintptr_t) object->key - 1) : "";
+  size_t length = strlen (key);
+  bool slash = (length > 0 && key[length - 1] == '/')
+               || (length > 2 && strcasecmp (key + length - 3, "%2f") == 0);
+  if (object->size < 0 && slash) /* a folder's marker, which S3Proxy gives no size */
+    object->size = 0;
+  if (length == 0 || object->size < 0)
+    return error_set (err, ERROR_TRANSIENT, "invalid listing: object without key or size");
   reading->inside = false;
   page->count++;
   return 0;
 }
 
 static int
-by_key (const void *left, const void *right)
+s3_page_by_key (const void *left, const void *right)
 {
   return strcmp (((const struct s3_object *) left)->key, ((const struct s3_object *) right)->key);
 }
@@ -169,44 +167,55 @@ element (void *context, const char *path, const char *text, struct error *err)
 {
   struct page_reading *reading = context;
   struct s3_page *page = reading->page;
-  static const char root[] = "ListBucketResult";
-  if (strncmp (path, root, strlen (root)) != 0)
-    return 0;
-  reading->listing = true;
-  path += strlen (root);
-  if (strcmp (path, "/Contents/Key") == 0)
+  const char *root = "ListBucketResult";
+  const char *below = xml_below_root (path);
+  if (below == NULL)
     {
-      struct s3_object *object = current (reading);
-      object->key = offset_of (page->text.size);
+      reading->listing = reading->listing || strcmp (path, root) == 0;
+      return 0;
+    }
+  path = below;
+  if (strcmp (path, "Contents/Key") == 0)
+    {
+      struct s3_object *object = s3_page_current (reading);
+      object->key = s3_page_offset_of (page->text.size);
       buffer_append (&page->text, text, strlen (text) + 1);
     }
-  else if (strcmp (path, "/Contents/ETag") == 0)
+  else if (strcmp (path, "Contents/ETag") == 0)
     {
-      struct s3_object *object = current (reading);
+      struct s3_object *object = s3_page_current (reading);
       if (check_etag (text, err) != 0)
         return -1;
-      object->etag = offset_of (page->text.size);
-      buffer_append (&page->text, text, strlen (text) + 1);
+      bool bare = text[0] != '"' && strncmp (text, "W/", 2) != 0; /* headers have the quotes */
+      object->etag = s3_page_offset_of (page->text.size);
+      buffer_printf (&page->text, "%s%s%s", bare ? "\"" : "", text, bare ? "\"" : "");
+      buffer_putc (&page->text, '\0');
     }
-  else if (strcmp (path, "/Contents/Size") == 0)
-    return read_size (text, &current (reading)->size, err);
-  else if (strcmp (path, "/Contents") == 0)
+  else if (strcmp (path, "Contents/StorageClass") == 0)
+    s3_page_current (reading)->archived =
+        strcmp (text, "GLACIER") == 0 || strcmp (text, "DEEP_ARCHIVE") == 0;
+  else if (strcmp (path, "Contents/Size") == 0)
+    return read_size (text, &s3_page_current (reading)->size, err);
+  else if (strcmp (path, "Contents") == 0)
     return end_object (reading, err);
-  else if (strcmp (path, "/CommonPrefixes/Prefix") == 0)
+  else if (strcmp (path, "CommonPrefixes/Prefix") == 0)
     {
-      struct s3_object *object = current (reading);
-      object->key = offset_of (page->text.size);
+      struct s3_object *object = s3_page_current (reading);
+      object->key = s3_page_offset_of (page->text.size);
       object->size = 0;
       buffer_append (&page->text, text, strlen (text) + 1);
       reading->folders = true;
     }
-  else if (strcmp (path, "/CommonPrefixes") == 0)
+  else if (strcmp (path, "CommonPrefixes") == 0)
     return end_object (reading, err);
-  else if (strcmp (path, "/EncodingType") == 0)
+  else if (strcmp (path, "EncodingType") == 0)
     reading->encoded = strcmp (text, "url") == 0; /* it may come behind the keys */
-  else if (strcmp (path, "/IsTruncated") == 0)
-    reading->truncated = strcmp (text, "true") == 0;
-  else if (strcmp (path, "/NextContinuationToken") == 0)
+  else if (strcmp (path, "IsTruncated") == 0)
+    {
+      reading->listing = true; /* whatever its root is called */
+      reading->truncated = strcmp (text, "true") == 0;
+    }
+  else if (strcmp (path, "NextContinuationToken") == 0)
     {
       free (page->token);
       page->token = xstrdup (text);
@@ -225,23 +234,23 @@ s3_page_read (struct s3_page *page, const struct http_call *call, struct error *
   if (xml_read (buffer_bytes (&call->answer), &reader, err) != 0)
     return error_wrap (err, "listing");
   if (!reading.listing)
-    return error_set (err, ERROR_USER,
-                      "the answer to a listing isn't S3's: is this an S3 endpoint?");
+    return error_set (err, ERROR_USER, "not an S3 listing: is this an S3 endpoint?");
   if (!reading.truncated)
     free (take (&page->token));
   else if (page->token == NULL || page->token[0] == '\0')
-    return error_set (err, ERROR_TRANSIENT, "a listing that goes on without saying where");
+    return error_set (err, ERROR_TRANSIENT,
+                      "invalid listing: truncated without a continuation token");
   for (size_t i = 0; i < page->count; i++)
     {
       struct s3_object *object = &page->objects[i];
       char *key = page->text.data + ((uintptr_t) object->key - 1);
       object->key = key;
       if (reading.encoded && decode (key) != 0)
-        return error_set (err, ERROR_USER, "a key with a NUL in it (%.200s)", key);
+        return error_set (err, ERROR_USER, "invalid listing: key with a NUL byte (%.200s)", key);
       if (object->etag != NULL)
         object->etag = page->text.data + ((uintptr_t) object->etag - 1);
     }
   if (reading.folders)
-    qsort (page->objects, page->count, sizeof *page->objects, by_key);
+    qsort (page->objects, page->count, sizeof *page->objects, s3_page_by_key);
   return 0;
 }

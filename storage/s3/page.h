@@ -9,6 +9,7 @@ struct s3_object
   const char *key;  /* in the page's memory */
   const char *etag; /* with its quotes; NULL */
   int64_t size;
+  bool archived; /* its storage class is one whose objects must be restored before they are read */
 };
 
 /* Zeroed memory is an empty page. */

@@ -25,9 +25,9 @@ enum
   TRUST = 4, /* pages that came as expected, for each range ahead: little is asked for in vain */
 };
 
-struct range
+struct key_range
 {
-  TAILQ_ENTRY (range) links;
+  TAILQ_ENTRY (key_range) links;
   struct s3_pages *pages;
   char *start; /* its keys are behind this; NULL: behind nothing */
   char *token; /* of the next page; NULL: of the first */
@@ -43,7 +43,7 @@ struct range
   struct http_call call;
 };
 
-TAILQ_HEAD (ranges, range);
+TAILQ_HEAD (ranges, key_range);
 
 struct s3_pages
 {
@@ -66,7 +66,7 @@ struct s3_pages
 /* ---- ranges ----------------------------------------------------------------------------- */
 
 static void
-free_range (struct range *range)
+free_range (struct key_range *range)
 {
   for (int i = 0; i < STRIDE; i++)
     s3_page_release (&range->kept[i]);
@@ -78,7 +78,7 @@ free_range (struct range *range)
 }
 
 static void
-drop (struct range *range)
+s3_pages_drop_range (struct key_range *range)
 {
   TAILQ_REMOVE (&range->pages->ranges, range, links);
   if (!range->asked)
@@ -91,7 +91,7 @@ drop (struct range *range)
 }
 
 static struct s3_page *
-kept_last (struct range *range)
+kept_last (struct key_range *range)
 {
   return range->count == 0 ? NULL : &range->kept[(range->first + range->count - 1) % STRIDE];
 }
@@ -105,9 +105,9 @@ last_key (const struct s3_page *page)
 /* What came for RANGE reaches into those behind it. After several pages that is its end; where it
  * is the first one, these were too close. */
 static void
-meet_next (struct range *range, const char *last)
+meet_next (struct key_range *range, const char *last)
 {
-  struct range *next = NULL;
+  struct key_range *next = NULL;
   while ((next = TAILQ_NEXT (range, links)) != NULL && strcmp (last, next->start) > 0)
     {
       if (range->came > 1)
@@ -116,26 +116,26 @@ meet_next (struct range *range, const char *last)
           return;
         }
       range->pages->trusted = 0;
-      drop (next);
+      s3_pages_drop_range (next);
     }
 }
 
 /* There are no keys behind RANGE's. */
 static void
-end_behind (struct range *range)
+end_behind (struct key_range *range)
 {
-  struct range *next = NULL;
+  struct key_range *next = NULL;
   range->over = true;
   range->pages->end_is_near = true;
   while ((next = TAILQ_NEXT (range, links)) != NULL)
-    drop (next);
+    s3_pages_drop_range (next);
 }
 
 /* Some servers look at all names of a folder to begin in its middle, MinIO even to its end when
  * nobody waits any more. So ranges go on ahead only where pages come quicker than they would one
  * behind the other. */
 static void
-look_at_pace (struct s3_pages *pages)
+s3_pages_measure (struct s3_pages *pages)
 {
   int64_t now = clock_boot_ms ();
   bool ahead = TAILQ_NEXT (TAILQ_FIRST (&pages->ranges), links) != NULL;
@@ -153,7 +153,7 @@ look_at_pace (struct s3_pages *pages)
 }
 
 static void
-note_time (struct range *range)
+key_range_note_time (struct key_range *range)
 {
   struct s3_pages *pages = range->pages;
   int64_t ms = clock_boot_ms () - range->asked_at;
@@ -163,10 +163,10 @@ note_time (struct range *range)
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
-static void ask (struct range *range);
+static void s3_pages_request (struct key_range *range);
 
 static int
-read_page (struct range *range, const struct error *failed)
+s3_pages_read (struct key_range *range, const struct error *failed)
 {
   struct error *err = &range->err;
   struct s3_page *page = &range->kept[(range->first + range->count) % STRIDE];
@@ -185,15 +185,15 @@ read_page (struct range *range, const struct error *failed)
 
 /* A server that never comes to a key must come to an end. */
 static int
-check_progress (struct range *range, const struct s3_page *page, struct error *err)
+check_progress (struct key_range *range, const struct s3_page *page, struct error *err)
 {
   range->empty = page->count > 0 ? 0 : range->empty + 1;
   if (range->empty > 0 && page->token != NULL && range->token != NULL
       && strcmp (page->token, range->token) == 0)
-    return error_set (err, ERROR_TRANSIENT, "a listing that goes on where it was: %.200s",
+    return error_set (err, ERROR_TRANSIENT, "invalid listing: repeated continuation token %.200s",
                       page->token);
   if (range->empty > EMPTY_MAX)
-    return error_set (err, ERROR_TRANSIENT, "a listing with more than %d pages without a key",
+    return error_set (err, ERROR_TRANSIENT, "invalid listing: more than %d pages without a key",
                       (int) EMPTY_MAX);
   return 0;
 }
@@ -201,14 +201,14 @@ check_progress (struct range *range, const struct s3_page *page, struct error *e
 static int
 arrive (struct http_call *call, struct error *err)
 {
-  struct range *range = call->context;
+  struct key_range *range = call->context;
   if (range->dropped)
     {
       TAILQ_REMOVE (&range->pages->dropped, range, links);
       free_range (range);
       return 0;
     }
-  int result = read_page (range, err);
+  int result = s3_pages_read (range, err);
   if (result == 0)
     result =
         check_progress (range, &range->kept[(range->first + range->count) % STRIDE], &range->err);
@@ -217,7 +217,7 @@ arrive (struct http_call *call, struct error *err)
   range->over = result != 0;
   if (result != 0)
     return 0;
-  note_time (range);
+  key_range_note_time (range);
   range->count++;
   range->came++;
   struct s3_page *page = kept_last (range);
@@ -227,13 +227,13 @@ arrive (struct http_call *call, struct error *err)
     meet_next (range, last_key (page));
   if (range->token == NULL && !range->over)
     end_behind (range);
-  ask (range);
+  s3_pages_request (range);
   return 0;
 }
 
 /* Asks for RANGE's next page, if there is one and room for it. */
 static void
-ask (struct range *range)
+s3_pages_request (struct key_range *range)
 {
   struct s3_pages *pages = range->pages;
   int room = range == TAILQ_FIRST (&pages->ranges) ? 1 : STRIDE;
@@ -252,18 +252,18 @@ ask (struct range *range)
 static void
 add_range (struct s3_pages *pages, char *start)
 {
-  struct range *range = xcalloc (1, sizeof *range);
+  struct key_range *range = xcalloc (1, sizeof *range);
   range->pages = pages;
   range->start = start;
   TAILQ_INSERT_TAIL (&pages->ranges, range, links);
-  ask (range);
+  s3_pages_request (range);
 }
 
 /* One range more ahead, when pages have come as they were expected for long enough. */
 static void
-look_ahead (struct s3_pages *pages)
+s3_pages_widen (struct s3_pages *pages)
 {
-  struct range *range = NULL;
+  struct key_range *range = NULL;
   int ahead = -1;
   TAILQ_FOREACH (range, &pages->ranges, links)
     ahead++;
@@ -271,7 +271,7 @@ look_ahead (struct s3_pages *pages)
       || pages->quickest_ms < QUICK_MS || pages->resting > 0 || ahead >= AHEAD_MAX
       || ahead >= pages->trusted / TRUST)
     return;
-  struct range *last = TAILQ_LAST (&pages->ranges, ranges);
+  struct key_range *last = TAILQ_LAST (&pages->ranges, ranges);
   const struct s3_page *kept = kept_last (last);
   const char *base = kept != NULL && kept->count > 0 ? last_key (kept)
                      : ahead > 0                     ? last->start
@@ -286,9 +286,9 @@ look_ahead (struct s3_pages *pages)
 
 /* Moves RANGE's next page to where it is given out, without what is of the next range. */
 static void
-give_out (struct s3_pages *pages, struct range *range)
+give_out (struct s3_pages *pages, struct key_range *range)
 {
-  const struct range *next = TAILQ_NEXT (range, links);
+  const struct key_range *next = TAILQ_NEXT (range, links);
   s3_page_release (&pages->page);
   pages->page = range->kept[range->first];
   range->kept[range->first] = (struct s3_page){ 0 };
@@ -297,8 +297,8 @@ give_out (struct s3_pages *pages, struct range *range)
   while (next != NULL && pages->page.count > 0 && strcmp (last_key (&pages->page), next->start) > 0)
     pages->page.count--;
   pages->trusted++;
-  look_at_pace (pages);
-  ask (range);
+  s3_pages_measure (pages);
+  s3_pages_request (range);
 }
 
 int
@@ -306,13 +306,13 @@ s3_pages_next (struct s3_pages *pages, const struct s3_page **page, struct error
 {
   for (;;)
     {
-      struct range *range = TAILQ_FIRST (&pages->ranges);
+      struct key_range *range = TAILQ_FIRST (&pages->ranges);
       if (range->count > 0)
         {
           give_out (pages, range);
           if (pages->page.count == 0)
             continue;
-          look_ahead (pages);
+          s3_pages_widen (pages);
           *page = &pages->page;
           return http_turn (pages->http, 0, err) != 0 ? -1 : 1;
         }
@@ -330,20 +330,20 @@ s3_pages_next (struct s3_pages *pages, const struct s3_page **page, struct error
         }
       if (TAILQ_NEXT (range, links) == NULL)
         return 0;
-      drop (range);
-      ask (TAILQ_FIRST (&pages->ranges));
+      s3_pages_drop_range (range);
+      s3_pages_request (TAILQ_FIRST (&pages->ranges));
     }
 }
 
 void
 s3_pages_jump (struct s3_pages *pages, const char *start)
 {
-  struct range *range = TAILQ_FIRST (&pages->ranges);
+  struct key_range *range = TAILQ_FIRST (&pages->ranges);
   if (range->over && range->count == 0 && TAILQ_NEXT (range, links) == NULL
       && !error_is_set (&range->err))
     return;
   while ((range = TAILQ_FIRST (&pages->ranges)) != NULL)
-    drop (range);
+    s3_pages_drop_range (range);
   pages->trusted = 0;
   pages->end_is_near = false;
   add_range (pages, xstrdup (start));
@@ -370,7 +370,7 @@ s3_pages_new (struct s3 *s3, const char *prefix, bool shallow)
 static void
 free_ranges (struct ranges *ranges)
 {
-  struct range *range = NULL;
+  struct key_range *range = NULL;
   while ((range = TAILQ_FIRST (ranges)) != NULL)
     {
       TAILQ_REMOVE (ranges, range, links);

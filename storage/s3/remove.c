@@ -1,4 +1,5 @@
 /* All beneath a prefix removed: objects by the thousand, and uploads that nobody finished. */
+#include "common/base64.h"
 #include "storage/s3/page.h"
 #include "storage/s3/request.h"
 
@@ -49,11 +50,10 @@ add_sum (struct http_call *call)
 {
   unsigned char sum[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  unsigned char text[64];
   if (EVP_Digest (call->body.data, call->body.size, sum, &size, EVP_md5 (), NULL) != 1)
     abort ();
-  (void) EVP_EncodeBlock (text, sum, (int) size);
-  strlist_addf (&call->headers, "Content-MD5: %s", (const char *) text);
+  auto_free char *text = base64_encode (sum, size);
+  strlist_addf (&call->headers, "Content-MD5: %s", text);
 }
 
 static int
@@ -186,7 +186,7 @@ remove_uploads (struct s3 *s3, struct http *http, const char *key, bool exactly,
 
 /* A path that is a folder's, "" or "a/", is no object. */
 static bool
-is_folder (const char *path)
+s3_remove_is_folder (const char *path)
 {
   return path[0] == '\0' || path[strlen (path) - 1] == '/';
 }
@@ -198,7 +198,7 @@ s3_remove (struct storage *storage, const char *path, struct error *err)
   const struct http_options options = { .connections = 4 };
   auto_http struct http *http = http_new (&options);
   auto_free char *key = s3_key (s3, path);
-  bool folder = is_folder (path);
+  bool folder = s3_remove_is_folder (path);
   auto_free char *prefix = xasprintf ("%s%s", key, folder ? "" : "/");
   if ((folder
        || (remove_one (s3, http, key, NULL, err) == 0

@@ -1,6 +1,7 @@
 #include "storage/s3/request.h"
 
 #include "common/clock.h"
+#include "common/hex.h"
 #include "common/memory.h"
 #include "storage/s3/sign.h"
 #include "storage/s3/xml.h"
@@ -106,13 +107,12 @@ sum_body (const struct http_call *call, char hex[static 65], struct error *err)
   if (EVP_DigestFinal_ex (context, sum, NULL) != 1)
     abort ();
   EVP_MD_CTX_free (context);
-  for (int i = 0; i < 32; i++)
-    (void) snprintf (hex + 2 * (size_t) i, 3, "%02x", sum[i]);
+  (void) hex_format (sum, DIGEST_SIZE, hex);
   return 0;
 }
 
 static int
-prepare (struct http_call *call, struct strlist *headers, struct error *err)
+s3_request_prepare (struct http_call *call, struct strlist *headers, struct error *err)
 {
   struct s3 *s3 = call->server;
   char payload[65];
@@ -162,7 +162,7 @@ is_misdirected (const struct http_call *call, const char *code)
 /* Whether the bucket is elsewhere; notes where. Of calls side by side only the first hears news,
  * but all of them must ask again. */
 static bool
-learn_region (struct s3 *s3, const struct http_call *call, const char *code)
+s3_region_from_error (struct s3 *s3, const struct http_call *call, const char *code)
 {
   char region[sizeof s3->region] = "";
   const char *header = http_header (call, "x-amz-bucket-region");
@@ -183,7 +183,7 @@ learn_region (struct s3 *s3, const struct http_call *call, const char *code)
 
 /* Whether CODE says that our session is over: there may be another one by now. */
 static bool
-has_ended (struct s3 *s3, const char *code)
+s3_request_has_ended (struct s3 *s3, const char *code)
 {
   static const char *const ended[] = { "ExpiredToken", "ExpiredTokenException",
                                        "TokenRefreshRequired", "InvalidToken", "InvalidTokenId" };
@@ -208,12 +208,12 @@ again (struct http_call *call)
   char code[128];
   s3_error_code (call, code);
   if ((call->status == 301 || call->status == 307 || call->status == 400 || call->status == 403)
-      && learn_region (s3, call, code))
+      && s3_region_from_error (s3, call, code))
     return true;
   for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
     if (strcmp (code, passing[i]) == 0)
       return true;
-  if (call->tried >= REFRESHES || !has_ended (s3, code))
+  if (call->tried >= REFRESHES || !s3_request_has_ended (s3, code))
     return false;
   credentials_expire (s3->credentials);
   return true;
@@ -247,7 +247,7 @@ s3_explain (void *context, const struct http_call *call, struct error *err)
   if (call->status == 403 && s3->anonymous)
     {
       auto_free char *text = xstrdup (err->message);
-      (void) error_set (err, err->class, "%s (asked without credentials)", text);
+      (void) error_set (err, err->class, "%s (request without credentials)", text);
     }
 }
 
@@ -271,6 +271,6 @@ s3_call_init (struct s3 *s3, struct http_call *call, const char *method, const c
   http_call_init (call, make_url (s3, key, query));
   call->method = method;
   call->server = s3;
-  call->prepare = prepare;
+  call->prepare = s3_request_prepare;
   call->again = again;
 }

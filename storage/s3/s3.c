@@ -1,18 +1,12 @@
 #include "storage/s3/s3.h"
 
 #include "common/memory.h"
+#include "common/variable.h"
 #include "storage/s3/request.h"
 
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
-
-static const char *
-variable (const char *name)
-{
-  const char *value = getenv (name);
-  return value == NULL || value[0] == '\0' ? NULL : value;
-}
 
 /* ---- single objects --------------------------------------------------------------------- */
 
@@ -49,8 +43,8 @@ get (struct storage *storage, const char *path, int64_t offset, int64_t length, 
 }
 
 static int
-put (struct storage *storage, const char *path, struct bytes content, bool absent,
-     struct error *err)
+s3_put_object (struct storage *storage, const char *path, struct bytes content, bool absent,
+               struct error *err)
 {
   struct s3 *s3 = (struct s3 *) storage;
   const struct http_options options = { .connections = 1 };
@@ -104,7 +98,7 @@ static const struct storage_ops ops = { .kind = STORAGE_S3,
                                         .close = s3_close,
                                         .fetch = s3_fetch,
                                         .send = s3_send,
-                                        .put = put,
+                                        .put = s3_put_object,
                                         .get = get,
                                         .remove = s3_remove,
                                         .end_uploads = s3_end_uploads,
@@ -124,9 +118,9 @@ is_bucket (const char *name, size_t size)
 static int
 read_endpoint (struct s3 *s3, struct error *err)
 {
-  const char *given = variable ("AWS_ENDPOINT_URL_S3");
+  const char *given = variable_get ("AWS_ENDPOINT_URL_S3");
   if (given == NULL)
-    given = variable ("AWS_ENDPOINT_URL");
+    given = variable_get ("AWS_ENDPOINT_URL");
   s3->endpoint = given == NULL ? credentials_setting ("endpoint_url") : xstrdup (given);
   if (s3->endpoint == NULL)
     return 0;
@@ -140,7 +134,7 @@ read_endpoint (struct s3 *s3, struct error *err)
     return 0;
   auto_free char *shown = http_url_shown (s3->endpoint);
   return error_set (err, ERROR_USER,
-                    "S3's endpoint %s isn't a URL like https://host:port (--s3-endpoint or "
+                    "%s: invalid S3 endpoint, expected https://HOST:PORT (--s3-endpoint or "
                     "AWS_ENDPOINT_URL)",
                     shown);
 }
@@ -148,16 +142,16 @@ read_endpoint (struct s3 *s3, struct error *err)
 static int
 read_settings (struct s3 *s3, struct error *err)
 {
-  const char *style = variable ("SHOAL_S3_STYLE");
-  const char *region = variable ("AWS_REGION");
+  const char *style = variable_get ("SHOAL_S3_STYLE");
+  const char *region = variable_get ("AWS_REGION");
   if (region == NULL)
-    region = variable ("AWS_DEFAULT_REGION");
+    region = variable_get ("AWS_DEFAULT_REGION");
   auto_free char *configured = region == NULL ? credentials_setting ("region") : NULL;
   if (region == NULL)
     region = configured == NULL ? "us-east-1" : configured;
   (void) snprintf (s3->region, sizeof s3->region, "%s", region);
-  s3->anonymous = variable ("SHOAL_S3_ANONYMOUS") != NULL;
-  s3->requester_pays = variable ("SHOAL_S3_REQUESTER_PAYS") != NULL;
+  s3->anonymous = variable_get ("SHOAL_S3_ANONYMOUS") != NULL;
+  s3->requester_pays = variable_get ("SHOAL_S3_REQUESTER_PAYS") != NULL;
   if (read_endpoint (s3, err) != 0)
     return -1;
   /* Amazon's certificates don't cover names with dots before its own. */
@@ -166,7 +160,7 @@ read_settings (struct s3 *s3, struct error *err)
     return 0;
   s3->path_style = strcmp (style, "path") == 0;
   if (!s3->path_style && strcmp (style, "virtual") != 0)
-    return error_set (err, ERROR_USER, "SHOAL_S3_STYLE=%s: it is path or virtual", style);
+    return error_set (err, ERROR_USER, "SHOAL_S3_STYLE=%s: expected path or virtual", style);
   return 0;
 }
 
@@ -179,7 +173,7 @@ storage_open_s3 (const char *source, struct error *err)
   if (!is_bucket (bucket, size))
     {
       (void) error_set (err, ERROR_USER,
-                        "%s: '%.*s' isn't a bucket's name; it is s3://BUCKET/PREFIX", source,
+                        "%s: '%.*s' is not a bucket name, expected s3://BUCKET/PREFIX", source,
                         (int) size, bucket);
       return NULL;
     }

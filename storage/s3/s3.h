@@ -3,6 +3,7 @@
 #define SHOAL_STORAGE_S3_S3_H
 
 #include "common/http/http.h"
+#include "storage/listing.h"
 #include "storage/s3/credentials.h"
 #include "storage/storage_ops.h"
 

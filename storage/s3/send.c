@@ -1,9 +1,11 @@
 /* Files taken to a bucket: small ones with one request, large ones in parts, many at once. */
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/hex.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "storage/file_time.h"
 #include "storage/s3/request.h"
 #include "storage/s3/sign.h"
 #include "storage/s3/xml.h"
@@ -18,6 +20,7 @@
 enum
 {
   CONNECTIONS = 16,
+  MD5_SIZE = 16,
   TURN_MS = 250,
   ID_MS = 5000, /* a stopped sending waits so long for the id of an upload that is being begun */
   PARTS_MAX = 10 * 1000, /* S3's limit */
@@ -27,7 +30,7 @@ enum
 
 #define PART_SIZE ((int64_t) 16 << 20)
 
-struct part;
+struct upload_part;
 
 struct sending
 {
@@ -35,9 +38,9 @@ struct sending
   const struct storage_batch *batch;
   struct http *http;
   bool exhausted;
-  LIST_HEAD (, part) parts;     /* requests under way */
-  LIST_HEAD (, upload) uploads; /* files under way */
-  struct upload *dividing;      /* whose parts aren't all started, or NULL */
+  LIST_HEAD (, upload_part) parts; /* requests under way */
+  LIST_HEAD (, upload) uploads;    /* files under way */
+  struct upload *dividing;         /* whose parts aren't all started, or NULL */
 };
 
 struct upload
@@ -47,6 +50,7 @@ struct upload
   char *path, *key;
   int fd;
   int64_t size;
+  struct timespec time;
   int64_t part_size;
   char *id;    /* of the multipart upload; NULL: none */
   char **tags; /* ETags of its parts */
@@ -55,10 +59,10 @@ struct upload
   struct buffer list; /* what the completing request says */
 };
 
-struct part
+struct upload_part
 {
   struct http_call call;
-  LIST_ENTRY (part) links; /* of the sending's */
+  LIST_ENTRY (upload_part) links; /* of the sending's */
   struct upload *upload;
   int number; /* from 0 */
 };
@@ -81,14 +85,14 @@ free_upload (struct upload *upload)
 }
 
 static void
-count (int64_t *counter, int64_t more)
+s3_send_count (int64_t *counter, int64_t more)
 {
   __atomic_fetch_add (counter, more, __ATOMIC_RELAXED);
 }
 
 /* Whether the server doesn't know the upload any more: it was completed or aborted. */
 static bool
-is_gone (const struct http_call *call)
+s3_send_is_gone (const struct http_call *call)
 {
   char code[128];
   s3_error_code (call, code);
@@ -97,38 +101,38 @@ is_gone (const struct http_call *call)
 
 /* A request of PART's upload ended, with ERR or well: counts it and says what was wrong. */
 static int
-note (struct part *part, struct error *err)
+s3_send_count_answer (struct upload_part *part, struct error *err)
 {
   struct storage_totals *totals = part->upload->sending->batch->totals;
   const struct http_call *call = &part->call;
-  count (&totals->requests, call->tried);
-  count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
+  s3_send_count (&totals->requests, call->tried);
+  s3_send_count (&totals->retries, call->tried > 1 ? call->tried - 1 : 0);
   if (!error_is_set (err))
     {
       if (call->body_fd >= 0)
-        count (&totals->bytes, call->body_size);
+        s3_send_count (&totals->bytes, call->body_size);
       return 0;
     }
   if (call->status >= 300)
     s3_explain (part->upload->sending->s3, call, err);
-  if (is_gone (call))
+  if (s3_send_is_gone (call))
     err->class = ERROR_TRANSIENT; /* somebody swept it away: it may be begun again */
   return error_wrap (err, "%s", part->upload->path);
 }
 
 static void
-free_part (struct part *part)
+s3_send_free_part (struct upload_part *part)
 {
   LIST_REMOVE (part, links);
   http_call_release (&part->call);
   free (part);
 }
 
-static struct part *
+static struct upload_part *
 new_part (struct upload *upload, const char *method, const char *query, int number,
           int (*done) (struct http_call *call, struct error *err))
 {
-  struct part *part = xcalloc (1, sizeof *part);
+  struct upload_part *part = xcalloc (1, sizeof *part);
   LIST_INSERT_HEAD (&upload->sending->parts, part, links);
   part->upload = upload;
   part->number = number;
@@ -141,15 +145,15 @@ new_part (struct upload *upload, const char *method, const char *query, int numb
 /* ---- one request ------------------------------------------------------------------------ */
 
 static int
-end_file (struct part *part, struct error *err)
+end_file (struct upload_part *part, struct error *err)
 {
-  int result = note (part, err);
+  int result = s3_send_count_answer (part, err);
   if (result == 0)
     {
-      count (&part->upload->sending->batch->totals->files, 1);
+      s3_send_count (&part->upload->sending->batch->totals->files, 1);
       free_upload (part->upload);
     }
-  free_part (part);
+  s3_send_free_part (part);
   return result;
 }
 
@@ -171,34 +175,31 @@ sum_tags (const struct upload *upload, char tag[static 64])
   for (int i = 0; i < upload->parts; i++)
     {
       const char *hex = upload->tags[i] + (upload->tags[i][0] == '"');
-      if (strspn (hex, "0123456789abcdef") != 32)
+      uint8_t md5[MD5_SIZE];
+      if (!hex_read (hex, md5, sizeof md5))
         return false;
-      for (size_t k = 0; k < 32; k += 2)
-        {
-          const char byte[] = { hex[k], hex[k + 1], '\0' };
-          buffer_putc (&sums, (char) strtoul (byte, NULL, 16));
-        }
+      buffer_append (&sums, md5, sizeof md5);
     }
   if (EVP_Digest (sums.data, sums.size, sum, NULL, EVP_md5 (), NULL) != 1)
     abort ();
   tag[0] = '"';
-  for (size_t i = 0; i < 16; i++)
-    (void) snprintf (tag + 1 + 2 * i, 3, "%02x", sum[i]);
+  (void) hex_format (sum, MD5_SIZE, tag + 1);
   (void) snprintf (tag + 33, 31, "-%d\"", upload->parts);
   return true;
 }
 
 static int
-end_look (struct http_call *call, struct error *err)
+s3_send_end_find (struct http_call *call, struct error *err)
 {
-  struct part *part = call->context;
+  struct upload_part *part = call->context;
   char wanted[64];
   const char *tag = http_header (call, "etag");
   bool ours = tag != NULL && sum_tags (part->upload, wanted) && strcmp (tag, wanted) == 0;
   if (call->status == 404 || (!error_is_set (err) && !ours))
     {
       error_clear (err);
-      (void) error_set (err, ERROR_TRANSIENT, "its upload is gone, and it isn't there");
+      (void) error_set (err, ERROR_TRANSIENT,
+                        "the upload no longer exists, and the object was not created");
     }
   return end_file (part, err);
 }
@@ -206,24 +207,24 @@ end_look (struct http_call *call, struct error *err)
 /* The answer to the end of an upload was lost, and asked again the server knows no such upload: the
  * object says whether it is ours. */
 static int
-look (struct part *part, struct error *err)
+s3_send_find_object (struct upload_part *part, struct error *err)
 {
   struct upload *upload = part->upload;
   error_clear (err);
-  (void) note (part, err);
-  free_part (part);
-  http_start (upload->sending->http, &new_part (upload, "HEAD", NULL, -1, end_look)->call);
+  (void) s3_send_count_answer (part, err);
+  s3_send_free_part (part);
+  http_start (upload->sending->http, &new_part (upload, "HEAD", NULL, -1, s3_send_end_find)->call);
   return 0;
 }
 
 static int
 end_complete (struct http_call *call, struct error *err)
 {
-  struct part *part = call->context;
+  struct upload_part *part = call->context;
   struct upload *upload = part->upload;
   char code[128] = "";
-  if (error_is_set (err) && is_gone (call))
-    return look (part, err);
+  if (error_is_set (err) && s3_send_is_gone (call))
+    return s3_send_find_object (part, err);
   if (!error_is_set (err))
     {
       s3_error_code (call, code);
@@ -248,7 +249,7 @@ start_complete (struct upload *upload)
                    upload->tags[i]);
   buffer_puts (&upload->list, "</CompleteMultipartUpload>");
   auto_free char *query = xasprintf ("uploadId=%s", upload->id);
-  struct part *part = new_part (upload, "POST", query, -1, end_complete);
+  struct upload_part *part = new_part (upload, "POST", query, -1, end_complete);
   part->call.body = buffer_bytes (&upload->list);
   part->call.limit = 64 << 10;
   http_start (upload->sending->http, &part->call);
@@ -257,19 +258,19 @@ start_complete (struct upload *upload)
 static int
 end_piece (struct http_call *call, struct error *err)
 {
-  struct part *part = call->context;
+  struct upload_part *part = call->context;
   struct upload *upload = part->upload;
   const char *tag = http_header (call, "etag");
   if (!error_is_set (err) && (tag == NULL || strpbrk (tag, "<&") != NULL))
-    (void) error_set (err, ERROR_TRANSIENT, "a part was acknowledged without an ETag");
-  int result = note (part, err);
+    (void) error_set (err, ERROR_TRANSIENT, "no ETag in the response to an uploaded part");
+  int result = s3_send_count_answer (part, err);
   if (result == 0)
     {
       upload->tags[part->number] = xstrdup (tag);
       if (++upload->acknowledged == upload->parts)
         start_complete (upload);
     }
-  free_part (part);
+  s3_send_free_part (part);
   return result;
 }
 
@@ -278,7 +279,7 @@ start_piece (struct upload *upload)
 {
   int number = upload->started++;
   auto_free char *query = xasprintf ("partNumber=%d&uploadId=%s", number + 1, upload->id);
-  struct part *part = new_part (upload, "PUT", query, number, end_piece);
+  struct upload_part *part = new_part (upload, "PUT", query, number, end_piece);
   part->call.body_fd = upload->fd;
   part->call.body_offset = number * upload->part_size;
   part->call.body_size =
@@ -291,21 +292,21 @@ start_piece (struct upload *upload)
 static int
 end_create (struct http_call *call, struct error *err)
 {
-  struct part *part = call->context;
+  struct upload_part *part = call->context;
   struct upload *upload = part->upload;
   char id[2048] = "";
   if (!error_is_set (err)
       && !xml_find (buffer_bytes (&call->answer), "InitiateMultipartUploadResult/UploadId", id,
                     sizeof id))
-    (void) error_set (err, ERROR_TRANSIENT, "an upload was begun without an id");
-  int result = note (part, err);
+    (void) error_set (err, ERROR_TRANSIENT, "no upload ID in the response");
+  int result = s3_send_count_answer (part, err);
   if (result == 0)
     {
       struct buffer encoded = { 0 };
       sign_encode (&encoded, id, false);
       upload->id = buffer_take (&encoded);
     }
-  free_part (part);
+  s3_send_free_part (part);
   return result;
 }
 
@@ -332,6 +333,7 @@ open_upload (struct sending *sending, const struct storage_item *item, struct er
   upload->key = s3_key (sending->s3, item->path);
   upload->fd = take_fd (&fd);
   upload->size = status.st_size;
+  upload->time = status.st_mtim;
   return upload;
 }
 
@@ -341,7 +343,7 @@ start_upload (struct sending *sending, const struct storage_item *item, struct e
   struct upload *upload = open_upload (sending, item, err);
   if (upload == NULL)
     return -1;
-  struct part *part = NULL;
+  struct upload_part *part = NULL;
   if (upload->size <= STORAGE_WHOLE_MAX)
     {
       part = new_part (upload, "PUT", NULL, 0, end_whole);
@@ -359,12 +361,15 @@ start_upload (struct sending *sending, const struct storage_item *item, struct e
       part = new_part (upload, "POST", "uploads=", -1, end_create);
       part->call.limit = 64 << 10;
     }
+  char time[FILE_TIME_SIZE];
+  if (file_time_format (&upload->time, time)[0] != '\0')
+    strlist_addf (&part->call.headers, "x-amz-meta-mtime: %s", time);
   http_start (sending->http, &part->call);
   return 0;
 }
 
 static int
-start_more (struct sending *sending, struct error *err)
+s3_send_start_more (struct sending *sending, struct error *err)
 {
   while (http_pending (sending->http) < CONNECTIONS + CONNECTIONS / 2)
     {
@@ -392,7 +397,7 @@ is_beginning (const struct sending *sending)
   const struct upload *upload = sending->dividing;
   if (upload == NULL || upload->id != NULL)
     return false;
-  const struct part *part = NULL;
+  const struct upload_part *part = NULL;
   LIST_FOREACH (part, &sending->parts, links)
     if (part->upload == upload)
       return true;
@@ -425,9 +430,9 @@ abort_uploads (struct sending *sending)
           s3_call_init (sending->s3, &call, "DELETE", upload->key, query);
           if (s3_perform (sending->s3, http, &call, &err) != 0 && call.status != 404)
             {
-              auto_free char *place = text_log (sending->s3->shown);
+              auto_free char *location = text_log (sending->s3->shown);
               auto_free char *key = text_log (upload->key);
-              log_failure (LOG_WARN, "upload_cleanup_failed", &err, "results=%s key=%s", place,
+              log_failure (LOG_WARN, "upload_cleanup_failed", &err, "results=%s key=%s", location,
                            key);
             }
         }
@@ -450,7 +455,8 @@ s3_send (struct storage *storage, const struct storage_batch *batch, struct erro
   do
     {
       bool stopped = batch->stopped != NULL && batch->stopped (batch->context);
-      result = stopped ? error_set (err, ERROR_TRANSIENT, "stopped") : start_more (&sending, err);
+      result = stopped ? error_set (err, ERROR_TRANSIENT, "stopped")
+                       : s3_send_start_more (&sending, err);
       if (result == 0 && http_pending (sending.http) > 0)
         result = http_turn (sending.http, TURN_MS, err);
     }
@@ -458,7 +464,7 @@ s3_send (struct storage *storage, const struct storage_batch *batch, struct erro
   await_id (&sending);
   http_free (sending.http);
   while (!LIST_EMPTY (&sending.parts))
-    free_part (LIST_FIRST (&sending.parts));
+    s3_send_free_part (LIST_FIRST (&sending.parts));
   abort_uploads (&sending);
   return result == 0 ? 0 : error_wrap (err, "%s", s3->shown);
 }

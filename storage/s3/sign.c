@@ -2,6 +2,7 @@
 
 #include "common/digest.h"
 #include "common/memory.h"
+#include "common/percent.h"
 
 #include <ctype.h>
 #include <openssl/evp.h>
@@ -15,15 +16,7 @@
 void
 sign_encode (struct buffer *buffer, const char *text, bool keep_slash)
 {
-  for (; *text != '\0'; text++)
-    {
-      unsigned char byte = (unsigned char) *text;
-      if ((byte < 128 && isalnum (byte)) || strchr ("-._~", byte) != NULL
-          || (keep_slash && byte == '/'))
-        buffer_putc (buffer, (char) byte);
-      else
-        buffer_printf (buffer, "%%%02X", byte);
-    }
+  percent_encode (buffer, text, keep_slash ? "/" : "");
 }
 
 const char *
@@ -49,7 +42,7 @@ hmac (const void *key, size_t key_size, const char *text, uint8_t sum[static DIG
 /* ---- the canonical request -------------------------------------------------------------- */
 
 static bool
-is_signed (const char *header)
+s3_sign_is_signed (const char *header)
 {
   return strncasecmp (header, "x-amz-", 6) == 0 || strncasecmp (header, "content-type:", 13) == 0;
 }
@@ -80,7 +73,7 @@ canonical_header (const char *header)
 }
 
 static int
-by_name (const void *left, const void *right)
+s3_sign_by_name (const void *left, const void *right)
 {
   return strcmp (*(char *const *) left, *(char *const *) right);
 }
@@ -98,14 +91,15 @@ host_size (const char *url, const char *host)
 
 /* The headers that are signed, sorted, and "host;x-amz-…" of them. */
 static void
-gather (const char *url, const struct strlist *headers, struct strlist *lines, struct buffer *names)
+s3_sign_gather (const char *url, const struct strlist *headers, struct strlist *lines,
+                struct buffer *names)
 {
   const char *host = strstr (url, "://") + 3;
   strlist_addf (lines, "host:%.*s", (int) host_size (url, host), host);
   for (size_t i = 0; i < headers->count; i++)
-    if (is_signed (headers->items[i]))
+    if (s3_sign_is_signed (headers->items[i]))
       strlist_take (lines, canonical_header (headers->items[i]));
-  qsort (lines->items, lines->count, sizeof *lines->items, by_name);
+  qsort (lines->items, lines->count, sizeof *lines->items, s3_sign_by_name);
   for (size_t i = 0; i < lines->count; i++)
     buffer_printf (names, "%s%.*s", i == 0 ? "" : ";", (int) strcspn (lines->items[i], ":"),
                    lines->items[i]);
@@ -158,7 +152,7 @@ sign_request (const struct sign_keys *keys, const struct sign_scope *scope, cons
   auto_strlist struct strlist lines = { 0 };
   auto_buffer struct buffer names = { 0 };
   char request[65];
-  gather (url, headers, &lines, &names);
+  s3_sign_gather (url, headers, &lines, &names);
   sum_request (method, url, &lines, names.data, payload, request);
 
   auto_free char *scoped =

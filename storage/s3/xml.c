@@ -25,21 +25,30 @@ struct reading
 };
 
 static void
-refuse (struct reading *reading, const char *why)
+s3_xml_refuse (struct reading *reading, const char *why)
 {
   if (!error_is_set (&reading->err))
-    (void) error_set (&reading->err, ERROR_TRANSIENT, "an answer that isn't S3's: %s", why);
+    (void) error_set (&reading->err, ERROR_TRANSIENT, "not a valid S3 response: %s", why);
   (void) XML_StopParser (reading->parser, XML_FALSE);
 }
 
+/* NAME without a namespace's prefix, which servers choose. */
+static const char *
+s3_xml_local (const XML_Char *name)
+{
+  const char *colon = strrchr (name, ':');
+  return colon == NULL ? name : colon + 1;
+}
+
 static void XMLCALL
-begin (void *context, const XML_Char *name, const XML_Char **attributes)
+s3_xml_begin (void *context, const XML_Char *prefixed, const XML_Char **attributes)
 {
   struct reading *reading = context;
+  const char *name = s3_xml_local (prefixed);
   (void) attributes;
   if (++reading->depth > DEPTH_MAX || reading->path.size + strlen (name) > PATH_MAX_BYTES)
     {
-      refuse (reading, "too deep");
+      s3_xml_refuse (reading, "too deep");
       return;
     }
   if (reading->depth > 1)
@@ -49,17 +58,17 @@ begin (void *context, const XML_Char *name, const XML_Char **attributes)
 }
 
 static void XMLCALL
-gather (void *context, const XML_Char *text, int size)
+s3_xml_gather (void *context, const XML_Char *text, int size)
 {
   struct reading *reading = context;
   if (reading->text.size + (size_t) size > TEXT_MAX)
-    refuse (reading, "a text too long");
+    s3_xml_refuse (reading, "a text too long");
   else
     buffer_append (&reading->text, text, (size_t) size);
 }
 
 static void XMLCALL
-end (void *context, const XML_Char *name)
+s3_xml_end (void *context, const XML_Char *name)
 {
   struct reading *reading = context;
   const struct xml_reader *reader = reading->reader;
@@ -68,7 +77,7 @@ end (void *context, const XML_Char *name)
     return;
   if (reader->element (reader->context, reading->path.data, text, &reading->err) != 0)
     (void) XML_StopParser (reading->parser, XML_FALSE);
-  size_t length = strlen (name);
+  size_t length = strlen (s3_xml_local (name));
   reading->path.size -= reading->depth > 1 ? length + 1 : length;
   reading->path.data[reading->path.size] = '\0';
   buffer_clear (&reading->text);
@@ -83,7 +92,7 @@ doctype (void *context, const XML_Char *name, const XML_Char *system, const XML_
   (void) system;
   (void) public;
   (void) internal;
-  refuse (context, "it has a DTD");
+  s3_xml_refuse (context, "it has a DTD");
 }
 
 int
@@ -93,15 +102,15 @@ xml_read (struct bytes document, const struct xml_reader *reader, struct error *
   if (reading.parser == NULL)
     abort ();
   XML_SetUserData (reading.parser, &reading);
-  XML_SetElementHandler (reading.parser, begin, end);
-  XML_SetCharacterDataHandler (reading.parser, gather);
+  XML_SetElementHandler (reading.parser, s3_xml_begin, s3_xml_end);
+  XML_SetCharacterDataHandler (reading.parser, s3_xml_gather);
   XML_SetStartDoctypeDeclHandler (reading.parser, doctype);
   bool good = document.size <= INT_MAX
               && XML_Parse (reading.parser, document.data == NULL ? "" : document.data,
                             (int) document.size, XML_TRUE)
                      == XML_STATUS_OK;
   if (!good)
-    refuse (&reading, "it isn't XML");
+    s3_xml_refuse (&reading, "it isn't XML");
   XML_ParserFree (reading.parser);
   buffer_release (&reading.path);
   buffer_release (&reading.text);
@@ -110,6 +119,13 @@ xml_read (struct bytes document, const struct xml_reader *reader, struct error *
   if (err != NULL)
     *err = reading.err;
   return -1;
+}
+
+const char *
+xml_below_root (const char *path)
+{
+  const char *slash = strchr (path, '/');
+  return slash == NULL ? NULL : slash + 1;
 }
 
 struct search
@@ -121,11 +137,15 @@ struct search
 };
 
 static int
-look (void *context, const char *path, const char *text, struct error *err)
+s3_xml_match (void *context, const char *path, const char *text, struct error *err)
 {
   struct search *search = context;
   (void) err;
-  if (!search->found && strcmp (path, search->path) == 0)
+  const char *below = xml_below_root (path);
+  const char *wanted = xml_below_root (search->path);
+  bool same = wanted == NULL ? strcmp (path, search->path) == 0
+                             : below != NULL && strcmp (below, wanted) == 0;
+  if (!search->found && same)
     {
       search->found = true;
       (void) snprintf (search->text, search->size, "%s", text);
@@ -137,7 +157,7 @@ bool
 xml_find (struct bytes document, const char *path, char *text, size_t size)
 {
   struct search search = { .path = path, .text = text, .size = size };
-  const struct xml_reader reader = { .context = &search, .element = look };
+  const struct xml_reader reader = { .context = &search, .element = s3_xml_match };
   (void) xml_read (document, &reader, NULL);
   return search.found;
 }

@@ -1,6 +1,7 @@
 #include "storage/web/json_text.h"
 
 #include "common/memory.h"
+#include "common/utf8.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -14,60 +15,28 @@ enum
   DEPTH_MAX = 32,
 };
 
-/* Bytes of the UTF-8 sequence at TEXT, 0: it isn't one. *POINT becomes its code point. */
-static size_t
-sequence (const unsigned char *text, size_t left, uint32_t *point)
-{
-  size_t size = text[0] < 0x80                       ? 1
-                : text[0] >= 0xc2 && text[0] <= 0xdf ? 2
-                : text[0] >= 0xe0 && text[0] <= 0xef ? 3
-                : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
-                                                     : 0;
-  static const unsigned char masks[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-  static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-  if (size == 0 || size > left)
-    return 0;
-  *point = text[0] & masks[size];
-  for (size_t i = 1; i < size; i++)
-    {
-      if ((text[i] & 0xc0) != 0x80)
-        return 0;
-      *point = *point << 6 | (text[i] & 0x3fu);
-    }
-  bool good = *point >= least[size] && *point <= 0x10ffff && (*point < 0xd800 || *point > 0xdfff);
-  return good ? size : 0;
-}
-
 static bool
 is_strange (uint32_t point)
 {
   return point >= STRANGE + 0x80 && point <= STRANGE + 0xff;
 }
 
-static void
-put_strange (struct buffer *buffer, unsigned char byte)
-{
-  uint32_t point = STRANGE + byte;
-  buffer_putc (buffer, (char) (0xf0 | point >> 18));
-  buffer_putc (buffer, (char) (0x80 | (point >> 12 & 0x3f)));
-  buffer_putc (buffer, (char) (0x80 | (point >> 6 & 0x3f)));
-  buffer_putc (buffer, (char) (0x80 | (point & 0x3f)));
-}
-
 void
 json_text_start (struct json_text *reader, struct bytes text)
 {
   *reader = (struct json_text){ 0 };
-  const unsigned char *from = text.data;
+  const char *from = text.data;
   for (size_t i = 0; i < text.size;)
     {
-      uint32_t point = 0;
-      size_t size = sequence (from + i, text.size - i, &point);
-      if (size > 0 && !is_strange (point))
+      const char *at = from + i;
+      uint32_t point = utf8_next (&at, from + text.size);
+      size_t size = (size_t) (at - from) - i;
+      bool good = point < UTF8_STRAY && !is_strange (point);
+      if (good)
         buffer_append (&reader->text, from + i, size);
       else
-        put_strange (&reader->text, from[i]);
-      i += size > 0 && !is_strange (point) ? size : 1;
+        utf8_put (&reader->text, STRANGE + (unsigned char) from[i]);
+      i += good ? size : 1;
     }
   buffer_append (&reader->text, "", 0);
 }
@@ -93,7 +62,7 @@ is_at (const struct json_text *reader, char byte)
 }
 
 static bool
-is_end (const struct json_text *reader)
+web_json_is_end (const struct json_text *reader)
 {
   return reader->at == reader->text.size;
 }
@@ -116,17 +85,17 @@ go_to_next (struct json_text *reader)
     {
       reader->at++;
       skip (reader, space);
-      return is_end (reader) || is_at (reader, ']') ? -1 : 1;
+      return web_json_is_end (reader) || is_at (reader, ']') ? -1 : 1;
     }
   else if (!first && reader->array && !is_at (reader, ']'))
     return -1;
   if (!reader->array)
-    return is_end (reader) ? 0 : 1;
+    return web_json_is_end (reader) ? 0 : 1;
   if (!is_at (reader, ']'))
-    return is_end (reader) ? -1 : 1;
+    return web_json_is_end (reader) ? -1 : 1;
   reader->at++;
   skip (reader, space);
-  if (!is_end (reader))
+  if (!web_json_is_end (reader))
     return -1;
   reader->array = false;
   return 0;
@@ -158,7 +127,7 @@ is_shallow (const char *text, size_t size)
 }
 
 static int
-line_of (const struct json_text *reader)
+web_json_line_of (const struct json_text *reader)
 {
   int line = 1;
   for (size_t i = 0; i < reader->at; i++)
@@ -179,7 +148,7 @@ json_text_next (struct json_text *reader, json_t **value, struct error *err)
   if (more > 0 && is_shallow (text, left))
     *value = json_loadb (text, left, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES, &problem);
   if (*value == NULL)
-    return error_set (err, ERROR_USER, "line %d isn't JSON: %.120s", line_of (reader),
+    return error_set (err, ERROR_USER, "line %d is not JSON: %.120s", web_json_line_of (reader),
                       problem.text);
   reader->at += (size_t) problem.position;
   return 1;
@@ -191,20 +160,19 @@ json_text_string (const json_t *object, const char *key)
   const json_t *string = json_object_get (object, key);
   if (!json_is_string (string))
     return NULL;
-  const unsigned char *text = (const unsigned char *) json_string_value (string);
-  size_t size = json_string_length (string);
+  const char *at = json_string_value (string);
+  const char *end = at + json_string_length (string);
   auto_buffer struct buffer bytes = { 0 };
-  for (size_t i = 0; i < size;)
+  while (at < end)
     {
-      uint32_t point = 0;
-      size_t n = sequence (text + i, size - i, &point);
-      if (n == 0 || point == 0)
+      const char *start = at;
+      uint32_t point = utf8_next (&at, end);
+      if (point >= UTF8_STRAY || point == 0)
         return NULL;
       if (is_strange (point))
         buffer_putc (&bytes, (char) (point - STRANGE));
       else
-        buffer_append (&bytes, text + i, n);
-      i += n;
+        buffer_append (&bytes, start, (size_t) (at - start));
     }
   return buffer_take (&bytes);
 }

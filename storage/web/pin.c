@@ -21,7 +21,7 @@ static const struct
 
 /* What is behind "WORD " in VERSION, or NULL. */
 static const char *
-value_of (const char *version, const char *word)
+web_pin_value_of (const char *version, const char *word)
 {
   size_t length = strlen (word);
   return strncmp (version, word, length) == 0 && version[length] == ' ' ? version + length + 1
@@ -54,7 +54,7 @@ pin_of_answer (const struct http_call *call)
 }
 
 static void
-ask_unmodified (int64_t second, struct strlist *headers)
+pin_condition_add (int64_t second, struct strlist *headers)
 {
   static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
   static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -68,26 +68,26 @@ ask_unmodified (int64_t second, struct strlist *headers)
 }
 
 void
-pin_ask (const char *version, struct strlist *headers)
+pin_add_condition (const char *version, struct strlist *headers)
 {
-  const char *etag = value_of (version, "etag");
-  const char *modified = value_of (version, "modified");
-  const char *minute = value_of (version, "minute");
+  const char *etag = web_pin_value_of (version, "etag");
+  const char *modified = web_pin_value_of (version, "modified");
+  const char *minute = web_pin_value_of (version, "minute");
   if (etag != NULL && is_strong (etag))
     strlist_addf (headers, "If-Match: %s", etag);
   else if (modified != NULL)
-    ask_unmodified (strtoll (modified, NULL, 10), headers);
+    pin_condition_add (strtoll (modified, NULL, 10), headers);
   else if (minute != NULL)
     {
       int64_t end = 0;
       if (!__builtin_mul_overflow ((int64_t) strtoll (minute, NULL, 10), 60, &end)
           && !__builtin_add_overflow (end, 59, &end))
-        ask_unmodified (end, headers);
+        pin_condition_add (end, headers);
     }
 }
 
 static int
-changed (struct error *err)
+web_pin_changed (struct error *err)
 {
   return error_set (err, ERROR_USER, "has changed since it was listed");
 }
@@ -98,37 +98,39 @@ check_time (const char *wanted, int64_t unit, const struct http_call *call, stru
 {
   int64_t modified = pin_modified (call);
   if (modified < 0)
-    return error_set (err, ERROR_USER,
-                      "doesn't say any more when it was changed, as it did when it was listed");
-  return modified / unit == strtoll (wanted, NULL, 10) ? 0 : changed (err);
+    return error_set (
+        err, ERROR_USER,
+        "the server no longer reports its modification time, as it did when it was listed");
+  return modified / unit == strtoll (wanted, NULL, 10) ? 0 : web_pin_changed (err);
 }
 
 int
 pin_check (const char *version, const struct http_call *call, struct fetch_sum *sum,
            struct error *err)
 {
-  const char *value = value_of (version, "etag");
+  const char *value = web_pin_value_of (version, "etag");
   if (value != NULL)
     {
       const char *etag = http_header (call, "etag");
-      return etag != NULL && strcmp (etag, value) == 0 ? 0 : changed (err);
+      return etag != NULL && strcmp (etag, value) == 0 ? 0 : web_pin_changed (err);
     }
-  value = value_of (version, "modified");
+  value = web_pin_value_of (version, "modified");
   if (value != NULL)
     return check_time (value, 1, call, err);
-  value = value_of (version, "minute");
+  value = web_pin_value_of (version, "minute");
   if (value != NULL)
     return check_time (value, 60, call, err);
   for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
     {
-      value = value_of (version, sums[i].word);
+      value = web_pin_value_of (version, sums[i].word);
       if (value == NULL || strlen (value) != sums[i].digits)
         continue;
       sum->algorithm = sums[i].algorithm;
       (void) snprintf (sum->hex, sizeof sum->hex, "%s", value);
       return 0;
     }
-  return error_set (err, ERROR_USER, "its version '%.100s' isn't one of this storage's", version);
+  return error_set (err, ERROR_USER, "its version '%.100s' is not a version of this storage",
+                    version);
 }
 
 char *
@@ -141,7 +143,8 @@ pin_of_sum (const char *algorithm, const char *hex, struct error *err)
       size_t digits = strspn (hex, "0123456789abcdefABCDEF");
       if (digits != sums[i].digits || hex[digits] != '\0')
         {
-          (void) error_set (err, ERROR_USER, "'%.100s' isn't a %s: it has %zu hex digits", hex,
+          (void) error_set (err, ERROR_USER,
+                            "'%.100s' is not a %s checksum, expected %zu hex digits", hex,
                             sums[i].word, sums[i].digits);
           return NULL;
         }
@@ -150,7 +153,7 @@ pin_of_sum (const char *algorithm, const char *hex, struct error *err)
         *at = (char) tolower ((unsigned char) *at);
       return version;
     }
-  (void) error_set (err, ERROR_USER, "a checksum '%.30s' isn't known: it is sha256 or md5",
+  (void) error_set (err, ERROR_USER, "unknown checksum type '%.30s', expected sha256 or md5",
                     algorithm);
   return NULL;
 }

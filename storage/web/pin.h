@@ -15,7 +15,7 @@
 char *pin_of_answer (const struct http_call *call);
 
 /* Adds what a request for VERSION must say, so that a server refuses another one. */
-void pin_ask (const char *version, struct strlist *headers);
+void pin_add_condition (const char *version, struct strlist *headers);
 
 /* Holds CALL's answer against VERSION: ERROR_USER when it is another one, or doesn't tell. Fills
  * SUM where the version is one. */

@@ -8,7 +8,7 @@
 /* The class of the source's own server, which entries of a list may be of too; asked for once, by
  * whichever thread. */
 static enum address_class
-home_of (const struct web *web)
+web_request_home_of (const struct web *web)
 {
   int *known = (int *) (uintptr_t) &web->home;
   int home = __atomic_load_n (known, __ATOMIC_RELAXED);
@@ -27,7 +27,7 @@ web_call_init (const struct web *web, struct http_call *call, const char *url)
   if (!url_same_server (url, web->url.text))
     {
       call->led = "the list that names it isn't at such an address itself";
-      call->home = home_of (web);
+      call->home = web_request_home_of (web);
     }
   if (web->url.authorization != NULL && url_same_server (url, web->url.text))
     strlist_add (&call->headers, web->url.authorization);
@@ -70,7 +70,7 @@ web_explain (void *context, const struct http_call *call, struct error *err)
     return;
   if (call->status == 401)
     advice = web->url.authorization == NULL
-                 ? "it wants a user and a password: https://USER:PASSWORD@HOST/…"
+                 ? "a user and a password are required: https://USER:PASSWORD@HOST/…"
                  : "the user or the password is wrong";
   (void) http_error (call, advice, err);
 }

@@ -1,11 +1,12 @@
 #include "storage/web/url.h"
 
+#include "common/base64.h"
 #include "common/http/http.h"
 #include "common/memory.h"
+#include "common/percent.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
@@ -45,14 +46,12 @@ basic_authorization (CURLU *handle)
     return NULL;
   auto_free char *both =
       xasprintf ("%s:%s", user == NULL ? "" : user, password == NULL ? "" : password);
-  size_t size = strlen (both);
-  auto_free char *encoded = xcalloc (1, size / 3 * 4 + 5);
-  (void) EVP_EncodeBlock ((unsigned char *) encoded, (const unsigned char *) both, (int) size);
+  auto_free char *encoded = base64_encode (both, strlen (both));
   return xasprintf ("Authorization: Basic %s", encoded);
 }
 
 static bool
-is_web (const char *scheme)
+web_url_is_web (const char *scheme)
 {
   return scheme != NULL && (strcmp (scheme, "http") == 0 || strcmp (scheme, "https") == 0);
 }
@@ -69,7 +68,8 @@ read_with (CURLU *handle, struct url *url, const char *base, const char *text)
     return false;
   auto_free char *scheme = part (handle, CURLUPART_SCHEME, 0);
   auto_free char *host = part (handle, CURLUPART_HOST, 0);
-  if (!is_web (scheme) || host == NULL || host[0] == '\0' || strpbrk (host, "@ /\\?#<>\"") != NULL)
+  if (!web_url_is_web (scheme) || host == NULL || host[0] == '\0'
+      || strpbrk (host, "@ /\\?#<>\"") != NULL)
     return false;
   url->authorization = basic_authorization (handle);
   url->fragment = part (handle, CURLUPART_FRAGMENT, 0);
@@ -122,38 +122,16 @@ url_path_end (const char *url)
 void
 url_encode (struct buffer *buffer, const char *path)
 {
-  for (const char *at = path; *at != '\0'; at++)
-    if (isalnum ((unsigned char) *at) || strchr ("-._~/", *at) != NULL)
-      buffer_putc (buffer, *at);
-    else
-      buffer_printf (buffer, "%%%02X", (unsigned int) (unsigned char) *at);
-}
-
-static int
-hex_digit (char digit)
-{
-  return digit >= '0' && digit <= '9' ? digit - '0' : tolower ((unsigned char) digit) - 'a' + 10;
+  percent_encode (buffer, path, "/");
 }
 
 char *
 url_decode (const char *text, size_t size)
 {
-  auto_free char *decoded = xcalloc (1, size + 1);
-  size_t n = 0;
-  for (size_t i = 0; i < size; i++)
-    {
-      char byte = text[i];
-      if (byte == '%' && size - i > 2 && isxdigit ((unsigned char) text[i + 1])
-          && isxdigit ((unsigned char) text[i + 2]))
-        {
-          byte = (char) (hex_digit (text[i + 1]) * 16 + hex_digit (text[i + 2]));
-          i += 2;
-        }
-      if (byte == '\0')
-        return NULL;
-      decoded[n++] = byte;
-    }
-  return take (&decoded);
+  auto_buffer struct buffer decoded = { 0 };
+  buffer_append (&decoded, "", 0);
+  percent_decode (&decoded, text, size);
+  return memchr (decoded.data, '\0', decoded.size) != NULL ? NULL : buffer_take (&decoded);
 }
 
 char *
@@ -175,4 +153,16 @@ url_last_name (const char *url)
     return NULL;
   const char *slash = memrchr (url + start, '/', end - start);
   return slash == NULL ? NULL : url_decode_name (slash + 1, (size_t) (url + end - slash - 1));
+}
+
+bool
+url_is_slashed (const char *url, const char *to)
+{
+  size_t end = url_path_end (to);
+  auto_free char *last = url_last_name (url);
+  if (last == NULL || end < 2 || to[end - 1] != '/')
+    return false;
+  auto_free char *bare = xstrndup (to, end - 1);
+  auto_free char *name = url_last_name (bare);
+  return name != NULL && strcmp (name, last) == 0;
 }

@@ -40,4 +40,8 @@ char *url_decode_name (const char *text, size_t size);
 /* What URL's path ends in, as a file's name; NULL: it can't be one. The caller frees. */
 char *url_last_name (const char *url);
 
+/* Whether TO ends in what URL's path ends in, and a "/": where redirects from URL lead to TO, it is
+ * a folder. */
+bool url_is_slashed (const char *url, const char *to);
+
 #endif

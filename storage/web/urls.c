@@ -27,7 +27,7 @@ urls_release (struct urls *urls)
 
 /* The path that URL says: below the folder of BASE, else its last component. NULL: none. */
 static char *
-path_of (const char *url, const char *base)
+web_urls_path_of (const char *url, const char *base)
 {
   size_t end = url_path_end (base);
   const char *slash = memrchr (base, '/', end);
@@ -53,19 +53,19 @@ path_of (const char *url, const char *base)
 
 /* Completes ENTRY, whose URL is as the list has it, and adds it (all of it is taken). */
 static int
-add (struct urls *urls, struct urls_entry *entry, const char *base, struct error *err)
+web_urls_add (struct urls *urls, struct urls_entry *entry, const char *base, struct error *err)
 {
   auto_url struct url url = { 0 };
   int result = url_read (&url, base, entry->url, err);
   if (result == 0 && entry->path == NULL)
     {
-      entry->path = path_of (url.text, base);
+      entry->path = web_urls_path_of (url.text, base);
       if (entry->path == NULL)
         {
           auto_free char *shown = http_url_shown (url.text);
           result = error_set (
               err, ERROR_USER,
-              "%.300s doesn't end in a file's name: give it one, {\"url\": …, \"path\": …}", shown);
+              "%.300s does not end in a file name: give it one, {\"url\": …, \"path\": …}", shown);
         }
     }
   if (result == 0)
@@ -93,7 +93,7 @@ add (struct urls *urls, struct urls_entry *entry, const char *base, struct error
 
 /* The sum that OBJECT has, if any. */
 static int
-read_sum (const json_t *object, char **version, struct error *err)
+web_urls_read_sum (const json_t *object, char **version, struct error *err)
 {
   static const char *const algorithms[] = { "sha256", "md5" };
   for (size_t i = 0; i < 2; i++)
@@ -102,48 +102,49 @@ read_sum (const json_t *object, char **version, struct error *err)
       if (hex != NULL)
         return (*version = pin_of_sum (algorithms[i], hex, err)) == NULL ? -1 : 0;
       if (json_object_get (object, algorithms[i]) != NULL)
-        return error_set (err, ERROR_USER, "\"%s\" isn't a string", algorithms[i]);
+        return error_set (err, ERROR_USER, "\"%s\" is not a string", algorithms[i]);
     }
   auto_free char *both = json_text_string (object, "checksum");
   if (both == NULL)
     return json_object_get (object, "checksum") == NULL
                ? 0
-               : error_set (err, ERROR_USER, "\"checksum\" isn't a string");
+               : error_set (err, ERROR_USER, "\"checksum\" is not a string");
   char *colon = strchr (both, ':');
   if (colon == NULL)
-    return error_set (err, ERROR_USER, "\"checksum\" isn't like \"sha256:…\"");
+    return error_set (err, ERROR_USER, "\"checksum\" is not like \"sha256:…\"");
   *colon = '\0';
   return (*version = pin_of_sum (both, colon + 1, err)) == NULL ? -1 : 0;
 }
 
 static int
-add_object (struct urls *urls, const json_t *object, const char *base, int line, struct error *err)
+web_urls_add_object (struct urls *urls, const json_t *object, const char *base, int line,
+                     struct error *err)
 {
   const json_t *size = json_object_get (object, "size");
   const json_t *path = json_object_get (object, "path");
   struct urls_entry entry = { .size = -1, .line = line };
   if (size != NULL && !json_is_null (size)
       && (!json_is_integer (size) || json_integer_value (size) < 0))
-    return error_set (err, ERROR_USER, "\"size\" isn't a number of bytes");
+    return error_set (err, ERROR_USER, "\"size\" is not a number of bytes");
   if (json_is_integer (size))
     entry.size = json_integer_value (size);
   entry.url = json_text_string (object, "url");
   if (entry.url == NULL)
-    return error_set (err, ERROR_USER, "there is no \"url\"");
+    return error_set (err, ERROR_USER, "\"url\" is missing");
   entry.path = json_text_string (object, "path");
   int result = 0;
   if (path != NULL && !json_is_null (path) && entry.path == NULL)
-    result = error_set (err, ERROR_USER, "\"path\" isn't a path");
+    result = error_set (err, ERROR_USER, "\"path\" is not a path");
   if (result == 0)
-    result = read_sum (object, &entry.version, err);
+    result = web_urls_read_sum (object, &entry.version, err);
   if (result == 0)
-    return add (urls, &entry, base, err);
+    return web_urls_add (urls, &entry, base, err);
   release_entry (&entry);
   return -1;
 }
 
 static int
-read_json (struct urls *urls, struct bytes text, const char *base, struct error *err)
+web_urls_read_json (struct urls *urls, struct bytes text, const char *base, struct error *err)
 {
   auto_json_text struct json_text reader = { 0 };
   json_text_start (&reader, text);
@@ -153,7 +154,7 @@ read_json (struct urls *urls, struct bytes text, const char *base, struct error 
       int more = json_text_next (&reader, &object, err);
       if (more <= 0)
         return more;
-      int result = add_object (urls, object, base, number, err);
+      int result = web_urls_add_object (urls, object, base, number, err);
       json_decref (object);
       if (result != 0)
         return error_wrap (err, "entry %d", number);
@@ -180,11 +181,11 @@ read_text (struct urls *urls, struct bytes text, const char *base, struct error 
       if (from == last || *from == '#')
         continue;
       if (memchr (from, '\0', (size_t) (last - from)) != NULL)
-        return error_set (err, ERROR_USER, "line %d isn't text", line + 1);
+        return error_set (err, ERROR_USER, "line %d is not text", line + 1);
       struct urls_entry entry = { .url = xstrndup (from, (size_t) (last - from)),
                                   .size = -1,
                                   .line = line + 1 };
-      if (add (urls, &entry, base, err) != 0)
+      if (web_urls_add (urls, &entry, base, err) != 0)
         return error_wrap (err, "line %d", line + 1);
     }
   return 0;
@@ -208,7 +209,7 @@ check_paths (const struct urls *urls, struct error *err)
       const struct urls_entry *entry = &urls->entries[i];
       if (i > 0 && strcmp (urls->entries[i - 1].path, entry->path) == 0)
         return error_set (err, ERROR_USER,
-                          "the path %s is there twice (entries or lines %d and %d): give one "
+                          "duplicate path %s (entries or lines %d and %d): give one "
                           "another, {\"url\": …, \"path\": …}",
                           entry->path, urls->entries[i - 1].line, entry->line);
       for (const char *slash = strchr (entry->path, '/'); slash != NULL;
@@ -217,8 +218,8 @@ check_paths (const struct urls *urls, struct error *err)
           auto_free char *folder = xstrndup (entry->path, (size_t) (slash - entry->path));
           const struct urls_entry wanted = { .path = folder };
           if (bsearch (&wanted, urls->entries, urls->count, sizeof wanted, by_path) != NULL)
-            return error_set (err, ERROR_USER, "%s is a file, and the folder of %s", folder,
-                              entry->path);
+            return error_set (err, ERROR_USER, "%s is listed as a file and as the folder of %s",
+                              folder, entry->path);
         }
     }
   return 0;
@@ -228,12 +229,14 @@ int
 urls_read (struct urls *urls, struct bytes text, const char *base, struct error *err)
 {
   *urls = (struct urls){ 0 };
+  if (text.size >= 3 && memcmp (text.data, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
+    text = (struct bytes){ (const char *) text.data + 3, text.size - 3 };
   const char *start = text.data;
   size_t blank = 0;
   while (blank < text.size && strchr (" \t\r\n", start[blank]) != NULL && start[blank] != '\0')
     blank++;
   bool json = blank < text.size && (start[blank] == '{' || start[blank] == '[');
-  if ((json ? read_json : read_text) (urls, text, base, err) == 0)
+  if ((json ? web_urls_read_json : read_text) (urls, text, base, err) == 0)
     {
       if (urls->count > 0)
         qsort (urls->entries, urls->count, sizeof *urls->entries, by_path);

@@ -11,7 +11,8 @@
 /* ---- fetching --------------------------------------------------------------------------- */
 
 static int
-request (void *context, const struct storage_item *item, struct http_call *call, struct error *err)
+web_set_request (void *context, const struct storage_item *item, struct http_call *call,
+                 struct error *err)
 {
   struct web *web = context;
   if (item->source != NULL)
@@ -27,33 +28,36 @@ request (void *context, const struct storage_item *item, struct http_call *call,
       auto_free char *url = web_url (web, item->path, false);
       web_call_init (web, call, url);
     }
-  else if (web->file != NULL && strcmp (item->path, web->file) == 0)
+  else if (strchr (item->path, '/') == NULL) /* the one file, whatever the server called it */
     web_call_init (web, call, web->url.text);
   else
-    return error_set (err, ERROR_USER, "isn't there");
+    return error_set (err, ERROR_USER, "not found");
   if (item->version != NULL)
-    pin_ask (item->version, &call->headers);
+    pin_add_condition (item->version, &call->headers);
   return 0;
 }
 
 static int
-check (void *context, const struct storage_item *item, const struct http_call *call,
-       struct fetch_sum *sum, struct error *err)
+web_check_version (void *context, const struct storage_item *item, const struct http_call *call,
+                   struct fetch_sum *sum, struct error *err)
 {
-  (void) context;
+  const struct web *web = context;
+  if (web->kind != WEB_LIST && call->location != NULL && url_is_slashed (call->url, call->location))
+    return error_set (err, ERROR_USER, "is a folder, not a file (the server redirects to %s/)",
+                      item->path);
   if (item->version == NULL)
     return 0;
   if (pin_check (item->version, call, sum, err) != 0)
     return -1;
   int64_t size = call->status == 206 ? call->whole : call->length;
   if (sum->algorithm != NULL && item->size >= 0 && size >= 0 && size != item->size)
-    return error_set (err, ERROR_USER, "has %lld bytes, and %lld were listed", (long long) size,
-                      (long long) item->size);
+    return error_set (err, ERROR_USER, "has %lld bytes, and %lld when it was listed",
+                      (long long) size, (long long) item->size);
   return 0;
 }
 
 static char *
-address (void *context, const struct storage_item *item)
+web_address (void *context, const struct storage_item *item)
 {
   const struct web *web = context;
   auto_url struct url url = { 0 };
@@ -68,9 +72,9 @@ web_fetch (struct storage *storage, const struct storage_batch *batch, struct er
   struct web *web = (struct web *) storage;
   const struct fetch_source source = { .context = web,
                                        .ranges = true,
-                                       .address = address,
-                                       .request = request,
-                                       .check = check,
+                                       .address = web_address,
+                                       .request = web_set_request,
+                                       .check = web_check_version,
                                        .explain = web_explain };
   return fetcher_run (&source, batch, err) == 0 ? 0 : error_wrap (err, "%s", web->shown);
 }
@@ -86,7 +90,7 @@ has_ending (const char *name, const char *ending)
 }
 
 static enum web_kind
-kind_of (const struct web *web)
+web_kind_of (const struct web *web)
 {
   static const char *const endings[] = { ".urls", ".jsonl", ".ndjson" };
   const char *fragment = web->url.fragment == NULL ? "" : web->url.fragment;
@@ -128,10 +132,10 @@ storage_open_web (const char *source, struct error *err)
                        .url = url,
                        .shown = http_url_shown (url.text),
                        .file = url_last_name (url.text) };
-  web->kind = kind_of (web);
+  web->kind = web_kind_of (web);
   if (web->kind == WEB_FILE && web->file == NULL)
     {
-      (void) error_set (err, ERROR_USER, "%s: it doesn't end in a file's name", web->shown);
+      (void) error_set (err, ERROR_USER, "%s: the URL does not end in a file name", web->shown);
       web_close (&web->base);
       return NULL;
     }

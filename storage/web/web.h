@@ -3,6 +3,7 @@
 #define SHOAL_STORAGE_WEB_WEB_H
 
 #include "common/http/http.h"
+#include "storage/listing.h"
 #include "storage/storage_ops.h"
 #include "storage/web/url.h"
 #include "storage/web/urls.h"

@@ -11,6 +11,7 @@
  *            seconds of both
  */
 #include "bus/bus.h"
+#include "bus/follower.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "merger/fold.h"

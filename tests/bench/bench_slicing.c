@@ -2,6 +2,7 @@
  * folder. Only its time and memory are of interest. */
 #include "common/memory.h"
 #include "producer/slicer_internal.h"
+#include "storage/listing.h"
 #include "storage/storage_ops.h"
 
 #include <fcntl.h>

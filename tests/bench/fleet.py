@@ -6,7 +6,6 @@ shoal's workers do with a shard beyond the bus (stage, container) isn't in it: o
 """
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,58 +13,12 @@ import tempfile
 import time
 
 import measure
+from fleet_parts import HERE, Broker, Children, said_by
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "shoal/peers/bin")
 SHARDS, MANY = 50_000, 1_000_000
 TASKS = {"celery": 10_000, "dask": 10_000, "hyperqueue": 20_000}
 LEASE = 10
-
-
-def said_by(argv, **options):
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=900, **options).stdout.decode()
-
-
-class Broker:
-    def __enter__(self):
-        self.folder = tempfile.mkdtemp(prefix="shoal-bench-kafka-")
-        dev = os.path.join(HERE, "../../deploy/kafka/dev.sh")
-        self.dev = ["bash", dev]
-        self.address = re.search(r"kafka://(\S+)", said_by([*self.dev, "start", "--dir", self.folder]))[1]
-        self.number = 0
-        return self
-
-    def __exit__(self, *_):
-        said_by([*self.dev, "clean", "--dir", self.folder])
-
-    def bus(self, shoal):
-        self.number += 1
-        url = f"kafka://{self.address}/b{self.number}"
-        said_by([shoal, "topics", "create", "--bus", url, "--partitions", "8", "--event-partitions", "1"])
-        return url
-
-
-class Children:
-    """Processes that are killed in the end."""
-
-    def __init__(self):
-        self.all = []
-
-    def __enter__(self):
-        return self
-
-    def start(self, argv, **options):
-        self.all.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                         start_new_session=True, **options))
-        return self.all[-1]
-
-    def __exit__(self, *_):
-        for child in self.all:
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            child.wait()
 
 
 def by_shoal(broker, shoal, bench, workers, shards=SHARDS):

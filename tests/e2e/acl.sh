@@ -58,7 +58,7 @@ expect_exit 0 "topics are right" user topics "$SHOAL" topics check
 
 # ---- who has nothing is told what is missing
 for part in producer worker merger; do
-  expect_exit 2 "a $part without anything" user $part "$SHOAL" $part
+  SHOAL_LOG=error expect_exit 2 "a $part without anything" user $part "$SHOAL" $part
   expect_one_line
   expect_stderr "user $part lacks permission: Describe on topic acl\.jobs "
 done
@@ -74,7 +74,7 @@ start () { # NAME USER COMMAND…
   wait_for "the $1" grep -q event=listening "$1.err"
 }
 start_fleet () {
-  start producer intake producer --token-file token
+  start producer api producer --token-file token
   start worker worker worker
   start merger merger merger
 }
@@ -128,13 +128,13 @@ expect_exit 0 "is sent again" user dead "$SHOAL" dead replay "$letter"
 expect_true "no refusal in any log" eval '! grep -E "denied|lacks|allowed|uthorization" *.err'
 
 # ---- what is taken away in the middle
-echo "topic dead Write" | acl forbid "$admins" intake
+echo "topic dead Write" | acl forbid "$admins" api
 upstream upstream garbage jobs "more junk"
 wait_for "letters that are refused are tried again" grep -q 'event=dead_letter_write_failed .*TOPIC_AUTHORIZATION_FAILED' producer.err
 sleep 6 # until they are read and written once more
 expect_exit 0 "meanwhile a job" submit meanwhile x sh -c 'cat in/*'
 expect_exit 0 "is planned, and runs" user reader "$SHOAL" watch -q meanwhile
-echo "topic dead Write" | acl allow "$admins" intake
+echo "topic dead Write" | acl allow "$admins" api
 wait_for "the letter comes in the end" eval '[ "$(user dead "$SHOAL" dead list | grep -c undecodable)" -ge 2 ]'
 echo "topic events Write" | acl forbid "$admins" worker
 expect_exit 0 "a job whose ends can't be told" submit untold x sh -c 'cat in/*'
@@ -154,13 +154,13 @@ missed () { # PART GRANT COMMAND…: says which, whatever it is
   expect_stderr "user $1 lacks permission: $operation on $kind acl\.$name \(\`kafka-acls.sh --add --allow-principal User:$1 --operation $operation --$kind acl\.$name\`"
 }
 service_needs () { # PART GRANT COMMAND…
-  expect_exit 2 "a $1 without $2" timeout 60 env SHOAL_KAFKA_CONFIG="$E2E_WORK/kafka/client-$1.properties" "$SHOAL" "${@:3}"
+  expect_exit 2 "a $1 without $2" timeout 60 env SHOAL_LOG=error SHOAL_KAFKA_CONFIG="$E2E_WORK/kafka/client-$1.properties" "$SHOAL" "${@:3}"
   expect_one_line
   missed "$1" "$2"
 }
-for part in producer intake worker merger; do
+for part in producer api worker merger; do
   command=($part)
-  [ $part != intake ] || command=(producer --listen 127.0.0.1:0 --token-file token)
+  [ $part != api ] || command=(producer --listen 127.0.0.1:0 --token-file token)
   while read -r grant; do
     # What is read or written is seen as well: Describe on all is for the others.
     [ "$grant" != "topic * Describe" ] || [ $part != worker ] || continue

@@ -23,7 +23,7 @@ bad "\-\-batch-size: -3 is out of range" "${sliced[@]}" --batch-size=-3 busybox 
 bad "\-\-batch-size: \"many\" is not a whole number" "${sliced[@]}" --sharding-batch-size many busybox true
 bad "nosuch: No such file" -v nosuch:/in --glob '*' busybox true
 bad "no storage is known for 'gs:'" -v gs://bucket/x:/in --glob '*' busybox true
-bad "'x' isn't a bucket's name; it is s3://BUCKET/PREFIX" -v s3://x/y:/in --glob '*' busybox true
+bad "'x' is not a bucket name, expected s3://BUCKET/PREFIX" -v s3://x/y:/in --glob '*' busybox true
 bad "\"s3://photos\": expected SRC:PATH" -v s3://photos --glob '*' busybox true
 bad "\-\-s3-endpoint: expected http" "${sliced[@]}" --s3-endpoint localhost:9000 busybox true
 bad "\-\-cache-size: \"much\" is not a size" "${sliced[@]}" --cache-size much busybox true
@@ -67,6 +67,8 @@ bad "\-\-reduce-command: .*unclosed quote" "${sliced[@]}" --reduce busybox --red
 bad "needs a volume" --glob '*' busybox true
 bad "\-\-joblog nosuch/log" "${sliced[@]}" --joblog nosuch/log busybox true
 
+expect_exit 2 "docker without run" "$SHOAL" docker ps
+expect_stderr "only .shoal docker run. is supported"
 expect_exit 2 "a lease of more than a day" "$SHOAL" topics create --bus kafka://127.0.0.1:1 --lease 25h
 expect_stderr "\"25h\" is longer than a day"
 expect_exit 2 "a place in a folder that isn't there" "$SHOAL" run "${sliced[@]}" --results no/such/r busybox true

@@ -30,3 +30,21 @@ expect_exit 0 "out of the way, the result is merged with the new one" "$SHOAL" m
 expect_same "… as it was" 2 "$(cat r/outputs/res/f002.txt)"
 expect_exit 0 "… and got" "$SHOAL" get r copy2
 expect_true "… whole" diff -r in copy2/outputs/res
+
+# ---- a reduce container reads the attempts' files before they are merged
+mkdir gates
+"$SHOAL" run -j 1 -v in:/in -o res:/out --glob 'f00[12].txt' --volume-shared "$PWD/gates:/gates" --results reduced \
+  --reduce busybox --reduce-command 'sh -c "cat /shards/*/res/* > /out/all"' \
+  busybox sh -c "$COPY; until [ -e /gates/\$(ls /in) ]; do sleep 0.05; done" >run.out 2>run.err &
+run=$!
+at_end 'kill -9 $run 2>/dev/null || true'
+touch gates/f001.txt
+wait_for "the first shard's end" eval 'ls reduced.partial/.shoal/attempts/00000.*/attempt.json'
+echo changed >"$(echo reduced.partial/.shoal/attempts/00000.*)/outputs/res/f001.txt"
+touch gates/f002.txt
+code=0
+wait $run || code=$?
+expect_same "a job whose attempt was edited before its reduce container fails" 1 $code
+expect_true "… and says what was edited" grep -q 'outputs/res/f001\.txt isn.t what attempt 00000\.[a-z0-9.]* wrote any more' run.err
+expect_same "… the attempts are there" 2 "$(find reduced* -path '*/attempts/0000[01].*' -prune | wc -l)"
+expect_same "… no reduce container has read them" 0 "$(find reduced* -path '*/attempts/00002.*' -prune | wc -l)"

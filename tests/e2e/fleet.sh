@@ -33,6 +33,19 @@ expect_exit 0 "and all is well" "$SHOAL" topics check --bus "$bus"
 expect_exit 0 "describe tells" "$SHOAL" topics describe --bus "$bus"
 expect_stdout "claims: min.compaction.lag.ms = 300000"
 expect_stdout "jobs: 1 copy"
+expect_stdout "leases: segment.ms = 3600000"
+expect_stdout "status: segment.bytes = 67108864"
+expect_stdout "shards: retention.bytes = -1"
+setting () { "$E2E_PYTHON" "$E2E_LIB/upstream.py" setting "$SHOAL_TEST_KAFKA/$prefix" "$@"; }
+setting leases segment.ms 604800000
+expect_exit 2 "segments that stay open for a week are no good" "$SHOAL" topics check --bus "$bus"
+expect_stdout "leases: segment.ms = 604800000, should be 3600000"
+setting leases segment.ms 1800000
+expect_exit 0 "shorter ones are" "$SHOAL" topics check --bus "$bus"
+setting shards retention.bytes 1000000000
+expect_exit 2 "neither are shards that go before their time" "$SHOAL" topics check --bus "$bus"
+expect_stdout "shards: retention.bytes = 1000000000, should be -1"
+setting shards retention.bytes -1
 expect_exit 2 "fewer copies than asked for are no good" "$SHOAL" topics check --bus "$bus" --replication 3
 expect_stdout "$prefix.jobs: 1 copy, should be 3: kafka-reassign-partitions"
 "$E2E_PYTHON" "$E2E_LIB/upstream.py" partitions "$SHOAL_TEST_KAFKA/$prefix" shards 7

@@ -18,7 +18,7 @@ for topic in options exit-codes patterns environment; do
 done
 # What the code names in quotes it reads, or sets for the parts that it starts.
 variables_in () { grep -rhoE '"(SHOAL|AWS)_[A-Z0-9_]+"' "$@" --include='*.c' | tr -d '"' | grep -vx SHOAL_SHARD_COUNT | sort -u; }
-variables=$(cd "$root" && variables_in bus cli common merger policy producer result schemas storage worker)
+variables=$(cd "$root" && variables_in bus cli common httpd merger policy producer result schemas storage worker)
 expect_true "the code reads variables" test "$(wc -l <<<"$variables")" -ge 40
 expect_same "help environment has what the code reads, and no other" "$variables" \
   "$("$SHOAL" help environment | sed '/^Environment of a container/,$d' | grep -oE '(SHOAL|AWS)_[A-Z0-9_]+' | sort -u)"
@@ -35,7 +35,7 @@ options_of () {
 # What the help of a command says of each option: from its 31st byte on.
 texts_of () { LC_ALL=C sed -nE 's/^.{28}  ([^ (].*)/\1/p'; }
 manual=$(sed "s/\\\\-/-/g; s/\\\\(aq/'/g; s/\.\.\./…/g" "$root/docs/shoal.1")
-words_of () { grep -oE -- '--[a-z][a-z-]+' | sort -u; }
+words_of () { grep -oE -- '--[a-z][a-z0-9-]+' | sort -u; }
 for command in $commands; do
   for option in $(options_of "$command" | words_of); do
     expect_true "the manual page has $option" grep -qF -- "${option//-/\\-}" "$root/docs/shoal.1"
@@ -47,6 +47,10 @@ for command in $commands; do
   done < <(options_of "$command" | texts_of | sort -u)
   expect_true "the manual page has $command" grep -q "^\.B shoal $command\b" "$root/docs/shoal.1"
 done
+
+# What only a worker reads is no option of a command that runs none.
+expect_same "merge offers no option of a worker" "" \
+  "$(comm -12 <(options_of merge | words_of) <(comm -23 <(options_of worker | words_of) <(options_of merger | words_of)))"
 
 complete () { # WORD…: what bash offers for the last one
   bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _shoal; printf "%s\n" "${COMPREPLY[@]}"' \
@@ -61,6 +65,15 @@ expect_same "bash: options of a command" "--batch-bytes --batch-size" "$(complet
 expect_same "bash: actions" "check create" "$(complete "$SHOAL" topics c | sort | tr '\n' ' ' | sed 's/ $//')"
 expect_same "bash: values" "rename" "$(complete "$SHOAL" merge --on-conflict re)"
 
+mkdir results files
+cd results
+mkdir -p ended/.shoal unfinished.partial/.shoal folder
+cd ..
+use_images busybox
+expect_true "bash: images" grep -qx busybox <<<"$(complete "$SHOAL" run bus)"
+expect_true "bash: images to remove" grep -qx busybox <<<"$(complete "$SHOAL" image remove bus)"
+expect_same "bash: results" "results/ended results/folder/ results/unfinished" "$(complete "$SHOAL" logs results/ | sort | paste -sd ' ')"
+
 zcomplete () { # WORD…: what zsh offers for the last one, by stand-ins for its completion system's functions
   zsh -f -c 'compadd () { if [ "$1" = -a ]; then print -l -- ${(P)2}; else [ "$1" != -- ] || shift; print -l -- "$@"; fi }
     _describe () { print -l -- ${(P)2} }
@@ -72,5 +85,7 @@ for command in $commands; do
 done
 expect_same "zsh: commands" "$commands" "$(zcomplete "$SHOAL" "" | sed 's/:.*//' | grep -vx help)"
 expect_same "zsh: values" "concat fail first last rename" "$(zcomplete "$SHOAL" merge --on-conflict "" | sort | paste -sd ' ')"
+expect_true "zsh: images" grep -qx busybox <<<"$(zcomplete "$SHOAL" run "")"
+expect_same "zsh: results" "results/ended results/folder/ results/unfinished" "$(zcomplete "$SHOAL" logs results/ | sort | paste -sd ' ')"
 expect_exit 0 "man reads the manual page" man -l "$root/docs/shoal.1"
 expect_same "without a complaint" "" "$(cat "$E2E_WORK/err")"

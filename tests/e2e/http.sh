@@ -23,6 +23,8 @@ expect_same "… is what matches" 9 "$(find part/outputs/res -type f | wc -l)"
 
 expect_exit 0 "one file" deep -v "$SHOAL_TEST_HTTP/files/$name/large.txt:/in" -o res:/out --glob '*' --results one
 expect_true "… byte by byte" cmp "$there/large.txt" one/outputs/res/large.txt
+expect_exit 0 "one file that its server names" deep -v "$SHOAL_TEST_HTTP/named/$name/large.txt:/in" -o res:/out --glob '*' --results named
+expect_true "… has that name" cmp "$there/large.txt" named/outputs/res/nämed.jpg
 
 {
   printf '{"url": "a/f001.txt", "path": "x/first.txt", "size": 2, "sha256": "%s"}\n' "$(sha256sum <"$there/a/f001.txt" | cut -d' ' -f1)"

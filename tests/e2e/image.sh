@@ -1,10 +1,7 @@
 #!/bin/bash
 # shoal image: import from every kind of source, list, remove; what a bad one gets.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
-export SHOAL_IMAGES=$PWD/store
-mkdir -p "$E2E_CACHE"
-bash "$E2E_LIB/images.sh" "$E2E_CACHE/layouts" busybox 2>images.log || { cat images.log; exit 1; }
-layout=$E2E_CACHE/layouts/busybox
+own_store busybox
 make_files in 2
 try () { "$SHOAL" run -q -v in:/in -o o:/out --results "r$RANDOM$RANDOM" "$1" sh -c 'cp /in/* /out'; }
 
@@ -16,7 +13,7 @@ tar -C "$layout" -cf oci.tar .
 expect_exit 0 "import of an OCI archive" "$SHOAL" image import oci.tar --as two:v1
 expect_exit 0 "… runs by name and tag" try two:v1
 expect_exit 2 "… not by another tag" try two
-expect_stderr "two.*shoal image import"
+expect_stderr "two.*shoal image pull two.*shoal image import"
 expect_true "a Docker archive is made" skopeo copy -q "oci:$layout" docker-archive:docker.tar:some:latest
 expect_exit 0 "import of a Docker archive" "$SHOAL" image import --as three docker.tar
 expect_exit 0 "… runs" try three
@@ -37,5 +34,5 @@ echo "not an image" >text
 expect_exit 2 "import of what is no image" "$SHOAL" image import text --as x
 expect_stderr "text"
 expect_exit 2 "an unknown action" "$SHOAL" image eat x
-expect_stderr "expected import, pull, list or remove"
+expect_stderr "expected import, pull, list, remove or prune"
 expect_exit 2 "list of too much" "$SHOAL" image list x

@@ -1,22 +1,13 @@
 #!/bin/bash
 # An image's id: the same however the image came, pinned by a job, refused by workers that have another one.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
-mkdir -p "$E2E_CACHE"
-bash "$E2E_LIB/images.sh" "$E2E_CACHE/layouts" busybox 2>images.log || { cat images.log; exit 1; }
-layout=$E2E_CACHE/layouts/busybox
+own_store busybox
 make_files in 6
 pids=()
 at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true'
 cp -r "$layout" other
 umoci config --image other:latest --config.env MADE_BY=other
-id () { # NAME
-  "$SHOAL" image list --json | python3 -c 'import json, sys
-for line in sys.stdin:
-    image = json.loads(line)
-    if image["name"] == sys.argv[1] + ":latest":
-        print(image["id"])' "$1"
-}
-export SHOAL_IMAGES=$PWD/store
+id () { image_id "$1:latest"; }
 
 # ---- the same image by each way
 tar -C "$layout" -cf oci.tar .

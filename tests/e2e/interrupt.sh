@@ -18,7 +18,7 @@ job () { # RESULT
 start () { # RESULT: its process group's id in $group
   rm -rf began
   mkdir began
-  setsid bash -c "$(declare -f job); $(declare -p SHOAL WORK); exec 2>err.$1; job $1; exit \$?" </dev/null &
+  as_in_a_terminal setsid bash -c "$(declare -f job); $(declare -p SHOAL WORK); exec 2>err.$1; job $1; exit \$?" </dev/null &
   group=$!
 }
 began () { [ "$(find began -name "$1.*" | wc -l)" -ge 1 ]; }
@@ -75,6 +75,19 @@ touch began/gate
 expect_end 0 "killed parts are started again" $group
 expect_true "and it says so" says four "the worker was killed by signal 9; restarting it"
 expect_same "shards that were finished weren't run again" 1 "$(count_began 0)"
+
+# As after the machine's failure: no shard is to blame, however often that happens.
+start often
+for round in 1 2 3 4; do
+  wait_for "shard 2 and 3 to run" eval '[ "$(count_began 2)" -ge $round ] && [ "$(count_began 3)" -ge $round ]'
+  kill -9 -- "-$group"
+  wait_for "the processes to be gone" eval '! pgrep -g "$group" >/dev/null'
+  as_in_a_terminal setsid "$SHOAL" resume often </dev/null 2>>err.often &
+  group=$!
+done
+touch began/gate
+expect_end 0 "a run that was killed four times with all that it started ends well" $group
+expect_same "… with the whole result" 8 "$(ls often/outputs/res | wc -l)"
 
 start five
 wait_for "shard 2 and 3 to run" eval 'began 2 && began 3'

@@ -34,7 +34,7 @@ at_end "kill $!"
 wait_for "the front" test -s front.port
 began=$SECONDS
 expect_exit 1 "by one that lies" deep --ipfs-gateway "http://127.0.0.1:$(cat front.port)" -v "$cid:/in" -o res:/out --glob large.txt --results lies
-expect_stderr "large.txt \(baf[a-z0-9]*\): block $(head -n 1 lied): what came isn.t what the CID says, 3 times in a row"
+expect_stderr "large.txt \(baf[a-z0-9]*\): block $(head -n 1 lied): the content does not match the CID, 3 times in a row"
 expect_true "… without long waits" test $((SECONDS - began)) -le 5
 make_files more 5 h
 export SHOAL_IPFS_API=$SHOAL_TEST_IPFS_API
@@ -47,4 +47,4 @@ expect_exit 0 "a folder that is called like a CID" deep -v "./$cid:/in" -o res:/
 expect_true "… is the folder" diff -r more named/outputs/res
 expect_exit 3 "what the node hasn't got" "$SHOAL" plan -v ipfs://bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5a:/in --glob '**' busybox true
 expect_exit 2 "what is no CID" "$SHOAL" plan -v ipfs://photos:/in --glob '**' busybox true
-expect_stderr "ipfs://photos: 'photos' isn't a CID"
+expect_stderr "ipfs://photos: 'photos' is not a CID"

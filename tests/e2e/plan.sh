@@ -4,6 +4,8 @@
 export SHOAL_IMAGES=$PWD/images # empty: plan needs no image
 mkdir in
 touch in/{1..7}.txt in/x.png "in/a b.txt" in/$'new\nline.txt'
+mkdir sized
+for n in {1..7}; do echo -n x >sized/$n; done
 before=$(find . | sort)
 
 expect_exit 0 "a summary" "$SHOAL" plan -v in:/in -o res:/out --glob '*.txt' --batch-size 4 some echo hi
@@ -11,6 +13,10 @@ expect_stdout "9 files in 3 shards; 10 paths scanned"
 expect_stdout "^command +some echo hi"
 expect_stdout "is not in the image store"
 expect_stdout "^output +outputs/res"
+expect_exit 0 "bytes alone bound a shard" "$SHOAL" plan -v sized:/in --glob '*' --batch-bytes 4 --json some
+expect_same "… of as many files as fit" 2 "$(json shards <"$E2E_WORK/out")"
+expect_exit 0 "bytes and a number of files" "$SHOAL" plan -v sized:/in --glob '*' --batch-bytes 4 --batch-size 1 --json some
+expect_same "… bound it both" 7 "$(json shards <"$E2E_WORK/out")"
 expect_exit 0 "--atoms" "$SHOAL" plan -v in:/in --glob '?.txt' --batch-size 4 --atoms some
 expect_same "one path inside the container a line" "$(seq -f '/in/%g.txt' 1 7)" "$(cat "$E2E_WORK/out")"
 expect_exit 0 "--shards" "$SHOAL" plan -v in:/in --glob '?.txt' --batch-size 4 --shards some

@@ -3,16 +3,8 @@
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
 make_files in 12
-pids=()
-at_end '[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null'
 export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/q-$$-$RANDOM
 
-part () { # LOG COMMAND OPTION…
-  local log=$1
-  shift
-  SHOAL_LOG=info "$SHOAL" "$@" >"$log.out" 2>"$log.err" &
-  pids+=($!)
-}
 submit () { # ID OPTION…
   local id=$1
   shift
@@ -32,9 +24,9 @@ expect_stdout 'shards.gpu: created, 3 partitions'
 expect_exit 0 "is seen without being named" "$SHOAL" topics describe
 expect_stdout 'claims.gpu: 3 partitions'
 
-part producer producer
-part merger merger --listen 127.0.0.1:0
-part plain worker
+start_service producer producer
+start_service merger merger --listen 127.0.0.1:0
+start_service plain worker
 expect_exit 0 "a job in it" submit drawn --queue gpu
 expect_exit 0 "a job outside" submit plain
 expect_exit 0 "runs" "$SHOAL" watch -q plain
@@ -47,7 +39,7 @@ shown () { curl -sf "http://$address/metrics" >metrics && grep -q "^shoal_shards
 wait_for "which autoscalers see" shown 12
 expect_same "of that queue alone" 'shoal_shards{queue="default",state="queued"} 0' "$(grep '^shoal_shards{queue="default",state="queued"}' metrics)"
 
-part both worker --queue gpu --queue default --lease 2s
+start_service both worker --queue gpu --queue default --lease 2s
 expect_exit 0 "who serves it runs it" "$SHOAL" watch -q drawn
 expect_same "all of it" 12 "$(grep -c 'event=shard_done .*job=drawn ' both.err)"
 expect_same "and the other nothing" 0 "$(grep -c 'job=drawn ' plain.err)"
@@ -61,11 +53,11 @@ wait_for "whose workers are gone" silent
 
 # ---- a worker that hasn't got the image
 use_images busybox
-SHOAL_IMAGES=$PWD/none part poor worker --queue gpu --backoff 100ms
+SHOAL_IMAGES=$PWD/none start_service poor worker --queue gpu --backoff 100ms
 expect_exit 0 "a job in containers" "$SHOAL" submit --id boxed --queue gpu -v "$PWD/in:/in" --glob '*.txt' --retries 0 \
   --results "$PWD/boxed" busybox sh -c 'cat /in/*'
 wait_for "a worker without its image fails at it" grep -q 'event=shard_done job=boxed .*outcome=infra .*final=false' poor.err
-part rich worker --queue gpu --listen 127.0.0.1:0
+start_service rich worker --queue gpu --listen 127.0.0.1:0
 expect_exit 0 "and leaves it to one that has it" "$SHOAL" watch -q boxed
 expect_same "all of it" 12 "$(wc -l <boxed/stdout)"
 expect_same "no shard failed for good" 0 "$(grep -c 'job=boxed .*final=true' poor.err)"
@@ -75,13 +67,13 @@ expect_exit 0 "a job that fails" "$SHOAL" submit --id sour --queue gpu -v "$PWD/
   --results "$PWD/sour" busybox false
 expect_exit 1 "fails" "$SHOAL" watch -q sour
 of_rich () { curl -sf "http://$(sed -n 's/.*event=listening address=\([^ ]*\).*/\1/p' rich.err)/metrics" >metrics && grep -qE "$1" metrics; }
-all_settled () { # every message of the queue is committed
-  of_rich '^shoal_consumer_lag\{topic="[^"]*\.shards\.gpu",partition="0"\} 0$' && ! grep -E '^shoal_(consumer_lag|partition_incomplete)\{' metrics | grep -vq ' 0$'
+published () { kcat -Q -b "$SHOAL_TEST_KAFKA" $(for i in 0 1 2; do echo -t "${SHOAL_BUS##*/}.shards.gpu:$i:-1"; done) | sed 's/.*offset //' | paste -sd+; }
+settled () { sed -n 's/^shoal_committed_offset{topic="[^"]*shards.gpu",partition="."} //p' metrics | paste -sd+; }
+all_settled () { # every message of the queue is settled, as far as the metrics are up to date
+  of_rich '^shoal_consumer_lag\{topic="[^"]*\.shards\.gpu",partition="0"\} 0$' && ! grep -E '^shoal_(consumer_lag|partition_incomplete)\{' metrics | grep -vq ' 0$' \
+    && [ $(($(settled))) = $(($(published))) ]
 }
-wait_for "what was settled is committed" all_settled
-committed=$(( $(sed -n 's/^shoal_committed_offset{topic="[^"]*shards.gpu",partition="."} //p' metrics | paste -sd+) ))
-published=$(( $(kcat -Q -b "$SHOAL_TEST_KAFKA" $(for i in 0 1 2; do echo -t "${SHOAL_BUS##*/}.shards.gpu:$i:-1"; done) | sed 's/.*offset //' | paste -sd+) ))
-expect_same "all three partitions" "$published" "$committed"
+wait_for "what was settled in all three partitions is told" all_settled
 letters=$(grep -h '^shoal_dead_letters_total{reason="failed"}' metrics | sed 's/.* //')
 ran=$(grep -c 'job=sour .*outcome=failed' rich.err)
 expect_same "its dead letters" "$ran" "${letters:-0}"
@@ -100,14 +92,14 @@ told=$(kcat -C -e -q -b "$SHOAL_TEST_KAFKA" -t "${SHOAL_BUS##*/}.status" -f '%k\
 expect_true "$told statuses, at most $most" [ "$told" -ge 2 -a "$told" -le "$most" ]
 
 # ---- a second merger with other settings
-part other merger --keep-attempts --lease 20s
+start_service other merger --keep-attempts --lease 20s
 wait_for "says so" grep -q 'event=config_mismatch group=merger member="merger-.*theirs=.*keep-attempts=no.*ours=.*lease=20000ms keep-attempts=yes' other.err
-part same merger --keep-attempts --lease 20s
+start_service same merger --keep-attempts --lease 20s
 wait_for "once for each that differs" eval '[ "$(grep -c event=config_mismatch same.err)" -eq 1 ]'
 
 # ---- a worker with another policy
 e2e_policy odd.json "$PWD/elsewhere"
-part odd worker --queue gpu --policy odd.json
+start_service odd worker --queue gpu --policy odd.json
 wait_for "the others say so" eval 'grep -l "event=config_mismatch writer=\"worker-" *.err | grep -v odd.err'
 theirs=$("$SHOAL" policy check odd.json | sed -n 's/^digest *//p')
 ours=$("$SHOAL" policy check "$SHOAL_POLICY" | sed -n 's/^digest *//p')

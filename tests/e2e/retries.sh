@@ -23,7 +23,7 @@ FIX='echo "$SHOAL_SHARD_INDEX" >> "$STATE/ran"; '$COPY'; echo here; case $SHOAL_
 expect_exit 1 "a job with two failing shards" job --results fix --retries 0 "${host[@]}" any sh -c "$FIX"
 expect_stderr "shards 1, 4: exit code 5"
 expect_exit 0 "logs of the failed" "$SHOAL" logs fix --failed
-expect_same "… are those of two shards" "==> shard 1, stdout <== here ==> shard 4, stdout <== here" "$(tr '\n' ' ' <"$E2E_WORK/out" | sed 's/ $//')"
+expect_same "… are those of two shards" "==> shard 1: exit code 5 (failed, 1 attempt) <== ==> shard 1, stdout <== here ==> shard 4: exit code 5 (failed, 1 attempt) <== ==> shard 4, stdout <== here" "$(tr '\n' ' ' <"$E2E_WORK/out" | sed 's/ $//')"
 expect_exit 2 "retry of a shard that isn't there" "$SHOAL" retry fix --shard 6
 expect_stderr "no shard 6: the job has shards 0 to 5"
 : >state/ran

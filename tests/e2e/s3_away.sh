@@ -53,7 +53,7 @@ s3 delete s3://photos/late/b.txt
 : >world/go
 expect_end 1 "an object that is gone" $run
 cp late.err "$E2E_WORK/err"
-expect_stderr "shard 1: .*b.txt: isn't there any more"
+expect_stderr "shard 1: .*b.txt: no longer exists"
 expect_same "the other shard is done" stays "$(cat late.partial/shards/00000/outputs/res/a.txt)"
 expect_same "nobody tried in vain" 1 "$("$SHOAL" status --json --shards late | grep -c '"attempts": *1.*failed\|failed.*"attempts": *1')"
 

@@ -37,12 +37,12 @@ expect_same "all requests went to the server" "localhost:$port" "$(cut -d' ' -f2
 # ---- nobody
 nobody=(env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY SHOAL_S3_ANONYMOUS=1 "$SHOAL")
 expect_exit 2 "what isn't public" "${nobody[@]}" "${job[@]}" --results anonymous none true
-expect_stderr 's3://photos/in/: HTTP 403 \(AccessDenied\): .* \(asked without credentials\)'
+expect_stderr 's3://photos/in/: HTTP 403 \(AccessDenied\): .* \(request without credentials\)'
 s3 public photos
 expect_exit 0 "what is" "${nobody[@]}" "${job[@]}" --results anonymous none sh -c 'cp -r in/* out'
 expect_true "… comes" diff -r in anonymous/outputs/res
 expect_exit 2 "but nobody may write there" "${nobody[@]}" "${job[@]}" --results s3://photos/result none true
-expect_stderr 's3://photos/result.*AccessDenied.*asked without credentials'
+expect_stderr 's3://photos/result.*AccessDenied.*request without credentials'
 
 # ---- who asks pays
 peer s3_front.py "$AWS_ENDPOINT_URL" payer

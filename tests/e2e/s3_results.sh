@@ -52,14 +52,14 @@ expect_stderr "80 files.*70 of them were already there"
 same_as "is completed" here half
 echo 9 | s3 write "s3://$bucket/one/$(s3 list "s3://$bucket/one" | grep 'outputs/res/f003.txt')"
 expect_exit 2 "an object that isn't what the manifest says" "$SHOAL" get "s3://$bucket/one" damaged
-expect_stderr "f003.txt: what came has SHA256"
+expect_stderr "f003.txt: checksum mismatch: SHA256 is"
 expect_true "is never there under its name" test ! -e damaged.partial/outputs/res/f003.txt
 
 # ---- an attempt that isn't there any more isn't an empty one
 expect_exit 0 "a result" "$SHOAL" run "${job[@]}" --results "s3://$bucket/gone" busybox sh -c "$WORK"
 "$E2E_PYTHON" -c 'import boto3, sys; boto3.client("s3").delete_object(Bucket=sys.argv[1], Key=sys.argv[2])' "$bucket" "gone/.shoal/attempts/00004.g1.a1.s1/outputs/res/f009.txt"
 expect_exit 2 "of which an object was removed" "$SHOAL" get "s3://$bucket/gone" gone
-expect_stderr "f009.txt: isn't there any more"
+expect_stderr "f009.txt: no longer exists"
 
 # ---- failing, and again
 mkdir world

@@ -151,7 +151,7 @@ wait_for "ends it" eval '[ "$("$SHOAL" status --job-key key --json ended | json 
 expect_exit 2 "no such file" "$SHOAL" list --job-key nowhere
 expect_stderr '--job-key .*nowhere: No such file'
 cp key open; chmod 644 open
-expect_exit 2 "a key for all to read" "$SHOAL" worker --job-key open
+SHOAL_LOG=error expect_exit 2 "a key for all to read" "$SHOAL" worker --job-key open
 expect_one_line
 expect_stderr '--job-key \(SHOAL_JOB_KEY\): open: accessible by all users of this machine \(mode 0644\): run `chmod o= open`'
 expect_exit 2 "a bus that isn't signed" "$SHOAL" list --bus sqlite:x.db --job-key key

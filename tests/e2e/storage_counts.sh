@@ -69,7 +69,7 @@ wait_for "bytes of an object that isn't here yet" some_bytes
 expect_same "… which isn't counted as a file" 0 "$(counts s3 | cut -d' ' -f1)"
 "${behind[@]}" run --progress plain --results bytes --runtime process -v "s3://$bucket/in:/in" -o res:/out --glob large.txt none true 2>bytes.err &
 run=$!
-wait_for "the progress of run" grep -q '^0/1 shards.*1 running.*iB in at .*iB/s' bytes.err
+wait_for "the progress of run" grep -q '^0/1 shard,.*1 running.*iB in at .*iB/s' bytes.err
 : >go
 expect_end 0 "the run ends" $run
 expect_exit 0 "… and the worker's job" "$SHOAL" watch -q large

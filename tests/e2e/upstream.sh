@@ -89,6 +89,31 @@ done <<'JOBS'
 JOBS
 expect_true "nobody died of it" kill -0 "${pids[@]}"
 
+# ---- a transaction of another client is open on the topic jobs
+mkfifo gate
+upstream hold jobs <gate >hold.out &
+holder=$!
+exec 8>gate
+wait_for "the transaction" grep -q open hold.out
+expect_exit 0 "a job behind an open transaction is taken" "$SHOAL" submit --runtime process -v "$PWD/in:/in" --glob '*.txt' \
+  --results "$PWD/behind" x true
+behind=$(<"$E2E_WORK/out")
+expect_stderr "job $behind was taken, but can't be read yet: another client has an open transaction on the topic jobs"
+expect_exit 3 "what waits for one says so" "$SHOAL" submit --wait --runtime process -v "$PWD/in:/in" --glob '*.txt' \
+  --id waits --results "$PWD/waits" x true
+expect_stderr '`shoal watch waits` waits for the job later'
+exec 8>&-
+wait $holder
+wait_for "it runs once the transaction has ended" eval '[ "$("$SHOAL" status --json "$behind" | json state)" = succeeded ]'
+expect_exit 0 "and so does the other" "$SHOAL" watch --quiet waits
+expect_same "each of them once" 2 "$("$SHOAL" list --json | grep -cE "\"job\":\"($behind|waits)\"")"
+
+# ---- clients of others
+expect_exit 0 "events, statuses and dead letters are read by a client that knows no lz4" upstream pure
+expect_stdout '^events [1-9]'
+expect_stdout '^status [1-9]'
+expect_stdout '^dead 5'
+
 # ---- dead letters
 expect_exit 0 "dead list" "$SHOAL" dead list
 expect_same "five letters" 5 "$(grep -c "^${place#*/}\." "$E2E_WORK/out")"

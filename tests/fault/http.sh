@@ -41,6 +41,6 @@ make_files "$SHOAL_TEST_HTTP_ROOT/pins" 40
 expect_exit 1 "files that change while a job runs" env ROOT="$SHOAL_TEST_HTTP_ROOT/pins" "$SHOAL" run --runtime process -e ROOT -j 1 --retries 1 --backoff 1ms --max-failures 100% \
   -v "$SHOAL_TEST_HTTP/json/pins/:/in" -o res:/out --glob '*.txt' --results pins none sh -c 'cd "$ROOT" && echo another >f039.txt && rm -f f040.txt; cp /in/* /out/'
 expect_same "… fail their shards" 38 "$(find pins*/outputs/res -type f | wc -l)"
-for reason in 'f039.txt: has changed since it was listed' "f040.txt: isn't there any more"; do
+for reason in 'f039.txt: has changed since it was listed' "f040.txt: no longer exists"; do
   expect_true "… which say: $reason" grep -rqF "$reason" pins.partial "$E2E_WORK/err"
 done

@@ -1,9 +1,9 @@
 /* libFuzzer: what a request's first lines decide, a line each: method, path, Authorization. A path
  * below a route is a name; only the token opens; whatever a refusal quotes, it is JSON. */
-#include "cli/intake.h"
-#include "common/httpd/probes.h"
-#include "common/httpd/route.h"
+#include "cli/job_api.h"
 #include "common/memory.h"
+#include "httpd/probes.h"
+#include "httpd/route.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@ check_route (const char *method, const char *path)
   struct http_route routes[INTAKE_ROUTES + PROBE_ROUTES];
   const char *rest = NULL;
   const char *allowed = NULL;
-  intake_routes (NULL, routes);
+  job_api_routes (NULL, routes);
   probes_routes (NULL, routes + INTAKE_ROUTES);
   const struct http_route *route =
       route_find (routes, sizeof routes / sizeof routes[0], method, path, &rest, &allowed);

@@ -6,9 +6,9 @@
  * method and path, whose body is what its one length or its chunks say. The server answers once at
  * most and closes. */
 #include "common/clock.h"
-#include "common/httpd/head.h"
-#include "common/httpd/httpd.h"
 #include "common/memory.h"
+#include "httpd/head.h"
+#include "httpd/httpd.h"
 
 #include <poll.h>
 #include <stdint.h>

@@ -20,7 +20,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (data[0] % 4 == 3) /* most pages of a fuzzer have no title */
     buffer_puts (&page, "<title>Index of /</title>");
   buffer_append (&page, data + 1, size - 1);
-  if (index_read (&index, buffer_bytes (&page), types[data[0] % 3], &err) != 0)
+  if (index_read (&index, "https://host/a%20b/?q", buffer_bytes (&page), types[data[0] % 3], &err)
+      != 0)
     {
       if (err.class != ERROR_USER || err.message[0] == '\0' || index.count != 0)
         abort ();

@@ -44,7 +44,8 @@ check_numbers (const struct job *job)
 {
   const int64_t numbers[] = { job->timeout_ms,       job->job_timeout_ms,     job->stage_timeout_ms,
                               job->max_output_bytes, job->collect_timeout_ms, job->memory,
-                              job->submitted,        job->log_limit,          job->max_failures };
+                              job->submitted,        job->log_limit,          job->max_failures,
+                              job->stop_timeout_ms };
   for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     if (numbers[i] < -1 || numbers[i] > JOB_TIME_MAX_MS + JOB_BYTES_MAX)
       abort ();
@@ -76,7 +77,7 @@ static void
 fuzz_place (const char *text)
 {
   auto_free char *place = xstrdup (text);
-  if (job_place_normal (&place, NULL) != 0)
+  if (job_results_normal (&place, NULL) != 0)
     return;
   if (strstr (place, "://") == NULL)
     check_normal (place);

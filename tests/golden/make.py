@@ -36,11 +36,15 @@ RECORDS = {
         reduce_command=["all"], queue="gpu", webhook="https://h/x",
         max_output_bytes=1 << 41, max_output_files=100000, stage_timeout_ms=3600000,
         collect_timeout_ms=None, credentials="team-a",
-        image_id="sha256:" + "0123456789abcdef" * 4, reduce_image_id="sha256:" + "f" * 64),
+        image_id="sha256:" + "0123456789abcdef" * 4, reduce_image_id="sha256:" + "f" * 64,
+        init=False, stop_signal="SIGINT", stop_timeout_ms=2500, output_links="FAIL",
+        hostname="node-1", groups=["staff", "44"], cap_drop=["ALL"], ulimits=["nofile=1024:2048"],
+        shm_size=1 << 28, glob_ignore_case=True, retry_memory=150, retry_memory_max=1 << 33,
+        platform="linux/arm/v7", quarantined=["/in/bad.jpg"]),
     "Shard": dict(
         job_id="j-1", kind="REDUCE", generation=2, index=41, count=100, attempt=3, failures=1,
         infra=1, not_before=1700000001000, atom_count=1000, bytes=123456789, digest=DIGEST,
-        atoms=b"", plan=dict(offset=1 << 33, length=700000)),
+        atoms=b"", plan=dict(offset=1 << 33, length=700000), memory=1 << 32),
     "Event": dict(
         kind="FINISHED", job_id="j-1", time=1700000002000, writer="worker-h-1", generation=1,
         index=41, shard_kind="MAP", attempt=2, starts=3, digest=DIGEST, shards=None, atoms=1000,

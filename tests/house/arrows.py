@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Which rooms and files know which: arrows.py BUILD. Prints what breaks the rules; no output and 0 when nothing does.
 
-A room may include, and call, only those below it. No file calls one that calls it back, by however many others, except
-within the circles of circles.known, which may only become smaller. Calls are read from the symbols of BUILD's objects.
+A room may include, and call, only those below it. No file calls, or includes, one that calls or
+includes it back, by however many others. Calls are read from the symbols of BUILD's objects.
 """
 import os
 import re
@@ -11,6 +11,7 @@ import sys
 
 BELOW = {
     "common": [],
+    "httpd": ["common"],
     "schemas": ["common"],
     "storage": ["common", "schemas"],
     "bus": ["common", "schemas"],
@@ -19,7 +20,7 @@ BELOW = {
     "producer": ["common", "schemas", "storage", "bus", "result", "policy"],
     "worker": ["common", "schemas", "storage", "bus", "result", "policy"],
     "merger": ["common", "schemas", "storage", "bus", "result", "policy"],
-    "cli": ["common", "schemas", "storage", "bus", "result", "policy", "producer", "worker", "merger"],
+    "cli": ["common", "httpd", "schemas", "storage", "bus", "result", "policy", "producer", "worker", "merger"],
 }
 INCLUDE = re.compile(r'^ *# *include "(?:\.\./)*([a-z_/0-9]+\.h)"', re.MULTILINE)
 
@@ -77,7 +78,7 @@ def circles(calls):
     def visit(node):
         index[node] = low[node] = len(index)
         stack.append(node)
-        for other in calls[node]:
+        for other in calls.get(node, ()):
             if other not in index:
                 visit(other)
                 low[node] = min(low[node], low[other])
@@ -99,7 +100,9 @@ def circles(calls):
 def main():
     build = sys.argv[1]
     broken = []
+    included = {path: set() for _, path in sources()}
     for room, path, name in includes():
+        included[path].add(name)
         other = name.partition("/")[0]
         if other in BELOW and other != room and other not in BELOW[room]:
             broken.append(f"{path} includes {name}: {room}/ is not above {other}/")
@@ -114,11 +117,8 @@ def main():
             room, other = file.partition("/")[0], target.partition("/")[0]
             if other != room and other not in BELOW[room]:
                 broken.append(f"{file} needs {name} of {target}: {room}/ is not above {other}/")
-    with open(os.path.join(os.path.dirname(__file__), "circles.known"), encoding="utf-8") as file:
-        known = [set(line.split()) for line in file if line.strip() and not line.startswith("#")]
-    for circle in circles(calls):
-        if not any(set(circle) <= old for old in known):
-            broken.append("a circle of calls: " + " ".join(circle))
+    broken += ["a circle of includes: " + " ".join(circle) for circle in circles(included)]
+    broken += ["a circle of calls: " + " ".join(circle) for circle in circles(calls)]
     if broken:
         print("\n".join(broken))
         sys.exit(1)

@@ -1,5 +1,6 @@
 #include "tests/lib/bus_actor.h"
 
+#include "bus/follower.h"
 #include "common/auto.h"
 #include "common/clock.h"
 #include "common/memory.h"

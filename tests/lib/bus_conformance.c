@@ -1,6 +1,7 @@
 /* Jobs and shards: submitting, publishing, taking, keeping, settling. */
 #include "tests/lib/bus_conformance.h"
 
+#include "bus/queue_list.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "tests/lib/bus_actor.h"
@@ -397,6 +398,22 @@ it_is_known_who_serves_a_queue (void **state)
   assert_int_equal (served, 1);
 }
 
+/* "gpu" is there beside the default; where a bus has no topics its first job makes it. */
+static void
+queues_are_listed (void **state)
+{
+  struct stage *stage = *state;
+  auto_strlist struct strlist before = { 0 };
+  auto_strlist struct strlist queues = { 0 };
+  expect (stage, 0, bus_list_queues (stage->bus, &before, &stage->err));
+  assert_true (strlist_has (&before, "default"));
+  assert_int_equal (before.count, stage->place->is_log ? 2 : 1);
+  fill_two_queues (stage, 1);
+  expect (stage, 0, bus_list_queues (stage->bus, &queues, &stage->err));
+  assert_int_equal (queues.count, 2);
+  assert_true (strlist_has (&queues, "gpu"));
+}
+
 /* ---- all -------------------------------------------------------------------------------- */
 
 #define TEST(name)                                                                                 \
@@ -424,6 +441,7 @@ bus_conformance_run_work (const struct bus_place *place)
     TEST (what_is_in_a_queue_is_found_and_run_again),
     TEST (the_preferred_queue_comes_first_and_no_queue_starves),
     TEST (it_is_known_who_serves_a_queue),
+    TEST (queues_are_listed),
   };
   return cmocka_run_group_tests_name ("bus_work", tests, NULL, NULL);
 }

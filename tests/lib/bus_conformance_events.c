@@ -1,7 +1,11 @@
 /* Control, status, replay, followers and waiting. */
+#include "bus/amend.h"
+#include "bus/follower.h"
+#include "bus/replan.h"
 #include "tests/lib/bus_conformance.h"
 
 #include "common/clock.h"
+#include "common/memory.h"
 #include "tests/lib/bus_actor.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/bus_stage.h"
@@ -191,6 +195,116 @@ a_late_status_of_an_old_generation_stops_no_replay (void **state)
   expect (stage, 0, fixture_status (stage->bus, "j", JOB_FAILED, 1, &stage->err));
   stage_settle_next (stage, stage->bus, 0);
   expect (stage, 0, fixture_status (stage->bus, "j", JOB_SUCCEEDED, 2, &stage->err));
+}
+
+/* ---- a job that is changed -------------------------------------------------------------- */
+
+/* On a log, which others read on, the change is refused and nothing of it is there. */
+static void
+a_job_is_amended_or_says_that_it_cannot_be (void **state)
+{
+  struct stage *stage = *state;
+  bool refuses = stage->place->is_log;
+  auto_job struct job amended = { 0 };
+  auto_job struct job back = { 0 };
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 2, &stage->err));
+  stage_settle_next (stage, stage->bus, 0);
+  expect (stage, 1, bus_get_job (stage->bus, "j", &amended, &stage->err));
+  amended.memory = 64 << 20;
+  expect (stage, refuses ? -1 : 0, bus_amend_job (stage->bus, &amended, &stage->err));
+  assert_int_equal (stage->err.class, refuses ? ERROR_USER : ERROR_NONE);
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  expect (stage, 1, bus_get_job (other, "j", &back, &stage->err));
+  assert_int_equal (back.memory, refuses ? -1 : 64 << 20);
+  assert_int_equal (stage_count_events (stage, EVENT_FINISHED), 1);
+  stage_settle_next (stage, stage->bus, 1);
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+struct new_plan
+{
+  struct stage *stage;
+  int outcome; /* of filling it */
+};
+
+/* Shards 0, which has ended, and 1 and 2, which haven't: the old 1 in two. */
+static int
+fill_plan (void *context, struct error *err)
+{
+  struct new_plan *plan = context;
+  struct bus *bus = plan->stage->bus;
+  for (uint32_t index = 0; index < 3; index++)
+    {
+      auto_shard struct shard old = { 0 };
+      auto_shard struct shard shard = { 0 };
+      /* The old plan is there as long as the new one isn't whole. */
+      if (bus_get_shard (bus, "j", index, &old, err) != (index < 2))
+        return error_set (err, ERROR_USER, "shard %u of the old plan", index);
+      fixture_shard (&shard, "j", index + 10);
+      shard.index = index;
+      shard.generation = 3;
+      if (bus_publish_shard (bus, &shard, err) != 0)
+        return -1;
+    }
+  const struct event finished = { .kind = EVENT_FINISHED,
+                                  .job_id = (char *) (uintptr_t) "j",
+                                  .time = 1,
+                                  .generation = 3,
+                                  .attempt = 1 };
+  if (bus_publish_event (bus, &finished, err) != 0)
+    return -1;
+  return fixture_plan_end (bus, "j", 3, err) != 0 ? -1 : plan->outcome;
+}
+
+static void
+a_plan_is_replaced_whole_or_not_at_all (void **state)
+{
+  struct stage *stage = *state;
+  struct new_plan plan = { .stage = stage, .outcome = -1 };
+  auto_job struct job job = { 0 };
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 1, fixture_submit (stage->bus, "other", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 2, &stage->err));
+  expect (stage, 0, fixture_plan_end (stage->bus, "j", 2, &stage->err));
+  stage_settle_next (stage, stage->bus, 0);
+  stage_settle_next (stage, stage->bus, 1);
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_FAILED, 1, &stage->err));
+  expect (stage, 1, bus_get_job (stage->bus, "j", &job, &stage->err));
+  strlist_add (&job.quarantined, "/in/bad");
+  expect (stage, -1, bus_replan (stage->bus, &job, 3, fill_plan, &plan, &stage->err));
+  stage_settle_next (stage, stage->bus, -1);
+  assert_int_equal (stage_count_events (stage, EVENT_FINISHED), 2);
+  assert_int_equal (stage_count_events (stage, EVENT_PLANNED), 1);
+  plan.outcome = 0;
+  if (stage->place->is_log)
+    {
+      expect (stage, -1, bus_replan (stage->bus, &job, 3, fill_plan, &plan, &stage->err));
+      assert_int_equal (stage->err.class, ERROR_USER);
+      return;
+    }
+  expect (stage, 0, bus_replan (stage->bus, &job, 3, fill_plan, &plan, &stage->err));
+  assert_int_equal (stage_count_events (stage, EVENT_FINISHED), 1);
+  assert_int_equal (stage_count_events (stage, EVENT_PLANNED), 1);
+  auto_job_status struct job_status status = { 0 };
+  expect (stage, 1, bus_get_status (stage->bus, "j", &status, &stage->err));
+  assert_int_equal (status.state, JOB_RUNNING);
+  assert_int_equal (status.generation, 3);
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  auto_job struct job back = { 0 };
+  auto_shard struct shard second = { 0 };
+  expect (stage, 1, bus_get_job (other, "j", &back, &stage->err));
+  assert_string_equal (back.quarantined.items[0], "/in/bad");
+  expect (stage, 1, bus_get_shard (other, "j", 2, &second, &stage->err));
+  assert_int_equal (second.digest[0], 13);
+  stage_settle_next (stage, other, 1);
+  stage_settle_next (stage, other, 2);
+  stage_settle_next (stage, other, -1);
+  /* What is run again afterwards is the new plan's. */
+  const uint32_t chosen[] = { 2 };
+  expect (stage, 0, bus_replay (other, "j", 4, chosen, 1, &stage->err));
+  stage_settle_next (stage, other, 2);
+  stage_settle_next (stage, other, -1);
 }
 
 /* ---- followers -------------------------------------------------------------------------- */
@@ -398,6 +512,8 @@ bus_conformance_run_events (const struct bus_place *place)
     TEST (replay_of_unknown_shards_writes_nothing),
     TEST (replay_reopens_a_cancelled_job),
     TEST (a_late_status_of_an_old_generation_stops_no_replay),
+    TEST (a_job_is_amended_or_says_that_it_cannot_be),
+    TEST (a_plan_is_replaced_whole_or_not_at_all),
     TEST (followers_see_one_order),
     TEST (of_a_group_one_member_gets_the_events),
     TEST (groups_do_not_disturb_each_other),

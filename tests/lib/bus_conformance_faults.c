@@ -1,4 +1,5 @@
 /* Several processes at once; processes that are killed and stopped. */
+#include "bus/follower.h"
 #include "tests/lib/bus_conformance.h"
 
 #include "common/clock.h"

@@ -1,5 +1,6 @@
 #include "tests/lib/bus_stage.h"
 
+#include "bus/follower.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "tests/lib/bus_fixture.h"

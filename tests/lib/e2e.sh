@@ -22,6 +22,8 @@ at_end () {
 
 e2e_finish () {
   local code=$? cleanup
+  # A child that is told to end before its exec gets here as well.
+  [ "$BASHPID" -eq $$ ] || exit "$code"
   trap - EXIT
   set +e
   for cleanup in "${e2e_cleanups[@]}"; do eval "$cleanup"; done
@@ -50,6 +52,21 @@ use_images () { # NAME…
       "$SHOAL" image import "$E2E_CACHE/layouts/$name" --as "$name"
     fi
   done
+}
+
+# A store of the script's own, empty, and in $layout the OCI layout of an image of images.sh.
+own_store () { # NAME
+  export SHOAL_IMAGES=$PWD/store
+  mkdir -p "$E2E_CACHE"
+  bash "$E2E_LIB/images.sh" "$E2E_CACHE/layouts" "$1" 2>images.log || { cat images.log; exit 1; }
+  layout=$E2E_CACHE/layouts/$1
+}
+image_id () { # NAME:TAG: the image's id in the store
+  "$SHOAL" image list --json | python3 -c 'import json, sys
+for line in sys.stdin:
+    image = json.loads(line)
+    if image["name"] == sys.argv[1]:
+        print(image["id"])' "$1"
 }
 
 ok () { # WHAT
@@ -107,6 +124,26 @@ wait_for () {
     read -rt 0.05 <> <(:) || true
   done
 }
+
+# Services in the background, ended with the script. start_service LOG COMMAND OPTION… sets $last, adds to $pids, and writes LOG.out and LOG.err.
+pids=()
+e2e_kill_services () {
+  [ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null
+  wait 2>/dev/null
+}
+start_service () {
+  local log=$1
+  shift
+  # Made here, so that nobody finds what an earlier one wrote before the new one has begun.
+  : >"$log.err"
+  [ ${#pids[@]} -gt 0 ] || at_end e2e_kill_services
+  env --default-signal=INT,QUIT "$SHOAL" "$@" >"$log.out" 2>"$log.err" &
+  last=$!
+  pids+=($last)
+}
+
+# as_in_a_terminal COMMAND…: a script's background processes have some signals ignored, which stays.
+as_in_a_terminal () { exec env --default-signal=INT,QUIT "$@"; }
 
 # A background process of ours ends within the time allowed, with exit code CODE.
 expect_end () { # CODE WHAT PID

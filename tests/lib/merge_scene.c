@@ -234,11 +234,18 @@ merge_scene_planned (struct bus *bus, const struct merge_scene *scene, int64_t s
 }
 
 void
+merge_scene_ended (struct bus *bus, const struct merge_scene *scene, uint32_t index,
+                   uint32_t generation, enum outcome outcome, const struct made_file *files)
+{
+  merge_scene_attempt (scene, index, generation, 1, outcome, files);
+  merge_scene_finished (bus, scene, SHARD_MAP, index, generation, 1, outcome);
+}
+
+void
 merge_scene_succeed (struct bus *bus, const struct merge_scene *scene, uint32_t index,
                      const struct made_file *files)
 {
-  merge_scene_attempt (scene, index, 1, 1, OUTCOME_SUCCEEDED, files);
-  merge_scene_finished (bus, scene, SHARD_MAP, index, 1, 1, OUTCOME_SUCCEEDED);
+  merge_scene_ended (bus, scene, index, 1, OUTCOME_SUCCEEDED, files);
 }
 
 enum job_state

@@ -49,6 +49,10 @@ void merge_scene_finished (struct bus *bus, const struct merge_scene *scene, enu
                            enum outcome outcome);
 void merge_scene_planned (struct bus *bus, const struct merge_scene *scene, int64_t shards);
 
+/* Both for the first attempt at a shard of GENERATION, which ended with OUTCOME. */
+void merge_scene_ended (struct bus *bus, const struct merge_scene *scene, uint32_t index,
+                        uint32_t generation, enum outcome outcome, const struct made_file *files);
+
 /* The whole way of a shard that succeeds at once with one file NAME. */
 void merge_scene_succeed (struct bus *bus, const struct merge_scene *scene, uint32_t index,
                           const struct made_file *files);

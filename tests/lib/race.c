@@ -2,6 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/strlist.h"
 #include "common/units.h"
 
 #include <setjmp.h>
@@ -139,23 +140,23 @@ struct race
   pthread_t thread;
   int dirfd;
   const char *const *names;
+  struct strlist others; /* what each is exchanged with */
   unsigned int seed;
   atomic_bool stop;
   long swaps;
 };
 
+/* It takes no memory: a child that is cloned meanwhile would find the allocator locked for good. */
 static void *
 swap (void *context)
 {
   struct race *race = context;
-  size_t count = 0;
-  while (race->names[count] != NULL)
-    count++;
   while (!atomic_load (&race->stop))
     {
-      const char *name = race->names[(size_t) rand_r (&race->seed) % count];
-      auto_free char *other = xasprintf ("%s.other", name);
-      if (renameat2 (race->dirfd, name, race->dirfd, other, RENAME_EXCHANGE) == 0)
+      size_t which = (size_t) rand_r (&race->seed) % race->others.count;
+      if (renameat2 (race->dirfd, race->names[which], race->dirfd, race->others.items[which],
+                     RENAME_EXCHANGE)
+          == 0)
         race->swaps++;
       const struct timespec pause = { .tv_nsec = rand_r (&race->seed) % 60000 };
       if (rand_r (&race->seed) % 4 > 0)
@@ -171,6 +172,8 @@ race_start (int dirfd, const char *const *names, unsigned int seed)
   race->dirfd = dirfd;
   race->names = names;
   race->seed = seed;
+  for (size_t i = 0; names[i] != NULL; i++)
+    strlist_addf (&race->others, "%s.other", names[i]);
   assert_int_equal (pthread_create (&race->thread, NULL, swap, race), 0);
   return race;
 }
@@ -181,6 +184,7 @@ race_stop (struct race *race)
   atomic_store (&race->stop, true);
   assert_int_equal (pthread_join (race->thread, NULL), 0);
   long swaps = race->swaps;
+  strlist_release (&race->others);
   free (race);
   return swaps;
 }

@@ -2,6 +2,7 @@
 
 #include "common/fs.h"
 #include "common/memory.h"
+#include "storage/listing.h"
 #include "tests/lib/file_tree.h"
 
 #include <setjmp.h>

@@ -3,6 +3,7 @@
 #ifndef SHOAL_TESTS_LIB_STORAGE_CONFORMANCE_H
 #define SHOAL_TESTS_LIB_STORAGE_CONFORMANCE_H
 
+#include "storage/listing.h"
 #include "storage/storage.h"
 
 /* How the suite fills a new, empty source and opens it. */

@@ -1,6 +1,7 @@
 /* The part of the suite that is about files which come from elsewhere. */
 #include "common/fs.h"
 #include "common/memory.h"
+#include "storage/listing.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/file_tree.h"
 #include "tests/lib/seed.h"
@@ -194,7 +195,7 @@ storage_conformance_pins (const struct storage_fixture *fixture)
         fixture->put (fixture->context, "file", (struct bytes){ after, strlen (after) });
       assert_int_equal (listed_fetch (&listed, storage, tree->fd, NULL, &err), -1);
       if (err.class != ERROR_USER
-          || strstr (err.message, after == NULL ? "isn't there any more" : "has changed") == NULL
+          || strstr (err.message, after == NULL ? "no longer exists" : "has changed") == NULL
           || strstr (err.message, "file") == NULL)
         fail_msg ("%s: %s", error_class_name (err.class), err.message);
       file_tree_expect_empty (tree);

@@ -5,9 +5,12 @@
     upstream.py garbage BROKER/PREFIX TOPIC TEXT [KEY]  with a header: sender=upstream
     upstream.py letters BROKER/PREFIX COUNT             prints the first COUNT records of the dead topic: key, headers, value
     upstream.py partitions BROKER/PREFIX TOPIC COUNT    as somebody does with Kafka's own tools: the topic gets that many
+    upstream.py setting BROKER/PREFIX TOPIC NAME VALUE  the same: a setting of the topic
     upstream.py forge BROKER/PREFIX TOPIC RECORD KEY JSON    a record of ours (Event, Claim …) that isn't from us, in each partition
     upstream.py copy BROKER/PREFIX FROM TO [KEY=VALUE…] the records of FROM, headers and all, to TO. KEY: of these ("" all); VALUE: text
                                                         that is put behind each value
+    upstream.py hold BROKER/PREFIX TOPIC                a transaction on TOPIC, from "open" until the input ends
+    upstream.py pure BROKER/PREFIX                      how many records events, status and dead have, by a client that reads no lz4
     upstream.py hostile BROKER/PREFIX                   what no program of ours sends: to each topic and partition, prints how many
 
 SHOAL_JOB_KEY: a file with a key a line, of which the first signs what is sent. SHOAL_KAFKA_CONFIG: a file of properties.
@@ -23,7 +26,7 @@ import time
 
 import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -138,6 +141,14 @@ def partitions(broker, prefix, topic, count):
         outcome.result(SECONDS)
 
 
+def setting(broker, prefix, topic, name, value):
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, f"{prefix}.{topic}", incremental_configs=[entry])
+    admin = AdminClient(config(broker))
+    for outcome in admin.incremental_alter_configs([resource]).values():
+        outcome.result(SECONDS)
+
+
 def forge(broker, prefix, topic, record, key, text):
     topic = f"{prefix}.{topic}"
     fields = {name: value.encode() if name in ("atoms", "digest") and isinstance(value, str) else value for name, value in json.loads(text).items()}
@@ -212,9 +223,36 @@ def hostile(broker, prefix):
     print(sent)
 
 
+def hold(broker, prefix, topic):
+    """Somebody's transaction with a record of theirs in it: it stays open until our input ends, and is given up then."""
+    producer = Producer(config(broker, **{"transactional.id": f"hold-{prefix}"}))
+    producer.init_transactions(SECONDS)
+    producer.begin_transaction()
+    producer.produce(f"{prefix}.{topic}", b"held", key=b"held", partition=0)
+    producer.flush(SECONDS)
+    print("open", flush=True)
+    sys.stdin.read()
+    producer.abort_transaction(SECONDS)
+
+
+def pure(broker, prefix):
+    """Reads what others read by a client without lz4, zstd and snappy; prints how many records each topic has."""
+    import kafka # only here: the other actions don't wait for it
+    for topic in ("events", "status", "dead"):
+        reader = kafka.KafkaConsumer(bootstrap_servers=broker, consumer_timeout_ms=10000)
+        partitions = [kafka.TopicPartition(f"{prefix}.{topic}", number) for number in reader.partitions_for_topic(f"{prefix}.{topic}")]
+        ends = reader.end_offsets(partitions)
+        reader.assign(partitions)
+        reader.seek_to_beginning()
+        records = 0
+        while any(reader.position(partition) < ends[partition] for partition in partitions):
+            records += sum(len(batch) for batch in reader.poll(1000).values())
+        print(topic, records)
+
+
 def main():
     actions = {"hostile": hostile, "submit": submit, "follow": follow, "garbage": garbage, "letters": letters, "partitions": partitions, "forge": forge,
-               "copy": copy}
+               "copy": copy, "pure": pure, "hold": hold, "setting": setting}
     if len(sys.argv) < 3 or sys.argv[1] not in actions:
         raise SystemExit(__doc__)
     broker, prefix = sys.argv[2].split("/")

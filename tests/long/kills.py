@@ -35,7 +35,7 @@ class Kills:
     def __init__(self, fleet, rng):
         self.fleet, self.rng = fleet, rng
         self.workers = set() # all pids that were one
-        self.baseline, self.age = {}, {} # by pid: how many descriptors it had when it was new, how often it was looked at
+        self.baseline, self.age = {}, {} # by pid and start: how many descriptors it had when it was new, how often it was looked at
         self.hits = {}
         self.made = 0
 
@@ -121,12 +121,13 @@ class Kills:
         found = []
         for name, pid in people.items():
             held = services.descriptors(pid)
-            if name.startswith("slot") and "/memfd:runtime.log (deleted)" not in held.values():
+            if name.startswith("slot") and not any("/images/uses/" in path for path in held.values()):
                 continue # it hasn't run anything yet
-            self.baseline[pid] = max(self.baseline.get(pid, 0), len(held)) if self.age.get(pid, 0) < 3 else self.baseline[pid]
-            self.age[pid] = self.age.get(pid, 0) + 1
-            if len(held) > self.baseline[pid] + SPARE:
-                found.append(f"{name} has {len(held)} descriptors instead of {self.baseline[pid]}: {held}")
+            who = pid, rig.read_bytes(f"/proc/{pid}/stat").rpartition(b") ")[2].split()[19] # since when: numbers come again
+            self.baseline[who] = max(self.baseline.get(who, 0), len(held)) if self.age.get(who, 0) < 3 else self.baseline[who]
+            self.age[who] = self.age.get(who, 0) + 1
+            if len(held) > self.baseline[who] + SPARE:
+                found.append(f"{name} has {len(held)} descriptors instead of {self.baseline[who]}: {held}")
         return found
 
     def check(self):

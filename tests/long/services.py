@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(TESTS, "fault"))
 import rig # noqa: E402
 
 TOKEN = "correct-horse-battery-staple"
+FINAL = ("succeeded", "partial", "failed", "conflict", "cancelled")
 
 
 class Services:
@@ -133,21 +134,31 @@ class Services:
 
     # ---- jobs
 
+    def ask(self, path, body=None):
+        """The answer, None for a 503: the service isn't ready, or has lost its bus for a moment."""
+        request = urllib.request.Request(f"{self.door}/v1/{path}", body, {"Authorization": f"Bearer {TOKEN}"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as problem:
+            if problem.code == 503:
+                return None
+            raise rig.Failure(f"{path}: HTTP {problem.code} {problem.read().decode(errors='replace')}")
+
     def submit(self, name, command, **members):
         job = {"id": name, "image": "busybox", "command": command, "results": name, **members}
-        request = urllib.request.Request(self.door + "/v1/jobs", json.dumps(job).encode(), {"Authorization": f"Bearer {TOKEN}"})
         for _ in range(20):
-            try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    return answer.status
-            except urllib.error.HTTPError as problem:
-                if problem.code != 503:
-                    raise rig.Failure(f"{name}: HTTP {problem.code} {problem.read().decode(errors='replace')}")
+            if self.ask("jobs", json.dumps(job).encode()) is not None:
+                return
             time.sleep(0.5)
         raise rig.Failure(f"{name} can't be submitted: HTTP 503 again and again")
 
     def has_ended(self, name):
-        return os.path.exists(os.path.join(self.results, name, "manifest.json"))
+        """Whether its result is there and its status final: a merger that was killed between the two publishes once more."""
+        if not os.path.exists(os.path.join(self.results, name, "manifest.json")):
+            return False
+        answer = self.ask("jobs/" + name)
+        return answer is not None and json.loads(answer)["state"] in FINAL
 
     def take_result(self, name):
         """Reads its manifest, and removes the result."""

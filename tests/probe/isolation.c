@@ -7,6 +7,9 @@
  *   isolation capable FILE            gives a file the capability to set its user; says what came
  *                                     of it
  *   isolation processes N             how many of N processes at a time there can be
+ *   isolation orphan                  whether a process whose parent has ended is reaped
+ *   isolation trace                   what a child's memory holds, by ptrace and by
+ * process_vm_readv and process_vm_writev, as debuggers and LeakSanitizer read it
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +17,12 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -97,6 +103,84 @@ count_processes (int wanted)
   return 0;
 }
 
+/* Makes a process that ends later than its parent: its id. */
+static pid_t
+make_orphan (void)
+{
+  int ids[2];
+  pid_t orphan = -1;
+  if (pipe (ids) != 0)
+    return -1;
+  pid_t parent = fork ();
+  if (parent == 0)
+    {
+      orphan = fork ();
+      if (orphan == 0)
+        {
+          (void) usleep (20000);
+          _exit (0);
+        }
+      (void) !write (ids[1], &orphan, sizeof orphan);
+      _exit (0);
+    }
+  (void) waitpid (parent, NULL, 0);
+  return read (ids[0], &orphan, sizeof orphan) == sizeof orphan ? orphan : -1;
+}
+
+static int
+watch_orphan (void)
+{
+  enum
+  {
+    TURNS = 500, /* of 10 ms */
+  };
+  pid_t orphan = make_orphan ();
+  bool there = orphan > 0;
+  for (int i = 0; there && i < TURNS; i++)
+    {
+      (void) usleep (10000);
+      there = kill (orphan, 0) == 0;
+    }
+  (void) printf ("%s\n", orphan < 0 ? "none" : there ? "left" : "reaped");
+  return 0;
+}
+
+static volatile long traced = 1;
+
+/* In the child: waits to be looked at, then says what it has. */
+static void
+be_traced (void)
+{
+  traced = 2;
+  if (ptrace (PTRACE_TRACEME, 0, NULL, NULL) != 0)
+    _exit (100);
+  (void) raise (SIGSTOP);
+  _exit ((int) traced);
+}
+
+static int
+trace_child (void)
+{
+  int status = 0;
+  long value = 0;
+  struct iovec here = { &value, sizeof value };
+  struct iovec there = { (void *) (uintptr_t) &traced, sizeof value };
+  pid_t pid = fork ();
+  if (pid == 0)
+    be_traced ();
+  if (waitpid (pid, &status, WUNTRACED) != pid || !WIFSTOPPED (status))
+    return 1;
+  (void) printf ("ptrace %ld\n", ptrace (PTRACE_PEEKDATA, pid, &traced, NULL));
+  if (process_vm_readv (pid, &here, 1, &there, 1, 0) == (ssize_t) sizeof value)
+    (void) printf ("process_vm_readv %ld\n", value);
+  value = 3;
+  (void) process_vm_writev (pid, &here, 1, &there, 1, 0);
+  (void) ptrace (PTRACE_CONT, pid, NULL, NULL);
+  (void) waitpid (pid, &status, 0);
+  (void) printf ("process_vm_writev %d\n", WIFEXITED (status) ? WEXITSTATUS (status) : -1);
+  return 0;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -106,6 +190,10 @@ main (int argc, char **argv)
     return run_as (argv + 2);
   if (argc == 3 && strcmp (argv[1], "capable") == 0)
     return make_capable (argv[2]);
+  if (argc == 2 && strcmp (argv[1], "orphan") == 0)
+    return watch_orphan ();
+  if (argc == 2 && strcmp (argv[1], "trace") == 0)
+    return trace_child ();
   if (argc == 3 && strcmp (argv[1], "processes") == 0)
     return count_processes (atoi (argv[2]));
   if (argc < 3 || strcmp (argv[1], "open") != 0)

@@ -1,5 +1,6 @@
 /* Claims on a real Kafka broker, where time passes between two steps that mostly follow each other
  * at once: numbered by the fault that was found. */
+#include "bus/dead_letter.h"
 #include "bus/kafka/claims_log.h"
 #include "bus/kafka/kafka.h"
 #include "common/clock.h"
@@ -305,7 +306,7 @@ no_offset_is_committed_before_its_letter_is_safe (void **state)
   read_garbage (stage, bus, partition);
   int64_t end = clock_boot_ms () + COMING_MS;
   auto_free char *early = NULL;
-  assert_in_range (partition_watermark (partition, &early) + 1, 0, 1);
+  assert_true (partition_watermark (partition, &early) < 1);
   for (int64_t watermark = 0; watermark < 1;)
     {
       auto_free char *metadata = NULL;

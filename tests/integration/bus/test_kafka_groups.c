@@ -1,4 +1,5 @@
 /* Members of a group on a real Kafka broker: who gets which jobs' events, and when that changes. */
+#include "bus/follower.h"
 #include "bus/kafka/kafka.h"
 #include "bus/kafka/metadata.h"
 #include "common/clock.h"

@@ -1,4 +1,6 @@
 /* What a handle on Kafka keeps of jobs that have ended, and that nobody misses the rest. */
+#include "bus/dead_letter.h"
+#include "bus/follower.h"
 #include "bus/kafka/kafka.h"
 #include "bus/kafka/known.h"
 #include "bus/kafka/leases.h"
@@ -319,7 +321,7 @@ a_producer_forgets_claims_on_jobs (void **state)
     {
       if (clock_boot_ms () > end)
         fail_msg ("%zu are remembered", claims_settled (kafka (producer)->leases.claims));
-      expect (stage, 0, leases_ask_time (&kafka (another)->leases, &stage->err));
+      expect (stage, 0, leases_query_time (&kafka (another)->leases, &stage->err));
       (void) bus_poll (producer, NULL, 0, 50);
     }
 }

@@ -14,6 +14,8 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char *
 make_place (void)
@@ -135,16 +137,17 @@ static void
 an_older_format_is_brought_up_to_date (void **state)
 {
   struct stage *stage = *state;
-  assert_int_equal (format_of (stage), 2);
+  assert_int_equal (format_of (stage), 3);
   expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
   expect (stage, 0, fixture_publish (stage->bus, "j", 0, 2, &stage->err));
-  run_sql (stage, "ALTER TABLE jobs DROP COLUMN queue; PRAGMA user_version = 1");
+  run_sql (stage, "ALTER TABLE jobs DROP COLUMN queue;"
+                  "ALTER TABLE shards DROP COLUMN forgiven; PRAGMA user_version = 1");
   struct bus_options reads = { .client = "test", .access = BUS_READS };
   assert_null (bus_open (stage->url, &reads, &stage->err));
   assert_int_equal (stage->err.class, ERROR_USER);
   assert_non_null (strstr (stage->err.message, "made by an older shoal"));
   struct bus *after = stage_open (stage->url, LONG_LEASE_MS);
-  assert_int_equal (format_of (stage), 2);
+  assert_int_equal (format_of (stage), 3);
   auto_delivery struct delivery *delivery = NULL;
   assert_int_equal (stage_take (stage, after, &delivery), 0);
   bus_close (after);
@@ -280,6 +283,60 @@ a_full_disk_leaves_nothing_half_written (void **state)
   stage_settle_next (stage, stage->bus, -1);
 }
 
+/* ---- a new file ------------------------------------------------------------------------- */
+
+enum
+{
+  OPENERS = 6,
+  NEW_FILES = 60,
+};
+
+/* In a process of its own, once the pipe's other end is closed: whether URL's bus opens. */
+static pid_t
+start_opener (const char *url, const int gate[2])
+{
+  pid_t pid = fork ();
+  if (pid != 0)
+    return pid;
+  char byte;
+  (void) close (gate[1]);
+  (void) !read (gate[0], &byte, 1);
+  struct error err = ERROR_INIT;
+  const struct bus_options options = { .client = "opener", .lease_ms = LONG_LEASE_MS };
+  struct bus *bus = bus_open (url, &options, &err);
+  if (bus == NULL)
+    print_error ("%s\n", err.message);
+  bus_close (bus);
+  _exit (bus == NULL ? 1 : 0);
+}
+
+/* The services and a first `submit` may all find no file yet. */
+static void
+a_new_file_is_made_by_many_at_once (void **state)
+{
+  (void) state;
+  for (int file = 0; file < NEW_FILES; file++)
+    {
+      int gate[2];
+      pid_t pids[OPENERS];
+      int opened = 0;
+      char *url = make_place ();
+      assert_int_equal (pipe (gate), 0);
+      for (int i = 0; i < OPENERS; i++)
+        pids[i] = start_opener (url, gate);
+      (void) close (gate[0]);
+      (void) close (gate[1]);
+      for (int i = 0; i < OPENERS; i++)
+        {
+          int status = -1;
+          assert_int_equal (waitpid (pids[i], &status, 0), pids[i]);
+          opened += status == 0 ? 1 : 0;
+        }
+      discard_place (url);
+      assert_int_equal (opened, OPENERS);
+    }
+}
+
 /* ---- size ------------------------------------------------------------------------------- */
 
 /* Microseconds that taking and settling of COUNT shards takes, each. */
@@ -333,6 +390,7 @@ run_file_tests (const struct bus_place *place)
     TEST (what_cannot_be_opened_is_named),
     TEST (a_reboot_voids_claims_and_due_times),
     TEST (a_full_disk_leaves_nothing_half_written),
+    cmocka_unit_test (a_new_file_is_made_by_many_at_once),
     TEST (taking_does_not_get_slower_with_what_waits),
   };
   return cmocka_run_group_tests_name ("bus_sqlite_file", tests, NULL, NULL);

@@ -177,11 +177,10 @@ test_the_logs_of_an_unsharded_job_that_failed (void **state)
   {
     auto_bus struct bus *bus = merge_scene_bus (scene);
     merge_scene_planned (bus, scene, 1);
-    merge_scene_attempt (scene, 0, 1, 1, OUTCOME_FAILED, one_file);
-    merge_scene_finished (bus, scene, SHARD_MAP, 0, 1, 1, OUTCOME_FAILED);
+    merge_scene_ended (bus, scene, 0, 1, OUTCOME_FAILED, one_file);
   }
   must_merge (scene);
-  expect_state (scene, JOB_FAILED, "1 of 1 shards failed");
+  expect_state (scene, JOB_FAILED, "1 of 1 shard failed");
   expect_file (scene, "stderr", "err 0\n");
   assert_false (result_has (scene, "outputs/o/a"));
 }
@@ -193,8 +192,7 @@ fail_one_of_three (struct merge_scene *scene)
   auto_bus struct bus *bus = merge_scene_bus (scene);
   merge_scene_planned (bus, scene, 3);
   merge_scene_succeed (bus, scene, 0, one_file);
-  merge_scene_attempt (scene, 1, 1, 1, OUTCOME_FAILED, NULL);
-  merge_scene_finished (bus, scene, SHARD_MAP, 1, 1, 1, OUTCOME_FAILED);
+  merge_scene_ended (bus, scene, 1, 1, OUTCOME_FAILED, NULL);
   merge_scene_succeed (bus, scene, 2, another_file);
 }
 
@@ -239,8 +237,7 @@ replay_shard_1 (const struct merge_scene *scene, enum outcome outcome)
                                   .index_count = 1 };
   assert_int_equal (bus_publish_event (bus, &reopened, NULL), 0);
   const struct made_file files[] = { { "again", "2" }, { NULL, NULL } };
-  merge_scene_attempt (scene, 1, 2, 1, outcome, files);
-  merge_scene_finished (bus, scene, SHARD_MAP, 1, 2, 1, outcome);
+  merge_scene_ended (bus, scene, 1, 2, outcome, files);
 }
 
 static void
@@ -375,12 +372,27 @@ test_a_cancelled_job (void **state)
     reopen (bus, scene, clock_wall_ms () + 1, indexes, 2);
     for (uint32_t i = 1; i <= 2; i++)
       {
-        merge_scene_attempt (scene, i, 2, 1, OUTCOME_SUCCEEDED, NULL);
-        merge_scene_finished (bus, scene, SHARD_MAP, i, 2, 1, OUTCOME_SUCCEEDED);
+        merge_scene_ended (bus, scene, i, 2, OUTCOME_SUCCEEDED, NULL);
       }
   }
   must_merge (scene);
   expect_state (scene, JOB_SUCCEEDED, NULL);
+}
+
+/* A worker is quicker than the merger: its shard has ended before the order is read. */
+static void
+test_a_shard_is_stopped_before_the_order_is_read (void **state)
+{
+  struct merge_scene *scene = *state;
+  merge_scene_submit (scene);
+  {
+    auto_bus struct bus *bus = merge_scene_bus (scene);
+    merge_scene_planned (bus, scene, 1);
+    merge_scene_ended (bus, scene, 0, 1, OUTCOME_CANCELLED, NULL);
+    cancel (bus, scene, 0, "enough");
+  }
+  must_merge (scene);
+  expect_state (scene, JOB_CANCELLED, "enough");
 }
 
 /* Run again by a machine whose clock is an hour ahead, then cancelled by one whose isn't. */
@@ -392,8 +404,7 @@ test_a_cancel_after_a_replay_by_a_fast_clock (void **state)
   {
     auto_bus struct bus *bus = merge_scene_bus (scene);
     merge_scene_planned (bus, scene, 1);
-    merge_scene_attempt (scene, 0, 1, 1, OUTCOME_FAILED, NULL);
-    merge_scene_finished (bus, scene, SHARD_MAP, 0, 1, 1, OUTCOME_FAILED);
+    merge_scene_ended (bus, scene, 0, 1, OUTCOME_FAILED, NULL);
   }
   must_merge (scene);
   expect_state (scene, JOB_FAILED, NULL);
@@ -430,11 +441,10 @@ test_a_job_is_given_up (void **state)
   {
     auto_bus struct bus *bus = merge_scene_bus (scene);
     merge_scene_planned (bus, scene, 5);
-    merge_scene_attempt (scene, 1, 1, 1, OUTCOME_FAILED, NULL);
-    merge_scene_finished (bus, scene, SHARD_MAP, 1, 1, 1, OUTCOME_FAILED);
+    merge_scene_ended (bus, scene, 1, 1, OUTCOME_FAILED, NULL);
   }
   must_merge (scene);
-  expect_state (scene, JOB_FAILED, "1 shards failed, more than the 0 allowed");
+  expect_state (scene, JOB_FAILED, "1 shard failed, more than the 0 allowed");
   auto_bus struct bus *bus = merge_scene_bus (scene);
   auto_control struct control control = { 0 };
   int64_t position = 0;
@@ -566,8 +576,7 @@ fill_for_kills (struct merge_scene *scene, enum on_conflict policy)
                            i);
           files[k] = (struct made_file){ paths[k], k % 2 == 0 ? "even" : "odd" };
         }
-      merge_scene_attempt (scene, i, 1, 1, OUTCOME_SUCCEEDED, files);
-      merge_scene_finished (bus, scene, SHARD_MAP, i, 1, 1, OUTCOME_SUCCEEDED);
+      merge_scene_ended (bus, scene, i, 1, OUTCOME_SUCCEEDED, files);
     }
 }
 
@@ -829,6 +838,7 @@ main (void)
     TEST (test_a_failed_replay_leaves_a_finished_result),
     TEST (test_a_conflict_is_merged_again),
     TEST (test_a_cancelled_job),
+    TEST (test_a_shard_is_stopped_before_the_order_is_read),
     TEST (test_a_cancel_after_a_replay_by_a_fast_clock),
     TEST (test_a_job_is_cancelled_before_it_is_planned),
     TEST (test_a_job_is_given_up),

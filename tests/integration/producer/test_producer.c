@@ -1,6 +1,7 @@
 /* The producer as a service on the SQLite bus: jobs in, shards and one closing event out, whatever
  * happens between. */
 #include "bus/bus.h"
+#include "bus/follower.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"

@@ -89,11 +89,11 @@ a_wrong_password_is_one_clear_error (void **state)
   assert_int_equal (unpack (right, 1, &err), 0);
   assert_int_equal (unpack (wrong, 1, &err), -1);
   assert_int_equal (err.class, ERROR_FATAL);
-  assert_non_null (strstr (err.message, "doesn't take this user and password"));
+  assert_non_null (strstr (err.message, "user or password rejected"));
   assert_no_secret (&err);
   assert_int_equal (unpack (none, 1, &err), -1);
   assert_int_equal (err.class, ERROR_FATAL);
-  assert_non_null (strstr (err.message, "wants a user and a password"));
+  assert_non_null (strstr (err.message, "a user and a password are required"));
   assert_no_secret (&err);
 }
 
@@ -164,13 +164,13 @@ odd_answers_are_errors (void **state)
     { 4, ERROR_FATAL, "HTTP 302" },
     { 5, ERROR_USER, "within itself" },
     { 6, ERROR_USER, "Avro" },
-    { 7, ERROR_FATAL, "not a registry's answer" },
+    { 7, ERROR_FATAL, "unexpected response: is this the URL of the registry's API?" },
     { 8, ERROR_FATAL, "HTTP 422" },
     { 9, ERROR_FATAL, "HTTP 422" },
     { 10, ERROR_FATAL, "two lines [31m" },
     { 11, ERROR_FATAL, "URL" },
-    { 12, ERROR_USER, "by itself" },
-    { 13, ERROR_FATAL, "not a registry's answer" },
+    { 12, ERROR_USER, "self-contained" },
+    { 13, ERROR_FATAL, "unexpected response: is this the URL of the registry's API?" },
   };
   auto_registry struct registry *registry = open_stub ("shoal", "s3cret");
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -196,7 +196,8 @@ an_id_below_nothing_is_refused (void **state)
   assert_int_equal (codec_encode_control (&control, &message, NULL), 0);
   assert_int_equal (wire_pack (registry, "control-value", &message, &err), -1);
   assert_int_equal (err.class, ERROR_FATAL);
-  assert_non_null (strstr (err.message, "not a registry's answer"));
+  assert_non_null (
+      strstr (err.message, "unexpected response: is this the URL of the registry's API?"));
 }
 
 static void

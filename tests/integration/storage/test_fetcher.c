@@ -267,9 +267,9 @@ ranges_are_used_where_they_are_given (void **state)
     { "&cut=60000&times=2&noranges", 100000, false, NULL },
     { "&short=60000&times=1&etag=", 100000, false, NULL }, /* from its start again */
     { "&short=60000&times=1&etag=%22old%22&noranges", 100000, false,
-      "has changed while it was fetched" },
-    { "&short=60000&times=1&etag=%22old%22", 100000, false, "has changed while it was fetched" },
-    { "&short=60000&times=1&etag=%22old%22", 100000, true, "has changed while it was fetched" },
+      "changed during the download" },
+    { "&short=60000&times=1&etag=%22old%22", 100000, false, "changed during the download" },
+    { "&short=60000&times=1&etag=%22old%22", 100000, true, "changed during the download" },
     { "&short=2500000", 30 << 20, false,
       NULL }, /* it breaks off more often than it is tried, and gets on */
     { "&short=2500000&noranges", 30 << 20, false, "tried 9 times" },
@@ -277,7 +277,7 @@ ranges_are_used_where_they_are_given (void **state)
     { "&chunked&cut=60000&times=1", 100000, false, NULL },
     { "&chunked&short=60000&times=1&noranges", 100000, false, NULL },
     { "&chunked&etag=", 0, false, NULL },
-    { "&status=404", 10, false, "isn't there any more" },
+    { "&status=404", 10, false, "no longer exists" },
     { "&status=403", 10, false, "HTTP 403" },
   };
   auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);

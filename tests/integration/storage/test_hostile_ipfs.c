@@ -2,6 +2,7 @@
  * said. Nothing of such a file may be there under its name. */
 #include "common/fs.h"
 #include "common/memory.h"
+#include "storage/listing.h"
 #include "storage/storage.h"
 #include "tests/lib/file_tree.h"
 #include "tests/lib/peer.h"
@@ -29,19 +30,19 @@ static const struct hostile listings[] = {
   { "up", ERROR_USER, "\".\" or \"..\"" },
   { "dot", ERROR_USER, "\".\" or \"..\"" },
   { "nameless", ERROR_USER, "a name of 0 bytes" },
-  { "nul", ERROR_USER, "a folder with a name that is none" },
-  { "twice", ERROR_USER, "a: there is more than one of this name" },
+  { "nul", ERROR_USER, "a folder entry with an invalid name" },
+  { "twice", ERROR_USER, "a: duplicate name" },
   { "long-name", ERROR_USER, "a component of more than 255 bytes" },
   { "deep", ERROR_USER, "more than 256 folders deep" },
   { "diamonds", ERROR_USER, "more than 1000 folders" },
   { "hamt-deep", ERROR_USER, "a folder that is sharded into too many parts" },
-  { "hamt-names", ERROR_USER, "a folder with a name that is none" },
-  { "noise", ERROR_USER, "this isn't a file or folder of UnixFS" },
-  { "cut", ERROR_USER, "this isn't a file or folder of UnixFS" },
-  { "no-type", ERROR_USER, "this isn't a file or folder of UnixFS" },
-  { "type", ERROR_USER, "this isn't a file or folder of UnixFS" },
-  { "html", ERROR_USER, "what came isn't what the CID says" },
-  { "stale", ERROR_USER, "what came isn't what the CID says" },
+  { "hamt-names", ERROR_USER, "a folder entry with an invalid name" },
+  { "noise", ERROR_USER, "not a UnixFS file or folder" },
+  { "cut", ERROR_USER, "not a UnixFS file or folder" },
+  { "no-type", ERROR_USER, "not a UnixFS file or folder" },
+  { "type", ERROR_USER, "not a UnixFS file or folder" },
+  { "html", ERROR_USER, "the content does not match the CID" },
+  { "stale", ERROR_USER, "the content does not match the CID" },
   { "endless", ERROR_TRANSIENT, "more than 4194304 bytes" },
   { "big", ERROR_TRANSIENT, "more than 4194304 bytes" },
   { "gone", ERROR_TRANSIENT, "block was not found locally" },
@@ -61,8 +62,8 @@ static const struct hostile redirects_of_nodes[] = {
 };
 
 static const struct hostile files[] = {
-  { "sizes", ERROR_USER, "whose sizes agree" },
-  { "sum", ERROR_USER, "whose sizes agree" },
+  { "sizes", ERROR_USER, "with consistent sizes" },
+  { "sum", ERROR_USER, "with consistent sizes" },
   { "parts", ERROR_USER, "" },
 };
 

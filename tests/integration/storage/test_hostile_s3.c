@@ -2,6 +2,7 @@
  * Nothing of such an object may be there under its name. */
 #include "common/fs.h"
 #include "common/memory.h"
+#include "storage/listing.h"
 #include "storage/storage.h"
 #include "tests/lib/file_tree.h"
 #include "tests/lib/peer.h"
@@ -32,9 +33,9 @@ struct hostile
 };
 
 static const struct hostile listings[] = {
-  { "words", ERROR_TRANSIENT, "an answer that isn't S3's: it isn't XML" },
+  { "words", ERROR_TRANSIENT, "not a valid S3 response: it isn't XML" },
   { "html", ERROR_USER, "is this an S3 endpoint?" },
-  { "nothing", ERROR_TRANSIENT, "an answer that isn't S3's: it isn't XML" },
+  { "nothing", ERROR_TRANSIENT, "not a valid S3 response: it isn't XML" },
   { "laughs", ERROR_TRANSIENT, "it has a DTD" },
   { "entity", ERROR_TRANSIENT, "it has a DTD" },
   { "nested", ERROR_TRANSIENT, "too deep" },
@@ -48,22 +49,22 @@ static const struct hostile listings[] = {
   { "absolute", ERROR_USER, "an empty component" },
   { "twice-slash", ERROR_USER, "an empty component" },
   { "dot", ERROR_USER, "\".\" or \"..\"" },
-  { "nul", ERROR_USER, "a key with a NUL in it" },
+  { "nul", ERROR_USER, "invalid listing: key with a NUL byte" },
   { "long-name", ERROR_USER, "a component of more than 255 bytes" },
   { "long-path", ERROR_USER, "can't be a file's path" },
-  { "order", ERROR_TRANSIENT, "a listing that isn't in order: a behind b" },
-  { "same-key", ERROR_TRANSIENT, "a listing that isn't in order: a behind a" },
-  { "same-page", ERROR_TRANSIENT, "a listing that isn't in order: a behind a" },
-  { "same-token", ERROR_TRANSIENT, "a listing that goes on where it was" },
+  { "order", ERROR_TRANSIENT, "invalid listing: key a after b is out of order" },
+  { "same-key", ERROR_TRANSIENT, "invalid listing: key a after a is out of order" },
+  { "same-page", ERROR_TRANSIENT, "invalid listing: key a after a is out of order" },
+  { "same-token", ERROR_TRANSIENT, "invalid listing: repeated continuation token" },
   { "empties", ERROR_TRANSIENT, "pages without a key" },
-  { "no-token", ERROR_TRANSIENT, "goes on without saying where" },
-  { "negative", ERROR_TRANSIENT, "the size '-1'" },
-  { "beyond", ERROR_TRANSIENT, "the size '9223372036854775808'" },
-  { "no-number", ERROR_TRANSIENT, "the size '1e9'" },
-  { "no-size", ERROR_TRANSIENT, "an object without key or size" },
-  { "no-key", ERROR_TRANSIENT, "an object without key or size" },
-  { "etag-long", ERROR_TRANSIENT, "an ETag that is none" },
-  { "etag-lines", ERROR_TRANSIENT, "an ETag that is none" },
+  { "no-token", ERROR_TRANSIENT, "truncated without a continuation token" },
+  { "negative", ERROR_TRANSIENT, "invalid listing: size '-1'" },
+  { "beyond", ERROR_TRANSIENT, "invalid listing: size '9223372036854775808'" },
+  { "no-number", ERROR_TRANSIENT, "invalid listing: size '1e9'" },
+  { "no-size", ERROR_TRANSIENT, "invalid listing: object without key or size" },
+  { "no-key", ERROR_TRANSIENT, "invalid listing: object without key or size" },
+  { "etag-long", ERROR_TRANSIENT, "invalid listing: ETag" },
+  { "etag-lines", ERROR_TRANSIENT, "invalid listing: ETag" },
   { "refused", ERROR_USER, "is this an S3 endpoint?" },
   { "busy", ERROR_TRANSIENT, "SlowDown" },
   { "html-error", ERROR_TRANSIENT, "HTTP 500" },
@@ -149,8 +150,7 @@ test_keys_of_other_prefixes (void **state)
   const struct storage_visitor visitor = {
     .context = &entries, .prefix = "mine", .enter = on_enter, .entry = on_entry
   };
-  const struct hostile hostile = { "outside", ERROR_TRANSIENT,
-                                   "a key that wasn't asked for: elsewhere" };
+  const struct hostile hostile = { "outside", ERROR_TRANSIENT, "key elsewhere was not requested" };
   int result = storage_list (storage, &visitor, &err);
   assert_true (is_said (&hostile, result, &err));
   assert_int_equal (entries, 0);

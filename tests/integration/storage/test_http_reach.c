@@ -188,8 +188,8 @@ every_form_of_an_address_is_known (void **state)
   {
     const char *to, *said;
   } cases[] = {
-    { "localhost", "a redirect to localhost leads to " },
-    { "127.0.0.1", "a redirect to 127.0.0.1, a loopback address: refused, as what redirects isn't "
+    { "localhost", "redirect to localhost leads to " },
+    { "127.0.0.1", "redirect to 127.0.0.1, a loopback address: refused, as what redirects isn't "
                    "at such an address itself" },
     { "127.1", "127.0.0.1, a loopback address" },
     { "2130706433", "127.0.0.1, a loopback address" },

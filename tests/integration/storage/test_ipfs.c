@@ -104,6 +104,10 @@ cids_are_read_and_written (void **state)
       "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e", "hello world" },
     { "f01551220b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
       "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e", "hello world" },
+    { "k2cwued9o1pvrt3q271rrqbo49x30tbxwpoeaq75z14e5ui2rzygpbe1",
+      "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e", "hello world" },
+    { "uAVUSILlNJ7mTTT4IpS5S19p9q_rEhO_jelOA7pCI96zi783p",
+      "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e", "hello world" },
     { "bafkqaaa", "bafkqaaa", "" },
     { "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH",
       "bafybeif7ztnhq65lumvvtr4ekcwd2ifwgm3awq4zfr3srh462rwyinlb4y", "\n\4\10\2\30\0" },
@@ -226,14 +230,14 @@ refusals_say_what_to_do (void **state)
   auto_free char *url = ipfs_node_add (tree->folder, "cid-version=1");
   ipfs_node_choose (false);
   auto_free char *absent = xasprintf ("%s/a/nothing", url);
-  expect_refusal (absent, "there is no nothing");
-  expect_refusal ("ipfs://photos", "isn't a CID");
+  expect_refusal (absent, "no such path: nothing");
+  expect_refusal ("ipfs://photos", "is not a CID");
   expect_refusal (url, "a symbolic link");
   /* SHA-256 of what this node hasn't got. */
   expect_refusal ("ipfs://bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5a",
                   "not found");
   (void) setenv ("SHOAL_IPFS_API", "localhost:5001", 1);
-  expect_refusal (url, "isn't a URL");
+  expect_refusal (url, "invalid URL");
   (void) unsetenv ("SHOAL_IPFS_API");
   (void) setenv ("IPFS_PATH", "/nonexistent", 1);
   expect_refusal (url, "no IPFS node is known");
@@ -249,7 +253,7 @@ a_node_that_lies_is_found_out (void **state)
   (void) unsetenv ("SHOAL_IPFS_API");
   (void) setenv ("SHOAL_IPFS_GATEWAY", gateway, 1);
   expect_refusal ("ipfs://bafybeif7ztnhq65lumvvtr4ekcwd2ifwgm3awq4zfr3srh462rwyinlb4y",
-                  "isn't what the CID says");
+                  "does not match the CID");
 }
 
 /* A block that stands in its own CID, so no node is asked: a file a, a file a! and an empty folder
@@ -265,7 +269,7 @@ a_name_that_is_there_twice_is_refused (void **state)
                   "120a0a040155000012026121"
                   "120d0a08017000040a020801120161"
                   "0a020801",
-                  "more than one of this name");
+                  "duplicate name");
 }
 
 int

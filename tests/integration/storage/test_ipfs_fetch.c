@@ -168,7 +168,7 @@ fetch_lies (const char *url, struct listed *listed, const char *kind, int nth, i
     }
   assert_int_equal (peer_logged (front, "b"), HTTP_WRONG_MAX);
   block.data[strcspn (block.data, "\n")] = '\0';
-  auto_free char *words = xasprintf ("(%s): block %s: what came isn't what the CID says",
+  auto_free char *words = xasprintf ("(%s): block %s: the content does not match the CID",
                                      listed->items[0].version, block.data);
   assert_int_equal (result, -1);
   assert_int_equal (err.class, ERROR_USER);
@@ -339,14 +339,14 @@ what_nodes_say_of_sizes_must_agree (void **state)
     { { "ab", "not asked for", "c" }, NULL, "201", 3, 3, "abc", NULL },
     { { NULL }, "xyz", "", 3, 3, "xyz", NULL },
     { { NULL }, NULL, "", 0, 0, "", NULL },
-    { { "ab", "c" }, NULL, "21", 3, 4, NULL, "it has 3 bytes of the file, and should have 4" },
-    { { "ab", "c" }, NULL, "31", 4, 4, NULL, "it has 2 bytes of the file, and should have 3" },
-    { { "ab", "c" }, NULL, "11", 2, 2, NULL, "it has 2 bytes of the file, and should have 1" },
-    { { "ab", "c" }, NULL, "21", 4, 4, NULL, "whose sizes agree" },
-    { { "ab", "c" }, NULL, "3", 3, 3, NULL, "whose sizes agree" },
-    { { "ab", "c" }, NULL, "", 3, 3, NULL, "whose sizes agree" },
-    { { "ab", "c" }, NULL, "211", 4, 4, NULL, "this isn't a file or folder of UnixFS" },
-    { { NULL }, "xyz", "", 4, 4, NULL, "whose sizes agree" },
+    { { "ab", "c" }, NULL, "21", 3, 4, NULL, "has 3 bytes of the file, expected 4" },
+    { { "ab", "c" }, NULL, "31", 4, 4, NULL, "has 2 bytes of the file, expected 3" },
+    { { "ab", "c" }, NULL, "11", 2, 2, NULL, "has 2 bytes of the file, expected 1" },
+    { { "ab", "c" }, NULL, "21", 4, 4, NULL, "with consistent sizes" },
+    { { "ab", "c" }, NULL, "3", 3, 3, NULL, "with consistent sizes" },
+    { { "ab", "c" }, NULL, "", 3, 3, NULL, "with consistent sizes" },
+    { { "ab", "c" }, NULL, "211", 4, 4, NULL, "not a UnixFS file or folder" },
+    { { NULL }, "xyz", "", 4, 4, NULL, "with consistent sizes" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     {
@@ -365,15 +365,15 @@ what_is_no_file_is_refused (void **state)
   (void) state;
   struct tree folder = { 0 }, linked = { 0 }, strange = { 0 }, link = { 0 };
   add_said (&folder, 1, NULL, 0, "");
-  expect_tree (&folder, 0, NULL, "this isn't a file of UnixFS");
+  expect_tree (&folder, 0, NULL, "not a UnixFS file with");
   add_link (&linked, CID_DAG_PB, folder.block, folder.size);
   add_said (&linked, 2, NULL, 1, "1");
-  expect_tree (&linked, 1, NULL, "this isn't a file of UnixFS");
+  expect_tree (&linked, 1, NULL, "not a UnixFS file with");
   add_link (&strange, 0x71, "x", 1); /* dag-cbor */
   add_said (&strange, 2, NULL, 1, "1");
-  expect_tree (&strange, 1, NULL, "this isn't a part of a file of UnixFS");
+  expect_tree (&strange, 1, NULL, "not a block of a UnixFS file");
   add_said (&link, 4, "a", 1, "");
-  expect_tree (&link, 1, NULL, "this isn't a file of UnixFS");
+  expect_tree (&link, 1, NULL, "not a UnixFS file with");
 }
 
 /* A gateway (lib/http_peer.py) has BLOCK; CID becomes its name. */
@@ -430,7 +430,7 @@ trees_may_be_deep_but_have_an_end (void **state)
       int result = listed_fetch (&listed, storage, here->fd, NULL, &err);
       assert_int_equal (result, depth == 32 ? 0 : -1);
       if (depth == 33)
-        expect_words (&err, "a tree of blocks that is too deep");
+        expect_words (&err, "the tree of blocks is too deep");
     }
 }
 

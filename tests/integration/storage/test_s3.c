@@ -1,4 +1,5 @@
 /* S3 as a storage, on a real server: what the suite of all storages doesn't ask. */
+#include "storage/listing.h"
 #include "storage/storage.h"
 
 #include "common/digest.h"
@@ -369,7 +370,7 @@ what_changed_or_went_is_not_given (void **state)
   assert_int_equal (storage_remove (bucket->storage, "goes", &err), 0);
   static const char *const reasons[][2] = { { "changes", "has changed since it was listed" },
                                             { "grows", "has changed since it was listed" },
-                                            { "goes", "isn't there any more" } };
+                                            { "goes", "no longer exists" } };
   for (size_t i = 0; i < 3; i++)
     {
       auto_file_tree struct file_tree *tree = file_tree_new ();
@@ -387,7 +388,7 @@ what_changed_or_went_is_not_given (void **state)
   const struct items absent = { .items = { { .path = "nowhere", .size = 3 } }, .count = 1 };
   assert_int_equal (fetch (bucket->storage, &absent, tree, NULL, &err), -1);
   assert_int_equal (err.class, ERROR_USER);
-  assert_non_null (strstr (err.message, "nowhere: isn't there any more"));
+  assert_non_null (strstr (err.message, "nowhere: no longer exists"));
   release (&items);
 }
 
@@ -608,9 +609,9 @@ refusals_say_what_to_do (void **state)
 {
   struct s3_bucket *bucket = *state;
   expect_refusal ("s3://there-is-none-of-this-name/x", "there is no such bucket");
-  expect_refusal ("s3:///x", "isn't a bucket's name");
-  expect_refusal ("s3://a", "isn't a bucket's name");
-  expect_refusal ("s3://not a bucket/x", "isn't a bucket's name");
+  expect_refusal ("s3:///x", "is not a bucket name");
+  expect_refusal ("s3://a", "is not a bucket name");
+  expect_refusal ("s3://not a bucket/x", "is not a bucket name");
   (void) setenv ("AWS_SECRET_ACCESS_KEY", "hush-hush", 1);
   expect_refusal (bucket->url, "the secret key is wrong");
   (void) setenv ("AWS_ACCESS_KEY_ID", "nobody", 1);
@@ -620,10 +621,10 @@ refusals_say_what_to_do (void **state)
   (void) unsetenv ("AWS_ACCESS_KEY_ID");
   expect_refusal (bucket->url, "no AWS credentials");
   (void) setenv ("SHOAL_S3_ANONYMOUS", "1", 1);
-  expect_refusal (bucket->url, "asked without credentials");
+  expect_refusal (bucket->url, "request without credentials");
   (void) unsetenv ("SHOAL_S3_ANONYMOUS");
   (void) setenv ("AWS_ENDPOINT_URL", "127.0.0.1:9000", 1);
-  expect_refusal (bucket->url, "isn't a URL like");
+  expect_refusal (bucket->url, "invalid S3 endpoint");
 }
 
 int

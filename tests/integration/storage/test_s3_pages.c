@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "storage/listing.h"
 #include "storage/storage.h"
 #include "tests/lib/peer.h"
 #include "tests/lib/seed.h"

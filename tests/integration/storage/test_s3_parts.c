@@ -174,9 +174,9 @@ a_byte_that_is_another_is_noticed (void **state)
         continue;
       assert_int_equal (result, -1);
       assert_int_equal (err.class, ERROR_USER);
-      auto_free char *words = xasprintf ("%s: what came has MD5 ", objects[i].path);
+      auto_free char *words = xasprintf ("%s: checksum mismatch: MD5 is ", objects[i].path);
       if (strstr (err.message, words) == NULL
-          || strstr (err.message, "(of the parts' that it was uploaded in), it should be ") == NULL
+          || strstr (err.message, "(of the parts' that it was uploaded in), expected ") == NULL
           || strstr (err.message, ", 3 times in a row: ") == NULL)
         fail_msg ("%s", err.message);
     }

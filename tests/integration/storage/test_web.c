@@ -207,6 +207,7 @@ lists_say_which_files_there_are (void **state)
   put_text (&served, "x/y/two", "22");
   put_text (&served, "three", "333");
   put_text (&served, "all.urls", "# some\r\nthree\r\n\n  x/y/two\nx/one\n");
+  put_text (&served, "marked.urls", "\xef\xbb\xbfthree\r\nx/one\r\n"); /* a byte order mark */
   auto_free char *three = url_of (&served, "three");
   auto_free char *json = xasprintf (
       "{\"url\": \"x/one\", \"path\": \"c/1\", \"size\": 1,\n"
@@ -221,7 +222,8 @@ lists_say_which_files_there_are (void **state)
     const char *list, *tree;
   } cases[] = { { "all.urls", "three\nx/\nx/one\nx/y/\nx/y/two\n" },
                 { "all.jsonl", "c/\nc/1\nthree\n" },
-                { "index.json", "three\nx/\nx/one\n" } };
+                { "index.json", "three\nx/\nx/one\n" },
+                { "marked.urls", "three\nx/\nx/one\n" } };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     {
       auto_storage struct storage *storage = open_url (&served, cases[i].list);
@@ -251,11 +253,11 @@ a_wrong_sum_or_size_is_no_file (void **state)
     const char *line, *word;
   } cases[] = {
     { "{\"url\":\"f\",\"md5\":\"310dcbbf4cce62f762a2aaa148d556be\"}",
-      "3 times in a row: the server or a cache before it gives something else" },
+      "3 times in a row: the server or a cache in front of it returns other content" },
     { "{\"url\":\"f\",\"size\":4,\"md5\":\"310dcbbf4cce62f762a2aaa148d556bd\"}",
-      "3 bytes, and 4 were listed" },
+      "3 bytes, and 4 when it was listed" },
     { "{\"url\":\"f\",\"size\":2}", "3 bytes, there were 2" },
-    { "{\"url\":\"gone\"}", "isn't there any more" },
+    { "{\"url\":\"gone\"}", "no longer exists" },
   };
   auto_served struct served served = { 0 };
   serve (&served, "files");
@@ -285,18 +287,18 @@ wrong_lists_are_explained (void **state)
     const char *list, *word;
   } cases[] = {
     { "a\nb/a\nftp://host/x\n", "line 3: ftp://host/x: not an http or https URL" },
-    { "http://h/a/x\nhttp://h/b/x\n", "the path x is there twice (entries or lines 1 and 2)" },
-    { "http://h/\n", "line 1: http://h/ doesn't end in a file's name" },
-    { "{\"url\":\"a\"}\n{\"path\":\"b\"}\n", "entry 2: there is no \"url\"" },
-    { "{\"url\":\"a\"}\n{\"url\":", "line 2 isn't JSON" },
-    { "{\"url\":\"a\"}\ntext\n", "line 2 isn't JSON" },
+    { "http://h/a/x\nhttp://h/b/x\n", "duplicate path x (entries or lines 1 and 2)" },
+    { "http://h/\n", "line 1: http://h/ does not end in a file name" },
+    { "{\"url\":\"a\"}\n{\"path\":\"b\"}\n", "entry 2: \"url\" is missing" },
+    { "{\"url\":\"a\"}\n{\"url\":", "line 2 is not JSON" },
+    { "{\"url\":\"a\"}\ntext\n", "line 2 is not JSON" },
     { "{\"url\":\"a\",\"path\":\"../b\"}", "a component \".\" or \"..\"" },
     { "{\"url\":\"a\",\"path\":\"x\"}{\"url\":\"a\",\"path\":\"x/b\"}",
-      "x is a file, and the folder" },
-    { "{\"url\":\"a\",\"size\":-1}", "\"size\" isn't a number of bytes" },
-    { "{\"url\":\"a\",\"sha256\":\"12\"}", "isn't a sha256" },
+      "x is listed as a file and as the folder" },
+    { "{\"url\":\"a\",\"size\":-1}", "\"size\" is not a number of bytes" },
+    { "{\"url\":\"a\",\"sha256\":\"12\"}", "is not a sha256 checksum" },
     { "{\"url\":\"a\",\"checksum\":\"crc32:12\"}", "sha256 or md5" },
-    { "http://user:secret@h/?token=hidden\n", "line 1: http://h/ doesn't end" },
+    { "http://user:secret@h/?token=hidden\n", "line 1: http://h/ does not end" },
   };
   auto_served struct served served = { 0 };
   serve (&served, "files");
@@ -389,20 +391,21 @@ folders_in_themselves_have_an_end (void **state)
     }
 }
 
-/* nginx shows a folder's index.html instead of listing it. */
+/* nginx shows a folder's index.html instead of listing it: if that links to nothing in the folder,
+ * it isn't an empty one. */
 static void
 a_page_is_no_listing (void **state)
 {
   (void) state;
   auto_served struct served served = { 0 };
   serve (&served, "html");
-  put_text (&served, "d/index.html", "<html><title>Welcome</title><a href=\"x\">x</a></html>");
+  put_text (&served, "d/index.html", "<html><title>Welcome</title><a href=\"/x\">x</a></html>");
   auto_storage struct storage *storage = open_url (&served, "");
   struct notebook notebook = { 0 };
   struct error err = ERROR_INIT;
   assert_int_equal (notebook_list (&notebook, storage, &err), -1);
   assert_int_equal (err.class, ERROR_USER);
-  assert_non_null (strstr (err.message, "d/: the page isn't a folder's listing"));
+  assert_non_null (strstr (err.message, "d/: the page is not a directory listing"));
   notebook_release (&notebook);
 }
 
@@ -430,7 +433,7 @@ redirects_and_passwords_work (void **state)
       listed_release (&listed);
     }
   static const char *const wrong[][2] = { { "me:guess@", "the user or the password is wrong" },
-                                          { "", "it wants a user and a password" } };
+                                          { "", "a user and a password are required" } };
   for (size_t i = 0; i < 2; i++)
     {
       auto_free char *source =
@@ -517,7 +520,7 @@ a_size_that_isnt_told_is_said_when_it_is_needed (void **state)
       struct error err = ERROR_INIT;
       assert_int_equal (notebook_list (&notebook, storage, &err), -1);
       assert_int_equal (err.class, ERROR_USER);
-      if (strstr (err.message, "doesn't tell its size") == NULL)
+      if (strstr (err.message, "does not report its size") == NULL)
         fail_msg ("%s", err.message);
       notebook_release (&notebook);
       struct listed listed = { 0 };

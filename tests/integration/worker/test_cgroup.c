@@ -7,6 +7,7 @@
 #include "common/memory.h"
 #include "tests/lib/file_tree.h"
 #include "worker/cgroup_folder.h"
+#include "worker/cgroup_v2.h"
 #include "worker/device_rule.h"
 
 #include <setjmp.h>
@@ -123,6 +124,28 @@ count_groups (const char *name)
   return count;
 }
 
+/* A process in GROUP that waits until it is killed. */
+struct inside
+{
+  pid_t pid;
+};
+
+static void
+start_inside (void *context, int into)
+{
+  struct inside *inside = context;
+  inside->pid = into < 0 ? fork () : cgroup_v2_fork (into, 0, NULL);
+  while (inside->pid == 0)
+    (void) pause ();
+}
+
+static void
+kill_inside (const struct inside *inside)
+{
+  (void) kill (inside->pid, SIGKILL);
+  (void) waitpid (inside->pid, NULL, 0);
+}
+
 /* ---- many at once ----------------------------------------------------------------------- */
 
 static void
@@ -138,8 +161,13 @@ be_a_slot (int number, int rounds)
         die (name, err.message);
       cgroup_reset (group);
       cgroup_read (group, &usage);
-      if (usage.cpu_us < 0 || !is_in_group (getpid (), name))
+      struct inside inside;
+      cgroup_call (group, start_inside, &inside);
+      if (usage.cpu_us < 0 || !is_in_group (inside.pid, name))
         die (name, "its group is gone");
+      if (is_in_group (getpid (), name))
+        die (name, "the slot is in the group of its containers");
+      kill_inside (&inside);
       cgroup_close (group);
     }
   _exit (0);
@@ -187,6 +215,22 @@ groups_of_many_slots_that_start_at_once_stay (void **state)
   assert_int_equal (count_groups (all), 0);
 }
 
+/* A second slot, which begins when it can read a byte. The two are forked before either has its
+ * group, which is a thread as well. */
+static void
+be_second (const char *name, int go)
+{
+  char byte = 0;
+  if (read (go, &byte, 1) != 1)
+    die (name, "there is no first slot");
+  int one = count_groups (name);
+  struct cgroup *group = open_or_die (name);
+  if (one < 1 || count_groups (name) != 2 * one)
+    die (name, "the two share a group");
+  cgroup_close (group);
+  _exit (0);
+}
+
 static void
 two_slots_of_one_name_have_a_group_each (void **state)
 {
@@ -197,18 +241,19 @@ two_slots_of_one_name_have_a_group_each (void **state)
   pid_t pid = fork ();
   if (pid == 0)
     {
-      struct cgroup *group = open_or_die (name);
-      int one = count_groups (name);
+      int go[2];
+      if (pipe2 (go, O_CLOEXEC) != 0)
+        die (name, "pipe");
       pid_t child = fork ();
       if (child == 0)
         {
-          struct cgroup *other = open_or_die (name);
-          if (one < 1 || count_groups (name) != 2 * one)
-            die (name, "the two share a group");
-          cgroup_close (other);
-          _exit (0);
+          (void) close (go[1]);
+          be_second (name, go[0]);
         }
+      struct cgroup *group = open_or_die (name);
       int status = 1;
+      if (write (go[1], "", 1) != 1)
+        die (name, "pipe");
       (void) waitpid (child, &status, 0);
       cgroup_close (group);
       _exit (status == 0 ? 0 : 1);
@@ -223,12 +268,9 @@ two_slots_of_one_name_have_a_group_each (void **state)
 static void
 be_killed (const char *name, int fd)
 {
-  (void) open_or_die (name);
-  pid_t child = fork ();
-  if (child == 0)
-    for (;;)
-      (void) pause ();
-  if (write (fd, &child, sizeof child) != (ssize_t) sizeof child)
+  struct inside inside;
+  cgroup_call (open_or_die (name), start_inside, &inside);
+  if (write (fd, &inside.pid, sizeof inside.pid) != (ssize_t) sizeof inside.pid)
     die (name, "pipe");
   for (;;)
     (void) pause ();
@@ -346,6 +388,23 @@ make_nodes (void)
   return take (&tree);
 }
 
+struct confined
+{
+  const char *folder;
+  pid_t pid;
+};
+
+static void
+expect_confined_inside (void *context, int into)
+{
+  struct confined *confined = context;
+  confined->pid = into < 0 ? fork () : cgroup_v2_fork (into, 0, NULL);
+  if (confined->pid != 0)
+    return;
+  expect_confined (confined->folder);
+  _exit (0);
+}
+
 static void
 a_slots_group_holds_devices_back (void **state)
 {
@@ -359,11 +418,14 @@ a_slots_group_holds_devices_back (void **state)
       struct cgroup *group = open_or_die ("test-devices");
       if (!cgroup_confine_devices (group))
         die ("cgroup_confine_devices", strerror (errno));
-      expect_confined (tree->folder);
+      struct confined confined = { .folder = tree->folder };
+      cgroup_call (group, expect_confined_inside, &confined);
+      int status = 1;
+      (void) waitpid (confined.pid, &status, 0);
       cgroup_close (group);
       auto_free char *path = file_tree_path (tree, "kmsg");
       expect_opens (path, O_RDONLY, true);
-      _exit (0);
+      _exit (status == 0 ? 0 : 1);
     }
   expect_child (pid);
   assert_int_equal (count_groups ("test-devices"), 0);
@@ -392,15 +454,18 @@ the_program_for_version_2_says_the_same (void **state)
   if (pid == 0)
     {
       struct cgroup_folder folder = CGROUP_FOLDER_INIT;
-      if (cgroup_folder_join (&folder, parent, name) != 0)
+      if (cgroup_folder_make (&folder, parent, name) != 0)
         die (parent, strerror (errno));
       if (device_rule_attach (folder.fd) != 0)
         die ("device_rule_attach", strerror (errno));
-      expect_confined (tree->folder);
-      cgroup_folder_leave (&folder, parent);
+      struct confined confined = { .folder = tree->folder };
+      expect_confined_inside (&confined, folder.fd);
+      int end = 1;
+      (void) waitpid (confined.pid, &end, 0);
+      cgroup_folder_remove (&folder);
       auto_free char *path = file_tree_path (tree, "kmsg");
       expect_opens (path, O_RDONLY, true);
-      _exit (0);
+      _exit (end == 0 ? 0 : 1);
     }
   expect_child (pid);
   auto_free char *left = xasprintf ("%s/%s", parent, name);

@@ -31,7 +31,8 @@ make_store (const char *folder, const char *layout)
   auto_free char *store = xasprintf ("%s,upperdir=a:b\\c d\n-%d", made, (int) getpid ());
   struct error err = ERROR_INIT;
   /* The tool that unpacks takes no such path. */
-  if (image_store_import (made, layout, "busybox", &err) == 0 && rename (made, store) == 0)
+  if (image_store_import (made, layout, "busybox", &(const struct image_access){ 0 }, &err) == 0
+      && rename (made, store) == 0)
     return take (&store);
   (void) fprintf (stderr, "%s: %s\n", store, err.message);
   return NULL;

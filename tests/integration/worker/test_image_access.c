@@ -67,7 +67,7 @@ static void
 must_import (const char *store, const char *source, const char *name)
 {
   struct error err = ERROR_INIT;
-  if (image_store_import (store, source, name, &err) != 0)
+  if (image_store_import (store, source, name, &(const struct image_access){ 0 }, &err) != 0)
     fail_msg ("%s", err.message);
 }
 

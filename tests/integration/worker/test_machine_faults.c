@@ -99,7 +99,9 @@ begin (struct scene *scene, const char *script)
   scene->store = file_tree_path (scene->tree, "store");
   file_tree_make_folder (scene->tree, "scratch");
   scene->scratch = fs_open_folder (scene->tree->fd, "scratch", NULL);
-  assert_int_equal (image_store_import (scene->store, layout, "busybox", &scene->err), 0);
+  assert_int_equal (image_store_import (scene->store, layout, "busybox",
+                                        &(const struct image_access){ 0 }, &scene->err),
+                    0);
   set_command (scene, script);
   auto_free char *slot = xasprintf ("%d-faults", (int) getpid ());
   const struct container_runtime_options options = { .images = scene->store,

@@ -1,5 +1,6 @@
 /* Whole workers on a bus: they run, die, are stopped and come back. The runtime is `process`: what
  * is tested is who runs what. */
+#include "bus/follower.h"
 #include "worker/worker.h"
 
 #include "bus/bus.h"
@@ -69,7 +70,7 @@ new_scene (void)
   scene->root = xstrdup ("/tmp/shoal-worker-XXXXXX");
   assert_non_null (mkdtemp (scene->root));
   auto_free char *result = xasprintf ("%s/result", scene->root);
-  scene->place = result_place (result, &err);
+  scene->place = result_location (result, &err);
   assert_int_equal (result_create (scene->place, NULL, &err), 0);
   auto_free char *folder = result_folder (scene->place, &err);
   scene->url = xasprintf ("sqlite:%s/" RESULT_BUS, folder);

@@ -2,7 +2,7 @@
  * wrong, are brought to the command line, to HTTP, to the bus as Avro, and to a result's folder:
  * what one refuses all refuse, for the same member and the same reason. SHOAL_SEED repeats a
  * run. */
-#include "cli/intake.h"
+#include "cli/job_api.h"
 #include "cli/job_options.h"
 #include "cli/session.h"
 #include "common/fs.h"
@@ -114,7 +114,7 @@ static void
 make_good_limits (struct scene *scene, struct job *job)
 {
   if (below (scene, 3) == 0)
-    job->memory = number (scene, JOB_BYTES_MAX);
+    job->memory = JOB_MEMORY_MIN + number (scene, JOB_BYTES_MAX - JOB_MEMORY_MIN);
   if (below (scene, 3) == 0)
     job->cpus = (int32_t) number (scene, JOB_CPUS_MAX);
   if (below (scene, 3) == 0)
@@ -520,8 +520,8 @@ by_http (const struct scene *scene, const struct job *job)
   auto_free char *field = NULL;
   struct error err = ERROR_INIT;
   job_args_init (&args);
-  int result = intake_read_job ((struct bytes){ text, strlen (text) }, NULL, scene->root, NULL,
-                                &args, &field, &err);
+  int result = job_api_read_job ((struct bytes){ text, strlen (text) }, NULL, scene->root, NULL,
+                                 &args, &field, &err);
   auto_free char *member = field == NULL ? NULL : member_of (field);
   return verdict_of (result, member, &err);
 }
@@ -549,7 +549,7 @@ by_folder (struct scene *scene, const struct job *job)
   struct error err = ERROR_INIT;
   const char *field = NULL;
   auto_free char *wanted = xasprintf ("%s/f%d", scene->root, scene->folders++);
-  auto_free char *place = result_place (wanted, &err);
+  auto_free char *place = result_location (wanted, &err);
   assert_int_equal (result_create (place, NULL, &err), 0);
   auto_free char *folder = result_folder (place, &err);
   auto_free char *url = xasprintf ("sqlite:%s/" RESULT_BUS, folder);
@@ -559,7 +559,7 @@ by_folder (struct scene *scene, const struct job *job)
     fail_msg ("%s", err.message);
   bus_close (bus);
   auto_session struct session session = SESSION_INIT;
-  assert_int_equal (session_open_place (&session, place, &err), 0);
+  assert_int_equal (session_open_location (&session, place, &err), 0);
   if (session_lock (&session, &err) == 0)
     {
       int result = admit_job (NULL, &session.job, &field, &err);

@@ -33,6 +33,8 @@ members_are_options (void **state)
           " \"volume\": [\"/photos:/in\", \"/more:/in2\"], \"volume-shared\": [\"/font:/font\"],"
           " \"glob\": \"*.jpg\", \"batch_size\": 1000, \"cpus\": 1.5, \"memory\": \"1g\","
           " \"env\": [\"A=b=c\", \"SHOAL_SHARD_COUNT\"], \"read-only\": true, \"timeout\": null,"
+          " \"group_add\": [\"7\", 8], \"ulimit\": \"core=0\","
+          " \"init\": false, \"stop_signal\": 2, \"stop-timeout\": 0, \"output-links\": \"keep\","
           " \"min-success\": \"95%\", \"reduce\": \"zip\", \"reduce-command\": [\"a b\", \"c\"]}",
           &args, &field, &err)
       != 0)
@@ -51,6 +53,12 @@ members_are_options (void **state)
   assert_string_equal (job->env.items[0], "A=b=c");
   assert_true (job->needs_count);
   assert_true (job->read_only);
+  assert_false (job->init);
+  assert_string_equal (job->groups.items[1], "8");
+  assert_int_equal (job->ulimits.count, 1);
+  assert_string_equal (job->stop_signal, "2");
+  assert_int_equal (job->stop_timeout_ms, 0);
+  assert_int_equal (job->output_links, OUTPUT_LINKS_KEEP);
   assert_int_equal (job->min_success, 9500);
   assert_int_equal (job->reduce_command.count, 2);
   assert_string_equal (job->reduce_command.items[0], "a b");
@@ -80,6 +88,8 @@ what_is_wrong_is_named (void **state)
     { "{\"image\": \"a\", \"glob\": {}}", "glob" },
     { "{\"image\": \"a\", \"glob\": \"a\\u0000b\"}", NULL },
     { "{\"image\": \"a\", \"read-only\": \"yes\"}", "read-only" },
+    { "{\"image\": \"a\", \"init\": 1}", "init" },
+    { "{\"image\": \"a\", \"output_links\": \"yes\"}", "output_links" },
     { "{\"image\": \"a\", \"colour\": \"red\"}", "colour" },
     { "{\"image\": \"a\", \"volume\": [\"/a\"]}", "volume" },
     { "{\"image\": \"a\", \"id\": [\"b\"]}", "id" },

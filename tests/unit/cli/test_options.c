@@ -4,6 +4,7 @@
 #include "cli/run_options.h"
 #include "cli/storage_options.h"
 #include "common/memory.h"
+#include "schemas/job_bounds.h"
 #include "schemas/job_difference.h"
 
 #include <setjmp.h>
@@ -40,8 +41,9 @@ parse (const char *const *words)
     parsed.words[parsed.count++] = xstrdup (*words);
   const struct option_set sets[] = { { job_options, &parsed.args },
                                      { run_options, &parsed.run },
+                                     { supervise_options, &parsed.run },
                                      { storage_options, NULL } };
-  parsed.result = options_parse (sets, 3, parsed.count, parsed.words, &parsed.err);
+  parsed.result = options_parse (sets, 4, parsed.count, parsed.words, &parsed.err);
   if (parsed.result >= 0
       && job_args_operands (&parsed.args, parsed.count - parsed.result,
                             parsed.words + parsed.result, "run", &parsed.err)
@@ -109,6 +111,25 @@ bacalhaus_names_are_known (void **state)
   assert_int_equal (job->volume_count, 1);
   assert_string_equal (job->outputs[0].name, "o");
   forget (&parsed);
+}
+
+/* A bound of bytes alone is no bound of one file. */
+static void
+bytes_alone_bound_a_shard (void **state)
+{
+  (void) state;
+  struct parsed alone = PARSE ("--batch-bytes=2k", "image");
+  struct parsed both = PARSE ("--batch-bytes=2k", "--batch-size=1", "image");
+  struct parsed none = PARSE ("image");
+  must (&alone);
+  must (&both);
+  must (&none);
+  assert_int_equal (alone.args.job.batch_size, JOB_COUNT_MAX);
+  assert_int_equal (both.args.job.batch_size, 1);
+  assert_int_equal (none.args.job.batch_size, 1);
+  forget (&alone);
+  forget (&both);
+  forget (&none);
 }
 
 static void
@@ -287,11 +308,11 @@ options_of_a_command_may_follow_its_operand (void **state)
 {
   (void) state;
   struct run_options run = { 0 };
-  const struct option_set sets[] = { { run_options, &run } };
+  const struct option_set sets[] = { { run_options, &run }, { supervise_options, &run } };
   char words[4][12] = { "resume", "DIR", "--quiet", "-j4" };
   char *argv[] = { words[0], words[1], words[2], words[3], NULL };
   struct error err = ERROR_INIT;
-  int first = options_operands (sets, 1, 4, argv, 1, 1, "resume RESULT", &err);
+  int first = options_operands (sets, 2, 4, argv, 1, 1, "resume RESULT", &err);
   assert_int_equal (first, 3);
   assert_string_equal (argv[3], "DIR");
   assert_true (run.quiet && run.slots == 4);
@@ -351,6 +372,7 @@ each_option_makes_another_job (void **state)
   } changes[] = {
     { "--volume", "b:/b" },
     { "--volume-shared", "b:/b" },
+    { "--mount", "type=bind,src=b,dst=/b" },
     { "--glob", "x" },
     { "--base-path", "/x" },
     { "--batch-size", "7" },
@@ -371,6 +393,19 @@ each_option_makes_another_job (void **state)
     { "--network", "host" },
     { "--read-only", NULL },
     { "--tmpfs", "/x" },
+    { "--hostname", "x" },
+    { "--group-add", "7" },
+    { "--cap-drop", "ALL" },
+    { "--ulimit", "core=0" },
+    { "--shm-size", "7m" },
+    { "--platform", "linux/arm64" },
+    { "--init=false", NULL },
+    { "--stop-signal", "INT" },
+    { "--stop-timeout", "7" },
+    { "--output-links", "keep" },
+    { "--glob-ignore-case", NULL },
+    { "--retry-memory", "2x" },
+    { "--retry-memory-max", "7m" },
     { "--runtime", "process" },
     { "--memory", "7m" },
     { "--cpus", "7" },
@@ -400,8 +435,10 @@ each_option_makes_another_job (void **state)
                                   : PARSE (changes[i].option, changes[i].value, "image", "x");
       must (&changed);
       const char *named = job_difference (&plain.args.job, &changed.args.job);
-      const char *expected =
-          strcmp (changes[i].option, "--volume-shared") == 0 ? "--volume" : changes[i].option;
+      bool volume = strcmp (changes[i].option, "--volume-shared") == 0
+                    || strcmp (changes[i].option, "--mount") == 0;
+      const char *option = volume ? "--volume" : changes[i].option;
+      auto_free char *expected = xstrndup (option, strcspn (option, "="));
       if (named == NULL)
         fail_msg ("%s makes no difference", changes[i].option);
       assert_string_equal (named, expected);
@@ -429,6 +466,7 @@ main (void)
     cmocka_unit_test (options_end_at_the_image),
     cmocka_unit_test (two_dashes_before_the_arguments_are_dropped),
     cmocka_unit_test (bacalhaus_names_are_known),
+    cmocka_unit_test (bytes_alone_bound_a_shard),
     cmocka_unit_test (every_option_reaches_its_field),
     cmocka_unit_test (sources_may_hold_colons),
     cmocka_unit_test (storage_options_are_the_environment),

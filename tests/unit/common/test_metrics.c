@@ -2,9 +2,9 @@
  * read it. */
 #include "common/clock.h"
 #include "common/fs.h"
+#include "common/health.h"
 #include "common/memory.h"
 #include "common/metrics.h"
-#include "common/vitals.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,13 +67,13 @@ nobody_counts (void **state)
   auto_buffer struct buffer text = { 0 };
   metrics_write (NULL, &text);
   assert_int_equal (text.size, 0);
-  vitals_turn (NULL);
-  vitals_bus (NULL, true);
-  vitals_bus_error (NULL);
-  vitals_draining (NULL);
-  assert_null (vitals_metrics (NULL));
-  assert_false (vitals_are_ready (NULL));
-  assert_true (vitals_are_good (NULL, clock_boot_ms (), NULL));
+  health_turn (NULL);
+  health_bus (NULL, true);
+  health_bus_error (NULL);
+  health_draining (NULL);
+  assert_null (health_metrics (NULL));
+  assert_false (health_is_ready (NULL, NULL));
+  assert_true (health_is_good (NULL, clock_boot_ms (), NULL));
 }
 
 /* The border belongs to the bucket; what is longer than all of them is in +Inf only. */
@@ -200,22 +200,22 @@ a_service_hangs_only_after_it_has_turned (void **state)
 {
   (void) state;
   struct error err = ERROR_INIT;
-  auto_vitals struct vitals *vitals = vitals_new ();
+  auto_health struct health *health = health_new ();
   int64_t now = clock_boot_ms ();
-  assert_false (vitals_are_ready (vitals));
-  assert_true (vitals_are_good (vitals, now + 10 * VITALS_STUCK_MS, NULL));
-  vitals_bus (vitals, true);
-  vitals_turn (vitals);
-  assert_true (vitals_are_ready (vitals));
-  assert_true (vitals_are_good (vitals, now + VITALS_STUCK_MS - 1, NULL));
-  assert_false (vitals_are_good (vitals, clock_boot_ms () + VITALS_STUCK_MS, &err));
+  assert_false (health_is_ready (health, NULL));
+  assert_true (health_is_good (health, now + 10 * HEALTH_STUCK_MS, NULL));
+  health_bus (health, true);
+  health_turn (health);
+  assert_true (health_is_ready (health, NULL));
+  assert_true (health_is_good (health, now + HEALTH_STUCK_MS - 1, NULL));
+  assert_false (health_is_good (health, clock_boot_ms () + HEALTH_STUCK_MS, &err));
   assert_non_null (strstr (err.message, "60 s"));
-  vitals_draining (vitals);
-  assert_true (vitals_are_ready (vitals));
-  vitals_bus (vitals, false);
-  assert_false (vitals_are_ready (vitals));
-  vitals_bus_error (vitals);
-  auto_free char *text = exposition (vitals_metrics (vitals));
+  health_draining (health);
+  assert_true (health_is_ready (health, NULL));
+  health_bus (health, false);
+  assert_false (health_is_ready (health, NULL));
+  health_bus_error (health);
+  auto_free char *text = exposition (health_metrics (health));
   assert_line (text, "shoal_draining 1");
   assert_line (text, "shoal_bus_errors_total 1");
 }

@@ -1,7 +1,9 @@
 /* Removing trees that somebody made to be hard to remove. */
 #include "common/auto.h"
+#include "common/clock.h"
 #include "common/fs.h"
 #include "common/memory.h"
+#include "common/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* LEVELS folders in one another below AT, a file and a second folder in each. */
 static void
@@ -98,12 +102,56 @@ test_mounted_folders_are_not_entered (void **state)
   assert_true (kept);
 }
 
+enum
+{
+  DYING_MS = 30,
+};
+
+/* Puts files into FOLDER for DYING_MS, as the processes of a container do that is being killed. */
+static void
+write_for_a_while (int folder)
+{
+  int64_t end = clock_boot_ms () + DYING_MS;
+  for (int i = 0; i == 0 || clock_boot_ms () < end; i++)
+    {
+      char name[16];
+      (void) snprintf (name, sizeof name, "%d", i);
+      auto_fd int file = openat (folder, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    }
+  _exit (0);
+}
+
+static void
+test_a_folder_that_is_still_written_to (void **state)
+{
+  (void) state;
+  char root[] = "/tmp/shoal-remove-XXXXXX";
+  assert_non_null (mkdtemp (root));
+  auto_fd int top = open (root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  for (int round = 0; round < 300; round++)
+    {
+      assert_int_equal (mkdirat (top, "attempt", 0755), 0);
+      assert_int_equal (mkdirat (top, "attempt/out", 0755), 0);
+      auto_fd int folder = openat (top, "attempt/out", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      pid_t pid = fork ();
+      if (pid == 0)
+        write_for_a_while (folder);
+      while (!fs_exists (folder, "0"))
+        (void) poll (NULL, 0, 1);
+      scratch_remove (top, "attempt");
+      assert_int_equal (waitpid (pid, NULL, 0), pid);
+      assert_false (fs_exists (top, "attempt"));
+    }
+  assert_int_equal (rmdir (root), 0);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_deeper_than_there_are_descriptors),
     cmocka_unit_test (test_mounted_folders_are_not_entered),
+    cmocka_unit_test (test_a_folder_that_is_still_written_to),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

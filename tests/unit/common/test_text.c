@@ -1,5 +1,6 @@
 /* Text of others: what people, shells, logs, JSON and HTML get of it. */
 #include "common/log.h"
+#include "common/log_json.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "tests/lib/seed.h"
@@ -253,6 +254,32 @@ log_lines_are_one_line (void **state)
 }
 
 static void
+assert_json (const char *line, const char *expected)
+{
+  auto_buffer struct buffer out = { 0 };
+  log_json_put (&out, line);
+  assert_string_equal (out.data, expected);
+}
+
+static void
+log_lines_are_json_objects (void **state)
+{
+  (void) state;
+  assert_json ("time=2026-11-23T15:06:07.123Z level=info event=shard_done shard=42 seconds=3.25 "
+               "final=true exit=-1",
+               "{\"time\":\"2026-11-23T15:06:07.123Z\",\"level\":\"info\",\"event\":\"shard_done\","
+               "\"shard\":42,\"seconds\":3.25,\"final\":true,\"exit\":-1}");
+  auto_free char *said = text_log ("a \"b\" c=d \\ \n\033 \xff");
+  auto_free char *line = xasprintf ("reason=%s last=007 none=null list=[1] empty=", said);
+  assert_json (line, "{\"reason\":\"a \\\"b\\\" c=d \\\\ \\\\n\\\\x1b \\\\xff\",\"last\":\"007\","
+                     "\"none\":\"null\",\"list\":\"[1]\",\"empty\":\"\"}");
+  assert_json ("level=info job=x level=error words without pairs cut=\"short",
+               "{\"level\":\"info\",\"job\":\"x\",\"cut\":\"short\"}");
+  assert_json ("", "{}");
+  assert_json ("= =x", "{\"\":\"\"}");
+}
+
+static void
 html_is_inert (void **state)
 {
   (void) state;
@@ -284,6 +311,7 @@ main (void)
     cmocka_unit_test (parts_of_a_stream_are_shown_as_the_whole),
     cmocka_unit_test (lines_keep_their_ends),
     cmocka_unit_test (log_lines_are_one_line),
+    cmocka_unit_test (log_lines_are_json_objects),
     cmocka_unit_test (words_are_quoted_where_needed),
     cmocka_unit_test (logs_quote),
     cmocka_unit_test (html_is_inert),

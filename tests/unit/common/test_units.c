@@ -104,6 +104,20 @@ percentages_are_basis_points (void **state)
 }
 
 static void
+factors_are_hundredths (void **state)
+{
+  (void) state;
+  int32_t hundredths = 0;
+  assert_int_equal (units_parse_factor ("2x", &hundredths, NULL), 0);
+  assert_int_equal (hundredths, 200);
+  assert_int_equal (units_parse_factor ("1.5x", &hundredths, NULL), 0);
+  assert_int_equal (hundredths, 150);
+  static const char *const wrong[] = { "2", "x", "1x", "0.5x", "101x", "2xx", "-2x", "" };
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+    assert_int_equal (units_parse_factor (wrong[i], &hundredths, NULL), -1);
+}
+
+static void
 cpus_are_thousandths (void **state)
 {
   (void) state;
@@ -152,6 +166,7 @@ main (void)
     cmocka_unit_test (numbers_keep_their_range),
     cmocka_unit_test (percentages_are_basis_points),
     cmocka_unit_test (cpus_are_thousandths),
+    cmocka_unit_test (factors_are_hundredths),
     cmocka_unit_test (codes_are_lists_of_ranges),
     cmocka_unit_test (formats_read_well),
   };

@@ -65,6 +65,26 @@ test_min_success (void **state)
     }
 }
 
+/* Every shard of the plan succeeded, but the plan leaves inputs out. */
+static void
+test_quarantined_inputs (void **state)
+{
+  (void) state;
+  auto_job struct job job;
+  job_init (&job);
+  strlist_add (&job.quarantined, "/in/bad");
+  auto_fold struct fold *whole = fold_with (3, 3, 0);
+  auto_verdict struct verdict one = verdict_final (&job, whole);
+  assert_int_equal (one.state, JOB_PARTIAL);
+  assert_string_equal (one.reason, "complete except 1 quarantined input");
+  strlist_add (&job.quarantined, "/in/worse");
+  auto_verdict struct verdict two = verdict_final (&job, whole);
+  assert_string_equal (two.reason, "complete except 2 quarantined inputs");
+  auto_fold struct fold *failing = fold_with (3, 2, 1);
+  auto_verdict struct verdict failed = verdict_final (&job, failing);
+  assert_int_equal (failed.state, JOB_FAILED);
+}
+
 static void
 test_giving_up (void **state)
 {
@@ -178,6 +198,7 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_min_success),
+    cmocka_unit_test (test_quarantined_inputs),
     cmocka_unit_test (test_giving_up),
     cmocka_unit_test (test_settled_jobs_are_not_given_up),
     cmocka_unit_test (test_cancelled_and_given_up),

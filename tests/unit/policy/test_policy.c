@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "policy/policy_url.h"
+#include "schemas/job_bounds.h"
 #include "schemas/job_check.h"
 
 #include <setjmp.h>
@@ -490,7 +491,7 @@ limits_are_ceilings_and_defaults (void **state)
   assert_int_equal (job.job_timeout_ms, -1);
   job.memory = ((int64_t) 2 << 30) + 1;
   expect (&policy, &job, "memory", "limits.memory: 2.0 GiB is more than 2.0 GiB");
-  job.memory = 1;
+  job.memory = JOB_MEMORY_MIN;
   job.timeout_ms = 7200000;
   expect (&policy, &job, NULL, NULL);
   job.retries = 5;

@@ -5,7 +5,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/memory.h"
-#include "producer/utf8.h"
+#include "common/utf8.h"
 #include "tests/lib/seed.h"
 
 #include <setjmp.h>
@@ -498,6 +498,32 @@ test_braces_are_alternatives (void **state)
     }
 }
 
+static void
+test_case_is_ignored (void **state)
+{
+  (void) state;
+  static const struct vector vectors[] = {
+    { "*.JPG", "a.jpg", true },     { "*.jpg", "A.Jpg", true },     { "*.jpg", "a.png", false },
+    { "É*.TIF", "é1.tif", true },   { "[a-c].txt", "B.TXT", true }, { "[A-C].txt", "b.txt", true },
+    { "[^a].txt", "A.txt", false }, { "[^a].txt", "b.txt", true },  { "{A,b}/**/x", "a/B/X", true },
+    { "\xc9", "\xe9", false },      { "\xc9", "\xc9", true },       { "ab/*", "AB/c", true },
+  };
+  for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
+    {
+      auto_glob struct glob *glob = glob_compile_as (vectors[i].pattern, true, NULL);
+      assert_non_null (glob);
+      if (glob_match (glob, vectors[i].path, strlen (vectors[i].path)) != vectors[i].match)
+        fail_msg ("pattern '%s' %s match '%s'", vectors[i].pattern,
+                  vectors[i].match ? "should" : "shouldn't", vectors[i].path);
+    }
+  auto_glob struct glob *glob = glob_compile_as ("2019/Spain/*.jpg", true, NULL);
+  auto_buffer struct buffer prefix = { 0 };
+  glob_prefix (glob, &prefix);
+  assert_string_equal (prefix.data, "2019/");
+  assert_true (glob_may_match_below (glob, "2019/SPAIN", 10));
+  assert_false (glob_may_match_below (glob, "2019/Italy", 10));
+}
+
 int
 main (void)
 {
@@ -509,6 +535,7 @@ main (void)
     cmocka_unit_test (test_alternatives_are_bounded),
     cmocka_unit_test (test_stars_do_not_blow_up),
     cmocka_unit_test (test_folders),
+    cmocka_unit_test (test_case_is_ignored),
     cmocka_unit_test (test_same_as_the_slow_matcher),
     cmocka_unit_test (test_braces_are_alternatives),
   };

@@ -162,7 +162,7 @@ plan (struct log_bus *bus)
   struct delivery delivery = { .queue = BUS_JOBS, .job = &job, .starts = 1 };
   const struct producer_options options = { 0 };
   bus->published = bus->safe = bus->asked = 0;
-  int planned = planning_run (&bus->bus, &delivery, &options, &err);
+  int planned = planning_run (&bus->bus, &delivery, &options, NULL, &err);
   if (planned != 1)
     fail_msg ("planning gave %d: %s", planned, err.message);
   for (int i = 0; i < SHARDS; i++)

@@ -6,6 +6,7 @@
 #include "producer/slicer.h"
 #include "producer/slicer_internal.h"
 #include "schemas/codec.h"
+#include "storage/listing.h"
 #include "storage/storage_ops.h"
 #include "tests/lib/file_tree.h"
 #include "tests/lib/seed.h"
@@ -447,7 +448,7 @@ test_excludes (void **state)
   expect_shards (&job, "/in/a.jpg\n/in/only/\n/in/sub/\n|\n");
 
   strlist_add (&job.exclude, "**");
-  expect_error (&job, "or all matches are excluded");
+  expect_error (&job, "matches, and --exclude leaves it out");
 }
 
 /* ---- sizes and counts ------------------------------------------------------------------ */
@@ -759,6 +760,65 @@ test_without_a_glob_one_shard (void **state)
   expect_shards (&job, "|\n");
 }
 
+/* A pattern that matches nothing: one path as it sees it, and what is likely wrong. */
+static void
+test_no_match_is_explained (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  auto_file_tree struct file_tree *empty = file_tree_new ();
+  file_tree_put (tree, "2019/IMG_1.JPG", 0);
+  file_tree_put (tree, "2019/notes.txt", 0);
+  auto_free char *source = file_tree_path (tree, "2019");
+  static const struct
+  {
+    const char *pattern;
+    const char *cause;
+  } cases[] = {
+    { "*.jpg", "(2 paths scanned): 'IMG_1.JPG' differs in upper and lower case: "
+               "--glob-ignore-case" },
+    { "/data/in/*.JPG",
+      ": the pattern repeats 'data/in' of the base path, to which it is relative" },
+    { "in/*.txt", ": the pattern repeats 'in' of the base path, to which it is relative" },
+    { "2019/*.txt", ": the pattern repeats '2019' of the volume's source; it sees 'notes.txt'" },
+    { "/models/*.bin", ": /models is a shared volume, which every shard sees whole" },
+    { "*.gif", "; the pattern is compared with paths like 'IMG_1.JPG'" },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    {
+      auto_job struct job job;
+      start_job (&job, cases[i].pattern);
+      add_volume (&job, source, "/data/in", false);
+      add_volume (&job, empty->folder, "/models", true);
+      expect_error (&job, cases[i].cause);
+    }
+  auto_job struct job deep;
+  start_job (&deep, "*.JPG");
+  add_volume (&deep, tree->folder, "/in", false);
+  expect_error (&deep, ": '2019/IMG_1.JPG' lies deeper: '**/' before the pattern");
+  auto_job struct job none;
+  start_job (&none, "*.JPG");
+  add_volume (&none, empty->folder, "/in", false);
+  expect_error (&none, "(0 paths scanned): there is no file");
+}
+
+static void
+test_case_is_ignored (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  file_tree_put (tree, "a.jpg", 0);
+  file_tree_put (tree, "B.JPG", 0);
+  file_tree_put (tree, "draft.JPG", 0);
+  auto_job struct job job;
+  start_job (&job, "*.Jpg");
+  job.batch_size = 10;
+  job.glob_ignore_case = true;
+  strlist_add (&job.exclude, "DRAFT*");
+  add_volume (&job, tree->folder, "/in", false);
+  expect_shards (&job, "/in/B.JPG\n/in/a.jpg\n|\n");
+}
+
 static void
 test_bad_input (void **state)
 {
@@ -768,7 +828,8 @@ test_bad_input (void **state)
   auto_job struct job job;
   start_job (&job, "*.jpg");
   add_volume (&job, tree->folder, "/in", false);
-  expect_error (&job, "nothing below the base path /in matches the pattern '*.jpg' (1 paths");
+  expect_error (&job, "nothing below the base path /in matches the pattern '*.jpg' (1 path scanned)"
+                      "; the pattern is compared with paths like 'a'");
   job.batch_size = 0;
   expect_error (&job, "0 is out of range: expected 1 to 1000000000");
   job.batch_size = -5;
@@ -794,7 +855,7 @@ test_bad_input (void **state)
   expect_error (&job, "volume /other: /no/such/folder: No such file");
   free (job.volumes[1].source);
   job.volumes[1].source = file_tree_path (tree, "a");
-  expect_error (&job, "Not a directory");
+  expect_error (&job, "a file, which can't be split");
   free (job.volumes[1].source);
   job.volumes[1].source = xstrdup ("ftp://host/x");
   expect_error (&job, "no storage is known for 'ftp:'");
@@ -1003,6 +1064,8 @@ main (void)
     cmocka_unit_test (test_a_million_atoms_as_a_stream),
     cmocka_unit_test (test_without_a_glob_one_shard),
     cmocka_unit_test (test_bad_input),
+    cmocka_unit_test (test_no_match_is_explained),
+    cmocka_unit_test (test_case_is_ignored),
     cmocka_unit_test (test_random_trees),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -100,14 +100,14 @@ places_have_one_form (void **state)
   for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++)
     {
       auto_free char *given = xasprintf ("%s%s", scene->place, tails[i]);
-      auto_free char *place = result_place (given, NULL);
+      auto_free char *place = result_location (given, NULL);
       assert_string_equal (place, scene->place);
     }
   struct error err = ERROR_INIT;
-  assert_null (result_place ("", &err));
-  assert_null (result_place ("/", &err));
-  assert_null (result_place ("..", &err));
-  assert_null (result_place ("/no/such/folder/run", &err));
+  assert_null (result_location ("", &err));
+  assert_null (result_location ("/", &err));
+  assert_null (result_location ("..", &err));
+  assert_null (result_location ("/no/such/folder/run", &err));
   assert_int_equal (err.class, ERROR_USER);
 }
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <avro.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,6 +80,20 @@ full_job (struct job *job)
       xstrdup ("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
   job->reduce_image_id =
       xstrdup ("sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff");
+  job->init = false;
+  job->stop_signal = xstrdup ("INT");
+  job->stop_timeout_ms = 0;
+  job->output_links = OUTPUT_LINKS_KEEP;
+  job->hostname = xstrdup ("h");
+  strlist_add (&job->groups, "44");
+  strlist_add (&job->cap_drop, "CHOWN");
+  strlist_add (&job->ulimits, "core=0");
+  job->shm_size = 14;
+  job->glob_ignore_case = true;
+  job->retry_memory = 200;
+  job->retry_memory_max = 15;
+  job->platform = xstrdup ("linux/amd64");
+  strlist_add (&job->quarantined, "/in/\xff\n");
 }
 
 static void
@@ -111,6 +126,20 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_string_equal (a->credentials, b->credentials);
   assert_string_equal (a->image_id, b->image_id);
   assert_string_equal (a->reduce_image_id, b->reduce_image_id);
+  assert_int_equal (a->init, b->init);
+  assert_string_equal (a->stop_signal, b->stop_signal);
+  assert_int_equal (a->stop_timeout_ms, b->stop_timeout_ms);
+  assert_int_equal (a->output_links, b->output_links);
+  assert_string_equal (a->hostname, b->hostname);
+  assert_same_list (&a->groups, &b->groups);
+  assert_same_list (&a->cap_drop, &b->cap_drop);
+  assert_same_list (&a->ulimits, &b->ulimits);
+  assert_int_equal (a->shm_size, b->shm_size);
+  assert_int_equal (a->glob_ignore_case, b->glob_ignore_case);
+  assert_int_equal (a->retry_memory, b->retry_memory);
+  assert_int_equal (a->retry_memory_max, b->retry_memory_max);
+  assert_string_equal (a->platform, b->platform);
+  assert_same_list (&a->quarantined, &b->quarantined);
   assert_int_equal (a->stage_timeout_ms, b->stage_timeout_ms);
   assert_int_equal (a->collect_timeout_ms, b->collect_timeout_ms);
   assert_int_equal (a->max_output_bytes, b->max_output_bytes);
@@ -189,6 +218,14 @@ a_plain_job_keeps_its_defaults (void **state)
   assert_int_equal (back.max_failures_bp, -1);
   assert_true (back.success_codes.has[0]);
   assert_string_equal (back.runtime, "oci");
+  assert_true (back.init);
+  assert_null (back.stop_signal);
+  assert_int_equal (back.stop_timeout_ms, -1);
+  assert_int_equal (back.output_links, OUTPUT_LINKS_FOLLOW);
+  assert_null (back.hostname);
+  assert_int_equal (back.groups.count + back.cap_drop.count + back.ulimits.count, 0);
+  assert_int_equal (back.shm_size, -1);
+  assert_null (back.platform);
 }
 
 static void
@@ -208,6 +245,7 @@ shards_come_back_whole (void **state)
                                         .not_before = 99,
                                         .atom_count = 5,
                                         .bytes = 1234567890123,
+                                        .memory = in_file ? 16 : -1,
                                         .plan_offset = in_file ? 7 : -1,
                                         .plan_length = in_file ? 8 : -1 };
       memset (shard.digest, 0xab, sizeof shard.digest);
@@ -230,6 +268,7 @@ shards_come_back_whole (void **state)
       assert_int_equal (back.bytes, 1234567890123);
       assert_memory_equal (back.digest, shard.digest, DIGEST_SIZE);
       assert_int_equal (back.atoms.size, in_file ? 0 : 3);
+      assert_int_equal (back.memory, in_file ? 16 : -1);
       assert_int_equal (back.plan_offset, in_file ? 7 : -1);
       assert_int_equal (back.plan_length, in_file ? 8 : -1);
     }
@@ -479,6 +518,61 @@ fingerprints_are_those_of_the_standard (void **state)
     }
 }
 
+/* As some libraries write fingerprints by default. */
+static void
+a_fingerprint_in_the_wrong_order_is_named (void **state)
+{
+  (void) state;
+  auto_buffer struct buffer message = { 0 };
+  char id[] = "j";
+  const struct control control = { .kind = CONTROL_CANCEL, .job_id = id };
+  assert_int_equal (codec_encode_control (&control, &message, NULL), 0);
+  for (int i = 0; i < 4; i++)
+    {
+      char byte = message.data[2 + i];
+      message.data[2 + i] = message.data[9 - i];
+      message.data[9 - i] = byte;
+    }
+  struct error err = ERROR_INIT;
+  auto_control struct control read = { 0 };
+  assert_int_equal (codec_decode_control (buffer_bytes (&message), &read, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_non_null (strstr (err.message, "fingerprint is in big-endian order"));
+}
+
+/* The text is parsed by jansson, and its fields compared with what went in. */
+static void
+a_message_is_told_as_json (void **state)
+{
+  (void) state;
+  auto_buffer struct buffer message = { 0 };
+  char id[] = "job \"one\"";
+  char reason[] = "\xe2\x82\xac\n";
+  const struct control control = { .kind = CONTROL_CANCEL, .job_id = id, .reason = reason };
+  assert_int_equal (codec_encode_control (&control, &message, NULL), 0);
+  const char *name = NULL;
+  auto_free char *json = NULL;
+  assert_int_equal (codec_to_json (buffer_bytes (&message), &name, &json, NULL), 0);
+  assert_string_equal (name, "Control");
+  assert_null (strchr (json, '\n'));
+  json_t *value = json_loads (json, 0, NULL);
+  assert_string_equal (json_string_value (json_object_get (value, "job_id")), id);
+  assert_string_equal (
+      json_string_value (json_object_get (json_object_get (value, "reason"), "string")), reason);
+  json_decref (value);
+
+  /* Cut at each place, and with bytes that aren't text. */
+  for (size_t size = 0; size < message.size; size++)
+    assert_int_equal (
+        codec_to_json ((struct bytes){ message.data, size }, &name, &(char *){ NULL }, NULL), -1);
+  buffer_clear (&message);
+  reason[0] = '\xff';
+  assert_int_equal (codec_encode_control (&control, &message, NULL), 0);
+  struct error err = ERROR_INIT;
+  assert_int_equal (codec_to_json (buffer_bytes (&message), &name, &(char *){ NULL }, &err), -1);
+  assert_string_equal (err.message, "a control record with text that isn't UTF-8");
+}
+
 /* What no worker writes: a lease for ever, or one before it began. Added to a clock it would
  * overflow. */
 static void
@@ -517,6 +611,8 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (a_claim_for_ever_is_none),
+    cmocka_unit_test (a_fingerprint_in_the_wrong_order_is_named),
+    cmocka_unit_test (a_message_is_told_as_json),
     cmocka_unit_test (a_job_comes_back_whole),
     cmocka_unit_test (a_plain_job_keeps_its_defaults),
     cmocka_unit_test (shards_come_back_whole),

@@ -60,6 +60,8 @@ numbers_have_bounds (void **state)
     { "job_timeout_ms", &job.job_timeout_ms, JOB_DURATION_MAX_MS },
     { "stage_timeout_ms", &job.stage_timeout_ms, JOB_DURATION_MAX_MS },
     { "collect_timeout_ms", &job.collect_timeout_ms, JOB_DURATION_MAX_MS },
+    { "shm_size", &job.shm_size, JOB_BYTES_MAX },
+    { "stop_timeout_ms", &job.stop_timeout_ms, JOB_STOP_MAX_MS },
     { "max_output_bytes", &job.max_output_bytes, JOB_BYTES_MAX },
     { "max_output_files", &job.max_output_files, JOB_COUNT_MAX },
     { "log_limit", &job.log_limit, JOB_BYTES_MAX },
@@ -78,13 +80,121 @@ numbers_have_bounds (void **state)
       expect (&job, NULL);
       *longs[i].value = usual;
     }
+  job.memory = JOB_MEMORY_MIN - 1;
+  expect (&job, "memory");
+  job.memory = -1;
   job.cpus = JOB_CPUS_MAX + 1;
   expect (&job, "cpus");
   job.cpus = -1;
+  job.retry_memory = 100;
+  expect (&job, "retry_memory");
+  job.retry_memory = JOB_MEMORY_GROWTH_MAX + 1;
+  expect (&job, "retry_memory");
+  job.retry_memory = 200;
+  expect (&job, "retry_memory"); /* of how much? */
+  job.memory = 10 << 20;
+  expect (&job, NULL);
+  job.retry_memory_max = (10 << 20) - 1;
+  expect (&job, "retry_memory");
+  job.retry_memory_max = JOB_BYTES_MAX + 1;
+  expect (&job, "retry_memory_max");
+  job.retry_memory_max = JOB_BYTES_MAX;
+  expect (&job, NULL);
+  job.retry_memory = -1;
+  expect (&job, "retry_memory");
+  job.retry_memory_max = job.memory = -1;
   job.retries = -1;
   expect (&job, "retries");
   job.retries = JOB_RETRIES_MAX + 1;
   expect (&job, "retries");
+}
+
+static void
+spoil_one (struct job *job, struct strlist *list, const char *field, const char *const *wrong)
+{
+  for (; *wrong != NULL; wrong++)
+    {
+      strlist_add (list, *wrong);
+      expect (job, field);
+      strlist_release (list);
+    }
+}
+
+static void
+a_containers_own_things_are_checked (void **state)
+{
+  (void) state;
+  auto_job struct job job;
+  start_job (&job);
+  static const char *const names[] = { "", "-a", ".a", "a b", "a_b", "\xc3\xa9", "a\n" };
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    {
+      job.hostname = xstrdup (names[i]);
+      expect (&job, "hostname");
+      free (take (&job.hostname));
+    }
+  static const char *const platforms[] = {
+    "",         "linux",       "linux/",     "/amd64",        "linux//v7", "linux/a/v7/x",
+    "linux/a/", "Linux/amd64", "linux/a md", "linux/amd64\n", "linux/\xc3"
+  };
+  for (size_t i = 0; i < sizeof platforms / sizeof platforms[0]; i++)
+    {
+      job.platform = xstrdup (platforms[i]);
+      expect (&job, "platform");
+      free (take (&job.platform));
+    }
+  job.platform = xstrdup ("linux/arm/v7");
+  spoil_one (&job, &job.groups, "groups",
+             (const char *const[]){ "", "a:b", "a b", "a/b", "a,b", "\n", NULL });
+  spoil_one (&job, &job.cap_drop, "cap_drop",
+             (const char *const[]){ "", "CAP_", "CAP_NONE", "ROOT", "CAP_CAP_KILL", NULL });
+  spoil_one (&job, &job.ulimits, "ulimits",
+             (const char *const[]){ "", "nofile", "nofile=", "nofile=x", "nofile=2:1", "=1", "as=1",
+                                    "nofile=-1:5", "core=1:2:3", "core=-2", NULL });
+  job.hostname = xstrdup ("Node-1.example");
+  strlist_add (&job.groups, "staff");
+  strlist_add (&job.cap_drop, "cap_net_raw");
+  strlist_add (&job.cap_drop, "ALL");
+  strlist_add (&job.ulimits, "nofile=1:-1");
+  strlist_add (&job.ulimits, "core=0");
+  job.shm_size = 1;
+  expect (&job, NULL);
+  strlist_add (&job.ulimits, "core=1");
+  expect (&job, "ulimits");
+  strlist_release (&job.ulimits);
+  free (job.runtime);
+  job.runtime = xstrdup ("process");
+  expect (&job, "hostname");
+  free (take (&job.hostname));
+  strlist_release (&job.groups);
+  strlist_release (&job.cap_drop);
+  job.shm_size = -1;
+  expect (&job, "platform");
+}
+
+static void
+what_json_cant_hold_is_refused (void **state)
+{
+  (void) state;
+  auto_job struct job job;
+  start_job (&job);
+  spoil_one (&job, &job.command, "command",
+             (const char *const[]){ "\xff", "a\xc3", "\xed\xa0\x80", NULL });
+  spoil_one (&job, &job.entrypoint, "entrypoint", (const char *const[]){ "\xc0\xaf", NULL });
+  spoil_one (&job, &job.env, "env", (const char *const[]){ "A=\xff", NULL });
+  spoil_one (&job, &job.tmpfs, "tmpfs", (const char *const[]){ "/t\xff", NULL });
+  job.workdir = xstrdup ("/w\xff");
+  expect (&job, "workdir");
+  free (take (&job.workdir));
+  strlist_add (&job.env, "SECRET=hidden\xff");
+  struct error err = ERROR_INIT;
+  assert_int_equal (job_check (&job, NULL, &err), -1);
+  assert_non_null (strstr (err.message, "SECRET"));
+  assert_null (strstr (err.message, "hidden"));
+  strlist_add (&job.command, "\xff");
+  free (job.runtime);
+  job.runtime = xstrdup ("process");
+  expect (&job, NULL);
 }
 
 /* What may be added to a clock stays a time. */
@@ -219,6 +329,13 @@ lists_and_texts_have_an_end (void **state)
   job.credentials = xstrdup ("../../etc/passwd");
   expect (&job, "credentials");
   free (take (&job.credentials));
+  static const char *const no_signals[] = { "", "0", "65", "-1", "SIG", "KILLED", "RTMIN+99" };
+  for (size_t i = 0; i < sizeof no_signals / sizeof no_signals[0]; i++)
+    {
+      job.stop_signal = xstrdup (no_signals[i]);
+      expect (&job, "stop_signal");
+      free (take (&job.stop_signal));
+    }
   job.image_id =
       xstrdup ("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
   expect (&job, NULL);
@@ -369,6 +486,8 @@ main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (numbers_have_bounds),
+    cmocka_unit_test (a_containers_own_things_are_checked),
+    cmocka_unit_test (what_json_cant_hold_is_refused),
     cmocka_unit_test (bounds_can_be_added),
     cmocka_unit_test (paths_are_made_normal),
     cmocka_unit_test (results_are_places),

@@ -119,6 +119,20 @@ a_golden_job_is_read_and_written (void **state)
   assert_int_equal (it.stage_timeout_ms, 3600000);
   assert_int_equal (it.collect_timeout_ms, -1);
   assert_string_equal (it.credentials, "team-a");
+  assert_false (it.init);
+  assert_string_equal (it.stop_signal, "SIGINT");
+  assert_int_equal (it.stop_timeout_ms, 2500);
+  assert_int_equal (it.output_links, OUTPUT_LINKS_FAIL);
+  assert_string_equal (it.hostname, "node-1");
+  assert_string_equal (it.groups.items[1], "44");
+  assert_string_equal (it.cap_drop.items[0], "ALL");
+  assert_string_equal (it.ulimits.items[0], "nofile=1024:2048");
+  assert_int_equal (it.shm_size, 1 << 28);
+  assert_true (it.glob_ignore_case);
+  assert_int_equal (it.retry_memory, 150);
+  assert_int_equal (it.retry_memory_max, (int64_t) 1 << 33);
+  assert_string_equal (it.platform, "linux/arm/v7");
+  assert_string_equal (it.quarantined.items[0], "/in/bad.jpg");
 }
 
 static void
@@ -134,6 +148,7 @@ a_golden_shard_is_read_and_written (void **state)
   assert_int_equal (it.digest[31], 31);
   assert_int_equal (it.plan_offset, (int64_t) 1 << 33);
   assert_int_equal (it.plan_length, 700000);
+  assert_int_equal (it.memory, (int64_t) 1 << 32);
 }
 
 static void
@@ -214,6 +229,25 @@ golden_messages_of_older_versions_are_read (void **state)
   assert_int_equal (second_job.max_output_bytes, -1);
   assert_int_equal (second_job.stage_timeout_ms, -1);
   assert_null (second_job.credentials);
+  auto_buffer struct buffer job_3 = golden ("Job.3", "avro");
+  auto_job struct job third_job = { 0 };
+  assert_int_equal (codec_decode_job (buffer_bytes (&job_3), &third_job, NULL), 0);
+  assert_string_equal (third_job.credentials, "team-a");
+  assert_true (third_job.init);
+  assert_null (third_job.stop_signal);
+  assert_int_equal (third_job.stop_timeout_ms, -1);
+  assert_int_equal (third_job.output_links, OUTPUT_LINKS_FOLLOW);
+  assert_null (third_job.hostname);
+  assert_int_equal (third_job.shm_size, -1);
+  assert_false (third_job.glob_ignore_case);
+  assert_int_equal (third_job.retry_memory, -1);
+  assert_int_equal (third_job.retry_memory_max, -1);
+  auto_buffer struct buffer shard_1 = golden ("Shard.1", "avro");
+  auto_shard struct shard old_shard = { 0 };
+  assert_int_equal (codec_decode_shard (buffer_bytes (&shard_1), &old_shard, NULL), 0);
+  assert_int_equal (old_shard.plan_length, 700000);
+  assert_int_equal (old_shard.memory, -1);
+  assert_null (third_job.platform);
   assert_int_equal (codec_decode_control (buffer_bytes (&old_control), &control, NULL), 0);
   assert_string_equal (control.reason, "not needed");
   assert_int_equal (control.generation, 0);

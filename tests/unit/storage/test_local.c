@@ -1,6 +1,7 @@
 /* Folders of this machine: the storage suite, and what only a file system has. */
 #include "common/fs.h"
 #include "common/memory.h"
+#include "storage/listing.h"
 #include "tests/lib/file_tree.h"
 #include "tests/lib/storage_conformance.h"
 
@@ -147,7 +148,7 @@ test_links_that_lead_nowhere (void **state)
           struct error err = ERROR_INIT;
           assert_null (list_tree (tree, (enum symlinks) policy, NULL, &err));
           assert_int_equal (err.class, ERROR_USER);
-          assert_non_null (strstr (err.message, "loop: the symbolic link leads nowhere"));
+          assert_non_null (strstr (err.message, "loop: dangling symbolic link"));
         }
       expect_tree (tree, SYMLINKS_SKIP, NULL, "z\n");
       expect_tree (tree, SYMLINKS_FOLLOW, "loop", "z\n");
@@ -448,7 +449,8 @@ test_sources (void **state)
   static const char *const wrong[][2] = {
     { "/no/such/folder", "/no/such/folder: No such file" },
     { "gopher://host/x", "no storage is known for 'gopher:'" },
-    { "/etc/passwd", "Not a directory" },
+    { "/etc/passwd/x", "Not a directory" },
+    { "/dev/null", "/dev/null: neither a folder nor a file" },
     { "a://b", "no storage is known for 'a:'" },
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -461,11 +463,32 @@ test_sources (void **state)
     }
 }
 
+static void
+test_a_file_is_a_source (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  file_tree_put (tree, "file", 3);
+  auto_free char *path = file_tree_path (tree, "file");
+  auto_storage struct storage *storage = storage_open (path, NULL);
+  assert_non_null (storage);
+  assert_true (storage_is_file (storage));
+  assert_string_equal (storage_local_path (storage), path);
+  auto_storage struct storage *folder = storage_open (tree->folder, NULL);
+  assert_false (storage_is_file (folder));
+  struct error err = ERROR_INIT;
+  const struct storage_visitor visitor = { 0 };
+  assert_int_equal (storage_list (storage, &visitor, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_non_null (strstr (err.message, "is a file"));
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_order),
+    cmocka_unit_test (test_a_file_is_a_source),
     cmocka_unit_test (test_names),
     cmocka_unit_test (test_sizes),
     cmocka_unit_test (test_pruning),

@@ -1,5 +1,6 @@
 /* S3 without a server: signatures against published vectors, credentials, listings as they may
  * come. */
+#include "storage/listing.h"
 #include "storage/s3/s3.h"
 
 #include "common/clock.h"
@@ -432,7 +433,7 @@ keys_that_are_no_paths_are_named (void **state)
     { OBJECT ("..%2Fx"), "../x: it has a component \".\" or \"..\"" },
     { OBJECT ("a%2F.%2Fb"), "a/./b: it has a component" },
     { OBJECT ("full%2F"), "full/: it has an empty component" },
-    { OBJECT ("nul%00"), "a key with a NUL in it" },
+    { OBJECT ("nul%00"), "invalid listing: key with a NUL byte" },
   };
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     {
@@ -467,6 +468,54 @@ keys_are_decoded_only_where_they_are_encoded (void **state)
   assert_string_equal (text.data, "a%41\na+b\n");
 }
 
+/* rclone's ETags have no quotes, S3Proxy's markers no size; roots and prefixes are servers' own. */
+static void
+other_servers_listings_are_read (void **state)
+{
+  (void) state;
+  static const char listing[] =
+      "<x:ListAll "
+      "xmlns:x=\"urn:y\"><x:IsTruncated>false</x:IsTruncated><x:Contents><x:Key>a/</x:Key>"
+      "</x:Contents><x:Contents><x:Key>b</x:Key><x:Size>1</x:Size><x:ETag>0123</x:ETag>"
+      "<x:StorageClass>DEEP_ARCHIVE</x:StorageClass></x:Contents><x:Contents><x:Key>c</x:Key>"
+      "<x:Size>2</x:Size><x:ETag>&quot;45&quot;</x:ETag></x:Contents></x:ListAll>";
+  auto_http_call struct http_call call = { 0 };
+  auto_s3_page struct s3_page page = { 0 };
+  struct error err = ERROR_INIT;
+  buffer_puts (&call.answer, listing);
+  if (s3_page_read (&page, &call, &err) != 0)
+    fail_msg ("%s", err.message);
+  assert_int_equal (page.count, 3);
+  assert_string_equal (page.objects[0].key, "a/");
+  assert_int_equal (page.objects[0].size, 0);
+  assert_string_equal (page.objects[1].etag, "\"0123\"");
+  assert_true (page.objects[1].archived);
+  assert_string_equal (page.objects[2].etag, "\"45\"");
+  assert_false (page.objects[2].archived);
+  char id[8] = "";
+  static const char begun[] = "<Begun><UploadId>u1</UploadId></Begun>";
+  assert_true (xml_find ((struct bytes){ begun, strlen (begun) },
+                         "InitiateMultipartUploadResult/UploadId", id, sizeof id));
+  assert_string_equal (id, "u1");
+}
+
+static void
+an_object_beside_a_folder_of_its_name_is_told (void **state)
+{
+  (void) state;
+  auto_peer struct peer *peer = peer_start ("http_peer.py", "LOG", NULL);
+  struct error err = ERROR_INIT;
+  auto_buffer struct buffer text = { 0 };
+  say (peer, "/said/", LISTING (OBJECT ("a") OBJECT ("a-b") OBJECT ("a.c") OBJECT ("a%2Fb")));
+  assert_int_equal (list_said (peer, NULL, &text, &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_non_null (strstr (err.message, "a is an object and the folder of a/b"));
+  error_clear (&err);
+  buffer_clear (&text);
+  say (peer, "/said/", LISTING (OBJECT ("a") OBJECT ("ab") OBJECT ("ab-%2Fc") OBJECT ("b%2Fb")));
+  assert_int_equal (list_said (peer, NULL, &text, &err), 0);
+}
+
 static void
 a_listing_that_lies_is_refused (void **state)
 {
@@ -477,14 +526,14 @@ a_listing_that_lies_is_refused (void **state)
     { "not xml at all", "isn't XML" },
     { "", "isn't XML" },
     { "<!DOCTYPE x [<!ENTITY a \"b\">]><ListBucketResult/>", "it has a DTD" },
-    { LISTING (OBJECT ("b") OBJECT ("a")), "isn't in order" },
-    { LISTING (OBJECT ("a") OBJECT ("a")), "isn't in order" },
+    { LISTING (OBJECT ("b") OBJECT ("a")), "is out of order" },
+    { LISTING (OBJECT ("a") OBJECT ("a")), "is out of order" },
     { LISTING ("<Contents><Key>a</Key></Contents>"), "without key or size" },
     { LISTING ("<Contents><Size>1</Size></Contents>"), "without key or size" },
-    { LISTING ("<Contents><Key>a</Key><Size>-1</Size></Contents>"), "the size '-1'" },
-    { LISTING ("<Contents><Key>a</Key><Size>1e9</Size></Contents>"), "the size '1e9'" },
+    { LISTING ("<Contents><Key>a</Key><Size>-1</Size></Contents>"), "size '-1'" },
+    { LISTING ("<Contents><Key>a</Key><Size>1e9</Size></Contents>"), "size '1e9'" },
     { "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
-      "without saying where" },
+      "without a continuation token" },
     { "<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a>", "too deep" },
   };
   for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
@@ -512,6 +561,8 @@ main (void)
     cmocka_unit_test (credentials_do_until_they_run_out),
     cmocka_unit_test (keys_that_are_no_paths_are_named),
     cmocka_unit_test (keys_are_decoded_only_where_they_are_encoded),
+    cmocka_unit_test (other_servers_listings_are_read),
+    cmocka_unit_test (an_object_beside_a_folder_of_its_name_is_told),
     cmocka_unit_test (a_listing_that_lies_is_refused),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

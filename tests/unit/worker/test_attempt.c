@@ -149,7 +149,7 @@ set_up (void **state)
   auto_free char *file = xasprintf ("%s/a.txt", in);
   assert_int_equal (fs_write_file (AT_FDCWD, file, (struct bytes){ "hello\n", 6 }, &err), 0);
   auto_free char *result = xasprintf ("%s/result", scene->root);
-  scene->place = result_place (result, &err);
+  scene->place = result_location (result, &err);
   assert_int_equal (result_create (scene->place, NULL, &err), 0);
   scene->result_fd = result_open (scene->place, &err);
   job_init (&scene->job);
@@ -316,6 +316,21 @@ sleeps (const struct container *container)
 }
 
 static int
+waits_for_sigint (const struct container *container)
+{
+  sigset_t set;
+  int number = 0;
+  (void) container;
+  (void) sigemptyset (&set);
+  (void) sigaddset (&set, SIGINT);
+  (void) sigprocmask (SIG_BLOCK, &set, NULL);
+  dprintf (1, "began\n");
+  (void) sigwait (&set, &number);
+  dprintf (1, "%s\n", sigabbrev_np (number));
+  return 4;
+}
+
+static int
 ignores_sigterm (const struct container *container)
 {
   (void) container;
@@ -443,8 +458,13 @@ test_timeout (void **state)
   run (scene, sleeps);
   assert_outcome (scene, OUTCOME_TIMEOUT, 128 + SIGTERM, "timeout after 100 ms");
   assert_kept (scene, "stdout", "began\n");
+  scene->job.stop_timeout_ms = 100;
   run (scene, ignores_sigterm);
   assert_outcome (scene, OUTCOME_TIMEOUT, 128 + SIGKILL, "timeout after 100 ms");
+  scene->job.stop_signal = xstrdup ("INT");
+  run (scene, waits_for_sigint);
+  assert_outcome (scene, OUTCOME_TIMEOUT, 4, "timeout after 100 ms");
+  assert_kept (scene, "stdout", "began\nINT\n");
 }
 
 static void
@@ -786,7 +806,7 @@ test_links_are_kept_as_links (void **state)
 {
   struct scene *scene = *state;
   run (scene, leaves_links);
-  assert_outcome (scene, OUTCOME_SUCCEEDED, 0, NULL);
+  assert_outcome (scene, OUTCOME_SUCCEEDED, 0, "2 links lead out of the outputs: out/");
   char target[100] = "";
   assert_true (readlinkat (scene->result_fd, RESULT_ATTEMPTS "/" NAME "/outputs/out/passwd", target,
                            sizeof target - 1)
@@ -923,6 +943,32 @@ test_sweep (void **state)
   assert_true (fs_exists (scene->result_fd, RESULT_TMP "/b/outputs"));
 }
 
+/* What a killed slot had started holds the folder a little longer than the slot lived. */
+static void
+test_sweep_behind_a_slot (void **state)
+{
+  enum
+  {
+    HELD_MS = 100
+  };
+  struct scene *scene = *state;
+  assert_int_equal (fs_make_folders (scene->result_fd, RESULT_TMP "/a/outputs", 0700, NULL), 0);
+  auto_fd int held = openat (scene->result_fd, RESULT_TMP "/a", O_RDONLY | O_CLOEXEC);
+  assert_int_equal (flock (held, LOCK_EX), 0);
+  pid_t pid = fork ();
+  if (pid == 0)
+    {
+      (void) poll (NULL, 0, HELD_MS);
+      _exit (0);
+    }
+  (void) close (held);
+  held = -1;
+  assert_int_equal (workplace_sweep (scene->place, NULL), 0);
+  workplace_sweep_behind (scene->place, NULL, "a");
+  assert_int_equal (entries (scene, RESULT_TMP), 0);
+  assert_int_equal (waitpid (pid, NULL, 0), pid);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
 
 int
@@ -959,6 +1005,7 @@ main (void)
     TEST (test_unsettled_leftover_is_replaced),
     TEST (test_dead_leftover_is_replaced_but_a_living_one_is_not),
     TEST (test_sweep),
+    TEST (test_sweep_behind_a_slot),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ run_collect (struct scene *scene, int64_t shard)
 {
   error_clear (&scene->err);
   scene->collected = (struct collected){ 0 };
-  return collect_outputs (scene->fd, &scene->job, shard, scene->halt, &scene->collected,
+  return collect_outputs (scene->fd, &scene->job, shard, NULL, scene->halt, &scene->collected,
                           &scene->err);
 }
 

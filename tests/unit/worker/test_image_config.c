@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "tests/lib/file_tree.h"
 #include "worker/image_ref.h"
+#include "worker/image_user.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,6 +76,19 @@ test_working_folders_are_normal (void **state)
 }
 
 static void
+test_stop_signals (void **state)
+{
+  (void) state;
+  auto_image_config struct image_config named =
+      parse ("{\"config\":{\"StopSignal\":\"SIGRTMIN+3\"}}");
+  auto_image_config struct image_config numbered = parse ("{\"config\":{\"StopSignal\":\"3\"}}");
+  auto_image_config struct image_config none = parse ("{\"config\":{\"StopSignal\":\"\"}}");
+  assert_int_equal (named.stop_signal, SIGRTMIN + 3);
+  assert_int_equal (numbered.stop_signal, SIGQUIT);
+  assert_int_equal (none.stop_signal, 0);
+}
+
+static void
 test_parse (void **state)
 {
   (void) state;
@@ -106,6 +121,8 @@ test_refused (void **state)
     "{\"config\":{\"Entrypoint\":[\"sh\"],\"Cmd\":[1]}}",
     "{\"config\":{\"Entrypoint\":[\"sh\"],\"User\":0}}",
     "{\"config\":{\"Cmd\":[\"a\\u0000b\"]}}",
+    "{\"config\":{\"StopSignal\":\"SIGNONE\"}}",
+    "{\"config\":{\"StopSignal\":9}}",
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     refuse (bad[i], strlen (bad[i]));
@@ -219,7 +236,7 @@ static void
 assert_user (const struct file_tree *tree, const char *image, const char *asked, uid_t uid,
              gid_t gid)
 {
-  struct image_user user = { 9, 9 };
+  auto_image_user struct image_user user = { 0 };
   struct error err;
   if (who (tree, image, asked, &user, &err) != 0)
     fail_msg ("%s", err.message);
@@ -230,7 +247,7 @@ assert_user (const struct file_tree *tree, const char *image, const char *asked,
 static void
 assert_nobody (const struct file_tree *tree, const char *asked, const char *message)
 {
-  struct image_user user;
+  auto_image_user struct image_user user = { 0 };
   struct error err;
   assert_int_equal (who (tree, NULL, asked, &user, &err), -1);
   assert_int_equal (err.class, ERROR_USER);
@@ -264,6 +281,61 @@ test_user (void **state)
   assert_nobody (tree, "5:nobody", "isn't in the image's /etc/group");
   assert_nobody (tree, "odd", "bad line");
   assert_nobody (tree, "5:huge", "bad line");
+}
+
+/* GROUPS are numbers, separated by single spaces. */
+static void
+assert_groups (const struct file_tree *tree, const char *asked, const char *more,
+               const char *groups, const char *home)
+{
+  struct image_config config = { 0 };
+  struct job job = { .user = (char *) (uintptr_t) asked };
+  auto_image_user struct image_user user = { 0 };
+  auto_buffer struct buffer text = { 0 };
+  struct error err = ERROR_INIT;
+  if (more != NULL)
+    strlist_add (&job.groups, more);
+  int result = image_config_user (&config, &job, tree->folder, &user, &err);
+  strlist_release (&job.groups);
+  if (result != 0)
+    fail_msg ("%s", err.message);
+  for (size_t i = 0; i < user.group_count; i++)
+    buffer_printf (&text, "%s%u", i == 0 ? "" : " ", user.groups[i]);
+  assert_string_equal (text.data, groups);
+  assert_string_equal (user.home, home);
+}
+
+static void
+test_groups_and_home (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *tree = file_tree_new ();
+  assert_groups (tree, NULL, NULL, "0", "/");
+  assert_groups (tree, "12:34", "7", "34 7", "/");
+  file_tree_make_folder (tree, "etc");
+  put_text (tree, "etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nann:x:1000:100::/home/ann:\nodd:x:7:7::relative:\n");
+  put_text (tree, "etc/group",
+            "root:x:0:\nusers:x:100:\naudio:x:29:bo,ann\nvideo:x:44:ann\nstaff:x:50:root,annie\n"
+            "bad:x:-1:ann\n");
+  assert_groups (tree, NULL, NULL, "0 50", "/root");
+  assert_groups (tree, "ann", NULL, "100 29 44", "/home/ann");
+  assert_groups (tree, "1000", NULL, "100 29 44", "/home/ann");
+  assert_groups (tree, "ann:video", NULL, "44", "/home/ann");
+  assert_groups (tree, "ann", "staff", "100 29 44 50", "/home/ann");
+  assert_groups (tree, "ann", "29", "100 29 44", "/home/ann");
+  assert_groups (tree, "5", NULL, "0", "/");
+  assert_groups (tree, "odd", NULL, "7", "/");
+  struct image_config config = { 0 };
+  struct job job = { 0 };
+  struct error err = ERROR_INIT;
+  auto_image_user struct image_user user = { 0 };
+  strlist_add (&job.groups, "nobody");
+  int result = image_config_user (&config, &job, tree->folder, &user, &err);
+  strlist_release (&job.groups);
+  assert_int_equal (result, -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_non_null (strstr (err.message, "--group-add: group \"nobody\" isn't in"));
 }
 
 /* An image can't make us read, or wait for, a file of the host. */
@@ -321,12 +393,14 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test (test_stop_signals),
     cmocka_unit_test (test_parse),
     cmocka_unit_test (test_working_folders_are_normal),
     cmocka_unit_test (test_refused),
     cmocka_unit_test (test_command),
     cmocka_unit_test (test_env),
     cmocka_unit_test (test_user),
+    cmocka_unit_test (test_groups_and_home),
     cmocka_unit_test (test_user_from_outside),
     cmocka_unit_test (test_ref),
   };

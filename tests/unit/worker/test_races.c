@@ -131,7 +131,7 @@ collect_round (struct scene *scene)
   auto_buffer struct buffer list = { 0 };
   struct collected collected = { 0 };
   struct error err = ERROR_INIT;
-  (void) collect_outputs (scene->fd, &scene->job, 0, NULL, &collected, &err);
+  (void) collect_outputs (scene->fd, &scene->job, 0, NULL, NULL, &collected, &err);
   if (fs_read_file (scene->fd, "outputs.jsonl", 1 << 20, &list, NULL) == 0 && list.size > 0)
     assert_null (strstr (list.data, "\"size\":16,"));
 }
@@ -143,7 +143,7 @@ usage_round (struct scene *scene)
   scene->job.max_output_bytes = 1 << 20;
   struct usage *usage = usage_new (scene->fd, &scene->job);
   for (int i = 0; i < 5; i++)
-    assert_int_equal (usage_look (usage, &err), 0);
+    assert_int_equal (usage_update (usage, &err), 0);
   usage_free (usage);
 }
 

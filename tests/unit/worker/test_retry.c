@@ -156,6 +156,32 @@ test_delay_properties (void **state)
   assert_true (spread_high - spread_low > 300); /* those that failed together come back apart */
 }
 
+static void
+test_memory_grows_after_oom (void **state)
+{
+  (void) state;
+  auto_job struct job job = { 0 };
+  job_init (&job);
+  job.memory = 100 << 20;
+  auto_shard struct shard unchanged = { 0 };
+  assert_true (is_retried (&job, OUTCOME_OOM, 137, 0, 0, &unchanged));
+  assert_true (unchanged.memory <= 0); /* the job's */
+  job.retry_memory = 150;
+  job.retry_memory_max = 200 << 20;
+  auto_shard struct shard other = { 0 };
+  assert_true (is_retried (&job, OUTCOME_FAILED, 1, 0, 0, &other));
+  assert_true (other.memory <= 0);
+  auto_shard struct shard first = { 0 };
+  assert_true (is_retried (&job, OUTCOME_OOM, 137, 0, 0, &first));
+  assert_int_equal (first.memory, 150 << 20);
+  struct attempt_report report = { .outcome = OUTCOME_OOM, .exit_code = 137 };
+  auto_shard struct shard second = { 0 };
+  assert_true (retry_decide (&job, &first, &limits, now, &report, &second));
+  assert_int_equal (second.memory, 200 << 20); /* the ceiling */
+  job.retry_memory_max = -1;
+  assert_int_equal (job_memory_most (&job), (int64_t) 800 << 20);
+}
+
 int
 main (void)
 {
@@ -165,6 +191,7 @@ main (void)
     cmocka_unit_test (test_infra_uses_up_no_retry_but_is_bounded),
     cmocka_unit_test (test_some_failures_are_never_retried),
     cmocka_unit_test (test_success_codes),
+    cmocka_unit_test (test_memory_grows_after_oom),
     cmocka_unit_test (test_delay_properties),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -1,0 +1,391 @@
+/* Jobs that are published in a window, on the SQLite bus: how far a producer goes ahead, and what
+ * another one makes of what it left. */
+#include "bus/bus.h"
+#include "bus/follower.h"
+#include "common/clock.h"
+#include "common/memory.h"
+#include "producer/producer.h"
+#include "result/result.h"
+#include "tests/lib/file_tree.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum
+{
+  FILES = 1200, /* a shard each: more than one part of a frozen plan */
+  WINDOW = 10,
+  WAIT_MS = 60000,
+};
+
+/* Inputs, a bus, and jobs of them with a result each. */
+struct scene
+{
+  struct file_tree *tree;
+  char *url;
+  struct bus *bus; /* the test's own */
+  pid_t producer;  /* 0: none */
+};
+
+static int
+set_up (void **state)
+{
+  struct scene *scene = xcalloc (1, sizeof *scene);
+  scene->tree = file_tree_new ();
+  for (int i = 0; i < FILES; i++)
+    {
+      auto_free char *path = xasprintf ("in/%05d", i);
+      file_tree_put (scene->tree, path, 0);
+    }
+  auto_free char *place = file_tree_path (scene->tree, "bus.db");
+  scene->url = xasprintf ("sqlite:%s", place);
+  const struct bus_options options = { .client = "test" };
+  scene->bus = bus_open (scene->url, &options, NULL);
+  assert_non_null (scene->bus);
+  *state = scene;
+  return 0;
+}
+
+static void
+kill_producer (struct scene *scene)
+{
+  if (scene->producer == 0)
+    return;
+  assert_int_equal (kill (scene->producer, SIGKILL), 0);
+  assert_int_equal (waitpid (scene->producer, NULL, 0), scene->producer);
+  scene->producer = 0;
+}
+
+static int
+tear_down (void **state)
+{
+  struct scene *scene = *state;
+  kill_producer (scene);
+  bus_close (scene->bus);
+  file_tree_free (scene->tree);
+  free (scene->url);
+  free (scene);
+  return 0;
+}
+
+/* A job of the first COUNT files, a multiple of 100. */
+static void
+submit (const struct scene *scene, const char *id, int count)
+{
+  auto_job struct job job;
+  job_init (&job);
+  job.id = xstrdup (id);
+  job.image = xstrdup ("image");
+  job.results = file_tree_path (scene->tree, id);
+  job.glob = count == FILES ? xstrdup ("*") : xasprintf ("%03d*", count / 100 - 1);
+  job.base_path = xstrdup ("/in");
+  job.batch_size = 1;
+  job.volumes = xcalloc (1, sizeof *job.volumes);
+  job.volumes[job.volume_count++] =
+      (struct volume){ .source = file_tree_path (scene->tree, "in"), .path = xstrdup ("/in") };
+  assert_int_equal (bus_submit (scene->bus, &job, NULL), 1);
+}
+
+static void
+start_producer (struct scene *scene, int64_t window)
+{
+  scene->producer = fork ();
+  assert_true (scene->producer >= 0);
+  if (scene->producer > 0)
+    return;
+  const struct producer_options options = { .bus_url = scene->url, .window = window };
+  _exit (producer_run (&options, NULL) == 0 ? 0 : 1);
+}
+
+static bool
+is_published (const struct scene *scene, const char *id, int index)
+{
+  auto_shard struct shard shard = { 0 };
+  int got = bus_get_shard (scene->bus, id, (uint32_t) index, &shard, NULL);
+  assert_true (got >= 0);
+  return got == 1;
+}
+
+static void
+wait_for_shard (const struct scene *scene, const char *id, int index)
+{
+  for (int64_t end = clock_boot_ms () + WAIT_MS; !is_published (scene, id, index);)
+    {
+      if (clock_boot_ms () > end)
+        fail_msg ("shard %d of %s wasn't published within a minute", index, id);
+      (void) bus_poll (scene->bus, NULL, 0, 5);
+    }
+}
+
+/* The event of KIND among those of the job ID into EVENT: whether there is one. */
+static bool
+find_event (const struct scene *scene, const char *id, enum event_kind kind, struct event *event)
+{
+  auto_follower struct follower *follower = bus_follow (scene->bus, NULL, id, NULL);
+  for (;;)
+    {
+      auto_event struct event next = { 0 };
+      int got = follower_next (follower, &next, NULL);
+      assert_true (got >= 0);
+      if (got == 0)
+        return false;
+      if (next.kind != kind)
+        continue;
+      *event = next;
+      next = (struct event){ 0 };
+      return true;
+    }
+}
+
+static void
+wait_for_event (const struct scene *scene, const char *id, enum event_kind kind,
+                struct event *event)
+{
+  for (int64_t end = clock_boot_ms () + WAIT_MS; !find_event (scene, id, kind, event);)
+    {
+      if (clock_boot_ms () > end)
+        fail_msg ("no event %s of %s within a minute", event_kind_name (kind), id);
+      (void) bus_poll (scene->bus, NULL, 0, 5);
+    }
+}
+
+static struct delivery *
+take_shard (const struct scene *scene, const char *id, int index)
+{
+  struct delivery *delivery = NULL;
+  for (int64_t end = clock_boot_ms () + WAIT_MS; delivery == NULL;)
+    {
+      assert_true (bus_take (scene->bus, BUS_SHARDS, id, &delivery, NULL) >= 0);
+      assert_true (clock_boot_ms () < end);
+      if (delivery == NULL)
+        (void) bus_poll (scene->bus, NULL, 0, 5);
+    }
+  assert_int_equal (delivery->shard.index, index);
+  return delivery;
+}
+
+static void
+settle (const struct scene *scene, struct delivery *delivery, bool final)
+{
+  const struct shard *shard = &delivery->shard;
+  struct shard retry = *shard;
+  retry.attempt++;
+  const struct event event = { .kind = EVENT_FINISHED,
+                               .job_id = shard->job_id,
+                               .generation = shard->generation,
+                               .index = shard->index,
+                               .attempt = shard->attempt,
+                               .starts = delivery->starts,
+                               .report = { .outcome = final ? OUTCOME_SUCCEEDED : OUTCOME_FAILED,
+                                           .final = final } };
+  assert_int_equal (bus_settle_wait (scene->bus, delivery, &event, final ? NULL : &retry, NULL), 1);
+  delivery_free (delivery);
+}
+
+/* Takes the next shard of the job ID, which must be INDEX, and settles it; with FINAL for good,
+ * else with a retry. */
+static void
+run_shard (const struct scene *scene, const char *id, int index, bool final)
+{
+  settle (scene, take_shard (scene, id, index), final);
+}
+
+static bool
+has_frozen_plan (const struct scene *scene, const char *id)
+{
+  auto_free char *place = file_tree_path (scene->tree, id);
+  auto_fd int folder = result_open (place, NULL);
+  assert_true (folder >= 0);
+  return faccessat (folder, ".shoal/frozen", F_OK, 0) == 0;
+}
+
+static void
+wait_for_no_plan (const struct scene *scene, const char *id)
+{
+  for (int64_t end = clock_boot_ms () + WAIT_MS; has_frozen_plan (scene, id);)
+    {
+      assert_true (clock_boot_ms () < end);
+      (void) bus_poll (scene->bus, NULL, 0, 5);
+    }
+}
+
+/* ---- the tests ------------------------------------------------------------------------- */
+
+static void
+a_window_moves_on_as_shards_are_settled (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  start_producer (scene, WINDOW);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "big", EVENT_PLANNED, &planned);
+  assert_int_equal (planned.shards, FILES);
+  assert_int_equal (planned.starts, 1);
+  wait_for_shard (scene, "big", WINDOW - 1);
+  for (int i = 0; i < FILES; i++)
+    {
+      /* The next one can't be there before this one is settled. */
+      assert_false (i + WINDOW < FILES && is_published (scene, "big", i + WINDOW));
+      run_shard (scene, "big", i, true);
+      if (i + WINDOW < FILES)
+        wait_for_shard (scene, "big", i + WINDOW);
+    }
+  wait_for_no_plan (scene, "big");
+  assert_false (is_published (scene, "big", FILES));
+}
+
+static void
+a_shard_that_is_retried_is_not_settled (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "big", WINDOW - 1);
+  run_shard (scene, "big", 0, false);
+  run_shard (scene, "big", 0, true);
+  run_shard (scene, "big", 1, true);
+  wait_for_shard (scene, "big", WINDOW + 1);
+  assert_false (is_published (scene, "big", WINDOW + 2));
+}
+
+static void
+a_job_that_fits_is_published_at_once (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "small", 100);
+  start_producer (scene, 100);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "small", EVENT_PLANNED, &planned);
+  assert_true (is_published (scene, "small", 99));
+  assert_int_equal (planned.starts, 0);
+  assert_false (has_frozen_plan (scene, "small"));
+}
+
+static void
+a_killed_producer_leaves_a_plan_that_inputs_do_not_change (void **state)
+{
+  struct scene *scene = *state;
+  int done = 0;
+  submit (scene, "big", FILES);
+  for (int round = 0; round < 3; round++)
+    {
+      start_producer (scene, WINDOW);
+      for (int i = 0; i < 20; i++)
+        run_shard (scene, "big", done++, true);
+      wait_for_shard (scene, "big", done);
+      kill_producer (scene);
+      auto_free char *path = xasprintf ("in/000000-%d", round);
+      file_tree_put (scene->tree, path, 0);
+    }
+  assert_false (is_published (scene, "big", done + WINDOW));
+  start_producer (scene, WINDOW);
+  for (; done < FILES; done++)
+    run_shard (scene, "big", done, true);
+  wait_for_no_plan (scene, "big");
+  auto_event struct event other = { 0 };
+  assert_false (find_event (scene, "big", EVENT_FAILED, &other));
+}
+
+static void
+a_producer_without_a_window_publishes_the_rest (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  start_producer (scene, WINDOW);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "big", EVENT_PLANNED, &planned);
+  kill_producer (scene);
+  start_producer (scene, 0);
+  wait_for_shard (scene, "big", FILES - 1);
+}
+
+static void
+nothing_more_of_a_cancelled_job_is_published (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  submit (scene, "other", FILES);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "other", WINDOW - 1);
+  struct delivery *running[2] = { take_shard (scene, "big", 0), take_shard (scene, "big", 1) };
+  const struct control control = { .kind = CONTROL_CANCEL, .job_id = "big" };
+  assert_int_equal (bus_publish_control (scene->bus, &control, NULL), 0);
+  /* What happens from now on is read behind the order, and makes room. */
+  settle (scene, running[0], true);
+  for (int i = 0; i < 2 * WINDOW; i++)
+    run_shard (scene, "other", i, true);
+  wait_for_shard (scene, "other", 3 * WINDOW - 1);
+  assert_false (is_published (scene, "big", WINDOW));
+  kill_producer (scene);
+  /* Who takes the job up again finds the order as well. */
+  settle (scene, running[1], true);
+  start_producer (scene, WINDOW);
+  run_shard (scene, "other", 2 * WINDOW, true);
+  wait_for_shard (scene, "other", 3 * WINDOW);
+  assert_false (is_published (scene, "big", WINDOW));
+}
+
+static void
+two_jobs_are_published_at_the_same_time (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  submit (scene, "other", FILES);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "big", WINDOW - 1);
+  wait_for_shard (scene, "other", WINDOW - 1);
+  for (int i = 0; i < 3 * WINDOW; i++)
+    {
+      run_shard (scene, "big", i, true);
+      run_shard (scene, "other", i, true);
+    }
+  wait_for_shard (scene, "big", 4 * WINDOW - 1);
+  wait_for_shard (scene, "other", 4 * WINDOW - 1);
+}
+
+static void
+a_plan_that_is_gone_fails_its_job (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "big", WINDOW - 1);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "big", EVENT_PLANNED, &planned);
+  kill_producer (scene);
+  auto_free char *plan = file_tree_path (scene->tree, "big.partial/.shoal/frozen");
+  auto_free char *aside = file_tree_path (scene->tree, "aside");
+  assert_int_equal (rename (plan, aside), 0);
+  start_producer (scene, WINDOW);
+  run_shard (scene, "big", 0, true);
+  auto_event struct event failed = { 0 };
+  wait_for_event (scene, "big", EVENT_FAILED, &failed);
+  assert_string_equal (failed.reason, "the frozen plan has no shard 10");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    TEST (a_window_moves_on_as_shards_are_settled),
+    TEST (a_shard_that_is_retried_is_not_settled),
+    TEST (a_job_that_fits_is_published_at_once),
+    TEST (a_killed_producer_leaves_a_plan_that_inputs_do_not_change),
+    TEST (a_producer_without_a_window_publishes_the_rest),
+    TEST (nothing_more_of_a_cancelled_job_is_published),
+    TEST (two_jobs_are_published_at_the_same_time),
+    TEST (a_plan_that_is_gone_fails_its_job),
+  };
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,99 @@
+#include "worker/fitness.h"
+
+#include "common/health.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "worker/probe.h"
+
+#include <poll.h>
+#include <string.h>
+
+enum
+{
+  FITNESS_STEP_MS = 100,
+  FITNESS_MS = 2000, /* between two tries at first, doubled … */
+  FITNESS_MAX_MS = 30000,
+};
+
+/* Whether PROBE's runtime can be used; says so if not, and didn't say the same BEFORE. */
+static bool
+fitness_works (const struct runtime_probe *probe, char **before)
+{
+  if (probe_works (probe))
+    return true;
+  if (*before != NULL && strcmp (*before, probe->failure.message) == 0)
+    return false;
+  auto_free char *text = text_log (probe->failure.message);
+  log_warn ("runtime_unusable", "runtime=%s error=%s", probe->runtime, text);
+  free (*before);
+  *before = xstrdup (probe->failure.message);
+  return false;
+}
+
+static char *
+fitness_describe (const struct worker_options *options, const struct runtime_probe *probe)
+{
+  auto_free char *text = text_log (probe->description != NULL ? probe->description : "");
+  return xasprintf (" runtime=%s runtime_by=%s description=%s", probe->runtime,
+                    options->oci_program != NULL ? "option" : "default", text);
+}
+
+/* 1 with FITNESS when something works. */
+static int
+fitness_try (const struct worker_options *options, char *before[static PROBE_RUNTIMES],
+             struct fitness *fitness)
+{
+  char *why = NULL;
+  for (size_t i = 0; i < PROBE_RUNTIMES; i++)
+    {
+      auto_probe struct runtime_probe probe = { 0 };
+      if (!probe_is_allowed (options, probe_runtimes[i]))
+        continue;
+      probe_runtime (options, probe_runtimes[i], &probe);
+      if (fitness_works (&probe, &before[i]) && fitness->description == NULL)
+        fitness->description = fitness_describe (options, &probe);
+      else if (why == NULL)
+        why = before[i];
+    }
+  if (fitness->description != NULL)
+    {
+      health_unfit (options->health, NULL);
+      return 1;
+    }
+  auto_free char *text = xasprintf ("no command can be run here: %s",
+                                    why != NULL ? why : "the policy allows no runtime");
+  health_unfit (options->health, text);
+  return 0;
+}
+
+static bool
+fitness_is_stopped (const struct worker_options *options)
+{
+  return options->stop != NULL && *options->stop != 0;
+}
+
+int
+fitness_await (const struct worker_options *options, struct fitness *fitness)
+{
+  char *before[PROBE_RUNTIMES] = { NULL };
+  int fit = 0;
+  for (int wait = FITNESS_MS; !fitness_is_stopped (options); wait *= wait < FITNESS_MAX_MS ? 2 : 1)
+    {
+      fit = fitness_try (options, before, fitness);
+      if (fit != 0)
+        break;
+      for (int ms = 0; ms < wait && !fitness_is_stopped (options); ms += FITNESS_STEP_MS)
+        (void) poll (NULL, 0, FITNESS_STEP_MS);
+    }
+  for (size_t i = 0; i < PROBE_RUNTIMES; i++)
+    free (before[i]);
+  return fit;
+}
+
+void
+fitness_release (struct fitness *fitness)
+{
+  free (fitness->description);
+  *fitness = (struct fitness){ 0 };
+}

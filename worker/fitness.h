@@ -1,0 +1,21 @@
+/* fitness.h — a worker begins once it can run something. Until then it takes nothing, not even its
+ * place among those that share the queue's work, and says why. */
+#ifndef SHOAL_WORKER_FITNESS_H
+#define SHOAL_WORKER_FITNESS_H
+
+#include "common/auto.h"
+#include "worker/worker.h"
+
+struct fitness
+{
+  char *description; /* for the log: " runtime=…", which one and by what */
+};
+
+/* Returns when a runtime that the policy allows has run a command: 1 with FITNESS; 0 when the
+ * worker is to stop first. */
+int fitness_await (const struct worker_options *options, struct fitness *fitness);
+
+void fitness_release (struct fitness *fitness);
+#define auto_fitness AUTO (fitness_release)
+
+#endif
