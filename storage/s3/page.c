@@ -141,9 +141,10 @@ end_object (struct page_reading *reading, struct error *err)
   if (page->count == OBJECTS_MAX)
     return error_set (err, ERROR_TRANSIENT, "invalid listing: more than %d objects in a page",
                       (int) OBJECTS_MAX);
+  if (!reading->inside)
+    return error_set (err, ERROR_TRANSIENT, "invalid listing: object without key or size");
   struct s3_object *object = &page->objects[page->count];
-  const char *key =
-      reading->inside && object->key != NULL ? page->text.data + ((uintptr_t) object->key - 1) : "";
+  const char *key = object->key != NULL ? page->text.data + ((uintptr_t) object->key - 1) : "";
   size_t length = strlen (key);
   bool slash = (length > 0 && key[length - 1] == '/')
                || (length > 2 && strcasecmp (key + length - 3, "%2f") == 0);

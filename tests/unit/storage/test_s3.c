@@ -528,6 +528,7 @@ a_listing_that_lies_is_refused (void **state)
     { "<!DOCTYPE x [<!ENTITY a \"b\">]><ListBucketResult/>", "it has a DTD" },
     { LISTING (OBJECT ("b") OBJECT ("a")), "is out of order" },
     { LISTING (OBJECT ("a") OBJECT ("a")), "is out of order" },
+    { LISTING ("<Contents></Contents>"), "without key or size" },
     { LISTING ("<Contents><Key>a</Key></Contents>"), "without key or size" },
     { LISTING ("<Contents><Size>1</Size></Contents>"), "without key or size" },
     { LISTING ("<Contents><Key>a</Key><Size>-1</Size></Contents>"), "size '-1'" },
