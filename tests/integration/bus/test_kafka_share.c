@@ -291,6 +291,19 @@ count_readers (struct bus **buses, int count, int32_t partition)
   return readers;
 }
 
+/* BUS has chosen its share since it last heard who is there: it does so once a second. */
+static bool
+share_is_current (struct bus *bus)
+{
+  const struct readership *readership = &kafka (bus)->take.readers[0];
+  size_t count = 0;
+  auto_free const char **others = members_living (
+      &readership->queue->members, claims_now (readership->work->leases->claims), &count);
+  auto_free bool *share = xcalloc ((size_t) readership->count, sizeof *share);
+  share_choose (kafka (bus)->client.writer, others, count, share, readership->count);
+  return memcmp (share, readership->share, (size_t) readership->count * sizeof *share) == 0;
+}
+
 /* All know of each other, and read what is theirs. */
 static bool
 shares_are_settled (struct bus **buses, int count)
@@ -298,7 +311,8 @@ shares_are_settled (struct bus **buses, int count)
   for (int i = 0; i < count; i++)
     {
       const struct readership *readership = &kafka (buses[i])->take.readers[0];
-      if (readership->count == 0 || count_members (buses[i]) != count)
+      if (readership->count == 0 || count_members (buses[i]) != count
+          || !share_is_current (buses[i]))
         return false;
       for (int32_t p = 0; p < readership->count; p++)
         if (readership->share[p] != (partitions_find (readership->set, p) != NULL))
