@@ -15,12 +15,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 int
 race_rounds (int otherwise)
@@ -137,54 +141,59 @@ outside_expect_not_in (const struct outside *outside, int dirfd)
 
 struct race
 {
-  pthread_t thread;
-  int dirfd;
-  const char *const *names;
-  struct strlist others; /* what each is exchanged with */
-  unsigned int seed;
-  atomic_bool stop;
-  long swaps;
+  pid_t pid;
+  atomic_long *swaps; /* shared with the process that swaps */
 };
 
-/* It takes no memory: a child that is cloned meanwhile would find the allocator locked for good. */
-static void *
-swap (void *context)
+/* Until it is killed. */
+static _Noreturn void
+swap (int dirfd, const char *const *names, const struct strlist *others, unsigned int seed,
+      atomic_long *swaps)
 {
-  struct race *race = context;
-  while (!atomic_load (&race->stop))
+  for (;;)
     {
-      size_t which = (size_t) rand_r (&race->seed) % race->others.count;
-      if (renameat2 (race->dirfd, race->names[which], race->dirfd, race->others.items[which],
-                     RENAME_EXCHANGE)
-          == 0)
-        race->swaps++;
-      const struct timespec pause = { .tv_nsec = rand_r (&race->seed) % 60000 };
-      if (rand_r (&race->seed) % 4 > 0)
+      size_t which = (size_t) rand_r (&seed) % others->count;
+      if (renameat2 (dirfd, names[which], dirfd, others->items[which], RENAME_EXCHANGE) == 0)
+        atomic_fetch_add (swaps, 1);
+      const struct timespec pause = { .tv_nsec = rand_r (&seed) % 60000 };
+      if (rand_r (&seed) % 4 > 0)
         (void) nanosleep (&pause, NULL);
     }
-  return NULL;
 }
 
+/* A process, not a thread: what is tested may clone itself, and a copy that is made while another
+ * thread starts or ends can find the allocator locked for good. */
 struct race *
 race_start (int dirfd, const char *const *names, unsigned int seed)
 {
   struct race *race = xcalloc (1, sizeof *race);
-  race->dirfd = dirfd;
-  race->names = names;
-  race->seed = seed;
+  auto_strlist struct strlist others = { 0 };
   for (size_t i = 0; names[i] != NULL; i++)
-    strlist_addf (&race->others, "%s.other", names[i]);
-  assert_int_equal (pthread_create (&race->thread, NULL, swap, race), 0);
+    strlist_addf (&others, "%s.other", names[i]);
+  race->swaps =
+      mmap (NULL, sizeof *race->swaps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal (race->swaps, MAP_FAILED);
+  pid_t parent = getpid ();
+  race->pid = fork ();
+  assert_true (race->pid >= 0);
+  if (race->pid == 0)
+    {
+      if (prctl (PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid () != parent)
+        _exit (1);
+      swap (dirfd, names, &others, seed, race->swaps);
+    }
   return race;
 }
 
 long
 race_stop (struct race *race)
 {
-  atomic_store (&race->stop, true);
-  assert_int_equal (pthread_join (race->thread, NULL), 0);
-  long swaps = race->swaps;
-  strlist_release (&race->others);
+  int status = 0;
+  assert_int_equal (kill (race->pid, SIGKILL), 0);
+  assert_int_equal (waitpid (race->pid, &status, 0), race->pid);
+  assert_int_equal (WTERMSIG (status), SIGKILL);
+  long swaps = atomic_load (race->swaps);
+  (void) munmap (race->swaps, sizeof *race->swaps);
   free (race);
   return swaps;
 }
