@@ -68,6 +68,7 @@ option_of (const struct job *job, const char *field)
     { "batch_size", "batch-size" },
     { "cap_drop", "cap-drop" },
     { "collect_timeout_ms", "collect-timeout" },
+    { "devices", "device" },
     { "groups", "group-add" },
     { "image_id", "image-id" },
     { "job_timeout_ms", "job-timeout" },

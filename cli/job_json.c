@@ -79,10 +79,9 @@ set_scalar (const struct option_spec *spec, const json_t *value, struct job_args
 static bool
 is_list (const struct option_spec *spec)
 {
-  static const char *const lists[] = {
-    "volume", "volume-shared", "exclude",   "output",   "env",
-    "tmpfs",  "mount",         "group-add", "cap-drop", "ulimit"
-  };
+  static const char *const lists[] = { "volume",   "volume-shared", "exclude", "output",
+                                       "env",      "tmpfs",         "mount",   "group-add",
+                                       "cap-drop", "ulimit",        "device" };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     if (strcmp (spec->name, lists[i]) == 0)
       return true;

@@ -1,6 +1,7 @@
 #include "cli/job_options.h"
 
 #include "cli/env_file.h"
+#include "cli/gpus_option.h"
 #include "cli/mount_option.h"
 #include "cli/words.h"
 #include "common/memory.h"
@@ -244,6 +245,15 @@ SETTER (ulimit)
   return 0;
 }
 
+SETTER (device)
+{
+  (void) err;
+  strlist_add (&JOB (context)->devices, value);
+  return 0;
+}
+
+SETTER (gpus) { return gpus_option_read (value, JOB (context), err); }
+
 SETTER (shm_size) { return units_parse_size (value, &JOB (context)->shm_size, err); }
 
 SETTER (tmpfs)
@@ -439,6 +449,11 @@ const struct option_spec job_options[] = {
     GROUP_CONTAINER, true, set_cap_drop },
   { 0, "ulimit", NULL, "NAME=SOFT[:HARD]", "limit of each process, e.g. nofile=1024; repeatable",
     GROUP_CONTAINER, true, set_ulimit },
+  { 0, "device", NULL, "DEVICE",
+    "device node, /dev/x[:/dev/y][:rwm], or CDI device, VENDOR/CLASS=NAME; repeatable",
+    GROUP_CONTAINER, true, set_device },
+  { 0, "gpus", NULL, "all|N|device=ID,…", "CDI devices of the kind nvidia.com/gpu", GROUP_CONTAINER,
+    true, set_gpus },
   { 0, "shm-size", NULL, "SIZE", "size of /dev/shm (default 64m)", GROUP_CONTAINER, true,
     set_shm_size },
   { 0, "init", NULL, "[=false]", "run the command under a small init (default true)",

@@ -123,6 +123,7 @@ policy_print (const struct policy *policy)
   policy_print_list ("runtimes", &policy->runtimes);
   policy_print_list ("networks", &policy->networks);
   policy_print_list ("symlinks", &policy->symlinks);
+  policy_print_list ("devices", &policy->devices);
   policy_print_users (policy);
   policy_print_list ("images", &policy->images);
   policy_print_places ("inputs", &policy->inputs);

@@ -88,7 +88,7 @@ probing_asks_for_more (const struct job *job)
   return job->memory >= 0 || job->cpus >= 0 || job->pids >= 0 || job->shm_size >= 0
          || job->user != NULL || job->hostname != NULL || job->network != NETWORK_NONE
          || job->read_only || job->tmpfs.count > 0 || job->groups.count > 0
-         || job->cap_drop.count > 0 || job->ulimits.count > 0;
+         || job->cap_drop.count > 0 || job->ulimits.count > 0 || job->devices.count > 0;
 }
 
 /* Whether this is a machine as most are: root with all its rights, and crun or runc. A trial would
@@ -108,6 +108,7 @@ probing_check_job (const struct job *job, const struct run_options *options, str
   const struct worker_options worker = { .images = options->images,
                                          .oci_program = options->oci_runtime,
                                          .userns = options->userns,
+                                         .cdi = options->cdi,
                                          .scratch = options->scratch };
   bool given = options->oci_runtime != NULL || options->userns != NULL || options->scratch != NULL;
   if (!given && !probing_asks_for_more (job) && probing_is_usual (job))

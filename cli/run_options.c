@@ -82,6 +82,13 @@ SETTER (userns)
   return userns_choose (value, &ids, err);
 }
 
+SETTER (cdi)
+{
+  (void) err;
+  RUN (context)->cdi = value;
+  return 0;
+}
+
 int
 scratch_parse (const char *value, const char **scratch, struct error *err)
 {
@@ -118,6 +125,8 @@ const struct option_spec run_options[] = {
   { 0, "userns", NULL, "auto|none|FIRST:COUNT",
     "user namespace of root's containers (default auto: by /etc/subuid)", GROUP_RUN, true,
     set_userns },
+  { 0, "cdi-spec-dir", NULL, "DIR",
+    "directories of CDI specifications (default /etc/cdi:/var/run/cdi)", GROUP_RUN, true, set_cdi },
   { 0, "images", NULL, "DIR", "directory of the image store (default SHOAL_IMAGES)", GROUP_RUN,
     true, set_images },
   { 0, "scratch", NULL, "DIR",

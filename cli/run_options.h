@@ -26,6 +26,7 @@ struct run_options
   bool verbose;
   const char *oci_runtime;
   const char *userns; /* NULL: auto */
+  const char *cdi;    /* NULL: the usual folders */
   const char *scratch;
   const char *images;
   int64_t backoff_ms; /* 0: default */

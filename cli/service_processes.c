@@ -82,6 +82,7 @@ add_worker_options (struct strlist *words, const struct run_options *options)
     strlist_addf (words, "--backoff=%lldms", (long long) options->backoff_ms);
   add_option (words, "--oci-runtime", options->oci_runtime);
   add_option (words, "--userns", options->userns);
+  add_option (words, "--cdi-spec-dir", options->cdi);
   add_option (words, "--images", options->images);
   add_option (words, "--scratch", options->scratch);
 }

@@ -154,6 +154,13 @@ SETTER (userns)
   return userns_choose (value, &ids, err);
 }
 
+SETTER (cdi)
+{
+  (void) err;
+  ARGS (context)->worker.cdi = value;
+  return 0;
+}
+
 SETTER (scratch) { return scratch_parse (value, &ARGS (context)->worker.scratch, err); }
 
 SETTER (lease)
@@ -261,6 +268,9 @@ static const struct option_spec worker_options[] = {
   { 0, "userns", NULL, "auto|none|FIRST:COUNT",
     "user namespace of root's containers (default auto: by /etc/subuid)", GROUP_OTHER, false,
     set_userns },
+  { 0, "cdi-spec-dir", NULL, "DIR",
+    "directories of CDI specifications (default /etc/cdi:/var/run/cdi)", GROUP_OTHER, true,
+    set_cdi },
   { 0, "scratch", NULL, "DIR",
     "directory for staged inputs and containers (default: in the result)", GROUP_OTHER, false,
     set_scratch },

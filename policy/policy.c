@@ -59,8 +59,9 @@ places_release (struct policy_places *places)
 void
 policy_release (struct policy *policy)
 {
-  struct policy_list *lists[] = { &policy->runtimes, &policy->networks, &policy->symlinks,
-                                  &policy->images,   &policy->queues,   &policy->credentials };
+  struct policy_list *lists[] = { &policy->runtimes,   &policy->networks, &policy->symlinks,
+                                  &policy->devices,    &policy->images,   &policy->queues,
+                                  &policy->credentials };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     strlist_release (&lists[i]->items);
   places_release (&policy->inputs);
@@ -206,6 +207,7 @@ format (const struct policy *policy, bool with_tokens)
   policy_put_list (object, "runtimes", &policy->runtimes);
   policy_put_list (object, "networks", &policy->networks);
   policy_put_list (object, "symlinks", &policy->symlinks);
+  policy_put_list (object, "devices", &policy->devices);
   policy_put_list (object, "images", &policy->images);
   policy_put_list (object, "queues", &policy->queues);
   policy_put_list (object, "credentials", &policy->credentials);

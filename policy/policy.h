@@ -6,9 +6,9 @@
  *                               └─policy_format──► text ──► read back by a slot process
  *
  * A policy only ever refuses. Without a file, and for each member that a file doesn't name, the
- * defaults hold: containers only, no network, no folder of the machine as input or result, any URL,
- * any image. `shoal run` gives its own parts the policy "none", which refuses nothing: who runs it
- * has the machine's shell as well.
+ * defaults hold: containers only, no network, no device, no folder of the machine as input or
+ * result, any URL, any image. `shoal run` gives its own parts the policy "none", which refuses
+ * nothing: who runs it has the machine's shell as well.
  *
  * A plain value after policy_load; whoever only reads it may do so in any thread.
  */
@@ -86,7 +86,8 @@ struct policy
   struct policy_list runtimes;
   struct policy_list networks;
   struct policy_list symlinks;
-  struct policy_list images; /* patterns of names, and "sha256:…" */
+  struct policy_list devices; /* patterns of CDI devices, and of nodes' paths on the machine */
+  struct policy_list images;  /* patterns of names, and "sha256:…" */
   struct policy_list queues;
   struct policy_list credentials;
   bool any_user;

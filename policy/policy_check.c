@@ -5,6 +5,7 @@
 #include "common/path.h"
 #include "common/units.h"
 #include "policy/policy_url.h"
+#include "schemas/device.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -71,6 +72,29 @@ policy_check_credentials (const struct policy *policy, const struct job *job, st
   return job->credentials == NULL
              ? 0
              : check_item (&policy->credentials, "credentials", job->credentials, err);
+}
+
+/* A node is known by where it is on the machine. */
+static bool
+policy_has_device (const struct policy *policy, const char *text)
+{
+  auto_device struct device device;
+  bool node = device_parse (text, &device, NULL) == 0 && device.source != NULL;
+  bool allowed = policy->devices.anything;
+  for (size_t i = 0; !allowed && i < policy->devices.items.count; i++)
+    allowed = fnmatch (policy->devices.items.items[i], node ? device.source : text,
+                       FNM_PATHNAME | FNM_NOESCAPE)
+              == 0;
+  return allowed;
+}
+
+static int
+policy_check_devices (const struct policy *policy, const struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->devices.count; i++)
+    if (!policy_has_device (policy, job->devices.items[i]))
+      return policy_refuse ("devices", job->devices.items[i], err);
+  return 0;
 }
 
 /* ---- images ----------------------------------------------------------------------------- */
@@ -479,6 +503,7 @@ policy_check_terms (const struct policy *policy, const struct job *job, const ch
     { "runtime", policy_check_runtime },
     { "network", policy_check_network },
     { "symlinks", policy_check_symlinks },
+    { "devices", policy_check_devices },
     { "user", policy_check_job_user },
     { "queue", policy_check_queue },
     { "credentials", policy_check_credentials },

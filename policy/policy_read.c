@@ -103,6 +103,16 @@ policy_file_check_symlinks (const char *text, struct error *err)
              : error_set (err, ERROR_USER, "\"%.100s\" is none of beneath, follow, skip", text);
 }
 
+/* A pattern that could mean one. */
+static int
+policy_file_check_device (const char *text, struct error *err)
+{
+  const char *slash = strchr (text, '/');
+  if (text[0] == '/' || (slash != NULL && strchr (slash, '=') != NULL))
+    return 0;
+  return error_set (err, ERROR_USER, "\"%.100s\": expected /dev/NAME or VENDOR/CLASS=NAME", text);
+}
+
 static int
 policy_file_check_image (const char *text, struct error *err)
 {
@@ -413,6 +423,12 @@ set_symlinks (struct policy_reader *reader, const json_t *value, struct error *e
 }
 
 static int
+set_devices (struct policy_reader *reader, const json_t *value, struct error *err)
+{
+  return policy_file_read_list (value, &reader->policy->devices, policy_file_check_device, err);
+}
+
+static int
 policy_file_set_images (struct policy_reader *reader, const json_t *value, struct error *err)
 {
   return policy_file_read_list (value, &reader->policy->images, policy_file_check_image, err);
@@ -438,6 +454,7 @@ static const struct
   { "runtimes", set_runtimes },
   { "networks", set_networks },
   { "symlinks", set_symlinks },
+  { "devices", set_devices },
   { "images", policy_file_set_images },
   { "queues", set_queues },
   { "credentials", set_credentials },

@@ -144,6 +144,7 @@ struct job
   struct strlist ulimits;  /* ulimit.h */
   int64_t shm_size;        /* bytes of /dev/shm, -1: the default */
   char *platform;          /* that the images must be for, "linux/arm64"; NULL: any */
+  struct strlist devices;  /* device.h */
   /* inputs that its plan leaves out because they failed: container paths, any bytes */
   struct strlist quarantined;
 };

@@ -31,6 +31,7 @@ enum
   JOB_TMPFS_MAX = 100,     /* mounts */
   JOB_HOSTNAME_MAX = 63,
   JOB_GROUPS_MAX = 100,
+  JOB_DEVICES_MAX = 100,
   JOB_CAPS_MAX = 100,            /* capabilities that are named */
   JOB_QUARANTINED_MAX = 10000,   /* inputs that are left out */
   JOB_RETRIES_MAX = 1000,        /* of a shard */

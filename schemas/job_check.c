@@ -355,6 +355,7 @@ job_check_texts (struct job *job, const char **field, struct error *err)
     { "groups", job_check_groups },
     { "cap_drop", job_check_cap_drop },
     { "ulimits", job_check_ulimits },
+    { "devices", job_check_devices },
     { "shm_size", job_check_shm_size },
     { "platform", job_check_platform },
     { "reduce_image_id", check_reduce_image_id },

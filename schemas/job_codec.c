@@ -63,6 +63,7 @@ fill_container (struct record *record, const struct job *job)
   record_set_strings (record, "groups", &job->groups);
   record_set_strings (record, "cap_drop", &job->cap_drop);
   record_set_strings (record, "ulimits", &job->ulimits);
+  record_set_strings (record, "devices", &job->devices);
   record_set_optional_long (record, "shm_size", job->shm_size);
   record_set_string (record, "platform", job->platform);
   record_set_optional_long (record, "stop_timeout_ms", job->stop_timeout_ms);
@@ -221,6 +222,7 @@ read_container (const struct record *record, struct job *job)
   record_strings (record, "groups", &job->groups);
   record_strings (record, "cap_drop", &job->cap_drop);
   record_strings (record, "ulimits", &job->ulimits);
+  record_strings (record, "devices", &job->devices);
   job->shm_size = record_long (record, "shm_size", -1);
   job->platform = record_string (record, "platform");
   job->stop_timeout_ms = record_long (record, "stop_timeout_ms", -1);

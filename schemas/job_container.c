@@ -4,6 +4,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "common/utf8.h"
+#include "schemas/device.h"
 #include "schemas/job_bounds.h"
 #include "schemas/job_names.h"
 #include "schemas/ulimit.h"
@@ -158,6 +159,18 @@ job_check_ulimits (struct job *job, struct error *err)
 }
 
 int
+job_check_devices (struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->devices.count; i++)
+    {
+      auto_device struct device device;
+      if (device_parse (job->devices.items[i], &device, err) != 0)
+        return -1;
+    }
+  return job_container_count (job, &job->devices, JOB_DEVICES_MAX, err);
+}
+
+int
 job_check_shm_size (struct job *job, struct error *err)
 {
   return job_container_needed (job, job->shm_size >= 0, err);
@@ -230,6 +243,9 @@ job_check_utf8 (const struct job *job, const char **field, struct error *err)
     return -1;
   *field = "tmpfs";
   if (job_container_utf8_list (&job->tmpfs, err) != 0)
+    return -1;
+  *field = "devices";
+  if (job_container_utf8_list (&job->devices, err) != 0)
     return -1;
   *field = "workdir";
   if (job_container_utf8_text (job->workdir, err) != 0)

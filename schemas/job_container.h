@@ -1,5 +1,5 @@
 /* job_container.h — what a job may say of a container's own things: its name, groups, capabilities,
- * resource limits, shared memory and platform. All of them need a container. */
+ * resource limits, devices, shared memory and platform. All of them need a container. */
 #ifndef SHOAL_SCHEMAS_JOB_CONTAINER_H
 #define SHOAL_SCHEMAS_JOB_CONTAINER_H
 
@@ -10,6 +10,7 @@ int job_check_hostname (struct job *job, struct error *err);
 int job_check_groups (struct job *job, struct error *err);
 int job_check_cap_drop (struct job *job, struct error *err);
 int job_check_ulimits (struct job *job, struct error *err);
+int job_check_devices (struct job *job, struct error *err);
 int job_check_shm_size (struct job *job, struct error *err);
 int job_check_platform (struct job *job, struct error *err);
 

@@ -97,6 +97,7 @@ job_difference_container (const struct job *a, const struct job *b)
     { "--group-add", same_list (&a->groups, &b->groups) },
     { "--cap-drop", same_list (&a->cap_drop, &b->cap_drop) },
     { "--ulimit", same_list (&a->ulimits, &b->ulimits) },
+    { "--device", same_list (&a->devices, &b->devices) },
     { "--shm-size", a->shm_size == b->shm_size },
     { "--platform", text_same (a->platform, b->platform) },
   };

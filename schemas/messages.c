@@ -67,9 +67,9 @@ job_release (struct job *job)
                       job->platform };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     free (strings[i]);
-  struct strlist *lists[] = { &job->command, &job->entrypoint,     &job->env,    &job->tmpfs,
-                              &job->exclude, &job->reduce_command, &job->groups, &job->cap_drop,
-                              &job->ulimits, &job->quarantined };
+  struct strlist *lists[] = { &job->command, &job->entrypoint,     &job->env,        &job->tmpfs,
+                              &job->exclude, &job->reduce_command, &job->groups,     &job->cap_drop,
+                              &job->ulimits, &job->devices,        &job->quarantined };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     strlist_release (lists[i]);
   for (size_t i = 0; i < job->volume_count; i++)
@@ -106,9 +106,9 @@ job_copy (struct job *to, const struct job *from)
                        &to->platform };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     *strings[i] = xstrdup (*strings[i]);
-  struct strlist *lists[] = { &to->command, &to->entrypoint,     &to->env,    &to->tmpfs,
-                              &to->exclude, &to->reduce_command, &to->groups, &to->cap_drop,
-                              &to->ulimits, &to->quarantined };
+  struct strlist *lists[] = { &to->command, &to->entrypoint,     &to->env,        &to->tmpfs,
+                              &to->exclude, &to->reduce_command, &to->groups,     &to->cap_drop,
+                              &to->ulimits, &to->devices,        &to->quarantined };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     *lists[i] = list_copy (lists[i]);
   to->volumes = xcalloc (from->volume_count, sizeof *to->volumes);

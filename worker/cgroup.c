@@ -5,7 +5,6 @@
 #include "worker/cgroup_folder.h"
 #include "worker/cgroup_thread.h"
 #include "worker/cgroup_v2.h"
-#include "worker/device_rule.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +50,10 @@ struct cgroup
   int64_t memory; /* limits as they were written last */
   int32_t milli_cpus;
   int64_t pids;
+  int device_program;            /* v2: the rule for devices, -1: none */
+  struct device_access *devices; /* that it allows beside every container's … */
+  size_t device_count;
+  bool devices_known; /* … unless writing it failed */
 };
 
 /* ---- opening ---------------------------------------------------------------------------- */
@@ -156,6 +159,8 @@ cgroup_open (const char *name, struct cgroup **opened, char **why, struct error 
   group->pids = -1;
   group->peak_fd = -1;
   group->peak = -1;
+  group->device_program = -1;
+  group->devices_known = true;
   for (int i = 0; i < PARTS; i++)
     group->parts[i] = (struct cgroup_folder) CGROUP_FOLDER_INIT;
   (void) getrandom (&unique, sizeof unique, 0);
@@ -187,13 +192,50 @@ bool
 cgroup_confine_devices (struct cgroup *group)
 {
   if (group->v2)
-    return device_rule_attach (group->parts[0].fd) == 0;
-  if (join_v1 (group, DEVICES) == 0 && device_rule_write (group->parts[DEVICES].fd) == 0)
+    return device_rule_attach (group->parts[0].fd, NULL, 0, &group->device_program) == 0;
+  if (join_v1 (group, DEVICES) == 0 && device_rule_write (group->parts[DEVICES].fd, NULL, 0) == 0)
     return true;
   int code = errno;
   leave_v1 (group, DEVICES);
   errno = code;
   return false;
+}
+
+static bool
+cgroup_has_devices (const struct cgroup *group, const struct device_access *more, size_t count)
+{
+  bool same = group->devices_known && group->device_count == count;
+  for (size_t i = 0; same && i < count; i++)
+    {
+      const struct device_access *a = &group->devices[i];
+      const struct device_access *b = &more[i];
+      same = a->block == b->block && a->major == b->major && a->minor == b->minor
+             && a->made == b->made && a->read == b->read && a->written == b->written;
+    }
+  return same;
+}
+
+int
+cgroup_allow_devices (struct cgroup *group, const struct device_access *more, size_t count,
+                      struct error *err)
+{
+  if (cgroup_has_devices (group, more, count))
+    return 0;
+  group->devices_known = false;
+  int result = group->v2
+                   ? device_rule_attach (group->parts[0].fd, more, count, &group->device_program)
+                   : device_rule_write (group->parts[DEVICES].fd, more, count);
+  if (result != 0)
+    {
+      (void) error_errno (err, errno, "--device: allowing it in %s",
+                          group->parts[group->v2 ? 0 : DEVICES].path);
+      return error_blame_machine (err);
+    }
+  free (group->devices);
+  group->devices = xmemdup (more, count * sizeof *more);
+  group->device_count = count;
+  group->devices_known = true;
+  return 0;
 }
 
 struct call
@@ -231,6 +273,8 @@ cgroup_close (struct cgroup *group)
       leave_v1 (group, part);
   cgroup_thread_end (group->thread);
   auto_fd_ (&group->peak_fd);
+  auto_fd_ (&group->device_program);
+  free (group->devices);
   free (group->name);
   free (group);
 }

@@ -11,6 +11,7 @@
 
 #include "common/auto.h"
 #include "common/error.h"
+#include "worker/device_rule.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,11 @@ void cgroup_call (struct cgroup *group, void (*function) (void *context, int int
  * zero, full, random, urandom, tty and pseudo terminals. False with errno when this host can't do
  * that. */
 bool cgroup_confine_devices (struct cgroup *group);
+
+/* Where they are confined: for the next run COUNT devices MORE can be opened, and none of those of
+ * the run before. */
+int cgroup_allow_devices (struct cgroup *group, const struct device_access *more, size_t count,
+                          struct error *err);
 
 /* Sets limits for the next run; -1: none. */
 int cgroup_limit (struct cgroup *group, int64_t memory, int32_t milli_cpus, int64_t pids,

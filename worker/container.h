@@ -61,6 +61,7 @@ struct container_runtime_options
   const char *images;      /* image store folder, NULL: default */
   const char *oci_program; /* NULL: probe */
   const char *userns;      /* as userns_choose takes it (userns.h) */
+  const char *cdi;         /* folders of CDI specifications (cdi.h); NULL: the usual ones */
   const char *slot_name;   /* unique on this machine, names the slot's cgroup */
 };
 

@@ -1,64 +1,61 @@
 #include "worker/device_rule.h"
 
 #include "common/auto.h"
+#include "common/memory.h"
 #include "worker/cgroup_folder.h"
 
+#include <errno.h>
 #include <linux/bpf.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum
-{
-  ANY = -1,
-};
-
 /* All of them are character devices, which may be made, read and written; the one without a driver
  * only made. */
-struct device_access
-{
-  int major;
-  int minor;
-  bool only_made;
-};
-
 static const struct device_access devices[] = {
-  { 1, 3, false },     /* null */
-  { 1, 5, false },     /* zero */
-  { 1, 7, false },     /* full */
-  { 1, 8, false },     /* random */
-  { 1, 9, false },     /* urandom */
-  { 5, 0, false },     /* tty */
-  { 5, 1, false },     /* console */
-  { 5, 2, false },     /* ptmx */
-  { 136, ANY, false }, /* pts */
-  { 0, 0, true },      /* whiteouts, which older kernels hold to this rule as well */
+  { false, 1, 3, true, true, true },                 /* null */
+  { false, 1, 5, true, true, true },                 /* zero */
+  { false, 1, 7, true, true, true },                 /* full */
+  { false, 1, 8, true, true, true },                 /* random */
+  { false, 1, 9, true, true, true },                 /* urandom */
+  { false, 5, 0, true, true, true },                 /* tty */
+  { false, 5, 1, true, true, true },                 /* console */
+  { false, 5, 2, true, true, true },                 /* ptmx */
+  { false, 136, DEVICE_RULE_ANY, true, true, true }, /* pts */
+  /* whiteouts, which older kernels hold to this rule as well */
+  { false, 0, 0, true, false, false },
 };
 
 #define COUNT(array) (sizeof (array) / sizeof (array)[0])
 
 /* ---- version 1 -------------------------------------------------------------------------- */
 
+static int
+device_rule_allow (int folder, const struct device_access *device)
+{
+  char line[64];
+  char minor[16] = "*";
+  if (device->minor != DEVICE_RULE_ANY)
+    (void) snprintf (minor, sizeof minor, "%d", device->minor);
+  (void) snprintf (line, sizeof line, "%c %d:%s %s%s%s", device->block ? 'b' : 'c', device->major,
+                   minor, device->read ? "r" : "", device->written ? "w" : "",
+                   device->made ? "m" : "");
+  return cgroup_write (folder, "devices.allow", line);
+}
+
 int
-device_rule_write (int folder)
+device_rule_write (int folder, const struct device_access *more, size_t count)
 {
   if (cgroup_write (folder, "devices.deny", "a") != 0)
     return -1;
+  /* What a group above doesn't allow can't be allowed here; then it isn't. */
   for (size_t i = 0; i < COUNT (devices); i++)
-    {
-      char line[64];
-      char minor[16] = "*";
-      if (devices[i].minor != ANY)
-        (void) snprintf (minor, sizeof minor, "%d", devices[i].minor);
-      (void) snprintf (line, sizeof line, "c %d:%s %s", devices[i].major, minor,
-                       devices[i].only_made ? "m" : "rwm");
-      /* What a group above doesn't allow can't be allowed here; then it isn't. */
-      (void) cgroup_write (folder, "devices.allow", line);
-    }
+    (void) device_rule_allow (folder, &devices[i]);
+  for (size_t i = 0; i < count; i++)
+    if (device_rule_allow (folder, &more[i]) != 0)
+      return -1;
   return 0;
 }
 
@@ -66,13 +63,14 @@ device_rule_write (int folder)
 
 enum
 {
-  PROGRAM_MAX = 11 + 5 * COUNT (devices),
+  PROGRAM_FIXED = 8,  /* instructions before the devices' and behind them */
+  PROGRAM_DEVICE = 6, /* of a device, at most */
 };
 
 /* A program in the making; jumps go to the next device's first instruction. */
 struct program
 {
-  struct bpf_insn code[PROGRAM_MAX];
+  struct bpf_insn *code;
   size_t size;
 };
 
@@ -111,17 +109,22 @@ emit_answer (struct program *program, bool allowed)
 static void
 emit_device (struct program *program, const struct device_access *device)
 {
-  int16_t left = (int16_t) (2 + (device->minor != ANY) + device->only_made);
+  int32_t refused = (device->made ? 0 : BPF_DEVCG_ACC_MKNOD)
+                    | (device->read ? 0 : BPF_DEVCG_ACC_READ)
+                    | (device->written ? 0 : BPF_DEVCG_ACC_WRITE);
+  int16_t left = (int16_t) (3 + (device->minor != DEVICE_RULE_ANY) + (refused != 0));
+  emit (program, JUMP (BPF_JNE, BPF_REG_2, device->block ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR,
+                       left--));
   emit (program, JUMP (BPF_JNE, BPF_REG_4, device->major, left--));
-  if (device->minor != ANY)
+  if (device->minor != DEVICE_RULE_ANY)
     emit (program, JUMP (BPF_JNE, BPF_REG_5, device->minor, left--));
-  if (device->only_made)
-    emit (program, JUMP (BPF_JNE, BPF_REG_3, BPF_DEVCG_ACC_MKNOD, left--));
+  if (refused != 0)
+    emit (program, JUMP (BPF_JSET, BPF_REG_3, refused, left--));
   emit_answer (program, true);
 }
 
 static void
-write_program (struct program *program)
+write_program (struct program *program, const struct device_access *more, size_t count)
 {
   enum
   {
@@ -134,10 +137,10 @@ write_program (struct program *program)
   emit (program, CALCULATE (BPF_RSH, BPF_REG_3, ACCESS_SHIFT));
   emit (program, LOAD (BPF_REG_4, major));
   emit (program, LOAD (BPF_REG_5, minor));
-  emit (program, JUMP (BPF_JEQ, BPF_REG_2, BPF_DEVCG_DEV_CHAR, 2));
-  emit_answer (program, false);
   for (size_t i = 0; i < COUNT (devices); i++)
     emit_device (program, &devices[i]);
+  for (size_t i = 0; i < count; i++)
+    emit_device (program, &more[i]);
   emit_answer (program, false);
 }
 
@@ -147,24 +150,53 @@ bpf (enum bpf_cmd command, union bpf_attr *attr)
   return (int) syscall (SYS_bpf, command, attr, sizeof *attr);
 }
 
-int
-device_rule_attach (int folder)
+static int
+device_rule_load (const struct device_access *more, size_t count)
 {
-  struct program program = { .size = 0 };
+  size_t size = PROGRAM_FIXED + PROGRAM_DEVICE * (COUNT (devices) + count);
+  struct program program = { .code = xcalloc (size, sizeof *program.code) };
   union bpf_attr attr;
-  write_program (&program);
+  write_program (&program, more, count);
   memset (&attr, 0, sizeof attr);
   attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
   attr.insns = (uint64_t) (uintptr_t) program.code;
   attr.insn_cnt = (uint32_t) program.size;
   attr.license = (uint64_t) (uintptr_t) "MIT";
-  auto_fd int loaded = bpf (BPF_PROG_LOAD, &attr);
-  if (loaded < 0)
-    return -1;
+  int loaded = bpf (BPF_PROG_LOAD, &attr);
+  int code = errno;
+  free (program.code);
+  errno = code;
+  return loaded;
+}
+
+/* Attaches PROGRAM to the group FOLDER beside what the groups above say, or takes it off. */
+static int
+device_rule_link (enum bpf_cmd command, int folder, int program)
+{
+  union bpf_attr attr;
   memset (&attr, 0, sizeof attr);
   attr.target_fd = (uint32_t) folder;
-  attr.attach_bpf_fd = (uint32_t) loaded;
+  attr.attach_bpf_fd = (uint32_t) program;
   attr.attach_type = BPF_CGROUP_DEVICE;
-  attr.attach_flags = BPF_F_ALLOW_MULTI; /* beside what the groups above say */
-  return bpf (BPF_PROG_ATTACH, &attr);
+  attr.attach_flags = command == BPF_PROG_ATTACH ? BPF_F_ALLOW_MULTI : 0;
+  return bpf (command, &attr);
+}
+
+int
+device_rule_attach (int folder, const struct device_access *more, size_t count, int *program)
+{
+  auto_fd int loaded = device_rule_load (more, count);
+  if (loaded < 0 || device_rule_link (BPF_PROG_ATTACH, folder, loaded) != 0)
+    return -1;
+  /* As long as both are there, only what both allow is. */
+  if (*program >= 0 && device_rule_link (BPF_PROG_DETACH, folder, *program) != 0)
+    {
+      int code = errno;
+      (void) device_rule_link (BPF_PROG_DETACH, folder, loaded);
+      errno = code;
+      return -1;
+    }
+  auto_fd_ (program);
+  *program = take_fd (&loaded);
+  return 0;
 }

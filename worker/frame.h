@@ -5,8 +5,8 @@
  * Both ends are the same program on the same machine: numbers are the machine's own. Sizes are
  * checked all the same.
  *
- *     HELLO   worker → slot, once: parent pid, slot name, image store, runtime program, scratch,
- *             policy (none: it refuses nothing)
+ *     HELLO   worker → slot, once: parent pid, slot name, image store, runtime program, user
+ *             namespace, CDI folders, scratch, policy (none: it refuses nothing)
  *     RUN     worker → slot: starts, whether its container may start at once, writer, Job (empty:
  *             as before), Shard
  *     GO      worker → slot: now it may

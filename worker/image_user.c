@@ -144,7 +144,7 @@ resolve_group (const char *rootfs, const char *name, gid_t *gid, struct error *e
   return 0;
 }
 
-static int
+int
 image_user_add_group (struct image_user *user, gid_t gid, struct error *err)
 {
   for (size_t i = 0; i < user->group_count; i++)

@@ -33,6 +33,9 @@ struct image_user
 int image_config_user (const struct image_config *config, const struct job *job, const char *rootfs,
                        struct image_user *user, struct error *err);
 
+/* Puts USER in the group GID too; ERROR_USER when it is in too many. */
+int image_user_add_group (struct image_user *user, gid_t gid, struct error *err);
+
 /* ERROR_USER where JOB asks for groups: somebody who isn't root can't give any to a container,
  * whose one user is they. Also unless USER is 0:0 or the one user may have ANY number: crun takes
  * any for a user namespace, runc takes root, and a command without a container has the host's

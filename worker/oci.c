@@ -6,8 +6,10 @@
 #include "common/path.h"
 #include "policy/policy_check.h"
 #include "schemas/tmpfs.h"
+#include "worker/asked_devices.h"
 #include "worker/bind.h"
 #include "worker/cgroup.h"
+#include "worker/devices.h"
 #include "worker/image_config.h"
 #include "worker/image_ref.h"
 #include "worker/image_store.h"
@@ -45,6 +47,7 @@ struct oci
   enum oci_crun crun;
   bool rootless;
   char *images;
+  char *cdi;             /* folders of specifications; NULL: the usual ones */
   char *seccomp;         /* NULL: none */
   struct strlist hidden; /* paths in /sys */
   struct cgroup *cgroup; /* NULL: none, for the reason in no_cgroup */
@@ -157,6 +160,7 @@ oci_close (struct container_runtime *runtime)
   image_config_release (&oci->config);
   free (oci->program);
   free (oci->images);
+  free (oci->cdi);
   free (oci->seccomp);
   strlist_release (&oci->hidden);
   free (oci->no_cgroup);
@@ -303,50 +307,12 @@ oci_set_up_root (void *context, struct error *err)
 
 /* ---- starting --------------------------------------------------------------------------- */
 
-enum
-{
-  OWN_PROCESSES = 4,   /* a thread of the slot and the runtime count in its group as well */
-  PIDS_DEFAULT = 2048, /* Podman's, so that a fork bomb isn't the whole host's */
-};
-
-static int
-oci_set_limits (struct oci *oci, const struct job *job, struct error *err)
-{
-  if (oci->cgroup == NULL)
-    return 0;
-  int64_t pids = job->pids < 0 ? PIDS_DEFAULT : job->pids;
-  int64_t own = OWN_PROCESSES + (job->init ? 1 : 0);
-  if (cgroup_limit (oci->cgroup, job->memory, job->cpus, pids + own, err) != 0)
-    return -1;
-  cgroup_reset (oci->cgroup);
-  cgroup_read (oci->cgroup, &oci->before);
-  return 0;
-}
-
 /* How many processes the runtime itself is to allow: where there is no group of the slot's, and the
  * runtime may make one. */
 static int64_t
 runtime_pids (const struct oci *oci)
 {
-  return oci->crun != OCI_CRUN_NONE || oci->rootless ? -1 : PIDS_DEFAULT;
-}
-
-/* What a container in a user namespace has mounted must be able to show files to it: here an error
- * can name it. */
-static int
-check_mounts (const struct userns *userns, const struct container *container, struct error *err)
-{
-  for (size_t i = 0; userns->fd >= 0 && i < container->mount_count; i++)
-    {
-      const struct container_mount *mount = &container->mounts[i];
-      auto_fd int source = identity_open (&mount->identity, mount->source, err);
-      if (source < 0)
-        return -1;
-      auto_fd int mapped = userns_map (userns->fd, source, mount->target, err);
-      if (mapped < 0 || userns_check_alone (source, mount->target, err) != 0)
-        return -1;
-    }
-  return 0;
+  return oci->crun != OCI_CRUN_NONE || oci->rootless ? -1 : OCI_LIMITS_PIDS;
 }
 
 /* Puts the init before the command, unless the job wants none. */
@@ -374,6 +340,7 @@ make_config (struct oci *oci, struct oci_root *root, struct error *err)
       || (oci->rootless
           && image_user_check_rootless (&user, container->job, oci->crun != OCI_CRUN_NONE, err)
                  != 0)
+      || devices_add_groups (root->devices, &user, oci->rootless, err) != 0
       || userns_check_user (&oci->userns, &user, err) != 0
       || policy_check_user (container->policy, user.uid, err) != 0
       || oci_wrap_command (oci, container->job, &argv, err) != 0)
@@ -392,6 +359,7 @@ make_config (struct oci *oci, struct oci_root *root, struct error *err)
                                      .init = oci->command != NULL,
                                      .hidden = &oci->hidden,
                                      .user = &user,
+                                     .devices = root->devices,
                                      .pids = runtime_pids (oci),
                                      .group = root->group,
                                      .rootless = oci->rootless,
@@ -465,15 +433,32 @@ launch_runtime (struct oci *oci, struct oci_setup *root, struct error *err)
   return -1;
 }
 
+/* What the container has because of its job's devices, into VIEW and DEVICES. */
+static int
+oci_add_devices (struct oci *oci, const struct container *container, struct devices *devices,
+                 struct container *view, struct error *err)
+{
+  /* runc makes a rule of its own. */
+  bool force = oci->devices || (oci->crun == OCI_CRUN_NONE && !oci->rootless);
+  return asked_devices_find (devices, container->job, oci->cdi, err) != 0
+                 || devices_extend (devices, container, view, err) != 0
+                 || devices_allow (devices, oci->cgroup, force, err) != 0
+             ? -1
+             : 0;
+}
+
 static int
 oci_start (struct container_runtime *runtime, const struct container *container, struct error *err)
 {
   struct oci *oci = (struct oci *) runtime;
+  auto_devices struct devices devices = { 0 };
+  struct container view;
   auto_free char *workdir = find_workdir (oci, container->job, err);
-  if (workdir == NULL)
+  if (workdir == NULL || oci_add_devices (oci, container, &devices, &view, err) != 0)
     return -1;
   auto_root struct oci_setup root = { .oci = oci,
-                                      .mounts = { .container = container,
+                                      .mounts = { .container = &view,
+                                                  .devices = &devices,
                                                   .rootfs = oci->image.rootfs,
                                                   .cwd = workdir,
                                                   .rootless = oci->rootless,
@@ -482,8 +467,10 @@ oci_start (struct container_runtime *runtime, const struct container *container,
                                       .network_fd = -1 };
   if (clear_place (oci, &root, err) != 0)
     return error_blame_machine (err);
-  if (check_mounts (&oci->userns, container, err) != 0 || make_config (oci, &root.mounts, err) != 0
-      || oci_set_limits (oci, container->job, err) != 0 || launch_runtime (oci, &root, err) != 0)
+  if (oci_root_check_mounts (&oci->userns, &view, err) != 0
+      || make_config (oci, &root.mounts, err) != 0
+      || oci_limits_set (oci->cgroup, view.job, &oci->before, err) != 0
+      || launch_runtime (oci, &root, err) != 0)
     return -1;
   return oci->pidfd;
 }
@@ -587,6 +574,7 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
+  oci->cdi = xstrdup (options->cdi);
   oci->seccomp = seccomp_compile ();
   oci_config_find_hidden (&oci->hidden);
   if (good && oci->log_fd < 0)

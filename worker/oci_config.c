@@ -154,6 +154,19 @@ add_bind (json_t *mounts, const struct oci_config *config, const char *name, con
   oci_config_add_mount (mounts, target, "bind", source, options, count);
 }
 
+/* As oci_root has placed them: the device is to be opened, but nothing of its node changed. */
+static void
+oci_config_add_devices (json_t *mounts, const struct oci_config *config)
+{
+  static const char *const options[] = { "bind", "rprivate", "ro", "nosuid", "noexec" };
+  for (size_t i = 0; i < config->devices->node_count; i++)
+    {
+      auto_free char *source = xasprintf ("%s/" OCI_ROOT_DEVICE "%zu", config->sources, i);
+      oci_config_add_mount (mounts, config->devices->nodes[i].target, "bind", source, options,
+                            COUNT (options));
+    }
+}
+
 /* Anybody's to run, so its owner needs no mapping. */
 static void
 add_init (json_t *mounts, const struct oci_config *config)
@@ -211,6 +224,7 @@ oci_config_mounts_json (const struct oci_config *config)
       (void) snprintf (name, sizeof name, "%zu", i);
       add_bind (mounts, config, name, mount->target, mount->identity.folder, mount->writable);
     }
+  oci_config_add_devices (mounts, config);
   if (config->init)
     add_init (mounts, config);
   return mounts;
@@ -306,6 +320,25 @@ add_user_namespace (json_t *object, json_t *namespaces, const struct oci_config 
   (void) json_object_set_new (object, "gidMappings", gids);
 }
 
+/* What the runtime is to allow; beside these it allows what every container has. */
+static json_t *
+oci_config_device_rules (const struct devices *devices)
+{
+  json_t *rules = json_array ();
+  for (size_t i = 0; i < devices->node_count; i++)
+    {
+      const struct device_access *access = &devices->nodes[i].access;
+      (void) json_array_append_new (rules,
+                                    json_pack ("{s:b, s:s, s:i, s:i, s:s}", "allow", 1, "type",
+                                               access->block ? "b" : "c", "major", access->major,
+                                               "minor", access->minor, "access",
+                                               !access->written ? "r"
+                                               : access->read   ? "rw"
+                                                                : "w"));
+    }
+  return rules;
+}
+
 static json_t *
 linux_json (const struct oci_config *config)
 {
@@ -333,8 +366,10 @@ linux_json (const struct oci_config *config)
   if (config->seccomp == NULL)
     (void) json_object_set_new (object, "seccomp", seccomp_json ());
   if (config->pids >= 0)
-    (void) json_object_set_new (
-        object, "resources", json_pack ("{s:{s:I}}", "pids", "limit", (json_int_t) config->pids));
+    (void) json_object_set_new (object, "resources",
+                                json_pack ("{s:{s:I}, s:o}", "pids", "limit",
+                                           (json_int_t) config->pids, "devices",
+                                           oci_config_device_rules (config->devices)));
   return object;
 }
 
@@ -378,6 +413,9 @@ oci_config_check_texts (const struct oci_config *config, struct error *err)
                                 "the value of variable %s isn't UTF-8, which --runtime oci needs",
                                 name);
     }
+  for (size_t i = 0; i < config->devices->node_count; i++)
+    if (check_text ("the device", config->devices->nodes[i].target, err) != 0)
+      return -1;
   for (size_t i = 0; i < config->container->mount_count; i++)
     if (check_text ("the mount point", config->container->mounts[i].target, err) != 0)
       return -1;

@@ -5,6 +5,7 @@
 #include "common/buffer.h"
 #include "worker/cgroup.h"
 #include "worker/container.h"
+#include "worker/devices.h"
 #include "worker/image_user.h"
 #include "worker/userns.h"
 
@@ -28,6 +29,7 @@ struct oci_config
   bool init;                    /* its program is in the folder with what is mounted */
   const struct strlist *hidden; /* of oci_config_find_hidden */
   const struct image_user *user;
+  const struct devices *devices;
   int64_t pids; /* how many the runtime is to allow; -1: that is the slot's control group's */
   const struct cgroup *group; /* that it is in; NULL: none */
   bool rootless;

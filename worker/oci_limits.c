@@ -21,3 +21,23 @@ oci_limits_check (const struct job *job, struct error *err)
     }
   return 0;
 }
+
+enum
+{
+  OWN_PROCESSES = 4, /* a thread of the slot and the runtime count in its group as well */
+};
+
+int
+oci_limits_set (struct cgroup *group, const struct job *job, struct cgroup_usage *before,
+                struct error *err)
+{
+  if (group == NULL)
+    return 0;
+  int64_t pids = job->pids < 0 ? OCI_LIMITS_PIDS : job->pids;
+  int64_t own = OWN_PROCESSES + (job->init ? 1 : 0);
+  if (cgroup_limit (group, job->memory, job->cpus, pids + own, err) != 0)
+    return -1;
+  cgroup_reset (group);
+  cgroup_read (group, before);
+  return 0;
+}

@@ -37,8 +37,10 @@ struct oci_root_parts
   int rootfs_fd;
   int host_fds[HOST_FILES];    /* mounts that aren't at a place yet, as TREES; -1: not needed */
   int views[CGROUP_VIEWS_MAX]; /* as HOST_FDS */
-  int *trees;                  /* one for each mount of the container */
+  int *trees;                  /* one for each mount of the container … */
   size_t tree_count;
+  int *nodes; /* … and for each of its devices */
+  size_t node_count;
 };
 
 static void
@@ -53,6 +55,9 @@ oci_root_parts_release (struct oci_root_parts *parts)
   for (size_t i = 0; i < parts->tree_count; i++)
     auto_fd_ (&parts->trees[i]);
   free (parts->trees);
+  for (size_t i = 0; i < parts->node_count; i++)
+    auto_fd_ (&parts->nodes[i]);
+  free (parts->nodes);
 }
 #define auto_parts AUTO (oci_root_parts_release)
 
@@ -80,6 +85,26 @@ open_mounts (const struct container *container, struct oci_root_parts *parts, st
       if (tree < 0)
         return error_wrap (err, "mount point %s", container->mounts[i].target);
       parts->trees[parts->tree_count++] = tree;
+    }
+  return 0;
+}
+
+/* The only mounts on which a device can be opened. */
+static int
+open_nodes (const struct devices *devices, struct oci_root_parts *parts, struct error *err)
+{
+  parts->nodes = xcalloc (devices->node_count + 1, sizeof *parts->nodes);
+  for (size_t i = 0; i < devices->node_count; i++)
+    {
+      const struct device_node *node = &devices->nodes[i];
+      auto_fd int source = identity_open (&node->identity, node->source, err);
+      int tree = source < 0 ? -1
+                            : bind_clone (source,
+                                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY,
+                                          node->source, err);
+      if (tree < 0)
+        return error_wrap (err, "--device");
+      parts->nodes[parts->node_count++] = tree;
     }
   return 0;
 }
@@ -130,6 +155,7 @@ open_parts (const struct oci_root *root, struct oci_root_parts *parts, struct er
     return -1;
   return (job->network == NETWORK_HOST && open_host_files (parts, err) != 0)
                  || open_views (root->group, parts, err) != 0
+                 || open_nodes (root->devices, parts, err) != 0
              ? -1
              : 0;
 }
@@ -235,6 +261,13 @@ place_sources (const struct oci_root *root, const struct oci_root_parts *parts, 
       return -1;
   if (place_views (root->group, parts, sources_fd, err) != 0)
     return -1;
+  for (size_t i = 0; i < parts->node_count; i++)
+    {
+      char name[32];
+      (void) snprintf (name, sizeof name, OCI_ROOT_DEVICE "%zu", i);
+      if (place_source (sources_fd, name, false, parts->nodes[i], err) != 0)
+        return -1;
+    }
   for (size_t i = 0; i < parts->tree_count; i++)
     {
       char name[32];
@@ -256,6 +289,23 @@ make_layers (const struct oci_root *root, int folder_fd, struct error *err)
       || fs_make_folders (folder_fd, "work", 0755, err) != 0)
     return -1;
   return give_folder (root, folder_fd, "upper", err);
+}
+
+int
+oci_root_check_mounts (const struct userns *userns, const struct container *container,
+                       struct error *err)
+{
+  for (size_t i = 0; userns->fd >= 0 && i < container->mount_count; i++)
+    {
+      const struct container_mount *mount = &container->mounts[i];
+      auto_fd int source = identity_open (&mount->identity, mount->source, err);
+      if (source < 0)
+        return -1;
+      auto_fd int mapped = userns_map (userns->fd, source, mount->target, err);
+      if (mapped < 0 || userns_check_alone (source, mount->target, err) != 0)
+        return -1;
+    }
+  return 0;
 }
 
 int
@@ -332,7 +382,8 @@ oci_root_mount (const struct oci_root *root, struct error *err)
     .scratch_fd = -1, .rootfs_fd = -1, .host_fds = { -1, -1 }, .views = { -1, -1, -1, -1 }
   };
   struct rlimit before = { 0 };
-  bool more = allow_descriptors (root->container->mount_count + SPARE_DESCRIPTORS, &before);
+  bool more = allow_descriptors (
+      root->container->mount_count + root->devices->node_count + SPARE_DESCRIPTORS, &before);
   if (open_parts (root, &parts, err) != 0)
     return error_blame_machine (err);
   int result =

@@ -6,7 +6,7 @@
  *     /run/shoal/skeleton/     mount points
  *     /run/shoal/root/         the root file system
  *     /run/shoal/sources/0 …   the container's mounts, by their number; resolv.conf, hosts, init,
- *                            control groups
+ *                            control groups, devices
  *     /run/shoal/state/        the runtime's state
  *
  * The runtime goes by paths, and whoever may rename folders above one could lead it elsewhere: all
@@ -18,6 +18,7 @@
 
 #include "worker/cgroup.h"
 #include "worker/container.h"
+#include "worker/devices.h"
 #include "worker/userns.h"
 
 #define OCI_ROOT_BUNDLE "/run/shoal"
@@ -25,11 +26,13 @@
 #define OCI_ROOT_SOURCES OCI_ROOT_BUNDLE "/sources"
 /* In the sources: the folder for the container's control groups, which are GROUPS.NAME. */
 #define OCI_ROOT_GROUPS "cgroup"
+#define OCI_ROOT_DEVICE "device." /* in the sources, by its number */
 #define OCI_ROOT_STATE OCI_ROOT_BUNDLE "/state"
 
 struct oci_root
 {
   const struct container *container;
+  const struct devices *devices;
   const char *rootfs;          /* the image's */
   const char *cwd;             /* normal */
   bool rootless;               /* an ordinary user's, in a user namespace */
@@ -39,6 +42,11 @@ struct oci_root
   char *scratch;               /* where the container's scratch folder is … */
   struct identity identity;    /* … and which one */
 };
+
+/* Whether what a container in the user namespace USERNS has mounted can show files to it: here an
+ * error can name it. ERROR_USER. */
+int oci_root_check_mounts (const struct userns *userns, const struct container *container,
+                           struct error *err);
 
 /* Makes the folders of the container's scratch folder, and fills in where that is. */
 int oci_root_make (struct oci_root *root, struct error *err);

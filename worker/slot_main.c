@@ -32,6 +32,7 @@ struct self
   char *images;
   char *oci_program;
   char *userns;
+  char *cdi;
   char *scratch;
   struct policy policy;
   char *runtime_name; /* of the runtime that is open */
@@ -129,6 +130,7 @@ need_runtime (struct self *self, const char *name, struct error *err)
   const struct container_runtime_options options = { .images = self->images,
                                                      .oci_program = self->oci_program,
                                                      .userns = self->userns,
+                                                     .cdi = self->cdi,
                                                      .slot_name = self->name };
   self->runtime_name = xstrdup (name);
   self->runtime = container_runtime_open (name, &options, err);
@@ -240,6 +242,7 @@ slot_try_request (struct self *self, struct bytes payload, struct error *err)
   const struct trial trial = { .runtime = { .images = self->images,
                                             .oci_program = self->oci_program,
                                             .userns = self->userns,
+                                            .cdi = self->cdi,
                                             .slot_name = self->name },
                                .scratch = self->scratch };
   auto_job struct job job = { 0 };
@@ -273,6 +276,7 @@ read_hello (struct self *self, struct error *err)
       || frame_get_text (&payload, &self->images, err) != 0
       || frame_get_text (&payload, &self->oci_program, err) != 0
       || frame_get_text (&payload, &self->userns, err) != 0
+      || frame_get_text (&payload, &self->cdi, err) != 0
       || frame_get_text (&payload, &self->scratch, err) != 0
       || frame_get_text (&payload, &policy, err) != 0
       || (policy != NULL
@@ -326,6 +330,7 @@ slot_main (int fd, const struct worker_options *options)
   free (self.images);
   free (self.oci_program);
   free (self.userns);
+  free (self.cdi);
   free (self.scratch);
   policy_release (&self.policy);
   free (self.runtime_name);

@@ -30,6 +30,7 @@ send_hello (const struct slot_process *process, const struct worker_options *opt
   frame_put_text (&payload, options->images);
   frame_put_text (&payload, options->oci_program);
   frame_put_text (&payload, options->userns);
+  frame_put_text (&payload, options->cdi);
   frame_put_text (&payload, options->scratch);
   bool free_policy = options->policy == NULL || options->policy->anything;
   auto_free char *policy = free_policy ? NULL : policy_format (options->policy);

@@ -32,6 +32,7 @@ struct worker_options
   const char *images;          /* the image store's folder; NULL: image_store_default */
   const char *oci_program;     /* "crun", "runc"; NULL: crun, else runc */
   const char *userns;          /* as userns_choose takes it (userns.h) */
+  const char *cdi;             /* folders of CDI specifications (cdi.h); NULL: the usual ones */
   const char *scratch; /* folder for root file systems and staging; NULL: beside the result */
   int64_t lease_ms;    /* 0: default */
   int64_t drain_ms;    /* after the first stop; -1: as long as it takes */

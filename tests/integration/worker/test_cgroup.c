@@ -388,9 +388,31 @@ make_nodes (void)
   return take (&tree);
 }
 
+/* The kernel's messages as a job may have them: to be read, no more. */
+static const struct device_access kmsg_read = { .major = 1, .minor = 11, .read = true };
+/* /dev/null's numbers, of which there is no block device. */
+static const struct device_access block_made = {
+  .block = true, .major = 1, .minor = 3, .made = true
+};
+
+/* The same with two devices more, in that order. */
+static void
+expect_more (const char *folder)
+{
+  auto_free char *before = xasprintf ("%s/kmsg", folder);
+  expect_opens ("/dev/null", O_RDWR, true);
+  expect_opens (before, O_RDONLY, true);
+  expect_opens (before, O_WRONLY, false);
+  expect_opens (before, O_RDWR, false);
+  expect_made (folder, "other-more", S_IFCHR, makedev (1, 11), false);
+  expect_made (folder, "block-more", S_IFBLK, makedev (1, 3), true);
+  expect_made (folder, "disk-more", S_IFBLK, makedev (7, 0), false);
+}
+
 struct confined
 {
   const char *folder;
+  void (*expect) (const char *folder);
   pid_t pid;
 };
 
@@ -401,8 +423,19 @@ expect_confined_inside (void *context, int into)
   confined->pid = into < 0 ? fork () : cgroup_v2_fork (into, 0, NULL);
   if (confined->pid != 0)
     return;
-  expect_confined (confined->folder);
+  confined->expect (confined->folder);
   _exit (0);
+}
+
+/* Whether what EXPECT looks for is so of a process that is born in GROUP. */
+static bool
+is_so_inside (struct cgroup *group, const char *folder, void (*expect) (const char *folder))
+{
+  int status = 1;
+  struct confined confined = { .folder = folder, .expect = expect };
+  cgroup_call (group, expect_confined_inside, &confined);
+  (void) waitpid (confined.pid, &status, 0);
+  return status == 0;
 }
 
 static void
@@ -418,17 +451,44 @@ a_slots_group_holds_devices_back (void **state)
       struct cgroup *group = open_or_die ("test-devices");
       if (!cgroup_confine_devices (group))
         die ("cgroup_confine_devices", strerror (errno));
-      struct confined confined = { .folder = tree->folder };
-      cgroup_call (group, expect_confined_inside, &confined);
-      int status = 1;
-      (void) waitpid (confined.pid, &status, 0);
+      bool good = is_so_inside (group, tree->folder, expect_confined);
       cgroup_close (group);
       auto_free char *path = file_tree_path (tree, "kmsg");
       expect_opens (path, O_RDONLY, true);
-      _exit (status == 0 ? 0 : 1);
+      _exit (good ? 0 : 1);
     }
   expect_child (pid);
   assert_int_equal (count_groups ("test-devices"), 0);
+}
+
+/* They are one run's. */
+static void
+a_job_has_devices_of_its_own (void **state)
+{
+  (void) state;
+  auto_file_tree struct file_tree *tree = make_nodes ();
+  auto_file_tree struct file_tree *after = make_nodes ();
+  if (tree == NULL || after == NULL || !has_groups ())
+    return;
+  pid_t pid = fork ();
+  if (pid == 0)
+    {
+      const struct device_access more[] = { kmsg_read, block_made };
+      struct error err = ERROR_INIT;
+      struct cgroup *group = open_or_die ("test-more");
+      if (!cgroup_confine_devices (group))
+        die ("cgroup_confine_devices", strerror (errno));
+      if (cgroup_allow_devices (group, more, 2, &err) != 0)
+        die ("cgroup_allow_devices", err.message);
+      bool good = is_so_inside (group, tree->folder, expect_more);
+      if (cgroup_allow_devices (group, NULL, 0, &err) != 0)
+        die ("cgroup_allow_devices", err.message);
+      good = is_so_inside (group, after->folder, expect_confined) && good;
+      cgroup_close (group);
+      _exit (good ? 0 : 1);
+    }
+  expect_child (pid);
+  assert_int_equal (count_groups ("test-more"), 0);
 }
 
 /* On a machine with version 1 as well: programs for devices need no controller. */
@@ -444,7 +504,9 @@ the_program_for_version_2_says_the_same (void **state)
         && access (places[i], W_OK) == 0)
       parent = places[i];
   auto_file_tree struct file_tree *tree = make_nodes ();
-  if (tree == NULL || parent == NULL)
+  auto_file_tree struct file_tree *second = make_nodes ();
+  auto_file_tree struct file_tree *third = make_nodes ();
+  if (tree == NULL || second == NULL || third == NULL || parent == NULL)
     {
       print_message ("SKIPPED: no cgroup2 that can be written to\n");
       return;
@@ -456,12 +518,21 @@ the_program_for_version_2_says_the_same (void **state)
       struct cgroup_folder folder = CGROUP_FOLDER_INIT;
       if (cgroup_folder_make (&folder, parent, name) != 0)
         die (parent, strerror (errno));
-      if (device_rule_attach (folder.fd) != 0)
-        die ("device_rule_attach", strerror (errno));
-      struct confined confined = { .folder = tree->folder };
-      expect_confined_inside (&confined, folder.fd);
-      int end = 1;
-      (void) waitpid (confined.pid, &end, 0);
+      int program = -1;
+      static void (*const expected[]) (const char *folder) = { expect_confined, expect_more,
+                                                               expect_confined };
+      const struct device_access more[] = { kmsg_read, block_made };
+      struct file_tree *const trees[] = { tree, second, third };
+      int end = 0;
+      for (size_t i = 0; i < 3 && end == 0; i++)
+        {
+          if (device_rule_attach (folder.fd, more, i == 1 ? 2 : 0, &program) != 0)
+            die ("device_rule_attach", strerror (errno));
+          struct confined confined = { .folder = trees[i]->folder, .expect = expected[i] };
+          expect_confined_inside (&confined, folder.fd);
+          (void) waitpid (confined.pid, &end, 0);
+        }
+      auto_fd_ (&program);
       cgroup_folder_remove (&folder);
       auto_free char *path = file_tree_path (tree, "kmsg");
       expect_opens (path, O_RDONLY, true);
@@ -481,6 +552,7 @@ main (void)
     cmocka_unit_test (what_killed_slots_left_is_removed_when_nothing_runs_in_it),
     cmocka_unit_test (a_group_that_is_held_but_empty_stays),
     cmocka_unit_test (a_slots_group_holds_devices_back),
+    cmocka_unit_test (a_job_has_devices_of_its_own),
     cmocka_unit_test (the_program_for_version_2_says_the_same),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

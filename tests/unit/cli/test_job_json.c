@@ -34,6 +34,7 @@ members_are_options (void **state)
           " \"glob\": \"*.jpg\", \"batch_size\": 1000, \"cpus\": 1.5, \"memory\": \"1g\","
           " \"env\": [\"A=b=c\", \"SHOAL_SHARD_COUNT\"], \"read-only\": true, \"timeout\": null,"
           " \"group_add\": [\"7\", 8], \"ulimit\": \"core=0\","
+          " \"device\": [\"/dev/x:r\", \"v.com/c=0\"], \"gpus\": 2,"
           " \"init\": false, \"stop_signal\": 2, \"stop-timeout\": 0, \"output-links\": \"keep\","
           " \"min-success\": \"95%\", \"reduce\": \"zip\", \"reduce-command\": [\"a b\", \"c\"]}",
           &args, &field, &err)
@@ -56,6 +57,9 @@ members_are_options (void **state)
   assert_false (job->init);
   assert_string_equal (job->groups.items[1], "8");
   assert_int_equal (job->ulimits.count, 1);
+  assert_int_equal (job->devices.count, 4);
+  assert_string_equal (job->devices.items[1], "v.com/c=0");
+  assert_string_equal (job->devices.items[3], "nvidia.com/gpu=1");
   assert_string_equal (job->stop_signal, "2");
   assert_int_equal (job->stop_timeout_ms, 0);
   assert_int_equal (job->output_links, OUTPUT_LINKS_KEEP);

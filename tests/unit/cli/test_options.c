@@ -397,6 +397,8 @@ each_option_makes_another_job (void **state)
     { "--group-add", "7" },
     { "--cap-drop", "ALL" },
     { "--ulimit", "core=0" },
+    { "--device", "/dev/x" },
+    { "--gpus", "1" },
     { "--shm-size", "7m" },
     { "--platform", "linux/arm64" },
     { "--init=false", NULL },
@@ -437,7 +439,8 @@ each_option_makes_another_job (void **state)
       const char *named = job_difference (&plain.args.job, &changed.args.job);
       bool volume = strcmp (changes[i].option, "--volume-shared") == 0
                     || strcmp (changes[i].option, "--mount") == 0;
-      const char *option = volume ? "--volume" : changes[i].option;
+      bool device = strcmp (changes[i].option, "--gpus") == 0;
+      const char *option = volume ? "--volume" : device ? "--device" : changes[i].option;
       auto_free char *expected = xstrndup (option, strcspn (option, "="));
       if (named == NULL)
         fail_msg ("%s makes no difference", changes[i].option);

@@ -81,6 +81,7 @@ what_is_wrong_is_named_with_its_line (void **state)
     { "{\"runtimes\": [\"\"]}", "line 1: runtimes: expected strings" },
     { "{\"networks\": [\"bridge\"]}", "line 1: networks: \"bridge\" is none of" },
     { "{\"symlinks\": [\"x\"]}", "line 1: symlinks: \"x\" is none of" },
+    { "{\"devices\": [\"gpu\"]}", "line 1: devices: \"gpu\": expected /dev/NAME or" },
     { "{\"images\": [\"sha256:12\"]}", "line 1: images: \"sha256:12\": expected" },
     { "{\"users\": [\"1-\"]}", "line 1: users: " },
     { "{\"users\": [\"5-1\"]}", "line 1: users: \"5-1\": the range ends before" },
@@ -121,6 +122,7 @@ what_is_wrong_is_named_with_its_line (void **state)
 
 #define WHOLE                                                                                      \
   "{\"runtimes\": [\"process\", \"oci\"], \"networks\": [\"host\"], \"symlinks\": [\"skip\"],"     \
+  " \"devices\": [\"/dev/x\", \"v.w/c=*\"],"                                                       \
   " \"images\": [\"b\", \"a\", \"a\"], \"queues\": [\"gpu\"], \"credentials\": [\"team\"],"        \
   " \"users\": [\"1000-1999\", \"5\"], \"inputs\": [\"/b\", \"/a//\", \"s3://x\"],"                \
   " \"results\": [\"/r\"], \"webhooks\": [\"https://h\"],"                                         \
@@ -189,6 +191,9 @@ defaults_are_safe (void **state)
       job.symlinks = SYMLINKS_FOLLOW;
       expect (&policy, &job, "symlinks", "symlinks: follow isn't allowed");
       job.symlinks = SYMLINKS_BENEATH;
+      strlist_add (&job.devices, "/dev/null");
+      expect (&policy, &job, "devices", "devices: /dev/null isn't allowed");
+      strlist_release (&job.devices);
       set (&job.results, "/tmp/r");
       expect (&policy, &job, "results", "results: /tmp/r isn't allowed");
       set (&job.results, "s3://any/r");
@@ -200,6 +205,40 @@ defaults_are_safe (void **state)
       expect (&policy, &job, "volumes", "inputs: /no/such/folder isn't allowed");
       set (&job.volumes[0].source, "https://host/list.jsonl");
       expect (&policy, &job, NULL, NULL);
+    }
+}
+
+/* A star stays within one part; a node is known by where it is on the machine. */
+static void
+devices_are_named_by_patterns (void **state)
+{
+  (void) state;
+  static const struct
+  {
+    const char *device;
+    bool allowed;
+  } cases[] = {
+    { "vendor.com/gpu=0", true },
+    { "vendor.com/gpu=all", true },
+    { "vendor.com/gpus=0", false },
+    { "other.com/gpu=0", false },
+    { "/dev/fuse", true },
+    { "/dev/fuse:/dev/anything:r", true },
+    { "/dev/kvm:/dev/fuse", false },
+    { "/dev/dri/card0", true },
+    { "/dev/dri/by-path/card0", false },
+    { "/dev/fuse2", false },
+  };
+  auto_policy struct policy policy = { 0 };
+  auto_job struct job job;
+  read_text ("{\"devices\": [\"vendor.com/gpu=*\", \"/dev/fuse\", \"/dev/dri/*\"]}", &policy);
+  start_job (&job);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    {
+      strlist_add (&job.devices, cases[i].device);
+      expect (&policy, &job, cases[i].allowed ? NULL : "devices",
+              cases[i].allowed ? NULL : cases[i].device);
+      strlist_release (&job.devices);
     }
 }
 
@@ -540,6 +579,7 @@ main (void)
     cmocka_unit_test (its_text_reads_back),
     cmocka_unit_test (order_makes_no_difference),
     cmocka_unit_test (defaults_are_safe),
+    cmocka_unit_test (devices_are_named_by_patterns),
     cmocka_unit_test (none_refuses_nothing),
     IN_TREE (folders_are_compared_as_they_are),
     IN_TREE (results_stand_below_a_root_and_are_no_links),

@@ -94,6 +94,7 @@ full_job (struct job *job)
   job->retry_memory_max = 15;
   job->platform = xstrdup ("linux/amd64");
   strlist_add (&job->quarantined, "/in/\xff\n");
+  strlist_add (&job->devices, "vendor.com/class=name");
 }
 
 static void
@@ -140,6 +141,7 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_int_equal (a->retry_memory_max, b->retry_memory_max);
   assert_string_equal (a->platform, b->platform);
   assert_same_list (&a->quarantined, &b->quarantined);
+  assert_same_list (&a->devices, &b->devices);
   assert_int_equal (a->stage_timeout_ms, b->stage_timeout_ms);
   assert_int_equal (a->collect_timeout_ms, b->collect_timeout_ms);
   assert_int_equal (a->max_output_bytes, b->max_output_bytes);
@@ -223,7 +225,8 @@ a_plain_job_keeps_its_defaults (void **state)
   assert_int_equal (back.stop_timeout_ms, -1);
   assert_int_equal (back.output_links, OUTPUT_LINKS_FOLLOW);
   assert_null (back.hostname);
-  assert_int_equal (back.groups.count + back.cap_drop.count + back.ulimits.count, 0);
+  assert_int_equal (
+      back.groups.count + back.cap_drop.count + back.ulimits.count + back.devices.count, 0);
   assert_int_equal (back.shm_size, -1);
   assert_null (back.platform);
 }

@@ -151,6 +151,38 @@ a_containers_own_things_are_checked (void **state)
   spoil_one (&job, &job.ulimits, "ulimits",
              (const char *const[]){ "", "nofile", "nofile=", "nofile=x", "nofile=2:1", "=1", "as=1",
                                     "nofile=-1:5", "core=1:2:3", "core=-2", NULL });
+  spoil_one (&job, &job.devices, "devices",
+             (const char *const[]){ "",
+                                    "gpu",
+                                    "v/c",
+                                    "v/c=",
+                                    "/c=n",
+                                    "v/=n",
+                                    "1v/c=n",
+                                    "v/c.d=n",
+                                    "v./c=n",
+                                    "v/c=n/m",
+                                    "v/c=n\n",
+                                    "v c/d=n",
+                                    "/",
+                                    "/dev",
+                                    "/dev/",
+                                    "/etc/x",
+                                    "/dev/../x",
+                                    "/dev/x:",
+                                    "/dev/x:/etc",
+                                    "/dev/x:rx",
+                                    "/dev/x:m",
+                                    "/dev/x:/dev",
+                                    "/dev/x:/d:rw",
+                                    "/dev/x:/dev/y:",
+                                    "/dev/x\x1b",
+                                    "/dev/\xff",
+                                    NULL });
+  strlist_add (&job.devices, "vendor-1.com/class_2=3:a.b-c");
+  strlist_add (&job.devices, "/dev/x");
+  strlist_add (&job.devices, "/dev/x:r");
+  strlist_add (&job.devices, "/any/where:/dev/a/b:rwm");
   job.hostname = xstrdup ("Node-1.example");
   strlist_add (&job.groups, "staff");
   strlist_add (&job.cap_drop, "cap_net_raw");
@@ -169,6 +201,8 @@ a_containers_own_things_are_checked (void **state)
   strlist_release (&job.groups);
   strlist_release (&job.cap_drop);
   job.shm_size = -1;
+  expect (&job, "devices");
+  strlist_release (&job.devices);
   expect (&job, "platform");
 }
 

@@ -133,6 +133,8 @@ a_golden_job_is_read_and_written (void **state)
   assert_int_equal (it.retry_memory_max, (int64_t) 1 << 33);
   assert_string_equal (it.platform, "linux/arm/v7");
   assert_string_equal (it.quarantined.items[0], "/in/bad.jpg");
+  assert_int_equal (it.devices.count, 2);
+  assert_string_equal (it.devices.items[1], "vendor.com/gpu=0");
 }
 
 static void
