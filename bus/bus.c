@@ -5,6 +5,7 @@
 #include "bus/bus_ops.h"
 #include "bus/dead_letter.h"
 #include "bus/follower.h"
+#include "bus/hold.h"
 #include "bus/queue_list.h"
 #include "bus/records.h"
 #include "bus/replan.h"
@@ -213,6 +214,15 @@ int
 bus_forget_losses (struct bus *bus, const char *job_id, struct error *err)
 {
   return bus->ops->forget_losses == NULL ? 0 : bus->ops->forget_losses (bus, job_id, err);
+}
+
+int
+bus_let_go (struct bus *bus, const char *job_id, const uint32_t *indexes, size_t count,
+            struct error *err)
+{
+  if (bus->ops->let_go == NULL)
+    return error_set (err, ERROR_USER, "a bus of a fleet holds no shards back");
+  return bus->ops->let_go (bus, job_id, indexes, count, err);
 }
 
 void

@@ -53,6 +53,8 @@ struct bus_ops
                  const struct shard *retry, struct error *err);
   int (*release) (struct bus *bus, struct delivery *delivery, struct error *err);
   int (*forget_losses) (struct bus *bus, const char *job_id, struct error *err); /* NULL: never */
+  int (*let_go) (struct bus *bus, const char *job_id, const uint32_t *indexes, size_t count,
+                 struct error *err);                                  /* NULL: nothing is held */
   void (*back_off) (struct bus *bus, const char *job_id, int64_t ms); /* NULL: for nobody */
   void (*quiesce) (struct bus *bus); /* NULL: nothing is held ready */
 

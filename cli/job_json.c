@@ -50,6 +50,10 @@ scalar_text (const json_t *value, struct error *err)
 static int
 check_foreign (const struct option_spec *spec, const char *text, struct error *err)
 {
+  if (strcmp (spec->name, "pilot") == 0)
+    return error_set (
+        err, ERROR_USER,
+        "a pilot is for runs on one machine: send a job over some of the inputs first");
   if (strcmp (spec->name, "env-file") == 0)
     return error_set (err, ERROR_USER, "files are not accepted here: send the variables as env");
   bool needs_value = strcmp (spec->name, "env") == 0 && strchr (text, '=') == NULL;

@@ -334,6 +334,8 @@ SETTER (max_failures)
   return parse_count (value, &job->max_failures, err);
 }
 
+SETTER (pilot) { return units_parse_number (value, 1, JOB_PILOT_MAX, &JOB (context)->pilot, err); }
+
 /* ---- where ------------------------------------------------------------------------------ */
 
 SETTER (results)
@@ -509,6 +511,8 @@ const struct option_spec job_options[] = {
   { 0, "max-failures", NULL, "N|P%",
     "fail the job once more than N, or P%, of its shards have failed", GROUP_FAILURE, false,
     set_max_failures },
+  { 0, "pilot", NULL, "N", "shards to run first; the others run only if all of these succeed",
+    GROUP_FAILURE, true, set_pilot },
   { 0 },
 };
 

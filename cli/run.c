@@ -31,6 +31,8 @@ static int
 run_compare_job (const struct session *session, const struct job_args *args, struct error *err)
 {
   const char *difference = job_difference (&session->job, &args->job);
+  if (difference == NULL && args->job.pilot >= 0 && args->job.pilot != session->job.pilot)
+    difference = "--pilot";
   if (difference == NULL && args->has_id && strcmp (session->job.id, args->job.id) != 0)
     difference = "--id";
   if (difference == NULL)
@@ -247,6 +249,10 @@ run_parsed (int argc, char **argv, bool docker, struct error *err)
   if (bus.url != NULL && (again.update || again.again))
     return error_set (err, ERROR_USER, "--%s is for a run on this machine, without --bus",
                       again.update ? "update" : "again");
+  if (again.update && args.job.pilot >= 0)
+    return error_set (err, ERROR_USER,
+                      "--pilot is for a job that begins, --update for one that has run: leave one "
+                      "of them out");
   if (bus.url != NULL)
     return run_on_fleet (&args, &bus, &options, err);
   if (args.upload || args.fetch != NULL)

@@ -81,6 +81,10 @@ submit_job (struct session *session, struct job_args *args, const struct bus_arg
             struct error *err)
 {
   bool fleet = bus_args_is_fleet (bus);
+  if (args->job.pilot >= 0)
+    return error_set (err, ERROR_USER,
+                      "--pilot is for `shoal run` on one machine: on a fleet, submit a job over "
+                      "some of the inputs first (another --glob, --id and --results)");
   if (args->upload && !fleet)
     return error_set (err, ERROR_USER,
                       "--upload needs a fleet: the workers of %s run on this machine", bus->url);

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/job_options.h"
 #include "cli/joblog.h"
+#include "cli/pilot.h"
 #include "cli/progress.h"
 #include "cli/service_processes.h"
 #include "cli/summary.h"
@@ -13,6 +14,7 @@
 #include "common/signals.h"
 #include "common/text.h"
 #include "result/result.h"
+#include "worker/cpus.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -45,6 +47,7 @@ struct supervisor
   struct job_status *status;
   struct progress *progress;
   struct joblog *joblog;
+  struct pilot *pilot;
   struct follower *events;
   struct services services;
   int signal_fd;
@@ -78,6 +81,7 @@ supervise_read_events (struct supervisor *supervisor, struct error *err)
         return got;
       counters_apply (supervisor->counters, &event);
       log_attempt (supervisor, &event);
+      pilot_add (supervisor->pilot, &event);
       if (supervisor->caught_up)
         progress_event (supervisor->progress, supervisor->counters, &event);
     }
@@ -93,6 +97,24 @@ supervise_has_ended (struct supervisor *supervisor, struct error *err)
   if (!job_state_is_terminal (supervisor->status->state))
     return 0;
   return supervise_read_events (supervisor, err) == 0 ? 1 : -1;
+}
+
+/* Shards of a job with a pilot run when they are let go. */
+static int
+supervise_pilot (struct supervisor *supervisor, struct error *err)
+{
+  int passed =
+      pilot_tend (supervisor->pilot, supervisor->session->bus, supervisor->counters->fold, err);
+  if (passed <= 0 || supervisor->options->quiet)
+    return passed < 0 ? -1 : 0;
+  auto_strlist struct strlist lines = { 0 };
+  const char *why = NULL;
+  int64_t slots = supervisor->options->slots;
+  pilot_tell (supervisor->pilot, supervisor->counters, slots > 0 ? slots : cpus_usable (&why),
+              &lines);
+  for (size_t i = 0; i < lines.count; i++)
+    progress_note (supervisor->progress, lines.items[i]);
+  return 0;
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
@@ -284,7 +306,8 @@ supervise_step (struct supervisor *supervisor, struct error *err)
 {
   read_signals (supervisor);
   pass_on_lines (supervisor);
-  if (supervise_read_events (supervisor, err) != 0 || reap (supervisor, err) != 0)
+  if (supervise_read_events (supervisor, err) != 0 || supervise_pilot (supervisor, err) != 0
+      || reap (supervisor, err) != 0)
     return -1;
   int ended = supervise_has_ended (supervisor, err);
   if (ended < 0)
@@ -366,6 +389,7 @@ supervise_job (struct session *session, const struct run_options *options, bool 
     .status = status,
     .progress = progress_new (
         options->quiet && options->progress != PROGRESS_JSON ? PROGRESS_NONE : options->progress),
+    .pilot = pilot_new (&session->job),
   };
   supervisor.signal_fd = signalfd (-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
   int result = supervisor.signal_fd < 0 ? error_errno (err, errno, "signalfd") : 0;
@@ -382,6 +406,7 @@ supervise_job (struct session *session, const struct run_options *options, bool 
     worker_sweep ();
   follower_close (supervisor.events);
   joblog_close (supervisor.joblog);
+  pilot_free (supervisor.pilot);
   progress_free (supervisor.progress);
   auto_fd_ (&supervisor.signal_fd);
   (void) sigprocmask (SIG_SETMASK, &before, NULL);

@@ -1,6 +1,7 @@
 #include "merger/verdict.h"
 
 #include "common/memory.h"
+#include "merger/pilot.h"
 
 void
 verdict_release (struct verdict *verdict)
@@ -22,6 +23,17 @@ ending (int64_t number)
   return number == 1 ? "" : "s";
 }
 
+/* Why a job whose pilot failed is given up. */
+static char *
+verdict_of_pilot (const struct job *job, const struct fold *fold)
+{
+  struct fold_counts counts = fold_counts (fold);
+  int64_t left = fold_shards (fold) - counts.succeeded - counts.failed;
+  return xasprintf ("%lld of the pilot's %lld shard%s failed; the other %lld of the job didn't run",
+                    (long long) pilot_failures (job, fold), (long long) job->pilot,
+                    ending (job->pilot), (long long) left);
+}
+
 char *
 verdict_give_up (const struct job *job, const struct fold *fold, int64_t age_ms)
 {
@@ -38,6 +50,8 @@ verdict_give_up (const struct job *job, const struct fold *fold, int64_t age_ms)
     return xasprintf ("%lld of %lld shard%s failed, more than the %g%% allowed",
                       (long long) counts.failed, (long long) fold_shards (fold),
                       ending (fold_shards (fold)), (double) job->max_failures_bp / 100);
+  if (pilot_state (job, fold) == PILOT_FAILED)
+    return verdict_of_pilot (job, fold);
   char text[UNITS_TEXT_SIZE];
   if (job->job_timeout_ms >= 0 && age_ms > job->job_timeout_ms)
     return xasprintf ("the job exceeded its time limit of %s",

@@ -4,6 +4,7 @@
  *     … of a plan that leaves quarantined inputs out PARTIAL    counts as done
  *     at least min_success of them                  PARTIAL     counts as done
  *     fewer; the limits were passed; reduce failed  FAILED
+ *     its pilot failed                              FAILED
  *     cancelled before every shard had ended        CANCELLED
  */
 #ifndef SHOAL_MERGER_VERDICT_H

@@ -280,6 +280,10 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
 {
   struct job *job = planning->delivery->job;
   const char *field = NULL;
+  if (job->pilot > 0 && planning->options->job_id == NULL)
+    return error_set (err, ERROR_USER,
+                      "pilot: a fleet runs all shards of a job: submit one over some of the inputs "
+                      "first");
   if (admit_job (planning->options->policy, job, &field, err) != 0)
     return error_wrap (err, "%s", field);
   if ((job->results != NULL && result_claim (job->results, job->id, job->credentials, err) != 0)

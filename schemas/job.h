@@ -120,6 +120,7 @@ struct job
   int32_t min_success;        /* hundredths of a percent, 10000: every shard */
   int64_t max_failures;       /* give up beyond this many failed shards; -1: no bound */
   int32_t max_failures_bp;    /* the same in hundredths of a percent; -1 */
+  int64_t pilot;              /* shards that run before the others; -1: none do */
   enum on_conflict on_conflict;
 
   char *reduce_image; /* NULL: no reduce */

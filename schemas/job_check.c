@@ -277,6 +277,7 @@ job_check_ranges (const struct job *job, const char **field, struct error *err)
     { "min_success", job->min_success, 0, JOB_WHOLE, false },
     { "max_failures", job->max_failures, 0, JOB_COUNT_MAX, true },
     { "max_failures_bp", job->max_failures_bp, 0, JOB_WHOLE, true },
+    { "pilot", job->pilot, 1, JOB_PILOT_MAX, true },
   };
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
     {

@@ -106,6 +106,7 @@ fill_limits (struct record *record, const struct job *job)
   record_set_int (record, "min_success", job->min_success);
   record_set_optional_long (record, "max_failures", job->max_failures);
   record_set_optional_int (record, "max_failures_bp", job->max_failures_bp);
+  record_set_optional_long (record, "pilot", job->pilot);
 }
 
 static void
@@ -266,6 +267,7 @@ read_limits (const struct record *record, struct job *job)
   job->min_success = (int32_t) record_long (record, "min_success", job->min_success);
   job->max_failures = record_long (record, "max_failures", -1);
   job->max_failures_bp = (int32_t) record_long (record, "max_failures_bp", -1);
+  job->pilot = record_long (record, "pilot", -1);
 }
 
 int

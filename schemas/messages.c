@@ -38,6 +38,7 @@ job_init (struct job *job)
     .min_success = EVERY_SHARD,
     .max_failures = -1,
     .max_failures_bp = -1,
+    .pilot = -1,
     .runtime = xstrdup ("oci"),
     .queue = xstrdup ("default"),
     .init = true,

@@ -75,6 +75,10 @@ static const char *const sql[SQL_STATEMENTS] = {
                         " WHERE row = ?1 AND state = 1 AND owner = ?2 AND starts = ?3",
   [SQL_FORGET_LOSSES] = "UPDATE shards SET forgiven = starts"
                         " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state < 2",
+  [SQL_LET_GO] = "UPDATE shards SET due = 0 WHERE state = 0 AND due > 0"
+                 " AND due = 9223372036854775807" /* SQLITE_HELD */
+                 " AND job = (SELECT row FROM jobs WHERE id = ?1)"
+                 " AND kind = 0 AND (?2 < 0 OR idx = ?2)",
   [SQL_SET_LIVE] = "UPDATE jobs SET live = ?2 WHERE id = ?1",
   [SQL_DROP_WAITING] = "UPDATE shards SET state = 2"
                        " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state = 0",

@@ -51,6 +51,7 @@ enum statement
   SQL_RELEASE_JOB,
   SQL_RELEASE_SHARD,
   SQL_FORGET_LOSSES,
+  SQL_LET_GO,
   SQL_SET_LIVE,
   SQL_DROP_WAITING,
   SQL_DROP_OLDER,
@@ -98,6 +99,9 @@ struct pending_message
   struct buffer payload;
 };
 
+/* `due` of a shard that is held (hold.h): no time is behind it. */
+#define SQLITE_HELD INT64_MAX
+
 struct sqlite_bus
 {
   struct bus bus;
@@ -124,6 +128,9 @@ struct sqlite_bus
 
   int64_t job_row; /* the job decoded last; shards of one job come in a row */
   struct job *job;
+
+  char *held_job; /* the job that was asked for last by sqlite_holds … */
+  bool holds;     /* … and whether its shards are held */
 };
 
 /* The statement WHICH, reset and with no parameters bound; prepared at first use. NULL with ERR. */

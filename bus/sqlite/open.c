@@ -88,9 +88,9 @@ void_claims_of_another_boot (struct sqlite_bus *bus, struct error *err)
       xasprintf ("INSERT OR REPLACE INTO meta (key, value) VALUES ('boot', '%s');"
                  "UPDATE jobs SET state = 0, owner = NULL WHERE state = 1;"
                  "UPDATE shards SET state = 0, owner = NULL, due = 0, forgiven = starts"
-                 " WHERE state = 1 OR (state = 0 AND due > 0);"
+                 " WHERE state = 1 OR (state = 0 AND due > 0 AND due < %lld);"
                  "UPDATE groups SET owner = NULL, lease = 0;",
-                 boot);
+                 boot, (long long) SQLITE_HELD);
   return run_script (bus, script, err);
 }
 

@@ -1,6 +1,7 @@
 /* Shards and events on their way in: held back, and written together. */
 #include "bus/sqlite/publish.h"
 
+#include "bus/sqlite/hold.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
@@ -94,7 +95,8 @@ static int
 add_shard (struct sqlite_bus *bus, const struct shard *shard, const struct buffer *payload,
            struct error *err)
 {
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_ADD_SHARD, err);
+  int held = sqlite_holds (bus, shard, err);
+  sqlite3_stmt *statement = held < 0 ? NULL : sqlite_statement (bus, SQL_ADD_SHARD, err);
   if (statement == NULL)
     return -1;
   sqlite_bind_text (statement, 1, shard->job_id);
@@ -102,7 +104,8 @@ add_shard (struct sqlite_bus *bus, const struct shard *shard, const struct buffe
   (void) sqlite3_bind_int64 (statement, 3, shard->generation);
   (void) sqlite3_bind_int64 (statement, 4, shard->index);
   (void) sqlite3_bind_int64 (statement, 5, shard->attempt);
-  (void) sqlite3_bind_int64 (statement, 6, sqlite_due_time (shard->not_before));
+  (void) sqlite3_bind_int64 (statement, 6,
+                             held == 1 ? SQLITE_HELD : sqlite_due_time (shard->not_before));
   sqlite_bind_payload (statement, 7, payload);
   return sqlite_run (bus, statement, err);
 }

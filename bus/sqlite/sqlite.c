@@ -1,6 +1,7 @@
 /* The bus on SQLite: opening, waiting, closing. */
 #include "bus/sqlite/database.h"
 #include "bus/sqlite/follow.h"
+#include "bus/sqlite/hold.h"
 #include "bus/sqlite/jobs.h"
 #include "bus/sqlite/open.h"
 #include "bus/sqlite/publish.h"
@@ -41,6 +42,7 @@ sqlite_close (struct bus *base)
   if (bus->job != NULL)
     job_release (bus->job);
   free (bus->job);
+  free (bus->held_job);
   free (bus->path);
   free (bus->writer);
   free (bus);
@@ -133,6 +135,7 @@ static const struct bus_ops sqlite_ops = {
   .settle = sqlite_settle,
   .release = sqlite_release,
   .forget_losses = sqlite_forget_losses,
+  .let_go = sqlite_let_go,
   .follow = sqlite_follow,
   .publish_control = sqlite_publish_control,
   .next_control = sqlite_next_control,

@@ -1,6 +1,7 @@
 /* Control, status, replay, followers and waiting. */
 #include "bus/amend.h"
 #include "bus/follower.h"
+#include "bus/hold.h"
 #include "bus/replan.h"
 #include "tests/lib/bus_conformance.h"
 
@@ -307,6 +308,52 @@ a_plan_is_replaced_whole_or_not_at_all (void **state)
   stage_settle_next (stage, other, -1);
 }
 
+/* ---- shards that are held -------------------------------------------------------------------- */
+
+static void
+shards_of_a_pilot_s_job_wait_until_they_are_let_go (void **state)
+{
+  struct stage *stage = *state;
+  const uint32_t first = 0;
+  const uint32_t chosen[] = { 0, 2 };
+  if (stage->place->is_log)
+    {
+      expect (stage, -1, bus_let_go (stage->bus, "j", NULL, 0, &stage->err));
+      assert_int_equal (stage->err.class, ERROR_USER);
+      return;
+    }
+  auto_job struct job job = { 0 };
+  job_init (&job);
+  job.id = xstrdup ("j");
+  job.results = xstrdup ("/r");
+  job.image = xstrdup ("i");
+  job.pilot = 1;
+  expect (stage, 1, bus_submit (stage->bus, &job, &stage->err));
+  expect (stage, 1, fixture_submit (stage->bus, "other", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 4, &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "other", 7, 8, &stage->err));
+  stage_settle_next (stage, stage->bus, 7);
+  stage_settle_next (stage, stage->bus, -1);
+  expect (stage, 0, bus_let_go (stage->bus, "other", NULL, 0, &stage->err));
+  stage_settle_next (stage, stage->bus, -1);
+  auto_bus struct bus *another = stage_open (stage->url, LONG_LEASE_MS);
+  expect (stage, 0, bus_let_go (another, "j", &first, 1, &stage->err));
+  auto_delivery struct delivery *delivery = NULL;
+  expect (stage, 0, stage_take (stage, another, &delivery));
+  /* A retry of what ran waits for its own time only. */
+  expect (stage, 1, fixture_settle (another, delivery, 0, &stage->err));
+  stage_settle_next (stage, another, 0);
+  stage_settle_next (stage, another, -1);
+  expect (stage, 0, bus_let_go (stage->bus, "j", NULL, 0, &stage->err));
+  for (int index = 1; index < 4; index++)
+    stage_settle_next (stage, another, index);
+  expect (stage, 0, bus_replay (another, "j", 2, chosen, 2, &stage->err));
+  stage_settle_next (stage, another, -1);
+  expect (stage, 0, bus_let_go (another, "j", &chosen[1], 1, &stage->err));
+  stage_settle_next (stage, another, 2);
+  stage_settle_next (stage, another, -1);
+}
+
 /* ---- followers -------------------------------------------------------------------------- */
 
 static void
@@ -513,6 +560,7 @@ bus_conformance_run_events (const struct bus_place *place)
     TEST (replay_reopens_a_cancelled_job),
     TEST (a_late_status_of_an_old_generation_stops_no_replay),
     TEST (a_job_is_amended_or_says_that_it_cannot_be),
+    TEST (shards_of_a_pilot_s_job_wait_until_they_are_let_go),
     TEST (a_plan_is_replaced_whole_or_not_at_all),
     TEST (followers_see_one_order),
     TEST (of_a_group_one_member_gets_the_events),

@@ -99,6 +99,7 @@ what_is_wrong_is_named (void **state)
     { "{\"image\": \"a\", \"id\": [\"b\"]}", "id" },
     { "{\"image\": \"a\", \"env-file\": \"/etc/passwd\"}", "env-file" },
     { "{\"image\": \"a\", \"env\": [\"HOME\"]}", "env" },
+    { "{\"image\": \"a\", \"pilot\": 3}", "pilot" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
     {

@@ -448,7 +448,7 @@ each_option_makes_another_job (void **state)
       forget (&changed);
     }
   /* What doesn't say what the job is: */
-  static const char *const others[] = { "env-file", "results", "id" };
+  static const char *const others[] = { "env-file", "results", "id", "pilot" };
   size_t told = sizeof changes / sizeof changes[0] + sizeof others / sizeof others[0];
   size_t options = 0;
   while (job_options[options].name != NULL)

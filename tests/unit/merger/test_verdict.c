@@ -1,6 +1,8 @@
 /* Whether a job counts as done, as a table of limits and counts. */
 #include "common/memory.h"
+#include "merger/pilot.h"
 #include "merger/verdict.h"
+#include "schemas/job_bounds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,6 +121,52 @@ test_giving_up (void **state)
 }
 
 static void
+test_a_pilot_that_failed (void **state)
+{
+  (void) state;
+  auto_job struct job job;
+  job_init (&job);
+  job.pilot = 2;
+  job.min_success = 0; /* it counts for nothing here */
+  auto_fold struct fold *fold = fold_with (5, 1, 0);
+  assert_int_equal (pilot_state (&job, fold), PILOT_RUNS);
+  assert_null (verdict_give_up (&job, fold, 0));
+  finish (fold, 4, OUTCOME_FAILED, SHARD_MAP);
+  assert_int_equal (pilot_state (&job, fold), PILOT_FAILED);
+  auto_free char *reason = verdict_give_up (&job, fold, 0);
+  assert_string_equal (reason,
+                       "1 of the pilot's 2 shards failed; the other 3 of the job didn't run");
+  job.pilot = 5; /* all of them */
+  assert_int_equal (pilot_state (&job, fold), PILOT_NONE);
+  assert_null (verdict_give_up (&job, fold, 0));
+  job.pilot = 1;
+  assert_int_equal (pilot_state (&job, fold), PILOT_PASSED);
+  assert_null (verdict_give_up (&job, fold, 0));
+  job.pilot = -1;
+  assert_int_equal (pilot_state (&job, fold), PILOT_NONE);
+}
+
+/* The first, the last, and the others evenly between them: each once, in order. */
+static void
+test_the_shards_of_a_pilot (void **state)
+{
+  (void) state;
+  static const uint32_t of_ten[] = { 0, 3, 6, 9 };
+  for (int64_t i = 0; i < 4; i++)
+    assert_int_equal (pilot_shard (i, 4, 10), of_ten[i]);
+  assert_int_equal (pilot_shard (0, 1, 10), 0);
+  static const int64_t shards[] = { 2, 3, 7, 100, 1001, 1 << 27 };
+  for (size_t k = 0; k < sizeof shards / sizeof *shards; k++)
+    for (int64_t n = 2; n < shards[k] && n <= JOB_PILOT_MAX; n++)
+      {
+        assert_int_equal (pilot_shard (0, n, shards[k]), 0);
+        assert_int_equal (pilot_shard (n - 1, n, shards[k]), shards[k] - 1);
+        for (int64_t i = 1; i < n; i++)
+          assert_true (pilot_shard (i, n, shards[k]) > pilot_shard (i - 1, n, shards[k]));
+      }
+}
+
+static void
 test_settled_jobs_are_not_given_up (void **state)
 {
   (void) state;
@@ -199,6 +247,8 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_min_success),
     cmocka_unit_test (test_quarantined_inputs),
+    cmocka_unit_test (test_a_pilot_that_failed),
+    cmocka_unit_test (test_the_shards_of_a_pilot),
     cmocka_unit_test (test_giving_up),
     cmocka_unit_test (test_settled_jobs_are_not_given_up),
     cmocka_unit_test (test_cancelled_and_given_up),

@@ -31,7 +31,8 @@ struct log_bus
   uint32_t published;
   uint32_t safe; /* of these, flushed before the next one came */
   bool first_is_safe;
-  uint32_t asked; /* how often */
+  uint32_t asked;  /* how often */
+  bool has_failed; /* the job */
 };
 
 static const char *
@@ -100,10 +101,13 @@ static int
 note_end (struct bus *base, struct delivery *delivery, const struct event *event,
           const struct shard *retry, struct error *err)
 {
-  const struct log_bus *bus = (const struct log_bus *) base;
+  struct log_bus *bus = (struct log_bus *) base;
   (void) delivery;
   (void) err;
   assert_null (retry);
+  bus->has_failed = event->kind == EVENT_FAILED;
+  if (bus->has_failed)
+    return 1;
   assert_int_equal (event->kind, EVENT_PLANNED);
   assert_int_equal (bus->safe, bus->published);
   return 1;
@@ -143,9 +147,9 @@ tear_down (void **state)
   return 0;
 }
 
-/* Plans the job, a shard a file. */
+/* Plans a job with PILOT, a shard a file; ONLY: as the job of a run on one machine. */
 static void
-plan (struct log_bus *bus)
+plan_with (struct log_bus *bus, int64_t pilot, const char *only)
 {
   struct error err = ERROR_INIT;
   auto_job struct job job;
@@ -156,15 +160,22 @@ plan (struct log_bus *bus)
   job.glob = xstrdup ("*");
   job.base_path = xstrdup ("/in");
   job.batch_size = 1;
+  job.pilot = pilot;
   job.volumes = xcalloc (1, sizeof *job.volumes);
   job.volumes[job.volume_count++] =
       (struct volume){ .source = file_tree_path (bus->tree, "in"), .path = xstrdup ("/in") };
   struct delivery delivery = { .queue = BUS_JOBS, .job = &job, .starts = 1 };
-  const struct producer_options options = { 0 };
+  const struct producer_options options = { .job_id = only };
   bus->published = bus->safe = bus->asked = 0;
   int planned = planning_run (&bus->bus, &delivery, &options, NULL, &err);
   if (planned != 1)
     fail_msg ("planning gave %d: %s", planned, err.message);
+}
+
+static void
+plan (struct log_bus *bus)
+{
+  plan_with (bus, -1, NULL);
   for (int i = 0; i < SHARDS; i++)
     assert_true (bus->there[i]);
 }
@@ -197,6 +208,19 @@ a_plan_that_was_cut_off_is_completed (void **state)
   assert_in_range (bus->asked, REACHED, 1 + REACHED + IN_FLIGHT);
 }
 
+/* Only a run on one machine lets the shards go. */
+static void
+a_service_refuses_a_job_with_a_pilot (void **state)
+{
+  struct log_bus *bus = *state;
+  plan_with (bus, 3, NULL);
+  assert_true (bus->has_failed);
+  assert_int_equal (bus->published, 0);
+  plan_with (bus, 3, "job-1");
+  assert_false (bus->has_failed);
+  assert_int_equal (bus->published, SHARDS);
+}
+
 int
 main (void)
 {
@@ -204,6 +228,7 @@ main (void)
     cmocka_unit_test_setup_teardown (the_first_shard_is_safe_before_the_second_is_published, set_up,
                                      tear_down),
     cmocka_unit_test_setup_teardown (a_plan_that_was_cut_off_is_completed, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (a_service_refuses_a_job_with_a_pilot, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
