@@ -12,6 +12,7 @@
 #   judges       what talks to S3, to another server than MinIO: versitygw
 #   servers      listings of more HTTP servers than CI has: npm's, Go's, dufs
 #   engines      images that Docker's engine and crane write, compared with the engine's
+#   writers      images that ko, jib and crane's estargz write, compared with podman's: builds ko, which takes minutes
 #   dockerfile   the Dockerfile, built by buildah on a base of Debian's packages, and run by podman
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
@@ -93,7 +94,7 @@ judges () {
   done
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races servers judges engines dockerfile
+[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races servers judges engines writers dockerfile
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
@@ -106,9 +107,10 @@ for name; do
     races) part races races ;;
     servers) part servers servers ;;
     engines) part engines bash tests/long/engines.sh build/dev/shoal ;;
+    writers) part writers bash tests/long/writers.sh build/dev/shoal ;;
     judges) part judges with_s3 versitygw judges ;;
     dockerfile) part dockerfile bash tests/long/dockerfile.sh build/plain/shoal ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, servers, judges, engines, dockerfile" >&2; exit 2 ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, servers, judges, engines, writers, dockerfile" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Images that Debian's buildah and podman write, in each of their formats: root file system and environment as podman has them.
+# Those that Docker's engine, crane, ko and jib write take longer: tests/long.sh engines writers.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 . "$E2E_LIB/image_trees.sh"
 own_store busybox
