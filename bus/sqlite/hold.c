@@ -1,28 +1,6 @@
 #include "bus/sqlite/hold.h"
 
-#include "bus/sqlite/jobs.h"
 #include "bus/sqlite/publish.h"
-#include "common/memory.h"
-
-#include <string.h>
-
-/* Shards come many to a job: what is known of the last job is kept. */
-int
-sqlite_holds (struct sqlite_bus *bus, const struct shard *shard, struct error *err)
-{
-  if (shard->kind != SHARD_MAP || shard->attempt != 1)
-    return 0;
-  if (bus->held_job != NULL && strcmp (bus->held_job, shard->job_id) == 0)
-    return bus->holds;
-  auto_job struct job job = { 0 };
-  int found = sqlite_get_job (&bus->bus, shard->job_id, &job, err);
-  if (found <= 0)
-    return found;
-  free (bus->held_job);
-  bus->held_job = xstrdup (shard->job_id);
-  bus->holds = job.pilot > 0;
-  return bus->holds;
-}
 
 static int
 let_one_go (struct sqlite_bus *bus, const char *job_id, int64_t index, struct error *err)

@@ -4,9 +4,6 @@
 
 #include "bus/sqlite/database.h"
 
-/* Whether SHARD, which is about to be added, is held: 1, 0 or -1. */
-int sqlite_holds (struct sqlite_bus *bus, const struct shard *shard, struct error *err);
-
 int sqlite_let_go (struct bus *bus, const char *job_id, const uint32_t *indexes, size_t count,
                    struct error *err);
 

@@ -1,7 +1,7 @@
 /* Shards and events on their way in: held back, and written together. */
 #include "bus/sqlite/publish.h"
 
-#include "bus/sqlite/hold.h"
+#include "bus/sqlite/jobs.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
@@ -89,6 +89,25 @@ sqlite_due_time (int64_t not_before)
   if (wait <= 0)
     return 0;
   return clock_boot_ms () + (wait < NOT_BEFORE_MAX_MS ? wait : NOT_BEFORE_MAX_MS);
+}
+
+/* Whether SHARD, which is about to be added, is held (hold.h): 1, 0 or -1. Shards come many to a
+ * job: what is known of the last job is kept. */
+static int
+sqlite_holds (struct sqlite_bus *bus, const struct shard *shard, struct error *err)
+{
+  if (shard->kind != SHARD_MAP || shard->attempt != 1)
+    return 0;
+  if (bus->held_job != NULL && strcmp (bus->held_job, shard->job_id) == 0)
+    return bus->holds;
+  auto_job struct job job = { 0 };
+  int found = sqlite_get_job (&bus->bus, shard->job_id, &job, err);
+  if (found <= 0)
+    return found;
+  free (bus->held_job);
+  bus->held_job = xstrdup (shard->job_id);
+  bus->holds = job.pilot > 0;
+  return bus->holds;
 }
 
 static int
