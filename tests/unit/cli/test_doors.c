@@ -223,10 +223,14 @@ spoil_text (struct scene *scene, struct job *job)
 static void
 spoil_list (struct scene *scene, struct job *job)
 {
-  switch (below (scene, 7))
+  switch (below (scene, 8))
     {
     case 0:
       strlist_add (&job->env, PICK (scene, "=x", "A B=x", "é=x", "\n=x", "A\x1b=x"));
+      break;
+    case 7:
+      strlist_add (&job->devices, PICK (scene, "gpu", "v/c=", "/dev", "/dev/../etc/x", "/dev/x:/x",
+                                        "/dev/x:m", "v/c=n\n", "/dev/\x1b"));
       break;
     case 1:
       strlist_add (&job->tmpfs,
@@ -381,6 +385,7 @@ say_lists (struct strlist *options, const struct job *job)
     const struct strlist *items;
   } lists[] = { { "env", &job->env },
                 { "tmpfs", &job->tmpfs },
+                { "device", &job->devices },
                 { "exclude", &job->exclude },
                 { "reduce-command", &job->reduce_command } };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
@@ -429,13 +434,10 @@ static char *
 member_of (const char *name)
 {
   static const char *const others[][2] = {
-    { "output", "outputs" },
-    { "pids-limit", "pids" },
-    { "reduce", "reduce_image" },
-    { "volume", "volumes" },
-    { "volume-shared", "volumes" },
-    { "timeout", "timeout_ms" },
-    { "job-timeout", "job_timeout_ms" },
+    { "device", "devices" },     { "output", "outputs" },
+    { "pids-limit", "pids" },    { "reduce", "reduce_image" },
+    { "volume", "volumes" },     { "volume-shared", "volumes" },
+    { "timeout", "timeout_ms" }, { "job-timeout", "job_timeout_ms" },
   };
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
     if (strcmp (others[i][0], name) == 0)
@@ -497,7 +499,8 @@ job_as_json (const struct job *job)
       const char *name = options.items[i];
       bool list = strcmp (name, "volume") == 0 || strcmp (name, "volume-shared") == 0
                   || strcmp (name, "output") == 0 || strcmp (name, "env") == 0
-                  || strcmp (name, "tmpfs") == 0 || strcmp (name, "exclude") == 0;
+                  || strcmp (name, "tmpfs") == 0 || strcmp (name, "device") == 0
+                  || strcmp (name, "exclude") == 0;
       json_t *text = json_string (options.items[i + 1]);
       assert_non_null (text);
       if (list && json_object_get (object, name) == NULL)
