@@ -43,6 +43,8 @@ static const char environment[] =
     "  SHOAL_KAFKA_CONFIG    file of librdkafka properties; bootstrap.servers in it names the bus\n"
     "  SHOAL_IMAGES          default of --images, the image store\n"
     "  SHOAL_POLICY          default of --policy: a policy file, or none\n"
+    "  SHOAL_POD_IMAGE  SHOAL_POD_IMAGE_ID  SHOAL_POD_SOCKET  SHOAL_POD_FOLDER\n"
+    "                        defaults of the options of worker --runtime pod\n"
     "  SHOAL_STATE_DIR       local state of results on S3 (default $XDG_STATE_HOME/shoal)\n"
     "  SHOAL_STOP_GRACE      seconds from SIGTERM to SIGKILL; default of --drain-timeout: 5 s "
     "less\n"

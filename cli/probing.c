@@ -64,8 +64,8 @@ probing_print (const struct worker_options *options, bool json, struct error *er
   struct runtime_probe probes[PROBE_RUNTIMES];
   bool works = false;
   json_t *runtimes = json_array ();
-  probe_all (options, probes);
-  for (size_t i = 0; i < PROBE_RUNTIMES; i++)
+  size_t count = probe_all (options, probes);
+  for (size_t i = 0; i < count; i++)
     {
       works |= probes[i].allowed && probe_works (&probes[i]);
       if (json)

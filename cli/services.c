@@ -6,6 +6,7 @@
 #include "cli/listening.h"
 #include "cli/log_options.h"
 #include "cli/notify.h"
+#include "cli/pod_options.h"
 #include "cli/policy_options.h"
 #include "cli/probing.h"
 #include "cli/run_options.h"
@@ -88,7 +89,8 @@ struct service_args
   bool webhook_private;
   bool has_drain;
   struct worker_options worker;
-  int64_t window; /* of a producer */
+  struct pod_args pod; /* … and its pod */
+  int64_t window;      /* of a producer */
 };
 
 static void
@@ -97,6 +99,7 @@ service_args_release (struct service_args *args)
   bus_args_release (&args->bus);
   policy_args_release (&args->policies);
   policy_release (&args->policy);
+  pod_args_release (&args->pod);
   strlist_release (&args->queues);
   free (args->notify.address);
 }
@@ -284,9 +287,9 @@ static const struct option_spec worker_options[] = {
   { 0, "backoff", NULL, "DURATION", "delay before the first retry of a shard (default 1s)",
     GROUP_OTHER, false, set_backoff },
   { 0, "max-lost", NULL, "N", "give up on a shard after N lost workers (default 3)", GROUP_OTHER,
-    false, set_max_lost },
+    true, set_max_lost },
   { 0, "max-infra", NULL, "N", "give up on a shard after N infrastructure errors (default 5)",
-    GROUP_OTHER, false, set_max_infra },
+    GROUP_OTHER, true, set_max_infra },
   { 0, "meter", NULL, NULL, NULL, GROUP_OTHER, false, set_meter },
   { 0, "probe", NULL, NULL, "run a command in each runtime, print what works, and exit",
     GROUP_OTHER, false, set_probe },
@@ -306,6 +309,14 @@ static const struct option_spec merger_options[] = {
   { 0 },
 };
 
+static void *
+services_last_context (struct service_args *args, const struct command *command)
+{
+  if (command == &command_merger)
+    return &args->policies;
+  return command == &command_worker ? (void *) &args->pod : (void *) args;
+}
+
 /* Reads the options of a service; 0, OPTIONS_HELP or -1. */
 static int
 services_parse (struct service_args *args, const struct command *command, int argc, char **argv,
@@ -323,7 +334,7 @@ services_parse (struct service_args *args, const struct command *command, int ar
     { command->options[4], command == &command_worker ? (void *) args : (void *) &args->listening },
     { command->options[5], command == &command_merger ? (void *) args : (void *) &args->policies },
     { log_options, NULL },
-    { command->options[7], command == &command_merger ? (void *) &args->policies : (void *) args },
+    { command->options[7], services_last_context (args, command) },
   };
   size_t tables = command->options[7] != NULL ? 8 : 7;
   int first = options_operands (sets, tables, argc, argv, 0, 0, command->synopsis, err);
@@ -331,6 +342,8 @@ services_parse (struct service_args *args, const struct command *command, int ar
     return first;
   if (args->json && !args->probe)
     return error_set (err, ERROR_USER, "--json is for worker --probe");
+  if (pod_args_finish (&args->pod, &args->worker, err) != 0)
+    return -1;
   if (args->probe)
     return policy_args_load (&args->policies, &args->policy, err);
   if (bus_args_need (&args->bus, err) != 0
@@ -533,7 +546,7 @@ const struct command command_worker = {
       "\n"
       "  shoal worker --bus sqlite:work.db --jobs 4\n",
   .options = { bus_options, service_options, listen_options, storage_options, worker_options,
-               policy_options, log_options },
+               policy_options, log_options, pod_options },
   .run = run_worker,
 };
 

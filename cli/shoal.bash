@@ -33,7 +33,7 @@ _shoal () {
     --output-links) values="keep follow fail" ;;
     --stage) values="auto link copy bind" ;;
     --network) values="none host" ;;
-    --runtime) values="oci process" ;;
+    --runtime) values="oci process pod" ;;
     --progress) values="auto bar plain json none" ;;
     --oci-runtime) values="crun runc" ;;
     --userns) values="auto none" ;;

@@ -12,7 +12,14 @@ container_runtime_open (const char *name, const struct container_runtime_options
                         struct error *err)
 {
   if (strcmp (name, "oci") == 0)
-    return oci_runtime_open (options, err);
+    return options->pod != NULL ? pod_runtime_open (options, err) : oci_runtime_open (options, err);
+  if (strcmp (name, "process") == 0 && options->pod != NULL)
+    {
+      (void) error_set (err, ERROR_TRANSIENT,
+                        "--runtime process: this worker runs commands in its pod's other container "
+                        "only");
+      return NULL;
+    }
   if (strcmp (name, "process") == 0)
     return process_runtime_open (options, err);
   (void) error_set (err, ERROR_USER, "unknown runtime \"%s\": expected oci or process", name);

@@ -1,8 +1,8 @@
 /* container.h — the seam between an attempt and what runs its command.
  *
  * Implementations: `oci` (crun or runc on an unpacked image), `process` (no container, only by
- * name). One runtime belongs to one slot process, which is single-threaded and runs one container
- * at a time.
+ * name), `pod` (in place of `oci` where the worker is in a pod: the container beside it). One
+ * runtime belongs to one slot process, which is single-threaded and runs one container at a time.
  */
 #ifndef SHOAL_WORKER_CONTAINER_H
 #define SHOAL_WORKER_CONTAINER_H
@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct pod_options;       /* pod.h */
 struct container_runtime; /* opaque; made by container_runtime_open */
 
 struct container_mount
@@ -58,11 +59,12 @@ struct container_exit
 
 struct container_runtime_options
 {
-  const char *images;      /* image store folder, NULL: default */
-  const char *oci_program; /* NULL: probe */
-  const char *userns;      /* as userns_choose takes it (userns.h) */
-  const char *cdi;         /* folders of CDI specifications (cdi.h); NULL: the usual ones */
-  const char *slot_name;   /* unique on this machine, names the slot's cgroup */
+  const char *images;            /* image store folder, NULL: default */
+  const char *oci_program;       /* NULL: probe */
+  const char *userns;            /* as userns_choose takes it (userns.h) */
+  const char *cdi;               /* folders of CDI specifications (cdi.h); NULL: the usual ones */
+  const char *slot_name;         /* unique on this machine, names the slot's cgroup */
+  const struct pod_options *pod; /* NULL: jobs' containers are made here; outlives the runtime */
 };
 
 /* NAME: "oci" or "process". Probes the host; ERROR_USER where the host doesn't allow it (says what

@@ -8,5 +8,7 @@ struct container_runtime *oci_runtime_open (const struct container_runtime_optio
                                             struct error *err);
 struct container_runtime *process_runtime_open (const struct container_runtime_options *options,
                                                 struct error *err);
+struct container_runtime *pod_runtime_open (const struct container_runtime_options *options,
+                                            struct error *err);
 
 #endif

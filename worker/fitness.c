@@ -36,7 +36,8 @@ fitness_describe (const struct worker_options *options, const struct runtime_pro
 {
   auto_free char *text = text_log (probe->description != NULL ? probe->description : "");
   return xasprintf (" runtime=%s runtime_by=%s description=%s", probe->runtime,
-                    options->oci_program != NULL ? "option" : "default", text);
+                    options->oci_program != NULL || options->pod != NULL ? "option" : "default",
+                    text);
 }
 
 /* 1 with FITNESS when something works. */
@@ -45,12 +46,13 @@ fitness_try (const struct worker_options *options, char *before[static PROBE_RUN
              struct fitness *fitness)
 {
   char *why = NULL;
-  for (size_t i = 0; i < PROBE_RUNTIMES; i++)
+  const char *name = NULL;
+  for (size_t i = 0; i < PROBE_RUNTIMES && (name = probe_name (options, i)) != NULL; i++)
     {
       auto_probe struct runtime_probe probe = { 0 };
-      if (!probe_is_allowed (options, probe_runtimes[i]))
+      if (!probe_is_allowed (options, name))
         continue;
-      probe_runtime (options, probe_runtimes[i], &probe);
+      probe_runtime (options, name, &probe);
       if (fitness_works (&probe, &before[i]) && fitness->description == NULL)
         fitness->description = fitness_describe (options, &probe);
       else if (why == NULL)

@@ -50,17 +50,24 @@ init_blames_machine (int code)
 }
 
 int
+init_start_failed (const char *program, int code, struct error *err)
+{
+  enum error_class class = init_blames_machine (code) ? ERROR_TRANSIENT : ERROR_USER;
+  bool missing = code == ENOENT && strchr (program, '/') == NULL;
+  return error_set (err, class, "starting %s: %s", program,
+                    missing ? "there is no such program in PATH" : strerror (code));
+}
+
+int
 init_check (const struct init *init, const char *program, struct error *err)
 {
   struct init_report report = { 0 };
   if (pread (init->report_fd, &report, sizeof report, 0) != sizeof report)
     return 0;
-  const char *why = report.step == INIT_STEP_FORK ? "a process for " : "";
+  if (report.step != INIT_STEP_FORK)
+    return init_start_failed (program, report.code, err);
   enum error_class class = init_blames_machine (report.code) ? ERROR_TRANSIENT : ERROR_USER;
-  bool missing =
-      report.step == INIT_STEP_EXEC && report.code == ENOENT && strchr (program, '/') == NULL;
-  return error_set (err, class, "starting %s%s: %s", why, program,
-                    missing ? "there is no such program in PATH" : strerror (report.code));
+  return error_set (err, class, "starting a process for %s: %s", program, strerror (report.code));
 }
 
 void

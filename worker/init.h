@@ -36,6 +36,10 @@ void init_wrap (struct strlist *argv, const char *name, bool shell);
 /* Forgets the report before another start. */
 int init_reset (struct init *init, struct error *err);
 
+/* PROGRAM couldn't be started for the errno CODE: -1 with ERR, the user's mistake unless the
+ * machine is short of something. */
+int init_start_failed (const char *program, int code, struct error *err);
+
 /* What was said of PROGRAM: nothing, 0; or -1 with ERR, the user's mistake unless the machine is
  * short of something. */
 int init_check (const struct init *init, const char *program, struct error *err);

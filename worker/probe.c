@@ -19,7 +19,23 @@ enum
 
 #define PROBE_USER "65534:65534"
 
-const char *const probe_runtimes[PROBE_RUNTIMES] = { "oci", "process" };
+#define PROBE_POD "pod" /* what jobs' "oci" is in a pod */
+
+const char *
+probe_name (const struct worker_options *options, size_t index)
+{
+  static const char *const names[PROBE_RUNTIMES] = { "oci", "process" };
+  if (options->pod != NULL)
+    return index == 0 ? PROBE_POD : NULL;
+  return index < PROBE_RUNTIMES ? names[index] : NULL;
+}
+
+/* What a job has to say for RUNTIME. */
+static const char *
+probe_job_runtime (const char *runtime)
+{
+  return strcmp (runtime, PROBE_POD) == 0 ? "oci" : runtime;
+}
 
 int
 probe_job (const struct worker_options *options, const struct job *job, char **description,
@@ -51,14 +67,15 @@ probe_make_job (const char *runtime, struct job *job)
   job->results = xstrdup ("/");
   job->image = xstrdup (TRIAL_IMAGE);
   free (job->runtime);
-  job->runtime = xstrdup (runtime);
+  job->runtime = xstrdup (probe_job_runtime (runtime));
 }
 
 bool
 probe_is_allowed (const struct worker_options *options, const char *runtime)
 {
   const struct policy *policy = options->policy;
-  return policy == NULL || policy->anything || policy_list_has (&policy->runtimes, runtime);
+  return policy == NULL || policy->anything
+         || policy_list_has (&policy->runtimes, probe_job_runtime (runtime));
 }
 
 void
@@ -77,17 +94,18 @@ probe_runtime (const struct worker_options *options, const char *runtime,
   probe->description = xstrdup (colon != NULL ? colon + 2 : description);
 }
 
-void
+size_t
 probe_all (const struct worker_options *options, struct runtime_probe probes[static PROBE_RUNTIMES])
 {
-  for (size_t i = 0; i < PROBE_RUNTIMES; i++)
+  size_t count = 0;
+  for (const char *name = NULL; (name = probe_name (options, count)) != NULL; count++)
     {
-      struct runtime_probe *probe = &probes[i];
-      probe_runtime (options, probe_runtimes[i], probe);
-      if (!probe_works (probe))
+      struct runtime_probe *probe = &probes[count];
+      probe_runtime (options, name, probe);
+      if (!probe_works (probe) || options->pod != NULL)
         continue;
       auto_job struct job limited = { 0 };
-      probe_make_job (probe_runtimes[i], &limited);
+      probe_make_job (name, &limited);
       limited.memory = PROBE_MEMORY;
       limited.cpus = PROBE_MILLI_CPUS;
       limited.pids = PROBE_PIDS;
@@ -96,10 +114,11 @@ probe_all (const struct worker_options *options, struct runtime_probe probes[sta
       if (strcmp (probe->runtime, "process") == 0)
         continue;
       auto_job struct job other = { 0 };
-      probe_make_job (probe_runtimes[i], &other);
+      probe_make_job (name, &other);
       other.user = xstrdup (PROBE_USER);
       (void) probe_job (options, &other, NULL, &probe->users);
     }
+  return count;
 }
 
 bool

@@ -14,7 +14,7 @@ int probe_job (const struct worker_options *options, const struct job *job, char
 
 enum
 {
-  PROBE_RUNTIMES = 2,
+  PROBE_RUNTIMES = 2, /* at most */
 };
 
 /* One runtime. */
@@ -35,15 +35,16 @@ bool probe_is_allowed (const struct worker_options *options, const char *runtime
 void probe_runtime (const struct worker_options *options, const char *runtime,
                     struct runtime_probe *probe);
 
-/* Tries all runtimes, also with limits and users. */
-void probe_all (const struct worker_options *options,
-                struct runtime_probe probes[static PROBE_RUNTIMES]);
+/* Tries all runtimes, also with limits and users, which a pod has its own of. How many there are.
+ */
+size_t probe_all (const struct worker_options *options,
+                  struct runtime_probe probes[static PROBE_RUNTIMES]);
 
 bool probe_works (const struct runtime_probe *probe);
 void probe_release (struct runtime_probe *probe);
 #define auto_probe AUTO (probe_release)
 
-/* Names of the runtimes, the preferred first. */
-extern const char *const probe_runtimes[PROBE_RUNTIMES];
+/* The INDEX-th runtime of a worker with OPTIONS, the preferred first; NULL behind the last. */
+const char *probe_name (const struct worker_options *options, size_t index);
 
 #endif

@@ -34,6 +34,11 @@ struct self
   char *userns;
   char *cdi;
   char *scratch;
+  struct pod_options pod; /* of the four strings below, unless they are NULL */
+  char *pod_socket;
+  char *pod_folder;
+  char *pod_image;
+  char *pod_image_id;
   struct policy policy;
   char *runtime_name; /* of the runtime that is open */
   struct container_runtime *runtime;
@@ -120,6 +125,17 @@ await_go (void *context)
 
 /* ---- running ---------------------------------------------------------------------------- */
 
+static struct container_runtime_options
+slot_runtime_options (const struct self *self)
+{
+  return (struct container_runtime_options){ .images = self->images,
+                                             .oci_program = self->oci_program,
+                                             .userns = self->userns,
+                                             .cdi = self->cdi,
+                                             .slot_name = self->name,
+                                             .pod = self->pod.socket != NULL ? &self->pod : NULL };
+}
+
 static int
 need_runtime (struct self *self, const char *name, struct error *err)
 {
@@ -127,11 +143,7 @@ need_runtime (struct self *self, const char *name, struct error *err)
     return 0;
   container_runtime_close (self->runtime);
   free (self->runtime_name);
-  const struct container_runtime_options options = { .images = self->images,
-                                                     .oci_program = self->oci_program,
-                                                     .userns = self->userns,
-                                                     .cdi = self->cdi,
-                                                     .slot_name = self->name };
+  const struct container_runtime_options options = slot_runtime_options (self);
   self->runtime_name = xstrdup (name);
   self->runtime = container_runtime_open (name, &options, err);
   if (self->runtime == NULL)
@@ -239,12 +251,7 @@ slot_run_request (struct self *self, struct bytes payload, struct error *err)
 static int
 slot_try_request (struct self *self, struct bytes payload, struct error *err)
 {
-  const struct trial trial = { .runtime = { .images = self->images,
-                                            .oci_program = self->oci_program,
-                                            .userns = self->userns,
-                                            .cdi = self->cdi,
-                                            .slot_name = self->name },
-                               .scratch = self->scratch };
+  const struct trial trial = { .runtime = slot_runtime_options (self), .scratch = self->scratch };
   auto_job struct job job = { 0 };
   auto_free char *description = NULL;
   auto_buffer struct buffer answer = { 0 };
@@ -278,11 +285,19 @@ read_hello (struct self *self, struct error *err)
       || frame_get_text (&payload, &self->userns, err) != 0
       || frame_get_text (&payload, &self->cdi, err) != 0
       || frame_get_text (&payload, &self->scratch, err) != 0
+      || frame_get_text (&payload, &self->pod_socket, err) != 0
+      || frame_get_text (&payload, &self->pod_folder, err) != 0
+      || frame_get_text (&payload, &self->pod_image, err) != 0
+      || frame_get_text (&payload, &self->pod_image_id, err) != 0
       || frame_get_text (&payload, &policy, err) != 0
       || (policy != NULL
           && policy_parse ((struct bytes){ policy, strlen (policy) }, &self->policy, err) != 0))
     return -1;
   self->policy.anything = policy == NULL;
+  self->pod = (struct pod_options){ .socket = self->pod_socket,
+                                    .folder = self->pod_folder,
+                                    .image = self->pod_image,
+                                    .image_id = self->pod_image_id };
   return spawn_die_with_parent ((pid_t) parent, err);
 }
 
@@ -332,6 +347,10 @@ slot_main (int fd, const struct worker_options *options)
   free (self.userns);
   free (self.cdi);
   free (self.scratch);
+  free (self.pod_socket);
+  free (self.pod_folder);
+  free (self.pod_image);
+  free (self.pod_image_id);
   policy_release (&self.policy);
   free (self.runtime_name);
   return result == 0 ? 0 : 1;

@@ -32,6 +32,10 @@ send_hello (const struct slot_process *process, const struct worker_options *opt
   frame_put_text (&payload, options->userns);
   frame_put_text (&payload, options->cdi);
   frame_put_text (&payload, options->scratch);
+  frame_put_text (&payload, options->pod == NULL ? NULL : options->pod->socket);
+  frame_put_text (&payload, options->pod == NULL ? NULL : options->pod->folder);
+  frame_put_text (&payload, options->pod == NULL ? NULL : options->pod->image);
+  frame_put_text (&payload, options->pod == NULL ? NULL : options->pod->image_id);
   bool free_policy = options->policy == NULL || options->policy->anything;
   auto_free char *policy = free_policy ? NULL : policy_format (options->policy);
   frame_put_text (&payload, policy);

@@ -279,6 +279,7 @@ int
 trial_run (const struct trial *trial, const struct job *job, char **description, struct error *err)
 {
   bool own_image = strcmp (job->image, TRIAL_IMAGE) == 0;
+  bool pod = trial->runtime.pod != NULL; /* it has a command of its own for this */
   auto_trial_place struct trial_place place = { .parent_fd = -1, .folder_fd = -1, .run_fd = -1 };
   auto_strlist struct strlist command = { 0 };
   if (trial_place_make (&place, trial->scratch, own_image, err) != 0
@@ -303,11 +304,11 @@ trial_run (const struct trial *trial, const struct job *job, char **description,
   auto_free char *id = xasprintf ("shoal-%d-" TRIAL_NAME, (int) getpid ());
   const struct container container = { .id = id,
                                        .job = &view,
-                                       .image = own_image ? TRIAL_NAME : job->image,
+                                       .image = own_image && !pod ? TRIAL_NAME : job->image,
                                        .image_id = job->image_id,
                                        .command = &command,
                                        .mounts = &place.output,
-                                       .mount_count = own_image ? 1 : 0,
+                                       .mount_count = own_image && !pod ? 1 : 0,
                                        .scratch_fd = place.run_fd,
                                        .stdout_fd = said,
                                        .stderr_fd = said };

@@ -15,6 +15,7 @@
 #include "common/health.h"
 #include "common/strlist.h"
 #include "policy/policy.h"
+#include "worker/pod.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -28,11 +29,12 @@ struct worker_options
   const char *job_id;           /* only this job, return when it is terminal; NULL: all, for ever */
   int slots;                    /* 0: the processors that may be used (cpus.h) */
   int64_t prefetch_bytes; /* inputs of next shards that are fetched while others run; 0: none */
-  const struct policy *policy; /* what jobs may ask for; NULL: anything */
-  const char *images;          /* the image store's folder; NULL: image_store_default */
-  const char *oci_program;     /* "crun", "runc"; NULL: crun, else runc */
-  const char *userns;          /* as userns_choose takes it (userns.h) */
-  const char *cdi;             /* folders of CDI specifications (cdi.h); NULL: the usual ones */
+  const struct policy *policy;   /* what jobs may ask for; NULL: anything */
+  const char *images;            /* the image store's folder; NULL: image_store_default */
+  const char *oci_program;       /* "crun", "runc"; NULL: crun, else runc */
+  const char *userns;            /* as userns_choose takes it (userns.h) */
+  const char *cdi;               /* folders of CDI specifications (cdi.h); NULL: the usual ones */
+  const struct pod_options *pod; /* pod.h: where jobs' containers run instead; NULL: here */
   const char *scratch; /* folder for root file systems and staging; NULL: beside the result */
   int64_t lease_ms;    /* 0: default */
   int64_t drain_ms;    /* after the first stop; -1: as long as it takes */

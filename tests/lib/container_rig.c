@@ -32,6 +32,7 @@ rig_open (const struct container_conformance *subject)
   const struct container_runtime_options options = { .images = subject->images,
                                                      .oci_program = subject->oci_program,
                                                      .userns = subject->userns,
+                                                     .pod = subject->pod,
                                                      .slot_name = slot };
   struct error err = ERROR_INIT;
   rig->subject = subject;

@@ -118,10 +118,11 @@ main (void)
   if (copy_probes (folder) != 0)
     return 1;
   const struct container_conformance subjects[] = {
-    { "oci", "crun", NULL, "none", folder },
-    { "process", NULL, NULL, "none", folder },
-    { "oci", "runc", NULL, "none", folder }, /* wants control groups, which nobody doesn't have */
-    { "oci", "crun", NULL, "1000000:65536", folder }
+    { "oci", "crun", NULL, "none", folder, NULL },
+    { "process", NULL, NULL, "none", folder, NULL },
+    { "oci", "runc", NULL, "none", folder,
+      NULL }, /* wants control groups, which nobody doesn't have */
+    { "oci", "crun", NULL, "1000000:65536", folder, NULL }
   };
   int failed = 0;
   for (size_t i = 0; i < 4; i++)

@@ -1,0 +1,153 @@
+#include "cli/pod_options.h"
+
+#include "cli/run_options.h"
+#include "common/fs.h"
+#include "common/memory.h"
+#include "common/variable.h"
+#include "schemas/job_check.h"
+#include "schemas/job_names.h"
+#include "worker/image_ref.h"
+#include "worker/pod.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define ARGS(context) ((struct pod_args *) (context))
+
+static int
+pod_set_runtime (void *context, const char *value, struct error *err)
+{
+  ARGS (context)->pod = strcmp (value, "pod") == 0;
+  return ARGS (context)->pod || strcmp (value, "oci") == 0
+             ? 0
+             : error_set (err, ERROR_USER, "\"%s\" is none of oci, pod", value);
+}
+
+static int
+pod_set_socket (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  ARGS (context)->given = true;
+  ARGS (context)->options.socket = value;
+  return 0;
+}
+
+static int
+pod_set_folder (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  ARGS (context)->given = true;
+  ARGS (context)->options.folder = value;
+  return 0;
+}
+
+static int
+pod_set_image (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  ARGS (context)->given = true;
+  ARGS (context)->options.image = value;
+  return 0;
+}
+
+static int
+pod_set_image_id (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  ARGS (context)->given = true;
+  ARGS (context)->options.image_id = value;
+  return 0;
+}
+
+const struct option_spec pod_options[] = {
+  { 0, "runtime", NULL, "oci|pod", "new container, or the other one of this pod (default oci)",
+    GROUP_OTHER, false, pod_set_runtime },
+  { 0, "pod-image", NULL, "IMAGE", "image of the pod's other container (default SHOAL_POD_IMAGE)",
+    GROUP_OTHER, true, pod_set_image },
+  { 0, "pod-image-id", NULL, "ID", "id of that image (default SHOAL_POD_IMAGE_ID)", GROUP_OTHER,
+    true, pod_set_image_id },
+  { 0, "pod-socket", NULL, "PATH", "socket of the pod's agent (default " POD_SOCKET_DEFAULT ")",
+    GROUP_OTHER, true, pod_set_socket },
+  { 0, "pod-folder", NULL, "DIR", "volume of both containers (default " POD_FOLDER_DEFAULT ")",
+    GROUP_OTHER, true, pod_set_folder },
+  { 0 },
+};
+
+void
+pod_args_release (struct pod_args *args)
+{
+  free (args->scratch);
+  args->scratch = NULL;
+}
+
+static void
+pod_args_default (const char **value, const char *name, const char *otherwise)
+{
+  if (*value == NULL)
+    *value = variable_get (name);
+  if (*value == NULL)
+    *value = otherwise;
+}
+
+/* On the shared volume inputs are linked and outputs moved, not copied. */
+static int
+pod_args_make_scratch (struct pod_args *args, struct worker_options *worker, struct error *err)
+{
+  if (worker->scratch != NULL)
+    return 0;
+  auto_fd int folder = fs_open_folder (AT_FDCWD, args->options.folder, err);
+  if (folder < 0 || fs_make_folders (folder, POD_SCRATCH, 0700, err) != 0)
+    return error_wrap (err, "--pod-folder");
+  args->scratch = xasprintf ("%s/%s", args->options.folder, POD_SCRATCH);
+  worker->scratch = args->scratch;
+  return 0;
+}
+
+static int
+pod_args_check (const struct pod_options *options, const struct worker_options *worker,
+                struct error *err)
+{
+  if (options->image == NULL)
+    return error_set (err, ERROR_USER,
+                      "--runtime pod: --pod-image (or SHOAL_POD_IMAGE) has to say which image the "
+                      "pod's other container has");
+  const char *at = strrchr (options->image, '@');
+  auto_free char *ref = image_ref_normal (options->image, err);
+  if (ref == NULL)
+    return error_wrap (err, "--pod-image");
+  if (at != NULL && !image_digest_is_valid (at + 1))
+    return error_set (err, ERROR_USER,
+                      "--pod-image: %s: expected sha256: and 64 hexadecimal digits behind @",
+                      options->image);
+  if (options->image_id != NULL && job_check_image_id (options->image_id, err) != 0)
+    return error_wrap (err, "--pod-image-id");
+  if (worker->oci_program != NULL || worker->userns != NULL || worker->images != NULL)
+    return error_set (err, ERROR_USER,
+                      "--oci-runtime, --userns and --images are for containers that the worker "
+                      "makes, not for --runtime pod");
+  if (worker->slots > 1)
+    return error_set (err, ERROR_USER,
+                      "--jobs %d: a pod runs one shard at a time; have more pods instead",
+                      worker->slots);
+  return 0;
+}
+
+int
+pod_args_finish (struct pod_args *args, struct worker_options *worker, struct error *err)
+{
+  struct pod_options *options = &args->options;
+  if (!args->pod)
+    return !args->given
+               ? 0
+               : error_set (err, ERROR_USER, "--pod-image and its like are for --runtime pod");
+  pod_args_default (&options->socket, "SHOAL_POD_SOCKET", POD_SOCKET_DEFAULT);
+  pod_args_default (&options->folder, "SHOAL_POD_FOLDER", POD_FOLDER_DEFAULT);
+  pod_args_default (&options->image, "SHOAL_POD_IMAGE", NULL);
+  pod_args_default (&options->image_id, "SHOAL_POD_IMAGE_ID", NULL);
+  if (pod_args_check (options, worker, err) != 0 || pod_args_make_scratch (args, worker, err) != 0)
+    return -1;
+  worker->slots = 1;
+  worker->pod = options;
+  return 0;
+}
