@@ -23,6 +23,13 @@ chmod 1777 "$root/scratch"
 echo shoal:x:10001:10001:shoal:/scratch:/usr/sbin/nologin >> "$root/etc/passwd"
 echo shoal:x:10001: >> "$root/etc/group"
 strip -o "$root/usr/bin/shoal" "$program"
+# Of a build folder, or of an installed shoal.
+agent=$(dirname "$program")/worker/agent/agent
+[ -x "$agent" ] || agent=$(dirname "$program")/../libexec/shoal/agent
+[ -x "$agent" ] || { echo "$0: no agent beside $program: neither worker/agent/agent nor ../libexec/shoal/agent" >&2; exit 1; }
+mkdir -p "$root/usr/libexec/shoal"
+cp "$agent" "$root/usr/libexec/shoal/agent"
+chmod 755 "$root/usr/libexec/shoal/agent"
 chmod 755 "$root/usr/bin/shoal"
 tools=$(command -v crun; command -v umoci)
 # shellcheck disable=SC2086

@@ -31,6 +31,9 @@ expect_same "with the version in a label" "${version#shoal }" "$(podman image in
 podman create -q --name seen "$image" >/dev/null
 root=$(podman mount seen)
 expect_true "certificates" test -s "$root/etc/ssl/certs/ca-certificates.crt"
+expect_same "the agent of pods, static" "$(cksum <"$(dirname "$SHOAL")/worker/agent/agent")" "$(cksum <"$root/usr/libexec/shoal/agent")"
+expect_exit 0 "which puts itself elsewhere" "$root/usr/libexec/shoal/agent" install "$PWD/agent"
+expect_exit 0 "and works there" chroot "$PWD" /agent probe
 expect_same "no shell" "" "$(find "$root" -name 'sh' -o -name bash -o -name busybox)"
 # Each library is of a package that the list names.
 expect_same "what is in it is listed" "" "$(/usr/bin/python3 - "$root" <<'END'
