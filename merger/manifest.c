@@ -354,7 +354,7 @@ manifest_write (const struct manifest *manifest, struct assembly *assembly, int 
   if (fd < 0)
     return -1;
   struct writer writer = { .fd = fd, .first = true };
-  auto_report struct report *report = report_new (manifest);
+  auto_report struct report *report = report_new (manifest, folder_fd);
   int outcome = write_all (&writer, manifest, assembly, folder_fd, report, err);
   buffer_release (&writer.text);
   if (outcome != 0)

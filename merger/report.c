@@ -5,14 +5,16 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "merger/manifest.h"
+#include "merger/report_failures.h"
+#include "merger/report_job.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum
 {
   SLOWEST = 20,
-  FAILURES = 200,
   QUARANTINED = 200,
   BARS_MAX = 2000, /* shards drawn in the timeline */
   BUCKETS = 24,
@@ -42,6 +44,16 @@ struct first_ones
   int (*compare) (const void *a, const void *b);
 };
 
+/* Of the attempts that count, together; -1: not known of any. */
+struct report_usage
+{
+  int64_t cpu_us;
+  int64_t peak_memory; /* the most of a shard */
+  int64_t bytes_in;
+  int64_t bytes_out;
+  int64_t files_out;
+};
+
 struct report
 {
   const struct manifest *manifest;
@@ -52,8 +64,8 @@ struct report
   struct first_ones slowest;
   uint32_t fine[FINE]; /* how many took FINE_MS × their number, ms, and less than the next */
   int64_t fine_ms;
-  struct buffer failures; /* table rows */
-  size_t failure_count;
+  struct report_failures *failures;
+  struct report_usage usage;
 };
 
 static int64_t
@@ -117,11 +129,13 @@ count_duration (struct report *report, int64_t ms)
 }
 
 struct report *
-report_new (const struct manifest *manifest)
+report_new (const struct manifest *manifest, int folder_fd)
 {
   struct report *report = xcalloc (1, sizeof *report);
   report->manifest = manifest;
   report->fine_ms = 1;
+  report->failures = report_failures_new (folder_fd);
+  report->usage = (struct report_usage){ -1, 0, -1, -1, -1 };
   first_ones_init (&report->earliest, BARS_MAX, by_start);
   first_ones_init (&report->slowest, SLOWEST, by_duration);
   return report;
@@ -134,7 +148,7 @@ report_free (struct report *report)
     return;
   free (report->earliest.items);
   free (report->slowest.items);
-  buffer_release (&report->failures);
+  report_failures_free (report->failures);
   free (report);
 }
 
@@ -146,18 +160,22 @@ is_failed (const json_t *shard)
 }
 
 static void
-add_failure (struct report *report, const char *name, const json_t *shard)
+add_known (int64_t *sum, const json_t *shard, const char *key)
 {
-  if (report->failure_count++ >= FAILURES)
-    return;
-  const char *reason = json_string_value (json_object_get (shard, "reason"));
-  const char *outcome = json_string_value (json_object_get (shard, "outcome"));
-  buffer_printf (&report->failures, "<tr><td>%s</td><td>", name);
-  text_put_html (&report->failures, outcome != NULL ? outcome : "");
-  buffer_printf (&report->failures, "</td><td>%lld</td><td>",
-                 (long long) json_integer_value (json_object_get (shard, "exit_code")));
-  text_put_html (&report->failures, reason != NULL ? reason : "");
-  buffer_puts (&report->failures, "</td></tr>\n");
+  const json_t *number = json_object_get (shard, key);
+  if (json_is_integer (number) && json_integer_value (number) >= 0)
+    *sum = (*sum < 0 ? 0 : *sum) + json_integer_value (number);
+}
+
+static void
+add_usage (struct report_usage *usage, const json_t *shard)
+{
+  int64_t peak = json_integer_value (json_object_get (shard, "peak_memory"));
+  add_known (&usage->cpu_us, shard, "cpu_us");
+  add_known (&usage->bytes_in, shard, "bytes_in");
+  add_known (&usage->bytes_out, shard, "bytes_out");
+  add_known (&usage->files_out, shard, "files_out");
+  usage->peak_memory = peak > usage->peak_memory ? peak : usage->peak_memory;
 }
 
 void
@@ -166,7 +184,8 @@ report_add (struct report *report, uint32_t index, const json_t *shard)
   auto_free char *name = xasprintf ("%u", index);
   bool failed = is_failed (shard);
   if (failed)
-    add_failure (report, name, shard);
+    report_failures_add (report->failures, name, shard);
+  add_usage (&report->usage, shard);
   int64_t started = json_integer_value (json_object_get (shard, "started"));
   int64_t ended = json_integer_value (json_object_get (shard, "ended"));
   if (started <= 0 || ended < started)
@@ -184,7 +203,8 @@ void
 report_add_reduce (struct report *report, const json_t *reduce)
 {
   if (is_failed (reduce))
-    add_failure (report, "reduce", reduce);
+    report_failures_add (report->failures, "reduce", reduce);
+  add_usage (&report->usage, reduce);
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -214,12 +234,15 @@ report_put_head (const struct report *report, struct buffer *out)
   const struct job *job = report->manifest->job;
   buffer_puts (out, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>shoal: ");
   text_put_html (out, job->id);
-  buffer_puts (out, "</title>\n<style>body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;"
-                    "margin:2rem auto;padding:0 1rem;color:#1c2530}h1{font-size:1.4rem}"
-                    "h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse}"
-                    "td,th{padding:.15rem .9rem .15rem 0;text-align:left;vertical-align:top}"
-                    "svg{width:100%;height:auto;background:#f4f6f8}.ok{fill:#3b82c4}"
-                    ".bad{fill:#c43b3b}code{background:#f4f6f8}</style>\n<h1>Job ");
+  buffer_puts (out,
+               "</title>\n<style>body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;"
+               "margin:2rem auto;padding:0 1rem;color:#1c2530}h1{font-size:1.4rem}"
+               "h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;margin:.6rem 0}"
+               "td,th{padding:.15rem .9rem .15rem 0;text-align:left;vertical-align:top}"
+               "svg{width:100%;height:auto;background:#f4f6f8}.ok{fill:#3b82c4}"
+               ".bad{fill:#c43b3b}code,pre{background:#f4f6f8}pre{margin:.2rem 0;padding:.4rem;"
+               "white-space:pre-wrap;overflow-wrap:anywhere}.facts th{font-weight:normal;"
+               "color:#5a6675}</style>\n<h1>Job ");
   text_put_html (out, job->id);
   buffer_printf (out, ": %s</h1>\n", job_state_name (status->state));
   if (status->reason != NULL)
@@ -235,19 +258,41 @@ report_put_head (const struct report *report, struct buffer *out)
       buffer_puts (out, "</p>\n");
     }
   report_put_quarantined (job, out);
-  buffer_puts (out, "<p><code>");
-  text_put_html (out, job->image);
-  for (size_t i = 0; i < job->command.count; i++)
-    {
-      buffer_putc (out, ' ');
-      text_put_html (out, job->command.items[i]);
-    }
-  buffer_puts (out, "</code></p>\n");
+  report_put_job (job, out);
   buffer_printf (out,
                  "<table><tr><th>shards</th><th>succeeded</th><th>failed</th><th>files in</th>"
                  "</tr><tr><td>%lld</td><td>%lld</td><td>%lld</td><td>%lld</td></tr></table>\n",
                  (long long) status->shards, (long long) status->succeeded,
                  (long long) status->failed, (long long) status->atoms);
+}
+
+/* VALUE as a cell; what isn't known says so. */
+static void
+put_cell (struct buffer *out, int64_t value,
+          const char *(*format) (int64_t value, char text[static UNITS_TEXT_SIZE]))
+{
+  char text[UNITS_TEXT_SIZE];
+  buffer_printf (out, "<td>%s</td>", value < 0 ? "not known" : format (value, text));
+}
+
+static const char *
+format_number (int64_t value, char text[static UNITS_TEXT_SIZE])
+{
+  (void) snprintf (text, UNITS_TEXT_SIZE, "%lld", (long long) value);
+  return text;
+}
+
+static void
+put_usage (const struct report_usage *usage, struct buffer *out)
+{
+  buffer_puts (out, "<table><tr><th>CPU time</th><th>most memory of a shard</th><th>data in</th>"
+                    "<th>data out</th><th>files out</th></tr><tr>");
+  put_cell (out, usage->cpu_us < 0 ? -1 : usage->cpu_us / 1000, units_format_duration);
+  put_cell (out, usage->peak_memory > 0 ? usage->peak_memory : -1, units_format_size);
+  put_cell (out, usage->bytes_in, units_format_size);
+  put_cell (out, usage->bytes_out, units_format_size);
+  put_cell (out, usage->files_out, format_number);
+  buffer_puts (out, "</tr></table>\n");
 }
 
 static void
@@ -326,15 +371,8 @@ report_write (struct report *report, int folder_fd, struct error *err)
 {
   auto_buffer struct buffer out = { 0 };
   report_put_head (report, &out);
-  if (report->failure_count > 0)
-    {
-      buffer_printf (&out,
-                     "<h2>Failed shards (%zu)</h2>\n<table><tr><th>shard</th><th>outcome</th>"
-                     "<th>exit code</th><th>reason</th></tr>\n",
-                     report->failure_count);
-      buffer_append (&out, report->failures.data, report->failures.size);
-      buffer_puts (&out, "</table>\n");
-    }
+  put_usage (&report->usage, &out);
+  report_failures_put (report->failures, &out);
   if (report->count > 0)
     {
       put_histogram (report, &out);

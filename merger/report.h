@@ -1,7 +1,7 @@
 /* report.h — report.html: the manifest as people read it, one file that needs no network.
  *
- * Counts, a histogram of the shards' durations, a timeline, the slowest shards and the failures;
- * bounded however many shards there are.
+ * The job, counts, what it used, the failures by reason, a histogram of the shards' durations, a
+ * timeline and the slowest shards; bounded however many shards there are.
  */
 #ifndef SHOAL_MERGER_REPORT_H
 #define SHOAL_MERGER_REPORT_H
@@ -15,12 +15,13 @@
 struct manifest;
 struct report;
 
-struct report *report_new (const struct manifest *manifest);
+/* FOLDER_FD: the result's, which has the attempts. Both outlive it. */
+struct report *report_new (const struct manifest *manifest, int folder_fd);
 
 /* Takes in shard INDEX as it stands in the manifest. */
 void report_add (struct report *report, uint32_t index, const json_t *shard);
 
-/* Takes in the reduce container likewise: only its failure is told. */
+/* Takes in the reduce container likewise: its failure, and what it used. */
 void report_add_reduce (struct report *report, const json_t *reduce);
 
 /* Writes report.html into FOLDER_FD. */
