@@ -67,6 +67,10 @@ struct selector
   size_t pending_capacity;
   struct buffer pending_path; /* of the last one */
 
+  bool may_clash;       /* a file and a folder may have one path, as keys and pages have it */
+  struct strlist files; /* that are atoms, each the beginning of the next one and of the path just
+                           seen */
+
   bool enter;     /* the answer for the folder just seen */
   int64_t listed; /* since the last tick */
 };
@@ -139,6 +143,34 @@ is_excluded (const struct selector *selector, struct pattern_path seen)
   return false;
 }
 
+/* ---- files beside folders of their path ------------------------------------------------- */
+
+/* The folder PATH, or the file PATH in its folders, is going to be an atom: an error if a file that
+ * is one has the path of that folder, or of one of those. Only one of both can be staged. Paths
+ * come in the order in which a folder's is behind all that begin with it. */
+static int
+selector_check_clash (struct selector *selector, const char *path, size_t size, bool folder,
+                      struct error *err)
+{
+  struct strlist *files = &selector->files;
+  if (!selector->may_clash)
+    return 0;
+  for (; files->count > 0; free (files->items[--files->count]))
+    {
+      const char *last = files->items[files->count - 1];
+      size_t length = strlen (last);
+      if (length > size || memcmp (path, last, length) != 0)
+        continue;
+      if (length < size ? path[length] != '/' : !folder)
+        break;
+      return error_set (err, ERROR_USER,
+                        "%s/%s is a file and a folder, and the pattern matches both: only one of "
+                        "them can be an input (--exclude leaves both out)",
+                        selector->volume->path, last);
+    }
+  return 0;
+}
+
 /* ---- pending folders ------------------------------------------------------------------- */
 
 /* The inside has won in all pending folders. One that is spoilt has only spoilt ones above it. */
@@ -176,6 +208,8 @@ emit_folder (struct selector *selector, const char *path, size_t size, int64_t b
                         "mounted in it at %s/%s",
                         selector->volume->path, path, selector->volume->path,
                         selector->hidden.items[i]);
+  if (selector_check_clash (selector, path, size, true, err) != 0)
+    return -1;
   spoil (selector);
   const struct atom atom = {
     .volume = selector->index,
@@ -258,6 +292,10 @@ selector_visit_file (struct selector *selector, const struct storage_entry *entr
   spoil (selector);
   if (is_excluded (selector, seen))
     return 0;
+  if (selector_check_clash (selector, entry->path, entry->path_size, false, err) != 0)
+    return -1;
+  if (selector->may_clash)
+    strlist_add (&selector->files, entry->path);
   char pin[STORAGE_PIN_SIZE];
   bool pins = entry->version == NULL && entry->pin != NULL;
   if (pins && entry->pin (entry->pinner, pin, err) != 0)
@@ -448,11 +486,13 @@ selector_run (const struct job *job, size_t index, const struct selection *selec
     .index = (uint32_t) index,
     .sizes = job->batch_bytes > 0,
     .follows = job->symlinks == SYMLINKS_FOLLOW,
+    .may_clash = job->volumes[index].source[0] != '/',
   };
   int result = select_all (&selector, job, storage, err);
   strlist_release (&selector.hidden);
   buffer_release (&selector.below_base);
   buffer_release (&selector.pending_path);
+  strlist_release (&selector.files);
   free (selector.pending);
   return result;
 }

@@ -41,6 +41,8 @@ expect_stderr 'cold/frozen is archived: restore it .*--exclude'
 expect_exit 0 "… and can be left out" take -v s3://box/cold:/in --glob '*' --exclude frozen --results warm
 expect_exit 2 "an object beside a folder of its name" take -v s3://box/beside:/in --glob '**/*' --results beside
 expect_stderr 'a is an object and the folder of a/b'
+expect_exit 2 "… also where the folder is matched as a whole" take -v s3://box/beside:/in --glob '*' --results whole
+expect_stderr '/in/a is a file and a folder, and the pattern matches both'
 expect_exit 0 "… can be left out" take -v s3://box/beside:/in --glob '**/*' --exclude a --results folder
 head -c 40000000 /dev/zero >large
 mkdir in && mv large in/

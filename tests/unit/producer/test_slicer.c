@@ -745,6 +745,100 @@ test_a_million_atoms_as_a_stream (void **state)
     }
 }
 
+/* ---- a file and a folder of one path ------------------------------------------------------ */
+
+/* Visits PATHS, NULL at the end, in their order; those that end in "/" are folders. */
+static int
+list_paths (const char *const paths[], const struct storage_visitor *visitor, struct error *err)
+{
+  const char *skipped = NULL;
+  if (!visitor->enter (visitor->context, "", 0))
+    return 0;
+  for (size_t i = 0; paths[i] != NULL; i++)
+    {
+      auto_free char *path = xstrdup (paths[i]);
+      size_t size = strlen (path);
+      bool folder = path[size - 1] == '/';
+      if (skipped != NULL && strncmp (path, skipped, strlen (skipped)) == 0)
+        continue;
+      size -= folder;
+      path[size] = '\0';
+      const struct storage_entry entry = {
+        .path = path, .path_size = size, .folder = folder, .size = folder ? -1 : 1
+      };
+      int result = visitor->entry (visitor->context, &entry, err);
+      if (result != 0)
+        return result;
+      skipped = folder && !visitor->enter (visitor->context, path, size) ? paths[i] : skipped;
+    }
+  return 0;
+}
+
+/* "d/c" is a file and a folder, and so is "a"; "a-b" and "a.b" come between both. */
+static int
+list_clashing (struct storage *storage, const struct storage_visitor *visitor, struct error *err)
+{
+  static const char *const paths[] = { "a",    "a-b", "a-b.c", "a.b",  "a/",     "a/x",     "ab/",
+                                       "ab/y", "d/",  "d/c",   "d/c/", "d/c/e/", "d/c/e/f", NULL };
+  (void) storage;
+  return list_paths (paths, visitor, err);
+}
+
+static struct storage *
+open_clashing (void *context, const struct job *job, size_t index, struct error *err)
+{
+  static const struct storage_ops ops = { .list = list_clashing, .close = close_invented };
+  struct storage *storage = open_invented (context, job, index, err);
+  storage->ops = &ops;
+  return storage;
+}
+
+static void
+test_a_file_and_a_folder_of_one_path (void **state)
+{
+  (void) state;
+  static const struct
+  {
+    const char *pattern;
+    const char *exclude;
+    const char *clash; /* NULL: none */
+  } cases[] = {
+    { "*", NULL, "/in/a is a file and a folder" },
+    { "*", "a", NULL },
+    { "a*", NULL, "/in/a is a file and a folder" },
+    { "{a,ab}/*", NULL, NULL },
+    { "a-*", NULL, NULL },
+    { "{a,a/*}", NULL, "/in/a is a file and a folder" },
+    { "d/*", NULL, "/in/d/c is a file and a folder" },
+    { "d/c/**", NULL, "/in/d/c is a file and a folder" }, /* it matches d/c as well */
+    { "d/c/*", NULL, NULL },
+    { "d/**", NULL, "/in/d/c is a file and a folder" },
+    { "{a,a-b,a-b.c,a.b,ab/*}", NULL, "/in/a is a file and a folder" },
+    { "{a-b,a-b.c,a.b,ab}", NULL, NULL },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (int sizes = 0; sizes < 2; sizes++)
+      {
+        auto_job struct job job;
+        start_job (&job, cases[i].pattern);
+        add_volume (&job, "https://h/", "/in", false);
+        if (cases[i].exclude != NULL)
+          strlist_add (&job.exclude, cases[i].exclude);
+        job.batch_size = 100;
+        job.batch_bytes = sizes == 1 ? 1000 : -1;
+        assert_int_equal (slicer_check (&job, NULL, NULL), 0);
+        struct tally tally = { 0 };
+        struct plan plan = { 0 };
+        struct error err = ERROR_INIT;
+        const struct slicer_sources sources = { .open = open_clashing };
+        const struct slicer_sink sink = { .context = &tally, .shard = count_shard, .plan_fd = -1 };
+        int result = slicer_run_on (&job, &sources, &sink, &plan, &err);
+        const char *clash = cases[i].clash;
+        if (clash == NULL ? result != 0 : result == 0 || strstr (err.message, clash) == NULL)
+          fail_msg ("%s: %d: %s", cases[i].pattern, result, result == 0 ? "" : err.message);
+      }
+}
+
 /* ---- no sharding, bad input ------------------------------------------------------------ */
 
 static void
@@ -1062,6 +1156,7 @@ main (void)
     cmocka_unit_test (test_what_the_sink_returns_comes_back),
     cmocka_unit_test (test_large_shards_go_to_the_plan_file),
     cmocka_unit_test (test_a_million_atoms_as_a_stream),
+    cmocka_unit_test (test_a_file_and_a_folder_of_one_path),
     cmocka_unit_test (test_without_a_glob_one_shard),
     cmocka_unit_test (test_bad_input),
     cmocka_unit_test (test_no_match_is_explained),
