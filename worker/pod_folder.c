@@ -183,6 +183,22 @@ pod_folder_empty_all (const struct pod_folder *folder, struct error *err)
   return 0;
 }
 
+/* Puts NAME of one folder into the other: links, else copies. */
+static int
+pod_folder_place (int from, int to, const char *name, struct error *err)
+{
+  struct stat status;
+  int64_t bytes = 0;
+  if (fstatat (from, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return error_errno (err, errno, "%s", name);
+  if (!S_ISDIR (status.st_mode))
+    return fs_link_or_copy (from, name, to, name, err);
+  auto_place struct place place = PLACE_INIT;
+  place.source_fd = from;
+  place.target_fd = to;
+  return place_folder (&place, name, PLACE_LINK_OR_COPY, NULL, &bytes, err);
+}
+
 static int
 pod_folder_put_file (int source, int share, const char *rest, struct error *err)
 {
@@ -194,6 +210,8 @@ pod_folder_put_file (int source, int share, const char *rest, struct error *err)
   auto_fd int folder = fs_open_parent (share, rest, &name, err);
   if (folder < 0)
     return -1;
+  /* A mount point may lie there. */
+  (void) unlinkat (folder, name, 0);
   auto_fd int target = openat (folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   auto_fd int file = fs_reopen (source);
   if (target < 0 || file < 0)
@@ -201,13 +219,14 @@ pod_folder_put_file (int source, int share, const char *rest, struct error *err)
   return fs_copy (file, target, NULL, err) < 0 ? -1 : 0;
 }
 
-/* Only what is read is put there: outputs are empty when a command starts. */
+/* Only what is read is put there: outputs are empty when a command starts. The share itself is the
+ * pod's: kubelet makes it, as root. */
 static int
 pod_folder_put (const struct pod_folder *folder, size_t i, struct error *err)
 {
   const struct container_mount *mount = &folder->container->mounts[i];
   const struct pod_mount *to = &folder->mounts[i];
-  int64_t bytes = 0;
+  auto_strlist struct strlist names = { 0 };
   auto_fd int source = identity_open (&mount->identity, mount->source, err);
   auto_fd int share = fs_open_beneath (folder->fd, to->share, O_RDONLY | O_DIRECTORY, 0, err);
   if (source < 0 || share < 0)
@@ -216,16 +235,16 @@ pod_folder_put (const struct pod_folder *folder, size_t i, struct error *err)
     return pod_folder_put_file (source, share, to->rest, err);
   if (fs_make_folders (share, to->rest, 0755, err) != 0 || mount->writable)
     return error_is_set (err) ? -1 : 0;
-  auto_place struct place place = PLACE_INIT;
   auto_fd int from = openat (source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   auto_fd int target = fs_open_beneath (share, to->rest, O_RDONLY | O_DIRECTORY, 0, err);
   if (from < 0)
     return error_errno (err, errno, "%s", mount->source);
-  if (target < 0)
+  if (target < 0 || pod_folder_list (from, &names, err) != 0)
     return -1;
-  place.source_fd = from;
-  place.target_fd = target;
-  return place_folder (&place, "", PLACE_LINK_OR_COPY, NULL, &bytes, err);
+  for (size_t n = 0; n < names.count; n++)
+    if (pod_folder_place (from, target, names.items[n], err) != 0)
+      return -1;
+  return 0;
 }
 
 int
@@ -265,7 +284,6 @@ pod_folder_take (const struct pod_folder *folder, size_t i, struct error *err)
   const struct container_mount *mount = &folder->container->mounts[i];
   const struct pod_mount *from = &folder->mounts[i];
   auto_strlist struct strlist names = { 0 };
-  int64_t bytes = 0;
   auto_fd int made = identity_open (&mount->identity, mount->source, err);
   auto_fd int share = fs_open_beneath (folder->fd, from->share, O_RDONLY | O_DIRECTORY, 0, err);
   if (made < 0 || share < 0)
@@ -279,14 +297,8 @@ pod_folder_take (const struct pod_folder *folder, size_t i, struct error *err)
   for (size_t n = 0; n < names.count; n++)
     {
       int moved = pod_folder_move (source, target, names.items[n], err);
-      if (moved < 0)
+      if (moved < 0 || (moved > 0 && pod_folder_place (source, target, names.items[n], err) != 0))
         return -1;
-      if (moved == 0)
-        continue;
-      auto_place struct place place = PLACE_INIT;
-      place.source_fd = source;
-      place.target_fd = target;
-      return place_folder (&place, "", PLACE_COPY, NULL, &bytes, err);
     }
   return 0;
 }

@@ -76,6 +76,25 @@ left () { grep -zxl "98765[.]${mark#*.}" /proc/[0-9]*/cmdline 2>/dev/null | wc -
 expect_same "nothing of their commands is left" 0 "$(left)"
 expect_same "nor of their files" "" "$(find pod/data -mindepth 2 ! -path 'pod/data/.scratch*')"
 
+# Inputs of another file system are mounted elsewhere, and copied here; a volume that isn't sliced as well.
+mkdir other
+mount -t tmpfs -o size=1m none other
+at_end 'umount "$E2E_WORK/work/other"'
+mkdir other/whole
+cp in/* other
+echo whole >other/whole/file
+ln -s file other/whole/link
+chown -R 10001:10001 other
+"$SHOAL" submit --id other -v "$PWD/other:/in" -o res:/out --glob '*.txt' --batch-size 9 --results "$PWD/other-result" --retries 0 busybox \
+  sh -c 'for f in /in/*; do sed s/^/of/ "$f" >"/out/${f##*/}"; done; echo x >>/in/f001.txt; touch /in/new; true' >/dev/null
+expect_exit 0 "inputs of another file system" watch other
+expect_true "give the same" diff -r sequential other-result/outputs/res
+expect_true "and stay what they are" bash -c 'for f in in/*; do cmp "$f" "other/${f##*/}" || exit 1; done; [ ! -e other/new ]'
+"$SHOAL" submit --id whole-volume -v "$PWD/other/whole:/in" -o res:/out --results "$PWD/whole-volume" --retries 0 busybox cat /in/file /in/link >/dev/null
+expect_exit 0 "a volume that isn't sliced" watch whole-volume
+expect_same "is there completely" "whole
+whole" "$(cat whole-volume/stdout)"
+
 submit failing --batch-size 7 --success-codes 0 busybox sh -c 'echo "$SHOAL_SHARD_INDEX" >/out/$SHOAL_SHARD_INDEX; [ "$SHOAL_SHARD_INDEX" != 1 ] || exit 9'
 expect_exit 1 "a shard that fails" watch failing
 expect_same "its exit code is told" "9" "$(cat failing*/shards/00001/exit_code)"

@@ -31,7 +31,9 @@ pod_start () { # ROOTFS
     for mount in "${mounts[@]}"; do mkdir -p "$pod_dir/${mount%%:*}"; done
     cp -a "$1" "$pod_dir/rootfs"
     "$POD_AGENT" install "$pod_dir/bin/agent"
-    chown -R "$user:$user" "$pod_dir"/{bin,run,data,rootfs}
+    chown -R "$user:$user" "$pod_dir/rootfs"
+    # emptyDirs are root's, and open to all; so are the folders that kubelet makes for a subPath.
+    find "$pod_dir"/{bin,run,data} -type d -exec chmod 777 {} +
   fi
   cat >"$pod_dir/config.json" <<CONFIG
 {"ociVersion":"1.0.2","root":{"path":"rootfs","readonly":false},

@@ -253,6 +253,10 @@ inputs_lie_below_their_mounts (void **state)
   put_file (b, "b\n");
   put_file (c, "c\n");
   assert_int_equal (symlink ("a", link), 0);
+  /* What is mounted in it has its mount point there. */
+  free (rig_folder (rig, "in/x/deep"));
+  auto_free char *point = xasprintf ("%s/x/file", in);
+  put_file (point, "");
   const struct rig_mount mounts[] = { { in, "/shoal-in", false },
                                       { deep, "/shoal-in/x/deep", false },
                                       { c, "/shoal-in/x/file", false } };
