@@ -95,6 +95,10 @@ expect_exit 0 "a volume that isn't sliced" watch whole-volume
 expect_same "is there completely" "whole
 whole" "$(cat whole-volume/stdout)"
 
+submit reduced --batch-size 5 --reduce busybox --reduce-command 'sh -c "cat /shards/*/res/* >/out/all"' busybox sh -c 'cp /in/* /out'
+expect_exit 0 "a reduce step" watch reduced
+expect_same "sees what the shards made" "$(cat in/*)" "$(cat reduced/outputs/res/all)"
+
 submit failing --batch-size 7 --success-codes 0 busybox sh -c 'echo "$SHOAL_SHARD_INDEX" >/out/$SHOAL_SHARD_INDEX; [ "$SHOAL_SHARD_INDEX" != 1 ] || exit 9'
 expect_exit 1 "a shard that fails" watch failing
 expect_same "its exit code is told" "9" "$(cat failing*/shards/00001/exit_code)"
