@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages for what shoal is used for, those that are missing only: a second call is instant and needs no network.
 #
-#   tools/install.sh build|run|image|kafka|storage|web|npm|test|bench|peers|engines|registry|python|clients …
+#   tools/install.sh build|run|image|package|kafka|storage|web|npm|test|bench|peers|engines|registry|python|clients …
 #
 # `python` also makes ~/.cache/shoal/venv: another client of Kafka and Avro, for the tests. `peers`: what the benchmarks of the fleet compare with.
 # `web`: servers of other people, for e2e.web_servers; `npm`: more of them, in ~/.cache/shoal/npm, for tests/long.sh servers.
@@ -28,6 +28,7 @@ packages_for () {
     clients) echo openjdk-17-jdk-headless maven python3-venv
              # A machine's own node may come with its npm, beside which Debian's can't be.
              command -v npm >/dev/null || echo nodejs npm ;;
+    package) echo lintian dpkg-dev file gzip ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
     engines) echo docker.io ;;
     peers) echo redis-server rclone python3-venv ;;
@@ -42,7 +43,7 @@ fi
 wanted=()
 for purpose in "$@"; do
   if ! names=$(packages_for "$purpose"); then
-    echo "tools/install.sh: $purpose: not one of build, run, image, kafka, storage, web, npm, photos, test, bench, peers, engines, registry, python, clients" >&2
+    echo "tools/install.sh: $purpose: not one of build, run, image, package, kafka, storage, web, npm, photos, test, bench, peers, engines, registry, python, clients" >&2
     exit 2
   fi
   read -ra names <<< "$names"
