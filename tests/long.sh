@@ -13,6 +13,7 @@
 #   servers      listings of more HTTP servers than CI has: npm's, Go's, dufs
 #   engines      images that Docker's engine and crane write, compared with the engine's
 #   writers      images that ko, jib and crane's estargz write, compared with podman's: builds ko, which takes minutes
+#   deb          the Debian package, in a Debian with systemd
 #   dockerfile   the Dockerfile, built by buildah on a base of Debian's packages, and run by podman
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
@@ -87,6 +88,9 @@ servers () {
   fi
   SHOAL_WEB_SERVERS_MISSING=ok SHOAL_WEB_SERVERS="serve14 http_server serve_index go dufs" bash tests/e2e/web_servers.sh build/dev/shoal
 }
+deb () {
+  tools/install.sh build image package && cmake --preset release && cmake --build --preset release -j2 && bash tests/long/deb.sh build/release/shoal
+}
 judges () {
   local name
   for name in storage_s3 storage_s3_suite storage_s3_front result_result_store; do
@@ -94,7 +98,7 @@ judges () {
   done
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races servers judges engines writers dockerfile
+[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races servers judges engines writers deb dockerfile
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
@@ -109,8 +113,9 @@ for name; do
     engines) part engines bash tests/long/engines.sh build/dev/shoal ;;
     writers) part writers bash tests/long/writers.sh build/dev/shoal ;;
     judges) part judges with_s3 versitygw judges ;;
+    deb) part deb deb ;;
     dockerfile) part dockerfile bash tests/long/dockerfile.sh build/plain/shoal ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, servers, judges, engines, writers, dockerfile" >&2; exit 2 ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, servers, judges, engines, writers, deb, dockerfile" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

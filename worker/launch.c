@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/sys.h"
 #include "worker/cgroup_v2.h"
+#include "worker/null_device.h"
 #include "worker/privileges.h"
 
 #include <errno.h>
@@ -59,7 +60,8 @@ static int
 set_up_descriptors (const struct child *child, struct error *err)
 {
   const struct launch *launch = child->launch;
-  auto_fd int null = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+  auto_fd int null =
+      launch->own_null ? null_device_open () : open ("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null < 0 || dup2 (null, STDIN_FILENO) < 0 || dup2 (launch->stdout_fd, STDOUT_FILENO) < 0
       || dup2 (launch->stderr_fd, STDERR_FILENO) < 0)
     return error_errno (err, errno, "standard input and output");

@@ -41,6 +41,7 @@ struct launch
   /* Called in the child, in its namespaces, before the program is started: mounts what it needs. */
   int (*set_up) (void *context, struct error *err);
   void *context;
+  bool own_null; /* it reads from null_device_open, else from the host's /dev/null */
 
   struct cgroup *group; /* the control group that it is born in; NULL: ours */
 };

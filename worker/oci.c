@@ -424,6 +424,7 @@ launch_runtime (struct oci *oci, struct oci_setup *root, struct error *err)
                                  .user_namespace = oci->rootless,
                                  .set_up = oci_set_up_root,
                                  .context = root,
+                                 .own_null = !oci->rootless,
                                  .group = oci->cgroup };
   oci->signalled = false;
   oci->pid = launch_start (&launch, &oci->pidfd, err);

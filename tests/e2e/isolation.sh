@@ -60,3 +60,14 @@ expect_exit 2 "--workdir out of the container" job --workdir "/../../..$PWD/made
 expect_exit 1 "--workdir that is a file" job --workdir /bin/busybox --results file busybox true
 expect_stderr "/bin/busybox is a file in the image"
 expect_true "nothing was made on the host" test ! -e made
+
+# A runtime may give what a command reads from to the command's user: with the machine's null device, that user could close it to all. Here it is a device of this test's.
+if [ "$(id -u)" -eq 0 ]; then
+  mknod -m 666 null c 1 3
+  with_null () { unshare --mount --propagation private bash -c 'mount --bind null /dev/null && exec "$@"' - "$SHOAL" run --progress none --retries 0 -v in:/in "$@" busybox cat; }
+  for options in '--userns none' '--userns 100000:65536' '--userns none --user 1234:4321' '--oci-runtime runc --user 1234:4321'; do
+    # shellcheck disable=SC2086
+    expect_exit 0 "reading nothing with $options" with_null --results "null-${options//[ :]/-}" $options
+    expect_same "… leaves the machine's null device as it is" "0:0 666" "$(stat -c '%u:%g %a' null)"
+  done
+fi

@@ -33,7 +33,8 @@ expect_same "the user's folder" "shoal shoal" "$(inside stat -c '%U %G' /srv/sho
 expect_same "the settings are closed to others" "root shoal 640" "$(inside stat -c '%U %G %a' /etc/shoal/shoal.env)"
 
 # ---- the services run a job
-inside sh -c 'echo SHOAL_BUS=sqlite:/srv/shoal/bus.db >>/etc/shoal/shoal.env'
+inside sh -c 'printf "%s\n" SHOAL_BUS=sqlite:/srv/shoal/bus.db "SHOAL_PRODUCER_OPTIONS=$1" "SHOAL_MERGER_OPTIONS=$1" "SHOAL_WORKER_OPTIONS=$1" >>/etc/shoal/shoal.env' - \
+  "--results-root /srv/shoal --volume-root /srv/in"
 expect_exit 0 "producer and merger are started" inside systemctl start shoal-producer shoal-merger
 expect_exit 0 "and a worker" inside systemctl start shoal-worker@default
 expect_exit 0 "an image" inside env SHOAL_IMAGES=/var/lib/shoal-worker/images shoal image import /root/busybox --as busybox
