@@ -25,7 +25,7 @@ expect_exit 0 "a pilot that succeeds" job good --pilot 3
 expect_same "… its shards began first: the first, the last, one between them" "0 9 19" "$(head -n 3 state/ran | sort -n | paste -sd ' ')"
 expect_same "… and each shard once" "$all" "$(ran)"
 expect_stderr '^shoal: pilot: 3 shards succeeded, 17 follow; the whole job, by these:$'
-expect_stderr '^  time      [0-9].* 4 at a time$'
+expect_stderr '^  time      (about )?[0-9].* 4 at a time$'
 expect_stderr '^  memory    (up to [0-9.]+ .iB a shard, [0-9.]+ .iB for 4 at a time|not known)$'
 expect_stderr '^  output    0 B$'
 expect_same "… the result is whole" "$(seq -f 'shard %g' 0 19)" "$(cat good/stdout)"
