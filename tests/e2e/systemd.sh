@@ -15,6 +15,7 @@ done
 for unit in producer merger; do
   expect_exit 0 "shoal-$unit.service is rated below 3" systemd-analyze security --offline=true --threshold=29 "./units/shoal-$unit.service"
 done
+expect_same "openat2 is allowed" "" "$(grep -l "^RestrictSUIDSGID" "$units"/*.service || true)"
 expect_true "SIGTERM goes to the worker alone" grep -q '^KillMode=mixed' "$units/shoal-worker@.service"
 # The grace that the worker knows is the one that it has.
 expect_same "one grace" "$(sed -n 's/.*SHOAL_STOP_GRACE=\([0-9]*\)s.*/\1/p' "$units/shoal-worker@.service")" "$(sed -n 's/^TimeoutStopSec=//p' "$units/shoal-worker@.service")"

@@ -34,14 +34,14 @@ expect_same "the settings are closed to others" "root shoal 640" "$(inside stat 
 
 # ---- the services run a job
 inside sh -c 'printf "%s\n" SHOAL_BUS=sqlite:/srv/shoal/bus.db "SHOAL_PRODUCER_OPTIONS=$1" "SHOAL_MERGER_OPTIONS=$1" "SHOAL_WORKER_OPTIONS=$1" >>/etc/shoal/shoal.env' - \
-  "--results-root /srv/shoal --volume-root /srv/in"
+  "--results-root /srv/shoal --volume-root /srv"
 expect_exit 0 "producer and merger are started" inside systemctl start shoal-producer shoal-merger
 expect_exit 0 "and a worker" inside systemctl start shoal-worker@default
 expect_exit 0 "an image" inside env SHOAL_IMAGES=/var/lib/shoal-worker/images shoal image import /root/busybox --as busybox
 inside sh -c 'mkdir /srv/in && for i in 1 2 3 4 5 6; do echo $i >/srv/in/$i.txt; done'
 expect_exit 0 "a job" inside env SHOAL_BUS=sqlite:/srv/shoal/bus.db shoal submit --wait -q --id one -v /srv/in:/in --glob '*.txt' -o res:/out \
   --results /srv/shoal/one busybox sh -c 'cp /in/* /out/'
-expect_same "its result" "123456" "$(inside sh -c 'cat /srv/shoal/one/res/*.txt' | tr -d '\n')"
+expect_same "its result" "123456" "$(inside sh -c 'cat /srv/shoal/one/outputs/res/*.txt' | tr -d '\n')"
 
 # ---- installed again, removed, purged
 pid_of () { inside systemctl show -p MainPID --value "$1"; }
@@ -54,4 +54,4 @@ expect_same "no service runs" "" "$(inside systemctl list-units --no-legend --st
 expect_same "each said goodbye" 3 "$(inside journalctl -b --no-pager -o cat | grep -c '^Stopped shoal-')"
 expect_exit 0 "purged" inside dpkg -P shoal
 expect_same "no settings, no state" "" "$(inside sh -c 'ls -d /etc/shoal /var/lib/shoal /var/lib/shoal-worker 2>/dev/null' || true)"
-expect_same "the results stay" 6 "$(inside sh -c 'ls /srv/shoal/one/res | wc -l')"
+expect_same "the results stay" 6 "$(inside sh -c 'ls /srv/shoal/one/outputs/res | wc -l')"
