@@ -23,7 +23,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define OTHER_FILE_SYSTEM "/dev/shm"
 
@@ -1098,6 +1100,51 @@ test_failing_calls (void **state)
       }
 }
 
+/* ---- into a folder that belongs to someone else ------------------------------------------ */
+
+/* In a child: as another user, into scratch/. */
+static int
+copies_as_another (const struct scene *scene)
+{
+  struct error err = { 0 };
+  auto_place struct place place = PLACE_INIT;
+  int64_t bytes = 0;
+  place.source_fd = scene->volume_fd;
+  place.target_fd = open (scene->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (place.target_fd < 0 || setgid (1000) != 0 || setuid (1000) != 0)
+    return 98;
+  int result = place_folder (&place, "", PLACE_COPY, NULL, &bytes, &err);
+  if (result != 0)
+    (void) fprintf (stderr, "%s\n", err.message);
+  return result == 0 ? 0 : 1;
+}
+
+/* Those of a pod's volume are kubelet's. */
+static void
+test_another_users_folder (void **state)
+{
+  struct scene *scene = *state;
+  struct stat status;
+  int ended = -1;
+  put_file (scene, "deep/a");
+  assert_int_equal (fchmodat (scene->volume_fd, "deep", 0750, 0), 0);
+  assert_int_equal (fchownat (scene->volume_fd, "deep", 1000, 1000, 0), 0);
+  assert_int_equal (chmod (scene->scratch, 0777), 0);
+  pid_t pid = fork ();
+  assert_true (pid >= 0);
+  if (pid == 0)
+    _exit (copies_as_another (scene));
+  assert_int_equal (waitpid (pid, &ended, 0), pid);
+  assert_int_equal (ended, 0);
+  auto_free char *deep = xasprintf ("%s/deep", scene->scratch);
+  auto_free char *file = xasprintf ("%s/deep/a", scene->scratch);
+  assert_int_equal (stat (deep, &status), 0);
+  assert_int_equal (status.st_mode & 07777, 0750);
+  assert_int_equal (stat (file, &status), 0);
+  assert_int_equal (stat (scene->scratch, &status), 0);
+  assert_int_equal (status.st_mode & 07777, 0777);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
 
 int
@@ -1137,6 +1184,7 @@ main (void)
     TEST (test_a_forged_plan_file_reads_nothing_else),
     TEST (test_list_that_isnt_the_planned_one),
     TEST (test_failing_calls),
+    TEST (test_another_users_folder),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
