@@ -11,6 +11,7 @@
 # --dir DIR: which cluster, everything about it is below DIR. KAFKA_VERSION: 4.4.0, fetched once. Of `start`:
 #
 #   --nodes 1|3                   brokers
+#   --address A                   where they listen, instead of 127.0.0.1
 #   --sasl                        listeners for TLS with a password (PLAIN, SCRAM) and for mTLS, DIR/client-*.properties for clients
 #   --acl                         the same, and nobody may do anything that isn't granted him: DIR/client-USER.properties for a user of each
 #                                 part (producer, worker, merger, …), who has no grants yet. The port without a password is the administrator's
@@ -26,10 +27,11 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 say () { echo "dev.sh: $*" >&2; }
 die () { say "$*"; exit 1; }
-usage () { sed -n '2,18s/^# \?//p' "$0" >&2; exit 2; }
+usage () { sed -n '2,19s/^# \?//p' "$0" >&2; exit 2; }
 
 DIR=${XDG_RUNTIME_DIR:-/tmp}/shoal-kafka-$(id -u)
 NODES=
+ADDRESS=
 SASL=
 ACL=
 PROXY_PORT=
@@ -40,6 +42,7 @@ read_options () {
   while [ $# -gt 0 ]; do
     case $1 in
       --nodes) [[ ${2-} = [13] ]] || usage; NODES=$2; shift 2 ;;
+      --address) [[ ${2-} =~ ^[0-9.]+$ ]] || usage; ADDRESS=$2; shift 2 ;;
       --sasl) SASL=1; shift ;;
       --acl) SASL=1 ACL=1; shift ;;
       --registry) REGISTRY=1; shift ;;
@@ -50,14 +53,14 @@ read_options () {
   done
 }
 
-# Settings of a cluster are those it was made with: NODES VERSION SASL PROXY_PORT ACL.
+# Settings of a cluster are those it was made with: NODES VERSION SASL PROXY_PORT ACL ADDRESS.
 load_cluster () {
-  local nodes version sasl proxy_port acl
-  read -r nodes version sasl proxy_port acl 2>/dev/null <"$DIR/cluster" || die "there is no Kafka in $DIR: dev.sh start"
-  acl=${acl:-0}
-  [ "${NODES:-$nodes}:${SASL:-$sasl}:${PROXY_PORT:-$proxy_port}:${ACL:-$acl}" = "$nodes:$sasl:$proxy_port:$acl" ] \
+  local nodes version sasl proxy_port acl address
+  read -r nodes version sasl proxy_port acl address 2>/dev/null <"$DIR/cluster" || die "there is no Kafka in $DIR: dev.sh start"
+  acl=${acl:-0} address=${address:-127.0.0.1}
+  [ "${NODES:-$nodes}:${SASL:-$sasl}:${PROXY_PORT:-$proxy_port}:${ACL:-$acl}:${ADDRESS:-$address}" = "$nodes:$sasl:$proxy_port:$acl:$address" ] \
     || die "$DIR was made with other options: dev.sh clean removes it, --dir takes another place"
-  NODES=$nodes SASL=$sasl PROXY_PORT=$proxy_port ACL=$acl
+  NODES=$nodes SASL=$sasl PROXY_PORT=$proxy_port ACL=$acl ADDRESS=$address
   use_version "$version"
   load_ports
 }
@@ -72,11 +75,11 @@ start_all () {
   if [ -f "$DIR/cluster" ]; then
     load_cluster
   else
-    NODES=${NODES:-1} SASL=${SASL:-0} PROXY_PORT=${PROXY_PORT:-0} ACL=${ACL:-0}
+    NODES=${NODES:-1} SASL=${SASL:-0} PROXY_PORT=${PROXY_PORT:-0} ACL=${ACL:-0} ADDRESS=${ADDRESS:-127.0.0.1}
     fetch_kafka
     rm -rf "$DIR"/[1-9]
     create_cluster
-    echo "$NODES $KAFKA_VERSION $SASL $PROXY_PORT $ACL" >"$DIR/cluster"
+    echo "$NODES $KAFKA_VERSION $SASL $PROXY_PORT $ACL $ADDRESS" >"$DIR/cluster"
   fi
   fetch_kafka
   for ((n = 1; n <= NODES; n++)); do start_node "$n"; done

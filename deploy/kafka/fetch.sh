@@ -33,7 +33,7 @@ fetch_jars () {
 make_archive () (
   DIR=$(mktemp -d)
   trap 'stop_all; rm -rf "$DIR"' EXIT
-  NODES=1 SASL=0 PROXY_PORT=0
+  NODES=1 SASL=0 PROXY_PORT=0 ADDRESS=127.0.0.1
   create_cluster
   spawn_node 1 "-XX:ArchiveClassesAtExit=$KAFKA_HOME/classes.part"
   wait_ready 1

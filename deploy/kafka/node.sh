@@ -1,7 +1,7 @@
 # node.sh — the nodes of one cluster below $DIR: their configuration, start, readiness. To be sourced.
 #
 # Each of the $NODES nodes is broker and controller. $DIR/N/ has server.properties, data/, log and pid of node N.
-# $SASL=1: with the listeners of secure.sh. $PROXY_PORT: node N has a listener whose clients are told to come to port PROXY_PORT + N - 1.
+# $ADDRESS: where they listen. $SASL=1: with the listeners of secure.sh. $PROXY_PORT: node N has a listener whose clients are told to come to port PROXY_PORT + N - 1.
 
 PLAINTEXT=0 CONTROLLER=1 SASL_SSL=2 MTLS=3 PROXIED=4 # a node's ports, in this order
 LISTENERS=5
@@ -11,7 +11,7 @@ load_ports () {
 }
 
 node_address () { # N LISTENER
-  echo "127.0.0.1:${PORTS[($1 - 1) * LISTENERS + $2]}"
+  echo "$ADDRESS:${PORTS[($1 - 1) * LISTENERS + $2]}"
 }
 
 addresses () { # LISTENER: of all nodes, with commas

@@ -5,6 +5,7 @@
 #   server.sh stop  minio|versitygw|nginx|ipfs FOLDER     ends it at once, as a crash does; the next start has the same address and data
 #   server.sh build minio|ipfs                  only makes the program
 #
+# SHOAL_SERVER_ADDRESS: where MinIO and versitygw listen, instead of 127.0.0.1.
 # What isn't a package of Debian's is built from its Go module once and kept in ~/.cache/shoal (three minutes each).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,6 +17,7 @@ kubo=v0.39.0
 versitygw=v1.8.0
 swiss=v0.0.0-20260820225851-333444432258 # kubo's own choice of cockroachdb/swiss doesn't build with Go 1.26
 deadline=60   # seconds for a start
+address=${SHOAL_SERVER_ADDRESS:-127.0.0.1}
 
 die () {
   echo "server.sh: $*" >&2
@@ -72,11 +74,11 @@ launch_minio () { # FOLDER PORT PORT
   local server
   server=$(program minio)
   process_spawn "$1/pid" "$1/log" env MINIO_ROOT_USER=test MINIO_ROOT_PASSWORD=testsecret MINIO_BROWSER=off MINIO_UPDATE=off \
-    "$server" server "$1/data" --address "127.0.0.1:$2" --quiet
+    "$server" server "$1/data" --address "$address:$2" --quiet
 }
-url_minio () { echo "http://127.0.0.1:$2/minio/health/ready"; }
+url_minio () { echo "http://$address:$2/minio/health/ready"; }
 say_minio () {
-  echo "export AWS_ENDPOINT_URL=http://127.0.0.1:$2 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret"
+  echo "export AWS_ENDPOINT_URL=http://$address:$2 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=testsecret"
 }
 
 launch_versitygw () { # FOLDER PORT PORT
@@ -84,9 +86,9 @@ launch_versitygw () { # FOLDER PORT PORT
   server=$(program versitygw)
   mkdir -p "$1/data"
   process_spawn "$1/pid" "$1/log" env ROOT_ACCESS_KEY=test ROOT_SECRET_KEY=testsecret \
-    "$server" --port "127.0.0.1:$2" --health /ready posix "$1/data"
+    "$server" --port "$address:$2" --health /ready posix "$1/data"
 }
-url_versitygw () { echo "http://127.0.0.1:$2/ready"; }
+url_versitygw () { echo "http://$address:$2/ready"; }
 say_versitygw () { say_minio "$@"; }
 
 launch_nginx () { # FOLDER PORT PORT
@@ -171,5 +173,5 @@ case ${1:-} in
   build)
     case ${2:-} in minio | ipfs) program "$2" >/dev/null ;; *) die "build ${2:-nothing}: it is minio or ipfs" ;; esac
     ;;
-  *) sed -n '2,8s/^# \?//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,9s/^# \?//p' "$0" >&2; exit 2 ;;
 esac
