@@ -79,6 +79,14 @@ sources ! -path 'tests/*' | while read -r file; do
   grep -qE "(^|[^A-Za-z0-9_])${name%.*}([^A-Za-z0-9_]|\$)" "$(dirname "$file")/README.md" || echo "$file"
 done | rule "A folder's README.md has a line for each of its files:"
 
+digest=$(deploy/kubernetes/chart_digest.sh)
+for file in deploy/kubernetes/plain/shoal.yaml deploy/kubernetes/keda/scaling.yaml; do
+  head -1 "$file" | grep -qF " $digest:" || echo "$file"
+done | rule "The plain manifests are what the chart gives (deploy/kubernetes/render.sh):"
+
+version=$(sed -nE 's/^project \(shoal VERSION ([0-9.]+).*/\1/p' CMakeLists.txt)
+grep -HnE '^(version|appVersion):' deploy/helm/shoal/Chart.yaml | grep -vE ": $version$" | rule "The chart has the program's version, $version:"
+
 # Words that no engineer of this field would use for it; docs/glossary.md has the others.
 phrases='somebody|nobody|whoever|so many|so often|by heart|comes? to nothing|came to nothing'
 {

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Installs the Debian packages for what shoal is used for, those that are missing only: a second call is instant and needs no network.
 #
-#   tools/install.sh build|run|image|package|kafka|storage|web|npm|test|bench|peers|engines|registry|python|clients …
+#   tools/install.sh build|run|image|package|kafka|storage|web|npm|test|bench|peers|engines|kubernetes|registry|python|clients …
 #
 # `python` also makes ~/.cache/shoal/venv: another client of Kafka and Avro, for the tests. `peers`: what the benchmarks of the fleet compare with.
 # `web`: servers of other people, for e2e.web_servers; `npm`: more of them, in ~/.cache/shoal/npm, for tests/long.sh servers.
+# `kubernetes`: what deploy/kubernetes/node.sh doesn't build itself.
 # `clients`: Java and JavaScript, in which the tests send jobs.
 # As root, or as a user with sudo.
 set -euo pipefail
@@ -31,19 +32,20 @@ packages_for () {
     package) echo lintian dpkg-dev file gzip ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
     engines) echo docker.io ;;
+    kubernetes) echo etcd-server containerd runc containernetworking-plugins iproute2 iptables busybox-static openssl util-linux ;;
     peers) echo redis-server rclone python3-venv ;;
     *) return 1 ;;
   esac
 }
 
 if [ $# -eq 0 ]; then
-  sed -n '2,10s/^# \?//p' "$0" >&2
+  sed -n '2,11s/^# \?//p' "$0" >&2
   exit 2
 fi
 wanted=()
 for purpose in "$@"; do
   if ! names=$(packages_for "$purpose"); then
-    echo "tools/install.sh: $purpose: not one of build, run, image, package, kafka, storage, web, npm, photos, test, bench, peers, engines, registry, python, clients" >&2
+    echo "tools/install.sh: $purpose: not one of build, run, image, package, kafka, storage, web, npm, photos, test, bench, peers, engines, kubernetes, registry, python, clients" >&2
     exit 2
   fi
   read -ra names <<< "$names"

@@ -1,0 +1,167 @@
+#!/bin/bash
+# The chart on a real Kubernetes with KEDA, Kafka and S3, in a namespace that enforces Pod Security "restricted": from no worker to some and back, merger and
+# workers killed and replaced in mid-job; the plain manifests; values that are refused. As root. Minutes; a quarter of an hour more when the programs aren't built.
+. "$(dirname "$0")/../lib/e2e.sh" "$@"
+E2E_SECONDS=120
+source=$(realpath "$E2E_LIB/../..")
+chart=$source/deploy/helm/shoal
+manifests=$source/deploy/kubernetes
+address=10.97.0.1
+at_node () { "$manifests/node.sh" --dir "$PWD/node" "$@"; }
+inside () { at_node exec "$@"; }
+k () { at_node kubectl -n fleet "$@"; }
+stop_all () {
+  at_node down
+  "$source/deploy/kafka/dev.sh" clean --dir "$E2E_WORK/work/kafka"
+  "$source/deploy/storage/server.sh" stop minio "$E2E_WORK/work/minio"
+}
+at_end stop_all
+
+# ---- the node, and what is around it
+expect_exit 0 "a node" at_node up
+expect_exit 0 "again changes nothing" at_node up
+expect_exit 0 "KEDA" at_node keda
+said=$(inside "$source/deploy/kafka/dev.sh" start --dir "$PWD/kafka" --address $address)
+export SHOAL_BUS=${said##*=}
+said=$(SHOAL_SERVER_ADDRESS=$address inside "$source/deploy/storage/server.sh" start minio "$PWD/minio")
+eval "$said"
+use_images busybox
+layout=$E2E_CACHE/layouts/busybox
+expect_exit 0 "the image of shoal" "$source/deploy/images/shoal.sh" "$PWD/shoal" "$SHOAL"
+expect_exit 0 "on the node" at_node load "$PWD/shoal" localhost/shoal
+expect_exit 0 "the job's image, too" at_node load "$layout" localhost/busybox
+image=$(<"$E2E_WORK/out")
+"$SHOAL" image import "$layout" --as localhost/busybox >/dev/null
+
+# ---- the plain manifests, as an API server with KEDA's definitions takes them
+expect_exit 0 "the manifests are the chart's" "$manifests/render.sh" --check
+expect_exit 0 "a namespace" at_node kubectl apply -f "$manifests/plain/namespace.yaml"
+for folder in "$manifests" "$manifests/keda"; do
+  expect_exit 0 "kubectl apply -k ${folder#"$source/"}" at_node kubectl apply --dry-run=server -k "$folder"
+  expect_stdout "deployment.apps/shoal-worker-default created"
+  expect_true "without a warning of Pod Security" test ! -s "$E2E_WORK/err"
+done
+expect_stdout "scaledobject.keda.sh/shoal-worker-default created"
+
+# ---- values that are refused
+refused () { # VALUE REGEX
+  expect_exit 1 "$1 is refused" at_node helm template shoal "$chart" --set bus.url=kafka://b:1 --set queues.default.image=a --set "$1"
+  expect_stderr "$2"
+}
+refused worker.grace=5 "/worker/grace.*minimum: got 5, want 10"
+refused queues.default.slots=2 "runs one shard at a time"
+refused queues.Default.slots=1 "'Default' does not match pattern"
+refused queues.default.replica=1 "additional properties 'replica' not allowed"
+refused queues.default.runtime=process "policy.runtimes must allow it"
+refused queues.gpu.replicas=1 "queues.gpu.image: the image of the queue's jobs"
+refused keda.enabled=true "producer.tokenSecret: keda asks the job API"
+refused lease=30 "/lease"
+
+# ---- installed in a restricted namespace
+secrets () { # NAMESPACE
+  at_node kubectl create namespace "$1" >/dev/null
+  at_node kubectl -n "$1" create secret generic shoal-token --from-literal=token=0123456789abcdef0123456789abcdef >/dev/null
+  at_node kubectl -n "$1" create secret generic s3 --from-literal=AWS_ACCESS_KEY_ID="$AWS_ACCESS_KEY_ID" \
+    --from-literal=AWS_SECRET_ACCESS_KEY="$AWS_SECRET_ACCESS_KEY" >/dev/null
+}
+secrets fleet
+at_node kubectl label namespace fleet pod-security.kubernetes.io/enforce=restricted pod-security.kubernetes.io/warn=restricted >/dev/null
+cat >values.yaml <<END
+image: {repository: localhost/shoal, tag: latest, pullPolicy: Never}
+bus: {url: "$SHOAL_BUS"}
+lease: 10s
+storage: {secret: s3, s3Endpoint: "$AWS_ENDPOINT_URL"}
+policy: {inputs: ["s3://fleet"], results: ["s3://fleet"]}
+producer: {tokenSecret: shoal-token}
+worker: {replicas: 3, max: 4, grace: 60, inputs: [/in], outputs: [/out], imagePullPolicy: Never, commandResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 64Mi}}, resources: {requests: {cpu: 10m, memory: 64Mi}}}
+queues: {default: {image: "$image", entrypoint: []}}
+keda: {pollingInterval: 2, cooldownPeriod: 10, scaleDownWindow: 0}
+END
+upgrade () { at_node helm upgrade --install shoal "$chart" -n fleet --values values.yaml --wait --timeout 2m "$@"; }
+expect_exit 0 "installed, all ready" upgrade
+expect_true "without a warning of Pod Security" test ! -s "$E2E_WORK/err"
+expect_exit 0 "its test" at_node helm test shoal -n fleet
+pods () { k get pods -l app.kubernetes.io/component="$1" --field-selector=status.phase=Running -o name | wc -l; }
+expect_same "three workers" 3 "$(pods worker)"
+worker=$(k get pods -l app.kubernetes.io/component=worker -o name | sed -n 1p)
+expect_same "no secret where the command runs" "" \
+  "$(k get "$worker" -o json | python3 -c 'import json, sys
+for part in json.load(sys.stdin)["spec"]["initContainers"]:
+    print(*[place["name"] for place in part["volumeMounts"] if place["name"] not in ("bin", "run", "data")], *part.get("env", []), *part.get("envFrom", []), end="")')"
+
+# ---- what the fleet has to give: the same on one machine
+inside "$E2E_PYTHON" "$E2E_LIB/s3.py" make fleet
+make_files in 48
+inside "$E2E_PYTHON" "$E2E_LIB/s3.py" put in s3://fleet/in
+WORK='sleep 2; cp /in/* /out/; echo "shard $SHOAL_SHARD_INDEX"; echo err >&2'
+job=(-v s3://fleet/in:/in -o res:/out --glob '*.txt' --batch-size 1)
+expect_exit 0 "one after the other" inside "$SHOAL" run "${job[@]}" --jobs 8 --results here localhost/busybox sh -c "${WORK#*; }"
+
+same_as_here () { # RESULT
+  expect_exit 0 "$1 is brought" inside "$SHOAL" get "s3://fleet/$1" "$1"
+  expect_true "its outputs are the same" diff -r here/outputs "$1/outputs"
+  expect_true "its stdout" cmp here/stdout "$1/stdout"
+  expect_true "its stderr" cmp here/stderr "$1/stderr"
+}
+# Starts of the job's shards: how many shards were started, and those that were started more than once.
+starts () { # JOB
+  inside "$SHOAL" topics tail events -n 100000 | python3 -c 'import json, sys
+starts = {}
+for line in sys.stdin:
+    event = json.loads(line)["value"]
+    if event["job_id"] == sys.argv[1] and event["kind"] == "STARTED":
+        starts.setdefault(event["index"], set()).add((event["attempt"], event["starts"]))
+print(len(starts), *sorted(shard for shard, all in starts.items() if len(all) > 1))' "$1"
+}
+submit () { inside "$SHOAL" submit "${job[@]}" --id "$1" --results "s3://fleet/$1" localhost/busybox sh -c "$WORK"; }
+state () { inside "$SHOAL" status "$1" --json | json state; }
+ended () { case $(state "$1") in succeeded | failed | partial | cancelled) ;; *) false ;; esac; }
+most=0
+look () {
+  local now
+  now=$(pods worker)
+  [ "$now" -le $most ] || most=$now
+}
+no_worker () { [ "$(k get pods -l app.kubernetes.io/component=worker -o name | wc -l)" -eq 0 ]; }
+passed_seconds () { awk -v since="$1" -v now="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", now - since }'; }
+
+# ---- the merger is killed, a worker's pod is deleted, the workers are replaced: in one job
+expect_exit 0 "a job" submit struck
+busy () { [ "$(pods worker)" -ge 2 ] && [ "$(inside "$SHOAL" status struck --json | json running)" -ge 2 ]; }
+wait_for "two workers busy" busy
+k delete pod -l app.kubernetes.io/component=merger --grace-period=0 --force >/dev/null 2>&1
+k delete "$(k get pods -l app.kubernetes.io/component=worker -o name | sed -n 1p)" --wait=false >/dev/null
+expect_exit 0 "all pods replaced in mid-job" upgrade --set-string podAnnotations.again=1
+expect_true "it was in mid-job" test "$(state struck)" = running
+wait_for "its end" ended struck
+expect_same "the job" succeeded "$(state struck)"
+same_as_here struck
+expect_same "48 shards, each started once" 48 "$(starts struck)"
+expect_same "no container was restarted" "" "$(k get pods -o json | python3 -c 'import json, sys
+for pod in json.load(sys.stdin)["items"]:
+    for part in pod["status"].get("containerStatuses", []):
+        if part["restartCount"]: print(pod["metadata"]["name"], part["name"])')"
+
+# ---- from no worker to four and back
+producer=$(k get service shoal-producer -o 'jsonpath={.spec.clusterIP}')
+expect_exit 0 "KEDA says how many" upgrade --set keda.enabled=true --set "keda.producerUrl=http://$producer:8080"
+wait_for "no worker" no_worker
+expect_true "no worker without a job" no_worker
+since=$EPOCHREALTIME
+expect_exit 0 "a job to no worker" submit scaled
+running () { [ "$(inside "$SHOAL" status scaled --json | json running)" -gt 0 ]; }
+wait_for "a shard to run" running
+echo "     from submit to the first shard: $(passed_seconds "$since")"
+ahead () { look; ended scaled; }
+wait_for "its end" ahead
+echo "     to its end: $(passed_seconds "$since"), $most workers at most"
+expect_same "the job" succeeded "$(state scaled)"
+expect_same "as many workers as allowed" 4 $most
+same_as_here scaled
+expect_same "48 shards, each started once" 48 "$(starts scaled)"
+since=$EPOCHREALTIME
+wait_for "no worker again" no_worker
+expect_true "and none in the end" no_worker
+echo "     to no worker: $(passed_seconds "$since")"
+
+expect_exit 0 "removed" at_node helm uninstall shoal -n fleet --wait --timeout 3m
