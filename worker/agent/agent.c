@@ -1,9 +1,10 @@
 /* The first process of a pod's container that commands run in: takes them from the worker in the
  * pod's other container, one at a time.
  *
- *     agent serve SOCKET [-- ENTRYPOINT…]   as process 1; behind "--" what the image's ENTRYPOINT
- * is agent install FILE                    puts itself there: for an image without a shell agent
- * probe                           exits with 0
+ *     agent serve SOCKET                  as process 1
+ *     agent serve SOCKET -- ENTRYPOINT…   the same; what the image's ENTRYPOINT is
+ *     agent install FILE                  puts itself there: for an image without a shell
+ *     agent probe                         exits with 0
  *
  * A static program: it runs in any image. As the first process of a PID namespace it can end all
  * that a command left, which no other process of the machine could be hit by; elsewhere it refuses
