@@ -26,6 +26,7 @@ struct pilot
   int64_t basis; /* of the fold, as last seen */
   struct pilot_sample *samples;
   size_t count;
+  bool complete; /* shards that aren't of the pilot have succeeded too */
 };
 
 struct pilot *
@@ -47,31 +48,35 @@ pilot_free (struct pilot *pilot)
   free (pilot);
 }
 
-/* The sample of shard INDEX; another attempt's is written over. */
+/* The sample of shard INDEX; another attempt's is written over. NULL: it isn't of the pilot, which
+ * has passed then. */
 static struct pilot_sample *
 pilot_sample_of (struct pilot *pilot, uint32_t index)
 {
   for (size_t i = 0; i < pilot->count; i++)
     if (pilot->samples[i].index == index)
       return &pilot->samples[i];
+  if ((int64_t) pilot->count == pilot->job->pilot)
+    return NULL;
   pilot->samples = xrealloc (pilot->samples, pilot->count + 1, sizeof *pilot->samples);
   return &pilot->samples[pilot->count++];
 }
 
-/* Before the pilot has succeeded there is no shard that did and isn't of it. */
 void
 pilot_add (struct pilot *pilot, const struct event *event)
 {
   const struct attempt_report *report = &event->report;
-  if (pilot->over || event->kind != EVENT_FINISHED || event->shard_kind != SHARD_MAP
-      || report->outcome != OUTCOME_SUCCEEDED)
+  if (pilot->over || pilot->complete || event->kind != EVENT_FINISHED
+      || event->shard_kind != SHARD_MAP || report->outcome != OUTCOME_SUCCEEDED)
     return;
-  *pilot_sample_of (pilot, event->index) =
-      (struct pilot_sample){ .index = event->index,
-                             .atoms = event->atoms,
-                             .ms = report->ended - report->started,
-                             .peak_memory = report->peak_memory,
-                             .bytes_out = report->bytes_out };
+  struct pilot_sample *sample = pilot_sample_of (pilot, event->index);
+  pilot->complete = sample == NULL;
+  if (sample != NULL)
+    *sample = (struct pilot_sample){ .index = event->index,
+                                     .atoms = event->atoms,
+                                     .ms = report->ended - report->started,
+                                     .peak_memory = report->peak_memory,
+                                     .bytes_out = report->bytes_out };
 }
 
 static int

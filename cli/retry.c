@@ -66,30 +66,38 @@ retry_reopen (struct session *session, const struct retry_args *args, struct err
   return made < 0 ? -1 : made == SPLIT_MERGES ? RETRY_MERGES : RETRY_RUNS;
 }
 
-/* Whether inputs that failed are still to be narrowed down or left out: then the next round
- * begins. */
-static bool
-retry_goes_on (const struct retry_args *args, int code, size_t quarantined, size_t before)
+/* Whether inputs that failed are still to be narrowed down or left out: 1, 0 or -1. A job that was
+ * cancelled, or ran out of time, has shards that never ended: it isn't begun again unasked. */
+static int
+retry_goes_on (const struct session *session, const struct retry_args *args, int code,
+               struct error *err)
 {
-  return code == EXIT_JOB_FAILED && args->split.quarantine && args->split.how != SPLIT_NOT
-         && quarantined == before;
+  auto_job_status struct job_status status = { 0 };
+  if (code != EXIT_JOB_FAILED || !args->split.quarantine || args->split.how == SPLIT_NOT)
+    return 0;
+  if (session_status (session, &status, err) != 0)
+    return -1;
+  return status.state == JOB_FAILED && status.failed > 0
+         && status.succeeded + status.failed == status.shards;
 }
 
-/* Runs what retry_reopen OPENED; with --split and --quarantine round after round. */
+/* Runs what retry_reopen OPENED; with --split and --quarantine round after round, as long as there
+ * is something to cut or to leave out. */
 static int
 retry_rounds (struct session *session, struct retry_args *args, int opened,
               const struct run_options *options, struct error *err)
 {
   for (;;)
     {
-      size_t before = session->job.quarantined.count;
       int code = supervise_and_report (session, options, opened == RETRY_MERGES, err);
-      if (!retry_goes_on (args, code, session->job.quarantined.count, before))
-        return code;
+      int goes_on = retry_goes_on (session, args, code, err);
+      if (goes_on <= 0)
+        return goes_on < 0 ? -1 : code;
       args->choice.named_count = 0;
-      opened = retry_reopen (session, args, err);
-      if (opened <= RETRY_NOTHING)
-        return opened < 0 ? -1 : code;
+      int made = split_plan (session, &args->choice, &args->split, err);
+      if (made < 0 || made == SPLIT_NONE)
+        return made < 0 ? -1 : code;
+      opened = made == SPLIT_MERGES ? RETRY_MERGES : RETRY_RUNS;
     }
 }
 

@@ -27,14 +27,18 @@ pilot_state (const struct job *job, const struct fold *fold)
     return PILOT_OPEN;
   if (job->pilot >= fold_shards (fold))
     return PILOT_NONE;
-  bool failed = false;
+  int64_t succeeded = 0;
+  int64_t failed = 0;
   for (int64_t i = 0; i < job->pilot; i++)
     {
       uint32_t index = pilot_shard (i, job->pilot, fold_shards (fold));
       uint8_t state = fold_shard (fold, index)->state;
-      if (state != SHARD_SUCCEEDED && state != SHARD_FAILED)
-        return PILOT_RUNS;
-      failed = failed || state == SHARD_FAILED;
+      succeeded += state == SHARD_SUCCEEDED;
+      failed += state == SHARD_FAILED;
     }
-  return failed ? PILOT_FAILED : PILOT_PASSED;
+  /* A plan that was made anew (retry --split) has other shards first and between. */
+  bool passed_before = fold_counts (fold).succeeded > succeeded;
+  if (passed_before || succeeded == job->pilot)
+    return PILOT_PASSED;
+  return succeeded + failed < job->pilot ? PILOT_RUNS : PILOT_FAILED;
 }

@@ -53,6 +53,8 @@ expect_stderr 'pilot: 3 shards succeeded, 17 follow'
 expect_true "… to the same result" cmp good/stdout bad/stdout
 expect_exit 0 "a later retry of one shard" "$SHOAL" retry bad --shard 5
 expect_true "… has no pilot" bash -c '! grep -q pilot "$1"' - "$E2E_WORK/err"
+expect_exit 0 "one of a shard that was the pilot's" "$SHOAL" retry bad --shard 9
+expect_true "… neither" bash -c '! grep -q pilot "$1"' - "$E2E_WORK/err"
 
 # A worker with three free slots starts nothing while a shard of the pilot runs. Twice: stopped by Ctrl-C, killed.
 group=

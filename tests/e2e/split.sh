@@ -87,6 +87,12 @@ expect_exit 1 "…" "$SHOAL" run -j 1 --retries 0 --runtime process -v in:/in --
 expect_exit 2 "… isn't numbered anew" "$SHOAL" retry index --split
 expect_stderr 'SHOAL_SHARD_INDEX'
 
+# The bad inputs are found and left out; then the reduce container fails, and nothing is left to cut.
+expect_exit 1 "a job whose reduce container fails too" job --batch-size 8 -o res:/out --results reduced --reduce any --reduce-command "sh -c 'echo x >>$PWD/state/reduced; exit 3'"
+expect_exit 1 "--split --quarantine ends with it" timeout -s KILL 120 "$SHOAL" retry reduced --split=each --quarantine
+expect_same "… which ran once" 1 "$(wc -l <state/reduced)"
+expect_same "… all shards being done" 0 "$(member reduced.partial/manifest.json 'sum(s["state"] != "succeeded" for s in m["shards"])')"
+
 mkdir odd
 printf 'ok\n' >$'odd/a\n<b>\x1b[31m.txt'
 printf 'bad\n' >$'odd/c\n&\x1b[31m.txt'

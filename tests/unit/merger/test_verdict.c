@@ -146,6 +146,22 @@ test_a_pilot_that_failed (void **state)
   assert_int_equal (pilot_state (&job, fold), PILOT_NONE);
 }
 
+/* A pilot that passed stays so when the plan is made anew: other shards are its then. */
+static void
+test_a_pilot_that_passed (void **state)
+{
+  (void) state;
+  auto_job struct job job;
+  job_init (&job);
+  job.pilot = 2;
+  auto_fold struct fold *fold = fold_with (5, 1, 0);
+  finish (fold, 2, OUTCOME_SUCCEEDED, SHARD_MAP);
+  assert_int_equal (pilot_state (&job, fold), PILOT_PASSED);
+  finish (fold, 4, OUTCOME_FAILED, SHARD_MAP);
+  assert_int_equal (pilot_state (&job, fold), PILOT_PASSED);
+  assert_null (verdict_give_up (&job, fold, 0));
+}
+
 /* The first, the last, and the others evenly between them: each once, in order. */
 static void
 test_the_shards_of_a_pilot (void **state)
@@ -248,6 +264,7 @@ main (void)
     cmocka_unit_test (test_min_success),
     cmocka_unit_test (test_quarantined_inputs),
     cmocka_unit_test (test_a_pilot_that_failed),
+    cmocka_unit_test (test_a_pilot_that_passed),
     cmocka_unit_test (test_the_shards_of_a_pilot),
     cmocka_unit_test (test_giving_up),
     cmocka_unit_test (test_settled_jobs_are_not_given_up),
