@@ -226,7 +226,7 @@ publish_piece (struct split *split, struct shard *piece, struct error *err)
   int result = split_publish (split, piece, err);
   buffer_clear (&piece->atoms);
   piece->atom_count = 0;
-  piece->bytes = piece->bytes < 0 ? -1 : 0;
+  piece->bytes = 0;
   return result;
 }
 
@@ -234,8 +234,7 @@ static int
 cut_shard (struct split *split, const struct shard *shard, struct error *err)
 {
   auto_buffer struct buffer store = { 0 };
-  auto_shard struct shard piece = { .job_id = xstrdup (shard->job_id),
-                                    .bytes = shard->bytes < 0 ? -1 : 0 };
+  auto_shard struct shard piece = { .job_id = xstrdup (shard->job_id) };
   struct bytes list = { 0 };
   const struct session *session = split->session;
   if (atoms_load (shard, &session->job, session->folder_fd, NULL, &store, &list, err) != 0)
@@ -250,8 +249,7 @@ cut_shard (struct split *split, const struct shard *shard, struct error *err)
         return got < 0 ? -1 : piece.atom_count == 0 ? 0 : publish_piece (split, &piece, err);
       atom_append (&piece.atoms, &atom);
       piece.atom_count++;
-      if (piece.bytes >= 0 && atom.size > 0)
-        piece.bytes += atom.size;
+      piece.bytes = piece.bytes < 0 || atom.size < 0 ? -1 : piece.bytes + atom.size;
       if (piece.atom_count == most && publish_piece (split, &piece, err) != 0)
         return -1;
     }

@@ -227,6 +227,22 @@ report_put_quarantined (const struct job *job, struct buffer *out)
                count > QUARANTINED ? "<li>… quarantined.txt has all</li>\n</ul>\n" : "</ul>\n");
 }
 
+/* VALUE as a cell; what isn't known says so. */
+static void
+put_cell (struct buffer *out, int64_t value,
+          const char *(*format) (int64_t value, char text[static UNITS_TEXT_SIZE]))
+{
+  char text[UNITS_TEXT_SIZE];
+  buffer_printf (out, "<td>%s</td>", value < 0 ? "not known" : format (value, text));
+}
+
+static const char *
+format_number (int64_t value, char text[static UNITS_TEXT_SIZE])
+{
+  (void) snprintf (text, UNITS_TEXT_SIZE, "%lld", (long long) value);
+  return text;
+}
+
 static void
 report_put_head (const struct report *report, struct buffer *out)
 {
@@ -259,27 +275,13 @@ report_put_head (const struct report *report, struct buffer *out)
     }
   report_put_quarantined (job, out);
   report_put_job (job, out);
-  buffer_printf (out,
-                 "<table><tr><th>shards</th><th>succeeded</th><th>failed</th><th>files in</th>"
-                 "</tr><tr><td>%lld</td><td>%lld</td><td>%lld</td><td>%lld</td></tr></table>\n",
-                 (long long) status->shards, (long long) status->succeeded,
-                 (long long) status->failed, (long long) status->atoms);
-}
-
-/* VALUE as a cell; what isn't known says so. */
-static void
-put_cell (struct buffer *out, int64_t value,
-          const char *(*format) (int64_t value, char text[static UNITS_TEXT_SIZE]))
-{
-  char text[UNITS_TEXT_SIZE];
-  buffer_printf (out, "<td>%s</td>", value < 0 ? "not known" : format (value, text));
-}
-
-static const char *
-format_number (int64_t value, char text[static UNITS_TEXT_SIZE])
-{
-  (void) snprintf (text, UNITS_TEXT_SIZE, "%lld", (long long) value);
-  return text;
+  buffer_puts (out, "<table><tr><th>shards</th><th>succeeded</th><th>failed</th><th>files in</th>"
+                    "</tr><tr>");
+  put_cell (out, status->shards, format_number);
+  put_cell (out, status->succeeded, format_number);
+  put_cell (out, status->failed, format_number);
+  put_cell (out, status->atoms, format_number);
+  buffer_puts (out, "</tr></table>\n");
 }
 
 static void

@@ -68,8 +68,8 @@ cdi_check_members (const json_t *object, const char *what, const char *const *na
         continue;
       if (strcmp (name, "hooks") == 0)
         return error_set (err, ERROR_USER,
-                          "%s: hooks: programs that would run on this machine with the rights of "
-                          "the worker aren't: use a specification without them",
+                          "%s: hooks aren't run: they are programs that would have the worker's "
+                          "rights on this machine; use a specification without them",
                           what);
       return error_set (err, ERROR_USER, "%s: %.100s isn't supported", what, name);
     }
@@ -94,6 +94,18 @@ cdi_each (const json_t *object, const char *name, struct devices *devices,
       if (add (devices, item, err) != 0)
         return error_wrap (err, "%s", name);
     }
+  return 0;
+}
+
+/* *TEXT is the string NAME of OBJECT; NULL where there is none, or an empty one. */
+static int
+cdi_string (const json_t *object, const char *name, const char **text, struct error *err)
+{
+  const json_t *value = json_object_get (object, name);
+  *text = json_string_value (value);
+  if (value != NULL && !json_is_null (value) && *text == NULL)
+    return error_set (err, ERROR_USER, "%s: expected a string", name);
+  *text = *text != NULL && **text == '\0' ? NULL : *text;
   return 0;
 }
 
@@ -183,15 +195,17 @@ cdi_add_node (struct devices *devices, const json_t *item, struct error *err)
   bool read = true;
   bool written = true;
   auto_free char *target = cdi_path (item, "path", err);
-  bool elsewhere = json_object_get (item, "hostPath") != NULL;
-  auto_free char *source =
-      target == NULL ? NULL : cdi_path (item, elsewhere ? "hostPath" : "path", err);
+  const char *elsewhere = NULL;
+  const char *access = NULL;
+  if (target == NULL || cdi_string (item, "hostPath", &elsewhere, err) != 0
+      || cdi_string (item, "permissions", &access, err) != 0)
+    return -1;
+  auto_free char *source = cdi_path (item, elsewhere != NULL ? "hostPath" : "path", err);
   if (source == NULL)
     return -1;
   if (!device_path_is_good (target))
     return error_set (err, ERROR_USER, "%s: a container has its devices below /dev", target);
-  const char *access = json_string_value (json_object_get (item, "permissions"));
-  if (access != NULL && access[0] != '\0' && !device_access_parse (access, &read, &written))
+  if (access != NULL && !device_access_parse (access, &read, &written))
     return error_set (err, ERROR_USER, "%s: permissions: expected r, w or both", target);
   return cdi_check_node (item, source, err) != 0
              ? -1
@@ -230,10 +244,10 @@ cdi_add_mount (struct devices *devices, const json_t *item, struct error *err)
     return -1;
   auto_free char *source = cdi_path (item, "hostPath", err);
   auto_free char *target = source == NULL ? NULL : cdi_path (item, "containerPath", err);
-  if (target == NULL)
+  const char *type = NULL;
+  if (target == NULL || cdi_string (item, "type", &type, err) != 0)
     return -1;
-  const char *type = json_string_value (json_object_get (item, "type"));
-  if (type != NULL && type[0] != '\0' && strcmp (type, "bind") != 0 && strcmp (type, "none") != 0)
+  if (type != NULL && strcmp (type, "bind") != 0 && strcmp (type, "none") != 0)
     return error_set (err, ERROR_USER, "%s: type \"%.100s\" isn't supported", target, type);
   if (strcmp (target, "/") == 0 || path_below (target, "/proc") != NULL
       || path_below (target, "/sys") != NULL || path_below (target, "/dev") != NULL)

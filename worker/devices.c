@@ -173,14 +173,14 @@ devices_extend (struct devices *devices, const struct container *container, stru
 }
 
 int
-devices_add_groups (const struct devices *devices, struct image_user *user, bool rootless,
+devices_add_groups (const struct devices *devices, struct image_user *user, bool mapped,
                     struct error *err)
 {
-  if (rootless && devices->group_count > 0)
+  if (mapped && devices->group_count > 0)
     {
       (void) error_set (err, ERROR_USER,
                         "--device: additionalGids of the specification need a worker that runs as "
-                        "root");
+                        "root, with --userns none");
       return error_blame_machine (err);
     }
   for (size_t i = 0; i < devices->group_count; i++)

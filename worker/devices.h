@@ -54,8 +54,9 @@ int devices_extend (struct devices *devices, const struct container *container,
 int devices_allow (const struct devices *devices, struct cgroup *group, bool force,
                    struct error *err);
 
-/* Puts USER in the groups of DEVICES as well, which only a worker of root's can. */
-int devices_add_groups (const struct devices *devices, struct image_user *user, bool rootless,
+/* Puts USER in the groups of DEVICES as well; they can't be where containers have groups of their
+ * own (MAPPED), as in a user namespace. */
+int devices_add_groups (const struct devices *devices, struct image_user *user, bool mapped,
                         struct error *err);
 
 /* For cdi.h: adds the node at SOURCE as TARGET, or what is at SOURCE, read-only, at TARGET. What is

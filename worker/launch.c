@@ -26,9 +26,8 @@
 
 enum
 {
-  SET_UP_FAILED = 125, /* the child's exit code, for nobody: the error goes through the pipe */
-  STACK_SIZE =
-      1 << 20, /* bytes for the child until it runs its program; only what it touches is used */
+  SET_UP_FAILED = 125,  /* the child's exit code, for nobody: the error goes through the pipe */
+  STACK_SIZE = 1 << 20, /* bytes, until it runs its program; only what it touches is used */
 };
 
 /* What the child gets. */

@@ -35,8 +35,8 @@ struct launch
   int stderr_fd;
   int extra_fd;        /* becomes descriptor LAUNCH_EXTRA_FD; 0: none */
   bool user_namespace; /* our own user and group become root in there */
-  const struct launch_user
-      *user; /* NULL: the program keeps our privileges, to give them up itself */
+  /* NULL: the program keeps our privileges, to give them up itself. */
+  const struct launch_user *user;
 
   /* Called in the child, in its namespaces, before the program is started: mounts what it needs. */
   int (*set_up) (void *context, struct error *err);

@@ -340,7 +340,7 @@ make_config (struct oci *oci, struct oci_root *root, struct error *err)
       || (oci->rootless
           && image_user_check_rootless (&user, container->job, oci->crun != OCI_CRUN_NONE, err)
                  != 0)
-      || devices_add_groups (root->devices, &user, oci->rootless, err) != 0
+      || devices_add_groups (root->devices, &user, oci->rootless || oci->userns.fd >= 0, err) != 0
       || userns_check_user (&oci->userns, &user, err) != 0
       || policy_check_user (container->policy, user.uid, err) != 0
       || oci_wrap_command (oci, container->job, &argv, err) != 0)

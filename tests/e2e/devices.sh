@@ -30,6 +30,9 @@ cat >cdi/thing.json <<END
     {"name": "hooked", "containerEdits": {"hooks": [{"hookName": "createContainer", "path": "/bin/true"}]}},
     {"name": "wrong", "containerEdits": {"deviceNodes": [{"path": "/dev/wrong", "hostPath": "$zero", "minor": 3}]}},
     {"name": "mode", "containerEdits": {"deviceNodes": [{"path": "/dev/mode", "hostPath": "$zero", "fileMode": 1}]}},
+    {"name": "list", "containerEdits": {"deviceNodes": [{"path": "/dev/list", "hostPath": "$zero", "permissions": ["r"]}]}},
+    {"name": "null", "containerEdits": {"deviceNodes": [{"path": "/dev/kmsg", "hostPath": null, "type": null, "permissions": null}]}},
+    {"name": "group", "containerEdits": {"deviceNodes": [{"path": "/dev/z", "hostPath": "$zero"}], "additionalGids": [44]}},
     {"name": "outside", "containerEdits": {"deviceNodes": [{"path": "/etc/zero", "hostPath": "$zero"}]}},
     {"name": "writable", "containerEdits": {"mounts": [{"hostPath": "$PWD/drivers", "containerPath": "/w", "options": ["rw"]}]}},
     {"name": "over", "containerEdits": {"mounts": [{"hostPath": "$PWD/drivers", "containerPath": "/in/below"}]}},
@@ -76,6 +79,11 @@ if [ "$(id -u)" = 0 ]; then
       sh -c 'ls /dev/m 2>/dev/null; exit 0'
     expect_same "… not even its node" "" "$(out "$runtime-next")"
   done
+  group () { run --results "group-$1" --userns "$1" --device vendor.example/thing=group busybox id -G; }
+  expect_exit 0 "a group of the device's" group none
+  expect_true "… is the command's" grep -qw 44 group-none/stdout
+  expect_exit 3 "groups in a user namespace are others" group 200000:65536
+  expect_stderr "additionalGids of the specification need a worker that runs as root, with --userns none"
   expect_exit 0 "a block device" run --results block --device "$PWD/nodes/loop:/dev/disk:r" busybox sh -c '[ -b /dev/disk ]'
   chmod 711 "$E2E_WORK" "$PWD"
   mkdir -m 777 at
@@ -103,7 +111,9 @@ refused () { # NAME WORDS…
   expect_stderr "vendor.example/thing=$1: .*$2"
 }
 refused missing "no CDI specification in $PWD/cdi has it"
-refused hooked "hooks: programs that would run on this machine"
+refused hooked "hooks aren't run: they are programs"
+expect_exit 0 "null says nothing" run --results null --device vendor.example/thing=null busybox [ -c /dev/kmsg ]
+refused list "permissions: expected a string"
 refused wrong "the node's minor isn't what the specification says"
 refused mode "the node's fileMode isn't what the specification says"
 refused outside "/etc/zero: a container has its devices below /dev"
