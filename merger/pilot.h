@@ -11,9 +11,9 @@
 
 enum pilot_state
 {
-  PILOT_NONE, /* nothing waits for a pilot */
-  PILOT_OPEN, /* the job isn't planned yet */
-  PILOT_RUNS, /* some of its shards haven't ended */
+  PILOT_NONE,   /* nothing waits for a pilot */
+  PILOT_OPEN,   /* the job isn't planned yet */
+  PILOT_RUNS,   /* some of its shards haven't ended */
   PILOT_PASSED, /* all have succeeded, or one that isn't of the pilot has */
   PILOT_FAILED, /* all have ended, and not all succeeded */
 };
