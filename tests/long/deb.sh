@@ -28,7 +28,7 @@ wait_for "process 1" init_is_there
 inside () { timeout 120 nsenter -t "$init" -a -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@" </dev/null; }
 state_is () { [ "$(inside systemctl is-system-running 2>/dev/null || true)" = "$1" ]; }
 wait_for "systemd" state_is running
-expect_same "nothing was started" "" "$(inside systemctl list-units --no-legend 'shoal-*')"
+expect_same "nothing was started" "looked" "$(inside sh -c "systemctl list-units --no-legend 'shoal-*' && echo looked")"
 expect_same "the user's folder" "shoal shoal" "$(inside stat -c '%U %G' /srv/shoal)"
 expect_same "the settings are closed to others" "root shoal 640" "$(inside stat -c '%U %G %a' /etc/shoal/shoal.env)"
 
@@ -49,9 +49,16 @@ before=$(pid_of shoal-worker@default)
 expect_exit 0 "installed again" inside dpkg -i "/root/$deb"
 expect_same "the worker goes on" "$before" "$(pid_of shoal-worker@default)"
 expect_same "with the settings" 1 "$(inside grep -c '^SHOAL_BUS=' /etc/shoal/shoal.env)"
+inside chmod 600 /etc/shoal/shoal.env
+expect_exit 0 "and again" inside dpkg -i "/root/$deb"
+expect_same "the administrator's stricter mode stays" "root shoal 600" "$(inside stat -c '%U %G %a' /etc/shoal/shoal.env)"
+inside mv /etc/shoal/shoal.env /root/shoal.env
+expect_exit 0 "without settings" inside dpkg -i "/root/$deb"
+expect_true "they stay removed" inside test ! -e /etc/shoal/shoal.env
+inside mv /root/shoal.env /etc/shoal/shoal.env
 expect_exit 0 "removed" inside dpkg -r shoal
-expect_same "no service runs" "" "$(inside systemctl list-units --no-legend --state=active 'shoal-*')"
+expect_same "no service runs" "looked" "$(inside sh -c "systemctl list-units --no-legend --state=active 'shoal-*' && echo looked")"
 expect_same "each said goodbye" 3 "$(inside journalctl -b --no-pager -o cat | grep -c '^Stopped shoal-')"
 expect_exit 0 "purged" inside dpkg -P shoal
-expect_same "no settings, no state" "" "$(inside sh -c 'ls -d /etc/shoal /var/lib/shoal /var/lib/shoal-worker 2>/dev/null' || true)"
+expect_same "no settings, no state" "looked" "$(inside sh -c 'ls -d /etc/shoal /var/lib/shoal /var/lib/shoal-worker 2>/dev/null; echo looked')"
 expect_same "the results stay" 6 "$(inside sh -c 'ls /srv/shoal/one/outputs/res | wc -l')"
