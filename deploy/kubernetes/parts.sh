@@ -3,14 +3,14 @@
 # Addresses: the node and its bridge are 10.97.0.1, pods 10.97.0.0/24, Services 10.96.0.0/24. Ports are each program's own: the namespace has no others.
 NODE=10.97.0.1 PODS=10.97.0.0/24 SERVICES=10.96.0.0/24
 
+# Each step may have been done by an `up` that was killed.
 make_network () {
-  [ ! -e "/run/netns/$NETWORK" ] || return 0
-  ip netns add "$NETWORK"
+  inside true 2>/dev/null || { rm -f "/run/netns/$NETWORK"; ip netns add "$NETWORK"; }
   inside ip link set lo up
-  inside ip link add shoal0 type bridge
-  inside ip address add "$NODE/24" dev shoal0
+  inside ip link show shoal0 >/dev/null 2>&1 || inside ip link add shoal0 type bridge
+  inside ip address replace "$NODE/24" dev shoal0
   inside ip link set shoal0 up
-  inside ip route add "$SERVICES" dev shoal0 # kube-proxy gives it another address, but only to what has a way at all
+  inside ip route replace "$SERVICES" dev shoal0 # kube-proxy gives it another address, but only to what has a way at all
   inside sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 }
 
@@ -20,6 +20,7 @@ signed () { # NAME SUBJECT
     -extfile <(echo "subjectAltName=DNS:localhost,DNS:keda-operator.keda.svc.local,IP:127.0.0.1,IP:$NODE")
 }
 
+# tokens.csv is the last to come: with it all others are there.
 make_secrets () ( # a shell of its own: with its umask no container could enter its root
   [ ! -f "$DIR/tokens.csv" ] || exit 0
   umask 077
@@ -31,15 +32,17 @@ make_secrets () ( # a shell of its own: with its umask no container could enter 
     signed proxy front-proxy
     signed tls localhost # of KEDA's parts
   )
-  echo "$(openssl rand -hex 16),admin,admin,\"system:masters\"" >"$DIR/tokens.csv"
+  token=$(openssl rand -hex 16)
   cat >"$KUBECONFIG" <<END
 apiVersion: v1
 kind: Config
 clusters: [{name: node, cluster: {server: "https://127.0.0.1:6443", insecure-skip-tls-verify: true}}]
-users: [{name: admin, user: {token: "$(cut -d, -f1 "$DIR/tokens.csv")"}}]
+users: [{name: admin, user: {token: "$token"}}]
 contexts: [{name: node, context: {cluster: node, user: admin}}]
 current-context: node
 END
+  echo "$token,admin,admin,\"system:masters\"" >"$DIR/tokens.part"
+  mv "$DIR/tokens.part" "$DIR/tokens.csv"
 )
 
 configure () {
@@ -70,6 +73,7 @@ kind: KubeletConfiguration
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 cgroupDriver: cgroupfs
+cgroupRoot: /$NETWORK
 enforceNodeAllocatable: []
 failSwapOn: false
 failCgroupV1: false
@@ -103,7 +107,19 @@ start_controllers () {
     --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
 }
 
+# The node's own control group, in each hierarchy: kubelet takes one that is there.
+group_roots () {
+  local root
+  for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ ! -f "$root/cgroup.procs" ] || [ -L "$root" ] || case $root in
+      /sys/fs/cgroup) echo "$root/$NETWORK"; return ;; # version 2
+      *) echo "$root/$NETWORK" ;;
+    esac
+  done
+}
+
 start_kubelet () {
+  group_roots | while read -r group; do mkdir -p "$group"; done
   start_part kubelet kubelet --config="$DIR/kubelet.yaml" --kubeconfig="$KUBECONFIG" --root-dir="$DIR/kubelet" --hostname-override=node1 --node-ip="$NODE"
 }
 node_ready () { inside kubectl wait --for=condition=Ready node/node1 --timeout=1s; }
@@ -166,6 +182,8 @@ down () {
   mounts_below | sort -r | while read -r place; do umount -l "$place" || true; done
   [ -z "$(mounts_below)" ] || die "not removed, something is mounted below $DIR: $(mounts_below | head -1)"
   [ ! -e "/run/netns/$NETWORK" ] || ip netns del "$NETWORK"
-  find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null || true
+  group_roots | while read -r group; do
+    [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || say "the control group $group stays"
+  done
   rm -rf "$DIR"
 }

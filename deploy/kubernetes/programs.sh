@@ -25,9 +25,10 @@ go_build () { # FOLDER PACKAGE…, with $flags for the linker
   CGO_ENABLED=0 go build -mod=mod -trimpath -ldflags "-s -w ${flags-}" -o "$folder/" "$@"
 }
 
+# `set -e` holds in none of the builds, whose failure is asked for: each step that can fail is chained.
 build_kubernetes () { # FOLDER
   local source name packages=() flags
-  source=$(module_folder k8s.io/kubernetes "v$kubernetes_version")
+  source=$(module_folder k8s.io/kubernetes "v$kubernetes_version") && [ -f "$source/go.mod" ] || return
   new_module k8s.io/kubernetes "v$kubernetes_version"
   # Its parts have versions of their own, which its go.mod has as v0.0.0: 1.34.1 goes with 0.34.1.
   sed -nE "s/^\t?(require )?(k8s\.io\/[a-z-]+) v0\.0\.0( .*)?$/replace \2 => \2 v0.${kubernetes_version#1.}/p" "$source/go.mod" >>go.mod
@@ -43,13 +44,11 @@ build_kubernetes () { # FOLDER
 
 build_keda () { # FOLDER
   local module=github.com/kedacore/keda/v2 source
-  source=$(module_folder $module "v$keda_version")
+  source=$(module_folder $module "v$keda_version") && [ -f "$source/go.mod" ] || return
   new_module $module "v$keda_version"
   sed -n '/^replace (/,/^)/p' "$source/go.mod" >>go.mod
   printf '//go:build tools\npackage tools\nimport _ "%s"\nimport _ "%s"\n' $module/cmd/operator $module/cmd/adapter >tools.go
-  go_build "$1" $module/cmd/operator $module/cmd/adapter
-  cp -r "$source/config/crd/bases" "$1/crds"
-  chmod -R u+w "$1/crds"
+  go_build "$1" $module/cmd/operator $module/cmd/adapter && cp -r "$source/config/crd/bases" "$1/crds" && chmod -R u+w "$1/crds"
 }
 
 build_helm () { # FOLDER
@@ -61,22 +60,35 @@ build_helm () { # FOLDER
   go_build "$1" helm.sh/helm/v3/cmd/helm
 }
 
+# Whether FOLDER has all that NAME consists of.
+programs_are_there () { # kubernetes|keda|helm FOLDER
+  local programs=() program
+  case $1 in
+    kubernetes) programs=(kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl) ;;
+    keda) programs=(operator adapter crds) ;; # crds is a folder
+    helm) programs=(helm) ;;
+  esac
+  for program in "${programs[@]}"; do [ -x "$2/$program" ] || return; done
+}
+
 # Makes the programs of NAME unless they are there.
 make_programs () { # kubernetes|keda|helm
   local home
   home=$(home_of "$1")
-  [ ! -d "$home" ] || return 0
+  ! programs_are_there "$1" "$home" || return 0
   mkdir -p "$CACHE"
   (
     flock 9
-    [ ! -d "$home" ] || exit 0
+    ! programs_are_there "$1" "$home" || exit 0
     use_go || die "Go couldn't be fetched"
     say "building $1 $(version_of "$1") into $home, some minutes"
     rm -rf "$home.part"
     mkdir "$home.part"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    (cd "$work" && "build_$1" "$home.part") >"$home.log" 2>&1 9>&- || { tail -n 20 "$home.log" >&2; die "$1 couldn't be built, see $home.log"; }
+    (cd "$work" && "build_$1" "$home.part" && programs_are_there "$1" "$home.part") >"$home.log" 2>&1 9>&- \
+      || { tail -n 20 "$home.log" >&2; die "$1 couldn't be built, see $home.log"; }
+    rm -rf "$home"
     mv -T "$home.part" "$home"
   ) 9>"$home.lock"
 }

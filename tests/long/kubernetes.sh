@@ -17,7 +17,35 @@ stop_all () {
 }
 at_end stop_all
 
+# ---- a failed build leaves nothing that would be taken for programs
+build_keda_failing_at () ( # FUNCTION
+  export XDG_CACHE_HOME=$PWD/cache
+  . "$manifests/programs.sh"
+  say () { :; }
+  die () { exit 1; }
+  use_go () { :; }
+  module_folder () { mkdir -p module/config/crd/bases && touch module/go.mod && echo "$PWD/module"; }
+  go_build () { touch "$1/operator" "$1/adapter" && chmod +x "$1"/*; }
+  eval "$1 () { return 1; }"
+  make_programs keda
+)
+home=cache/shoal/keda-$(. "$manifests/programs.sh"; version_of keda)
+for function in module_folder go_build cp chmod; do
+  expect_exit 1 "KEDA's build with a $function that fails" build_keda_failing_at $function
+  expect_true "leaves nothing" test ! -e "$home"
+done
+expect_exit 0 "its build" build_keda_failing_at nothing
+expect_true "makes a program" test -x "$home/adapter"
+rm "$home/adapter"
+expect_exit 0 "a build where one is missing" build_keda_failing_at nothing
+expect_true "makes it again" test -x "$home/adapter"
+
 # ---- the node, and what is around it
+# As an `up` leaves it that was killed at its start.
+network=shoal-$(sha256sum <<< "$PWD/node" | cut -c 1-10)
+ip netns add "$network"
+mkdir -p node/pki
+touch node/pki/ca.key
 expect_exit 0 "a node" at_node up
 expect_exit 0 "again changes nothing" at_node up
 expect_exit 0 "KEDA" at_node keda
@@ -56,6 +84,17 @@ refused queues.default.runtime=process "policy.runtimes must allow it"
 refused queues.gpu.replicas=1 "queues.gpu.image: the image of the queue's jobs"
 refused keda.enabled=true "producer.tokenSecret: keda asks the job API"
 refused lease=30 "/lease"
+refused topics.partitions=4097 "/topics/partitions.*maximum"
+
+# ---- what a cloud's webhook would add to each container, it adds to shoal's only
+annotations () { # OPTION…; of the pods of workers
+  at_node helm template shoal "$chart" --set bus.url=kafka://b:1 --set queues.default.image=a --show-only templates/workers.yaml "$@" \
+    | at_node kubectl create --dry-run=client -o json -f - | python3 -c 'import json, sys
+print(*sorted("=".join(item) for item in json.load(sys.stdin)["spec"]["template"]["metadata"].get("annotations", {}).items()))'
+}
+expect_same "clouds' tokens aren't for the command" \
+  "azure.workload.identity/skip-containers=agent;command eks.amazonaws.com/skip-containers=agent,command mine=1" "$(annotations --set-string podAnnotations.mine=1)"
+expect_same "but for the worker that runs it itself" "mine=1" "$(annotations --set-string podAnnotations.mine=1 --set queues.default.runtime=nested)"
 
 # ---- installed in a restricted namespace
 secrets () { # NAMESPACE
@@ -73,7 +112,7 @@ lease: 10s
 storage: {secret: s3, s3Endpoint: "$AWS_ENDPOINT_URL"}
 policy: {inputs: ["s3://fleet"], results: ["s3://fleet"]}
 producer: {tokenSecret: shoal-token}
-worker: {replicas: 3, max: 4, grace: 60, inputs: [/in], outputs: [/out], imagePullPolicy: Never, commandResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 64Mi}}, resources: {requests: {cpu: 10m, memory: 64Mi}}}
+worker: {replicas: 3, max: 4, grace: 300, inputs: [/in], outputs: [/out], imagePullPolicy: Never, commandResources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 64Mi}}, resources: {requests: {cpu: 10m, memory: 64Mi}}}
 queues: {default: {image: "$image", entrypoint: []}}
 keda: {pollingInterval: 2, cooldownPeriod: 10, scaleDownWindow: 0}
 END
@@ -84,18 +123,32 @@ expect_exit 0 "its test" at_node helm test shoal -n fleet
 pods () { k get pods -l app.kubernetes.io/component="$1" --field-selector=status.phase=Running -o name | wc -l; }
 expect_same "three workers" 3 "$(pods worker)"
 worker=$(k get pods -l app.kubernetes.io/component=worker -o name | sed -n 1p)
-expect_same "no secret where the command runs" "" \
-  "$(k get "$worker" -o json | python3 -c 'import json, sys
-for part in json.load(sys.stdin)["spec"]["initContainers"]:
-    print(*[place["name"] for place in part["volumeMounts"] if place["name"] not in ("bin", "run", "data")], *part.get("env", []), *part.get("envFrom", []), end="")')"
+of_pod () { k get "$worker" -o json | python3 -c "import json, sys
+spec = json.load(sys.stdin)['spec']
+$1"; }
+expect_same "no secret where the command runs" "agent: bin; command: bin data run" "$(of_pod "print('; '.join(' '.join([part['name'] + ':',
+    *sorted({place['name'] for place in part['volumeMounts']}), *map(str, part.get('env', [])), *map(str, part.get('envFrom', []))]) for part in spec['initContainers']))")"
+expect_same "outputs are kept on the volume where they are made" "/shoal/data data" "$(of_pod "worker = spec['containers'][0]
+state = next(item['value'] for item in worker['env'] if item['name'] == 'SHOAL_STATE_DIR')
+print(*next((place['mountPath'], place['name']) for place in worker['volumeMounts'] if state.startswith(place['mountPath'] + '/')))")"
+expect_same "the disk has a limit for the command and one for the volumes" "4Gi 10Gi" \
+  "$(of_pod "print(*[part['resources']['limits']['ephemeral-storage'] for part in (spec['initContainers'][1], spec['containers'][0])])")"
 
 # ---- what the fleet has to give: the same on one machine
 inside "$E2E_PYTHON" "$E2E_LIB/s3.py" make fleet
 make_files in 48
 inside "$E2E_PYTHON" "$E2E_LIB/s3.py" put in s3://fleet/in
-WORK='sleep 2; cp /in/* /out/; echo "shard $SHOAL_SHARD_INDEX"; echo err >&2'
+# On the fleet each pod's first shard waits until `release` has been there.
+WORK='cp /in/* /out/; echo "shard $SHOAL_SHARD_INDEX"; echo err >&2'
+HELD="until [ -e /dev/shm/go ]; do sleep 1; done; sleep 2; $WORK"
+release () {
+  local pod
+  for pod in $(k get pods -l app.kubernetes.io/component=worker -o name); do
+    k exec "$pod" -c command -- touch /dev/shm/go >/dev/null 2>&1 || true # it may go or come just now
+  done
+}
 job=(-v s3://fleet/in:/in -o res:/out --glob '*.txt' --batch-size 1)
-expect_exit 0 "one after the other" inside "$SHOAL" run "${job[@]}" --jobs 8 --results here localhost/busybox sh -c "${WORK#*; }"
+expect_exit 0 "one after the other" inside "$SHOAL" run "${job[@]}" --jobs 8 --results here localhost/busybox sh -c "$WORK"
 
 same_as_here () { # RESULT
   expect_exit 0 "$1 is brought" inside "$SHOAL" get "s3://fleet/$1" "$1"
@@ -113,16 +166,14 @@ for line in sys.stdin:
         starts.setdefault(event["index"], set()).add((event["attempt"], event["starts"]))
 print(len(starts), *sorted(shard for shard, all in starts.items() if len(all) > 1))' "$1"
 }
-submit () { inside "$SHOAL" submit "${job[@]}" --id "$1" --results "s3://fleet/$1" localhost/busybox sh -c "$WORK"; }
+submit () { inside "$SHOAL" submit "${job[@]}" --id "$1" --results "s3://fleet/$1" localhost/busybox sh -c "$HELD"; }
 state () { inside "$SHOAL" status "$1" --json | json state; }
 ended () { case $(state "$1") in succeeded | failed | partial | cancelled) ;; *) false ;; esac; }
-most=0
-look () {
-  local now
-  now=$(pods worker)
-  [ "$now" -le $most ] || most=$now
+released () { release; ended "$1"; }
+no_worker () {
+  local left
+  left=$(k get pods -l app.kubernetes.io/component=worker -o name) && [ -z "$left" ]
 }
-no_worker () { [ "$(k get pods -l app.kubernetes.io/component=worker -o name | wc -l)" -eq 0 ]; }
 passed_seconds () { awk -v since="$1" -v now="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", now - since }'; }
 
 # ---- the merger is killed, a worker's pod is deleted, the workers are replaced: in one job
@@ -133,14 +184,14 @@ k delete pod -l app.kubernetes.io/component=merger --grace-period=0 --force >/de
 k delete "$(k get pods -l app.kubernetes.io/component=worker -o name | sed -n 1p)" --wait=false >/dev/null
 expect_exit 0 "all pods replaced in mid-job" upgrade --set-string podAnnotations.again=1
 expect_true "it was in mid-job" test "$(state struck)" = running
-wait_for "its end" ended struck
+wait_for "its end" released struck
 expect_same "the job" succeeded "$(state struck)"
 same_as_here struck
 expect_same "48 shards, each started once" 48 "$(starts struck)"
-expect_same "no container was restarted" "" "$(k get pods -o json | python3 -c 'import json, sys
-for pod in json.load(sys.stdin)["items"]:
-    for part in pod["status"].get("containerStatuses", []):
-        if part["restartCount"]: print(pod["metadata"]["name"], part["name"])')"
+expect_same "no container was restarted" "looked" "$(k get pods -o json | python3 -c 'import json, sys
+pods = json.load(sys.stdin)["items"]
+print("looked" if pods else "no pods", *[(pod["metadata"]["name"], part["name"])
+    for pod in pods for part in pod["status"].get("containerStatuses", []) if part["restartCount"]])')"
 
 # ---- from no worker to four and back
 producer=$(k get service shoal-producer -o 'jsonpath={.spec.clusterIP}')
@@ -152,11 +203,13 @@ expect_exit 0 "a job to no worker" submit scaled
 running () { [ "$(inside "$SHOAL" status scaled --json | json running)" -gt 0 ]; }
 wait_for "a shard to run" running
 echo "     from submit to the first shard: $(passed_seconds "$since")"
-ahead () { look; ended scaled; }
-wait_for "its end" ahead
-echo "     to its end: $(passed_seconds "$since"), $most workers at most"
+as_many_as_allowed () { [ "$(pods worker)" -eq 4 ]; }
+wait_for "four workers" as_many_as_allowed
+expect_true "as many workers as allowed" as_many_as_allowed
+echo "     to four workers: $(passed_seconds "$since")"
+wait_for "its end" released scaled
+echo "     to its end: $(passed_seconds "$since")"
 expect_same "the job" succeeded "$(state scaled)"
-expect_same "as many workers as allowed" 4 $most
 same_as_here scaled
 expect_same "48 shards, each started once" 48 "$(starts scaled)"
 since=$EPOCHREALTIME
@@ -165,3 +218,10 @@ expect_true "and none in the end" no_worker
 echo "     to no worker: $(passed_seconds "$since")"
 
 expect_exit 0 "removed" at_node helm uninstall shoal -n fleet --wait --timeout 3m
+
+# ---- nothing is left of the node
+groups () { find /sys/fs/cgroup -type d -name "$network" | wc -l; }
+expect_true "it has control groups of its own" test "$(groups)" -gt 0
+expect_exit 0 "down" at_node down
+expect_same "which are removed" 0 "$(groups)"
+expect_true "and its network" test ! -e "/run/netns/$network"

@@ -49,7 +49,6 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 - {name: SHOAL_LOG, value: {{ .Values.log.level }}}
 - {name: SHOAL_LOG_FORMAT, value: {{ .Values.log.format }}}
-- {name: SHOAL_STATE_DIR, value: /scratch/state}
 {{- end }}
 
 {{- /* … of a service that reaches inputs and results. */ -}}
@@ -130,16 +129,18 @@ labels:
   {{- with .root.Values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with .root.Values }}
-{{- if or .policy .podAnnotations }}
-annotations:
-  {{- if .policy }}
-  checksum/policy: {{ .policy | toJson | sha256sum }}
-  {{- end }}
-  {{- with .podAnnotations }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+{{- $annotations := dict }}
+{{- with .root.Values.policy }}
+{{- $_ := set $annotations "checksum/policy" (. | toJson | sha256sum) }}
 {{- end }}
+{{- if eq (dig "runtime" "" (.own | default dict)) "pod" }}
+{{- /* Clouds' webhooks give each container the account's token, also the one that is the job's. */}}
+{{- $_ := set $annotations "eks.amazonaws.com/skip-containers" "agent,command" }}
+{{- $_ := set $annotations "azure.workload.identity/skip-containers" "agent;command" }}
+{{- end }}
+{{- with mergeOverwrite $annotations .root.Values.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
