@@ -410,9 +410,11 @@ fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char 
     return error_errno (err, errno, "%s", old_path);
   if (S_ISLNK (status.st_mode))
     return copy_link (old_dirfd, old_path, new_dirfd, new_path, err);
-  auto_fd int source = openat (old_dirfd, old_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (source < 0)
+  auto_fd int source = openat (old_dirfd, old_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (source < 0 || fstat (source, &status) != 0)
     return error_errno (err, errno, "%s", old_path);
+  if (!S_ISREG (status.st_mode))
+    return error_set (err, ERROR_USER, "%s: neither a file nor a folder", old_path);
   auto_fd int target = openat (new_dirfd, new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (target < 0)
     return error_errno (err, errno, "%s", new_path);

@@ -71,7 +71,7 @@ int64_t fs_append (int source, int target, struct error *err);
 
 /* Links or, over a file system's border, copies file OLD to NEW; NEW must not exist (EEXIST comes
  * back in err->code). A copy has the mode without set-id bits, and the times. Symbolic links are
- * copied as links. */
+ * copied as links; what is no file and can't be linked is ERROR_USER. */
 int fs_link_or_copy (int old_dirfd, const char *old_path, int new_dirfd, const char *new_path,
                      struct error *err);
 

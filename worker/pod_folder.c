@@ -191,8 +191,10 @@ pod_folder_place (int from, int to, const char *name, struct error *err)
   int64_t bytes = 0;
   if (fstatat (from, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
     return error_errno (err, errno, "%s", name);
-  if (!S_ISDIR (status.st_mode))
+  if (S_ISREG (status.st_mode) || S_ISLNK (status.st_mode))
     return fs_link_or_copy (from, name, to, name, err);
+  if (!S_ISDIR (status.st_mode))
+    return error_set (err, ERROR_USER, "%s: neither a file nor a folder", name);
   auto_place struct place place = PLACE_INIT;
   place.source_fd = from;
   place.target_fd = to;

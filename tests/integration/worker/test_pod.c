@@ -322,6 +322,37 @@ outputs_come_as_they_were_made (void **state)
   assert_true (fs_exists (AT_FDCWD, "/etc/passwd"));
 }
 
+/* What is no file can't be copied: it is named, and nobody waits for its other end. */
+static void
+a_fifo_on_another_file_system_is_named (void **state)
+{
+  struct rig *rig = *state;
+  auto_free char *out = rig_folder (rig, "fifo-out");
+  auto_free char *in = rig_folder (rig, "fifo-in");
+  auto_free char *pipe = xasprintf ("%s/pipe", in);
+  const struct rig_mount made = { out, "/shoal-out", true };
+  const struct rig_mount given = { in, "/shoal-in", false };
+  assert_int_equal (mount ("none", out, "tmpfs", 0, "size=1m"), 0);
+  assert_int_equal (mount ("none", in, "tmpfs", 0, "size=1m"), 0);
+  assert_int_equal (mkfifo (pipe, 0666), 0);
+  auto_job struct job maker;
+  auto_job struct job reader;
+  auto_result struct result result;
+  auto_result struct result other;
+  rig_shell (&maker, "echo x >/shoal-out/a; mkfifo /shoal-out/pipe");
+  rig_run_mounted (rig, &maker, &made, 1, &result);
+  rig_shell (&reader, "echo ran");
+  rig_run_mounted (rig, &reader, &given, 1, &other);
+  assert_int_equal (umount (out), 0);
+  assert_int_equal (umount (in), 0);
+  assert_int_equal (result.outcome, -1);
+  assert_int_equal (result.err.class, ERROR_USER);
+  assert_string_equal (result.err.message, "mount /shoal-out: pipe: neither a file nor a folder");
+  assert_int_equal (other.outcome, -1);
+  assert_int_equal (other.err.class, ERROR_USER);
+  assert_string_equal (other.err.message, "mount /shoal-in: pipe: neither a file nor a folder");
+}
+
 /* A volume that both containers have at one place isn't put anywhere. */
 static void
 what_is_mounted_in_both_stays_where_it_is (void **state)
@@ -442,6 +473,7 @@ main (void)
     cmocka_unit_test (a_pinned_id_is_compared),
     cmocka_unit_test (inputs_lie_below_their_mounts),
     cmocka_unit_test (outputs_come_as_they_were_made),
+    cmocka_unit_test (a_fifo_on_another_file_system_is_named),
     cmocka_unit_test (what_is_mounted_in_both_stays_where_it_is),
     cmocka_unit_test (a_container_that_ended_is_the_machines_trouble),
   };

@@ -170,6 +170,20 @@ where_links_do_not_go_files_are_copied (void **state)
   assert_string_equal (target, "/nowhere");
 }
 
+/* Nobody writes to it: whoever opened it as a file would wait for ever. */
+static void
+a_fifo_is_not_copied (void **state)
+{
+  const struct scene *scene = *state;
+  struct error err = ERROR_INIT;
+  assert_int_equal (mkfifoat (scene->fd, "old", 0600), 0);
+  sys_fail (SYS_LINK, 1, EXDEV);
+  assert_int_equal (fs_link_or_copy (scene->fd, "old", scene->fd, "new", &err), -1);
+  assert_int_equal (err.class, ERROR_USER);
+  assert_string_equal (err.message, "old: neither a file nor a folder");
+  assert_false (fs_exists (scene->fd, "new"));
+}
+
 static void
 a_copy_has_no_set_id_bits (void **state)
 {
@@ -216,6 +230,7 @@ main (void)
     cmocka_unit_test_setup_teardown (reading_is_bounded, set_up, tear_down),
     cmocka_unit_test_setup_teardown (an_empty_file_reads_as_an_empty_string, set_up, tear_down),
     cmocka_unit_test_setup_teardown (where_links_do_not_go_files_are_copied, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (a_fifo_is_not_copied, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_copy_has_no_set_id_bits, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_copy_has_the_same_holes, set_up, tear_down),
   };
