@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define POD_FOLDER_USED ".used" /* in FOLDER: the names of those that got contents */
+
 /* Where one of the container's mounts is. */
 struct pod_mount
 {
@@ -31,6 +33,13 @@ struct pod_folder
 };
 
 /* ---- what is mounted where -------------------------------------------------------------- */
+
+/* In FOLDER, a name of the worker's own, which no mount is by. */
+static bool
+pod_folder_is_ours (const char *name)
+{
+  return name[0] == '.';
+}
 
 static bool
 pod_folder_is_dots (const char *name)
@@ -62,7 +71,8 @@ pod_folder_know_shares (struct pod_folder *folder, struct error *err)
   for (size_t i = 0; i < names.count; i++)
     {
       struct stat status;
-      if (fstatat (folder->fd, names.items[i], &status, AT_SYMLINK_NOFOLLOW) != 0
+      if (pod_folder_is_ours (names.items[i])
+          || fstatat (folder->fd, names.items[i], &status, AT_SYMLINK_NOFOLLOW) != 0
           || !S_ISDIR (status.st_mode))
         continue;
       folder->identities[folder->shares.count] =
@@ -183,6 +193,35 @@ pod_folder_empty_all (const struct pod_folder *folder, struct error *err)
   return 0;
 }
 
+/* Remembers which folders get contents: who is killed empties none. */
+static int
+pod_folder_mark (const struct pod_folder *folder, struct error *err)
+{
+  if (fs_make_folders (folder->fd, POD_FOLDER_USED, 0700, err) != 0)
+    return -1;
+  auto_fd int used = fs_open_beneath (folder->fd, POD_FOLDER_USED, O_PATH | O_DIRECTORY, 0, err);
+  for (size_t i = 0; used >= 0 && i < folder->container->mount_count; i++)
+    if (folder->mounts[i].share != NULL
+        && fs_make_folders (used, folder->mounts[i].share, 0700, err) != 0)
+      return -1;
+  return used < 0 ? -1 : 0;
+}
+
+/* Empties whatever any shard of this pod had. */
+static int
+pod_folder_empty_used (const struct pod_folder *folder, struct error *err)
+{
+  auto_strlist struct strlist names = { 0 };
+  auto_fd int used = fs_open_beneath (folder->fd, POD_FOLDER_USED, O_RDONLY | O_DIRECTORY, 0, err);
+  if (used < 0 || pod_folder_list (used, &names, err) != 0)
+    return -1;
+  for (size_t i = 0; i < names.count; i++)
+    if (strlist_has (&folder->shares, names.items[i])
+        && pod_folder_empty (folder, names.items[i], err) != 0)
+      return error_wrap (err, "the pod's folder %s", names.items[i]);
+  return 0;
+}
+
 /* Puts NAME of one folder into the other: links, else copies. */
 static int
 pod_folder_place (int from, int to, const char *name, struct error *err)
@@ -201,24 +240,42 @@ pod_folder_place (int from, int to, const char *name, struct error *err)
   return place_folder (&place, name, PLACE_LINK_OR_COPY, NULL, &bytes, err);
 }
 
+/* The folder that a mount at REST of the SHARE lies in; *NAME is the mount's in it. What another
+ * mount has there is hidden by this one: it is removed. */
 static int
-pod_folder_put_file (int source, int share, const char *rest, struct error *err)
+pod_folder_clear (int share, const char *rest, const char **name, struct error *err)
 {
-  const char *name = NULL;
   const char *slash = strrchr (rest, '/');
   auto_free char *parent = slash == NULL ? xstrdup ("") : xstrndup (rest, (size_t) (slash - rest));
   if (fs_make_folders (share, parent, 0755, err) != 0)
     return -1;
-  auto_fd int folder = fs_open_parent (share, rest, &name, err);
+  auto_fd int folder = fs_open_parent (share, rest, name, err);
+  return folder >= 0 && fs_remove_tree (folder, *name, err) == 0 ? take_fd (&folder) : -1;
+}
+
+static int
+pod_folder_put_file (int source, int share, const char *rest, struct error *err)
+{
+  const char *name = NULL;
+  auto_fd int folder = pod_folder_clear (share, rest, &name, err);
   if (folder < 0)
     return -1;
-  /* A mount point may lie there. */
-  (void) unlinkat (folder, name, 0);
   auto_fd int target = openat (folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   auto_fd int file = fs_reopen (source);
   if (target < 0 || file < 0)
     return error_errno (err, errno, "%s", rest);
   return fs_copy (file, target, NULL, err) < 0 ? -1 : 0;
+}
+
+/* Makes the folder at REST of the SHARE, empty. */
+static int
+pod_folder_make (int share, const char *rest, struct error *err)
+{
+  const char *name = NULL;
+  if (rest[0] == '\0')
+    return 0;
+  auto_fd int folder = pod_folder_clear (share, rest, &name, err);
+  return folder < 0 ? -1 : fs_make_folders (folder, name, 0755, err);
 }
 
 /* Only what is read is put there: outputs are empty when a command starts. The share itself is the
@@ -235,7 +292,7 @@ pod_folder_put (const struct pod_folder *folder, size_t i, struct error *err)
     return -1;
   if (!mount->identity.folder)
     return pod_folder_put_file (source, share, to->rest, err);
-  if (fs_make_folders (share, to->rest, 0755, err) != 0 || mount->writable)
+  if (pod_folder_make (share, to->rest, err) != 0 || mount->writable)
     return error_is_set (err) ? -1 : 0;
   auto_fd int from = openat (source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   auto_fd int target = fs_open_beneath (share, to->rest, O_RDONLY | O_DIRECTORY, 0, err);
@@ -252,7 +309,7 @@ pod_folder_put (const struct pod_folder *folder, size_t i, struct error *err)
 int
 pod_folder_fill (struct pod_folder *folder, struct error *err)
 {
-  if (pod_folder_empty_all (folder, err) != 0)
+  if (pod_folder_mark (folder, err) != 0 || pod_folder_empty_used (folder, err) != 0)
     return -1;
   for (size_t i = 0; i < folder->container->mount_count; i++)
     if (folder->mounts[i].share != NULL && pod_folder_put (folder, i, err) != 0)

@@ -8,7 +8,7 @@
  * A container that runs can't be given mounts. So the pod mounts folders of one volume at the paths
  * that its jobs have, and what a command is to see is linked into them, and what it made is moved
  * out of them. Which folder is where isn't said by anybody: the agent tells device and inode of
- * what lies at a path.
+ * what lies at a path. Folders of FOLDER whose names begin with a dot are the worker's own.
  */
 #ifndef SHOAL_WORKER_POD_FOLDER_H
 #define SHOAL_WORKER_POD_FOLDER_H
@@ -26,7 +26,7 @@ struct pod_folder; /* of one command */
 struct pod_folder *pod_folder_find (const char *folder, int link, const struct container *container,
                                     struct error *err);
 
-/* Empties what it uses, and puts there what the command is to see. */
+/* Empties what any shard of this pod used, and puts there what the command is to see. */
 int pod_folder_fill (struct pod_folder *folder, struct error *err);
 
 /* Takes what the command left in writable mounts to where CONTAINER has them, and empties the

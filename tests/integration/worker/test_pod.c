@@ -353,6 +353,84 @@ a_fifo_on_another_file_system_is_named (void **state)
   assert_string_equal (other.err.message, "mount /shoal-in: pipe: neither a file nor a folder");
 }
 
+/* A mount hides what another one has at its place. */
+static void
+a_mount_in_another_hides_what_was_there (void **state)
+{
+  struct rig *rig = *state;
+  auto_free char *in = rig_folder (rig, "hiding");
+  auto_free char *hidden = rig_folder (rig, "hiding/sub/deep");
+  auto_free char *old = xasprintf ("%s/old", hidden);
+  auto_free char *kept = xasprintf ("%s/kept", in);
+  auto_free char *inner = rig_folder (rig, "inner");
+  auto_free char *new = xasprintf ("%s/new", inner);
+  put_file (old, "old");
+  put_file (kept, "kept");
+  put_file (new, "new");
+  const struct rig_mount mounts[] = { { in, "/shoal-in", false },
+                                      { inner, "/shoal-in/sub", false } };
+  auto_job struct job job;
+  rig_shell (&job, "cd /shoal-in; find * -type f");
+  auto_result struct result result;
+  rig_run_mounted (rig, &job, mounts, 2, &result);
+  rig_assert_ran (&result, 0);
+  assert_string_equal (result.out.data, "kept\nsub/new\n");
+  expect_file (old, "old");
+}
+
+/* Nothing outside of the pod's folder is removed by it. */
+static void
+a_mount_behind_a_link_is_refused (void **state)
+{
+  struct rig *rig = *state;
+  auto_free char *in = rig_folder (rig, "linking");
+  auto_free char *link = xasprintf ("%s/link", in);
+  auto_free char *victim = rig_folder (rig, "victim");
+  auto_free char *precious = rig_folder (rig, "victim/sub");
+  auto_free char *file = xasprintf ("%s/file", precious);
+  auto_free char *inner = rig_folder (rig, "inner");
+  put_file (file, "precious");
+  assert_int_equal (symlink (victim, link), 0);
+  const struct rig_mount mounts[] = { { in, "/shoal-in", false },
+                                      { inner, "/shoal-in/link/sub", false } };
+  auto_job struct job job;
+  rig_shell (&job, "echo ran");
+  auto_result struct result result;
+  rig_run_mounted (rig, &job, mounts, 2, &result);
+  assert_int_equal (result.outcome, -1);
+  assert_string_equal (result.out.data, "");
+  expect_file (file, "precious");
+}
+
+/* Where the attempt's folder lies on the pod's volume; the worker's own folders there have a dot.
+ */
+static void
+outputs_are_renamed_on_the_pods_volume (void **state)
+{
+  struct rig *rig = *state;
+  auto_free char *kept = in_pod ("data/.state/kept");
+  auto_free char *out = in_pod ("data/.state/attempt/out");
+  auto_free char *file = xasprintf ("%s/file", out);
+  auto_free char *deep = xasprintf ("%s/sub/file", out);
+  assert_int_equal (fs_make_path (out, 0755, NULL), 0);
+  put_file (kept, "state");
+  const struct rig_mount mount = { out, "/shoal-out", true };
+  auto_job struct job job;
+  rig_shell (&job, "cd /shoal-out; mkdir sub; echo x >file; echo x >sub/file; stat -c %i file "
+                   "sub/file");
+  auto_result struct result result;
+  rig_run_mounted (rig, &job, &mount, 1, &result);
+  rig_assert_ran (&result, 0);
+  struct stat first;
+  struct stat second;
+  assert_int_equal (stat (file, &first), 0);
+  assert_int_equal (stat (deep, &second), 0);
+  auto_free char *same = xasprintf ("%llu\n%llu\n", (unsigned long long) first.st_ino,
+                                    (unsigned long long) second.st_ino);
+  assert_string_equal (result.out.data, same);
+  expect_file (kept, "state");
+}
+
 /* A volume that both containers have at one place isn't put anywhere. */
 static void
 what_is_mounted_in_both_stays_where_it_is (void **state)
@@ -415,13 +493,15 @@ a_container_that_ended_is_the_machines_trouble (void **state)
   while (wait (NULL) > 0)
     ;
   auto_job struct job next;
-  rig_shell (&next, "true");
+  rig_shell (&next, "ls -A /shoal-out");
   expect_refused (rig, &next, NULL, 0, "the pod's agent: ");
   assert_int_equal (run_script ("lib/pod.sh", "stop", folder, NULL, NULL), 0);
   assert_int_equal (run_script ("lib/pod.sh", "start", folder, "-", NULL), 0);
   auto_result struct result again;
   rig_run (rig, &next, &again);
   rig_assert_ran (&again, 0);
+  /* It sees nothing of the one that was lost, also without that mount. */
+  assert_string_equal (again.out.data, "");
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -474,6 +554,9 @@ main (void)
     cmocka_unit_test (inputs_lie_below_their_mounts),
     cmocka_unit_test (outputs_come_as_they_were_made),
     cmocka_unit_test (a_fifo_on_another_file_system_is_named),
+    cmocka_unit_test (a_mount_in_another_hides_what_was_there),
+    cmocka_unit_test (a_mount_behind_a_link_is_refused),
+    cmocka_unit_test (outputs_are_renamed_on_the_pods_volume),
     cmocka_unit_test (what_is_mounted_in_both_stays_where_it_is),
     cmocka_unit_test (a_container_that_ended_is_the_machines_trouble),
   };
