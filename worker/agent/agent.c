@@ -103,6 +103,21 @@ agent_reap (struct agent *agent, int *status)
 
 /* ---- the socket ------------------------------------------------------------------------- */
 
+/* Commands have the folder as well: whatever lies at PATH goes, or elsewhere if it is a folder with
+ * contents. */
+static void
+agent_make_way (const char *path)
+{
+  char aside[AGENT_PATH];
+  uint64_t mark = 0;
+  if (unlink (path) == 0 || errno == ENOENT || rmdir (path) == 0
+      || getrandom (&mark, sizeof mark, 0) != sizeof mark)
+    return;
+  int size = snprintf (aside, sizeof aside, "%s.%016llx", path, (unsigned long long) mark);
+  if (size > 0 && (size_t) size < sizeof aside)
+    (void) rename (path, aside);
+}
+
 /* Nobody finds it before it listens. */
 static int
 agent_bind (struct agent *agent)
@@ -114,7 +129,8 @@ agent_bind (struct agent *agent)
       errno = ENAMETOOLONG;
       return -1;
     }
-  (void) unlink (address.sun_path);
+  agent_make_way (address.sun_path);
+  agent_make_way (agent->path);
   int fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   mode_t before = umask (0177);
   int result = fd < 0 ? -1 : bind (fd, (const struct sockaddr *) &address, sizeof address);
@@ -134,13 +150,15 @@ agent_bind (struct agent *agent)
   return 0;
 }
 
-/* A command may have removed or replaced what workers come by. */
+/* A command may have removed, replaced or locked what workers come by. Where none has, it stays:
+ * somebody may be waiting at it. */
 static void
 agent_bind_again (struct agent *agent)
 {
+  const struct stat *ours = &agent->socket;
   struct stat now;
-  if (lstat (agent->path, &now) == 0 && now.st_dev == agent->socket.st_dev
-      && now.st_ino == agent->socket.st_ino)
+  if (lstat (agent->path, &now) == 0 && now.st_dev == ours->st_dev && now.st_ino == ours->st_ino
+      && now.st_ctim.tv_sec == ours->st_ctim.tv_sec && now.st_ctim.tv_nsec == ours->st_ctim.tv_nsec)
     return;
   if (agent_bind (agent) != 0)
     (void) dprintf (STDERR_FILENO, "agent: %s: %s\n", agent->path, strerror (errno));
@@ -234,6 +252,7 @@ agent_tell_end (struct agent *agent, int status)
   struct agent_answer answer = { .status = status };
   agent_end_all (agent);
   answer.cpu_us = agent->cpu_us;
+  agent_bind_again (agent); /* before the worker knows, who may come again at once */
   answer.oom = agent->oom_before >= 0 && limits_oom_kills () > agent->oom_before;
   return agent_say (agent, &answer, AGENT_RUN);
 }
@@ -407,7 +426,7 @@ agent_serve (const char *path, int count, char **words)
     {
       (void) dprintf (STDERR_FILENO,
                       "agent: this isn't the first process of its container: leave out "
-                      "shareProcessNamespace and hostPID, and let nothing start it\n");
+                      "shareProcessNamespace and hostPID, and make it the container's command\n");
       return AGENT_EXIT_UNFIT;
     }
   (void) sigfillset (&all);

@@ -114,7 +114,9 @@ static int
 scene_end (struct scene *scene, int number)
 {
   int status = 0;
-  (void) kill (scene_agent (scene), number);
+  pid_t agent = scene_agent (scene);
+  if (agent > 0)
+    (void) kill (agent, number);
   while (waitpid (scene->outer, &status, 0) < 0)
     assert_int_equal (errno, EINTR);
   scene->outer = 0;
@@ -384,19 +386,52 @@ only_other_containers_give_orders (void **state)
   assert_int_equal (how, IN_HUNG_UP);
 }
 
+/* Commands have the agent's user, and its folder. */
 static void
-a_socket_that_was_taken_away_comes_back (void **state)
+whatever_a_command_does_to_the_socket_workers_come_in (void **state)
 {
   struct scene *scene = *state;
+  static const char *const scripts[] = {
+    "rm $s",
+    "chmod 0 $s",
+    "rm $s; mkdir $s",
+    "rm $s; mkdir $s; echo x >$s/file; chmod 0 $s",
+    "rm $s; ln -s /nowhere $s",
+    "mkdir $s.new; echo x >$s.new/file; rm $s",
+    "mkdir -p $s.new/sub; chmod 0 $s",
+    "mv $s $s.new; mkdir -p $s/sub",
+  };
+  struct agent_answer first;
   struct agent_answer end;
-  auto_free char *remove = xasprintf ("rm %s", scene->socket);
-  scene_shell (scene, remove, &end);
-  assert_int_equal (end.status, 0);
-  int64_t until = clock_boot_ms () + PATIENCE_MS;
-  while (!fs_exists (AT_FDCWD, scene->socket) && clock_boot_ms () < until)
-    (void) poll (NULL, 0, STEP_MS);
-  scene_shell (scene, "echo again", &end);
-  assert_string_equal (scene->out, "again\n");
+  (void) close (scene_connect (scene, &first));
+  for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++)
+    {
+      auto_free char *script = xasprintf ("s=%s; %s", scene->socket, scripts[i]);
+      scene_shell (scene, script, &end);
+      assert_int_equal (end.status, 0);
+      scene_shell (scene, "echo again", &end);
+      assert_string_equal (scene->out, "again\n");
+      struct stat status;
+      assert_int_equal (lstat (scene->socket, &status), 0);
+      assert_int_equal (status.st_mode, S_IFSOCK | 0600);
+    }
+  struct agent_answer last;
+  (void) close (scene_connect (scene, &last));
+  assert_true (first.instance == last.instance);
+}
+
+/* A container that is started again finds what was left. */
+static void
+a_folder_in_its_way_keeps_no_agent_from_starting (void **state)
+{
+  struct scene *scene = *state;
+  (void) scene_end (scene, SIGKILL);
+  assert_int_equal (unlink (scene->socket), 0);
+  auto_free char *inner = xasprintf ("%s/sub", scene->socket);
+  auto_free char *other = xasprintf ("%s.new/sub", scene->socket);
+  assert_int_equal (fs_make_path (inner, 0755, NULL), 0);
+  assert_int_equal (fs_make_path (other, 0755, NULL), 0);
+  scene_start (scene);
 }
 
 static void
@@ -638,7 +673,8 @@ main (int argc, char **argv)
     TEST (signals_reach_the_command),
     TEST (without_a_network_there_are_only_local_sockets),
     TEST (only_other_containers_give_orders),
-    TEST (a_socket_that_was_taken_away_comes_back),
+    TEST (whatever_a_command_does_to_the_socket_workers_come_in),
+    TEST (a_folder_in_its_way_keeps_no_agent_from_starting),
     TEST (it_ends_when_told_to_and_not_before_its_worker),
     TEST (it_serves_as_the_first_process_only),
     TEST (garbage_is_refused),
