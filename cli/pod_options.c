@@ -60,9 +60,10 @@ pod_set_image_id (void *context, const char *value, struct error *err)
   return 0;
 }
 
-const struct option_spec pod_options[] = {
-  { 0, "runtime", NULL, "oci|pod", "new container, or the other one of this pod (default oci)",
-    GROUP_OTHER, false, pod_set_runtime },
+const struct option_spec pod_option_specs[] = {
+  { 0, "runtime", NULL, "oci|pod",
+    "run commands in new containers, or the pod's other one (default oci)", GROUP_OTHER, false,
+    pod_set_runtime },
   { 0, "pod-image", NULL, "IMAGE", "image of the pod's other container (default SHOAL_POD_IMAGE)",
     GROUP_OTHER, true, pod_set_image },
   { 0, "pod-image-id", NULL, "ID", "id of that image (default SHOAL_POD_IMAGE_ID)", GROUP_OTHER,
@@ -122,10 +123,11 @@ pod_args_check (const struct pod_options *options, const struct worker_options *
                       options->image);
   if (options->image_id != NULL && job_check_image_id (options->image_id, err) != 0)
     return error_wrap (err, "--pod-image-id");
-  if (worker->oci_program != NULL || worker->userns != NULL || worker->images != NULL)
+  if (worker->oci_program != NULL || worker->userns != NULL || worker->images != NULL
+      || worker->cdi != NULL)
     return error_set (err, ERROR_USER,
-                      "--oci-runtime, --userns and --images are for containers that the worker "
-                      "makes, not for --runtime pod");
+                      "--oci-runtime, --userns, --images and --cdi-spec-dir are for containers "
+                      "that the worker makes, not for --runtime pod");
   if (worker->slots > 1)
     return error_set (err, ERROR_USER,
                       "--jobs %d: a pod runs one shard at a time; have more pods instead",

@@ -15,7 +15,7 @@ struct pod_args
 
 void pod_args_release (struct pod_args *args);
 
-extern const struct option_spec pod_options[];
+extern const struct option_spec pod_option_specs[];
 
 /* Fills what isn't given from the environment and by default, and has WORKER use it, where a pod is
  * wanted; ARGS outlives WORKER. ERROR_USER. */

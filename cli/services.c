@@ -546,7 +546,7 @@ const struct command command_worker = {
       "\n"
       "  shoal worker --bus sqlite:work.db --jobs 4\n",
   .options = { bus_options, service_options, listen_options, storage_options, worker_options,
-               policy_options, log_options, pod_options },
+               policy_options, log_options, pod_option_specs },
   .run = run_worker,
 };
 

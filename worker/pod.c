@@ -20,7 +20,7 @@
 enum
 {
   POD_AGENT_MS = 10000, /* for an agent to come: its container may be about to be started */
-  POD_BACK_MS = 5000,   /* for a container that was ended to be started again */
+  POD_BACK_MS = 15000,  /* for a container that was ended to be started again; kubelet waits 10 s */
   POD_STEP_MS = 100,
 };
 
@@ -188,10 +188,8 @@ pod_is_new (const struct pod *pod)
 static int
 pod_lost (const struct pod *pod, struct container_exit *exit, struct error *err)
 {
-  bool back = pod_is_new (pod);
-  if (!back || pod->agent.memory < 0 || pod->killed)
-    return error_set (err, ERROR_TRANSIENT, "the pod's container ended while the command ran%s",
-                      back ? ", and was started again" : "");
+  if (pod->agent.memory < 0 || pod->killed || !pod_is_new (pod))
+    return error_set (err, ERROR_TRANSIENT, "the pod's container ended while the command ran");
   exit->signal = SIGKILL;
   exit->exit_code = 128 + SIGKILL;
   exit->oom = true;

@@ -40,7 +40,9 @@ expect_exit 2 "an id that is none" "$SHOAL" worker --runtime pod --pod-image bus
 expect_exit 2 "options of a pod without one" "$SHOAL" worker --pod-image busybox
 expect_stderr '^shoal: --pod-image and its like are for --runtime pod'
 expect_exit 2 "options of other containers" "$SHOAL" worker --runtime pod --pod-image busybox --oci-runtime crun
-expect_stderr '^shoal: --oci-runtime, --userns and --images are for containers that the worker makes'
+expect_stderr '^shoal: --oci-runtime, --userns, --images and --cdi-spec-dir are for containers that the worker makes'
+expect_exit 2 "one of devices" "$SHOAL" worker --runtime pod --pod-image busybox --cdi-spec-dir /etc/cdi
+expect_stderr '^shoal: --oci-runtime, --userns, --images and --cdi-spec-dir are for containers that the worker makes'
 expect_exit 2 "a volume that isn't there" "$SHOAL" worker --runtime pod --pod-image busybox --pod-folder /no/such
 expect_stderr '^shoal: --pod-folder: /no/such: No such file or directory'
 
@@ -143,7 +145,7 @@ kill -9 "$agent"
 neighbour stop
 neighbour start -
 expect_exit 0 "with the next container the shard runs again" watch ended
-expect_true "why is in the log" grep -q "the pod's container ended while the command ran, and was started again" worker.err
+expect_true "why is in the log" grep -q "the pod's container ended while the command ran" worker.err
 expect_same "nothing is left of the first" 0 "$(left)"
 kill "$worker"
 expect_end 0 "the worker ends" "$worker"

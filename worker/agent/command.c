@@ -47,7 +47,7 @@ command_read_file (int fd, size_t *size)
   return bytes;
 }
 
-/* Where NAME's variable is in ENV, or the end. */
+/* Where ENV has the name of VARIABLE, "NAME=…", or its end. */
 static char **
 command_find (char **env, const char *variable)
 {
