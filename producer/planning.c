@@ -421,11 +421,13 @@ planning_settle (struct planning *planning, int result, const struct plan *plan,
   return planning_hand_over (planning, &event, err);
 }
 
-/* Another producer may have closed the job's plan: 1 when it goes on in a window, 0 or -1. */
+/* Another producer may have closed the job's plan, whether or not this one has a limit: 1 when it
+ * goes on in a window, 0 or -1. */
 static int
 planning_resume (struct planning *planning, struct error *err)
 {
-  int begun = planning->limit == 0 ? 0 : was_begun (planning, err);
+  bool kept = planning->windows != NULL && planning->job->results != NULL;
+  int begun = kept ? was_begun (planning, err) : 0;
   return begun <= 0 ? begun : windows_add (planning->windows, planning->delivery, -1, err);
 }
 

@@ -304,8 +304,14 @@ a_producer_without_a_window_publishes_the_rest (void **state)
   auto_event struct event planned = { 0 };
   wait_for_event (scene, "big", EVENT_PLANNED, &planned);
   kill_producer (scene);
+  file_tree_put (scene->tree, "in/000000-late", 0);
   start_producer (scene, 0);
   wait_for_shard (scene, "big", FILES - 1);
+  wait_for_no_plan (scene, "big");
+  /* From the plan that was kept: what came later is none of its inputs. */
+  assert_false (is_published (scene, "big", FILES));
+  auto_event struct event other = { 0 };
+  assert_false (find_event (scene, "big", EVENT_FAILED, &other));
 }
 
 static void
