@@ -77,6 +77,7 @@ option_of (const struct job *job, const char *field)
     { "max_failures_bp", "max-failures" },
     { "max_output_bytes", "max-output-bytes" },
     { "max_output_files", "max-output-files" },
+    { "max_parallel", "max-parallel" },
     { "min_success", "min-success" },
     { "outputs", "output" },
     { "pids", "pids-limit" },

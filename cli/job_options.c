@@ -303,6 +303,8 @@ SETTER (max_output_files) { return parse_count (value, &JOB (context)->max_outpu
 
 SETTER (log_limit) { return units_parse_size (value, &JOB (context)->log_limit, err); }
 
+SETTER (max_parallel) { return parse_count (value, &JOB (context)->max_parallel, err); }
+
 /* ---- when something fails --------------------------------------------------------------- */
 
 SETTER (retries)
@@ -497,6 +499,9 @@ const struct option_spec job_options[] = {
   { 0, "log-limit", NULL, "SIZE",
     "size limit for stdout and stderr of an attempt, each (default 1g)", GROUP_LIMITS, true,
     set_log_limit },
+  { 0, "max-parallel", NULL, "N",
+    "on a fleet: limit on shards that run at the same time (default unlimited)", GROUP_LIMITS, true,
+    set_max_parallel },
 
   { 0, "retries", NULL, "N", "retries per shard, after the first attempt (default 2)",
     GROUP_FAILURE, false, set_retries },

@@ -128,6 +128,20 @@ reopen_check_ended (const struct session *session, struct error *err)
                     session->fleet ? "" : "` continues it");
 }
 
+/* What is replayed is published at once, in no window. */
+static int
+reopen_check_parallel (const struct session *session, const struct reopen_selection *selection,
+                       struct error *err)
+{
+  int64_t most = session->job.max_parallel;
+  if (most < 0 || (int64_t) selection->count <= most)
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "%s: %zu shards would run again at the same time, and the job's --max-parallel "
+                    "is %lld: name as many with --shard, several times",
+                    session_name (session), selection->count, (long long) most);
+}
+
 int
 reopen_shards (struct session *session, const struct reopen_choice *choice, struct error *err)
 {
@@ -136,6 +150,8 @@ reopen_shards (struct session *session, const struct reopen_choice *choice, stru
   if (reopen_check_ended (session, err) != 0 || summary_read (session, &counters, err) != 0)
     return -1;
   int result = reopen_choose (choice, counters.fold, &selection, err);
+  if (result == 0)
+    result = reopen_check_parallel (session, &selection, err);
   if (result == 0)
     {
       qsort (selection.indexes, selection.count, sizeof *selection.indexes, reopen_by_index);

@@ -255,6 +255,10 @@ run_parsed (int argc, char **argv, bool docker, struct error *err)
                       "of them out");
   if (bus.url != NULL)
     return run_on_fleet (&args, &bus, &options, err);
+  if (args.job.max_parallel >= 0)
+    return error_set (err, ERROR_USER,
+                      "--max-parallel is for jobs of a fleet: on one machine -j N runs at most N "
+                      "shards at the same time");
   if (args.upload || args.fetch != NULL)
     return error_set (err, ERROR_USER, "--%s needs a fleet: name its bus with --bus",
                       args.upload ? "upload" : "fetch");

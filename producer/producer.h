@@ -22,7 +22,8 @@ struct producer_options
   const struct strlist *bus_properties; /* bus.h; NULL: none */
   int64_t lease_ms;                     /* 0: default */
   const struct policy *policy;          /* what jobs may ask for; NULL: anything */
-  int64_t window;        /* shards of a job that are published and not settled; 0: all (window.h) */
+  int64_t window;        /* shards of a job that are published and not settled; 0: all, but of a job
+                            that limits how many run (window.h) */
   const char *job_id;    /* only this job, then return; NULL: all, for ever */
   bool takes_jobs;       /* a door beside it does (bus.h) */
   struct health *health; /* what is said of it while it runs; NULL: nobody asks */

@@ -152,7 +152,10 @@ windows_have_room (const struct windows *windows)
 int64_t
 window_limit (const struct producer_options *options, const struct job *job)
 {
-  return job->results == NULL ? 0 : options->window;
+  int64_t most = job->max_parallel > 0 && options->job_id == NULL ? job->max_parallel : 0;
+  if (job->results == NULL)
+    return 0;
+  return options->window == 0 || (most > 0 && most < options->window) ? most : options->window;
 }
 
 /* ---- what happened ---------------------------------------------------------------------- */

@@ -30,7 +30,8 @@ auto_windows_ (struct windows **windows)
 size_t windows_count (const struct windows *windows);
 bool windows_have_room (const struct windows *windows);
 
-/* How many shards of JOB may be published and not settled; 0: all. */
+/* How many shards of JOB may be published and not settled: no more than may run at the same time,
+ * so that no worker has to count what others run. 0: all. */
 int64_t window_limit (const struct producer_options *options, const struct job *job);
 
 /* Goes on with DELIVERY's job if its PLANNED is among its events: 1, and the delivery is the

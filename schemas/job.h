@@ -121,6 +121,7 @@ struct job
   int64_t max_failures;       /* give up beyond this many failed shards; -1: no bound */
   int32_t max_failures_bp;    /* the same in hundredths of a percent; -1 */
   int64_t pilot;              /* shards that run before the others; -1: none do */
+  int64_t max_parallel;       /* shards that may run at the same time; -1: any number */
   enum on_conflict on_conflict;
 
   char *reduce_image; /* NULL: no reduce */

@@ -107,6 +107,7 @@ fill_limits (struct record *record, const struct job *job)
   record_set_optional_long (record, "max_failures", job->max_failures);
   record_set_optional_int (record, "max_failures_bp", job->max_failures_bp);
   record_set_optional_long (record, "pilot", job->pilot);
+  record_set_optional_long (record, "max_parallel", job->max_parallel);
 }
 
 static void
@@ -268,6 +269,7 @@ read_limits (const struct record *record, struct job *job)
   job->max_failures = record_long (record, "max_failures", -1);
   job->max_failures_bp = (int32_t) record_long (record, "max_failures_bp", -1);
   job->pilot = record_long (record, "pilot", -1);
+  job->max_parallel = record_long (record, "max_parallel", -1);
 }
 
 int

@@ -162,6 +162,7 @@ job_difference (const struct job *a, const struct job *b)
     { "--webhook", text_same (a->webhook, b->webhook) },
     { "--max-failures",
       a->max_failures == b->max_failures && a->max_failures_bp == b->max_failures_bp },
+    { "--max-parallel", a->max_parallel == b->max_parallel },
   };
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     if (!fields[i].same)

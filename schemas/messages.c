@@ -39,6 +39,7 @@ job_init (struct job *job)
     .max_failures = -1,
     .max_failures_bp = -1,
     .pilot = -1,
+    .max_parallel = -1,
     .runtime = xstrdup ("oci"),
     .queue = xstrdup ("default"),
     .init = true,

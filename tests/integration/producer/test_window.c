@@ -77,12 +77,14 @@ tear_down (void **state)
   return 0;
 }
 
-/* A job of the first COUNT files, a multiple of 100. */
+/* A job of the first COUNT files, a multiple of 100, of which at most PARALLEL (-1: any number)
+ * run at the same time. */
 static void
-submit (const struct scene *scene, const char *id, int count)
+submit_limited (const struct scene *scene, const char *id, int count, int64_t parallel)
 {
   auto_job struct job job;
   job_init (&job);
+  job.max_parallel = parallel;
   job.id = xstrdup (id);
   job.image = xstrdup ("image");
   job.results = file_tree_path (scene->tree, id);
@@ -93,6 +95,12 @@ submit (const struct scene *scene, const char *id, int count)
   job.volumes[job.volume_count++] =
       (struct volume){ .source = file_tree_path (scene->tree, "in"), .path = xstrdup ("/in") };
   assert_int_equal (bus_submit (scene->bus, &job, NULL), 1);
+}
+
+static void
+submit (const struct scene *scene, const char *id, int count)
+{
+  submit_limited (scene, id, count, -1);
 }
 
 static void
@@ -358,6 +366,35 @@ two_jobs_are_published_at_the_same_time (void **state)
   wait_for_shard (scene, "other", 4 * WINDOW - 1);
 }
 
+/* With WINDOW or without one there are never more than 3 that a worker could run. */
+static void
+run_at_most_three (struct scene *scene, const char *id, int64_t window)
+{
+  submit_limited (scene, id, 100, 3);
+  start_producer (scene, window);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, id, EVENT_PLANNED, &planned);
+  for (int i = 0; i < 100; i++)
+    {
+      wait_for_shard (scene, id, i + 2 < 100 ? i + 2 : 99);
+      assert_false (is_published (scene, id, i + 3));
+      if (i == 0)
+        run_shard (scene, id, i, false);
+      assert_false (is_published (scene, id, i + 3));
+      run_shard (scene, id, i, true);
+    }
+  kill_producer (scene);
+}
+
+static void
+no_more_shards_are_published_than_may_run (void **state)
+{
+  struct scene *scene = *state;
+  run_at_most_three (scene, "windows", WINDOW);
+  run_at_most_three (scene, "alone", 0);
+  run_at_most_three (scene, "narrow", 3);
+}
+
 static void
 a_plan_that_is_gone_fails_its_job (void **state)
 {
@@ -391,6 +428,7 @@ main (void)
     TEST (a_producer_without_a_window_publishes_the_rest),
     TEST (nothing_more_of_a_cancelled_job_is_published),
     TEST (two_jobs_are_published_at_the_same_time),
+    TEST (no_more_shards_are_published_than_may_run),
     TEST (a_plan_that_is_gone_fails_its_job),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

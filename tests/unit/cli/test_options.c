@@ -424,6 +424,7 @@ each_option_makes_another_job (void **state)
     { "--success-codes", "7" },
     { "--min-success", "7%" },
     { "--max-failures", "7" },
+    { "--max-parallel", "7" },
     { "--queue", "x" },
     { "--credentials", "x" },
     { "--webhook", "http://x/" },

@@ -96,6 +96,7 @@ full_job (struct job *job)
   strlist_add (&job->quarantined, "/in/\xff\n");
   strlist_add (&job->devices, "vendor.com/class=name");
   job->pilot = 5;
+  job->max_parallel = 40;
 }
 
 static void
@@ -144,6 +145,7 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_same_list (&a->quarantined, &b->quarantined);
   assert_same_list (&a->devices, &b->devices);
   assert_int_equal (a->pilot, b->pilot);
+  assert_int_equal (a->max_parallel, b->max_parallel);
   assert_int_equal (a->stage_timeout_ms, b->stage_timeout_ms);
   assert_int_equal (a->collect_timeout_ms, b->collect_timeout_ms);
   assert_int_equal (a->max_output_bytes, b->max_output_bytes);

@@ -66,6 +66,7 @@ numbers_have_bounds (void **state)
     { "max_output_files", &job.max_output_files, JOB_COUNT_MAX },
     { "log_limit", &job.log_limit, JOB_BYTES_MAX },
     { "max_failures", &job.max_failures, JOB_COUNT_MAX },
+    { "max_parallel", &job.max_parallel, JOB_COUNT_MAX },
   };
   for (size_t i = 0; i < sizeof longs / sizeof longs[0]; i++)
     {

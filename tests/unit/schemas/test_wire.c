@@ -136,6 +136,7 @@ a_golden_job_is_read_and_written (void **state)
   assert_int_equal (it.devices.count, 2);
   assert_string_equal (it.devices.items[1], "vendor.com/gpu=0");
   assert_int_equal (it.pilot, 7);
+  assert_int_equal (it.max_parallel, 40);
 }
 
 static void
