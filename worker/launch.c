@@ -4,7 +4,6 @@
 #include "common/fs.h"
 #include "common/sys.h"
 #include "worker/cgroup_v2.h"
-#include "worker/null_device.h"
 #include "worker/privileges.h"
 
 #include <errno.h>
@@ -59,9 +58,9 @@ static int
 set_up_descriptors (const struct child *child, struct error *err)
 {
   const struct launch *launch = child->launch;
-  auto_fd int null =
-      launch->own_null ? null_device_open () : open ("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0 || dup2 (null, STDIN_FILENO) < 0 || dup2 (launch->stdout_fd, STDOUT_FILENO) < 0
+  auto_fd int null = launch->stdin_fd > 0 ? -1 : open ("/dev/null", O_RDONLY | O_CLOEXEC);
+  int input = launch->stdin_fd > 0 ? launch->stdin_fd : null;
+  if (input < 0 || dup2 (input, STDIN_FILENO) < 0 || dup2 (launch->stdout_fd, STDOUT_FILENO) < 0
       || dup2 (launch->stderr_fd, STDERR_FILENO) < 0)
     return error_errno (err, errno, "standard input and output");
   if (child->extra > 0 && dup2 (child->extra, LAUNCH_EXTRA_FD) < 0)

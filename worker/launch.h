@@ -31,6 +31,7 @@ struct launch
   int program;       /* … unless this isn't 0: a descriptor of the program */
   char *const *env;  /* NULL: ours */
   const char *cwd;   /* NULL: ours */
+  int stdin_fd;         /* 0 or -1: the host's /dev/null */
   int stdout_fd;
   int stderr_fd;
   int extra_fd;        /* becomes descriptor LAUNCH_EXTRA_FD; 0: none */
@@ -41,7 +42,6 @@ struct launch
   /* Called in the child, in its namespaces, before the program is started: mounts what it needs. */
   int (*set_up) (void *context, struct error *err);
   void *context;
-  bool own_null; /* it reads from null_device_open, else from the host's /dev/null */
 
   struct cgroup *group; /* the control group that it is born in; NULL: ours */
 };

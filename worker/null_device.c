@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 enum
 {
@@ -14,8 +15,7 @@ enum
   NULL_MINOR = 3,
 };
 
-/* A file system that is mounted nowhere. */
-static int
+int
 null_device_mount (void)
 {
   auto_fd int context = fsopen ("tmpfs", FSOPEN_CLOEXEC);
@@ -25,11 +25,13 @@ null_device_mount (void)
 }
 
 int
-null_device_open (void)
+null_device_open (int mount)
 {
-  auto_fd int mount = null_device_mount ();
   int fd = -1;
   if (mount >= 0 && mknodat (mount, "null", S_IFCHR | 0444, makedev (NULL_MAJOR, NULL_MINOR)) == 0)
+  {
     fd = openat (mount, "null", O_RDONLY | O_CLOEXEC);
+    (void) unlinkat (mount, "null", 0);
+  }
   return fd >= 0 ? fd : memfd_create ("null", MFD_CLOEXEC);
 }

@@ -18,6 +18,7 @@
 #include "worker/launch.h"
 #include "worker/mount_space.h"
 #include "worker/netns.h"
+#include "worker/null_device.h"
 #include "worker/oci_config.h"
 #include "worker/oci_limits.h"
 #include "worker/oci_log.h"
@@ -53,6 +54,7 @@ struct oci
   struct cgroup *cgroup; /* NULL: none, for the reason in no_cgroup */
   struct userns userns;  /* of root's containers, where they have one */
   struct netns netns;    /* of containers without one, as root */
+  int null_devices;      /* the file system of root's, for what containers read from */
   char *no_cgroup;
   bool devices; /* the group holds a rule for them */
   char *description;
@@ -154,6 +156,7 @@ oci_close (struct container_runtime *runtime)
   struct oci *oci = (struct oci *) runtime;
   cgroup_close (oci->cgroup);
   netns_release (&oci->netns);
+  auto_fd_ (&oci->null_devices);
   auto_fd_ (&oci->userns.fd);
   image_use_release (&oci->use);
   image_release (&oci->image);
@@ -414,17 +417,20 @@ static int
 launch_runtime (struct oci *oci, struct oci_setup *root, struct error *err)
 {
   const struct container *container = root->mounts.container;
+  auto_fd int null = oci->rootless ? -1 : null_device_open (oci->null_devices);
+  if (!oci->rootless && null < 0)
+    return error_errno (err, errno, "a null device for the container");
   auto_strlist struct strlist argv = { 0 };
   runtime_argv (oci, container, &argv);
   const struct launch launch = { .argv = strlist_argv (&argv),
                                  .program = oci->program_fd,
                                  .extra_fd = oci->command != NULL ? oci->init.report_fd : 0,
+                                 .stdin_fd = null,
                                  .stdout_fd = container->stdout_fd,
                                  .stderr_fd = container->stderr_fd,
                                  .user_namespace = oci->rootless,
                                  .set_up = oci_set_up_root,
                                  .context = root,
-                                 .own_null = !oci->rootless,
                                  .group = oci->cgroup };
   oci->signalled = false;
   oci->pid = launch_start (&launch, &oci->pidfd, err);
@@ -574,6 +580,7 @@ oci_runtime_open (const struct container_runtime_options *options, struct error 
   bool good = init_open (&oci->init, err) == 0;
   oci->log_fd = memfd_create ("runtime.log", MFD_CLOEXEC);
   oci->rootless = geteuid () != 0;
+  oci->null_devices = oci->rootless ? -1 : null_device_mount ();
   oci->images = options->images != NULL ? xstrdup (options->images) : image_store_default ();
   oci->cdi = xstrdup (options->cdi);
   oci->seccomp = seccomp_compile ();
