@@ -31,7 +31,7 @@ struct launch
   int program;       /* … unless this isn't 0: a descriptor of the program */
   char *const *env;  /* NULL: ours */
   const char *cwd;   /* NULL: ours */
-  int stdin_fd;         /* 0 or -1: the host's /dev/null */
+  int stdin_fd;      /* 0 or -1: the host's /dev/null */
   int stdout_fd;
   int stderr_fd;
   int extra_fd;        /* becomes descriptor LAUNCH_EXTRA_FD; 0: none */

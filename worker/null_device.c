@@ -29,9 +29,9 @@ null_device_open (int mount)
 {
   int fd = -1;
   if (mount >= 0 && mknodat (mount, "null", S_IFCHR | 0444, makedev (NULL_MAJOR, NULL_MINOR)) == 0)
-  {
-    fd = openat (mount, "null", O_RDONLY | O_CLOEXEC);
-    (void) unlinkat (mount, "null", 0);
-  }
+    {
+      fd = openat (mount, "null", O_RDONLY | O_CLOEXEC);
+      (void) unlinkat (mount, "null", 0);
+    }
   return fd >= 0 ? fd : memfd_create ("null", MFD_CLOEXEC);
 }

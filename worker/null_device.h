@@ -11,7 +11,8 @@
 int null_device_mount (void);
 
 /* A descriptor to read nothing from, which the caller closes: a new null device of MOUNT, gone with
- * the last descriptor; where no device may be made, or MOUNT is -1, an empty file. -1 with errno. */
+ * the last descriptor; where no device may be made, or MOUNT is -1, an empty file. -1 with errno.
+ */
 int null_device_open (int mount);
 
 #endif
