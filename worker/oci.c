@@ -274,27 +274,27 @@ oci_prepare (struct container_runtime *runtime, const struct container *containe
 struct oci_setup
 {
   const struct oci *oci;
-  struct oci_root mounts;
+  struct oci_root root;
   /* the container's network namespace; -1: the host's, or one that the runtime makes */
   int network_fd;
 };
 
 static void
-root_release (struct oci_setup *root)
+oci_setup_release (struct oci_setup *setup)
 {
-  oci_root_release (&root->mounts);
+  oci_root_release (&setup->root);
 }
-#define auto_root AUTO (root_release)
+#define auto_oci_setup AUTO (oci_setup_release)
 
 static int
-enter_place (const struct oci_setup *root, struct error *err)
+oci_setup_enter (const struct oci_setup *setup, struct error *err)
 {
   /* The log is a file without a name, which the runtime reaches by its descriptor. */
-  if (fcntl (root->oci->log_fd, F_SETFD, 0) != 0)
+  if (fcntl (setup->oci->log_fd, F_SETFD, 0) != 0)
     return error_errno (err, errno, "the runtime's log");
-  if (root->oci->rootless && mount_space_hide_unified () != 0)
+  if (setup->oci->rootless && mount_space_hide_unified () != 0)
     return error_errno (err, errno, "hiding cgroup v2");
-  if (root->network_fd >= 0 && setns (root->network_fd, CLONE_NEWNET) != 0)
+  if (setup->network_fd >= 0 && setns (setup->network_fd, CLONE_NEWNET) != 0)
     return error_errno (err, errno, "entering the network namespace");
   return 0;
 }
@@ -302,10 +302,10 @@ enter_place (const struct oci_setup *root, struct error *err)
 static int
 oci_set_up_root (void *context, struct error *err)
 {
-  const struct oci_setup *root = context;
-  if (enter_place (root, err) != 0)
+  const struct oci_setup *setup = context;
+  if (oci_setup_enter (setup, err) != 0)
     return error_blame_machine (err);
-  return oci_root_mount (&root->mounts, err);
+  return oci_root_mount (&setup->root, err);
 }
 
 /* ---- starting --------------------------------------------------------------------------- */
@@ -389,15 +389,15 @@ runtime_argv (const struct oci *oci, const struct container *container, struct s
 
 /* What a container needs before anything is known of its image. */
 static int
-clear_place (struct oci *oci, struct oci_setup *root, struct error *err)
+oci_setup_make (struct oci *oci, struct oci_setup *setup, struct error *err)
 {
-  const struct job *job = root->mounts.container->job;
+  const struct job *job = setup->root.container->job;
   bool own_network = !oci->rootless && oci->userns.fd < 0 && job->network == NETWORK_NONE;
   if (ftruncate (oci->log_fd, 0) != 0 || lseek (oci->log_fd, 0, SEEK_SET) != 0)
     return error_errno (err, errno, "the runtime's log");
-  if (own_network && (root->network_fd = netns_take (&oci->netns, job, err)) < 0)
+  if (own_network && (setup->network_fd = netns_take (&oci->netns, job, err)) < 0)
     return -1;
-  return oci_root_make (&root->mounts, err);
+  return oci_root_make (&setup->root, err);
 }
 
 /* Where the command begins, normal; the caller frees. */
@@ -414,9 +414,9 @@ find_workdir (const struct oci *oci, const struct job *job, struct error *err)
 
 /* Starts the runtime; 0, or -1 with ERR. */
 static int
-launch_runtime (struct oci *oci, struct oci_setup *root, struct error *err)
+launch_runtime (struct oci *oci, struct oci_setup *setup, struct error *err)
 {
-  const struct container *container = root->mounts.container;
+  const struct container *container = setup->root.container;
   auto_fd int null = oci->rootless ? -1 : null_device_open (oci->null_devices);
   if (!oci->rootless && null < 0)
     return error_errno (err, errno, "a null device for the container");
@@ -430,7 +430,7 @@ launch_runtime (struct oci *oci, struct oci_setup *root, struct error *err)
                                  .stderr_fd = container->stderr_fd,
                                  .user_namespace = oci->rootless,
                                  .set_up = oci_set_up_root,
-                                 .context = root,
+                                 .context = setup,
                                  .group = oci->cgroup };
   oci->signalled = false;
   oci->pid = launch_start (&launch, &oci->pidfd, err);
@@ -463,21 +463,22 @@ oci_start (struct container_runtime *runtime, const struct container *container,
   auto_free char *workdir = find_workdir (oci, container->job, err);
   if (workdir == NULL || oci_add_devices (oci, container, &devices, &view, err) != 0)
     return -1;
-  auto_root struct oci_setup root = { .oci = oci,
-                                      .mounts = { .container = &view,
-                                                  .devices = &devices,
-                                                  .rootfs = oci->image.rootfs,
-                                                  .cwd = workdir,
-                                                  .rootless = oci->rootless,
-                                                  .userns = &oci->userns,
-                                                  .group = oci_shown_group (oci, container->job) },
-                                      .network_fd = -1 };
-  if (clear_place (oci, &root, err) != 0)
+  auto_oci_setup struct oci_setup setup = { .oci = oci,
+                                            .root = { .container = &view,
+                                                      .devices = &devices,
+                                                      .rootfs = oci->image.rootfs,
+                                                      .cwd = workdir,
+                                                      .rootless = oci->rootless,
+                                                      .userns = &oci->userns,
+                                                      .group =
+                                                          oci_shown_group (oci, container->job) },
+                                            .network_fd = -1 };
+  if (oci_setup_make (oci, &setup, err) != 0)
     return error_blame_machine (err);
   if (oci_root_check_mounts (&oci->userns, &view, err) != 0
-      || make_config (oci, &root.mounts, err) != 0
+      || make_config (oci, &setup.root, err) != 0
       || oci_limits_set (oci->cgroup, view.job, &oci->before, err) != 0
-      || launch_runtime (oci, &root, err) != 0)
+      || launch_runtime (oci, &setup, err) != 0)
     return -1;
   return oci->pidfd;
 }
