@@ -185,8 +185,10 @@ job_args_finish (struct job_args *args, struct error *err)
 }
 
 static int
-pin_image (const char *store, const struct job *job, const char *name, char **id, struct error *err)
+pin_image (const char *store, const struct job *job, const char *name,
+           const struct strlist *command, char **id, struct error *err)
 {
+  auto_strlist struct strlist argv = { 0 };
   auto_image_user struct image_user user = { 0 };
   auto_image struct image image = { 0 };
   auto_image_config struct image_config config = { 0 };
@@ -194,6 +196,8 @@ pin_image (const char *store, const struct job *job, const char *name, char **id
       || image_config_load (image.config, &config, err) != 0
       || image_config_check_platform (&config, job, name, err) != 0)
     return -1;
+  if (image_config_command (&config, job, command, &argv, err) != 0)
+    return error_wrap (err, "image \"%s\"", name);
   if (image_config_user (&config, job, image.rootfs, &user, err) != 0
       || (geteuid () != 0 && image_user_check_rootless (&user, job, true, err) != 0))
     return error_wrap (err, "image \"%s\"", name);
@@ -215,11 +219,14 @@ job_pin_images (struct job *job, const char *images, struct error *err)
   if (oci_limits_check (job, err) != 0)
     return -1;
   auto_free char *store = images != NULL ? xstrdup (images) : image_store_default ();
-  if (pin_image (store, job, job->image, &job->image_id, err) != 0)
+  if (pin_image (store, job, job->image, &job->command, &job->image_id, err) != 0)
     return -1;
-  return job->reduce_image == NULL
-             ? 0
-             : pin_image (store, job, job->reduce_image, &job->reduce_image_id, err);
+  if (job->reduce_image == NULL)
+    return 0;
+  struct job view = *job; /* the entrypoint that was given is the first image's */
+  view.has_entrypoint = false;
+  return pin_image (store, &view, job->reduce_image, &job->reduce_command, &job->reduce_image_id,
+                    err);
 }
 
 void

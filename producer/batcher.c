@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "schemas/codec.h"
+#include "schemas/job_bounds.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ struct batcher
   struct shard shard;  /* the open one; its atoms are `chunk`'s */
   struct buffer chunk; /* its atoms, or those not yet spilt */
   bool spilt;          /* its first atoms are in the plan file */
+  bool has_files;      /* an atom of it is no folder */
+  bool binds;          /* files are mounted one by one: the job says so, all volumes are here */
   bool has_plan;       /* the plan file was written to, and stands here */
   int64_t plan_end;
   struct digest *atoms_digest; /* of the open shard */
@@ -50,7 +53,17 @@ batcher_open_shard (struct batcher *batcher)
     .plan_length = -1,
   };
   batcher->spilt = false;
+  batcher->has_files = false;
   buffer_clear (&batcher->chunk);
+}
+
+static bool
+batcher_binds (const struct job *job)
+{
+  bool local = job->glob != NULL && job->stage == STAGE_BIND;
+  for (size_t i = 0; i < job->volume_count; i++)
+    local = local && (job->volumes[i].shared || job->volumes[i].source[0] == '/');
+  return local;
 }
 
 struct batcher *
@@ -66,6 +79,7 @@ batcher_new (const struct job *job, const struct slicer_sink *sink,
     .all_digest = digest_new (),
     .plan_digest = digest_new (),
     .bytes = job->batch_bytes > 0 ? 0 : -1,
+    .binds = batcher_binds (job),
   };
   batcher_open_shard (batcher);
   return batcher;
@@ -142,6 +156,11 @@ close_shard (struct batcher *batcher, struct error *err)
                       UINT32_MAX);
   if (batcher->first_pass != NULL && batcher->shards >= batcher->first_pass->shards)
     return batcher_changed (batcher, err);
+  if (batcher->binds && batcher->has_files && batcher->shard.atom_count > JOB_BINDS_MAX)
+    return error_set (err, ERROR_USER,
+                      "--stage bind takes at most %d input files per shard, and shard %u has %lld: "
+                      "use --stage auto, or smaller shards",
+                      JOB_BINDS_MAX, batcher->shard.index, (long long) batcher->shard.atom_count);
   batcher->shards++;
   int result = 0;
   if (batcher->sink != NULL)
@@ -181,6 +200,7 @@ batcher_add (struct batcher *batcher, const struct atom *atom, int64_t bytes, st
   atom_append (&batcher->chunk, atom);
   shard->atom_count++;
   batcher->atoms++;
+  batcher->has_files = batcher->has_files || !atom->folder;
   if (bound > 0)
     {
       shard->bytes += bytes;

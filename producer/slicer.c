@@ -10,7 +10,9 @@
 #include "producer/slicer_internal.h"
 #include "schemas/job_paths.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- checking -------------------------------------------------------------------------- */
 
@@ -28,6 +30,43 @@ check_sources (const struct job *job, struct error *err)
       else if (storage != NULL)
         continue;
       return error_wrap (err, "volume %s", job->volumes[i].path);
+    }
+  return 0;
+}
+
+/* The deepest volume that volume INDEX lies in; NULL: none. */
+static const struct volume *
+slicer_outer_volume (const struct job *job, size_t index)
+{
+  const struct volume *inner = &job->volumes[index];
+  const struct volume *outer = NULL;
+  for (size_t i = 0; i < job->volume_count; i++)
+    if (i != index && path_below (inner->path, job->volumes[i].path) != NULL
+        && (outer == NULL || path_below (job->volumes[i].path, outer->path) != NULL))
+      outer = &job->volumes[i];
+  return outer;
+}
+
+/* A volume in another one that containers see as it is needs a place there: nothing is made in
+ * inputs. */
+static int
+check_nested (const struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      const struct volume *outer = slicer_outer_volume (job, i);
+      struct stat status;
+      if (outer == NULL || outer->source[0] != '/' || (job->glob != NULL && !outer->shared)
+          || job->symlinks == SYMLINKS_FOLLOW)
+        continue;
+      const char *rest = path_below (job->volumes[i].path, outer->path);
+      auto_free char *place = path_join (outer->source, rest);
+      if (lstat (place, &status) == 0 || (errno != ENOENT && errno != ENOTDIR))
+        continue;
+      return error_set (err, ERROR_USER,
+                        "volume %s is to be mounted in volume %s, where there is no %s: create it "
+                        "in %s",
+                        job->volumes[i].path, outer->path, rest, outer->source);
     }
   return 0;
 }
@@ -51,7 +90,7 @@ slicer_check (struct job *job, const char **field, struct error *err)
       || (job->glob != NULL && check_patterns (job, field, err) != 0))
     return -1;
   *field = "volumes";
-  if (check_sources (job, err) != 0)
+  if (check_sources (job, err) != 0 || check_nested (job, err) != 0)
     return -1;
   *field = NULL;
   return 0;

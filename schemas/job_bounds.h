@@ -19,6 +19,7 @@
 
 enum
 {
+  JOB_BINDS_MAX = 1000, /* input files of a shard that are mounted one by one */
   JOB_ID_MAX = 128,
   JOB_QUEUE_MAX = 64, /* it is part of topics' names */
   JOB_CREDENTIALS_MAX = 63,

@@ -325,6 +325,42 @@ check_place (const struct job *job, struct error *err)
   return 0;
 }
 
+/* Without an image there is no command but the one that is given. */
+static int
+check_something_runs (const struct job *job, bool entrypoint, const struct strlist *command,
+                      struct error *err)
+{
+  const struct strlist *first =
+      entrypoint && job->entrypoint.count > 0 ? &job->entrypoint : command;
+  if (strcmp (given (job->runtime), "process") != 0
+      || (first->count > 0 && first->items[0][0] != '\0'))
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "nothing to run: with --runtime process there is no image "
+                    "that has a command");
+}
+
+static int
+check_runs (const struct job *job, const char **field, struct error *err)
+{
+  *field = "command";
+  if (check_something_runs (job, job->has_entrypoint, &job->command, err) != 0)
+    return -1;
+  *field = "reduce_command";
+  return job->reduce_image == NULL ? 0
+                                   : check_something_runs (job, false, &job->reduce_command, err);
+}
+
+static int
+check_roots (const struct job *job, struct error *err)
+{
+  for (size_t i = 0; i < job->volume_count; i++)
+    if (strcmp (job->volumes[i].path, "/") == 0)
+      return error_set (err, ERROR_USER, "the volume %.300s can't be the container's root",
+                        job->volumes[i].source);
+  return 0;
+}
+
 static int
 job_check_texts (struct job *job, const char **field, struct error *err)
 {
@@ -384,6 +420,9 @@ job_check (struct job *job, const char **field, struct error *err)
     return -1;
   *field = "results";
   if (check_place (job, err) != 0)
+    return -1;
+  *field = "volumes";
+  if (check_roots (job, err) != 0 || check_runs (job, field, err) != 0)
     return -1;
   *field = NULL;
   return 0;

@@ -210,6 +210,50 @@ check_outputs (struct job *job, struct error *err)
   return 0;
 }
 
+/* ---- shoal's own folders ---------------------------------------------------------------- */
+
+/* Whether nothing of JOB can be mounted at PATH, since a container finds something of ours there.
+ * WHOLE: it would be in the reduce container as well. */
+static int
+check_not_ours (const struct job *job, const char *path, bool whole, struct error *err)
+{
+  bool reduce = whole && job->reduce_image != NULL;
+  if (strcmp (path, JOB_ATOMS_FOLDER) == 0 && (job->glob != NULL || reduce))
+    return error_set (err, ERROR_USER,
+                      "%s is where a container finds the list of its inputs: choose another path",
+                      path);
+  if (strcmp (path, JOB_SHARDS_FOLDER) == 0 && reduce)
+    return error_set (err, ERROR_USER,
+                      "%s is where the reduce container finds the outputs of the shards: choose "
+                      "another path",
+                      path);
+  return 0;
+}
+
+static int
+check_own_folders (const struct job *job, const char **field, struct error *err)
+{
+  *field = "volumes";
+  for (size_t i = 0; i < job->volume_count; i++)
+    if (check_not_ours (job, job->volumes[i].path, job->volumes[i].shared, err) != 0)
+      return -1;
+  *field = "outputs";
+  for (size_t i = 0; i < job->output_count; i++)
+    if (check_not_ours (job, job->outputs[i].path, true, err) != 0)
+      return -1;
+  return 0;
+}
+
+static int
+check_reduce (const struct job *job, struct error *err)
+{
+  return job->reduce_image == NULL || job->output_count > 0
+             ? 0
+             : error_set (err, ERROR_USER,
+                          "the container runs over the outputs of the shards, and the job has "
+                          "none: name them by -o NAME:PATH");
+}
+
 /* ---- slicing ---------------------------------------------------------------------------- */
 
 /* What does nothing is hardly what was meant. */
@@ -312,7 +356,10 @@ job_check_slicing (struct job *job, const char **field, struct error *err)
   if (job_paths_check_volumes (job, err) != 0)
     return -1;
   *field = "outputs";
-  if (check_outputs (job, err) != 0 || check_sense (job, field, err) != 0)
+  if (check_outputs (job, err) != 0 || check_own_folders (job, field, err) != 0)
+    return -1;
+  *field = "reduce_image";
+  if (check_reduce (job, err) != 0 || check_sense (job, field, err) != 0)
     return -1;
   *field = job->base_path == NULL ? "volumes" : "base_path";
   if (job->glob != NULL && check_base_path (job, err) != 0)

@@ -5,6 +5,11 @@
 
 #include "schemas/messages.h"
 
+/* Folders of a container that are shoal's own: the list of a shard's inputs, and where a reduce
+ * container finds what the shards made. */
+#define JOB_ATOMS_FOLDER "/.shoal"
+#define JOB_SHARDS_FOLDER "/shards"
+
 /* A path in the container, or one that is the same on every machine: *PATH, absolute, is replaced
  * by its normal form (path.h). ERROR_USER for a relative one, "..", control characters, and one of
  * more than JOB_PATH_MAX bytes. WHAT says what it is, may be NULL. */

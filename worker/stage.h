@@ -17,16 +17,18 @@
 #include "common/error.h"
 #include "common/halt.h"
 #include "policy/policy.h"
+#include "schemas/job_bounds.h"
+#include "schemas/job_paths.h"
 #include "schemas/messages.h"
 #include "storage/storage.h"
 #include "worker/mounts.h"
 
 #include <stdint.h>
 
-#define STAGE_BINDS_MAX 1000
-#define STAGE_ATOMS_FOLDER "/.shoal"
-#define STAGE_ATOMS_FILE "/.shoal/atoms"
-#define STAGE_SHARDS_FOLDER "/shards" /* where a reduce container finds what the shards made */
+#define STAGE_BINDS_MAX JOB_BINDS_MAX
+#define STAGE_ATOMS_FOLDER JOB_ATOMS_FOLDER
+#define STAGE_ATOMS_FILE JOB_ATOMS_FOLDER "/atoms"
+#define STAGE_SHARDS_FOLDER JOB_SHARDS_FOLDER
 
 struct stage
 {

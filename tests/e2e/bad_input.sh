@@ -35,7 +35,7 @@ bad "can't be the container's root" "${sliced[@]}" -o out:/ busybox true
 bad "are nested" "${sliced[@]}" -o a:/out -o b:/out/b busybox true
 bad "two outputs with the name a" "${sliced[@]}" -o a:/x -o a:/y busybox true
 bad "nosuchimage.*shoal image import" "${sliced[@]}" nosuchimage true
-bad "nosuchimage.*shoal image import" "${sliced[@]}" --reduce nosuchimage busybox true
+bad "nosuchimage.*shoal image import" "${sliced[@]}" -o out:/out --reduce nosuchimage busybox true
 bad "unknown option --glop: did you mean --glob\?" -v in:/in --glop '*' busybox true
 bad "unknown option -Z" -Z busybox true
 bad "\-\-glob needs an argument" -v in:/in --glob
@@ -65,6 +65,24 @@ bad "\-\-batch-size: has no effect without --glob" -v in:/in --batch-size 2 busy
 bad "--shards can't be combined with" "${sliced[@]}" --shards 2 --batch-size 2 busybox true
 bad "\-\-reduce-command: .*unclosed quote" "${sliced[@]}" --reduce busybox --reduce-command "sh -c 'x" busybox true
 bad "needs a volume" --glob '*' busybox true
+# What no shard could ever run is no matter for a shard.
+bad "\-\-reduce: .*outputs of the shards, and the job has none: name them by -o" "${sliced[@]}" --reduce busybox --reduce-command true busybox true
+bad "\-\-volume: the volume .*in can't be the container's root" -v in:/ busybox true
+bad "\-\-volume: /.shoal is where a container finds the list of its inputs" -v in:/.shoal --glob '*' busybox true
+bad "\-\-output: /.shoal is where a container" "${sliced[@]}" -o out:/.shoal busybox true
+bad "\-\-volume: /shards is where the reduce container" "${sliced[@]}" -o out:/out --volume-shared other:/shards --reduce busybox busybox true
+bad "\-\-output: /shards is where the reduce container" "${sliced[@]}" -o out:/shards --reduce busybox busybox true
+bad "\-\-volume: volume /in/sub is to be mounted in volume /in, where there is no sub: create it in .*/in" -v in:/in -v other:/in/sub busybox true
+bad "\-\-volume: volume /in/sub is to be mounted" -v other:/data --volume-shared in:/in -v other:/in/sub --glob '*' busybox true
+bad "nothing to run: with --runtime process there is no image that has a command" "${sliced[@]}" --runtime process x
+bad "nothing to run: with --runtime process" "${sliced[@]}" --runtime process --entrypoint '' x
+bad "\-\-reduce-command: nothing to run: with --runtime process" "${sliced[@]}" -o out:/out --runtime process --reduce x x true
+bad "image \"busybox\": nothing to run: the image has no command" "${sliced[@]}" --entrypoint '' busybox
+mkdir many
+seq -f 'many/%05.0f' 1001 | xargs touch
+expect_exit 2 "more files in a shard than can be mounted one by one: when planning" "$SHOAL" plan -v many:/in --glob '*' --batch-size 2000 --stage bind busybox true
+expect_stderr "--stage bind takes at most 1000 input files per shard, and shard 0 has 1001: use --stage auto, or smaller shards"
+expect_exit 0 "… in two shards" "$SHOAL" plan -v many:/in --glob '*' --batch-size 1000 --stage bind busybox true
 bad "\-\-joblog nosuch/log" "${sliced[@]}" --joblog nosuch/log busybox true
 
 expect_exit 2 "docker without run" "$SHOAL" docker ps

@@ -176,7 +176,9 @@ a_taken_id_of_our_own_means_another (void **state)
   auto_job_args struct job_args args;
   auto_free char *field = NULL;
   struct error err = ERROR_INIT;
-  if (read_text ("{\"image\": \"i\", \"runtime\": \"process\"}", NULL, &args, &field, &err) != 0)
+  if (read_text ("{\"image\": \"i\", \"runtime\": \"process\", \"command\": [\"true\"]}", NULL,
+                 &args, &field, &err)
+      != 0)
     fail_msg ("%s", err.message);
   assert_int_equal (job_args_submit (&args, &crowded.bus, &err), 1);
   assert_int_equal (crowded.seen.count, 3);
@@ -196,8 +198,9 @@ a_taken_id_of_the_users_stays (void **state)
   auto_job_args struct job_args args;
   auto_free char *field = NULL;
   struct error err = ERROR_INIT;
-  if (read_text ("{\"image\": \"i\", \"id\": \"mine\", \"runtime\": \"process\"}", NULL, &args,
-                 &field, &err)
+  if (read_text (
+          "{\"image\": \"i\", \"id\": \"mine\", \"runtime\": \"process\", \"command\": [\"true\"]}",
+          NULL, &args, &field, &err)
       != 0)
     fail_msg ("%s", err.message);
   assert_int_equal (job_args_submit (&args, &crowded.bus, &err), 0);
