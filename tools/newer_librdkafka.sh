@@ -27,15 +27,17 @@ edition = "2021"
 [dependencies]
 rdkafka-sys = { version = "=$crate", default-features = false }
 TOML
+  # `set -e` doesn't hold where failure is asked for: the steps are chained.
   {
-    cd "$work"
-    cargo vendor -q vendor
-    cd vendor/rdkafka-sys/librdkafka
-    ./configure --disable-gssapi --disable-curl
-    make -s -C src -j2 librdkafka.so.1
-    mkdir -p "$home.part"
-    cp src/librdkafka.so.1 "$home.part/"
-    mv -T "$home.part" "$home"
+    cd "$work" \
+      && cargo vendor -q vendor \
+      && cd vendor/rdkafka-sys/librdkafka \
+      && ./configure --disable-gssapi --disable-curl \
+      && make -s -C src -j2 librdkafka.so.1 \
+      && rm -rf "$home.part" "$home" \
+      && mkdir "$home.part" \
+      && cp src/librdkafka.so.1 "$home.part/" \
+      && mv -T "$home.part" "$home"
   } >"$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
 fi
 echo "$home"

@@ -25,6 +25,7 @@ die () {
 }
 
 # ---- programs
+# `set -e` holds in none of the builds, whose failure is asked for: each step that can fail is chained.
 
 build_minio () { # FOLDER
   GOBIN=$1 go install "github.com/minio/minio@$minio"
@@ -34,19 +35,16 @@ build_versitygw () { # FOLDER
   GOBIN=$1 go install "github.com/versity/versitygw/cmd/versitygw@$versitygw"
 }
 
-build_ipfs () { # FOLDER
-  local work
-  work=$(mktemp -d)
-  (
-    cd "$work"
-    printf 'module tools\ngo 1.25\nrequire github.com/ipfs/kubo %s\n' "$kubo" >go.mod
-    printf '//go:build tools\npackage tools\nimport _ "github.com/ipfs/kubo/cmd/ipfs"\n' >tools.go
-    go mod tidy
-    go get "github.com/cockroachdb/swiss@$swiss"
-    go build -o "$1/ipfs" github.com/ipfs/kubo/cmd/ipfs
-  )
-  rm -rf "$work"
-}
+build_ipfs () ( # FOLDER
+  work=$(mktemp -d) || exit
+  trap 'rm -rf "$work"' EXIT
+  cd "$work" \
+    && printf 'module tools\ngo 1.25\nrequire github.com/ipfs/kubo %s\n' "$kubo" >go.mod \
+    && printf '//go:build tools\npackage tools\nimport _ "github.com/ipfs/kubo/cmd/ipfs"\n' >tools.go \
+    && go mod tidy \
+    && go get "github.com/cockroachdb/swiss@$swiss" \
+    && go build -o "$1/ipfs" github.com/ipfs/kubo/cmd/ipfs
+)
 
 # The path of the program NAME, made if it isn't there.
 program () { # minio|ipfs
@@ -61,7 +59,9 @@ program () { # minio|ipfs
       use_go || die "Go couldn't be fetched"
       rm -rf "$home.part"
       mkdir "$home.part"
-      "build_$1" "$home.part" >"$home.log" 2>&1 9>&- || { tail -n 20 "$home.log" >&2; die "$1 couldn't be built, see $home.log"; }
+      { "build_$1" "$home.part" && [ -x "$home.part/$1" ]; } >"$home.log" 2>&1 9>&- \
+        || { tail -n 20 "$home.log" >&2; die "$1 couldn't be built, see $home.log"; }
+      rm -rf "$home"
       mv -T "$home.part" "$home"
     ) 9>"$home.lock"
   fi
