@@ -384,8 +384,12 @@ drain_all (struct log_reader *reader, const struct counters *counters, struct er
     {
       struct log_source *source = &reader->sources[i];
       bool ended = source->ended;
-      if (source->attempt == NULL)
-        continue;
+      if (source->attempt == NULL) /* it may have failed before one began */
+        {
+          if (reader->failed_only)
+            (void) log_reader_put_failure (reader, source, counters);
+          continue;
+        }
       if (log_reader_put_failure (reader, source, counters)
           && log_reader_drain (reader, i, err) != 0)
         return -1;

@@ -1,6 +1,7 @@
 #include "merger/fold.h"
 
 #include "common/memory.h"
+#include "merger/reasons.h"
 #include "result/result.h"
 
 #include <string.h>
@@ -19,6 +20,7 @@ struct fold
   uint32_t reduce_index;
   uint32_t generation;
   struct fold_counts counts;
+  struct reasons *reasons;
 
   bool planned;
   struct fold_plan plan;
@@ -52,6 +54,7 @@ fold_new (void)
 {
   struct fold *fold = xcalloc (1, sizeof *fold);
   fold->generation = 1;
+  fold->reasons = reasons_new ();
   return fold;
 }
 
@@ -63,6 +66,7 @@ fold_free (struct fold *fold)
   for (size_t i = 0; i < fold->chunk_count; i++)
     free (fold->chunks[i]);
   free (fold->chunks);
+  reasons_free (fold->reasons);
   free (fold->left_out);
   free (fold->failure);
   free (fold->failure_class);
@@ -186,7 +190,7 @@ apply_started (struct shard_record *record, const struct event *event)
 }
 
 static bool
-apply_finished (struct shard_record *record, const struct event *event)
+apply_finished (struct fold *fold, struct shard_record *record, const struct event *event)
 {
   const struct attempt_report *report = &event->report;
   bool success = report->outcome == OUTCOME_SUCCEEDED;
@@ -205,6 +209,8 @@ apply_finished (struct shard_record *record, const struct event *event)
     record->state = SHARD_FAILED;
   else
     record->state = record->started_key > key ? SHARD_RUNNING : SHARD_WAITING;
+  bool told_here = record->state == SHARD_FAILED && record->folder_key == 0;
+  record->reason = told_here ? reasons_add (fold->reasons, report->reason) : 0;
   return true;
 }
 
@@ -250,8 +256,8 @@ apply_attempt (struct fold *fold, const struct event *event)
     fold->reduce_index = event->index;
   if (event->generation > record->generation)
     clear_record (record, event->generation);
-  bool changed =
-      event->kind == EVENT_STARTED ? apply_started (record, event) : apply_finished (record, event);
+  bool changed = event->kind == EVENT_STARTED ? apply_started (record, event)
+                                              : apply_finished (fold, record, event);
   if (map)
     fold_count_record (fold, record, +1);
   raise_generation (fold, event->generation);
@@ -432,6 +438,12 @@ const struct shard_record *
 fold_reduce (const struct fold *fold)
 {
   return fold->reduce.generation == 0 ? NULL : &fold->reduce;
+}
+
+const char *
+fold_reason (const struct fold *fold, const struct shard_record *record)
+{
+  return reasons_text (fold->reasons, record->reason);
 }
 
 struct fold_counts

@@ -32,6 +32,7 @@ struct shard_record
   uint64_t digest;      /* the first bytes of its atoms' checksum; 0: not known */
   uint32_t generation;
   uint32_t atoms;
+  uint32_t reason; /* fold_reason; 0: none, or it is in the attempt's folder */
   int16_t exit_code;
   uint8_t state;   /* enum shard_state */
   uint8_t outcome; /* enum outcome of the attempt of ended_key */
@@ -78,6 +79,10 @@ uint32_t fold_generation (const struct fold *fold); /* the job's highest, from 1
 const struct shard_record *fold_shard (const struct fold *fold, uint32_t index);
 const struct shard_record *
 fold_reduce (const struct fold *fold); /* the reduce shard, NULL: not heard of */
+
+/* Why the shard of RECORD failed where no folder of its attempt says so: it lost its workers, or
+ * nothing was begun. NULL: it didn't, or that isn't known. Valid as long as FOLD. */
+const char *fold_reason (const struct fold *fold, const struct shard_record *record);
 
 struct fold_counts
 {

@@ -157,7 +157,8 @@ add_attempt (json_t *object, int folder_fd, const char *folder)
 }
 
 static json_t *
-shard_json (const struct shard_record *record, const char *folder, int folder_fd)
+shard_json (const struct fold *fold, const struct shard_record *record, const char *folder,
+            int folder_fd)
 {
   json_t *object = json_object ();
   manifest_set_text (object, "state", shard_states[record->state]);
@@ -170,6 +171,11 @@ shard_json (const struct shard_record *record, const char *folder, int folder_fd
   manifest_set_text (object, "folder", folder);
   if (folder != NULL)
     add_attempt (object, folder_fd, folder);
+  else if (fold_reason (fold, record) != NULL)
+    {
+      auto_free char *reason = text_shown (fold_reason (fold, record));
+      manifest_set_text (object, "reason", reason);
+    }
   return object;
 }
 
@@ -223,7 +229,8 @@ put_shards (struct writer *writer, const struct manifest *manifest, int folder_f
   for (uint32_t i = 0; i < fold_known (manifest->fold); i++)
     {
       auto_free char *folder = fold_folder_name (manifest->fold, i);
-      json_t *object = shard_json (fold_shard (manifest->fold, i), folder, folder_fd);
+      json_t *object =
+          shard_json (manifest->fold, fold_shard (manifest->fold, i), folder, folder_fd);
       (void) json_object_set_new (object, "index", json_integer (i));
       report_add (report, i, object);
       buffer_puts (&writer->text, i == 0 ? "\n" : ",\n");
@@ -260,7 +267,7 @@ put_reduce (struct writer *writer, const struct manifest *manifest, int folder_f
   if (reduce == NULL)
     return;
   auto_free char *folder = fold_reduce_folder_name (manifest->fold);
-  json_t *object = shard_json (reduce, folder, folder_fd);
+  json_t *object = shard_json (manifest->fold, reduce, folder, folder_fd);
   report_add_reduce (report, object);
   put_member (writer, "reduce", object);
 }

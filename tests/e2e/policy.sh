@@ -141,6 +141,7 @@ refused () { # WHAT REASON ID OPTION…
   "$SHOAL" submit --bus "sqlite:$root/worker.db" --id "$id" --retries 3 --results "$root/results/$id" "$@" >/dev/null
   wait_for "$what: the job ends" eval '"$SHOAL" status --bus "sqlite:$root/worker.db" $id --json >"$E2E_WORK/out" 2>&1; grep -q "\"state\": *\"failed\"" "$E2E_WORK/out"' || true
   if grep -qF -- "$reason" "$E2E_WORK/out"; then ok "worker: $what: $reason"; else fail "worker: $what doesn't say: $reason"; fi
+  expect_true "… the manifest and report.html have the reason" eval 'grep -qF -- "$reason" "results/$id.partial/manifest.json" && grep -qF -- "$reason" "results/$id.partial/report.html"'
   expect_same "… tried once, and it isn't the machine" "1 failed" \
     "$(grep -c "event=shard_done job=$id .*attempt=1 .*outcome=failed .*final=true" worker-worker.err) $(grep -o "event=shard_done job=$id .*" worker-worker.err | sed 's/.*outcome=\([a-z]*\).*/\1/' | sort -u | tr '\n' ' ' | sed 's/ $//')"
 }

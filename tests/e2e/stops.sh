@@ -45,6 +45,16 @@ start_service fourth worker --jobs 1
 wait_for "the end" has_state crashed failed
 expect_exit 0 "one that killed three is given up" "$SHOAL" dead list --job crashed
 expect_stdout 'worker_lost: 3 workers died'
+# No folder of an attempt says why: it is told wherever people look.
+lost='worker_lost: 3 workers died or lost their lease while running this shard'
+expect_true "the manifest says why" grep -q "\"reason\":\"$lost\"" crashed.partial/manifest.json
+expect_true "… and report.html" grep -q "$lost" crashed.partial/report.html
+expect_exit 0 "… and the logs of what failed" "$SHOAL" logs --failed crashed
+expect_stdout "^==> shard 0: $lost \\(infra, "
+expect_exit 0 "… also when they are followed" timeout $E2E_SECONDS "$SHOAL" logs --failed -f crashed
+expect_stdout "^==> shard 0: $lost \\(infra, "
+expect_exit 0 "… and each shard's line" "$SHOAL" status --shards crashed
+expect_stdout "^0	failed	1	infra	-1	$lost$"
 kill $last
 expect_end 0 "its fourth worker ends" $last
 rm began

@@ -1,6 +1,7 @@
 /* The fold: the same events in every order that the log allows give the same state. */
 #include "common/memory.h"
 #include "merger/fold.h"
+#include "merger/reasons.h"
 #include "result/result.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/seed.h"
@@ -120,6 +121,58 @@ test_a_shard_fails_when_its_attempts_are_used_up (void **state)
   assert_int_equal (shard_attempts (fold_shard (fold, 0)), 2);
   assert_true (fold_settled (fold, false));
   assert_true (fold_complete (fold));
+}
+
+/* An attempt that left a folder has its reason there. */
+static void
+test_why_a_shard_without_a_folder_failed_is_kept (void **state)
+{
+  (void) state;
+  auto_fold struct fold *fold = fold_new ();
+  (void) apply (fold, planned (4));
+  for (uint32_t i = 0; i < 4; i++)
+    {
+      struct event event = finished (i, 1, 1, OUTCOME_INFRA, i != 2);
+      event.report.reason = i == 0 ? "no such image" : "worker_lost";
+      if (i != 3)
+        free (take (&event.report.folder));
+      (void) apply (fold, event);
+    }
+  assert_string_equal (fold_reason (fold, fold_shard (fold, 0)), "no such image");
+  assert_string_equal (fold_reason (fold, fold_shard (fold, 1)), "worker_lost");
+  assert_null (fold_reason (fold, fold_shard (fold, 2))); /* it is tried again */
+  assert_null (fold_reason (fold, fold_shard (fold, 3)));
+  struct event reopened = {
+    .kind = EVENT_REOPENED, .generation = 2, .indexes = (uint32_t[]){ 0 }, .index_count = 1
+  };
+  (void) apply (fold, reopened);
+  assert_null (fold_reason (fold, fold_shard (fold, 0)));
+}
+
+static void
+test_reasons_are_kept_once_and_bounded (void **state)
+{
+  (void) state;
+  struct reasons *reasons = reasons_new ();
+  assert_int_equal (reasons_add (reasons, NULL), 0);
+  assert_int_equal (reasons_add (reasons, ""), 0);
+  for (uint32_t i = 0; i < 3000; i++)
+    {
+      auto_free char *text = xasprintf ("shard %u: gone", i % 1000);
+      assert_int_equal (reasons_add (reasons, text), i % 1000 + 1);
+    }
+  assert_string_equal (reasons_text (reasons, 1000), "shard 999: gone");
+  assert_null (reasons_text (reasons, 0));
+  assert_null (reasons_text (reasons, 1001));
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < 20000; i++)
+    {
+      auto_free char *text = xasprintf ("%05u%02000d", i, 0);
+      kept += reasons_add (reasons, text) != 0;
+    }
+  assert_in_range (kept, 4000, 5000);
+  assert_int_equal (reasons_add (reasons, "shard 0: gone"), 1);
+  reasons_free (reasons);
 }
 
 static void
@@ -386,6 +439,8 @@ main (void)
     cmocka_unit_test (test_age_is_that_of_the_job),
     cmocka_unit_test (test_the_first_success_wins),
     cmocka_unit_test (test_a_shard_fails_when_its_attempts_are_used_up),
+    cmocka_unit_test (test_why_a_shard_without_a_folder_failed_is_kept),
+    cmocka_unit_test (test_reasons_are_kept_once_and_bounded),
     cmocka_unit_test (test_a_folder_name_that_isnt_the_attempts_own_is_not_believed),
     cmocka_unit_test (test_reopening_sends_shards_back),
     cmocka_unit_test (test_after_a_cancel_what_waits_will_not_run),
