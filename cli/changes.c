@@ -173,6 +173,19 @@ is_younger (const struct job *job, const char *folder, struct error *err)
   return storage_list (storage, &visitor, err);
 }
 
+/* Whether FILE, a volume, isn't what PIN was taken of: 1, 0 or -1. */
+static int
+is_another (const char *file, const char *pin, struct error *err)
+{
+  char now[LOCAL_PIN_SIZE];
+  auto_storage struct storage *storage = storage_open (file, err);
+  if (storage == NULL)
+    return -1;
+  if (!storage_is_file (storage))
+    return 1;
+  return local_pin_take (storage_local_path (storage), now, err) != 0 ? -1 : strcmp (now, pin) != 0;
+}
+
 /* ---- both ----------------------------------------------------------------------------------- */
 
 struct comparison
@@ -290,9 +303,12 @@ compare_atom_lists (struct comparison *comparison, struct error *err)
 }
 
 static int
-compare_volumes (struct comparison *comparison, struct error *err)
+compare_volumes (struct comparison *comparison, const struct session *session, struct error *err)
 {
   const struct job *job = comparison->job;
+  auto_shard struct shard first = { 0 }; /* all of a plan have the same pins */
+  if (bus_get_shard (session->bus, job->id, 0, &first, err) < 0)
+    return -1;
   for (size_t i = 0; i < job->volume_count; i++)
     {
       const struct volume *volume = &job->volumes[i];
@@ -304,10 +320,12 @@ compare_volumes (struct comparison *comparison, struct error *err)
             changes_add (&comparison->changes->unknown, volume->path);
           continue;
         }
-      int younger = is_younger (job, volume->source, err);
-      if (younger < 0)
+      const char *pin = shard_volume_pin (&first, i);
+      int changed = pin != NULL ? is_another (volume->source, pin, err)
+                                : is_younger (job, volume->source, err);
+      if (changed < 0)
         return error_wrap (err, "volume %s", volume->path);
-      if (younger > 0)
+      if (changed > 0)
         changes_add (&comparison->changes->changed, volume->path);
     }
   return 0;
@@ -322,7 +340,7 @@ changes_find (const struct session *session, int64_t shards, struct changes *cha
     .planned = { .session = session, .shards = shards },
     .changes = changes,
   };
-  int result = compare_volumes (&comparison, err);
+  int result = compare_volumes (&comparison, session, err);
   if (result == 0 && session->job.glob != NULL)
     result = compare_atom_lists (&comparison, err);
   planned_release (&comparison.planned);
@@ -334,7 +352,7 @@ changes_whole_volumes (const struct session *session, struct error *err)
 {
   auto_changes struct changes changes = { 0 };
   struct comparison comparison = { .job = &session->job, .changes = &changes };
-  if (compare_volumes (&comparison, err) != 0)
+  if (compare_volumes (&comparison, session, err) != 0)
     return -1;
   return changes.changed.count + changes.unknown.count > 0;
 }

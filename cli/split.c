@@ -235,6 +235,7 @@ cut_shard (struct split *split, const struct shard *shard, struct error *err)
 {
   auto_buffer struct buffer store = { 0 };
   auto_shard struct shard piece = { .job_id = xstrdup (shard->job_id) };
+  strlist_extend (&piece.volume_pins, &shard->volume_pins);
   struct bytes list = { 0 };
   const struct session *session = split->session;
   if (atoms_load (shard, &session->job, session->folder_fd, NULL, &store, &list, err) != 0)
@@ -323,6 +324,7 @@ split_fill (void *context, struct error *err)
                          .shards = split->shards,
                          .atoms = split->atoms,
                          .bytes = split->bytes,
+                         .volume_pins = fold_plan (split->fold)->volume_pins,
                          .reason = left_out };
   digest_finish (split->digest, event.digest);
   return bus_publish_event (split->session->bus, &event, err);

@@ -43,6 +43,17 @@ strlist_extend (struct strlist *list, const struct strlist *more)
 }
 
 bool
+strlist_same (const struct strlist *a, const struct strlist *b)
+{
+  if (a->count != b->count)
+    return false;
+  for (size_t i = 0; i < a->count; i++)
+    if (strcmp (a->items[i], b->items[i]) != 0)
+      return false;
+  return true;
+}
+
+bool
 strlist_has (const struct strlist *list, const char *string)
 {
   for (size_t i = 0; i < list->count; i++)

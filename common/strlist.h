@@ -23,6 +23,7 @@ void strlist_take (struct strlist *list, char *string);      /* takes ownership 
 void strlist_addf (struct strlist *list, const char *format, ...)
     __attribute__ ((format (printf, 2, 3)));
 void strlist_extend (struct strlist *list, const struct strlist *more); /* copies all of MORE */
+bool strlist_same (const struct strlist *a, const struct strlist *b);
 bool strlist_has (const struct strlist *list, const char *string);
 
 /* The items with a NULL behind them, owned by the list. */

@@ -24,10 +24,8 @@ struct fold
 
   bool planned;
   struct fold_plan plan;
-  uint32_t frozen;
 
   bool failed;
-  char *left_out;
   char *failure;
   char *failure_class;
 
@@ -67,7 +65,8 @@ fold_free (struct fold *fold)
     free (fold->chunks[i]);
   free (fold->chunks);
   reasons_free (fold->reasons);
-  free (fold->left_out);
+  free (fold->plan.left_out);
+  strlist_release (&fold->plan.volume_pins);
   free (fold->failure);
   free (fold->failure_class);
   free (fold->cancel_reason);
@@ -294,8 +293,9 @@ apply_planned (struct fold *fold, const struct event *event)
     {
       fold->planned = true;
       fold->plan = plan;
-      fold->frozen = event->starts;
-      fold->left_out = event->reason == NULL ? NULL : xstrdup (event->reason);
+      fold->plan.frozen = event->starts;
+      fold->plan.left_out = event->reason == NULL ? NULL : xstrdup (event->reason);
+      strlist_extend (&fold->plan.volume_pins, &event->volume_pins);
       return FOLD_CHANGED;
     }
   if (plan.shards != fold->plan.shards || memcmp (plan.digest, fold->plan.digest, DIGEST_SIZE) != 0)
@@ -419,7 +419,7 @@ fold_shards (const struct fold *fold)
 uint32_t
 fold_frozen (const struct fold *fold)
 {
-  return fold->frozen;
+  return fold->plan.frozen;
 }
 
 int64_t
@@ -530,7 +530,7 @@ fold_cancel_time (const struct fold *fold)
 const char *
 fold_left_out (const struct fold *fold)
 {
-  return fold->left_out;
+  return fold->plan.left_out;
 }
 
 const char *

@@ -111,6 +111,9 @@ struct fold_plan
   int64_t atoms;
   int64_t bytes;
   uint8_t digest[DIGEST_SIZE];
+  uint32_t frozen;            /* fold_frozen */
+  char *left_out;             /* fold_left_out */
+  struct strlist volume_pins; /* as its shards have them */
 };
 const struct fold_plan *fold_plan (const struct fold *fold); /* NULL while it is open */
 

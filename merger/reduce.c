@@ -106,6 +106,7 @@ reduce_publish (struct bus *bus, const struct job *job, const struct fold *fold,
                                     .bytes = -1,
                                     .plan_offset = -1,
                                     .plan_length = -1 };
+  strlist_extend (&shard.volume_pins, &fold_plan (fold)->volume_pins);
   for (uint32_t i = 0; i < fold_known (fold); i++)
     {
       auto_free char *attempt = fold_folder_name (fold, i);

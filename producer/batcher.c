@@ -19,6 +19,7 @@ struct batcher
   const struct job *job;
   const struct slicer_sink *sink;
   const struct first_pass *first_pass;
+  const struct strlist *pins; /* NULL: none */
 
   struct shard shard;  /* the open one; its atoms are `chunk`'s */
   struct buffer chunk; /* its atoms, or those not yet spilt */
@@ -51,6 +52,7 @@ batcher_open_shard (struct batcher *batcher)
     .bytes = batcher->job->batch_bytes > 0 ? 0 : -1,
     .plan_offset = -1,
     .plan_length = -1,
+    .volume_pins = batcher->pins == NULL ? (struct strlist){ 0 } : *batcher->pins,
   };
   batcher->spilt = false;
   batcher->has_files = false;
@@ -68,13 +70,14 @@ batcher_binds (const struct job *job)
 
 struct batcher *
 batcher_new (const struct job *job, const struct slicer_sink *sink,
-             const struct first_pass *first_pass)
+             const struct first_pass *first_pass, const struct strlist *pins)
 {
   struct batcher *batcher = xcalloc (1, sizeof *batcher);
   *batcher = (struct batcher){
     .job = job,
     .sink = sink,
     .first_pass = first_pass,
+    .pins = pins,
     .atoms_digest = digest_new (),
     .all_digest = digest_new (),
     .plan_digest = digest_new (),

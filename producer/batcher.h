@@ -23,9 +23,10 @@ struct batcher;
 
 /* SINK: NULL to count only. CENSUS: NULL, or what an earlier pass found: the shards get its count,
  * and a fixed number of shards (job->shards) is cut by its atoms; without it such a job is one
- * endless shard. Both are used as long as the batcher lives. */
+ * endless shard. PINS (NULL: none): the shards' volume_pins. All are used as long as the batcher
+ * lives. */
 struct batcher *batcher_new (const struct job *job, const struct slicer_sink *sink,
-                             const struct first_pass *first_pass);
+                             const struct first_pass *first_pass, const struct strlist *pins);
 void batcher_free (struct batcher *batcher);
 
 static inline void

@@ -56,6 +56,7 @@ struct planning
   int64_t control;   /* position */
   char *cancel_reason;
   struct left_out left_out;
+  struct strlist volume_pins; /* of the last try's shards */
 };
 
 /* ---- while the slicer runs ------------------------------------------------------------- */
@@ -148,7 +149,9 @@ compare_published (struct planning *planning, const struct shard *shard, struct 
   planning->absent = got == 0 ? planning->absent + 1 : 0;
   if (got <= 0)
     return got;
-  if (memcmp (published.digest, shard->digest, DIGEST_SIZE) != 0)
+  bool pinned = published.volume_pins.count > 0; /* by an older producer: not */
+  if (memcmp (published.digest, shard->digest, DIGEST_SIZE) != 0
+      || (pinned && !strlist_same (&published.volume_pins, &shard->volume_pins)))
     return error_set (
         err, ERROR_USER,
         "the inputs changed since planning began: shard %u differs from what was published",
@@ -185,6 +188,11 @@ planning_on_shard (void *context, const struct shard *shard, struct error *err)
   struct planning *planning = context;
   if (policy_check_shards (planning->options->policy, (int64_t) shard->index + 1, err) != 0)
     return -1;
+  if (shard->index == 0)
+    {
+      strlist_release (&planning->volume_pins);
+      strlist_extend (&planning->volume_pins, &shard->volume_pins);
+    }
   int published = compare_published (planning, shard, err);
   if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
     published = planning_put_plan (planning, shard, err);
@@ -401,7 +409,10 @@ planning_settle (struct planning *planning, int result, const struct plan *plan,
   event.writer = writer;
   memcpy (event.digest, plan->digest, DIGEST_SIZE);
   if (result == 0)
-    reason = left_out_text (&planning->left_out);
+    {
+      reason = left_out_text (&planning->left_out);
+      event.volume_pins = planning->volume_pins;
+    }
   if (result > 0)
     reason = xstrdup (planning->cancel_reason);
   if (result < 0)
@@ -475,6 +486,7 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
     (void) bus_release (bus, delivery, NULL);
   free (planning.cancel_reason);
   left_out_release (&planning.left_out);
+  strlist_release (&planning.volume_pins);
   frozen_plan_free (planning.frozen);
   return result;
 }

@@ -9,6 +9,7 @@
 #include "producer/selector.h"
 #include "producer/slicer_internal.h"
 #include "schemas/job_paths.h"
+#include "storage/local_pin.h"
 
 #include <errno.h>
 #include <string.h>
@@ -118,6 +119,7 @@ struct pass
   const struct slicer_sources *sources;
   const struct slicer_sink *sink; /* for progress */
   const struct selection *selection;
+  const struct strlist *pins;
   struct batcher *batcher;
   bool counting; /* another pass follows */
   int64_t listed;
@@ -217,7 +219,7 @@ run_pass (const struct pass *setup, bool counting, const struct first_pass *firs
 {
   struct pass pass = *setup;
   auto_batcher struct batcher *batcher =
-      batcher_new (pass.job, counting ? NULL : pass.sink, first_pass);
+      batcher_new (pass.job, counting ? NULL : pass.sink, first_pass, pass.pins);
   pass.batcher = batcher;
   pass.counting = counting;
   int result = list_volumes (&pass, err);
@@ -229,12 +231,38 @@ run_pass (const struct pass *setup, bool counting, const struct first_pass *firs
   return result;
 }
 
+/* What volumes that are one file are now, by volume: all shards are to see the same. Folders that
+ * aren't sliced, and what is behind a URL, aren't pinned. */
+static int
+slicer_pin_volumes (const struct job *job, const struct slicer_sources *sources,
+                    struct strlist *pins, struct error *err)
+{
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      const struct volume *volume = &job->volumes[i];
+      char pin[LOCAL_PIN_SIZE];
+      if ((!volume->shared && job->glob != NULL) || storage_is_elsewhere (volume->source))
+        continue;
+      auto_storage struct storage *storage = sources->open (sources->context, job, i, err);
+      if (storage == NULL
+          || (storage_is_file (storage)
+              && local_pin_take (storage_local_path (storage), pin, err) != 0))
+        return error_wrap (err, "volume %s", volume->path);
+      if (!storage_is_file (storage))
+        continue;
+      while (pins->count < i)
+        strlist_add (pins, "");
+      strlist_add (pins, pin);
+    }
+  return 0;
+}
+
 /* A job that isn't sharded: one shard that sees everything. */
 static int
-run_whole (const struct job *job, const struct slicer_sink *sink, struct plan *plan,
-           struct error *err)
+run_whole (const struct job *job, const struct slicer_sink *sink, const struct strlist *pins,
+           struct plan *plan, struct error *err)
 {
-  auto_batcher struct batcher *batcher = batcher_new (job, sink, NULL);
+  auto_batcher struct batcher *batcher = batcher_new (job, sink, NULL, pins);
   return batcher_finish (batcher, plan, NULL, err);
 }
 
@@ -243,8 +271,11 @@ slicer_run_on (const struct job *job, const struct slicer_sources *sources,
                const struct slicer_sink *sink, struct plan *plan, struct error *err)
 {
   *plan = (struct plan){ .bytes = -1 };
+  auto_strlist struct strlist pins = { 0 };
+  if (slicer_pin_volumes (job, sources, &pins, err) != 0)
+    return -1;
   if (job->glob == NULL)
-    return run_whole (job, sink, plan, err);
+    return run_whole (job, sink, &pins, plan, err);
   auto_selection struct selection selection = { 0 };
   if (selection_compile (job, &selection, err) != 0)
     return -1;
@@ -252,7 +283,12 @@ slicer_run_on (const struct job *job, const struct slicer_sources *sources,
                                    units_from_env ("SHOAL_LIST_TIMEOUT_MS", LIST_TIMEOUT_MS) };
   deadline.end = clock_boot_ms () + deadline.limit_ms;
   const struct pass setup = {
-    .deadline = &deadline, .job = job, .sources = sources, .sink = sink, .selection = &selection
+    .deadline = &deadline,
+    .job = job,
+    .sources = sources,
+    .sink = sink,
+    .selection = &selection,
+    .pins = &pins,
   };
   if (job->shards < 1 && !job->needs_count)
     return run_pass (&setup, false, NULL, NULL, plan, err);

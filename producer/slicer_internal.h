@@ -9,7 +9,7 @@ struct slicer_sources
 {
   void *context;
 
-  /* The storage of the job's volume INDEX; the slicer closes it. */
+  /* The storage of the job's volume INDEX, sliced or one of this machine; the slicer closes it. */
   struct storage *(*open) (void *context, const struct job *job, size_t index, struct error *err);
 };
 

@@ -7,6 +7,7 @@ extern const char avsc_Claim[];
 extern const char avsc_Control[];
 extern const char avsc_Control_1[];
 extern const char avsc_Event[];
+extern const char avsc_Event_1[];
 extern const char avsc_Job[];
 extern const char avsc_Job_1[];
 extern const char avsc_Job_2[];
@@ -16,5 +17,6 @@ extern const char avsc_JobStatus_1[];
 extern const char avsc_JobStatus_2[];
 extern const char avsc_Shard[];
 extern const char avsc_Shard_1[];
+extern const char avsc_Shard_2[];
 
 #endif

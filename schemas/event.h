@@ -65,6 +65,7 @@ struct event
   int64_t shards; /* PLANNED */
   int64_t atoms;  /* PLANNED, and FINISHED: of the shard */
   int64_t bytes;
+  struct strlist volume_pins; /* PLANNED: as its shards have them */
 
   struct attempt_report report; /* FINISHED */
 

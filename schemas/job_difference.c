@@ -4,17 +4,6 @@
 
 #include <string.h>
 
-static bool
-same_list (const struct strlist *a, const struct strlist *b)
-{
-  if (a->count != b->count)
-    return false;
-  for (size_t i = 0; i < a->count; i++)
-    if (strcmp (a->items[i], b->items[i]) != 0)
-      return false;
-  return true;
-}
-
 /* The trace that a job belongs to says who asked, not for what. */
 static const char *
 next_env (const struct strlist *env, size_t *at)
@@ -94,10 +83,10 @@ job_difference_container (const struct job *a, const struct job *b)
     bool same;
   } fields[] = {
     { "--hostname", text_same (a->hostname, b->hostname) },
-    { "--group-add", same_list (&a->groups, &b->groups) },
-    { "--cap-drop", same_list (&a->cap_drop, &b->cap_drop) },
-    { "--ulimit", same_list (&a->ulimits, &b->ulimits) },
-    { "--device", same_list (&a->devices, &b->devices) },
+    { "--group-add", strlist_same (&a->groups, &b->groups) },
+    { "--cap-drop", strlist_same (&a->cap_drop, &b->cap_drop) },
+    { "--ulimit", strlist_same (&a->ulimits, &b->ulimits) },
+    { "--device", strlist_same (&a->devices, &b->devices) },
     { "--shm-size", a->shm_size == b->shm_size },
     { "--platform", text_same (a->platform, b->platform) },
   };
@@ -118,14 +107,14 @@ job_difference (const struct job *a, const struct job *b)
     { "the image", text_same (a->image, b->image) },
     { "--image-id", text_same (a->image_id, b->image_id) },
     { "the id of --reduce", text_same (a->reduce_image_id, b->reduce_image_id) },
-    { "the command", same_list (&a->command, &b->command) },
+    { "the command", strlist_same (&a->command, &b->command) },
     { "--volume", same_volumes (a, b) },
     { "--glob", text_same (a->glob, b->glob) },
     { "--base-path", text_same (a->base_path, b->base_path) },
     { "--batch-bytes", a->batch_bytes == b->batch_bytes }, /* it may set the batch size */
     { "--batch-size", a->batch_size == b->batch_size },
     { "--shards", a->shards == b->shards },
-    { "--exclude", same_list (&a->exclude, &b->exclude) },
+    { "--exclude", strlist_same (&a->exclude, &b->exclude) },
     { "--glob-ignore-case", a->glob_ignore_case == b->glob_ignore_case },
     { "--symlinks", a->symlinks == b->symlinks },
     { "--stage", a->stage == b->stage },
@@ -133,15 +122,15 @@ job_difference (const struct job *a, const struct job *b)
     { "--output-links", a->output_links == b->output_links },
     { "--on-conflict", a->on_conflict == b->on_conflict },
     { "--reduce", text_same (a->reduce_image, b->reduce_image) },
-    { "--reduce-command", same_list (&a->reduce_command, &b->reduce_command) },
+    { "--reduce-command", strlist_same (&a->reduce_command, &b->reduce_command) },
     { "--env", same_env (&a->env, &b->env) && a->needs_count == b->needs_count },
     { "--workdir", text_same (a->workdir, b->workdir) },
     { "--user", text_same (a->user, b->user) },
     { "--entrypoint",
-      a->has_entrypoint == b->has_entrypoint && same_list (&a->entrypoint, &b->entrypoint) },
+      a->has_entrypoint == b->has_entrypoint && strlist_same (&a->entrypoint, &b->entrypoint) },
     { "--network", a->network == b->network },
     { "--read-only", a->read_only == b->read_only },
-    { "--tmpfs", same_list (&a->tmpfs, &b->tmpfs) },
+    { "--tmpfs", strlist_same (&a->tmpfs, &b->tmpfs) },
     { "--init", a->init == b->init },
     { "--stop-signal", text_same (a->stop_signal, b->stop_signal) },
     { "--stop-timeout", a->stop_timeout_ms == b->stop_timeout_ms },

@@ -77,6 +77,7 @@ fill_shard (struct record *record, const void *message)
   record_set_bytes (record, "digest", digest_bytes (shard->digest));
   record_set_bytes (record, "atoms", buffer_bytes (&shard->atoms));
   record_set_optional_long (record, "memory", shard->memory > 0 ? shard->memory : -1);
+  record_set_strings (record, "volume_pins", &shard->volume_pins);
   if (shard->plan_offset < 0)
     {
       record_set_null (record, "plan");
@@ -114,6 +115,7 @@ shard_read (const struct record *record, void *into, struct error *err)
   struct bytes atoms = record_bytes (record, "atoms");
   buffer_append (&shard->atoms, atoms.data, atoms.size);
   shard->memory = number (record, "memory", -1);
+  record_strings (record, "volume_pins", &shard->volume_pins);
   struct record plan = { 0 };
   bool in_file = record_get (record, "plan", &plan);
   shard->plan_offset = in_file ? number (&plan, "offset", -1) : -1;
@@ -189,6 +191,7 @@ fill_event (struct record *record, const void *message)
   record_set_enum (record, "on_conflict", on_conflict_name (event->on_conflict));
   record_set_string (record, "reason", event->reason);
   record_set_string (record, "class_name", event->class_name);
+  record_set_strings (record, "volume_pins", &event->volume_pins);
 }
 
 int
@@ -288,6 +291,7 @@ event_read (const struct record *record, void *into, struct error *err)
   event->on_conflict = policy < 0 ? CONFLICT_FAIL : (enum on_conflict) policy;
   event->reason = record_string (record, "reason");
   event->class_name = record_string (record, "class_name");
+  record_strings (record, "volume_pins", &event->volume_pins);
   return 0;
 }
 

@@ -131,6 +131,7 @@ shard_release (struct shard *shard)
 {
   free (shard->job_id);
   buffer_release (&shard->atoms);
+  strlist_release (&shard->volume_pins);
   *shard = (struct shard){ 0 };
 }
 
@@ -141,6 +142,14 @@ shard_copy (struct shard *to, const struct shard *from)
   to->job_id = xstrdup (from->job_id);
   to->atoms = (struct buffer){ 0 };
   buffer_append (&to->atoms, from->atoms.data, from->atoms.size);
+  to->volume_pins = list_copy (&from->volume_pins);
+}
+
+const char *
+shard_volume_pin (const struct shard *shard, size_t volume)
+{
+  const struct strlist *pins = &shard->volume_pins;
+  return volume < pins->count && pins->items[volume][0] != '\0' ? pins->items[volume] : NULL;
 }
 
 void
@@ -157,6 +166,7 @@ event_release (struct event *event)
   free (event->job_id);
   free (event->writer);
   attempt_report_release (&event->report);
+  strlist_release (&event->volume_pins);
   free (event->indexes);
   free (event->reason);
   free (event->class_name);

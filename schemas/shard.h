@@ -5,6 +5,7 @@
 #include "common/auto.h"
 #include "common/buffer.h"
 #include "common/digest.h"
+#include "common/strlist.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,7 +49,13 @@ struct shard
   int64_t plan_offset;         /* range of the job's plan file; -1: the list is inline */
   int64_t plan_length;
   int64_t memory; /* bytes a container, after one ran out of them; -1: the job's */
+  /* What volumes of one file were when the job was planned, by volume; "" and beyond its end: not
+   * pinned. */
+  struct strlist volume_pins;
 };
+
+/* What SHARD pins VOLUME to; NULL: nothing. */
+const char *shard_volume_pin (const struct shard *shard, size_t volume);
 
 void shard_release (struct shard *shard);
 void shard_copy (struct shard *to, const struct shard *from);

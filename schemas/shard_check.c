@@ -57,5 +57,7 @@ shard_check (const struct shard *shard, const struct job *job, struct error *err
       || (shard->plan_length >= 0 && shard->atoms.size > 0))
     return error_set (err, ERROR_USER,
                       "the shard: plan: it has two lists of input files, or a partial one");
+  if (shard->volume_pins.count > job->volume_count)
+    return error_set (err, ERROR_USER, "the shard: volume_pins: more than the job has volumes");
   return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "common/fs.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,16 @@ local_pin_format (const struct stat *status, char text[static LOCAL_PIN_SIZE])
   (void) snprintf (text, LOCAL_PIN_SIZE, "%lld-%lld-%llu", (long long) status->st_size,
                    (long long) fs_mtime_ns (status), (unsigned long long) status->st_ino);
   return text;
+}
+
+int
+local_pin_take (const char *path, char text[static LOCAL_PIN_SIZE], struct error *err)
+{
+  struct stat status;
+  if (stat (path, &status) != 0)
+    return error_errno (err, errno, "%s", path);
+  (void) local_pin_format (&status, text);
+  return 0;
 }
 
 int64_t

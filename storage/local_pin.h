@@ -18,6 +18,9 @@
 /* Writes STATUS' pin into TEXT; returns TEXT. */
 const char *local_pin_format (const struct stat *status, char text[static LOCAL_PIN_SIZE]);
 
+/* The same of the file PATH. 0 or -1. */
+int local_pin_take (const char *path, char text[static LOCAL_PIN_SIZE], struct error *err);
+
 /* The time in PIN, ns; 0 when it is none of ours. */
 int64_t local_pin_time_ns (const char *pin);
 

@@ -88,6 +88,13 @@ fetch_folder (struct staging *staging, struct stage_source *source, const char *
   return 0;
 }
 
+/* What the plan says of SOURCE, a volume of one file; NULL: nothing. */
+static const char *
+stage_pin (const struct staging *staging, const struct stage_source *source)
+{
+  return shard_volume_pin (staging->stage->shard, (size_t) (source - staging->sources));
+}
+
 /* Another process may put something else in a file's place meanwhile: what is opened here counts.
  */
 static int
@@ -102,6 +109,8 @@ mount_file (struct staging *staging, const struct stage_source *source, struct e
   if (!S_ISREG (status.st_mode))
     return error_set (err, ERROR_USER, "volume %s: %s isn't a file any more", source->path,
                       source->local);
+  if (local_pin_check (stage_pin (staging, source), &status, source->local, err) != 0)
+    return error_wrap (err, "volume %s", source->path);
   staging->bytes += status.st_size;
   return mounts_add (staging->mounts, file, xstrdup (source->path), false, false, err);
 }
@@ -115,6 +124,9 @@ mount_whole (struct staging *staging, struct stage_source *source, struct error 
     return fetch_folder (staging, source, "", err);
   if (storage_is_file (source->storage))
     return mount_file (staging, source, err);
+  if (stage_pin (staging, source) != NULL)
+    return error_set (err, ERROR_USER, "volume %s: %s isn't a file any more", source->path,
+                      source->local);
   if (staging->stage->job->symlinks == SYMLINKS_FOLLOW)
     return stage_local_folder (staging, source, "", err);
   auto_fd int folder = stage_open_volume (source, err);

@@ -231,6 +231,7 @@ sqlite_publish_shard (struct bus *base, const struct shard *shard, struct error 
   pending->shard = *shard;
   pending->shard.job_id = xstrdup (shard->job_id);
   pending->shard.atoms = (struct buffer){ 0 };
+  pending->shard.volume_pins = (struct strlist){ 0 };
   bus->pending_bytes += payload.size;
   pending->payload = payload;
   payload = (struct buffer){ 0 };

@@ -53,3 +53,55 @@ expect_exit 0 "--update runs it again" run --results again --update -v ./one.csv
 expect_same "…" "c,d" "$(cat again/stdout)"
 rm one.csv
 expect_exit 2 "a file that is gone" again
+
+# What the plan found is what every shard sees: one that comes later runs nothing.
+later () { # RESULT OPTION…
+  local result=$1
+  shift
+  "$SHOAL" run -v "$PWD/in:/in" -v "$PWD/model:/model" -o res:/out --glob '*.txt' --batch-size 1 -j 1 --results "$result" "$@"
+}
+succeeded () { python3 -c 'import json, sys; print (*[s["index"] for s in json.load (open (sys.argv[1] + "/manifest.json"))["shards"] if s["state"] == "succeeded"])' "$1"; }
+changing='cat /in/*.txt >/out/$SHOAL_SHARD_INDEX'
+for kind in "in place" "by one as old and as long"; do
+  rm -rf one.partial model model.2 && echo v1 >model && echo v2 >model.2
+  touch -d 2001-02-03 model
+  if [ "$kind" = "in place" ]; then change="echo v22 >$PWD/model"; else change="touch -d 2001-02-04 $PWD/model.2; mv $PWD/model.2 $PWD/model"; fi
+  expect_exit 1 "a file that changes between two shards ($kind)" later one --runtime process --retries 0 none \
+    sh -c "cp in/* out/; if [ \$SHOAL_SHARD_INDEX = 0 ]; then $change; fi"
+  expect_stderr "shards 1, 2: .*volume /model: $PWD/model: changed since it was listed"
+  expect_same "… no shard sees the other one" 0 "$(succeeded one.partial)"
+done
+rm -rf model && echo v1 >model
+expect_exit 1 "one that a folder takes the place of" later folder --runtime process --retries 0 none \
+  sh -c "cp in/* out/; if [ \$SHOAL_SHARD_INDEX = 0 ]; then rm $PWD/model; mkdir $PWD/model; fi"
+expect_stderr "shards 1, 2: .*volume /model: $PWD/model isn't a file any more"
+rm -rf model && echo v1 >model
+expect_exit 1 "before the reduce step" later before --runtime process --retries 0 --reduce none --reduce-command 'cat model' none \
+  sh -c "cp in/* out/; if [ \$SHOAL_SHARD_INDEX = 2 ]; then echo v2 >>$PWD/model; fi"
+expect_stderr "volume /model: $PWD/model: changed since it was listed"
+
+# Before resume: the first shard waits until the run is told to stop.
+rm -rf model && echo v1 >model
+mkdir begun
+as_in_a_terminal setsid bash -c "$(declare -f later); $(declare -p SHOAL); later stopped --runtime process none sh -c 'cp in/* out/; touch $PWD/begun/\$SHOAL_SHARD_INDEX; until [ -e $PWD/go ]; do sleep 0.02; done' 2>stopped.log; exit \$?" </dev/null &
+run=$!
+wait_for "the first shard to begin" test -e begun/0
+kill -INT -- "-$run"
+wait_for "the message" grep -q "press Ctrl-C again" stopped.log
+touch go
+expect_end 130 "a run that was told to stop" $run
+echo v2 >model
+expect_exit 1 "a file that changed before resume" "$SHOAL" resume stopped
+expect_stderr "volume /model: $PWD/model: changed since it was listed"
+
+# The same command again.
+rm -rf model && echo v1 >model
+whole () { run --results whole --runtime process -v ./in:/in -v ./model:/model --glob '*.txt' "$@" none sh -c 'cat model >out/$SHOAL_SHARD_INDEX'; }
+expect_exit 0 "a run over a file that was just written" whole
+expect_exit 0 "again: nothing has changed" whole
+echo old >older && touch -d 2001-02-03 older && mv older model
+expect_exit 5 "an older file in its place" whole
+expect_stderr "changed +1: /model"
+expect_exit 0 "--update runs all shards" whole --update
+expect_same "… with it" "old old old" "$(cat whole/outputs/res/* | xargs)"
+expect_exit 0 "again: nothing has changed" whole

@@ -45,7 +45,8 @@ RECORDS = {
     "Shard": dict(
         job_id="j-1", kind="REDUCE", generation=2, index=41, count=100, attempt=3, failures=1,
         infra=1, not_before=1700000001000, atom_count=1000, bytes=123456789, digest=DIGEST,
-        atoms=b"", plan=dict(offset=1 << 33, length=700000), memory=1 << 32),
+        atoms=b"", plan=dict(offset=1 << 33, length=700000), memory=1 << 32,
+        volume_pins=["", "5-1764478000123456789-4711"]),
     "Event": dict(
         kind="FINISHED", job_id="j-1", time=1700000002000, writer="worker-h-1", generation=1,
         index=41, shard_kind="MAP", attempt=2, starts=3, digest=DIGEST, shards=None, atoms=1000,
@@ -53,7 +54,8 @@ RECORDS = {
         report=dict(outcome="OOM", final=True, exit_code=137, signal=9, folder="00041.g1.a2.s3",
                     reason="killed: out of memory", started=1700000001000, ended=1700000001999,
                     cpu_us=5000000, peak_memory=1 << 31, bytes_in=1, bytes_out=2, files_out=3),
-        indexes=[0, 64, 70000], on_conflict="LAST", reason="r", class_name="user"),
+        indexes=[0, 64, 70000], on_conflict="LAST", reason="r", class_name="user",
+        volume_pins=["7-1-2"]),
     "Control": dict(kind="CANCEL", job_id="j-1", time=1700000000000, generation=2,
                     reason="not needed"),
     "JobStatus": dict(

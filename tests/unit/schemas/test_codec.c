@@ -256,6 +256,8 @@ shards_come_back_whole (void **state)
                                         .plan_offset = in_file ? 7 : -1,
                                         .plan_length = in_file ? 8 : -1 };
       memset (shard.digest, 0xab, sizeof shard.digest);
+      strlist_add (&shard.volume_pins, "");
+      strlist_add (&shard.volume_pins, "5-6-7");
       if (!in_file)
         buffer_append (&shard.atoms, "a\0b", 3);
       auto_buffer struct buffer bytes = { 0 };
@@ -278,6 +280,12 @@ shards_come_back_whole (void **state)
       assert_int_equal (back.memory, in_file ? 16 : -1);
       assert_int_equal (back.plan_offset, in_file ? 7 : -1);
       assert_int_equal (back.plan_length, in_file ? 8 : -1);
+      assert_null (shard_volume_pin (&back, 0));
+      assert_string_equal (shard_volume_pin (&back, 1), "5-6-7");
+      assert_null (shard_volume_pin (&back, 2));
+      auto_shard struct shard copy = { 0 };
+      shard_copy (&copy, &back);
+      assert_true (strlist_same (&copy.volume_pins, &shard.volume_pins));
     }
 }
 
@@ -318,6 +326,7 @@ events_come_back_whole (void **state)
       event.index_count = 2;
       event.indexes = xcalloc (2, sizeof *event.indexes);
       event.indexes[1] = 77;
+      strlist_add (&event.volume_pins, "5-6-7");
       auto_buffer struct buffer bytes = { 0 };
       assert_int_equal (codec_encode_event (&event, &bytes, NULL), 0);
       auto_event struct event back = { 0 };
@@ -331,6 +340,7 @@ events_come_back_whole (void **state)
       assert_int_equal (back.indexes[1], 77);
       assert_int_equal (back.on_conflict, CONFLICT_RENAME);
       assert_string_equal (back.reason, "r");
+      assert_true (strlist_same (&back.volume_pins, &event.volume_pins));
       if (kind != EVENT_FINISHED)
         continue;
       assert_int_equal (back.report.outcome, OUTCOME_OOM);

@@ -400,7 +400,7 @@ shards_that_cannot_be_are_refused (void **state)
                               .plan_offset = -1,
                               .plan_length = -1 };
   assert_int_equal (shard_check (&good, &job, NULL), 0);
-  struct shard wrong[] = { good, good, good, good, good, good, good, good, good, good, good };
+  struct shard wrong[] = { good, good, good, good, good, good, good, good, good, good, good, good };
   wrong[0].not_before = INT64_MAX;
   wrong[1].not_before = INT64_MIN;
   wrong[2].failures = UINT32_MAX;
@@ -413,6 +413,7 @@ shards_that_cannot_be_are_refused (void **state)
   wrong[8].index = UINT32_MAX;
   wrong[9].generation = 0;
   wrong[10].job_id = NULL;
+  wrong[11].volume_pins.count = job.volume_count + 1;
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
     {
       struct error err = ERROR_INIT;

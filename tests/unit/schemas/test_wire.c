@@ -153,6 +153,8 @@ a_golden_shard_is_read_and_written (void **state)
   assert_int_equal (it.plan_offset, (int64_t) 1 << 33);
   assert_int_equal (it.plan_length, 700000);
   assert_int_equal (it.memory, (int64_t) 1 << 32);
+  assert_null (shard_volume_pin (&it, 0));
+  assert_string_equal (shard_volume_pin (&it, 1), "5-1764478000123456789-4711");
 }
 
 static void
@@ -168,6 +170,7 @@ a_golden_event_is_read_and_written (void **state)
   assert_int_equal (it.index_count, 3);
   assert_int_equal (it.indexes[2], 70000);
   assert_int_equal (it.on_conflict, CONFLICT_LAST);
+  assert_string_equal (it.volume_pins.items[0], "7-1-2");
 }
 
 static void
@@ -251,6 +254,16 @@ golden_messages_of_older_versions_are_read (void **state)
   assert_int_equal (codec_decode_shard (buffer_bytes (&shard_1), &old_shard, NULL), 0);
   assert_int_equal (old_shard.plan_length, 700000);
   assert_int_equal (old_shard.memory, -1);
+  auto_buffer struct buffer shard_2 = golden ("Shard.2", "avro");
+  auto_shard struct shard second_shard = { 0 };
+  assert_int_equal (codec_decode_shard (buffer_bytes (&shard_2), &second_shard, NULL), 0);
+  assert_int_equal (second_shard.memory, (int64_t) 1 << 32);
+  assert_int_equal (second_shard.volume_pins.count, 0);
+  auto_buffer struct buffer event_1 = golden ("Event.1", "avro");
+  auto_event struct event old_event = { 0 };
+  assert_int_equal (codec_decode_event (buffer_bytes (&event_1), &old_event, NULL), 0);
+  assert_string_equal (old_event.reason, "r");
+  assert_int_equal (old_event.volume_pins.count, 0);
   assert_null (third_job.platform);
   assert_int_equal (codec_decode_control (buffer_bytes (&old_control), &control, NULL), 0);
   assert_string_equal (control.reason, "not needed");
