@@ -4,13 +4,18 @@
 #include "cli/job_states.h"
 #include "cli/json_text.h"
 #include "common/clock.h"
+#include "common/lock.h"
 #include "common/memory.h"
 #include "common/strlist.h"
 #include "common/text.h"
 #include "common/units.h"
 #include "merger/status_json.h"
+#include "result/result.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 struct list_args
 {
@@ -18,7 +23,9 @@ struct list_args
   job_states states;
   int64_t limit; /* of the newest; 0: all */
   struct strlist lines;
+  struct strlist left; /* results of jobs that nobody works on */
   struct bus *bus;
+  const char *url;
   struct error *err;
 };
 
@@ -52,13 +59,33 @@ static const struct option_spec list_options[] = {
   { 0 },
 };
 
+/* Whether JOB is that of a `shoal run` that was killed: the bus is the one in its result, and
+ * nobody works on it. Of a fleet's job nobody can tell. */
+static bool
+list_is_left (const struct list_args *args, const struct job *job, const struct job_status *status)
+{
+  static const char sqlite[] = "sqlite:";
+  struct stat listed;
+  struct stat own;
+  if (job_state_is_terminal (status->state) || job->results == NULL
+      || strncmp (args->url, sqlite, strlen (sqlite)) != 0)
+    return false;
+  auto_fd int folder = result_open (job->results, NULL);
+  return folder >= 0 && stat (args->url + strlen (sqlite), &listed) == 0
+         && fstatat (folder, RESULT_BUS, &own, 0) == 0 && listed.st_dev == own.st_dev
+         && listed.st_ino == own.st_ino && lock_holder (folder, RESULT_LOCK) == 0;
+}
+
 /* What is said of JOB; the caller frees. */
 static char *
-list_line_of (const struct list_args *args, const struct job *job, const struct job_status *status)
+list_line_of (const struct list_args *args, const struct job *job, const struct job_status *status,
+              bool left)
 {
   if (args->json)
     {
       json_t *object = status_json (job, status);
+      if (left)
+        (void) json_object_set_new (object, "unfinished", json_true ());
       char *text = json_dumps (object, JSON_COMPACT);
       json_decref (object);
       return text;
@@ -67,7 +94,8 @@ list_line_of (const struct list_args *args, const struct job *job, const struct 
   auto_free char *shards =
       status->shards < 0 ? xstrdup ("?") : xasprintf ("%lld", (long long) status->shards);
   auto_free char *id = text_shown (job->id);
-  return xasprintf ("%s\t%s\t%s\t%lld/%s\t%lld\t%lld", id, job_state_name (status->state),
+  return xasprintf ("%s\t%s\t%s\t%lld/%s\t%lld\t%lld", id,
+                    left ? "unfinished" : job_state_name (status->state),
                     clock_format (job->submitted, time), (long long) status->succeeded, shards,
                     (long long) status->failed, (long long) status->running);
 }
@@ -85,7 +113,13 @@ list_add_job (void *context, const struct job *job)
     status.shards = -1;
   if (!job_states_have (args->states, status.state))
     return 0;
-  auto_free char *line = list_line_of (args, job, &status);
+  bool left = list_is_left (args, job, &status);
+  if (left) /* whoever ran its shards is gone */
+    {
+      status.running = 0;
+      strlist_add (&args->left, job->results);
+    }
+  auto_free char *line = list_line_of (args, job, &status, left);
   if (args->limit > 0)
     strlist_take (&args->lines, take (&line));
   else
@@ -100,6 +134,17 @@ print_newest (const struct list_args *args)
   for (size_t i = args->lines.count > limit ? args->lines.count - limit : 0; i < args->lines.count;
        i++)
     (void) puts (args->lines.items[i]);
+}
+
+static void
+print_left (const struct list_args *args)
+{
+  (void) fflush (stdout);
+  for (size_t i = 0; i < args->left.count; i++)
+    {
+      auto_free char *location = text_word (args->left.items[i]);
+      (void) fprintf (stderr, "shoal: unfinished and not running: shoal resume %s\n", location);
+    }
 }
 
 static int
@@ -120,12 +165,16 @@ list_run (int argc, char **argv, struct error *err)
   if (opened == NULL)
     return -1;
   args.bus = opened;
+  args.url = bus.url;
   if (!args.json)
     (void) puts ("job\tstate\tsubmitted\tsucceeded\tfailed\trunning");
   int result = bus_list_jobs (opened, NULL, list_add_job, &args, err);
   if (result == 0)
     print_newest (&args);
+  if (!args.json)
+    print_left (&args);
   strlist_release (&args.lines);
+  strlist_release (&args.left);
   return result < 0 ? -1 : EXIT_DONE;
 }
 

@@ -31,6 +31,9 @@ finished () { # RESULT: how many shards have succeeded
 
 start one
 wait_for "shard 2 and 3 to run" eval 'began 2 && began 3'
+listed () { "$SHOAL" list --bus "sqlite:$1/.shoal/bus.db" 2>list.err | sed -n 2p | cut -f2,6; }
+expect_same "list says that it runs" "running	2" "$(listed one.partial)"
+expect_same "… and no more" "" "$(cat list.err)"
 interrupt
 wait_for "the message" says one "waiting for 2 running shards to finish; press Ctrl-C again to stop them"
 ok "the first Ctrl-C lets the running shards end, and says so"
@@ -98,6 +101,9 @@ expect_exit 0 "status of a running job" "$SHOAL" status five
 expect_stdout "is running \(process $(pgrep -g "$group" -f 'shoal run')\)"
 pgrep -g "$group" -f 'shoal run' | xargs kill -9
 wait_for "the parts to be gone" eval '! pgrep -g "$group" -f "[-]-bus" >/dev/null'
+expect_same "list says that nobody works on a killed run" "unfinished	0" "$(listed five.partial)"
+expect_same "… and how it goes on" "shoal: unfinished and not running: shoal resume $PWD/five" "$(cat list.err)"
+expect_same "… as JSON" "True 0" "$("$SHOAL" list --json --bus "sqlite:five.partial/.shoal/bus.db" | tee list.json | json unfinished) $(json running <list.json)"
 touch began/gate
 expect_exit 0 "a killed run is resumed" "$SHOAL" resume five/
 expect_same "… to the whole result" 8 "$(ls five/outputs/res | wc -l)"
