@@ -263,6 +263,10 @@ again_begin (struct session *session, const struct job *job, bool update, int64_
 {
   struct harvest harvest = { .folder_fd = -1 };
   auto_free char *location = xstrdup (session->location);
+  auto_job struct job begun = { 0 };
+  job_copy (&begun, job);
+  if (update) /* what is taken over may be of several images */
+    strlist_extend (&begun.earlier_images, &session->job.earlier_images);
   int result = update ? again_gather (session, &harvest, err) : 0;
   if (result == 0)
     result = result_begin_again (location, err);
@@ -276,8 +280,8 @@ again_begin (struct session *session, const struct job *job, bool update, int64_
     result = session_lock (session, err);
   if (result == 0)
     {
-      job_copy (&session->job, job);
-      result = bus_submit (session->bus, job, err) < 0 ? -1 : 0;
+      job_copy (&session->job, &begun);
+      result = bus_submit (session->bus, &begun, err) < 0 ? -1 : 0;
     }
   if (result == 0 && harvest.count > 0)
     {

@@ -10,9 +10,10 @@
 void amend_init (struct job_args *args);
 
 /* The job of SESSION with what ARGS say into zeroed AMENDED: 1; 0 where they say nothing; or -1:
- * ERROR_USER for what can't be, and for a job of a fleet. */
-int amend_make (const struct session *session, const struct job_args *args, struct job *amended,
-                struct error *err);
+ * ERROR_USER for what can't be, and for a job of a fleet. The images that it needs then are in the
+ * store IMAGES (NULL: the default one), with its ids. */
+int amend_make (const struct session *session, const struct job_args *args, const char *images,
+                struct job *amended, struct error *err);
 
 /* Has AMENDED take the place of the job of SESSION, which is ours, on its bus as well. 0 or -1. */
 int amend_keep (struct session *session, const struct job *amended, struct error *err);

@@ -206,7 +206,8 @@ pin_image (const char *store, const struct job *job, const char *name,
   else if (strcmp (*id, config.id) != 0)
     return error_set (err, ERROR_USER,
                       "image \"%s\" has the id %s, and the job needs %s: import that one again, or "
-                      "begin a new job with another --results",
+                      "begin a new job with another --results; `shoal retry --image` takes another "
+                      "one",
                       name, config.id, *id);
   return 0;
 }

@@ -174,6 +174,17 @@ SETTER (output_links)
 
 TEXT_SETTER (reduce, reduce_image)
 
+SETTER (image)
+{
+  struct job_args *args = context;
+  if (args->image_count > 0 && strcmp (args->job.image, value) != 0)
+    return error_set (err, ERROR_USER, "\"%s\" and \"%s\": there can be one", args->job.image,
+                      value);
+  args->image_count++;
+  replace (&args->job.image, value);
+  return 0;
+}
+
 SETTER (reduce_command) { return words_split (value, &JOB (context)->reduce_command, err); }
 
 /* ---- container -------------------------------------------------------------------------- */
@@ -534,6 +545,8 @@ const struct option_spec amend_options[] = {
   { 'e', "env", NULL, "NAME[=VALUE]",
     "environment variable for the container from now on; repeatable", GROUP_CONTAINER, false,
     set_env },
+  { 0, "image", NULL, "IMAGE", "image from now on; twice: beside shards of another one",
+    GROUP_CONTAINER, false, set_image },
   { 0 },
 };
 

@@ -15,6 +15,7 @@ struct job_args
   struct job job;
   bool has_id;         /* --id was given */
   bool has_batch_size; /* --batch-size was given */
+  int image_count;     /* how often --image was given */
   char *results;
   bool upload;       /* --upload (upload.h) */
   const char *fetch; /* --fetch (submit.h): a folder, or NULL */

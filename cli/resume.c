@@ -22,11 +22,10 @@ resume_run (int argc, char **argv, struct error *err)
     return first;
   auto_session struct session session = SESSION_INIT;
   if (session_open (&session, argv[first], NULL, err) != 0 || session_lock (&session, err) != 0
-      || restore_check_left (&session, err) != 0
-      || job_pin_images (&session.job, options.images, err) != 0)
+      || restore_check_left (&session, err) != 0)
     return -1;
   auto_job struct job amended = { 0 };
-  int amends = amend_make (&session, &args, &amended, err);
+  int amends = amend_make (&session, &args, options.images, &amended, err);
   if (amends < 0 || (amends == 1 && amend_keep (&session, &amended, err) != 0))
     return -1;
   return run_session (&session, &options, err);
@@ -36,7 +35,8 @@ const struct command command_resume = {
   .name = "resume",
   .synopsis = "resume [options] RESULT",
   .summary = "continue an interrupted run",
-  .help = "Finished shards are not run again. Limits and variables given here replace the job's.\n"
+  .help = "Finished shards are not run again. Limits, variables and the image given here replace\n"
+          "the job's; --image twice where finished shards were made by another one.\n"
           "\n"
           "  shoal resume resized\n",
   .options = { amend_options, run_options, supervise_options, storage_options },

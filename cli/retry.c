@@ -103,10 +103,13 @@ retry_rounds (struct session *session, struct retry_args *args, int opened,
 
 /* What was checked before is kept once the shards are open: the job may have another plan now. */
 static int
-retry_amend (struct session *session, const struct job_args *args, struct error *err)
+retry_amend (struct session *session, const struct job_args *args, const char *images,
+             struct error *err)
 {
   auto_job struct job amended = { 0 };
-  return amend_make (session, args, &amended, err) < 0 ? -1 : amend_keep (session, &amended, err);
+  return amend_make (session, args, images, &amended, err) < 0
+             ? -1
+             : amend_keep (session, &amended, err);
 }
 
 static int
@@ -128,13 +131,12 @@ retry_run_args (struct retry_args *retry, int argc, char **argv, struct error *e
   auto_session struct session session = SESSION_INIT;
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
       || (!session.fleet
-          && (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0
-              || job_pin_images (&session.job, options.images, err) != 0)))
+          && (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0)))
     return -1;
   auto_job struct job amended = { 0 };
-  int amends = amend_make (&session, &args, &amended, err);
+  int amends = amend_make (&session, &args, options.images, &amended, err);
   int reopened = amends < 0 ? -1 : retry_reopen (&session, retry, err);
-  if (reopened > 0 && amends == 1 && retry_amend (&session, &args, err) != 0)
+  if (reopened > 0 && amends == 1 && retry_amend (&session, &args, options.images, err) != 0)
     reopened = -1;
   if (reopened < 0)
     return -1;
@@ -164,8 +166,10 @@ const struct command command_retry = {
   .help =
       "Other finished shards are kept. The old result stays in place until the new one is "
       "complete.\n"
-      "Shards that never ran because the job was cancelled or failed early run as well. Limits\n"
-      "and variables given here replace the job's, for the shards that run from now on.\n"
+      "Shards that never ran because the job was cancelled or failed early run as well. Limits,\n"
+      "variables and the image given here replace the job's, for the shards that run from now on.\n"
+      "Finished shards that another image made are kept only if --image is given twice;\n"
+      "manifest.json has the image's id of each shard.\n"
       "With --split and --quarantine together, failed shards are cut until the bad inputs are\n"
       "found, and the job is done without them.\n"
       "\n"

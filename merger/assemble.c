@@ -356,15 +356,25 @@ append_shard (struct assembly *assembly, const char *folder, bool with_lines, st
   return with_lines ? append_lines (assembly, folder, err) : 0;
 }
 
+/* Whether the job says that some of its shards ran with the image ID. */
+static bool
+assemble_knows_image (const struct job *job, const char *id)
+{
+  return job->earlier_images.count > 0
+         && (strlist_has (&job->earlier_images, id)
+             || (job->image_id != NULL && strcmp (job->image_id, id) == 0));
+}
+
 /* One name may mean two images on two workers. What they made isn't one result. */
 static void
 assemble_check_image (struct assembly *assembly, const char *folder)
 {
   json_t *record = attempt_record_read (assembly->folder_fd, folder);
   const char *id = json_string_value (json_object_get (record, "image_id"));
-  if (id != NULL && assembly->image_id == NULL)
+  bool known = id != NULL && assemble_knows_image (assembly->job, id);
+  if (id != NULL && !known && assembly->image_id == NULL)
     assembly->image_id = xstrdup (id);
-  else if (id != NULL && strcmp (id, assembly->image_id) != 0 && assembly->damage == NULL)
+  else if (id != NULL && !known && strcmp (id, assembly->image_id) != 0 && assembly->damage == NULL)
     {
       auto_free char *name = text_shown (assembly->job->image);
       auto_free char *shown = text_shown (id);

@@ -92,6 +92,9 @@ job_json (const struct manifest *manifest)
   manifest_set_text (object, "id", job->id);
   manifest_set_text (object, "image", job->image);
   manifest_set_text (object, "image_id", job->image_id);
+  if (job->earlier_images.count > 0)
+    (void) json_object_set_new (object, "earlier_images",
+                                manifest_list_json (&job->earlier_images));
   (void) json_object_set_new (object, "command", manifest_list_json (&job->command));
   if (job->has_entrypoint)
     (void) json_object_set_new (object, "entrypoint", manifest_list_json (&job->entrypoint));

@@ -76,6 +76,8 @@ report_put_job (const struct job *job, struct buffer *out)
   buffer_puts (out, "</code></p>\n<table class=\"facts\">\n");
   if (job->image_id != NULL)
     put_fact (out, "image id", job->image_id);
+  for (size_t i = 0; i < job->earlier_images.count; i++)
+    put_fact (out, "image id of shards that ran before", job->earlier_images.items[i]);
   report_put_inputs (out, job);
   report_put_limits (out, job);
   buffer_puts (out, "</table>\n");

@@ -149,6 +149,7 @@ struct job
   struct strlist devices;  /* device.h */
   /* inputs that its plan leaves out because they failed: container paths, any bytes */
   struct strlist quarantined;
+  struct strlist earlier_images; /* ids that shards which are kept may have run with, too */
 };
 
 void job_init (struct job *job); /* the defaults */

@@ -185,6 +185,17 @@ check_quarantined (struct job *job, struct error *err)
   return job_check_list (&job->quarantined, "inputs", JOB_QUARANTINED_MAX, JOB_PATTERN_MAX, err);
 }
 
+static int
+check_earlier_images (struct job *job, struct error *err)
+{
+  if (job_check_list (&job->earlier_images, "images", JOB_LIST_MAX, JOB_NAME_MAX, err) != 0)
+    return -1;
+  for (size_t i = 0; i < job->earlier_images.count; i++)
+    if (job_check_image_id (job->earlier_images.items[i], err) != 0)
+      return -1;
+  return 0;
+}
+
 /* "NAME=VALUE"; a name is what a shell could be told of, and a little more. */
 static int
 check_variable (const char *text, struct error *err)
@@ -382,6 +393,7 @@ job_check_texts (struct job *job, const char **field, struct error *err)
     { "glob", check_glob },
     { "exclude", check_exclude },
     { "quarantined", check_quarantined },
+    { "earlier_images", check_earlier_images },
     { "reduce_image", job_check_reduce_image },
     { "reduce_command", check_reduce_command },
     { "queue", job_check_queue_member },

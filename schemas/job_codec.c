@@ -83,6 +83,7 @@ fill_sharding (struct record *record, const struct job *job)
   record_set_enum (record, "symlinks", symlinks_name (job->symlinks));
   record_set_enum (record, "stage", stage_mode_name (job->stage));
   record_set_strings (record, "quarantined", &job->quarantined);
+  record_set_strings (record, "earlier_images", &job->earlier_images);
 }
 
 static void
@@ -244,6 +245,7 @@ read_sharding (const struct record *record, struct job *job)
   job->symlinks = (enum symlinks) known (symlinks_from_name (record_enum (record, "symlinks")));
   job->stage = (enum stage_mode) known (stage_mode_from_name (record_enum (record, "stage")));
   record_strings (record, "quarantined", &job->quarantined);
+  record_strings (record, "earlier_images", &job->earlier_images);
 }
 
 static void

@@ -69,9 +69,10 @@ job_release (struct job *job)
                       job->platform };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     free (strings[i]);
-  struct strlist *lists[] = { &job->command, &job->entrypoint,     &job->env,        &job->tmpfs,
-                              &job->exclude, &job->reduce_command, &job->groups,     &job->cap_drop,
-                              &job->ulimits, &job->devices,        &job->quarantined };
+  struct strlist *lists[] = { &job->command, &job->entrypoint,  &job->env,
+                              &job->tmpfs,   &job->exclude,     &job->reduce_command,
+                              &job->groups,  &job->cap_drop,    &job->ulimits,
+                              &job->devices, &job->quarantined, &job->earlier_images };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     strlist_release (lists[i]);
   for (size_t i = 0; i < job->volume_count; i++)
@@ -108,9 +109,10 @@ job_copy (struct job *to, const struct job *from)
                        &to->platform };
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
     *strings[i] = xstrdup (*strings[i]);
-  struct strlist *lists[] = { &to->command, &to->entrypoint,     &to->env,        &to->tmpfs,
-                              &to->exclude, &to->reduce_command, &to->groups,     &to->cap_drop,
-                              &to->ulimits, &to->devices,        &to->quarantined };
+  struct strlist *lists[] = { &to->command, &to->entrypoint,  &to->env,
+                              &to->tmpfs,   &to->exclude,     &to->reduce_command,
+                              &to->groups,  &to->cap_drop,    &to->ulimits,
+                              &to->devices, &to->quarantined, &to->earlier_images };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     *lists[i] = list_copy (lists[i]);
   to->volumes = xcalloc (from->volume_count, sizeof *to->volumes);

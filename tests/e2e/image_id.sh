@@ -25,7 +25,7 @@ expect_true "another image has another id" eval '[ "$(id other)" != "$first" ]'
 
 # ---- one machine: a job goes on with the image that it began with
 "$SHOAL" image import "$layout" --as tool
-fail='case "$SHOAL_SHARD_INDEX" in 3) [ -e /out/never ];; esac'
+fail='cp /in/* /out; case "$SHOAL_SHARD_INDEX" in 3) [ -n "$MADE_BY" ];; esac'
 run () { "$SHOAL" run -v in:/in -o o:/out --glob '*.txt' --retries 0 --results r tool sh -c "$fail"; }
 expect_exit 1 "a job fails" run
 expect_same "its manifest says the id" "$first" "$(python3 -c 'import json; print(json.load(open("r.partial/manifest.json"))["job"]["image_id"])')"
@@ -46,6 +46,46 @@ expect_exit 2 "an id that is none" "$SHOAL" run -v in:/in -o o:/out --results r2
 expect_stderr "image-id: .*expected sha256: and 64 hexadecimal digits"
 "$SHOAL" image import "$layout" --as tool
 expect_exit 1 "the first image again: retry runs" "$SHOAL" retry r
+
+# ---- another image for what failed
+"$SHOAL" image import other --as tool
+expect_exit 2 "another image beside what the first one made, unless that is meant" "$SHOAL" retry r --image other
+expect_stderr "--image other: shards that image \"tool\" with the id $first made are kept, and one result would be of two images: give --image other twice"
+expect_exit 2 "also under the name that it had" "$SHOAL" retry r --image tool
+expect_exit 2 "two others" "$SHOAL" retry r --image other --image tool
+expect_stderr '--image: "other" and "tool": there can be one'
+expect_exit 2 "one that isn't there" "$SHOAL" retry r --image nosuch --image nosuch
+expect_stderr "nosuch.*shoal image import"
+expect_same "nothing was changed" "$first" "$(python3 -c 'import json; print(json.load(open("r.partial/manifest.json"))["job"]["image_id"])')"
+expect_exit 0 "given twice it runs what failed, and only that" "$SHOAL" retry r --image other --image other
+expect_same "… the result has all" 6 "$(ls r/outputs/o | wc -l)"
+expect_same "… the manifest names both" "other $(id other) $first" "$(python3 -c 'import json
+job = json.load(open("r/manifest.json"))["job"]
+print(job["image"], job["image_id"], *job["earlier_images"])')"
+expect_same "… and which shards ran with which" "0 1 2 4 5, 3" "$(python3 -c 'import json, sys
+shards = json.load(open("r/manifest.json"))["shards"]
+print(*(", ".join(" ".join(str(s["index"]) for s in shards if s["image_id"] == id) for id in sys.argv[1:]),))' "$first" "$(id other)")"
+expect_manifest r/manifest.json
+expect_true "report.html has both" eval 'grep -q "$first" r/report.html && grep -q "$(id other)" r/report.html'
+expect_exit 0 "the bytes are right" "$SHOAL" get r copy
+expect_exit 0 "merge makes the same of it" "$SHOAL" merge r --on-conflict first
+expect_exit 0 "a shard again, with the image that the job has now" "$SHOAL" retry r --shard 1
+expect_same "… which it ran with" "$(id other)" "$(python3 -c 'import json; print(json.load(open("r/manifest.json"))["shards"][1]["image_id"])')"
+again () { "$SHOAL" run -v in:/in -o o:/out --glob '*.txt' --retries 0 --results r "$@" sh -c "$fail"; }
+expect_exit 0 "the same command with that image goes on with the job" again other
+make_files in 7
+expect_exit 0 "new inputs, what both images made is taken over" again --update other
+expect_same "… all of it" 7 "$(ls r/outputs/o | wc -l)"
+expect_exit 1 "another job fails" "$SHOAL" run -v in:/in -o o:/out --glob '*.txt' --retries 0 --results none again sh -c '[ -n "$MADE_BY" ]'
+expect_exit 0 "where nothing has succeeded once is enough" "$SHOAL" retry none --image other
+expect_same "… one image made it all" "$(id other)" "$(python3 -c 'import json
+manifest = json.load(open("none/manifest.json"))
+print(*{manifest["job"]["image_id"], *(shard["image_id"] for shard in manifest["shards"]), *manifest["job"].get("earlier_images", [])} - {""})')"
+expect_exit 2 "without an image there is no other one" sh -c '"$1" run -q -v in:/in --results bare --runtime process x true && "$1" retry bare --shard 0 --image y' - "$SHOAL"
+expect_stderr "--image: with --runtime process nothing of an image is run"
+"$SHOAL" image import "$layout" --as tool
+rm -r in
+make_files in 6
 
 # ---- a fleet: two workers, two images of one name
 export SHOAL_BUS=sqlite:$PWD/fleet.db

@@ -41,7 +41,8 @@ RECORDS = {
         hostname="node-1", groups=["staff", "44"], cap_drop=["ALL"], ulimits=["nofile=1024:2048"],
         shm_size=1 << 28, glob_ignore_case=True, retry_memory=150, retry_memory_max=1 << 33,
         platform="linux/arm/v7", quarantined=["/in/bad.jpg"],
-        devices=["/dev/fuse:/dev/f:rw", "vendor.com/gpu=0"], pilot=7, max_parallel=40),
+        devices=["/dev/fuse:/dev/f:rw", "vendor.com/gpu=0"], pilot=7, max_parallel=40,
+        earlier_images=["sha256:" + "e" * 64]),
     "Shard": dict(
         job_id="j-1", kind="REDUCE", generation=2, index=41, count=100, attempt=3, failures=1,
         infra=1, not_before=1700000001000, atom_count=1000, bytes=123456789, digest=DIGEST,

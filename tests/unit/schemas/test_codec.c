@@ -94,6 +94,7 @@ full_job (struct job *job)
   job->retry_memory_max = 15;
   job->platform = xstrdup ("linux/amd64");
   strlist_add (&job->quarantined, "/in/\xff\n");
+  strlist_add (&job->earlier_images, "sha256:0123");
   strlist_add (&job->devices, "vendor.com/class=name");
   job->pilot = 5;
   job->max_parallel = 40;
@@ -143,6 +144,7 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_int_equal (a->retry_memory_max, b->retry_memory_max);
   assert_string_equal (a->platform, b->platform);
   assert_same_list (&a->quarantined, &b->quarantined);
+  assert_same_list (&a->earlier_images, &b->earlier_images);
   assert_same_list (&a->devices, &b->devices);
   assert_int_equal (a->pilot, b->pilot);
   assert_int_equal (a->max_parallel, b->max_parallel);

@@ -380,6 +380,12 @@ lists_and_texts_have_an_end (void **state)
   job.reduce_image_id =
       xstrdup ("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
   expect (&job, "reduce_image_id");
+  free (take (&job.reduce_image_id));
+  strlist_add (&job.earlier_images,
+               "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+  expect (&job, NULL);
+  strlist_add (&job.earlier_images, "tool:2");
+  expect (&job, "earlier_images");
 }
 
 /* ---- shards ----------------------------------------------------------------------------- */

@@ -137,6 +137,8 @@ a_golden_job_is_read_and_written (void **state)
   assert_string_equal (it.devices.items[1], "vendor.com/gpu=0");
   assert_int_equal (it.pilot, 7);
   assert_int_equal (it.max_parallel, 40);
+  assert_int_equal (it.earlier_images.count, 1);
+  assert_int_equal (strlen (it.earlier_images.items[0]), 71);
 }
 
 static void
