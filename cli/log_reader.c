@@ -26,6 +26,7 @@ struct log_source
   bool reduce;
   char *attempt;         /* the folder's name; NULL: none began */
   int fds[2];            /* stdout, stderr; -1: not open (yet) */
+  int64_t left[2];       /* bytes of them, in a pack; -1: to the end */
   struct buffer rest[2]; /* for a terminal: the beginning of a character, whose end may come */
   bool ended;            /* nothing more will come of this attempt */
   bool told;             /* how the shard failed was printed */
@@ -36,6 +37,10 @@ log_reader_new (const struct session *session)
 {
   struct log_reader *reader = xcalloc (1, sizeof *reader);
   reader->session = session;
+  struct error err = ERROR_INIT;
+  reader->pack = session->folder_fd < 0 ? NULL : attempt_pack_open (session->folder_fd, &err);
+  if (error_is_set (&err))
+    log_failure (LOG_WARN, "logs_unavailable", &err, NULL);
   return reader;
 }
 
@@ -74,6 +79,7 @@ drop_attempt (const struct log_reader *reader, struct log_source *source)
       buffer_release (&source->rest[stream]);
       auto_fd_ (&source->fds[stream]);
       source->fds[stream] = -1;
+      source->left[stream] = -1;
     }
   source->ended = false;
 }
@@ -86,6 +92,7 @@ log_reader_free (struct log_reader *reader)
   for (size_t i = 0; i < reader->count; i++)
     drop_attempt (reader, &reader->sources[i]);
   free (reader->sources);
+  attempt_pack_close (reader->pack);
   free (reader);
 }
 
@@ -94,7 +101,9 @@ add_source (struct log_reader *reader, uint32_t index, bool reduce)
 {
   reader->sources = xrealloc (reader->sources, reader->count + 1, sizeof *reader->sources);
   struct log_source *source = &reader->sources[reader->count++];
-  *source = (struct log_source){ .index = index, .reduce = reduce, .fds = { -1, -1 } };
+  *source = (struct log_source){
+    .index = index, .reduce = reduce, .fds = { -1, -1 }, .left = { -1, -1 }
+  };
   return source;
 }
 
@@ -157,6 +166,10 @@ open_files (struct log_reader *reader, struct log_source *source)
         auto_free char *path = xasprintf ("%s/%s/%s", folders[i], source->attempt, names[stream]);
         if ((reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
           source->fds[stream] = fs_open_beneath (root, path, O_RDONLY, 0, NULL);
+        bool last = i == 1 && source->fds[stream] < 0 && reader->pack != NULL;
+        if (last && (reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
+          source->fds[stream] = attempt_pack_open_file (reader->pack, source->attempt,
+                                                        names[stream], &source->left[stream]);
       }
 }
 
@@ -207,13 +220,16 @@ drain_stream (struct log_reader *reader, size_t number, int stream, struct error
   char chunk[CHUNK];
   for (;;)
     {
-      ssize_t got = read (reader->sources[number].fds[stream], chunk, sizeof chunk);
+      int64_t *left = &reader->sources[number].left[stream];
+      size_t most = *left >= 0 && *left < CHUNK ? (size_t) *left : CHUNK;
+      ssize_t got = most == 0 ? 0 : read (reader->sources[number].fds[stream], chunk, most);
       if (got < 0 && errno == EINTR)
         continue;
       if (got < 0)
         return error_errno (err, errno, "reading a log");
       if (got == 0)
         return 0;
+      *left -= *left >= 0 ? got : 0;
       put_headline (reader, number, stream);
       FILE *out = log_reader_out (reader, stream);
       bool exact = reader->raw || !isatty (fileno (out));

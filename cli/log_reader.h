@@ -2,12 +2,14 @@
  *
  *     .shoal/tmp/NAME/stdout        while the attempt runs
  *     .shoal/attempts/NAME/stdout   afterwards (renamed: an open file stays the same)
+ *     .shoal/attempts.tar           instead, where the job's attempts were packed
  */
 #ifndef SHOAL_CLI_LOG_READER_H
 #define SHOAL_CLI_LOG_READER_H
 
 #include "cli/counters.h"
 #include "cli/session.h"
+#include "result/attempt_pack.h"
 
 enum log_streams
 {
@@ -25,6 +27,7 @@ struct log_reader
   bool failed_only; /* … that have failed, and how goes before what they printed */
   bool raw;         /* a terminal gets the bytes as they are; a pipe and a file always do */
   bool everything;  /* every shard is wanted */
+  struct attempt_pack *pack; /* NULL: there is none */
   struct log_source *sources;
   size_t count;
   size_t speaker;  /* whose text came last + 1; 0: nobody's */

@@ -1,5 +1,6 @@
 /* shoal merge: the result assembled again from what the shards left; nothing is run. */
 #include "cli/commands.h"
+#include "cli/pack_attempts.h"
 #include "cli/reopen.h"
 #include "cli/restore.h"
 #include "cli/run_options.h"
@@ -61,7 +62,7 @@ merge_run (int argc, char **argv, struct error *err)
     return first;
   auto_session struct session session = SESSION_INIT;
   if (session_open (&session, argv[first], NULL, err) != 0 || session_lock (&session, err) != 0
-      || restore_check_left (&session, err) != 0)
+      || restore_check_left (&session, err) != 0 || pack_attempts_check (&session, err) != 0)
     return -1;
   enum on_conflict policy =
       args.on_conflict < 0 ? session.job.on_conflict : (enum on_conflict) args.on_conflict;

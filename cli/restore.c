@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "merger/verdict.h"
+#include "result/attempt_pack.h"
 #include "result/result.h"
 #include "result/result_rest.h"
 #include "result/result_store.h"
@@ -111,6 +112,8 @@ restore_reopen (struct session *session, struct job_status *status, struct error
   if (result == 0)
     result =
         merges ? reopen_merge (session, policy, status, err) : reopen_shards (session, &gone, err);
+  if (result >= 0) /* what is in it is run again */
+    (void) attempt_pack_remove (session->folder_fd, NULL);
   free (gone.named);
   return result < 0 ? -1 : merges;
 }

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/job_options.h"
+#include "cli/pack_attempts.h"
 #include "cli/reopen.h"
 #include "cli/restore.h"
 #include "cli/run_options.h"
@@ -131,7 +132,8 @@ retry_run_args (struct retry_args *retry, int argc, char **argv, struct error *e
   auto_session struct session session = SESSION_INIT;
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0
       || (!session.fleet
-          && (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0)))
+          && (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0
+              || pack_attempts_check (&session, err) != 0)))
     return -1;
   auto_job struct job amended = { 0 };
   int amends = amend_make (&session, &args, options.images, &amended, err);

@@ -5,6 +5,7 @@
 #include "cli/docker.h"
 #include "cli/job_options.h"
 #include "cli/joblog.h"
+#include "cli/pack_attempts.h"
 #include "cli/probing.h"
 #include "cli/restore.h"
 #include "cli/run_options.h"
@@ -133,6 +134,8 @@ begin_again (struct session *session, const struct job_args *args, const struct 
   int64_t reused = 0;
   if (session_status (session, &status, err) != 0 || summary_read (session, &counters, err) != 0)
     return -1;
+  if (again->update && pack_attempts_check (session, err) != 0)
+    return -1;
   bool planned = fold_shards (counters.fold) >= 0;
   bool ended = verdict_is_done (status.state);
   bool waits = ended || !job_state_is_terminal (status.state);
@@ -168,6 +171,8 @@ run_report_ended (const struct session *session, const struct run_options *optio
                     stderr);
       changes_print (stderr, &changes);
     }
+  if (options->packs && !changed)
+    pack_attempts_of (session, &counters, status);
   int code = summary_tell (session, &counters, status, !said);
   return changed && code == EXIT_DONE ? EXIT_STALE : code;
 }
@@ -223,6 +228,16 @@ run_on_fleet (struct job_args *args, struct bus_args *bus, const struct run_opti
 }
 
 static int
+run_check_packs (const struct run_options *options, const struct job *job, bool fleet,
+                 struct error *err)
+{
+  if (!options->packs || (!fleet && !result_is_remote (job->results)))
+    return 0;
+  return error_set (err, ERROR_USER,
+                    "--pack-attempts is for results in a folder of a run on this machine");
+}
+
+static int
 run_parsed (int argc, char **argv, bool docker, struct error *err)
 {
   auto_job_args struct job_args args;
@@ -244,7 +259,8 @@ run_parsed (int argc, char **argv, bool docker, struct error *err)
   if (!options.quiet)
     docker_print_notes (&docker_args);
   if (job_args_operands (&args, argc - first, argv + first, command_run.synopsis, err) != 0
-      || job_args_finish (&args, err) != 0)
+      || job_args_finish (&args, err) != 0
+      || run_check_packs (&options, &args.job, bus.url != NULL, err) != 0)
     return -1;
   if (bus.url != NULL && (again.update || again.again))
     return error_set (err, ERROR_USER, "--%s is for a run on this machine, without --bus",

@@ -67,6 +67,14 @@ SETTER (verbose)
   return 0;
 }
 
+SETTER (pack_attempts)
+{
+  (void) value;
+  (void) err;
+  RUN (context)->packs = true;
+  return 0;
+}
+
 SETTER (oci_runtime)
 {
   if (strcmp (value, "crun") != 0 && strcmp (value, "runc") != 0)
@@ -132,6 +140,9 @@ const struct option_spec run_options[] = {
   { 0, "scratch", NULL, "DIR",
     "directory for staged inputs and containers (default: in the result)", GROUP_RUN, true,
     set_scratch },
+  { 0, "pack-attempts", NULL, NULL,
+    "once the job has succeeded, pack what its shards left behind into one file", GROUP_RUN, true,
+    set_pack_attempts },
   { 0, "backoff", NULL, "DURATION", "delay before the first retry of a shard (default 1s)",
     GROUP_RUN, true, set_backoff },
   { 0 },

@@ -24,6 +24,7 @@ struct run_options
   enum progress_kind progress;
   bool quiet;
   bool verbose;
+  bool packs; /* --pack-attempts */
   const char *oci_runtime;
   const char *userns; /* NULL: auto */
   const char *cdi;    /* NULL: the usual folders */

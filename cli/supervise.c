@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/job_options.h"
 #include "cli/joblog.h"
+#include "cli/pack_attempts.h"
 #include "cli/pilot.h"
 #include "cli/progress.h"
 #include "cli/service_processes.h"
@@ -450,5 +451,7 @@ supervise_and_report (struct session *session, const struct run_options *options
     }
   if (status.class_name != NULL)
     return supervise_refuse (session, &counters, &status, err);
+  if (options->packs)
+    pack_attempts_of (session, &counters, &status);
   return summary_tell (session, &counters, &status, options->quiet);
 }
