@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 [ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: $0 BUILD" >&2; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-read -ra flags < <(pkg-config --cflags avro-c sqlite3 jansson libcurl libcrypto rdkafka expat libmicrohttpd libseccomp | sed 's/-I/-isystem/g')
+read -ra flags < <(pkg-config --cflags avro-c sqlite3 jansson libcurl libcrypto rdkafka expat libmicrohttpd yaml-0.1 libseccomp | sed 's/-I/-isystem/g')
 flags+=(-std=gnu17 -I. -I"$1" -D_GNU_SOURCE '-DSHOAL_VERSION="0"')
 find common httpd schemas storage bus result policy producer worker merger cli -name '*.c' | sort >"$work/files"
 

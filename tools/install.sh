@@ -13,7 +13,7 @@ set -euo pipefail
 packages_for () {
   case $1 in
     build) echo gcc libc6-dev cmake ninja-build pkg-config libavro-dev libsqlite3-dev libjansson-dev libcurl4-openssl-dev libssl-dev librdkafka-dev \
-                libmicrohttpd-dev libexpat1-dev ;;
+                libmicrohttpd-dev libexpat1-dev libyaml-dev ;;
     run) echo crun runc umoci skopeo ;;
     image) echo mmdebstrap busybox-static binutils ca-certificates ;;
     kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev openssl util-linux ;;

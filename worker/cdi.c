@@ -6,6 +6,7 @@
 #include "common/path.h"
 #include "common/text.h"
 #include "schemas/job_bounds.h"
+#include "worker/cdi_yaml.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -29,7 +30,7 @@ struct cdi_search
   json_t *spec;  /* the specification that has it … */
   json_t *entry; /* … and it, which is in there */
   char *path;
-  size_t skipped;        /* files in YAML */
+  size_t skipped;        /* files that the specification has no name for */
   struct error *trouble; /* with one of the files, the first one */
 };
 
@@ -298,6 +299,8 @@ cdi_load (int folder_fd, const char *name, struct error *err)
   json_error_t why;
   if (fs_read_file (folder_fd, name, CDI_SIZE_MAX, &text, err) != 0)
     return NULL;
+  if (text_ends_in (name, strlen (name), ".yaml"))
+    return cdi_yaml_parse (buffer_bytes (&text), err);
   json_t *spec =
       json_loadb (text.size == 0 ? "" : text.data, text.size, JSON_REJECT_DUPLICATES, &why);
   if (spec == NULL)
@@ -343,9 +346,9 @@ cdi_look_in (struct cdi_search *search, const char *folder, struct error *err)
     {
       const char *name = entry->d_name;
       size_t size = strlen (name);
-      if (text_ends_in (name, size, ".yaml") || text_ends_in (name, size, ".yml"))
+      if (text_ends_in (name, size, ".yml"))
         search->skipped++;
-      if (text_ends_in (name, size, ".json")
+      if ((text_ends_in (name, size, ".json") || text_ends_in (name, size, ".yaml"))
           && cdi_look_at (search, dirfd (dir), folder, name, err) != 0)
         return -1;
     }
@@ -382,11 +385,11 @@ cdi_add (struct devices *devices, const struct device *device, const char *folde
       skipped += search.skipped;
       end = colon;
     }
-  auto_free char *yaml =
-      xasprintf (" (%zu file%s in YAML: only JSON is read)", skipped, skipped == 1 ? "" : "s");
+  auto_free char *yml = xasprintf (" (%zu file%s *.yml: only *.json and *.yaml are read)", skipped,
+                                   skipped == 1 ? "" : "s");
   return error_set (err, ERROR_USER,
                     "this machine has no such device: no CDI specification in "
                     "%.200s has it%s%s%.300s",
-                    names, skipped > 0 ? yaml : "", error_is_set (&trouble) ? "; " : "",
+                    names, skipped > 0 ? yml : "", error_is_set (&trouble) ? "; " : "",
                     error_is_set (&trouble) ? trouble.message : "");
 }

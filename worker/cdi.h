@@ -15,9 +15,9 @@
 #include "schemas/device.h"
 #include "worker/devices.h"
 
-/* Adds to DEVICES what the specifications (*.json) in FOLDERS, separated by colons, say of DEVICE,
- * which has a kind. Of several folders that have it the last counts. FOLDERS NULL: the usual ones.
- * ERROR_USER. */
+/* Adds to DEVICES what the specifications (*.json, *.yaml) in FOLDERS, separated by colons, say of
+ * DEVICE, which has a kind. Of several folders that have it the last counts. FOLDERS NULL: the
+ * usual ones. ERROR_USER. */
 int cdi_add (struct devices *devices, const struct device *device, const char *folders,
              struct error *err);
 

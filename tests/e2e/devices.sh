@@ -128,10 +128,40 @@ expect_exit 3 "a node that isn't there" run --results gone --device /dev/not-the
 expect_stderr "/dev/not-there: No such file"
 mkdir second yaml
 cp cdi/thing.json second/
-touch yaml/nvidia.yaml
+touch yaml/nvidia.yml
 echo '{' >yaml/bad.json
-expect_exit 3 "only YAML" run --results yaml --cdi-spec-dir "$PWD/yaml" --gpus all busybox true
-expect_stderr "nvidia.com/gpu=all: .*\(1 file in YAML: only JSON is read\); .*/yaml/bad.json: line 2: invalid JSON"
+expect_exit 3 "files of other names" run --results yml --cdi-spec-dir "$PWD/yaml" --gpus all busybox true
+expect_stderr "nvidia.com/gpu=all: .*\(1 file \*.yml: only \*.json and \*.yaml are read\); .*/yaml/bad.json: line 2: invalid JSON"
+rm yaml/*
+cat >yaml/nvidia.yaml <<END
+---
+cdiVersion: 0.5.0
+kind: vendor.example/thing
+containerEdits:
+  mounts:
+  - hostPath: $PWD/drivers/libx.so
+    containerPath: /usr/lib/libx.so
+    options: [ro, nosuid, bind]
+devices:
+- name: zero
+  containerEdits: &edits
+    deviceNodes:
+    - {path: /dev/things/zero, hostPath: $zero, type: c, major: 1, minor: 5}
+    env: ["THING=zero", THINGS=by specification]
+- name: 0
+  containerEdits: *edits
+END
+for name in zero 0; do
+  expect_exit 0 "a specification in YAML, device $name" run --results "yaml-$name" --cdi-spec-dir "$PWD/yaml" --device "vendor.example/thing=$name" \
+    busybox sh -c "$look"
+  expect_same "… is as the same in JSON" " 00 00 00
+zero, by specification
+driver
+0" "$(out "yaml-$name")"
+done
+echo "kind: vendor.example/thing" >>yaml/nvidia.yaml
+expect_exit 3 "a key that is there twice" run --results twice --cdi-spec-dir "$PWD/yaml" --device vendor.example/thing=zero busybox true
+expect_stderr "vendor.example/thing=zero: .*; $PWD/yaml/nvidia.yaml: line 17: kind is there twice"
 sed -i 's/THING=zero/THING=second/' second/thing.json
 expect_exit 0 "two folders" run --results last --cdi-spec-dir "$PWD/cdi:$PWD/second:/not/there" --device vendor.example/thing=zero busybox \
   sh -c 'echo $THING'
