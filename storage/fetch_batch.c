@@ -57,6 +57,7 @@ fetch_batch_open (struct fetch_batch *fetch,
   if (fetch->batch.totals == NULL)
     fetch->batch.totals = &fetch->own;
   fetch->http = http_new (&options);
+  fetch->connections = wanted;
   fetch->at_once = wanted + wanted / 2;
   fetch->cache = cache_open ();
   fetch->min_rate = units_from_env ("SHOAL_FETCH_MIN_RATE", MIN_RATE);

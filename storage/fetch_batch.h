@@ -16,7 +16,8 @@ struct fetch_batch
   struct storage_totals own; /* for a batch that wants no totals */
   struct http *http;
   struct cache *cache;                /* NULL: none */
-  size_t at_once;                     /* requests that are started and not done, at most */
+  size_t connections;                 /* requests under way, at most … */
+  size_t at_once;                     /* … and with those that wait for a connection */
   bool exhausted;                     /* the batch has given its last item */
   int64_t unsized;                    /* bytes that came of files whose size nobody told … */
   int64_t unsized_max;                /* … and how many may */

@@ -77,7 +77,7 @@ fetched_file_unref (struct fetched_file *file)
     return;
   summing_cancel (file->summing);
   auto_fd_ (&file->fd);
-  free (file->ends);
+  extents_release (&file->there);
   free (file->pieces.lengths);
   free (file->pieces.ends);
   if (file->name[0] != '\0')
@@ -134,7 +134,7 @@ int
 fetched_file_empty (struct fetched_file *file, struct error *err)
 {
   summing_cancel (take (&file->summing));
-  file->reached = 0;
+  extents_release (&file->there);
   file->answered = false;
   free (take (&file->etag));
   free (take (&file->modified));
@@ -147,9 +147,8 @@ int
 fetched_file_again (struct fetched_file *file, struct error *err)
 {
   file->cut = 0;
+  file->order = (struct part_order){ 0 };
   file->parted = false;
-  file->whole = 0;
-  free (take (&file->ends));
   return fetched_file_empty (file, err);
 }
 
@@ -212,39 +211,39 @@ check_sum (struct fetched_file *file, int64_t size, struct error *err)
   return http_wrong (++file->wrong, err);
 }
 
-/* Has summed what is there from the beginning. */
+/* Begins to sum what is there. */
 static void
-fetched_file_follow (struct fetched_file *file)
+fetched_file_start_sum (struct fetched_file *file)
 {
-  if (file->reached == 0 || (file->sum.pieces > 0 && file->pieces.ends == NULL))
+  bool unknown = file->sum.algorithm == NULL || (file->sum.pieces > 0 && file->pieces.ends == NULL);
+  if (unknown || file->item.size < SUMMED_BESIDE || file->there.count == 0)
     return;
   const struct summing_what what = what_to_sum (file);
-  if (file->summing == NULL)
-    file->summing = summing_start (file->fd, &what);
-  if (file->summing != NULL)
-    summing_reach (file->summing, file->reached);
+  file->summing = summing_start (file->fd, &what);
+  for (size_t i = 0; file->summing != NULL && i < file->there.count; i++)
+    (void) summing_came (file->summing, file->there.items[i], file->there.items[i], NULL);
 }
 
-void
-fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts)
+char *
+fetched_file_came (struct fetched_file *file, struct extent came, char *bytes)
 {
   if (file->sum.algorithm == NULL)
-    return;
-  if (file->ends == NULL)
-    file->ends = xcalloc (parts + 1, sizeof *file->ends);
-  file->ends[number] = end;
-  for (; file->ends[file->whole] != 0; file->whole++)
-    file->reached = file->ends[file->whole];
-  fetched_file_follow (file);
+    return bytes;
+  struct extent whole = extents_add (&file->there, came);
+  if (file->summing != NULL)
+    return summing_came (file->summing, came, whole, bytes);
+  fetched_file_start_sum (file);
+  return bytes;
 }
 
 void
-fetched_file_grew (struct fetched_file *file, int64_t offset)
+fetched_file_forget (struct fetched_file *file, struct extent gone)
 {
-  if (file->sum.algorithm == NULL || file->item.size < SUMMED_BESIDE)
+  if (gone.from == gone.end)
     return;
-  file->reached = offset;
-  fetched_file_follow (file);
+  summing_cancel (take (&file->summing));
+  extents_remove (&file->there, gone);
+  fetched_file_start_sum (file);
 }
 
 void
@@ -254,7 +253,7 @@ fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool assumed)
   free (file->pieces.ends);
   file->pieces.ends = ends;
   file->pieces.assumed = assumed;
-  fetched_file_follow (file);
+  fetched_file_start_sum (file);
 }
 
 void

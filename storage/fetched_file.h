@@ -5,6 +5,7 @@
 
 #include "common/auto.h"
 #include "storage/fetcher.h"
+#include "storage/part_order.h"
 #include "storage/summing.h"
 
 #include <sys/queue.h>
@@ -29,21 +30,19 @@ struct fetched_file
   int fd;
   char name[64]; /* in the folder, "" when it has its real one */
   int references;
-  int parts;            /* asked for and not there */
-  int64_t cut;          /* bytes that parts were asked for so far */
-  bool parted;          /* the server has given a part: more may be asked for */
-  bool answered;        /* an answer with its bytes has begun, which said: */
-  char *etag;           /* NULL: nothing */
-  char *modified;       /* NULL: nothing */
-  struct timespec time; /* of the file that was sent; tv_nsec UTIME_OMIT: not known */
-  struct fetch_sum sum; /* of all of it */
-  struct summing
-      *summing;         /* of a file in parts, while they come; NULL: not yet, or there is no sum */
-  int64_t *ends;        /* of its parts, as far as they are there; 0: not yet */
-  size_t whole;         /* so many parts are there from the beginning … */
-  int64_t reached;      /* … which are so many bytes */
-  struct pieces pieces; /* those that its sum is of */
-  int wrong;            /* so often in a row its sum wasn't right */
+  int parts;   /* asked for and not there */
+  int64_t cut; /* bytes that parts were asked for so far, in this … */
+  struct part_order order;
+  bool parted;             /* the server has given a part: more may be asked for */
+  bool answered;           /* an answer with its bytes has begun, which said: */
+  char *etag;              /* NULL: nothing */
+  char *modified;          /* NULL: nothing */
+  struct timespec time;    /* of the file that was sent; tv_nsec UTIME_OMIT: not known */
+  struct fetch_sum sum;    /* of all of it */
+  struct summing *summing; /* of a large file, while it comes; NULL: not yet, or there is no sum */
+  struct extents there;    /* what has come of a file that has a sum */
+  struct pieces pieces;    /* those that its sum is of */
+  int wrong;               /* so often in a row its sum wasn't right */
 };
 
 /* An empty file for ITEM in the folder; NULL with ERR. */
@@ -77,15 +76,23 @@ int fetched_file_empty (struct fetched_file *file, struct error *err);
 /* The same, to be asked for from its beginning. */
 int fetched_file_again (struct fetched_file *file, struct error *err);
 
-/* Its part NUMBER of PARTS is there, which ends at END: what is there from the beginning is summed
- * while the rest comes. */
-void fetched_file_came (struct fetched_file *file, size_t number, int64_t end, size_t parts);
+/* The bytes of CAME were written: they are summed while others come. BYTES and what it returns as
+ * with summing_came. */
+char *fetched_file_came (struct fetched_file *file, struct extent came, char *bytes);
 
-/* All before OFFSET of a file that comes by one request is there: likewise. */
-void fetched_file_grew (struct fetched_file *file, int64_t offset);
+/* Bytes of GONE may come once more, and be others. */
+void fetched_file_forget (struct fetched_file *file, struct extent gone);
 
 /* Its sum is of pieces with ENDS (taken): what is there already is summed anew. */
 void fetched_file_set_pieces (struct fetched_file *file, int64_t *ends, bool assumed);
+
+/* How long its pieces are, as it seems, but for the last one; 0: not known. */
+static inline int64_t
+fetched_file_piece (const struct fetched_file *file)
+{
+  const struct pieces *pieces = &file->pieces;
+  return pieces->ends == NULL || pieces->lengths == NULL ? 0 : pieces->lengths[0];
+}
 
 /* Its sum can't be found out. */
 void fetched_file_drop_sum (struct fetched_file *file);

@@ -10,9 +10,10 @@
 
 enum
 {
-  PART_SIZE = 16 << 20,
-  SUMMING = 8,      /* files that wait for their sums */
-  HELD = 256 << 10, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
+  SUMMING = 8,          /* files that wait for their sums */
+  HELD = SUMMING_CHUNK, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
+  IN_PIECES =
+      128 << 20, /* bytes of a file that is worth a question before more of it is asked for */
 };
 
 /* One request for bytes FROM up to END of a file. */
@@ -31,6 +32,7 @@ struct fetch_part
   bool unsized;   /* nobody tells how long its file is */
   char *held;     /* what came and isn't written yet … */
   size_t held_size;
+  size_t held_room;
 };
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -129,36 +131,43 @@ check_answer (struct fetch_part *part, struct error *err)
 }
 
 static int
-write_at (struct fetch_part *part, const char *data, size_t size, int64_t offset, struct error *err)
+write_held (struct fetch_part *part, struct error *err)
 {
-  if (fetched_file_write (part->file, data, size, offset, err) != 0)
+  const struct extent held = { part->at - (int64_t) part->held_size, part->at };
+  if (part->held_size == 0)
+    return 0;
+  if (fetched_file_write (part->file, part->held, part->held_size, held.from, err) != 0)
     return -1;
-  if (part->file->cut == 0)
-    fetched_file_grew (part->file, offset + (int64_t) size);
+  part->held_size = 0;
+  if (part->held_room == SUMMING_CHUNK)
+    part->held = fetched_file_came (part->file, held, part->held);
+  else
+    (void) fetched_file_came (part->file, held, NULL);
   return 0;
 }
 
-static int
-write_held (struct fetch_part *part, struct error *err)
-{
-  size_t size = part->held_size;
-  part->held_size = 0;
-  return size == 0 ? 0 : write_at (part, part->held, size, part->at - (int64_t) size, err);
-}
-
-/* Keeps DATA, which belongs where the part is, until there is enough of it. */
+/* Keeps DATA, which is next, until there is enough of it to be written. */
 static int
 hold (struct fetch_part *part, const char *data, size_t size, struct error *err)
 {
-  if (part->held_size + size > HELD && write_held (part, err) != 0)
-    return -1;
-  if (size > HELD)
-    return write_at (part, data, size, part->at, err);
   bool small = part->end >= 0 && part->end - part->from < HELD;
   if (part->held == NULL)
-    part->held = xcalloc (1, small ? (size_t) (part->end - part->from) : HELD);
-  memcpy (part->held + part->held_size, data, size);
-  part->held_size += size;
+    {
+      part->held_room = small ? (size_t) (part->end - part->from) : HELD;
+      part->held = xcalloc (1, part->held_room);
+    }
+  while (size > 0)
+    {
+      size_t room = part->held_room - part->held_size;
+      size_t taken = size < room ? size : room;
+      memcpy (part->held + part->held_size, data, taken);
+      part->held_size += taken;
+      part->at += (int64_t) taken;
+      data += taken;
+      size -= taken;
+      if (part->held_size == part->held_room && write_held (part, err) != 0)
+        return -1;
+    }
   return 0;
 }
 
@@ -174,7 +183,6 @@ fetcher_receive (struct http_call *call, const char *data, size_t size, struct e
     return -1;
   if (hold (part, data, size, err) != 0)
     return -1;
-  part->at += (int64_t) size;
   fetch_batch_count_bytes (&part->fetch->batch, size);
   return 0;
 }
@@ -194,12 +202,16 @@ receive_again (struct http_call *call, struct error *err)
     }
   if (part->unsized)
     (void) fetch_batch_count_unsized (&part->fetch->batch, part->from - part->at, NULL);
+  const struct extent written = { part->from, part->at - (int64_t) part->held_size };
   part->held_size = 0;
   part->at = part->from;
   if (part->ranged)
     fetch_part_range (part);
   bool among_others = part->file->parted && part->file->cut > 0;
-  return among_others ? 0 : fetched_file_empty (part->file, err);
+  if (!among_others)
+    return fetched_file_empty (part->file, err);
+  fetched_file_forget (part->file, written);
+  return 0;
 }
 
 static int
@@ -291,9 +303,6 @@ end_part (struct http_call *call, struct error *err)
     {
       if (part->end < 0)
         file->item.size = part->at;
-      if (part->ranged && file->parted && file->cut > 0)
-        fetched_file_came (file, (size_t) (part->from / PART_SIZE), part->end,
-                           (size_t) (file->item.size / PART_SIZE));
       file->parts--;
       result = finish_file (fetch, file, err);
     }
@@ -337,12 +346,13 @@ static int
 fetcher_next_part (struct fetch *fetch, struct error *err)
 {
   struct fetched_file *file = fetch->cutting;
-  int64_t from = file->cut;
-  int64_t end =
-      file->item.size - from < 2 * (int64_t) PART_SIZE ? file->item.size : from + PART_SIZE;
-  file->cut = end;
-  int result = start_part (fetch, file, from, end, true, err);
-  if (end == file->item.size)
+  struct extent part = { 0 };
+  int64_t piece = file->item.size >= IN_PIECES ? fetched_file_piece (file) : 0;
+  (void) part_order_next (&file->order, file->item.size, piece, (int64_t) fetch->batch.connections,
+                          &part);
+  file->cut += part.end - part.from;
+  int result = start_part (fetch, file, part.from, part.end, true, err);
+  if (file->cut == file->item.size)
     {
       fetch->cutting = NULL;
       fetched_file_unref (file);
@@ -356,13 +366,21 @@ has_room (const struct fetch *fetch)
   return http_pending (fetch->batch.http) < fetch->batch.at_once;
 }
 
-/* Asks for the parts that there is room for, as soon as the first answer shows that the server
- * gives parts. */
+/* Whether more of FILE may be asked for: the first answer has shown that the server gives parts,
+ * and of a large one it's known which pieces are to come side by side. */
+static bool
+may_be_cut (const struct fetched_file *file)
+{
+  if (file->cut == 0 || file->item.size < IN_PIECES)
+    return file->cut == 0 || file->parted;
+  return file->parted && (file->pieces.asked != 1 || file->pieces.open == 0);
+}
+
+/* Asks for the parts that there is room for. */
 static int
 cut_all (struct fetch *fetch, struct error *err)
 {
-  while (fetch->cutting != NULL && (fetch->cutting->cut == 0 || fetch->cutting->parted)
-         && has_room (fetch))
+  while (fetch->cutting != NULL && may_be_cut (fetch->cutting) && has_room (fetch))
     if (fetcher_next_part (fetch, err) != 0)
       return -1;
   return 0;

@@ -24,7 +24,7 @@ enum
 };
 
 /* Objects of one part, of even and uneven ones, with numbers missing between them; fetched by one
- * request (below 32 MiB) and in ranges. */
+ * request (below 32 MiB), in ranges, and (from 128 MiB on) with several parts at once. */
 static const struct object
 {
   const char *path;
@@ -32,15 +32,17 @@ static const struct object
   size_t count;
   int step;
   int questions; /* for lengths */
+  int ranges;    /* 0: as its size has it */
 } objects[] = {
-  { "one", { 3 * MIB }, 1, 1, 0 },
-  { "even", { 5 * MIB, 5 * MIB, 5 * MIB }, 3, 1, 1 },
-  { "rest", { 5 * MIB, 5 * MIB, 1 }, 3, 1, 1 },
-  { "uneven", { 6 * MIB, 5 * MIB + 1, 3 * MIB }, 3, 1, ASKED_ALL },
-  { "growing", { 5 * MIB, 6 * MIB, 7 * MIB }, 3, 1, ASKED_ALL },
-  { "large", { 9 * MIB, 9 * MIB, 9 * MIB, 9 * MIB, 4 * MIB + 77 }, 5, 1, 1 },
-  { "large uneven", { 17 * MIB, 9 * MIB, 12 * MIB + 3 }, 3, 1, ASKED_ALL },
-  { "numbers", { 5 * MIB, 5 * MIB, 3 * MIB }, 3, 3, 1 },
+  { "one", { 3 * MIB }, 1, 1, 0, 0 },
+  { "even", { 5 * MIB, 5 * MIB, 5 * MIB }, 3, 1, 1, 0 },
+  { "rest", { 5 * MIB, 5 * MIB, 1 }, 3, 1, 1, 0 },
+  { "uneven", { 6 * MIB, 5 * MIB + 1, 3 * MIB }, 3, 1, ASKED_ALL, 0 },
+  { "growing", { 5 * MIB, 6 * MIB, 7 * MIB }, 3, 1, ASKED_ALL, 0 },
+  { "large", { 9 * MIB, 9 * MIB, 9 * MIB, 9 * MIB, 4 * MIB + 77 }, 5, 1, 1, 0 },
+  { "large uneven", { 17 * MIB, 9 * MIB, 12 * MIB + 3 }, 3, 1, ASKED_ALL, 0 },
+  { "numbers", { 5 * MIB, 5 * MIB, 3 * MIB }, 3, 3, 1, 0 },
+  { "at once", { 40 * MIB, 40 * MIB, 40 * MIB, 9 * MIB + 5 }, 4, 1, 1, 3 * 2 + 1 },
 };
 #define OBJECTS (sizeof objects / sizeof *objects)
 
@@ -59,7 +61,7 @@ static int
 set_up (void **state)
 {
   struct s3_bucket *bucket = s3_bucket_new ();
-  size_t size = 48 * MIB;
+  size_t size = 136 * MIB;
   uint64_t *words = xcalloc (size / 8, 8), word = 1;
   for (size_t i = 0; i < size / 8; i++)
     words[i] = word = word * 6364136223846793005u + 1442695040888963407u;
@@ -102,7 +104,7 @@ fetch (const struct s3_bucket *bucket, const struct object *object, const struct
   auto_file_tree struct file_tree *here = file_tree_new ();
   int result = listed_fetch (&one, storage, here->fd, totals, err);
   auto_buffer struct buffer found = { 0 };
-  int there = fs_read_file (here->fd, object->path, 64 * MIB, &found, NULL);
+  int there = fs_read_file (here->fd, object->path, 136 * MIB, &found, NULL);
   listed_release (&all);
   assert_int_equal (there, result);
   if (result == 0)
@@ -134,6 +136,7 @@ right_ones_are_believed_with_few_questions (void **state)
         fail_msg ("%s", err.message);
       int64_t ranges =
           size_of (&objects[i]) >= 32 * MIB ? (int64_t) size_of (&objects[i]) / (16 * MIB) : 1;
+      ranges = objects[i].ranges > 0 ? objects[i].ranges : ranges;
       int64_t questions =
           objects[i].questions == ASKED_ALL ? (int64_t) objects[i].count : objects[i].questions;
       print_message ("%s: %lld requests\n", objects[i].path, (long long) totals.requests);
