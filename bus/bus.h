@@ -143,7 +143,7 @@ int bus_queue_served (struct bus *bus, const char *queue, int64_t *since, struct
 
 /* Takes what is due: 1 and a new delivery, 0 when there is nothing now. JOB_ID restricts it to one
  * job (NULL: any). Shards come in order of index, retries when they are due. A shard of a job that
- * is cancelled or terminal isn't delivered. */
+ * is cancelled or terminal isn't delivered, and one of a paused job only when that goes on. */
 int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct delivery **delivery,
               struct error *err);
 

@@ -13,6 +13,8 @@ extern const struct command command_merge;
 extern const struct command command_status;
 extern const struct command command_logs;
 extern const struct command command_cancel;
+extern const struct command command_set;
+extern const struct command command_pause;
 extern const struct command command_report;
 extern const struct command command_image;
 extern const struct command command_topics;

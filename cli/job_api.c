@@ -3,6 +3,7 @@
 #include "cli/job_json.h"
 #include "cli/job_states.h"
 #include "cli/json_text.h"
+#include "cli/steer.h"
 #include "cli/submit.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -11,6 +12,7 @@
 #include "common/units.h"
 #include "merger/status_json.h"
 #include "policy/policy_check.h"
+#include "schemas/job_bounds.h"
 #include "schemas/job_difference.h"
 
 #include <string.h>
@@ -97,6 +99,22 @@ job_api_find_job (struct job_api *api, const char *id, struct job *job, struct j
   return known < 0 ? -1 : 1;
 }
 
+/* What is said of JOB: with CODE, or that the bus failed. */
+static void
+answer_status (struct job_api *api, unsigned int code, const struct job *job,
+               const struct job_status *status, struct http_answer *answer)
+{
+  struct error err = ERROR_INIT;
+  auto_settings struct settings *known = settings_read (api->bus, &err);
+  if (known == NULL)
+    {
+      answer_trouble (api, &err, answer);
+      return;
+    }
+  const struct job_settings settings = settings_of (known, job);
+  answer_json (answer, code, status_json (job, status, &settings));
+}
+
 static void
 answer_job (struct job_api *api, const char *id, unsigned int code, struct http_answer *answer)
 {
@@ -109,7 +127,7 @@ answer_job (struct job_api *api, const char *id, unsigned int code, struct http_
   else if (found == 0)
     http_refuse (answer, 404, NULL, "no such job");
   else
-    answer_json (answer, code, status_json (&job, &status));
+    answer_status (api, code, &job, &status, answer);
 }
 
 /* The job was taken, and nobody can read it yet. */
@@ -237,6 +255,7 @@ struct page
 {
   const struct job_api *api;
   struct bus *bus;
+  const struct settings *settings;
   job_states states;
   int64_t limit;
   json_t *jobs;
@@ -263,8 +282,9 @@ add_job (void *context, const struct job *job)
   page->looked_at++;
   free (page->last);
   page->last = xstrdup (job->id);
+  const struct job_settings settings = settings_of (page->settings, job);
   if (job_states_have (page->states, status.state) && may_use (page->api, job->queue))
-    (void) json_array_append_new (page->jobs, status_json (job, &status));
+    (void) json_array_append_new (page->jobs, status_json (job, &status, &settings));
   return 0;
 }
 
@@ -300,6 +320,9 @@ get_jobs (void *context, const struct http_request *request, struct http_answer 
   const char *after = http_request_query (request, "after");
   const char *wrong = job_api_read_page (request, &page, &err);
   int result = wrong != NULL ? -1 : need_bus (api, &err);
+  auto_settings struct settings *known = result == 0 ? settings_read (api->bus, &err) : NULL;
+  result = known == NULL ? -1 : result;
+  page.settings = known;
   page.bus = api->bus;
   if (result == 0)
     {
@@ -347,7 +370,93 @@ cancel_job (void *context, const struct http_request *request, struct http_answe
   if (found < 0 || bus_publish_control (api->bus, &control, &err) != 0)
     answer_trouble (api, &err, answer);
   else
-    answer_json (answer, 202, status_json (&job, &status));
+    answer_status (api, 202, &job, &status, answer);
+}
+
+/* ---- how a job goes on ------------------------------------------------------------------ */
+
+static int
+job_api_read_setting (const char *name, const json_t *value, struct control *wanted,
+                      struct error *err)
+{
+  json_int_t number = json_integer_value (value);
+  if (strcmp (name, "paused") == 0)
+    {
+      wanted->paused = json_is_true (value) ? 1 : 0;
+      return json_is_boolean (value) ? 0 : error_set (err, ERROR_USER, "expected true or false");
+    }
+  if (strcmp (name, "priority") == 0)
+    {
+      wanted->priority = (int32_t) number;
+      return json_is_integer (value) && number >= -JOB_PRIORITY_MAX && number <= JOB_PRIORITY_MAX
+                 ? 0
+                 : error_set (err, ERROR_USER, "expected a whole number from %d to %d",
+                              -JOB_PRIORITY_MAX, JOB_PRIORITY_MAX);
+    }
+  if (strcmp (name, "max_parallel") == 0)
+    {
+      wanted->max_parallel = json_is_null (value) ? 0 : number;
+      return json_is_null (value)
+                     || (json_is_integer (value) && number >= 1 && number <= JOB_COUNT_MAX)
+                 ? 0
+                 : error_set (err, ERROR_USER, "expected a whole number from 1 on, or null");
+    }
+  return error_set (err, ERROR_USER, "unknown field: valid are priority, max_parallel and paused");
+}
+
+/* What BODY wants of a job. 0, or -1 with ERR and *FIELD, the caller's to free. */
+static int
+job_api_read_settings (struct bytes body, struct control *wanted, char **field, struct error *err)
+{
+  json_error_t why;
+  const char *name = NULL;
+  json_t *value = NULL;
+  json_t *object = json_loadb (body.data, body.size, JSON_REJECT_DUPLICATES, &why);
+  int result = json_is_object (object) && json_object_size (object) > 0
+                   ? 0
+                   : error_set (err, ERROR_USER,
+                                "expected a JSON object with priority, max_parallel or paused");
+  if (result == 0)
+    json_object_foreach (object, name, value)
+      {
+        if (result == 0 && job_api_read_setting (name, value, wanted, err) != 0)
+          {
+            *field = xstrdup (name);
+            result = -1;
+          }
+      }
+  json_decref (object);
+  return result;
+}
+
+static void
+patch_job (void *context, const struct http_request *request, struct http_answer *answer)
+{
+  struct job_api *api = job_api_begin (context, request);
+  struct error err = ERROR_INIT;
+  struct control wanted = STEER_NOTHING;
+  auto_free char *field = NULL;
+  auto_job struct job job = { 0 };
+  auto_job_status struct job_status status = { 0 };
+  if (job_api_read_settings (request->body, &wanted, &field, &err) != 0)
+    {
+      http_refuse (answer, field == NULL ? 400 : 422, field, err.message);
+      return;
+    }
+  int found = job_api_find_job (api, request->rest, &job, &status, &err);
+  if (found == 0)
+    {
+      http_refuse (answer, 404, NULL, "no such job");
+      return;
+    }
+  if (found == 1)
+    found = steer_check (api->bus, &job, &status, &wanted, &err);
+  if (found < 0 && err.class == ERROR_USER)
+    http_refuse (answer, 409, NULL, err.message);
+  else if (found < 0 || steer_publish (api->bus, &job, &wanted, &err) != 0)
+    answer_trouble (api, &err, answer);
+  else
+    answer_status (api, 200, &job, &status, answer);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -380,6 +489,7 @@ job_api_routes (struct job_api *api, struct http_route routes[static INTAKE_ROUT
     { .method = "GET", .path = "/v1/jobs", .handle = get_jobs },
     { .method = "GET", .path = "/v1/jobs/", .handle = get_job },
     { .method = "DELETE", .path = "/v1/jobs/", .handle = cancel_job },
+    { .method = "PATCH", .path = "/v1/jobs/", .handle = patch_job },
   };
   for (size_t i = 0; i < INTAKE_ROUTES; i++)
     {

@@ -20,7 +20,7 @@
 
 enum
 {
-  INTAKE_ROUTES = 4,
+  INTAKE_ROUTES = 5,
 };
 
 struct job_api;

@@ -314,6 +314,15 @@ SETTER (max_output_files) { return parse_count (value, &JOB (context)->max_outpu
 
 SETTER (log_limit) { return units_parse_size (value, &JOB (context)->log_limit, err); }
 
+SETTER (priority)
+{
+  int64_t number = 0;
+  if (units_parse_number (value, -JOB_PRIORITY_MAX, JOB_PRIORITY_MAX, &number, err) != 0)
+    return -1;
+  JOB (context)->priority = (int32_t) number;
+  return 0;
+}
+
 SETTER (max_parallel) { return parse_count (value, &JOB (context)->max_parallel, err); }
 
 /* ---- when something fails --------------------------------------------------------------- */
@@ -513,6 +522,9 @@ const struct option_spec job_options[] = {
   { 0, "max-parallel", NULL, "N",
     "on a fleet: limit on shards that run at the same time (default unlimited)", GROUP_LIMITS, true,
     set_max_parallel },
+  { 0, "priority", NULL, "N",
+    "on a fleet: share of the slots beside other jobs, -10 to 10 (default 0)", GROUP_LIMITS, true,
+    set_priority },
 
   { 0, "retries", NULL, "N", "retries per shard, after the first attempt (default 2)",
     GROUP_FAILURE, false, set_retries },

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/job_states.h"
 #include "cli/json_text.h"
+#include "cli/steer.h"
 #include "common/clock.h"
 #include "common/lock.h"
 #include "common/memory.h"
@@ -26,6 +27,7 @@ struct list_args
   struct strlist left; /* results of jobs that nobody works on */
   struct bus *bus;
   const char *url;
+  const struct settings *settings; /* NULL: not to be known */
   struct error *err;
 };
 
@@ -81,9 +83,12 @@ static char *
 list_line_of (const struct list_args *args, const struct job *job, const struct job_status *status,
               bool left)
 {
+  struct job_settings settings = { 0 };
+  if (args->settings != NULL)
+    settings = settings_of (args->settings, job);
   if (args->json)
     {
-      json_t *object = status_json (job, status);
+      json_t *object = status_json (job, status, args->settings == NULL ? NULL : &settings);
       if (left)
         (void) json_object_set_new (object, "unfinished", json_true ());
       char *text = json_dumps (object, JSON_COMPACT);
@@ -94,8 +99,11 @@ list_line_of (const struct list_args *args, const struct job *job, const struct 
   auto_free char *shards =
       status->shards < 0 ? xstrdup ("?") : xasprintf ("%lld", (long long) status->shards);
   auto_free char *id = text_shown (job->id);
+  bool paused = settings.paused && !job_state_is_terminal (status->state);
   return xasprintf ("%s\t%s\t%s\t%lld/%s\t%lld\t%lld", id,
-                    left ? "unfinished" : job_state_name (status->state),
+                    left     ? "unfinished"
+                    : paused ? "paused"
+                             : job_state_name (status->state),
                     clock_format (job->submitted, time), (long long) status->succeeded, shards,
                     (long long) status->failed, (long long) status->running);
 }
@@ -164,8 +172,10 @@ list_run (int argc, char **argv, struct error *err)
   auto_bus struct bus *opened = bus_open (bus.url, &options, err);
   if (opened == NULL)
     return -1;
+  auto_settings struct settings *known = steer_known (opened);
   args.bus = opened;
   args.url = bus.url;
+  args.settings = known;
   if (!args.json)
     (void) puts ("job\tstate\tsubmitted\tsucceeded\tfailed\trunning");
   int result = bus_list_jobs (opened, NULL, list_add_job, &args, err);

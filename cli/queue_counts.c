@@ -2,6 +2,7 @@
 
 #include "bus/follower.h"
 #include "bus/queue_list.h"
+#include "bus/settings.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "merger/backlog.h"
@@ -303,9 +304,11 @@ queue_counts_name (struct queue_counts *counts, struct error *err)
 }
 
 static void
-queue_count_add (struct queue_count *queue, const struct open_job *open, int64_t now)
+queue_count_add (struct queue_count *queue, const struct open_job *open, bool paused, int64_t now)
 {
-  const struct backlog_shards left = backlog_of (&open->job, open->fold);
+  struct backlog_shards left = backlog_of (&open->job, open->fold);
+  if (paused) /* no worker could do anything for it */
+    left = (struct backlog_shards){ .running = left.running };
   queue->waiting += left.waiting;
   queue->running += left.running;
   queue->planning += left.planning ? 1 : 0;
@@ -335,6 +338,9 @@ queue_counts_take (struct queue_counts *counts, struct queue_count **queues, siz
   if (queue_counts_list (counts, err) != 0 || queue_counts_sweep (counts, err) != 0
       || queue_counts_name (counts, err) != 0)
     return -1;
+  auto_settings struct settings *known = settings_read (counts->bus, err);
+  if (known == NULL)
+    return -1;
   int64_t now = clock_wall_ms ();
   struct open_job *open = NULL;
   *queues = NULL;
@@ -343,7 +349,8 @@ queue_counts_take (struct queue_counts *counts, struct queue_count **queues, siz
     (void) queue_count_need (queues, count, counts->names.items[i]);
   for (size_t i = 0; i < BUCKETS; i++)
     LIST_FOREACH (open, &counts->jobs[i], links)
-      queue_count_add (queue_count_need (queues, count, open->job.queue), open, now);
+      queue_count_add (queue_count_need (queues, count, open->job.queue), open,
+                       settings_of (known, &open->job).paused, now);
   if (*count > 0)
     qsort (*queues, *count, sizeof **queues, compare_counts);
   return 0;

@@ -1,5 +1,6 @@
 #include "cli/reopen.h"
 
+#include "bus/settings.h"
 #include "cli/summary.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -133,13 +134,20 @@ static int
 reopen_check_parallel (const struct session *session, const struct reopen_selection *selection,
                        struct error *err)
 {
-  int64_t most = session->job.max_parallel;
+  if (!session->fleet || selection->count == 0)
+    return 0;
+  auto_settings struct settings *known = settings_read (session->bus, err);
+  if (known == NULL)
+    return -1;
+  int64_t most = settings_of (known, &session->job).max_parallel;
   if (most < 0 || (int64_t) selection->count <= most)
     return 0;
+  auto_free char *id = text_word (session->job.id);
   return error_set (err, ERROR_USER,
                     "%s: %zu shards would run again at the same time, and the job's --max-parallel "
-                    "is %lld: name as many with --shard, several times",
-                    session_name (session), selection->count, (long long) most);
+                    "is %lld: name as many with --shard, several times, or lift the limit: `shoal "
+                    "set --max-parallel none %s`",
+                    session_name (session), selection->count, (long long) most, id);
 }
 
 int

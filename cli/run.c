@@ -10,6 +10,7 @@
 #include "cli/restore.h"
 #include "cli/run_options.h"
 #include "cli/run_session.h"
+#include "cli/steer.h"
 #include "cli/storage_options.h"
 #include "cli/submit.h"
 #include "cli/summary.h"
@@ -190,6 +191,20 @@ make_again (struct session *session, const struct run_options *options, struct j
   return merges;
 }
 
+/* Who runs a job that was paused wants it to go on. */
+static int
+run_unpause (struct session *session, struct error *err)
+{
+  auto_settings struct settings *known = settings_read (session->bus, err);
+  struct control wanted = STEER_NOTHING;
+  wanted.paused = 0;
+  if (known == NULL)
+    return -1;
+  return settings_of (known, &session->job).paused
+             ? steer_publish (session->bus, &session->job, &wanted, err)
+             : 0;
+}
+
 int
 run_session (struct session *session, const struct run_options *options, struct error *err)
 {
@@ -200,7 +215,7 @@ run_session (struct session *session, const struct run_options *options, struct 
   int stands = ended ? restore_stands (session, &status, err) : 0;
   if (stands != 0)
     return stands < 0 ? -1 : run_report_ended (session, options, &status, err);
-  int merges = ended ? make_again (session, options, &status, err) : 0;
+  int merges = ended ? make_again (session, options, &status, err) : run_unpause (session, err);
   if (merges < 0)
     return -1;
   run_print_runtime (session, options);
@@ -271,6 +286,10 @@ run_parsed (int argc, char **argv, bool docker, struct error *err)
                       "of them out");
   if (bus.url != NULL)
     return run_on_fleet (&args, &bus, &options, err);
+  if (args.job.priority != 0)
+    return error_set (err, ERROR_USER,
+                      "--priority is for jobs of a fleet: a run on one machine has no other jobs "
+                      "beside it");
   if (args.job.max_parallel >= 0)
     return error_set (err, ERROR_USER,
                       "--max-parallel is for jobs of a fleet: on one machine -j N runs at most N "

@@ -53,7 +53,7 @@ _shoal () {
         -*) values="$(_shoal_options "$program" "$command") --help" ;;
         *)
           case $command in
-            status | logs | report | get | cancel | retry | resume | merge)
+            status | logs | report | get | cancel | pause | retry | resume | merge)
               mapfile -t COMPREPLY < <(_shoal_results "$word" | sort -u)
               return
               ;;

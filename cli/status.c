@@ -3,11 +3,13 @@
 #include "cli/json_text.h"
 #include "cli/progress.h"
 #include "cli/session.h"
+#include "cli/steer.h"
 #include "cli/summary.h"
 #include "cli/words.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "common/units.h"
+#include "merger/status_json.h"
 #include "result/result.h"
 
 #include <stdio.h>
@@ -129,7 +131,8 @@ failures_json (const struct counters *counters)
 
 static void
 print_json (const struct session *session, const struct counters *counters,
-            const struct job_status *status, pid_t owner, const char *folder, const char *trouble)
+            const struct job_status *status, const struct job_settings *settings,
+            const char *folder, const char *trouble)
 {
   const struct job_status *counts = &counters->counts;
   bool ended = job_state_is_terminal (status->state);
@@ -138,9 +141,11 @@ print_json (const struct session *session, const struct counters *counters,
   json_set_text (object, "state", job_state_name (status->state));
   json_set_text (object, "reason", status->reason);
   json_set_text (object, "queue", session->fleet ? session->job.queue : NULL);
+  if (settings != NULL && !ended)
+    status_json_set_settings (object, settings);
   json_set_text (object, "trouble", trouble);
   json_set_text (object, "webhook", status->webhook);
-  json_set_number (object, "process", owner > 0 ? owner : -1);
+  json_set_number (object, "process", session_owner (session) > 0 ? session_owner (session) : -1);
   json_set_number (object, "shards", counts->shards);
   json_set_number (object, "succeeded", counts->succeeded);
   json_set_number (object, "failed", counts->failed);
@@ -178,9 +183,10 @@ trouble_of (const struct session *session, const struct job_status *status, stru
 }
 
 static void
-print_running (const struct session *session, const struct counters *counters, pid_t owner,
-               const char *folder, const char *trouble)
+print_running (const struct session *session, const struct counters *counters,
+               const struct job_settings *settings, const char *folder, const char *trouble)
 {
+  pid_t owner = session_owner (session);
   auto_free char *line = progress_line (counters, session_is_attended (session));
   auto_free char *id = text_shown (session->job.id);
   auto_free char *shown = text_shown (folder);
@@ -192,6 +198,9 @@ print_running (const struct session *session, const struct counters *counters, p
     (void) printf ("job %s is running (process %d)\n", id, (int) owner);
   else
     (void) printf ("job %s is unfinished and not running\n", id);
+  auto_free char *set = settings == NULL ? NULL : steer_words (settings);
+  if (set != NULL)
+    (void) printf ("  set       %s\n", set);
   (void) printf ("  progress  %s\n", line);
   auto_free char *why = text_shown (trouble);
   if (trouble != NULL)
@@ -231,17 +240,20 @@ status_run (int argc, char **argv, struct error *err)
   auto_free char *trouble = trouble_of (&session, &status, err);
   if (error_is_set (err))
     return -1;
-  pid_t owner = session_owner (&session);
+  auto_settings struct settings *known = steer_known (session.bus);
+  struct job_settings settings = { 0 };
+  if (known != NULL)
+    settings = settings_of (known, &session.job);
   if (!session_is_attended (&session)) /* whoever ran them is gone */
     counters.counts.running = 0;
   if (args.shards)
     print_shards (&counters, session_is_attended (&session), args.json);
   else if (args.json)
-    print_json (&session, &counters, &status, owner, folder, trouble);
+    print_json (&session, &counters, &status, known == NULL ? NULL : &settings, folder, trouble);
   else if (job_state_is_terminal (status.state))
     summary_print (stdout, &session, &counters, &status);
   else
-    print_running (&session, &counters, owner, folder, trouble);
+    print_running (&session, &counters, known == NULL ? NULL : &settings, folder, trouble);
   return EXIT_DONE;
 }
 

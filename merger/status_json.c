@@ -16,8 +16,17 @@ status_json_set_number (json_t *object, const char *key, int64_t number)
     (void) json_object_set_new (object, key, json_integer (number));
 }
 
+void
+status_json_set_settings (json_t *object, const struct job_settings *settings)
+{
+  (void) json_object_set_new (object, "priority", json_integer (settings->priority));
+  status_json_set_number (object, "max_parallel", settings->max_parallel);
+  (void) json_object_set_new (object, "paused", json_boolean (settings->paused));
+}
+
 json_t *
-status_json (const struct job *job, const struct job_status *status)
+status_json (const struct job *job, const struct job_status *status,
+             const struct job_settings *settings)
 {
   json_t *object = json_object ();
   status_json_set_text (object, "job", job->id);
@@ -29,6 +38,8 @@ status_json (const struct job *job, const struct job_status *status)
   status_json_set_number (object, "succeeded", status->succeeded);
   status_json_set_number (object, "failed", status->failed);
   status_json_set_number (object, "running", status->running);
+  if (settings != NULL && !job_state_is_terminal (status->state))
+    status_json_set_settings (object, settings);
   status_json_set_text (object, "reason", status->reason);
   status_json_set_text (object, "result", status->result);
   status_json_set_text (object, "webhook", status->webhook);

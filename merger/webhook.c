@@ -174,7 +174,7 @@ webhook_add (struct webhooks *webhooks, const struct job *job, const struct job_
    * least once. */
   int64_t ago = clock_wall_ms () - status->updated;
   notice->until = clock_boot_ms () + webhooks->patience_ms - (ago > 0 ? ago : 0);
-  json_t *object = status_json (job, status);
+  json_t *object = status_json (job, status, NULL);
   (void) json_object_del (object, "webhook");
   char *text = json_dumps (object, JSON_COMPACT);
   buffer_puts (&notice->body, text);

@@ -292,6 +292,10 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
     return error_set (err, ERROR_USER,
                       "pilot: a fleet runs all shards of a job: submit one over some of the inputs "
                       "first");
+  if (job->priority != 0 && planning->options->window == 0 && planning->options->job_id == NULL)
+    return error_set (err, ERROR_USER,
+                      "priority: the producer has no window, and publishes jobs one after the "
+                      "other: start producers with --window N, or submit without --priority");
   if (admit_job (planning->options->policy, job, &field, err) != 0)
     return error_wrap (err, "%s", field);
   if ((job->results != NULL && result_claim (job->results, job->id, job->credentials, err) != 0)
@@ -448,7 +452,6 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
 {
   struct planning planning = {
     .windows = windows,
-    .limit = windows == NULL ? 0 : window_limit (options, delivery->job),
     .bus = bus,
     .delivery = delivery,
     .job = delivery->job,
@@ -458,7 +461,8 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
   };
   struct plan plan = { .bytes = -1 };
   struct error why = ERROR_INIT;
-  int resumed = planning_resume (&planning, err);
+  int known = windows == NULL ? 0 : windows_limit (windows, planning.job, &planning.limit, err);
+  int resumed = known < 0 ? -1 : planning_resume (&planning, err);
   if (resumed == 1)
     return PLANNING_WINDOW;
   if (resumed < 0)

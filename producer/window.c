@@ -1,10 +1,12 @@
 #include "producer/window.h"
 
 #include "bus/follower.h"
+#include "bus/settings.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "producer/shares.h"
 #include "result/frozen_plan.h"
 
 #include <string.h>
@@ -12,7 +14,8 @@
 
 enum
 {
-  JOBS_MAX = 100,           /* each has a reader of its own */
+  JOBS_MAX = 100,           /* that go on */
+  READERS_MAX = 500,        /* each job has one of its own */
   KEEP_EVERY_MS = 2000,     /* a fraction of any sensible lease */
   EVENTS_TURN = 1000,       /* read of one job before it is the next one's turn */
   SHARDS_TURN = 250,        /* likewise published, and then flushed */
@@ -63,6 +66,8 @@ struct windows
   struct window_list list;
   size_t count;
   int64_t control; /* position */
+  struct settings *settings;
+  int32_t top; /* the highest priority of the jobs that others are measured by */
 };
 
 /* ---- sets ------------------------------------------------------------------------------- */
@@ -119,6 +124,8 @@ windows_new (struct bus *bus, const struct producer_options *options)
   struct windows *windows = xcalloc (1, sizeof *windows);
   windows->bus = bus;
   windows->options = options;
+  windows->settings = settings_new ();
+  windows->top = INT32_MIN;
   TAILQ_INIT (&windows->list);
   return windows;
 }
@@ -134,6 +141,7 @@ windows_free (struct windows *windows)
       (void) bus_release (windows->bus, window->delivery, NULL);
       windows_drop (windows, window);
     }
+  settings_free (windows->settings);
   free (windows);
 }
 
@@ -143,19 +151,15 @@ windows_count (const struct windows *windows)
   return windows->count;
 }
 
+/* Jobs that are paused don't keep others out, as long as there are readers for them. */
 bool
 windows_have_room (const struct windows *windows)
 {
-  return windows->count < JOBS_MAX;
-}
-
-int64_t
-window_limit (const struct producer_options *options, const struct job *job)
-{
-  int64_t most = job->max_parallel > 0 && options->job_id == NULL ? job->max_parallel : 0;
-  if (job->results == NULL)
-    return 0;
-  return options->window == 0 || (most > 0 && most < options->window) ? most : options->window;
+  const struct window *window = NULL;
+  size_t paused = 0;
+  TAILQ_FOREACH (window, &windows->list, links)
+    paused += settings_of (windows->settings, window->delivery->job).paused ? 1 : 0;
+  return windows->count - paused < JOBS_MAX && windows->count < READERS_MAX;
 }
 
 /* ---- what happened ---------------------------------------------------------------------- */
@@ -253,7 +257,45 @@ windows_read_control (struct windows *windows, struct error *err)
         return got;
       if (control.kind == CONTROL_CANCEL)
         windows_cancel (windows, control.job_id);
+      settings_apply (windows->settings, &control);
     }
+}
+
+/* ---- how much of each ------------------------------------------------------------------- */
+
+/* Whose shards are all published needs no window any more, and has none. */
+static int32_t
+windows_top (const struct windows *windows)
+{
+  const struct window *window = NULL;
+  int32_t top = INT32_MIN;
+  TAILQ_FOREACH (window, &windows->list, links)
+    {
+      const struct job_settings settings = settings_of (windows->settings, window->delivery->job);
+      if (!window->ended && settings.priority > top
+          && shares_leads (windows->options->window, &settings))
+        top = settings.priority;
+    }
+  return top;
+}
+
+int
+windows_limit (struct windows *windows, const struct job *job, int64_t *limit, struct error *err)
+{
+  *limit = 0;
+  if (job->results == NULL || windows->options->job_id != NULL)
+    return 0;
+  if (windows_read_control (windows, err) != 0)
+    return -1;
+  const struct job_settings settings = settings_of (windows->settings, job);
+  /* Of a job that is paused the first one tells other producers that its plan was begun. */
+  *limit = settings.paused
+               ? 1
+               : shares_window (windows->options->window, &settings, windows_top (windows));
+  if (settings.priority != 0 && windows->options->window == 0)
+    log_warn ("priority_not_kept", "job=%s priority=%d reason=\"this producer has no --window\"",
+              job->id, settings.priority);
+  return 0;
 }
 
 /* ---- taking a job up -------------------------------------------------------------------- */
@@ -353,8 +395,10 @@ static int
 window_publish (struct windows *windows, struct window *window, struct error *why,
                 struct error *err)
 {
-  int64_t limit = window_limit (windows->options, window->delivery->job);
+  const struct job_settings settings = settings_of (windows->settings, window->delivery->job);
+  int64_t limit = shares_window (windows->options->window, &settings, windows->top);
   int64_t room = (limit == 0 ? window->shards : limit) - window->open;
+  room = settings.paused ? 0 : room;
   int64_t at = window->next;
   int count = 0;
   for (; at < window->shards && count < room && count < SHARDS_TURN; at++)
@@ -437,6 +481,7 @@ windows_tend (struct windows *windows, struct error *err)
   int more = 0;
   if (windows->count == 0)
     return 0;
+  windows->top = windows_top (windows);
   for (window = TAILQ_FIRST (&windows->list); window != NULL; window = next)
     {
       next = TAILQ_NEXT (window, links);

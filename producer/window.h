@@ -30,9 +30,11 @@ auto_windows_ (struct windows **windows)
 size_t windows_count (const struct windows *windows);
 bool windows_have_room (const struct windows *windows);
 
-/* How many shards of JOB may be published and not settled: no more than may run at the same time,
- * so that no worker has to count what others run. 0: all. */
-int64_t window_limit (const struct producer_options *options, const struct job *job);
+/* How many shards of JOB may be published and not settled, by what was set of it so far: no more
+ * than may run at the same time, so that no worker has to count what others run. *LIMIT, 0: all.
+ * 0, or -1 with ERR. */
+int windows_limit (struct windows *windows, const struct job *job, int64_t *limit,
+                   struct error *err);
 
 /* Goes on with DELIVERY's job if its PLANNED is among its events: 1, and the delivery is the
  * windows'; 0 when it isn't planned, or -1. PUBLISHED: so many of its first shards are published

@@ -6,6 +6,7 @@ extern const char avsc_Atom[];
 extern const char avsc_Claim[];
 extern const char avsc_Control[];
 extern const char avsc_Control_1[];
+extern const char avsc_Control_2[];
 extern const char avsc_Event[];
 extern const char avsc_Event_1[];
 extern const char avsc_Job[];

@@ -33,6 +33,7 @@ static struct version versions[] = {
   { .kind = MESSAGE_EVENT, .text = avsc_Event },
   { .kind = MESSAGE_EVENT, .text = avsc_Event_1 },
   { .kind = MESSAGE_CONTROL, .text = avsc_Control },
+  { .kind = MESSAGE_CONTROL, .text = avsc_Control_2 },
   { .kind = MESSAGE_CONTROL, .text = avsc_Control_1 },
   { .kind = MESSAGE_STATUS, .text = avsc_JobStatus },
   { .kind = MESSAGE_STATUS, .text = avsc_JobStatus_1 },

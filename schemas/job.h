@@ -122,6 +122,7 @@ struct job
   int32_t max_failures_bp;    /* the same in hundredths of a percent; -1 */
   int64_t pilot;              /* shards that run before the others; -1: none do */
   int64_t max_parallel;       /* shards that may run at the same time; -1: any number */
+  int32_t priority;           /* which share it gets beside other jobs (producer/shares.h) */
   enum on_conflict on_conflict;
 
   char *reduce_image; /* NULL: no reduce */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define JOB_PILOT_MAX 1000                   /* shards of a pilot */
+#define JOB_PRIORITY_MAX 10                  /* above and below the usual one, 0 */
 #define JOB_COUNT_MAX ((int64_t) 1000000000) /* atoms a shard, shards, failures, files */
 #define JOB_MEMORY_MIN ((int64_t) 6 << 20)   /* docker's: less doesn't start a container */
 #define JOB_BYTES_MAX ((int64_t) 1 << 53)

@@ -290,6 +290,7 @@ job_check_ranges (const struct job *job, const char **field, struct error *err)
     { "max_failures_bp", job->max_failures_bp, 0, JOB_WHOLE, true },
     { "pilot", job->pilot, 1, JOB_PILOT_MAX, true },
     { "max_parallel", job->max_parallel, 1, JOB_COUNT_MAX, true },
+    { "priority", job->priority, -JOB_PRIORITY_MAX, JOB_PRIORITY_MAX, false },
   };
   for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
     {

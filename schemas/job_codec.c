@@ -109,6 +109,7 @@ fill_limits (struct record *record, const struct job *job)
   record_set_optional_int (record, "max_failures_bp", job->max_failures_bp);
   record_set_optional_long (record, "pilot", job->pilot);
   record_set_optional_long (record, "max_parallel", job->max_parallel);
+  record_set_int (record, "priority", job->priority);
 }
 
 static void
@@ -272,6 +273,7 @@ read_limits (const struct record *record, struct job *job)
   job->max_failures_bp = (int32_t) record_long (record, "max_failures_bp", -1);
   job->pilot = record_long (record, "pilot", -1);
   job->max_parallel = record_long (record, "max_parallel", -1);
+  job->priority = (int32_t) record_long (record, "priority", 0);
 }
 
 int

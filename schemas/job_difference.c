@@ -152,6 +152,7 @@ job_difference (const struct job *a, const struct job *b)
     { "--max-failures",
       a->max_failures == b->max_failures && a->max_failures_bp == b->max_failures_bp },
     { "--max-parallel", a->max_parallel == b->max_parallel },
+    { "--priority", a->priority == b->priority },
   };
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     if (!fields[i].same)

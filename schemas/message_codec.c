@@ -303,15 +303,33 @@ codec_decode_event (struct bytes message, struct event *event, struct error *err
 
 /* ---- control and status ----------------------------------------------------------------- */
 
+static const char *const control_names[] = { "unknown", "cancel", "set" };
+
+static void
+fill_settings (struct record *record, const struct control *control)
+{
+  bool sets = control->kind == CONTROL_SET;
+  if (sets && control->priority != CONTROL_KEPT)
+    record_set_int (record, "priority", control->priority);
+  else
+    record_set_null (record, "priority");
+  record_set_optional_long (record, "max_parallel", sets ? control->max_parallel : CONTROL_KEPT);
+  if (sets && control->paused != CONTROL_KEPT)
+    record_set_bool (record, "paused", control->paused == 1);
+  else
+    record_set_null (record, "paused");
+}
+
 static void
 fill_control (struct record *record, const void *message)
 {
   const struct control *control = message;
-  record_set_enum (record, "kind", control->kind == CONTROL_CANCEL ? "cancel" : "unknown");
+  record_set_enum (record, "kind", control_names[control->kind]);
   record_set_string (record, "job_id", control->job_id);
   record_set_long (record, "time", control->time);
   record_set_int (record, "generation", (int32_t) control->generation);
   record_set_string (record, "reason", control->reason);
+  fill_settings (record, control);
 }
 
 int
@@ -320,17 +338,28 @@ codec_encode_control (const struct control *control, struct buffer *out, struct 
   return message_encode (MESSAGE_CONTROL, fill_control, control, out, err);
 }
 
+static const char *
+control_name_ (int kind)
+{
+  return control_names[kind];
+}
+
 int
 control_read (const struct record *record, void *into, struct error *err)
 {
   (void) err;
   struct control *control = into;
-  bool cancel = strcmp (record_enum (record, "kind"), "CANCEL") == 0;
-  control->kind = cancel ? CONTROL_CANCEL : CONTROL_UNKNOWN;
+  int kind = symbol_index (record_enum (record, "kind"), control_name_, CONTROL_SET + 1);
+  control->kind = kind < 0 ? CONTROL_UNKNOWN : (enum control_kind) kind;
   control->job_id = record_string (record, "job_id");
   control->time = number (record, "time", 0);
   control->generation = natural (record, "generation");
   control->reason = record_string (record, "reason");
+  control->priority = (int32_t) record_long (record, "priority", CONTROL_KEPT);
+  control->max_parallel = record_long (record, "max_parallel", CONTROL_KEPT);
+  struct record paused = { 0 };
+  control->paused = !record_get (record, "paused", &paused) ? CONTROL_KEPT
+                                                            : record_bool (record, "paused", false);
   return 0;
 }
 

@@ -11,7 +11,10 @@ enum control_kind
 {
   CONTROL_UNKNOWN,
   CONTROL_CANCEL,
+  CONTROL_SET, /* how the job goes on: priority, max_parallel, paused */
 };
+
+#define CONTROL_KEPT INT32_MIN /* of what a CONTROL_SET leaves as it was */
 
 struct control
 {
@@ -21,6 +24,10 @@ struct control
   int64_t time;
   uint32_t generation; /* the job's when it was written; set by the bus, 0: not known */
   char *reason;
+  /* of a CONTROL_SET */
+  int32_t priority;
+  int64_t max_parallel; /* 0: no limit */
+  int32_t paused;       /* 1 or 0 */
 };
 
 void control_release (struct control *control);

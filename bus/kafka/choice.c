@@ -64,6 +64,13 @@ is_backed_off (struct kafka_choice *choice, const char *job_id)
   return false;
 }
 
+static bool
+choice_leaves (struct kafka_choice *choice, const struct message *message)
+{
+  return is_backed_off (choice, message->job_id)
+         || tables_is_paused (choice->work->tables, message->job_id, message->generation);
+}
+
 /* ---- sharing out by hash ---------------------------------------------------------------- */
 
 static uint64_t
@@ -143,7 +150,7 @@ best_open (struct kafka_choice *choice, struct partition *partition, const char 
   TAILQ_FOREACH (message, &partition->open, links)
     {
       if ((job_id != NULL && strcmp (message->job_id, job_id) != 0)
-          || (shard && is_backed_off (choice, message->job_id)))
+          || (shard && choice_leaves (choice, message)))
         continue;
       if (best.head == NULL)
         best.head = message;

@@ -111,6 +111,22 @@ jobs_publish_control (struct kafka_tables *tables, const struct control *control
   return tables_sync_control (tables, err);
 }
 
+/* The place of the first one above POSITION. */
+static size_t
+jobs_first_control (const struct kafka_tables *tables, int64_t position)
+{
+  size_t low = 0;
+  for (size_t high = tables->control_count; low < high;)
+    {
+      size_t middle = low + (high - low) / 2;
+      if (tables->controls[middle].position <= position)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+  return low;
+}
+
 int
 jobs_next_control (struct kafka_tables *tables, int64_t *position, struct control *control,
                    struct error *err)
@@ -118,12 +134,12 @@ jobs_next_control (struct kafka_tables *tables, int64_t *position, struct contro
   if (tables_need_liveness (tables, err) != 0)
     return -1;
   tables_pump_cursor (tables, &tables->control);
-  for (size_t i = 0; i < tables->control_count; i++)
+  for (size_t i = jobs_first_control (tables, *position); i < tables->control_count; i++)
     {
       const struct control *found = &tables->controls[i];
       const struct kafka_job *job = known_find (tables, found->job_id);
       bool history = job != NULL && found->generation < job->generation;
-      if (found->position <= *position || history)
+      if (history)
         continue;
       *position = found->position;
       *control = *found;

@@ -158,7 +158,7 @@ forget_job (struct kafka_tables *tables, struct kafka_job *job)
   TAILQ_REMOVE (&tables->list, job, links);
   job->offset = -1;
   free_record (&job->record);
-  if (job->status_offset >= 0 || job->closed > 0)
+  if (job->status_offset >= 0 || job->closed > 0 || job->paused > 0)
     return;
   for (size_t i = 0; i < RECENT_JOBS && job->recent; i++)
     if (tables->recent[i] == job)

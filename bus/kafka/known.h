@@ -21,6 +21,7 @@ struct kafka_job
   int64_t status_offset; /* of its last status that counts; -1: there is none */
   uint32_t generation;
   uint32_t closed;       /* shards up to this generation are not delivered */
+  uint32_t paused;       /* likewise until it goes on; 0: it isn't paused */
   bool ended;            /* a generation that has ended stays so … */
   bool hidden;           /* … but the last word in the log is of somebody who was late */
   bool recent;           /* in the ring of those that ended or were asked for last */

@@ -130,6 +130,20 @@ tables_add_status (struct kafka_tables *tables, const struct cursor *cursor,
 }
 
 static void
+tables_apply_control (struct kafka_tables *tables, const struct control *control)
+{
+  struct kafka_job *job = known_need (tables, control->job_id);
+  if (control->kind == CONTROL_CANCEL)
+    job->closed = control->generation > job->closed ? control->generation : job->closed;
+  if (control->kind == CONTROL_SET && control->paused != CONTROL_KEPT)
+    {
+      tables->paused_count -= job->paused > 0 ? 1 : 0;
+      job->paused = control->paused == 1 ? control->generation : 0;
+      tables->paused_count += job->paused > 0 ? 1 : 0;
+    }
+}
+
+static void
 tables_add_control (struct kafka_tables *tables, const rd_kafka_message_t *message)
 {
   struct control control = { 0 };
@@ -142,11 +156,8 @@ tables_add_control (struct kafka_tables *tables, const rd_kafka_message_t *messa
     }
   control.position = message->offset + 1;
   control.generation += control.generation == 0 ? 1 : 0;
-  if (control.kind == CONTROL_CANCEL)
-    {
-      struct kafka_job *job = known_need (tables, control.job_id);
-      job->closed = control.generation > job->closed ? control.generation : job->closed;
-    }
+  if (control.kind != CONTROL_UNKNOWN)
+    tables_apply_control (tables, &control);
   tables->controls =
       xrealloc (tables->controls, tables->control_count + 1, sizeof *tables->controls);
   tables->controls[tables->control_count++] = control;
@@ -275,6 +286,15 @@ tables_is_live (struct kafka_tables *tables, const char *job_id, uint32_t genera
 {
   const struct kafka_job *job = known_find (tables, job_id);
   return job == NULL || generation > job->closed;
+}
+
+bool
+tables_is_paused (struct kafka_tables *tables, const char *job_id, uint32_t generation)
+{
+  if (tables->paused_count == 0) /* as usual: it is asked for every message */
+    return false;
+  const struct kafka_job *job = known_find (tables, job_id);
+  return job != NULL && generation <= job->paused;
 }
 
 /* ---- asked for jobs --------------------------------------------------------------------- */

@@ -32,6 +32,7 @@ struct kafka_tables
   int64_t forgot_at; /* boot ms: what retention deleted was looked for */
   struct control *controls;
   size_t control_count;
+  size_t paused_count; /* jobs */
 };
 
 void tables_init (struct kafka_tables *tables);
@@ -45,6 +46,9 @@ const struct kafka_job *tables_job (struct kafka_tables *tables, const char *id,
 
 /* Whether shards of GENERATION are still delivered, as far as known. */
 bool tables_is_live (struct kafka_tables *tables, const char *job_id, uint32_t generation);
+
+/* Whether these wait, as far as known, until the job goes on. */
+bool tables_is_paused (struct kafka_tables *tables, const char *job_id, uint32_t generation);
 
 /* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or
  * later that are no job, or contradict one, are made dead letters. */

@@ -36,7 +36,7 @@ static const char *const sql[SQL_STATEMENTS] = {
   [SQL_SAME_PLAN] = "SELECT 1 FROM jobs WHERE id = ?1 AND plan = ?2",
   [SQL_ADD_SHARD] =
       "INSERT OR IGNORE INTO shards (job, kind, generation, idx, attempt, due, state, payload)"
-      " SELECT row, ?2, ?3, ?4, ?5, ?6, CASE live WHEN 1 THEN 0 ELSE 2 END, ?7 FROM jobs WHERE id "
+      " SELECT row, ?2, ?3, ?4, ?5, ?6, CASE live WHEN 0 THEN 2 ELSE 0 END, ?7 FROM jobs WHERE id "
       "= ?1",
   [SQL_GET_SHARD] = "SELECT payload FROM shards WHERE job = (SELECT row FROM jobs WHERE id = ?1)"
                     " AND kind = 0 AND idx = ?2 AND attempt = 1 AND generation ="
@@ -80,6 +80,8 @@ static const char *const sql[SQL_STATEMENTS] = {
                  " AND job = (SELECT row FROM jobs WHERE id = ?1)"
                  " AND kind = 0 AND (?2 < 0 OR idx = ?2)",
   [SQL_SET_LIVE] = "UPDATE jobs SET live = ?2 WHERE id = ?1",
+  [SQL_SET_PAUSED] = "UPDATE jobs SET live = CASE ?2 WHEN 1 THEN 2 ELSE 1 END"
+                     " WHERE id = ?1 AND live <> 0",
   [SQL_DROP_WAITING] = "UPDATE shards SET state = 2"
                        " WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND state = 0",
   [SQL_DROP_OLDER] = "UPDATE shards SET state = 2"

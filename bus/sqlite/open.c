@@ -25,7 +25,8 @@ static const char schema[] =
     "CREATE TABLE owners (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL);"
     "CREATE TABLE jobs (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload BLOB NOT NULL,"
     "  queue TEXT NOT NULL,"
-    "  live INTEGER NOT NULL DEFAULT 1, plan BLOB,"
+    "  live INTEGER NOT NULL DEFAULT 1," /* 0: cancelled, or ended; 2: paused */
+    "  plan BLOB,"
     "  state INTEGER NOT NULL DEFAULT 0, owner INTEGER, lease INTEGER, starts INTEGER NOT NULL "
     "DEFAULT 0);"
     "CREATE TABLE shards (row INTEGER PRIMARY KEY, job INTEGER NOT NULL, kind INTEGER NOT NULL,"

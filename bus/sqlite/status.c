@@ -19,6 +19,17 @@ sqlite_set_live (struct sqlite_bus *bus, const char *job_id, bool live, struct e
 }
 
 static int
+sqlite_set_paused (struct sqlite_bus *bus, const char *job_id, bool paused, struct error *err)
+{
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_SET_PAUSED, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  (void) sqlite3_bind_int (statement, 2, paused ? 1 : 0);
+  return sqlite_run (bus, statement, err) < 0 ? -1 : 0;
+}
+
+static int
 add_control (struct sqlite_bus *bus, const struct control *control, struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
@@ -29,6 +40,8 @@ add_control (struct sqlite_bus *bus, const struct control *control, struct error
   sqlite_bind_payload (statement, 2, &payload);
   if (sqlite_run (bus, statement, err) < 0)
     return -1;
+  if (control->kind == CONTROL_SET && control->paused != CONTROL_KEPT)
+    return sqlite_set_paused (bus, control->job_id, control->paused == 1, err);
   return control->kind == CONTROL_CANCEL ? sqlite_set_live (bus, control->job_id, false, err) : 0;
 }
 

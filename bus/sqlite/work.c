@@ -85,7 +85,8 @@ sqlite_work_reopen_status (struct sqlite_bus *bus, const char *job_id, uint32_t 
   return sqlite_write_status (bus, &status, err);
 }
 
-/* Whether shards of the job are delivered: 1, 0, or -1; ERROR_USER when there is no such job. */
+/* Whether shards of the job are delivered: 1, 2 when it is paused, 0, or -1; ERROR_USER when there
+ * is no such job. */
 static int
 is_live (struct sqlite_bus *bus, const char *job_id, struct error *err)
 {
@@ -136,7 +137,7 @@ replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
       added += outcome;
     }
   if (added == 0 && count > 0)
-    return sqlite_set_live (bus, job_id, was_live == 1, err);
+    return was_live == 0 ? sqlite_set_live (bus, job_id, false, err) : 0;
   struct event event = { .kind = EVENT_REOPENED,
                          .job_id = xstrdup (job_id),
                          .time = clock_wall_ms (),

@@ -92,8 +92,34 @@ expect_same "requests are counted" 1 "$(metric "$producer" 'shoal_http_requests_
 # ---- cancelling
 submit 201 "a job that takes long" '{"id": "long", "image": "x", "runtime": "process", "command": ["sleep", "600"]}'
 wait_for "it runs" eval '[ "$(metric "$worker" "shoal_slots{state=\"busy\"}")" = 1 ]'
+patch () { # CODE WHAT ID JSON
+  ask "$1" "$2" -X PATCH -H "Authorization: Bearer $token" --data-binary "$4" "$http/v1/jobs/$3"
+}
+get 200 "how it goes on" /v1/jobs/long
+expect_stdout '"priority": ?0, ?"paused": ?false'
+patch 200 "it is paused" long '{"paused": true}'
+expect_stdout '"paused": ?true'
+get 200 "which stays" /v1/jobs/long
+expect_stdout '"paused": ?true'
+patch 200 "and goes on" long '{"paused": false}'
+expect_stdout '"paused": ?false'
+patch 409 "what is published keeps its place" long '{"priority": 5}'
+expect_stdout 'all of its shards are published already'
+patch 422 "a priority has bounds" long '{"priority": 11}'
+expect_stdout '"field": "priority"'
+patch 422 "so has a limit" long '{"max_parallel": 0}'
+expect_stdout '"field": "max_parallel"'
+patch 422 "a pause is true or false" long '{"paused": "yes"}'
+expect_stdout '"field": "paused"'
+patch 422 "nothing else can be set" long '{"image": "y"}'
+expect_stdout 'unknown field: valid are priority, max_parallel and paused'
+patch 400 "an object is wanted" long '[]'
+patch 400 "with something in it" long '{}'
+patch 404 "of a job that there is" none '{"paused": true}'
+ask 401 "by who may" -X PATCH --data-binary '{"paused": true}' "$http/v1/jobs/long"
 ask 202 "it is told to end" -X DELETE -H "Authorization: Bearer $token" "$http/v1/jobs/long"
 wait_for "it has ended" eval 'curl -s -H "Authorization: Bearer $token" "$http/v1/jobs/long" | grep -q cancelled'
+patch 409 "and nothing can be set any more" long '{"paused": true}'
 ask 409 "twice is too late" -X DELETE -H "Authorization: Bearer $token" "$http/v1/jobs/long"
 
 # ---- what bad input gets

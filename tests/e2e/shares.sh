@@ -67,3 +67,95 @@ start_service second producer --lease 3s
 expect_exit 0 "is done" "$SHOAL" watch -q killed
 expect_true "$(most killed) ran at the same time" [ "$(most killed)" -le 3 ]
 expect_same "each shard once" "$(seq 0 47)" "$(cat result-killed/stdout)"
+
+# ---- priorities, where producers have a window
+kill -9 "$last"
+ended () { cat one.err other.err | grep -c "event=shard_done job=$1 "; }
+at_least () { [ "$(ended "$1")" -ge "$2" ]; }
+make_files many 300
+quick () { # ID OPTION…
+  "$SHOAL" submit --id "$1" -v "$PWD/many:/in" --glob '*' --runtime process --results "$PWD/result-$1" "${@:2}" x true
+}
+expect_exit 2 "a priority has bounds" quick none --priority 11
+expect_stderr '^shoal: --priority: 11 is out of range: expected -10 to 10'
+expect_exit 2 "one machine has no priorities" \
+  "$SHOAL" run --priority 3 -v "$PWD/in:/in" --glob '*' --runtime process --results here x true
+expect_stderr '^shoal: --priority is for jobs of a fleet'
+start_service windows producer --lease 3s --window 20
+producer=$last
+expect_exit 0 "a job" quick usual
+wait_for "it runs" at_least usual 10
+expect_exit 0 "one of a higher priority" quick urgent --priority 5
+wait_for "it runs" at_least urgent 20
+before=$(ended usual)
+wait_for "most of it is done" at_least urgent 220
+meanwhile=$(($(ended usual) - before))
+expect_true "meanwhile a third of that of the other: $meanwhile" [ "$meanwhile" -le 120 ]
+expect_true "which doesn't starve" [ "$meanwhile" -ge 20 ]
+expect_exit 0 "the urgent one is done" "$SHOAL" watch -q urgent
+expect_exit 0 "and so is the other" "$SHOAL" watch -q usual
+
+# ---- changed while they run
+expect_exit 0 "a job" quick first
+expect_exit 0 "and another" quick second
+wait_for "both run" eval 'at_least first 20 && at_least second 20'
+expect_exit 0 "the first gives way" "$SHOAL" set --priority -5 first
+expect_stderr 'job first: priority -5$'
+before="$(ended first) $(ended second)"
+expect_exit 0 "status says so" "$SHOAL" status first
+expect_stdout '^  set       priority -5$'
+expect_exit 0 "for programs, too" "$SHOAL" list --json
+expect_stdout '"job": ?"first".*"priority": ?-5'
+wait_for "most of the second is done" at_least second 220
+gone=$(($(ended first) - ${before% *})) others=$(($(ended second) - ${before#* }))
+expect_true "$gone of the first meanwhile, $others of the second" [ "$gone" -le $((others / 2 + 30)) ]
+expect_exit 0 "it gets a limit" "$SHOAL" set --max-parallel 3 first
+expect_exit 0 "the limit holds" "$SHOAL" status --json first
+expect_stdout '"max_parallel": ?3'
+expect_exit 0 "the second is done" "$SHOAL" watch -q second
+expect_exit 0 "and is lifted" "$SHOAL" set --max-parallel none first
+expect_stderr 'job first: priority -5$'
+expect_exit 0 "the first is done" "$SHOAL" watch -q first
+expect_exit 2 "what has ended is not changed" "$SHOAL" set --priority 1 first
+expect_stderr 'first: the job has already ended: succeeded'
+expect_exit 2 "no job, no priority" "$SHOAL" set --priority 1 nobody
+expect_exit 2 "nothing to set" "$SHOAL" set first
+expect_stderr 'name --priority or --max-parallel'
+expect_exit 0 "a job that fits in its window" submit fits --max-parallel 100
+wait_for "is published" eval '"$SHOAL" status --json fits | grep -q "\"shards\": *48"'
+
+# ---- paused
+expect_exit 0 "a job" quick held
+wait_for "it runs" at_least held 30
+expect_exit 0 "is paused" "$SHOAL" pause held
+expect_stderr 'job held is paused.*`shoal resume held` continues it'
+rests () { "$SHOAL" status --json held | grep -q '"running": *0'; }
+wait_for "what ran has ended" rests
+expect_exit 0 "list" "$SHOAL" list
+expect_stdout "^held	paused	"
+expect_exit 0 "status" "$SHOAL" status held
+expect_stdout '^  set       paused$'
+before=$(ended held)
+expect_exit 0 "another job" submit passes
+expect_exit 0 "passes it by" "$SHOAL" watch -q passes
+kill -9 "$producer"
+start_service again producer --lease 3s --window 20
+start_service newcomer worker --slots 2
+expect_exit 0 "one more" submit later
+expect_exit 0 "after the producer died, and with a new worker" "$SHOAL" watch -q later
+wait_for "the new producer has the job" grep -q 'event=window_opened job=held' again.err
+expect_same "nothing of the paused one ran" "$before 0" "$(ended held) $(grep -c 'job=held ' newcomer.err)"
+expect_exit 0 "it goes on" "$SHOAL" resume held
+expect_stderr 'job held goes on$'
+expect_exit 2 "once" "$SHOAL" resume held
+expect_stderr 'held: the job is not paused: its fleet goes on with it'
+expect_exit 0 "it is done" "$SHOAL" watch -q held
+expect_exit 2 "too late" "$SHOAL" pause held
+
+# ---- cancelled while it is paused
+expect_exit 0 "a job" quick stopped
+expect_exit 0 "is paused" "$SHOAL" pause stopped
+expect_exit 0 "and cancelled" "$SHOAL" cancel stopped
+expect_exit 1 "and ends so" "$SHOAL" watch -q stopped
+expect_exit 0 "a retry" "$SHOAL" retry stopped
+expect_exit 0 "isn't paused" "$SHOAL" watch -q stopped

@@ -41,7 +41,7 @@ RECORDS = {
         hostname="node-1", groups=["staff", "44"], cap_drop=["ALL"], ulimits=["nofile=1024:2048"],
         shm_size=1 << 28, glob_ignore_case=True, retry_memory=150, retry_memory_max=1 << 33,
         platform="linux/arm/v7", quarantined=["/in/bad.jpg"],
-        devices=["/dev/fuse:/dev/f:rw", "vendor.com/gpu=0"], pilot=7, max_parallel=40,
+        devices=["/dev/fuse:/dev/f:rw", "vendor.com/gpu=0"], pilot=7, max_parallel=40, priority=-3,
         earlier_images=["sha256:" + "e" * 64]),
     "Shard": dict(
         job_id="j-1", kind="REDUCE", generation=2, index=41, count=100, attempt=3, failures=1,
@@ -57,8 +57,8 @@ RECORDS = {
                     cpu_us=5000000, peak_memory=1 << 31, bytes_in=1, bytes_out=2, files_out=3),
         indexes=[0, 64, 70000], on_conflict="LAST", reason="r", class_name="user",
         volume_pins=["7-1-2"]),
-    "Control": dict(kind="CANCEL", job_id="j-1", time=1700000000000, generation=2,
-                    reason="not needed"),
+    "Control": dict(kind="SET", job_id="j-1", time=1700000000000, generation=2,
+                    reason="not needed", priority=-3, max_parallel=40, paused=True),
     "JobStatus": dict(
         job_id="j-1", state="PARTIAL", updated=1700000003000, shards=100, atoms=100000,
         succeeded=99, failed=1, running=0, atoms_done=99000, generation=2, closed=1, result="/home/me/results",

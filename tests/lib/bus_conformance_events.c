@@ -3,6 +3,7 @@
 #include "bus/follower.h"
 #include "bus/hold.h"
 #include "bus/replan.h"
+#include "bus/settings.h"
 #include "tests/lib/bus_conformance.h"
 
 #include "common/clock.h"
@@ -102,6 +103,94 @@ a_cancelled_job_is_not_delivered (void **state)
   stage_settle_next (stage, stage->bus, 1);
   stage_settle_next (stage, stage->bus, 2);
   stage_settle_next (stage, stage->bus, -1);
+}
+
+/* Whoever opens the bus later must know it as well. */
+static void
+a_paused_job_waits_until_it_goes_on (void **state)
+{
+  struct stage *stage = *state;
+  const char *const names[] = { "paused", "other" };
+  for (size_t i = 0; i < 2; i++)
+    {
+      expect (stage, 1, fixture_submit (stage->bus, names[i], &stage->err));
+      expect (stage, 0, fixture_publish (stage->bus, names[i], 0, 3, &stage->err));
+    }
+  auto_delivery struct delivery *running = NULL;
+  auto_delivery struct delivery *next = NULL;
+  assert_int_equal (stage_take (stage, stage->bus, &running), 0);
+  assert_string_equal (running->job->id, "paused");
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  expect (stage, 0, fixture_pause (other, "paused", true, &stage->err));
+  assert_int_equal (stage_take (stage, stage->bus, &next), 0);
+  assert_string_equal (next->job->id, "other");
+  expect (stage, 1, fixture_settle (stage->bus, running, 0, &stage->err)); /* with a retry */
+  expect (stage, 0, fixture_publish (other, "paused", 3, 5, &stage->err));
+  stage_settle_next (stage, stage->bus, 1);
+  stage_settle_next (stage, stage->bus, 2);
+  stage_settle_next (stage, stage->bus, -1);
+  auto_bus struct bus *later = stage_open (stage->url, LONG_LEASE_MS);
+  stage_settle_next (stage, later, -1);
+  expect (stage, 0, fixture_pause (other, "paused", false, &stage->err));
+  bool seen[5] = { false };
+  for (int i = 0; i < 5; i++)
+    {
+      auto_delivery struct delivery *taken = NULL;
+      (void) stage_take (stage, stage->bus, &taken);
+      assert_string_equal (taken->job->id, "paused");
+      assert_false (seen[taken->shard.index]);
+      seen[taken->shard.index] = true;
+      expect (stage, 1, fixture_settle (stage->bus, taken, -1, &stage->err));
+    }
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+static void
+a_paused_job_that_is_cancelled_does_not_go_on (void **state)
+{
+  struct stage *stage = *state;
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 3, &stage->err));
+  expect (stage, 0, fixture_pause (stage->bus, "j", true, &stage->err));
+  expect (stage, 0, fixture_cancel (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_pause (stage->bus, "j", false, &stage->err));
+  stage_settle_next (stage, stage->bus, -1);
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_CANCELLED, 1, &stage->err));
+  const uint32_t indexes[] = { 1 };
+  expect (stage, 0, bus_replay (stage->bus, "j", 2, indexes, 1, &stage->err));
+  stage_settle_next (stage, stage->bus, 1);
+  stage_settle_next (stage, stage->bus, -1);
+}
+
+/* What is set adds up, whoever asks; the last word counts, within bounds. */
+static void
+jobs_go_on_as_they_were_set (void **state)
+{
+  struct stage *stage = *state;
+  char id[] = "j";
+  const struct job job = { .id = id, .priority = 2, .max_parallel = -1 };
+  const int32_t kept = CONTROL_KEPT;
+  const struct control orders[] = {
+    { .kind = CONTROL_SET, .job_id = id, .priority = -4, .max_parallel = kept, .paused = kept },
+    { .kind = CONTROL_SET, .job_id = id, .priority = kept, .max_parallel = 7, .paused = 1 },
+    { .kind = CONTROL_SET, .job_id = id, .priority = 1000, .max_parallel = kept, .paused = kept },
+    { .kind = CONTROL_SET, .job_id = id, .priority = kept, .max_parallel = 0, .paused = 0 },
+  };
+  const struct job_settings expected[] = {
+    { 2, -1, false }, { -4, -1, false }, { -4, 7, true }, { 10, 7, true }, { 10, -1, false }
+  };
+  for (size_t i = 0; i < 5; i++)
+    {
+      if (i > 0)
+        expect (stage, 0, bus_publish_control (stage->bus, &orders[i - 1], &stage->err));
+      auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+      auto_settings struct settings *known = settings_read (other, &stage->err);
+      assert_non_null (known);
+      const struct job_settings got = settings_of (known, &job);
+      assert_int_equal (got.priority, expected[i].priority);
+      assert_int_equal (got.max_parallel, expected[i].max_parallel);
+      assert_int_equal (got.paused, expected[i].paused);
+    }
 }
 
 static void
@@ -554,6 +643,9 @@ bus_conformance_run_events (const struct bus_place *place)
     TEST (the_last_status_stays),
     TEST (a_late_status_opens_nothing_that_ended),
     TEST (a_cancelled_job_is_not_delivered),
+    TEST (a_paused_job_waits_until_it_goes_on),
+    TEST (a_paused_job_that_is_cancelled_does_not_go_on),
+    TEST (jobs_go_on_as_they_were_set),
     TEST (a_job_that_ended_is_not_delivered),
     TEST (replay_runs_the_chosen_shards_again),
     TEST (replay_of_unknown_shards_writes_nothing),

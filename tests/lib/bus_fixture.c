@@ -104,6 +104,18 @@ fixture_cancel (struct bus *bus, const char *job_id, struct error *err)
 }
 
 int
+fixture_pause (struct bus *bus, const char *job_id, bool paused, struct error *err)
+{
+  const struct control control = { .kind = CONTROL_SET,
+                                   .job_id = (char *) (uintptr_t) job_id,
+                                   .time = clock_wall_ms (),
+                                   .priority = CONTROL_KEPT,
+                                   .max_parallel = CONTROL_KEPT,
+                                   .paused = paused ? 1 : 0 };
+  return bus_publish_control (bus, &control, err);
+}
+
+int
 fixture_status (struct bus *bus, const char *job_id, enum job_state state, uint32_t generation,
                 struct error *err)
 {

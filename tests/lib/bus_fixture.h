@@ -24,6 +24,9 @@ int fixture_settle (struct bus *bus, struct delivery *delivery, int64_t retry_ms
                     struct error *err);
 
 int fixture_cancel (struct bus *bus, const char *job_id, struct error *err);
+
+/* Pauses the job, or lets it go on. */
+int fixture_pause (struct bus *bus, const char *job_id, bool paused, struct error *err);
 int fixture_status (struct bus *bus, const char *job_id, enum job_state state, uint32_t generation,
                     struct error *err);
 

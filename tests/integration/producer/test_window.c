@@ -7,6 +7,7 @@
 #include "producer/producer.h"
 #include "result/result.h"
 #include "tests/lib/file_tree.h"
+#include "tests/lib/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,11 +81,12 @@ tear_down (void **state)
 /* A job of the first COUNT files, a multiple of 100, of which at most PARALLEL (-1: any number)
  * run at the same time. */
 static void
-submit_limited (const struct scene *scene, const char *id, int count, int64_t parallel)
+submit_as (const struct scene *scene, const char *id, int count, int64_t parallel, int32_t priority)
 {
   auto_job struct job job;
   job_init (&job);
   job.max_parallel = parallel;
+  job.priority = priority;
   job.id = xstrdup (id);
   job.image = xstrdup ("image");
   job.results = file_tree_path (scene->tree, id);
@@ -100,7 +102,7 @@ submit_limited (const struct scene *scene, const char *id, int count, int64_t pa
 static void
 submit (const struct scene *scene, const char *id, int count)
 {
-  submit_limited (scene, id, count, -1);
+  submit_as (scene, id, count, -1, 0);
 }
 
 static void
@@ -370,7 +372,7 @@ two_jobs_are_published_at_the_same_time (void **state)
 static void
 run_at_most_three (struct scene *scene, const char *id, int64_t window)
 {
-  submit_limited (scene, id, 100, 3);
+  submit_as (scene, id, 100, 3, 0);
   start_producer (scene, window);
   auto_event struct event planned = { 0 };
   wait_for_event (scene, id, EVENT_PLANNED, &planned);
@@ -393,6 +395,242 @@ no_more_shards_are_published_than_may_run (void **state)
   run_at_most_three (scene, "windows", WINDOW);
   run_at_most_three (scene, "alone", 0);
   run_at_most_three (scene, "narrow", 3);
+}
+
+/* ---- what is set of a job --------------------------------------------------------------- */
+
+static void
+order (const struct scene *scene, const char *id, int32_t priority, int64_t parallel,
+       int32_t paused)
+{
+  const struct control control = { .kind = CONTROL_SET,
+                                   .job_id = (char *) (uintptr_t) id,
+                                   .priority = priority,
+                                   .max_parallel = parallel,
+                                   .paused = paused };
+  assert_int_equal (bus_publish_control (scene->bus, &control, NULL), 0);
+}
+
+enum
+{
+  KEPT = CONTROL_KEPT,
+};
+
+/* The lower one has one shard at a time at least. */
+static void
+windows_follow_priorities (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "high", FILES);
+  submit (scene, "low", FILES);
+  order (scene, "high", 5, KEPT, KEPT);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "high", WINDOW - 1);
+  wait_for_shard (scene, "low", 2); /* 10 / 1.25^5 */
+  for (int i = 0; i < 30; i++)
+    {
+      run_shard (scene, "high", i, true);
+      wait_for_shard (scene, "high", i + WINDOW);
+    }
+  run_shard (scene, "low", 0, true);
+  wait_for_shard (scene, "low", 3);
+  assert_false (is_published (scene, "low", 4));
+  /* The other way round, while they run. */
+  order (scene, "low", 10, KEPT, KEPT);
+  order (scene, "high", -10, KEPT, KEPT);
+  wait_for_shard (scene, "low", WINDOW);
+  assert_false (is_published (scene, "high", 30 + WINDOW));
+  for (int i = 30; i < 30 + WINDOW - 1; i++)
+    run_shard (scene, "high", i, true);
+  run_shard (scene, "low", 1, true);
+  wait_for_shard (scene, "low", WINDOW + 1);
+  assert_false (is_published (scene, "high", 30 + WINDOW));
+  run_shard (scene, "high", 30 + WINDOW - 1, true);
+  wait_for_shard (scene, "high", 30 + WINDOW);
+  assert_false (is_published (scene, "high", 30 + WINDOW + 1));
+  /* Alone it is measured by nobody. */
+  order (scene, "low", KEPT, KEPT, 1);
+  wait_for_shard (scene, "high", 30 + 2 * WINDOW - 1);
+}
+
+static void
+a_priority_without_a_window_is_refused (void **state)
+{
+  struct scene *scene = *state;
+  submit_as (scene, "first", 100, -1, 3);
+  start_producer (scene, 0);
+  auto_event struct event failed = { 0 };
+  wait_for_event (scene, "first", EVENT_FAILED, &failed);
+  assert_non_null (strstr (failed.reason, "start producers with --window N"));
+}
+
+static void
+a_paused_job_is_not_published (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  submit (scene, "other", FILES);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "other", WINDOW - 1);
+  struct delivery *running[2] = { take_shard (scene, "big", 0), take_shard (scene, "big", 1) };
+  order (scene, "big", KEPT, KEPT, 1);
+  settle (scene, running[0], true);
+  for (int i = 0; i < WINDOW; i++)
+    run_shard (scene, "other", i, true);
+  wait_for_shard (scene, "other", 2 * WINDOW - 1);
+  assert_false (is_published (scene, "big", WINDOW));
+  kill_producer (scene);
+  settle (scene, running[1], true);
+  start_producer (scene, WINDOW);
+  run_shard (scene, "other", WINDOW, true);
+  wait_for_shard (scene, "other", 2 * WINDOW);
+  assert_false (is_published (scene, "big", WINDOW));
+  order (scene, "big", KEPT, KEPT, 0);
+  wait_for_shard (scene, "big", WINDOW + 1);
+  for (int i = 2; i < FILES; i++)
+    run_shard (scene, "big", i, true);
+  wait_for_no_plan (scene, "big");
+}
+
+/* It is planned, and nobody lists its inputs again. */
+static void
+a_job_that_is_paused_before_it_is_planned_goes_on_later (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "big", FILES);
+  order (scene, "big", KEPT, KEPT, 1);
+  for (int round = 0; round < 2; round++)
+    {
+      start_producer (scene, round == 0 ? WINDOW : 0);
+      auto_event struct event planned = { 0 };
+      wait_for_event (scene, "big", EVENT_PLANNED, &planned);
+      assert_int_equal (planned.shards, FILES);
+      assert_false (is_published (scene, "big", 1));
+      kill_producer (scene);
+      file_tree_put (scene->tree, "in/00000-late", 0);
+    }
+  start_producer (scene, WINDOW);
+  order (scene, "big", KEPT, KEPT, 0);
+  for (int i = 0; i < FILES; i++)
+    run_shard (scene, "big", i, true);
+  wait_for_no_plan (scene, "big");
+  auto_event struct event other = { 0 };
+  assert_false (find_event (scene, "big", EVENT_FAILED, &other));
+}
+
+/* ---- orders and deaths in any order ----------------------------------------------------- */
+
+/* What a run of random orders knows of its job. */
+struct course
+{
+  struct scene *scene;
+  uint64_t random;
+  int done;
+  int published; /* at least */
+  int64_t limit; /* that was set last; 0: none */
+  int64_t bound; /* more of them can't be published and not settled */
+  bool sure;     /* the producer began behind the order that set the limit */
+  bool paused;
+};
+
+static int
+below (struct course *course, int bound)
+{
+  return (int) (random_next (&course->random) % (uint64_t) bound);
+}
+
+static int64_t
+least (int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
+static void
+check_bound (struct course *course)
+{
+  while (course->published < FILES && is_published (course->scene, "big", course->published))
+    course->published++;
+  int64_t open = course->published - course->done;
+  if (open > course->bound)
+    fail_msg ("%lld shards are published and not settled, %lld may be", (long long) open,
+              (long long) course->bound);
+  /* What was published before the limit was lower has ended by now. */
+  int64_t now = course->limit == 0 ? WINDOW : least (WINDOW, course->limit);
+  if (open < now && course->sure)
+    course->bound = now;
+}
+
+static void
+run_some (struct course *course)
+{
+  for (int count = below (course, 2 * WINDOW); count > 0 && course->done < FILES; count--)
+    {
+      struct delivery *delivery = NULL;
+      int got = bus_take (course->scene->bus, BUS_SHARDS, "big", &delivery, NULL);
+      assert_true (got >= 0);
+      assert_false (got == 1 && course->paused);
+      if (got == 0)
+        {
+          (void) bus_poll (course->scene->bus, NULL, 0, 5);
+          continue;
+        }
+      assert_int_equal (delivery->shard.index, course->done);
+      settle (course->scene, delivery, true);
+      course->done++;
+      check_bound (course);
+    }
+}
+
+static void
+take_a_turn (struct course *course)
+{
+  struct scene *scene = course->scene;
+  switch (below (course, 6))
+    {
+    case 0:
+      course->paused = below (course, 2) == 0;
+      order (scene, "big", KEPT, KEPT, course->paused);
+      break;
+    case 1: /* the producer may hear of it after what it does just now */
+      course->limit = below (course, WINDOW + 3);
+      order (scene, "big", KEPT, course->limit, KEPT);
+      course->bound = WINDOW;
+      course->sure = false;
+      break;
+    case 2:
+      order (scene, "big", below (course, 21) - 10, KEPT, KEPT);
+      break;
+    case 3:
+      kill_producer (scene);
+      check_bound (course);
+      course->sure = true;
+      start_producer (scene, WINDOW);
+      break;
+    default:
+      run_some (course);
+      break;
+    }
+  check_bound (course);
+}
+
+static void
+no_order_and_no_death_loses_a_shard (void **state)
+{
+  struct scene *scene = *state;
+  struct course course = { .scene = scene,
+                           .random = random_state (seed_of_test ()),
+                           .bound = WINDOW };
+  submit (scene, "big", FILES);
+  start_producer (scene, WINDOW);
+  for (int turn = 0; turn < 200; turn++)
+    take_a_turn (&course);
+  order (scene, "big", 0, 0, 0);
+  for (; course.done < FILES; course.done++)
+    run_shard (scene, "big", course.done, true);
+  wait_for_no_plan (scene, "big");
+  assert_false (is_published (scene, "big", FILES));
+  auto_event struct event failed = { 0 };
+  assert_false (find_event (scene, "big", EVENT_FAILED, &failed));
 }
 
 static void
@@ -429,6 +667,11 @@ main (void)
     TEST (nothing_more_of_a_cancelled_job_is_published),
     TEST (two_jobs_are_published_at_the_same_time),
     TEST (no_more_shards_are_published_than_may_run),
+    TEST (windows_follow_priorities),
+    TEST (a_priority_without_a_window_is_refused),
+    TEST (a_paused_job_is_not_published),
+    TEST (a_job_that_is_paused_before_it_is_planned_goes_on_later),
+    TEST (no_order_and_no_death_loses_a_shard),
     TEST (a_plan_that_is_gone_fails_its_job),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -425,6 +425,7 @@ each_option_makes_another_job (void **state)
     { "--min-success", "7%" },
     { "--max-failures", "7" },
     { "--max-parallel", "7" },
+    { "--priority", "-7" },
     { "--queue", "x" },
     { "--credentials", "x" },
     { "--webhook", "http://x/" },

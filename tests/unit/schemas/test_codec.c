@@ -98,6 +98,7 @@ full_job (struct job *job)
   strlist_add (&job->devices, "vendor.com/class=name");
   job->pilot = 5;
   job->max_parallel = 40;
+  job->priority = -10;
 }
 
 static void
@@ -148,6 +149,7 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_same_list (&a->devices, &b->devices);
   assert_int_equal (a->pilot, b->pilot);
   assert_int_equal (a->max_parallel, b->max_parallel);
+  assert_int_equal (a->priority, b->priority);
   assert_int_equal (a->stage_timeout_ms, b->stage_timeout_ms);
   assert_int_equal (a->collect_timeout_ms, b->collect_timeout_ms);
   assert_int_equal (a->max_output_bytes, b->max_output_bytes);
@@ -369,6 +371,22 @@ control_and_status_come_back_whole (void **state)
   assert_int_equal (codec_decode_control (buffer_bytes (&bytes), &control_back, NULL), 0);
   assert_int_equal (control_back.kind, CONTROL_CANCEL);
   assert_null (control_back.reason);
+  for (int round = 0; round < 4; round++)
+    {
+      const struct control set = { .kind = CONTROL_SET,
+                                   .job_id = control.job_id,
+                                   .priority = round == 0 ? -1 : CONTROL_KEPT,
+                                   .max_parallel = round == 1 ? 0 : CONTROL_KEPT,
+                                   .paused = round == 2 ? 0 : CONTROL_KEPT };
+      auto_buffer struct buffer message = { 0 };
+      auto_control struct control back = { 0 };
+      assert_int_equal (codec_encode_control (&set, &message, NULL), 0);
+      assert_int_equal (codec_decode_control (buffer_bytes (&message), &back, NULL), 0);
+      assert_int_equal (back.kind, CONTROL_SET);
+      assert_int_equal (back.priority, set.priority);
+      assert_int_equal (back.max_parallel, set.max_parallel);
+      assert_int_equal (back.paused, set.paused);
+    }
   for (int job_state = JOB_QUEUED; job_state <= JOB_CANCELLED; job_state++)
     {
       auto_job_status struct job_status status = { .job_id = xstrdup ("j"),

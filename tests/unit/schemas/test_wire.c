@@ -139,6 +139,7 @@ a_golden_job_is_read_and_written (void **state)
   assert_int_equal (it.max_parallel, 40);
   assert_int_equal (it.earlier_images.count, 1);
   assert_int_equal (strlen (it.earlier_images.items[0]), 71);
+  assert_int_equal (it.priority, -3);
 }
 
 static void
@@ -180,9 +181,12 @@ a_golden_control_record_is_read_and_written (void **state)
 {
   (void) state;
   ROUND_TRIP ("Control", control, auto_control, control);
-  assert_int_equal (it.kind, CONTROL_CANCEL);
+  assert_int_equal (it.kind, CONTROL_SET);
   assert_int_equal (it.generation, 2);
   assert_string_equal (it.reason, "not needed");
+  assert_int_equal (it.priority, -3);
+  assert_int_equal (it.max_parallel, 40);
+  assert_int_equal (it.paused, 1);
 }
 
 static void
@@ -270,6 +274,12 @@ golden_messages_of_older_versions_are_read (void **state)
   assert_int_equal (codec_decode_control (buffer_bytes (&old_control), &control, NULL), 0);
   assert_string_equal (control.reason, "not needed");
   assert_int_equal (control.generation, 0);
+  auto_buffer struct buffer control_2 = golden ("Control.2", "avro");
+  auto_control struct control second_control = { 0 };
+  assert_int_equal (codec_decode_control (buffer_bytes (&control_2), &second_control, NULL), 0);
+  assert_int_equal (second_control.kind, CONTROL_CANCEL);
+  assert_int_equal (second_control.generation, 2);
+  assert_int_equal (second_control.priority, CONTROL_KEPT);
   assert_int_equal (codec_decode_status (buffer_bytes (&old_status), &status, NULL), 0);
   assert_int_equal (status.generation, 2);
   assert_int_equal (status.closed, 0);
