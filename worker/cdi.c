@@ -70,7 +70,8 @@ cdi_check_members (const json_t *object, const char *what, const char *const *na
       if (strcmp (name, "hooks") == 0)
         return error_set (err, ERROR_USER,
                           "%s: hooks aren't run: they are programs that would have the worker's "
-                          "rights on this machine; use a specification without them",
+                          "rights on this machine; use a specification without them (nvidia-ctk "
+                          "cdi generate --disable-hook=all writes one)",
                           what);
       return error_set (err, ERROR_USER, "%s: %.100s isn't supported", what, name);
     }
