@@ -294,7 +294,7 @@ tables_is_paused (struct kafka_tables *tables, const char *job_id, uint32_t gene
   if (tables->paused_count == 0) /* as usual: it is asked for every message */
     return false;
   const struct kafka_job *job = known_find (tables, job_id);
-  return job != NULL && generation <= job->paused;
+  return job != NULL && generation <= job->paused && generation > job->closed;
 }
 
 /* ---- asked for jobs --------------------------------------------------------------------- */

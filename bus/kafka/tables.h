@@ -47,7 +47,8 @@ const struct kafka_job *tables_job (struct kafka_tables *tables, const char *id,
 /* Whether shards of GENERATION are still delivered, as far as known. */
 bool tables_is_live (struct kafka_tables *tables, const char *job_id, uint32_t generation);
 
-/* Whether these wait, as far as known, until the job goes on. */
+/* Whether these wait, as far as known, until the job goes on. Those that aren't delivered any more
+ * don't: nothing would settle them, and others wait behind them. */
 bool tables_is_paused (struct kafka_tables *tables, const char *job_id, uint32_t generation);
 
 /* The jobs, read to their end: 0 or -1. Whoever takes jobs calls it: records at offset FROM or

@@ -153,6 +153,7 @@ a_paused_job_that_is_cancelled_does_not_go_on (void **state)
   expect (stage, 0, fixture_publish (stage->bus, "j", 0, 3, &stage->err));
   expect (stage, 0, fixture_pause (stage->bus, "j", true, &stage->err));
   expect (stage, 0, fixture_cancel (stage->bus, "j", &stage->err));
+  stage_settle_next (stage, stage->bus, -1);
   expect (stage, 0, fixture_pause (stage->bus, "j", false, &stage->err));
   stage_settle_next (stage, stage->bus, -1);
   expect (stage, 0, fixture_status (stage->bus, "j", JOB_CANCELLED, 1, &stage->err));
@@ -160,6 +161,36 @@ a_paused_job_that_is_cancelled_does_not_go_on (void **state)
   expect (stage, 0, bus_replay (stage->bus, "j", 2, indexes, 1, &stage->err));
   stage_settle_next (stage, stage->bus, 1);
   stage_settle_next (stage, stage->bus, -1);
+}
+
+/* More than a reader looks at ahead of what it takes. */
+static void
+nothing_waits_behind_a_paused_job_that_is_over (void **state)
+{
+  enum
+  {
+    SHARDS = 2100
+  };
+  struct stage *stage = *state;
+  const char *const names[] = { "cancelled", "failed" };
+  for (size_t i = 0; i < 2; i++)
+    {
+      expect (stage, 1, fixture_submit (stage->bus, names[i], &stage->err));
+      expect (stage, 0, fixture_publish (stage->bus, names[i], 0, SHARDS, &stage->err));
+      expect (stage, 0, fixture_pause (stage->bus, names[i], true, &stage->err));
+    }
+  expect (stage, 1, fixture_submit (stage->bus, "other", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "other", 7, 8, &stage->err));
+  auto_bus struct bus *later = stage_open (stage->url, LONG_LEASE_MS);
+  expect (stage, 0, fixture_cancel (stage->bus, "cancelled", &stage->err));
+  expect (stage, 0, fixture_status (stage->bus, "failed", JOB_FAILED, 1, &stage->err));
+  stage_settle_next (stage, later, 7);
+  stage_settle_next (stage, later, -1);
+  /* What ended while it was paused isn't paused any more. */
+  const uint32_t indexes[] = { 1 };
+  expect (stage, 0, bus_replay (stage->bus, "failed", 2, indexes, 1, &stage->err));
+  stage_settle_next (stage, later, 1);
+  stage_settle_next (stage, later, -1);
 }
 
 /* What is set adds up, whoever asks; the last word counts, within bounds. */
@@ -645,6 +676,7 @@ bus_conformance_run_events (const struct bus_place *place)
     TEST (a_cancelled_job_is_not_delivered),
     TEST (a_paused_job_waits_until_it_goes_on),
     TEST (a_paused_job_that_is_cancelled_does_not_go_on),
+    TEST (nothing_waits_behind_a_paused_job_that_is_over),
     TEST (jobs_go_on_as_they_were_set),
     TEST (a_job_that_ended_is_not_delivered),
     TEST (replay_runs_the_chosen_shards_again),
