@@ -1,5 +1,5 @@
 #!/bin/bash
-# What jobs of one fleet get of its slots: a limit on shards that run at the same time. What runs is counted by the commands themselves.
+# What jobs of one fleet get of its slots: limits, priorities, pauses, changed while jobs run and producers die. What runs is counted by the commands themselves.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 : "${SHOAL_TEST_KAFKA:?is HOST:PORT of a broker for tests, as deploy/kafka/dev.sh start brings up}"
 prefix=shares-$$-$RANDOM
@@ -159,3 +159,28 @@ expect_exit 0 "and cancelled" "$SHOAL" cancel stopped
 expect_exit 1 "and ends so" "$SHOAL" watch -q stopped
 expect_exit 0 "a retry" "$SHOAL" retry stopped
 expect_exit 0 "isn't paused" "$SHOAL" watch -q stopped
+
+# ---- orders and deaths of producers in any order
+seed=${SHOAL_SEED:-$$}
+echo "SHOAL_SEED=$seed"
+RANDOM=$seed
+kill -9 "$last" # the worker that came last
+start_service random producer --lease 3s --window 20
+producer=$last
+expect_exit 0 "a job" "$SHOAL" submit --id random -v "$PWD/many:/in" --glob '*' --runtime process --results "$PWD/result-random" x \
+  sh -c 'sleep 0.3; ls in'
+wait_for "it runs" at_least random 5
+for turn in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  case $((RANDOM % 5)) in
+    0) "$SHOAL" pause random || true ;;
+    1) "$SHOAL" resume random || true ;;
+    2) "$SHOAL" set --priority $((RANDOM % 21 - 10)) random || true ;;
+    3) "$SHOAL" set --max-parallel $((RANDOM % 5 + 1)) random || true ;;
+    4) kill -9 "$producer"; start_service "random$turn" producer --lease 3s --window 20; producer=$last ;;
+  esac
+done >random.log 2>&1
+expect_true "every order was taken" eval '! grep -v "job random\|random: the job is not paused\|Killed" random.log'
+expect_exit 0 "all is lifted" "$SHOAL" set --priority 0 --max-parallel none random
+"$SHOAL" resume random >>random.log 2>&1 || true
+expect_exit 0 "it is done" "$SHOAL" watch -q random
+expect_same "each shard once" "$(ls many)" "$(sort result-random/stdout)"
