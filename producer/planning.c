@@ -34,6 +34,7 @@ enum ending
   ENDING_LOST = 1, /* the delivery isn't ours any more */
   ENDING_CANCELLED,
   ENDING_STOPPED,
+  ENDING_LIMITED, /* by a limit that was set meanwhile: the job is sliced again, and kept */
 };
 
 struct planning
@@ -44,6 +45,8 @@ struct planning
   const struct producer_options *options;
   struct windows *windows;    /* NULL: none */
   int64_t limit;              /* shards that are published now, the others later; 0: all */
+  bool freezes;               /* there was a limit */
+  int64_t published;          /* so many of the first shards, and maybe others */
   struct frozen_plan *frozen; /* NULL: none */
   bool begun;                 /* shards were published by an earlier try, or another producer */
   int plan_fd;
@@ -98,6 +101,18 @@ planning_tend_windows (const struct planning *planning)
     log_failure (LOG_WARN, "bus_error", &err, NULL);
 }
 
+/* How much may be published now: 0, or -1. */
+static int
+planning_read_limit (struct planning *planning, struct error *err)
+{
+  if (planning->windows == NULL)
+    return 0;
+  if (windows_limit (planning->windows, planning->job, &planning->limit, err) != 0)
+    return -1;
+  planning->freezes = planning->freezes || planning->limit > 0;
+  return 0;
+}
+
 /* 0 to go on, an enum ending, or -1. */
 static int
 on_alive (void *context, struct error *err)
@@ -117,6 +132,8 @@ on_alive (void *context, struct error *err)
       if (planning_flush (planning, err) != 0)
         return -1;
       planning_tend_windows (planning);
+      if (planning_read_limit (planning, err) != 0)
+        return -1;
     }
   if (now - planning->kept >= KEEP_EVERY_MS)
     {
@@ -186,6 +203,8 @@ static int
 planning_on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
+  if (planning->freezes && planning->frozen == NULL)
+    return ENDING_LIMITED;
   if (policy_check_shards (planning->options->policy, (int64_t) shard->index + 1, err) != 0)
     return -1;
   if (shard->index == 0)
@@ -196,9 +215,13 @@ planning_on_shard (void *context, const struct shard *shard, struct error *err)
   int published = compare_published (planning, shard, err);
   if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
     published = planning_put_plan (planning, shard, err);
-  bool now = planning->limit == 0 || shard->index < planning->limit;
-  if (published == 0 && now)
-    published = bus_publish_shard (planning->bus, shard, err);
+  /* The limit may grow, but the shards before this one come first. */
+  bool now = published == 0 && shard->index == planning->published
+             && (planning->limit == 0 || shard->index < planning->limit);
+  if (now)
+    published = bus_publish_shard (planning->bus, shard, err) == 0 ? 1 : -1;
+  if (published == 1 && shard->index == planning->published)
+    planning->published++;
   if (published < 0
       || (planning->frozen != NULL && frozen_plan_add (planning->frozen, shard, err) != 0))
     return -1;
@@ -279,7 +302,17 @@ planning_open_source (void *context, const struct job *job, size_t index, struct
 static bool
 planning_is_frozen (const struct planning *planning, const struct plan *plan)
 {
-  return planning->limit > 0 && plan->shards > planning->limit;
+  return planning->frozen != NULL && plan->shards > planning->published;
+}
+
+/* Whether the job was submitted with a priority that only a producer with a window could keep, and
+ * nobody took it back. */
+static bool
+planning_wants_window (const struct planning *planning)
+{
+  return planning->job->priority != 0 && planning->options->window == 0
+         && planning->options->job_id == NULL
+         && (planning->windows == NULL || windows_priority (planning->windows, planning->job) != 0);
 }
 
 /* One try: 0 with PLAN, an enum ending, or -1. */
@@ -292,7 +325,11 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
     return error_set (err, ERROR_USER,
                       "pilot: a fleet runs all shards of a job: submit one over some of the inputs "
                       "first");
-  if (job->priority != 0 && planning->options->window == 0 && planning->options->job_id == NULL)
+  int begun = was_begun (planning, err);
+  if (begun < 0)
+    return -1;
+  planning->begun = begun == 1;
+  if (begun == 0 && planning_wants_window (planning))
     return error_set (err, ERROR_USER,
                       "priority: the producer has no window, and publishes jobs one after the "
                       "other: start producers with --window N, or submit without --priority");
@@ -301,14 +338,11 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   if ((job->results != NULL && result_claim (job->results, job->id, job->credentials, err) != 0)
       || open_plan (planning, err) != 0)
     return -1;
-  int begun = was_begun (planning, err);
-  if (begun < 0)
-    return -1;
-  planning->begun = begun == 1;
   planning->absent = begun == 1 ? 0 : FLUSH_SHARDS;
   frozen_plan_free (planning->frozen); /* likewise */
   planning->frozen =
-      planning->limit > 0 ? frozen_plan_new (planning->job, planning->delivery->starts) : NULL;
+      planning->freezes ? frozen_plan_new (planning->job, planning->delivery->starts) : NULL;
+  planning->published = 0;
   const struct slicer_sources sources = { .context = planning, .open = planning_open_source };
   const struct slicer_sink sink = {
     .context = planning,
@@ -360,6 +394,11 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
       int result = on_alive (planning, err);
       if (result == 0)
         result = slice (planning, plan, err);
+      if (result == ENDING_LIMITED)
+        {
+          log_info ("planning_again", "job=%s reason=\"it got a limit\"", planning->job->id);
+          continue;
+        }
       bool away = err->code == BUS_AWAY; /* that is waited for */
       if (result != -1 || err->class != ERROR_TRANSIENT || (try == TRIES && !away))
         return result;
@@ -383,7 +422,7 @@ planning_hand_over (struct planning *planning, const struct event *event, struct
     return ours;
   if (bus_publish_event (planning->bus, event, err) != 0 || bus_flush (planning->bus, err) != 0)
     return -1;
-  int64_t published = planning->begun ? -1 : planning->limit;
+  int64_t published = planning->begun ? -1 : planning->published;
   int added = windows_add (planning->windows, planning->delivery, published, err);
   if (added == 0)
     return error_set (err, ERROR_TRANSIENT, "job %s: PLANNED isn't among its events yet",
@@ -461,7 +500,11 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
   };
   struct plan plan = { .bytes = -1 };
   struct error why = ERROR_INIT;
-  int known = windows == NULL ? 0 : windows_limit (windows, planning.job, &planning.limit, err);
+  int known = planning_read_limit (&planning, err);
+  int32_t priority = windows == NULL ? 0 : windows_priority (windows, planning.job);
+  if (known == 0 && priority != 0 && options->window == 0)
+    log_warn ("priority_not_kept", "job=%s priority=%d reason=\"this producer has no --window\"",
+              planning.job->id, priority);
   int resumed = known < 0 ? -1 : planning_resume (&planning, err);
   if (resumed == 1)
     return PLANNING_WINDOW;

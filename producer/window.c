@@ -53,6 +53,7 @@ struct window
   int64_t probed;     /* from here on published shards are looked for first; -1: there are none */
   bool caught_up;     /* the events were read to their end once */
   bool ended;         /* nothing more is to be published */
+  int32_t top;        /* the highest priority of the jobs that this one is measured by */
   int64_t kept;       /* boot ms */
   int64_t not_before; /* likewise */
 };
@@ -67,7 +68,6 @@ struct windows
   size_t count;
   int64_t control; /* position */
   struct settings *settings;
-  int32_t top; /* the highest priority of the jobs that others are measured by */
 };
 
 /* ---- sets ------------------------------------------------------------------------------- */
@@ -125,7 +125,6 @@ windows_new (struct bus *bus, const struct producer_options *options)
   windows->bus = bus;
   windows->options = options;
   windows->settings = settings_new ();
-  windows->top = INT32_MIN;
   TAILQ_INIT (&windows->list);
   return windows;
 }
@@ -263,9 +262,10 @@ windows_read_control (struct windows *windows, struct error *err)
 
 /* ---- how much of each ------------------------------------------------------------------- */
 
-/* Whose shards are all published needs no window any more, and has none. */
+/* The highest priority in QUEUE, as other queues have other slots. Whose shards are all published
+ * needs no window any more, and has none. */
 static int32_t
-windows_top (const struct windows *windows)
+windows_top (const struct windows *windows, const char *queue)
 {
   const struct window *window = NULL;
   int32_t top = INT32_MIN;
@@ -273,10 +273,26 @@ windows_top (const struct windows *windows)
     {
       const struct job_settings settings = settings_of (windows->settings, window->delivery->job);
       if (!window->ended && settings.priority > top
+          && text_same (window->delivery->job->queue, queue)
           && shares_leads (windows->options->window, &settings))
         top = settings.priority;
     }
   return top;
+}
+
+/* Queues are few, jobs may be many. */
+static void
+windows_measure (struct windows *windows)
+{
+  struct window *window = NULL;
+  TAILQ_FOREACH (window, &windows->list, links)
+    {
+      const char *queue = window->delivery->job->queue;
+      const struct window *first = TAILQ_FIRST (&windows->list);
+      while (first != window && !text_same (first->delivery->job->queue, queue))
+        first = TAILQ_NEXT (first, links);
+      window->top = first == window ? windows_top (windows, queue) : first->top;
+    }
 }
 
 int
@@ -289,13 +305,16 @@ windows_limit (struct windows *windows, const struct job *job, int64_t *limit, s
     return -1;
   const struct job_settings settings = settings_of (windows->settings, job);
   /* Of a job that is paused the first one tells other producers that its plan was begun. */
-  *limit = settings.paused
-               ? 1
-               : shares_window (windows->options->window, &settings, windows_top (windows));
-  if (settings.priority != 0 && windows->options->window == 0)
-    log_warn ("priority_not_kept", "job=%s priority=%d reason=\"this producer has no --window\"",
-              job->id, settings.priority);
+  *limit = settings.paused ? 1
+                           : shares_window (windows->options->window, &settings,
+                                            windows_top (windows, job->queue));
   return 0;
+}
+
+int32_t
+windows_priority (const struct windows *windows, const struct job *job)
+{
+  return settings_of (windows->settings, job).priority;
 }
 
 /* ---- taking a job up -------------------------------------------------------------------- */
@@ -389,6 +408,16 @@ window_complain (struct windows *windows, struct window *window, const struct er
   return TURN_WAITS;
 }
 
+/* What the producer before this one published last leaves nothing to do, paused or not. */
+static void
+window_step (struct window *window)
+{
+  while (window->next < window->shards
+         && (shard_set_has (&window->published, window->next)
+             || shard_set_has (&window->settled, window->next)))
+    window->next++;
+}
+
 /* Publishes up to SHARDS_TURN of the next shards as long as there is room; how many, or -1. WHY: of
  * the plan. */
 static int
@@ -396,9 +425,10 @@ window_publish (struct windows *windows, struct window *window, struct error *wh
                 struct error *err)
 {
   const struct job_settings settings = settings_of (windows->settings, window->delivery->job);
-  int64_t limit = shares_window (windows->options->window, &settings, windows->top);
+  int64_t limit = shares_window (windows->options->window, &settings, window->top);
   int64_t room = (limit == 0 ? window->shards : limit) - window->open;
   room = settings.paused ? 0 : room;
+  window_step (window);
   int64_t at = window->next;
   int count = 0;
   for (; at < window->shards && count < room && count < SHARDS_TURN; at++)
@@ -481,7 +511,7 @@ windows_tend (struct windows *windows, struct error *err)
   int more = 0;
   if (windows->count == 0)
     return 0;
-  windows->top = windows_top (windows);
+  windows_measure (windows);
   for (window = TAILQ_FIRST (&windows->list); window != NULL; window = next)
     {
       next = TAILQ_NEXT (window, links);

@@ -36,6 +36,9 @@ bool windows_have_room (const struct windows *windows);
 int windows_limit (struct windows *windows, const struct job *job, int64_t *limit,
                    struct error *err);
 
+/* The priority of JOB, by what windows_limit knew last. */
+int32_t windows_priority (const struct windows *windows, const struct job *job);
+
 /* Goes on with DELIVERY's job if its PLANNED is among its events: 1, and the delivery is the
  * windows'; 0 when it isn't planned, or -1. PUBLISHED: so many of its first shards are published
  * and no others; -1: they are looked for. */

@@ -24,6 +24,7 @@
 enum
 {
   FILES = 1200, /* a shard each: more than one part of a frozen plan */
+  MANY = 6000,  /* likewise: sliced for longer than it takes to order something */
   WINDOW = 10,
   WAIT_MS = 60000,
 };
@@ -78,10 +79,9 @@ tear_down (void **state)
   return 0;
 }
 
-/* A job of the first COUNT files, a multiple of 100, of which at most PARALLEL (-1: any number)
- * run at the same time. */
 static void
-submit_as (const struct scene *scene, const char *id, int count, int64_t parallel, int32_t priority)
+submit_to (const struct scene *scene, const char *queue, const char *id, const char *glob,
+           int64_t parallel, int32_t priority)
 {
   auto_job struct job job;
   job_init (&job);
@@ -90,13 +90,36 @@ submit_as (const struct scene *scene, const char *id, int count, int64_t paralle
   job.id = xstrdup (id);
   job.image = xstrdup ("image");
   job.results = file_tree_path (scene->tree, id);
-  job.glob = count == FILES ? xstrdup ("*") : xasprintf ("%03d*", count / 100 - 1);
+  job.glob = xstrdup (glob);
+  free (job.queue);
+  job.queue = xstrdup (queue);
   job.base_path = xstrdup ("/in");
   job.batch_size = 1;
   job.volumes = xcalloc (1, sizeof *job.volumes);
   job.volumes[job.volume_count++] =
       (struct volume){ .source = file_tree_path (scene->tree, "in"), .path = xstrdup ("/in") };
   assert_int_equal (bus_submit (scene->bus, &job, NULL), 1);
+}
+
+/* A job of the first COUNT files, a multiple of 100, of which at most PARALLEL (-1: any number)
+ * run at the same time. */
+static void
+submit_as (const struct scene *scene, const char *id, int count, int64_t parallel, int32_t priority)
+{
+  auto_free char *glob = count == FILES ? xstrdup ("*") : xasprintf ("%03d*", count / 100 - 1);
+  submit_to (scene, "default", id, glob, parallel, priority);
+}
+
+/* A job of MANY files. */
+static void
+submit_many (const struct scene *scene, const char *id, int32_t priority)
+{
+  for (int i = 0; i < MANY; i++)
+    {
+      auto_free char *path = xasprintf ("in/many/%05d", i);
+      file_tree_put (scene->tree, path, 0);
+    }
+  submit_to (scene, "default", id, "many/*", -1, priority);
 }
 
 static void
@@ -453,6 +476,118 @@ windows_follow_priorities (void **state)
   wait_for_shard (scene, "high", 30 + 2 * WINDOW - 1);
 }
 
+/* They share no slots. */
+static void
+queues_are_not_measured_by_each_other (void **state)
+{
+  struct scene *scene = *state;
+  submit_to (scene, "gpu", "high", "*", -1, 10);
+  submit (scene, "low", FILES);
+  submit_as (scene, "lower", FILES, -1, -5);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "high", WINDOW - 1);
+  wait_for_shard (scene, "lower", 2); /* 10 / 1.25^5, by the one of its own queue */
+  wait_for_shard (scene, "low", WINDOW - 1);
+  for (int i = 0; i < 3; i++)
+    run_shard (scene, "lower", i, true);
+  wait_for_shard (scene, "lower", 5);
+  assert_false (is_published (scene, "lower", 6));
+}
+
+/* Without a window, and while it is sliced. */
+static void
+a_limit_that_is_set_while_a_job_is_sliced_is_kept (void **state)
+{
+  struct scene *scene = *state;
+  submit_many (scene, "many", 0);
+  start_producer (scene, 0);
+  wait_for_shard (scene, "many", 0);
+  order (scene, "many", KEPT, 3, KEPT);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "many", EVENT_PLANNED, &planned);
+  assert_int_equal (planned.shards, MANY);
+  assert_int_equal (planned.starts, 1);
+  int published = 1;
+  while (is_published (scene, "many", published))
+    published++;
+  assert_in_range (published, 1, MANY - 1);
+  assert_false (is_published (scene, "many", MANY - 1));
+  for (int i = 0; i < 100; i++)
+    run_shard (scene, "many", i, true);
+  assert_false (is_published (scene, "many", published < 103 ? 103 : published));
+  order (scene, "many", KEPT, 0, KEPT);
+  wait_for_shard (scene, "many", MANY - 1);
+  wait_for_no_plan (scene, "many");
+}
+
+static void
+a_job_that_goes_on_while_it_is_sliced_has_its_window (void **state)
+{
+  struct scene *scene = *state;
+  submit_many (scene, "many", 0);
+  order (scene, "many", KEPT, KEPT, 1);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "many", 0);
+  order (scene, "many", KEPT, KEPT, 0);
+  for (int i = 0; i < 3 * WINDOW; i++)
+    {
+      run_shard (scene, "many", i, true);
+      assert_false (is_published (scene, "many", i + WINDOW + 1));
+    }
+  wait_for_shard (scene, "many", 4 * WINDOW - 1);
+}
+
+static void
+a_priority_that_was_taken_back_needs_no_window (void **state)
+{
+  struct scene *scene = *state;
+  submit_as (scene, "first", 100, -1, 3);
+  order (scene, "first", 0, KEPT, KEPT);
+  start_producer (scene, 0);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "first", EVENT_PLANNED, &planned);
+  assert_int_equal (planned.shards, 100);
+}
+
+static void
+a_job_with_a_priority_that_was_begun_is_not_refused (void **state)
+{
+  struct scene *scene = *state;
+  submit_many (scene, "many", 3);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "many", 0);
+  kill_producer (scene);
+  auto_event struct event planned = { 0 };
+  assert_false (find_event (scene, "many", EVENT_PLANNED, &planned));
+  start_producer (scene, 0);
+  wait_for_event (scene, "many", EVENT_PLANNED, &planned);
+  assert_int_equal (planned.shards, MANY);
+}
+
+/* Its producer was killed after the last shard, before it gave the job back. */
+static void
+a_paused_job_that_is_all_published_is_given_back (void **state)
+{
+  struct scene *scene = *state;
+  submit (scene, "small", 100);
+  start_producer (scene, WINDOW);
+  wait_for_shard (scene, "small", WINDOW - 1);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "small", EVENT_PLANNED, &planned);
+  kill_producer (scene);
+  for (uint32_t i = WINDOW; i < 100; i++)
+    {
+      auto_shard struct shard shard = { 0 };
+      assert_int_equal (bus_get_shard (scene->bus, "small", 0, &shard, NULL), 1);
+      shard.index = i;
+      assert_int_equal (bus_publish_shard (scene->bus, &shard, NULL), 0);
+    }
+  assert_int_equal (bus_flush (scene->bus, NULL), 0);
+  order (scene, "small", KEPT, KEPT, 1);
+  start_producer (scene, WINDOW);
+  wait_for_no_plan (scene, "small");
+}
+
 static void
 a_priority_without_a_window_is_refused (void **state)
 {
@@ -668,9 +803,15 @@ main (void)
     TEST (two_jobs_are_published_at_the_same_time),
     TEST (no_more_shards_are_published_than_may_run),
     TEST (windows_follow_priorities),
+    TEST (queues_are_not_measured_by_each_other),
+    TEST (a_limit_that_is_set_while_a_job_is_sliced_is_kept),
+    TEST (a_job_that_goes_on_while_it_is_sliced_has_its_window),
     TEST (a_priority_without_a_window_is_refused),
+    TEST (a_priority_that_was_taken_back_needs_no_window),
+    TEST (a_job_with_a_priority_that_was_begun_is_not_refused),
     TEST (a_paused_job_is_not_published),
     TEST (a_job_that_is_paused_before_it_is_planned_goes_on_later),
+    TEST (a_paused_job_that_is_all_published_is_given_back),
     TEST (no_order_and_no_death_loses_a_shard),
     TEST (a_plan_that_is_gone_fails_its_job),
   };
