@@ -450,10 +450,14 @@ patch_job (void *context, const struct http_request *request, struct http_answer
       return;
     }
   if (found == 1)
-    found = steer_check (api->bus, &job, &status, &wanted, &err);
+    found = steer_check (api->bus, &job, &status, &wanted, &err) != 0
+                    || steer_publish (api->bus, &job, &wanted, &err) != 0
+                    || steer_confirm (api->bus, &job, &status, &wanted, &err) != 0
+                ? -1
+                : 0;
   if (found < 0 && err.class == ERROR_USER)
     http_refuse (answer, 409, NULL, err.message);
-  else if (found < 0 || steer_publish (api->bus, &job, &wanted, &err) != 0)
+  else if (found < 0)
     answer_trouble (api, &err, answer);
   else
     answer_status (api, 200, &job, &status, answer);

@@ -70,7 +70,8 @@ set_run (int argc, char **argv, struct error *err)
                       "run and go on with `shoal resume -j N`",
                       session_name (&session));
   if (steer_check (session.bus, &session.job, &status, &wanted, err) != 0
-      || steer_publish (session.bus, &session.job, &wanted, err) != 0)
+      || steer_publish (session.bus, &session.job, &wanted, err) != 0
+      || steer_confirm (session.bus, &session.job, &status, &wanted, err) != 0)
     return -1;
   return set_tell (&session, err);
 }

@@ -18,10 +18,27 @@ steer_read_parallel (const char *value, int64_t *max_parallel, struct error *err
              : units_parse_number (value, 1, JOB_COUNT_MAX, max_parallel, err);
 }
 
-/* Whether all shards of the job were published at once: 1, 0 or -1. */
-static int
-steer_is_published (struct bus *bus, const char *job_id, struct error *err)
+enum
 {
+  CONFIRM_MS = 2000, /* by then a producer has read what was ordered */
+  AGAIN_MS = 100,
+};
+
+/* Whether WANTED is about shards that are still to be published. */
+static bool
+steer_is_of_shares (const struct control *wanted)
+{
+  return wanted->priority != CONTROL_KEPT || wanted->max_parallel != CONTROL_KEPT;
+}
+
+/* Whether all shards of the job are published: 1, 0 or -1; those of a replay are at once. *PLANNED:
+ * its plan is closed. */
+static int
+steer_is_published (struct bus *bus, const char *job_id, bool *planned, struct error *err)
+{
+  auto_shard struct shard last = { 0 };
+  int64_t shards = 0;
+  *planned = false;
   auto_follower struct follower *events = bus_follow (bus, NULL, job_id, err);
   if (events == NULL)
     return -1;
@@ -29,11 +46,28 @@ steer_is_published (struct bus *bus, const char *job_id, struct error *err)
     {
       auto_event struct event event = { 0 };
       int got = follower_next (events, &event, err);
-      if (got <= 0)
-        return got;
-      if (event.kind == EVENT_PLANNED)
-        return event.starts == 0;
+      if (got < 0)
+        return -1;
+      if (got == 0)
+        break;
+      if (event.kind == EVENT_REOPENED
+          || (event.kind == EVENT_PLANNED && !*planned && event.starts == 0))
+        return 1;
+      if (event.kind == EVENT_PLANNED && !*planned)
+        shards = event.shards;
+      *planned = *planned || event.kind == EVENT_PLANNED;
     }
+  return shards < 1 ? 0 : bus_get_shard (bus, job_id, (uint32_t) (shards - 1), &last, err);
+}
+
+static int
+steer_refuse (const struct job *job, const char *when, struct error *err)
+{
+  return error_set (err, ERROR_USER,
+                    "%s: all of its shards are published already%s, and run in that order: only "
+                    "jobs with shards in a producer's window (shoal producer --window) can be "
+                    "changed",
+                    job->id, when);
 }
 
 int
@@ -46,15 +80,11 @@ steer_check (struct bus *bus, const struct job *job, const struct job_status *st
   if (ended && (!limit || wanted->priority != CONTROL_KEPT || wanted->paused != CONTROL_KEPT))
     return error_set (err, ERROR_USER, "%s: the job has already ended: %s", job->id,
                       job_state_name (status->state));
-  if (ended || (!limit && wanted->priority == CONTROL_KEPT))
+  bool planned = false;
+  if (ended || !steer_is_of_shares (wanted))
     return 0;
-  int published = steer_is_published (bus, job->id, err);
-  if (published <= 0)
-    return published;
-  return error_set (err, ERROR_USER,
-                    "%s: all of its shards are published already, and run in that order: only jobs "
-                    "with shards in a producer's window (shoal producer --window) can be changed",
-                    job->id);
+  int published = steer_is_published (bus, job->id, &planned, err);
+  return published <= 0 ? published : steer_refuse (job, "", err);
 }
 
 int
@@ -67,13 +97,34 @@ steer_publish (struct bus *bus, const struct job *job, const struct control *wan
   return bus_publish_control (bus, &control, err);
 }
 
+/* A producer that is at the end of the job's plan may have read control before. */
+int
+steer_confirm (struct bus *bus, const struct job *job, const struct job_status *status,
+               const struct control *wanted, struct error *err)
+{
+  if (job_state_is_terminal (status->state) || !steer_is_of_shares (wanted))
+    return 0;
+  for (int64_t end = clock_boot_ms () + CONFIRM_MS;;)
+    {
+      bool planned = false;
+      auto_shard struct shard first = { 0 };
+      int published = steer_is_published (bus, job->id, &planned, err);
+      if (published != 0)
+        return published < 0 ? -1 : steer_refuse (job, " by now", err);
+      int begun = planned ? 0 : bus_get_shard (bus, job->id, 0, &first, err);
+      if (begun <= 0 || clock_boot_ms () >= end)
+        return begun < 0 ? -1 : 0;
+      (void) bus_poll (bus, NULL, 0, AGAIN_MS);
+    }
+}
+
 struct settings *
 steer_known (struct bus *bus)
 {
   struct error why = ERROR_INIT;
   struct settings *settings = settings_read (bus, &why);
   if (settings == NULL)
-    log_failure (LOG_DEBUG, "settings_unknown", &why, NULL);
+    log_failure (LOG_WARN, "settings_unknown", &why, NULL);
   return settings;
 }
 

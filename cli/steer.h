@@ -25,7 +25,13 @@ int steer_check (struct bus *bus, const struct job *job, const struct job_status
 int steer_publish (struct bus *bus, const struct job *job, const struct control *wanted,
                    struct error *err);
 
-/* What was set of the jobs of BUS, as far as this user may know it; NULL: he mayn't. */
+/* Whether WANTED, which is on record, came before the last shard of JOB was published: 0, or -1;
+ * ERROR_USER when it came too late. Waits for a moment while JOB is planned. */
+int steer_confirm (struct bus *bus, const struct job *job, const struct job_status *status,
+                   const struct control *wanted, struct error *err);
+
+/* What was set of the jobs of BUS, as far as this user may know it; NULL: he mayn't, and it is
+ * logged. */
 struct settings *steer_known (struct bus *bus);
 
 /* "paused, priority 5, at most 3 shards at a time"; NULL: all is as usual. The caller frees. */
