@@ -28,7 +28,9 @@ expect_same "… and all of them" 25 "$(ls tens/outputs/thumbs | wc -l)"
 run_page bacalhau 1
 expect_same "two files each" 13 "$(ls resized/shards | grep -c '^[0-9]')"
 expect_same "… and all of them" 25 "$(ls resized/outputs/results | wc -l)"
-run_page parallel 4
+{ echo id,name; seq -f '%.0f,n' 2500; } >table.csv
+run_page parallel 5
+expect_same "rows of a table, each shard with its header" "1001 1001 501" "$(cat table/outputs/results/* | paste -sd ' ')"
 expect_same "parallel's own" 25 "$(ls small | wc -l)"
 expect_same "the same files" "$(ls small)" "$(ls gzipped/outputs/small)"
 expect_same "… without containers" "$(ls small)" "$(ls plain/outputs/small)"
