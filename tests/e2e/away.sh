@@ -20,7 +20,7 @@ for i in 0 1 2; do
   expect_same "$name isn't ready" 503 "$(code_of "$http/readyz")"
   if [ $name = producer ]; then
     expect_same "jobs can't be taken" 503 \
-      "$(code_of -H "Authorization: Bearer $token" -d '{"image": "x", "runtime": "process"}' "$http/v1/jobs")"
+      "$(code_of -H "Authorization: Bearer $token" -d '{"image": "x", "runtime": "process", "command": ["true"]}' "$http/v1/jobs")"
     expect_true "it says when to come again" grep -qi '^retry-after: 1' headers
     expect_true "and why" grep -q 'brokers: timed out' body
   fi
