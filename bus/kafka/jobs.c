@@ -89,7 +89,7 @@ jobs_list (struct kafka_tables *tables, const char *after,
 
 /* ---- control ---------------------------------------------------------------------------- */
 
-/* The record says what generation it means: after a replay it is history. */
+/* The record says what generation it means: after a replay a cancel and a pause are history. */
 int
 jobs_publish_control (struct kafka_tables *tables, const struct control *control, struct error *err)
 {
@@ -127,6 +127,20 @@ jobs_first_control (const struct kafka_tables *tables, int64_t position)
   return low;
 }
 
+/* Whether FOUND still means something; and into *CONTROL what of it does, the texts FOUND's own. */
+static bool
+jobs_read_control (struct kafka_tables *tables, const struct control *found,
+                   struct control *control)
+{
+  const struct kafka_job *job = known_find (tables, found->job_id);
+  *control = *found;
+  if (job == NULL || found->generation >= job->generation)
+    return true;
+  control->paused = CONTROL_KEPT;
+  return found->kind == CONTROL_SET
+         && (found->priority != CONTROL_KEPT || found->max_parallel != CONTROL_KEPT);
+}
+
 int
 jobs_next_control (struct kafka_tables *tables, int64_t *position, struct control *control,
                    struct error *err)
@@ -137,12 +151,11 @@ jobs_next_control (struct kafka_tables *tables, int64_t *position, struct contro
   for (size_t i = jobs_first_control (tables, *position); i < tables->control_count; i++)
     {
       const struct control *found = &tables->controls[i];
-      const struct kafka_job *job = known_find (tables, found->job_id);
-      bool history = job != NULL && found->generation < job->generation;
-      if (history)
+      struct control meant = { 0 };
+      if (!jobs_read_control (tables, found, &meant))
         continue;
       *position = found->position;
-      *control = *found;
+      *control = meant;
       control->job_id = xstrdup (found->job_id);
       control->reason = xstrdup (found->reason);
       return 1;

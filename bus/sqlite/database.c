@@ -105,6 +105,9 @@ static const char *const sql[SQL_STATEMENTS] = {
       "UPDATE groups SET position = max(position, ?3) WHERE name = ?1 AND owner = ?2",
   [SQL_ADD_CONTROL] = "INSERT INTO control (job, payload) VALUES (?1, ?2)",
   [SQL_DROP_CONTROL] = "DELETE FROM control WHERE job = ?1",
+  [SQL_JOB_CONTROL] =
+      "SELECT position, payload FROM control WHERE position > ?1 AND job = ?2 ORDER BY position"
+      " LIMIT 1",
   [SQL_NEXT_CONTROL] =
       "SELECT position, payload FROM control WHERE position > ?1 ORDER BY position LIMIT 1",
   [SQL_PUT_STATUS] = "INSERT OR REPLACE INTO status (job, payload) VALUES (?1, ?2)",

@@ -54,15 +54,17 @@ sqlite_publish_control (struct bus *base, const struct control *control, struct 
   return sqlite_end (bus, add_control (bus, control, err), err);
 }
 
-int
-sqlite_next_control (struct bus *base, int64_t *position, struct control *control,
-                     struct error *err)
+/* The next one that WHICH finds above *POSITION: 1, 0 or -1. */
+static int
+read_control (struct sqlite_bus *bus, enum statement which, const char *job_id, int64_t *position,
+              struct control *control, struct error *err)
 {
-  struct sqlite_bus *bus = (struct sqlite_bus *) base;
-  sqlite3_stmt *statement = sqlite_statement (bus, SQL_NEXT_CONTROL, err);
+  sqlite3_stmt *statement = sqlite_statement (bus, which, err);
   if (statement == NULL)
     return -1;
   (void) sqlite3_bind_int64 (statement, 1, *position);
+  if (job_id != NULL)
+    sqlite_bind_text (statement, 2, job_id);
   int outcome = sqlite_row (bus, statement, err);
   if (outcome == 1)
     {
@@ -72,6 +74,53 @@ sqlite_next_control (struct bus *base, int64_t *position, struct control *contro
     }
   (void) sqlite3_reset (statement);
   return outcome;
+}
+
+int
+sqlite_next_control (struct bus *base, int64_t *position, struct control *control,
+                     struct error *err)
+{
+  return read_control ((struct sqlite_bus *) base, SQL_NEXT_CONTROL, NULL, position, control, err);
+}
+
+/* What was set of the job, whatever generation it was said in, as one record. 0 or -1. */
+static int
+fold_settings (struct sqlite_bus *bus, const char *job_id, struct control *sum, struct error *err)
+{
+  for (int64_t position = 0;;)
+    {
+      auto_control struct control control = { 0 };
+      int got = read_control (bus, SQL_JOB_CONTROL, job_id, &position, &control, err);
+      if (got <= 0)
+        return got;
+      if (control.kind != CONTROL_SET)
+        continue;
+      sum->time = control.time;
+      if (control.priority != CONTROL_KEPT)
+        sum->priority = control.priority;
+      if (control.max_parallel != CONTROL_KEPT)
+        sum->max_parallel = control.max_parallel;
+    }
+}
+
+int
+sqlite_renew_control (struct sqlite_bus *bus, const char *job_id, struct error *err)
+{
+  struct control sum = { .kind = CONTROL_SET,
+                         .job_id = (char *) (uintptr_t) job_id,
+                         .priority = CONTROL_KEPT,
+                         .max_parallel = CONTROL_KEPT,
+                         .paused = CONTROL_KEPT };
+  sqlite3_stmt *statement = fold_settings (bus, job_id, &sum, err) == 0
+                                ? sqlite_statement (bus, SQL_DROP_CONTROL, err)
+                                : NULL;
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  if (sqlite_run (bus, statement, err) < 0)
+    return -1;
+  bool set = sum.priority != CONTROL_KEPT || sum.max_parallel != CONTROL_KEPT;
+  return set ? add_control (bus, &sum, err) : 0;
 }
 
 /* ---- status ----------------------------------------------------------------------------- */

@@ -103,21 +103,16 @@ is_live (struct sqlite_bus *bus, const char *job_id, struct error *err)
   return outcome;
 }
 
-/* Delivers the job's shards again, but none of those that waited when it was stopped. The order to
- * stop is done with: who starts reading now must not find it. */
+/* Delivers the job's shards again, but none of those that waited when it was stopped. */
 static int
 revive (struct sqlite_bus *bus, const char *job_id, struct error *err)
 {
-  static const enum statement drops[] = { SQL_DROP_WAITING, SQL_DROP_CONTROL };
-  for (size_t i = 0; i < sizeof drops / sizeof drops[0]; i++)
-    {
-      sqlite3_stmt *statement = sqlite_statement (bus, drops[i], err);
-      if (statement == NULL)
-        return -1;
-      sqlite_bind_text (statement, 1, job_id);
-      if (sqlite_run (bus, statement, err) < 0)
-        return -1;
-    }
+  sqlite3_stmt *statement = sqlite_statement (bus, SQL_DROP_WAITING, err);
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  if (sqlite_run (bus, statement, err) < 0 || sqlite_renew_control (bus, job_id, err) != 0)
+    return -1;
   return sqlite_set_live (bus, job_id, true, err);
 }
 

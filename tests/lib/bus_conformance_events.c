@@ -224,6 +224,48 @@ jobs_go_on_as_they_were_set (void **state)
     }
 }
 
+/* The order to stop and the pause are history after a replay; how the job goes on isn't. */
+static void
+a_replay_keeps_what_was_set (void **state)
+{
+  struct stage *stage = *state;
+  char id[] = "j";
+  const uint32_t indexes[] = { 1 };
+  const struct job job = { .id = id, .max_parallel = -1 };
+  const int32_t kept = CONTROL_KEPT;
+  const struct control orders[] = {
+    { .kind = CONTROL_SET, .job_id = id, .priority = 4, .max_parallel = 9, .paused = kept },
+    { .kind = CONTROL_SET, .job_id = id, .priority = kept, .max_parallel = 3, .paused = 1 },
+    { .kind = CONTROL_SET, .job_id = id, .priority = kept, .max_parallel = kept, .paused = 1 },
+  };
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 3, &stage->err));
+  for (size_t i = 0; i < 3; i++)
+    expect (stage, 0, bus_publish_control (stage->bus, &orders[i], &stage->err));
+  expect (stage, 0, fixture_cancel (stage->bus, "j", &stage->err));
+  expect (stage, 0, fixture_status (stage->bus, "j", JOB_CANCELLED, 1, &stage->err));
+  expect (stage, 0, bus_replay (stage->bus, "j", 2, indexes, 1, &stage->err));
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  for (int64_t position = 0;;)
+    {
+      auto_control struct control control = { 0 };
+      int got = bus_next_control (other, &position, &control, &stage->err);
+      assert_in_range (got, 0, 1);
+      if (got == 0)
+        break;
+      assert_int_equal (control.kind, CONTROL_SET);
+      assert_int_equal (control.paused, kept);
+    }
+  auto_settings struct settings *known = settings_read (other, &stage->err);
+  assert_non_null (known);
+  const struct job_settings got = settings_of (known, &job);
+  assert_int_equal (got.priority, 4);
+  assert_int_equal (got.max_parallel, 3);
+  assert_false (got.paused);
+  stage_settle_next (stage, other, 1);
+  stage_settle_next (stage, other, -1);
+}
+
 static void
 a_job_that_ended_is_not_delivered (void **state)
 {
@@ -678,6 +720,7 @@ bus_conformance_run_events (const struct bus_place *place)
     TEST (a_paused_job_that_is_cancelled_does_not_go_on),
     TEST (nothing_waits_behind_a_paused_job_that_is_over),
     TEST (jobs_go_on_as_they_were_set),
+    TEST (a_replay_keeps_what_was_set),
     TEST (a_job_that_ended_is_not_delivered),
     TEST (replay_runs_the_chosen_shards_again),
     TEST (replay_of_unknown_shards_writes_nothing),
