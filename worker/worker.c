@@ -146,13 +146,14 @@ sweep_groups (struct worker *worker)
 
 /* ---- stopping --------------------------------------------------------------------------- */
 
+/* JOB_ID NULL: of all. AHEAD_ONLY: those whose containers don't run yet. */
 static void
-end_all (struct worker *worker, const char *job_id, enum slot_ending ending)
+end_all (struct worker *worker, const char *job_id, bool ahead_only, enum slot_ending ending)
 {
   for (int i = 0; i < worker->count; i++)
     {
       struct slot *slot = &worker->slots[i];
-      if (slot->state == SLOT_RUNNING
+      if (slot->state == SLOT_RUNNING && (!ahead_only || slot->ahead)
           && (job_id == NULL || strcmp (slot->delivery->shard.job_id, job_id) == 0))
         slot_end (slot, ending);
     }
@@ -185,11 +186,10 @@ read_stop (struct worker *worker)
           drain < 0 ? xstrdup ("unlimited") : xasprintf ("%lldms", (long long) drain);
       begin_draining (worker, "stopped", limit);
     }
-  for (int i = 0; worker->draining && i < worker->count; i++)
-    if (worker->slots[i].ahead)
-      slot_end (&worker->slots[i], ENDING_RELEASE);
+  if (worker->draining)
+    end_all (worker, NULL, true, ENDING_RELEASE);
   if (stop >= 2 || (worker->draining && now >= worker->drain_until))
-    end_all (worker, NULL, ENDING_RELEASE);
+    end_all (worker, NULL, false, ENDING_RELEASE);
 }
 
 static int
@@ -202,7 +202,9 @@ read_controls (struct worker *worker, struct error *err)
       if (got <= 0)
         return got == 0 ? 0 : worker_tolerate (worker, "control", err);
       if (control.kind == CONTROL_CANCEL)
-        end_all (worker, control.job_id, ENDING_CANCEL);
+        end_all (worker, control.job_id, false, ENDING_CANCEL);
+      if (control.kind == CONTROL_SET && control.paused == 1)
+        end_all (worker, control.job_id, true, ENDING_RELEASE);
     }
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Inputs of the next shard are fetched while another one runs: what is ahead waits for its place, and is given back when the worker goes.
+# Inputs of the next shard are fetched while another one runs: what is ahead waits for its place, and is given back when the worker goes or the job is paused.
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 export SHOAL_LOG=info
 make_files in 6
@@ -59,6 +59,22 @@ pids=("${pids[@]:0:2}" "${pids[3]}")
 kill "${pids[2]}"
 expect_end 0 "SIGTERM ends the worker" "${pids[2]}"
 pids=("${pids[@]:0:2}")
+# What is ahead of a job that is paused is given back as well, and runs when that goes on.
+touch stay
+part worker pausing.log --jobs 1 --prefetch-bytes 1m
+submit held "while [ -e $PWD/stay ]; do sleep 0.05; done"
+wait_for "a shard ahead" has_staged_two of-held
+expect_exit 0 "a pause" "$SHOAL" pause --bus "sqlite:$PWD/bus.db" held
+wait_for "it to be given back" grep -q 'event=shard_released job=held shard=1' pausing.log
+rm stay
+wait_for "what ran to end" grep -q 'event=shard_done job=held shard=0' pausing.log
+expect_same "nothing else started" 1 "$(grep -c 'event=shard_started job=held' pausing.log)"
+expect_exit 0 "it goes on" "$SHOAL" resume --bus "sqlite:$PWD/bus.db" held
+wait_for "the job's end" has_state held succeeded
+kill "${pids[2]}"
+expect_end 0 "SIGTERM ends the worker" "${pids[2]}"
+pids=("${pids[@]:0:2}")
+
 touch stay
 submit cancelled "while [ -e $PWD/stay ]; do sleep 0.05; done"
 part worker cancelling.log --jobs 1 --prefetch-bytes 1m
