@@ -12,9 +12,10 @@
 
 #include <stdio.h>
 
-/* A fleet, or a run that goes on elsewhere, has only to hear that the job isn't paused any more. */
+/* A fleet, or a run that goes on elsewhere, has only to hear that the job isn't paused any more.
+ * What a worker has read of a pause outlives the record, so it is said where none is KNOWN, too. */
 static int
-resume_paused (struct session *session, const struct job_args *args, const char *images,
+resume_paused (struct session *session, const struct job_args *args, const char *images, bool known,
                struct error *err)
 {
   auto_job struct job amended = { 0 };
@@ -28,7 +29,8 @@ resume_paused (struct session *session, const struct job_args *args, const char 
       || steer_publish (session->bus, &session->job, &wanted, err) != 0)
     return -1;
   auto_free char *id = text_shown (session->job.id);
-  (void) fprintf (stderr, "shoal: job %s goes on\n", id);
+  (void) fprintf (stderr, "shoal: job %s goes on%s\n", id,
+                  known ? "" : ": `control` has no pause of it");
   return EXIT_DONE;
 }
 
@@ -64,11 +66,10 @@ resume_run (int argc, char **argv, struct error *err)
   if (bus_args_finish (&bus, err) != 0 || session_open (&session, argv[first], &bus, err) != 0)
     return -1;
   int paused = resume_is_paused (&session, err);
-  if (paused != 0)
-    return paused < 0 ? -1 : resume_paused (&session, &args, options.images, err);
-  if (session.fleet)
-    return error_set (err, ERROR_USER, "%s: the job is not paused: its fleet goes on with it",
-                      session_name (&session));
+  if (paused < 0)
+    return -1;
+  if (paused == 1 || session.fleet)
+    return resume_paused (&session, &args, options.images, paused == 1, err);
   if (session_lock (&session, err) != 0 || restore_check_left (&session, err) != 0)
     return -1;
   auto_job struct job amended = { 0 };
