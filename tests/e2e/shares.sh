@@ -121,8 +121,30 @@ expect_stderr 'first: the job has already ended: succeeded'
 expect_exit 2 "no job, no priority" "$SHOAL" set --priority 1 nobody
 expect_exit 2 "nothing to set" "$SHOAL" set first
 expect_stderr 'name --priority or --max-parallel'
-expect_exit 0 "a job that fits in its window" submit fits --max-parallel 100
-wait_for "is published" eval '"$SHOAL" status --json fits | grep -q "\"shards\": *48"'
+make_files few 22
+stays () { # ID GLOB: from the fifth shard on, until it is cancelled
+  "$SHOAL" submit --id "$1" -v "$PWD/few:/in" --glob "$2" --runtime process --results "$PWD/result-$1" \
+    x bash -c '[ "$SHOAL_SHARD_INDEX" -lt 4 ] || sleep 600'
+}
+expect_exit 0 "a job that fits in its window" stays fits '*[0-4].txt'
+wait_for "is published" eval '"$SHOAL" status --json fits | grep -q "\"shards\": *[1-9]"'
+expect_exit 2 "is not changed" "$SHOAL" set --priority 3 fits
+expect_stderr 'fits: all of its shards are published already'
+expect_exit 0 "it ends" "$SHOAL" cancel fits
+expect_exit 1 "at once" "$SHOAL" watch -q fits
+expect_exit 0 "one whose last shard is out" stays tail '*'
+wait_for "in the end" grep -q 'event=window_closed job=tail ' windows.err
+expect_exit 2 "is not changed either" "$SHOAL" set --max-parallel 3 tail
+expect_stderr 'tail: all of its shards are published already'
+expect_exit 0 "it ends" "$SHOAL" cancel tail
+expect_exit 1 "at once" "$SHOAL" watch -q tail
+expect_exit 0 "its limit is that of the retry" "$SHOAL" set --max-parallel 30 tail
+"$SHOAL" retry tail >/dev/null 2>&1 &
+wait_for "which runs" eval '"$SHOAL" status --json tail | grep -q "\"state\": *\"running\""'
+expect_exit 2 "and is not changed" "$SHOAL" set --max-parallel 3 tail
+expect_stderr 'tail: all of its shards are published already'
+expect_exit 0 "it ends" "$SHOAL" cancel tail
+expect_exit 1 "at once" "$SHOAL" watch -q tail
 
 # ---- paused
 expect_exit 0 "a job" quick held
@@ -140,7 +162,7 @@ expect_exit 0 "another job" submit passes
 expect_exit 0 "passes it by" "$SHOAL" watch -q passes
 kill -9 "$producer"
 start_service again producer --lease 3s --window 20
-start_service newcomer worker --slots 2
+start_service newcomer worker --slots 2 --listen 127.0.0.1:0
 expect_exit 0 "one more" submit later
 expect_exit 0 "after the producer died, and with a new worker" "$SHOAL" watch -q later
 wait_for "the new producer has the job" grep -q 'event=window_opened job=held' again.err
@@ -154,9 +176,15 @@ expect_exit 2 "too late" "$SHOAL" pause held
 
 # ---- cancelled while it is paused
 expect_exit 0 "a job" quick stopped
+wait_for "it runs" at_least stopped 10
 expect_exit 0 "is paused" "$SHOAL" pause stopped
 expect_exit 0 "and cancelled" "$SHOAL" cancel stopped
 expect_exit 1 "and ends so" "$SHOAL" watch -q stopped
+read_past () {
+  curl -sf "http://$(sed -n 's/.*event=listening address=\([^ ]*\).*/\1/p' newcomer.err)/metrics" >metrics \
+    && grep -q '^shoal_consumer_lag{' metrics && ! grep -E '^shoal_(consumer_lag|partition_incomplete)\{' metrics | grep -vq ' 0$'
+}
+wait_for "nothing of it is left in the workers' way" read_past
 expect_exit 0 "a retry" "$SHOAL" retry stopped
 expect_exit 0 "isn't paused" "$SHOAL" watch -q stopped
 
