@@ -70,7 +70,8 @@ list_is_left (const struct list_args *args, const struct job *job, const struct 
   struct stat listed;
   struct stat own;
   if (job_state_is_terminal (status->state) || job->results == NULL
-      || strncmp (args->url, sqlite, strlen (sqlite)) != 0)
+      || strncmp (args->url, sqlite, strlen (sqlite)) != 0
+      || result_state (job->results) == RESULT_ABSENT)
     return false;
   auto_fd int folder = result_open (job->results, NULL);
   return folder >= 0 && stat (args->url + strlen (sqlite), &listed) == 0

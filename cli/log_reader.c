@@ -166,7 +166,10 @@ open_files (struct log_reader *reader, struct log_source *source)
         auto_free char *path = xasprintf ("%s/%s/%s", folders[i], source->attempt, names[stream]);
         if ((reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
           source->fds[stream] = fs_open_beneath (root, path, O_RDONLY, 0, NULL);
-        bool last = i == 1 && source->fds[stream] < 0 && reader->pack != NULL;
+        bool last = i == 1 && source->fds[stream] < 0;
+        if (last && reader->pack == NULL) /* they may have been packed since */
+          reader->pack = attempt_pack_open (root, NULL);
+        last = last && reader->pack != NULL;
         if (last && (reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
           source->fds[stream] = attempt_pack_open_file (reader->pack, source->attempt,
                                                         names[stream], &source->left[stream]);

@@ -27,15 +27,21 @@ list_attempts (const struct fold *fold, struct strlist *attempts)
     strlist_take (attempts, reduce);
 }
 
+/* Removes those that are in the pack: all of them, but beside a pack of an earlier time. */
 static int
 remove_attempts (int root_fd, const struct strlist *attempts, struct error *err)
 {
+  auto_attempt_pack struct attempt_pack *pack = attempt_pack_open (root_fd, err);
   auto_fd int folder = fs_open_beneath (root_fd, RESULT_ATTEMPTS, O_RDONLY | O_DIRECTORY, 0, err);
-  if (folder < 0)
+  if (pack == NULL || folder < 0)
     return -1;
   for (size_t i = 0; i < attempts->count; i++)
-    if (fs_remove_tree (folder, attempts->items[i], err) != 0)
-      return -1;
+    {
+      int64_t size;
+      auto_fd int record = attempt_pack_open_file (pack, attempts->items[i], "attempt.json", &size);
+      if (record >= 0 && fs_remove_tree (folder, attempts->items[i], err) != 0)
+        return -1;
+    }
   return 0;
 }
 
@@ -66,11 +72,28 @@ pack_session (const struct session *session, const struct counters *counters, st
   if (root < 0)
     return -1;
   list_attempts (counters->fold, &attempts);
-  if (attempts.count == 0 || attempt_pack_is_there (root))
+  if (attempts.count == 0)
     return 0;
-  if (attempt_pack_write (root, &attempts, err) != 0 || remove_attempts (root, &attempts, err) != 0)
+  /* A run that was killed may have written it, and not yet removed all that is in it. */
+  if ((!attempt_pack_is_there (root) && attempt_pack_write (root, &attempts, err) != 0)
+      || remove_attempts (root, &attempts, err) != 0)
     return -1;
   remove_links (root, counters->fold);
+  return 0;
+}
+
+int
+pack_attempts_check_job (const struct job *job, struct error *err)
+{
+  if (job->reduce_image != NULL)
+    return error_set (err, ERROR_USER,
+                      "--pack-attempts keeps no outputs but the result's, and with --reduce those "
+                      "of the shards aren't in it: leave one of them out");
+  if (job->on_conflict == CONFLICT_FIRST || job->on_conflict == CONFLICT_LAST)
+    return error_set (err, ERROR_USER,
+                      "--pack-attempts keeps no outputs but the result's, and with --on-conflict "
+                      "%s not all of the shards' are in it: leave one of them out",
+                      on_conflict_name (job->on_conflict));
   return 0;
 }
 
@@ -83,7 +106,8 @@ pack_attempts_of (const struct session *session, const struct counters *counters
     return;
   if (session->fleet || result_is_remote (session->location))
     (void) error_set (&err, ERROR_USER, "--pack-attempts is for results in a folder");
-  else if (pack_session (session, counters, &err) == 0)
+  else if (pack_attempts_check_job (&session->job, &err) == 0
+           && pack_session (session, counters, &err) == 0)
     return;
   auto_free char *reason = text_shown (err.message);
   (void) fprintf (stderr, "shoal: the result is complete, but its attempts can't be packed: %s\n",

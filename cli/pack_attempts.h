@@ -14,6 +14,9 @@
 void pack_attempts_of (const struct session *session, const struct counters *counters,
                        const struct job_status *status);
 
+/* ERROR_USER where not all that the shards of JOB make is in its result, and would be lost. */
+int pack_attempts_check_job (const struct job *job, struct error *err);
+
 /* ERROR_USER where the attempts were packed: nothing of them can be merged again. */
 int pack_attempts_check (const struct session *session, struct error *err);
 

@@ -246,8 +246,10 @@ static int
 run_check_packs (const struct run_options *options, const struct job *job, bool fleet,
                  struct error *err)
 {
-  if (!options->packs || (!fleet && !result_is_remote (job->results)))
+  if (!options->packs)
     return 0;
+  if (!fleet && !result_is_remote (job->results))
+    return pack_attempts_check_job (job, err);
   return error_set (err, ERROR_USER,
                     "--pack-attempts is for results in a folder of a run on this machine");
 }

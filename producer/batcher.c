@@ -159,7 +159,8 @@ close_shard (struct batcher *batcher, struct error *err)
                       UINT32_MAX);
   if (batcher->first_pass != NULL && batcher->shards >= batcher->first_pass->shards)
     return batcher_changed (batcher, err);
-  if (batcher->binds && batcher->has_files && batcher->shard.atom_count > JOB_BINDS_MAX)
+  bool all = batcher->job->shards > 0 && batcher->first_pass == NULL; /* no shard, but a count */
+  if (batcher->binds && !all && batcher->has_files && batcher->shard.atom_count > JOB_BINDS_MAX)
     return error_set (err, ERROR_USER,
                       "--stage bind takes at most %d input files per shard, and shard %u has %lld: "
                       "use --stage auto, or smaller shards",

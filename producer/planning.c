@@ -13,6 +13,7 @@
 #include "result/frozen_plan.h"
 #include "result/result.h"
 #include "result/result_store.h"
+#include "storage/local_pin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,6 +155,16 @@ was_begun (struct planning *planning, struct error *err)
   return bus_get_shard (planning->bus, planning->job->id, 0, &first, err);
 }
 
+/* Each machine may have a copy of a volume's file. */
+static bool
+planning_same_pins (const struct strlist *one, const struct strlist *other)
+{
+  bool same = one->count == other->count;
+  for (size_t i = 0; same && i < one->count; i++)
+    same = local_pin_same (one->items[i], other->items[i]);
+  return same;
+}
+
 /* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. Behind
  * so many that weren't as are ever on their way at once there are none. */
 static int
@@ -168,7 +179,7 @@ compare_published (struct planning *planning, const struct shard *shard, struct 
     return got;
   bool pinned = published.volume_pins.count > 0; /* by an older producer: not */
   if (memcmp (published.digest, shard->digest, DIGEST_SIZE) != 0
-      || (pinned && !strlist_same (&published.volume_pins, &shard->volume_pins)))
+      || (pinned && !planning_same_pins (&published.volume_pins, &shard->volume_pins)))
     return error_set (
         err, ERROR_USER,
         "the inputs changed since planning began: shard %u differs from what was published",

@@ -32,15 +32,19 @@ local_pin_time_ns (const char *pin)
   return sscanf (pin, "%lld-%lld-", &size, &time) == 2 ? time : 0;
 }
 
+bool
+local_pin_same (const char *one, const char *other)
+{
+  const char *inode = strrchr (one, '-');
+  return inode == NULL ? strcmp (one, other) == 0
+                       : strncmp (one, other, (size_t) (inode - one) + 1) == 0;
+}
+
 int
 local_pin_check (const char *pin, const struct stat *status, const char *path, struct error *err)
 {
   char now[LOCAL_PIN_SIZE];
-  if (pin == NULL)
-    return 0;
-  (void) local_pin_format (status, now);
-  size_t counts = (size_t) (strrchr (now, '-') - now) + 1;
-  if (strncmp (pin, now, counts) == 0)
+  if (pin == NULL || local_pin_same (local_pin_format (status, now), pin))
     return 0;
   return error_set (err, ERROR_USER, "%s: changed since it was listed", path);
 }

@@ -11,6 +11,7 @@
 #include "storage/listing.h"
 #include "storage/storage.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #define LOCAL_PIN_SIZE STORAGE_PIN_SIZE
@@ -23,6 +24,9 @@ int local_pin_take (const char *path, char text[static LOCAL_PIN_SIZE], struct e
 
 /* The time in PIN, ns; 0 when it is none of ours. */
 int64_t local_pin_time_ns (const char *pin);
+
+/* Whether two pins are of what local_pin_check takes for one file. */
+bool local_pin_same (const char *one, const char *other);
 
 /* Whether the file of STATUS is the one that PIN (NULL: any) was taken of: 0, or ERROR_USER that
  * names PATH. */

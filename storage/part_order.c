@@ -1,5 +1,8 @@
 #include "storage/part_order.h"
 
+/* No server has a larger object; what says that it is one isn't to be reckoned with in pieces. */
+static const int64_t LARGEST_IN_PIECES = (int64_t) 1 << 50;
+
 /* Where the part ends that begins at FROM, of parts of SIZE bytes up to END: none is shorter but
  * the only one. */
 static int64_t
@@ -59,7 +62,7 @@ part_order_next (struct part_order *order, int64_t size, int64_t piece, int64_t 
                  struct extent *part)
 {
   if (order->parts < 2)
-    order->piece = piece < size ? piece : size;
+    order->piece = size > LARGEST_IN_PIECES ? 0 : piece < size ? piece : size;
   if (order->parts == 0 || order->piece == 0)
     {
       order->parts += order->parts < 2;

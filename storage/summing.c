@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -19,7 +20,11 @@ enum
 {
   THREADS_MAX = 4,
   ENOUGH = 16 << 20, /* bytes that wait: they are summed even if lanes stay empty */
+  KEPT_BY_ALL = 256, /* buffers that all files keep, 64 MiB */
 };
+
+/* Many files come at once, each quicker than its sum: their buffers have one bound. */
+static atomic_int kept_by_all;
 
 struct summed_piece
 {
@@ -59,8 +64,6 @@ struct summing
   int64_t waiting; /* bytes that are there and not summed, of pieces from their beginnings on */
   struct chunk chunks[SUMMING_KEPT];
   size_t chunk_count;
-  char *spare[SUMMING_KEPT]; /* buffers; these and the chunks' are SUMMING_KEPT at most */
-  size_t spare_count;
   size_t at_work; /* threads */
   bool over;      /* nothing more will come */
   bool given_up;  /* nobody wants the sum */
@@ -134,6 +137,14 @@ summing_join (struct summing *summing)
 }
 
 static void
+free_chunk (struct summing *summing, size_t index)
+{
+  free (summing->chunks[index].bytes);
+  summing->chunks[index] = summing->chunks[--summing->chunk_count];
+  (void) atomic_fetch_sub (&kept_by_all, 1);
+}
+
+static void
 summing_release (struct summing *summing)
 {
   summing_join (summing);
@@ -142,9 +153,7 @@ summing_release (struct summing *summing)
   for (size_t i = 0; i < summing->count; i++)
     EVP_MD_CTX_free (summing->pieces[i].digest);
   while (summing->chunk_count > 0)
-    free (summing->chunks[--summing->chunk_count].bytes);
-  while (summing->spare_count > 0)
-    free (summing->spare[--summing->spare_count]);
+    free_chunk (summing, summing->chunk_count - 1);
   free (summing->pieces);
   free (summing);
 }
@@ -166,16 +175,27 @@ find_chunk (const struct summing *summing, int64_t at, int64_t end)
   return found;
 }
 
+/* Whether one more buffer may be kept: it is counted then. */
+static bool
+may_keep (const struct summing *summing)
+{
+  if (summing->chunk_count == SUMMING_KEPT)
+    return false;
+  if (atomic_fetch_add (&kept_by_all, 1) < KEPT_BY_ALL)
+    return true;
+  (void) atomic_fetch_sub (&kept_by_all, 1);
+  return false;
+}
+
 /* Takes BYTES of PLACE if there is room, and returns a buffer in their place. */
 static char *
 keep_bytes (struct summing *summing, struct extent place, char *bytes)
 {
-  if (bytes == NULL || summing->chunk_count == SUMMING_KEPT)
+  if (bytes == NULL || !may_keep (summing))
     return bytes;
   summing->chunks[summing->chunk_count++] =
       (struct chunk){ .place = place, .left = place.end - place.from, .bytes = bytes };
-  return summing->spare_count > 0 ? summing->spare[--summing->spare_count]
-                                  : xrealloc (NULL, SUMMING_CHUNK, 1);
+  return xrealloc (NULL, SUMMING_CHUNK, 1);
 }
 
 /* Bytes of DONE are summed. */
@@ -188,10 +208,8 @@ drop_bytes (struct summing *summing, struct extent done)
       int64_t from = chunk->place.from > done.from ? chunk->place.from : done.from;
       int64_t end = chunk->place.end < done.end ? chunk->place.end : done.end;
       chunk->left -= end > from ? end - from : 0;
-      if (chunk->left > 0)
-        continue;
-      summing->spare[summing->spare_count++] = chunk->bytes;
-      *chunk = summing->chunks[--summing->chunk_count];
+      if (chunk->left <= 0)
+        free_chunk (summing, i);
     }
 }
 

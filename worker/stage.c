@@ -109,8 +109,12 @@ mount_file (struct staging *staging, const struct stage_source *source, struct e
   if (!S_ISREG (status.st_mode))
     return error_set (err, ERROR_USER, "volume %s: %s isn't a file any more", source->path,
                       source->local);
-  if (local_pin_check (stage_pin (staging, source), &status, source->local, err) != 0)
-    return error_wrap (err, "volume %s", source->path);
+  if (local_pin_check (stage_pin (staging, source), &status, source->local, NULL) != 0)
+    return error_set (
+        err, ERROR_USER,
+        "volume %s: %s: changed since it was listed, and all shards of a job have the "
+        "same one: put it back, or run the whole job anew",
+        source->path, source->local);
   staging->bytes += status.st_size;
   return mounts_add (staging->mounts, file, xstrdup (source->path), false, false, err);
 }

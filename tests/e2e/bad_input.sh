@@ -83,6 +83,9 @@ seq -f 'many/%05.0f' 1001 | xargs touch
 expect_exit 2 "more files in a shard than can be mounted one by one: when planning" "$SHOAL" plan -v many:/in --glob '*' --batch-size 2000 --stage bind busybox true
 expect_stderr "--stage bind takes at most 1000 input files per shard, and shard 0 has 1001: use --stage auto, or smaller shards"
 expect_exit 0 "… in two shards" "$SHOAL" plan -v many:/in --glob '*' --batch-size 1000 --stage bind busybox true
+expect_exit 0 "… by their number" "$SHOAL" plan -v many:/in --glob '*' --shards 2 --stage bind busybox true
+expect_exit 2 "… in one" "$SHOAL" plan -v many:/in --glob '*' --shards 1 --stage bind busybox true
+expect_stderr "shard 0 has 1001: use --stage auto, or smaller shards"
 bad "\-\-joblog nosuch/log" "${sliced[@]}" --joblog nosuch/log busybox true
 
 expect_exit 2 "docker without run" "$SHOAL" docker ps

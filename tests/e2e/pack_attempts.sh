@@ -12,6 +12,10 @@ inodes () { find "$1" -printf '%i\n' | sort -u | wc -l; }
 
 expect_exit 2 "not behind a URL" job s3://bucket/x --pack-attempts
 expect_stderr "--pack-attempts is for results in a folder of a run on this machine"
+expect_exit 2 "nor where a reduce step reads what is in no result" job reduced --pack-attempts --reduce any --reduce-command true
+expect_stderr "--pack-attempts keeps no outputs but the result's, and with --reduce those of the shards aren't in it"
+expect_exit 2 "nor where one of two is left out" job first --pack-attempts --on-conflict first
+expect_stderr "with --on-conflict first not all of the shards' are in it"
 expect_exit 0 "a job that keeps all" job kept -q
 expect_exit 0 "one that doesn't" job packed -q --pack-attempts
 expect_true "at most two inodes a shard: $(inodes packed), beside $(inodes kept)" [ "$(inodes packed)" -le $((2 * shards)) ]
@@ -38,6 +42,11 @@ expect_exit 2 "… nor be taken over" job packed -q --update
 expect_true "the result stands" test -e packed/manifest.json
 expect_exit 0 "the same command has nothing to do" job packed --pack-attempts
 expect_stderr "nothing to do"
+cp -r kept/.shoal/attempts/00003.* packed/.shoal/attempts/
+mkdir packed/.shoal/attempts/other
+expect_exit 0 "where a killed run left an attempt that is packed" job packed --pack-attempts
+expect_same "… it is removed, and nothing else" other "$(ls packed/.shoal/attempts)"
+rmdir packed/.shoal/attempts/other
 expect_exit 0 "it packs what was kept" job kept --pack-attempts
 expect_same "… the same" "$(inodes packed)" "$(inodes kept)"
 expect_exit 0 "all anew" job kept -q --again
