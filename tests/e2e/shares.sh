@@ -109,12 +109,15 @@ expect_stdout '"job": ?"first".*"priority": ?-5'
 wait_for "most of the second is done" at_least second 220
 gone=$(($(ended first) - ${before% *})) others=$(($(ended second) - ${before#* }))
 expect_true "$gone of the first meanwhile, $others of the second" [ "$gone" -le $((others / 2 + 30)) ]
+# However long a command takes, shards are left meanwhile.
+expect_exit 0 "the first is paused" "$SHOAL" pause first
 expect_exit 0 "it gets a limit" "$SHOAL" set --max-parallel 3 first
 expect_exit 0 "the limit holds" "$SHOAL" status --json first
 expect_stdout '"max_parallel": ?3'
-expect_exit 0 "the second is done" "$SHOAL" watch -q second
 expect_exit 0 "and is lifted" "$SHOAL" set --max-parallel none first
-expect_stderr 'job first: priority -5$'
+expect_stderr 'job first: paused, priority -5$'
+expect_exit 0 "it goes on" "$SHOAL" resume first
+expect_exit 0 "the second is done" "$SHOAL" watch -q second
 expect_exit 0 "the first is done" "$SHOAL" watch -q first
 expect_exit 2 "what has ended is not changed" "$SHOAL" set --priority 1 first
 expect_stderr 'first: the job has already ended: succeeded'
