@@ -308,7 +308,10 @@ queue_count_add (struct queue_count *queue, const struct open_job *open, bool pa
 {
   struct backlog_shards left = backlog_of (&open->job, open->fold);
   if (paused) /* no worker could do anything for it */
-    left = (struct backlog_shards){ .running = left.running };
+    {
+      left.waiting = 0;
+      left.planning = false;
+    }
   queue->waiting += left.waiting;
   queue->running += left.running;
   queue->planning += left.planning ? 1 : 0;
