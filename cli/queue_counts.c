@@ -4,6 +4,7 @@
 #include "bus/queue_list.h"
 #include "bus/settings.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/memory.h"
 #include "merger/backlog.h"
 
@@ -83,10 +84,7 @@ queue_counts_free (struct queue_counts *counts)
 static struct open_jobs *
 queue_counts_bucket (struct queue_counts *counts, const char *id)
 {
-  uint64_t hash = 1469598103934665603U; /* FNV-1a */
-  for (; *id != '\0'; id++)
-    hash = (hash ^ (uint8_t) *id) * 1099511628211U;
-  return &counts->jobs[hash % BUCKETS];
+  return &counts->jobs[hash_bytes (id, strlen (id)) % BUCKETS];
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include "common/digest.h"
 #include "common/fs.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
@@ -45,13 +46,11 @@ struct foreign_walk
 
 /* ---- shoal's own paths ------------------------------------------------------------------ */
 
-/* FNV-1a, never 0. Of a million paths two are the same in one of 40 million results. */
+/* Never 0. Of a million paths two are the same in one of 40 million results. */
 static uint64_t
 hash (const char *path, size_t length)
 {
-  uint64_t value = UINT64_C (14695981039346656037);
-  for (size_t i = 0; i < length; i++)
-    value = (value ^ (unsigned char) path[i]) * UINT64_C (1099511628211);
+  uint64_t value = hash_bytes (path, length);
   return value == 0 ? 1 : value;
 }
 

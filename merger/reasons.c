@@ -1,5 +1,6 @@
 #include "merger/reasons.h"
 
+#include "common/hash.h"
 #include "common/memory.h"
 #include "common/strlist.h"
 
@@ -39,21 +40,11 @@ reasons_free (struct reasons *reasons)
   free (reasons);
 }
 
-/* FNV-1a. */
-static uint64_t
-reason_hash (const char *text, size_t size)
-{
-  uint64_t hash = 14695981039346656037u;
-  for (size_t i = 0; i < size; i++)
-    hash = (hash ^ (unsigned char) text[i]) * 1099511628211u;
-  return hash;
-}
-
 /* Where the SIZE bytes at TEXT are, or would be. */
 static uint32_t *
 reasons_slot (const struct reasons *reasons, const char *text, size_t size)
 {
-  size_t at = (size_t) reason_hash (text, size) & (reasons->slot_count - 1);
+  size_t at = (size_t) hash_bytes (text, size) & (reasons->slot_count - 1);
   for (;; at = (at + 1) & (reasons->slot_count - 1))
     {
       uint32_t number = reasons->slots[at];

@@ -1,5 +1,7 @@
 #include "worker/retry.h"
 
+#include "common/hash.h"
+
 #include <string.h>
 
 static bool
@@ -19,13 +21,11 @@ retry_is_success (const struct job *job, int32_t exit_code)
 static uint64_t
 hash_shard (const struct shard *shard)
 {
-  uint64_t hash = 14695981039346656037U;
   const char *id = shard->job_id != NULL ? shard->job_id : "";
-  for (const char *at = id; *at != '\0'; at++)
-    hash = (hash ^ (unsigned char) *at) * 1099511628211U;
+  uint64_t hash = hash_bytes (id, strlen (id));
   const uint32_t numbers[] = { shard->generation, shard->index, shard->attempt };
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    hash = (hash ^ numbers[i]) * 1099511628211U;
+    hash = (hash ^ numbers[i]) * HASH_PRIME;
   hash ^= hash >> 33;
   hash *= 0xff51afd7ed558ccdU;
   return hash ^ (hash >> 33);

@@ -2,6 +2,7 @@
 #include "common/buffer.h"
 #include "common/digest.h"
 #include "common/error.h"
+#include "common/hash.h"
 #include "common/memory.h"
 #include "common/path.h"
 #include "common/spawn.h"
@@ -154,6 +155,16 @@ digests_are_sha256 (void **state)
                        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+/* The examples of draft-eastlake-fnv. */
+static void
+hashes_are_fnv_1a (void **state)
+{
+  (void) state;
+  assert_true (hash_bytes ("", 0) == UINT64_C (0xcbf29ce484222325));
+  assert_true (hash_bytes ("a", 1) == UINT64_C (0xaf63dc4c8601ec8c));
+  assert_true (hash_bytes ("foobar", 6) == UINT64_C (0x85944171f73967e8));
+}
+
 static void
 children_are_run_and_heard (void **state)
 {
@@ -206,6 +217,7 @@ main (void)
     cmocka_unit_test (container_paths_have_one_form),
     cmocka_unit_test (paths_are_cut_at_component_borders),
     cmocka_unit_test (digests_are_sha256),
+    cmocka_unit_test (hashes_are_fnv_1a),
     cmocka_unit_test (children_are_run_and_heard),
     cmocka_unit_test (children_get_the_extra_descriptor_as_3),
   };
