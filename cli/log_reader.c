@@ -148,12 +148,30 @@ log_reader_receive (const struct session *session, int root, const char *attempt
   log_failure (LOG_WARN, "logs_unavailable", &err, "attempt=%s", folder);
 }
 
+/* The file of STREAM, running, ended or packed, if it is there by now; -1. */
+static int
+log_reader_open_file (struct log_reader *reader, int root, struct log_source *source, int stream)
+{
+  static const char *const names[] = { "stdout", "stderr" };
+  static const char *const folders[] = { RESULT_TMP, RESULT_ATTEMPTS };
+  for (int i = 0; i < 2; i++)
+    {
+      auto_free char *path = xasprintf ("%s/%s/%s", folders[i], source->attempt, names[stream]);
+      int fd = fs_open_beneath (root, path, O_RDONLY, 0, NULL);
+      if (fd >= 0)
+        return fd;
+    }
+  if (reader->pack == NULL) /* they may have been packed since */
+    reader->pack = attempt_pack_open (root, NULL);
+  return reader->pack == NULL ? -1
+                              : attempt_pack_open_file (reader->pack, source->attempt,
+                                                        names[stream], &source->left[stream]);
+}
+
 /* Opens what is there by now. */
 static void
 open_files (struct log_reader *reader, struct log_source *source)
 {
-  static const char *const names[] = { "stdout", "stderr" };
-  static const char *const folders[] = { RESULT_TMP, RESULT_ATTEMPTS };
   if (source->attempt == NULL)
     return;
   /* The tree may have been exchanged meanwhile: the state's folder is found anew. */
@@ -161,19 +179,8 @@ open_files (struct log_reader *reader, struct log_source *source)
   if (root >= 0 && source->ended && source->fds[0] < 0 && source->fds[1] < 0)
     log_reader_receive (reader->session, root, source->attempt);
   for (int stream = 0; root >= 0 && stream < 2; stream++)
-    for (int i = 0; i < 2 && source->fds[stream] < 0; i++)
-      {
-        auto_free char *path = xasprintf ("%s/%s/%s", folders[i], source->attempt, names[stream]);
-        if ((reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
-          source->fds[stream] = fs_open_beneath (root, path, O_RDONLY, 0, NULL);
-        bool last = i == 1 && source->fds[stream] < 0;
-        if (last && reader->pack == NULL) /* they may have been packed since */
-          reader->pack = attempt_pack_open (root, NULL);
-        last = last && reader->pack != NULL;
-        if (last && (reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
-          source->fds[stream] = attempt_pack_open_file (reader->pack, source->attempt,
-                                                        names[stream], &source->left[stream]);
-      }
+    if (source->fds[stream] < 0 && (reader->streams & (stream == 0 ? LOG_STDOUT : LOG_STDERR)) != 0)
+      source->fds[stream] = log_reader_open_file (reader, root, source, stream);
 }
 
 static bool *

@@ -36,12 +36,9 @@ remove_attempts (int root_fd, const struct strlist *attempts, struct error *err)
   if (pack == NULL || folder < 0)
     return -1;
   for (size_t i = 0; i < attempts->count; i++)
-    {
-      int64_t size;
-      auto_fd int record = attempt_pack_open_file (pack, attempts->items[i], "attempt.json", &size);
-      if (record >= 0 && fs_remove_tree (folder, attempts->items[i], err) != 0)
-        return -1;
-    }
+    if (attempt_pack_has (pack, attempts->items[i])
+        && fs_remove_tree (folder, attempts->items[i], err) != 0)
+      return -1;
   return 0;
 }
 

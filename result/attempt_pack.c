@@ -295,15 +295,26 @@ attempt_pack_close (struct attempt_pack *pack)
   free (pack);
 }
 
+static const struct packed_file *
+pack_find (const struct attempt_pack *pack, const char *attempt, const char *file)
+{
+  auto_free char *name = xasprintf ("%s/%s", attempt, file);
+  const struct packed_file key = { .name = name };
+  return pack->count == 0 ? NULL
+                          : bsearch (&key, pack->files, pack->count, sizeof key, compare_packed);
+}
+
+bool
+attempt_pack_has (const struct attempt_pack *pack, const char *attempt)
+{
+  return pack_find (pack, attempt, "attempt.json") != NULL;
+}
+
 int
 attempt_pack_open_file (const struct attempt_pack *pack, const char *attempt, const char *file,
                         int64_t *size)
 {
-  auto_free char *name = xasprintf ("%s/%s", attempt, file);
-  const struct packed_file key = { .name = name };
-  const struct packed_file *found =
-      pack->count == 0 ? NULL
-                       : bsearch (&key, pack->files, pack->count, sizeof key, compare_packed);
+  const struct packed_file *found = pack_find (pack, attempt, file);
   if (found == NULL)
     return -1;
   auto_fd int fd = fs_open_beneath (pack->root_fd, ATTEMPT_PACK_FILE, O_RDONLY, 0, NULL);

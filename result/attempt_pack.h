@@ -40,6 +40,9 @@ auto_attempt_pack_ (struct attempt_pack **pack)
 }
 #define auto_attempt_pack AUTO (auto_attempt_pack_)
 
+/* Whether ATTEMPT is in it. */
+bool attempt_pack_has (const struct attempt_pack *pack, const char *attempt);
+
 /* Opens the pack where FILE ("stdout") of ATTEMPT begins, *SIZE bytes of it: the descriptor, which
  * is the caller's; -1 when it isn't there (an empty file isn't). */
 int attempt_pack_open_file (const struct attempt_pack *pack, const char *attempt, const char *file,
