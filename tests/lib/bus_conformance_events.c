@@ -81,20 +81,28 @@ a_late_status_opens_nothing_that_ended (void **state)
   assert_int_equal (status.state, JOB_RUNNING);
 }
 
-static void
-a_cancelled_job_is_not_delivered (void **state)
+/* Two jobs of three shards each, FIRST and "other"; a delivery of FIRST's. */
+static struct delivery *
+take_first_of_two (struct stage *stage, const char *first)
 {
-  struct stage *stage = *state;
-  const char *const names[] = { "stopped", "other" };
+  const char *const names[] = { first, "other" };
   for (size_t i = 0; i < 2; i++)
     {
       expect (stage, 1, fixture_submit (stage->bus, names[i], &stage->err));
       expect (stage, 0, fixture_publish (stage->bus, names[i], 0, 3, &stage->err));
     }
-  auto_delivery struct delivery *running = NULL;
-  auto_delivery struct delivery *next = NULL;
+  struct delivery *running = NULL;
   assert_int_equal (stage_take (stage, stage->bus, &running), 0);
-  assert_string_equal (running->job->id, "stopped");
+  assert_string_equal (running->job->id, first);
+  return running;
+}
+
+static void
+a_cancelled_job_is_not_delivered (void **state)
+{
+  struct stage *stage = *state;
+  auto_delivery struct delivery *running = take_first_of_two (stage, "stopped");
+  auto_delivery struct delivery *next = NULL;
   expect (stage, 0, fixture_cancel (stage->bus, "stopped", &stage->err));
   assert_int_equal (stage_take (stage, stage->bus, &next), 0);
   assert_string_equal (next->job->id, "other");
@@ -110,16 +118,8 @@ static void
 a_paused_job_waits_until_it_goes_on (void **state)
 {
   struct stage *stage = *state;
-  const char *const names[] = { "paused", "other" };
-  for (size_t i = 0; i < 2; i++)
-    {
-      expect (stage, 1, fixture_submit (stage->bus, names[i], &stage->err));
-      expect (stage, 0, fixture_publish (stage->bus, names[i], 0, 3, &stage->err));
-    }
-  auto_delivery struct delivery *running = NULL;
+  auto_delivery struct delivery *running = take_first_of_two (stage, "paused");
   auto_delivery struct delivery *next = NULL;
-  assert_int_equal (stage_take (stage, stage->bus, &running), 0);
-  assert_string_equal (running->job->id, "paused");
   auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
   expect (stage, 0, fixture_pause (other, "paused", true, &stage->err));
   assert_int_equal (stage_take (stage, stage->bus, &next), 0);

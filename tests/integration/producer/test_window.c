@@ -347,15 +347,24 @@ a_producer_without_a_window_publishes_the_rest (void **state)
   assert_false (find_event (scene, "big", EVENT_FAILED, &other));
 }
 
+/* The windows of "big" and "other" are published, and two shards of "big" run. */
 static void
-nothing_more_of_a_cancelled_job_is_published (void **state)
+run_two_of_big (struct scene *scene, struct delivery *running[static 2])
 {
-  struct scene *scene = *state;
   submit (scene, "big", FILES);
   submit (scene, "other", FILES);
   start_producer (scene, WINDOW);
   wait_for_shard (scene, "other", WINDOW - 1);
-  struct delivery *running[2] = { take_shard (scene, "big", 0), take_shard (scene, "big", 1) };
+  running[0] = take_shard (scene, "big", 0);
+  running[1] = take_shard (scene, "big", 1);
+}
+
+static void
+nothing_more_of_a_cancelled_job_is_published (void **state)
+{
+  struct scene *scene = *state;
+  struct delivery *running[2];
+  run_two_of_big (scene, running);
   const struct control control = { .kind = CONTROL_CANCEL, .job_id = "big" };
   assert_int_equal (bus_publish_control (scene->bus, &control, NULL), 0);
   /* What happens from now on is read behind the order, and makes room. */
@@ -603,11 +612,8 @@ static void
 a_paused_job_is_not_published (void **state)
 {
   struct scene *scene = *state;
-  submit (scene, "big", FILES);
-  submit (scene, "other", FILES);
-  start_producer (scene, WINDOW);
-  wait_for_shard (scene, "other", WINDOW - 1);
-  struct delivery *running[2] = { take_shard (scene, "big", 0), take_shard (scene, "big", 1) };
+  struct delivery *running[2];
+  run_two_of_big (scene, running);
   order (scene, "big", KEPT, KEPT, 1);
   settle (scene, running[0], true);
   for (int i = 0; i < WINDOW; i++)
