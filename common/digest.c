@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,9 +19,11 @@ enum
 struct digest
 {
   EVP_MD_CTX *context;
-  EVP_MD *algorithm; /* fetched once: a fetch per file would cost more than a small file */
-  unsigned char chunk[READ_CHUNK];
+  unsigned char *chunk; /* READ_CHUNK bytes once a file is read, NULL before */
 };
+
+static pthread_once_t algorithm_once = PTHREAD_ONCE_INIT;
+static EVP_MD *algorithm; /* for the life of the process: a fetch costs more than a small file */
 
 static void
 digest_must (int succeeded)
@@ -31,14 +34,21 @@ digest_must (int succeeded)
   abort ();
 }
 
+static void
+algorithm_fetch (void)
+{
+  algorithm = EVP_MD_fetch (NULL, "SHA256", NULL);
+  digest_must (algorithm != NULL);
+}
+
 struct digest *
 digest_new (void)
 {
+  digest_must (pthread_once (&algorithm_once, algorithm_fetch) == 0);
   struct digest *digest = xcalloc (1, sizeof *digest);
-  digest->algorithm = EVP_MD_fetch (NULL, "SHA256", NULL);
   digest->context = EVP_MD_CTX_new ();
-  digest_must (digest->algorithm != NULL && digest->context != NULL);
-  digest_must (EVP_DigestInit_ex2 (digest->context, digest->algorithm, NULL));
+  digest_must (digest->context != NULL);
+  digest_must (EVP_DigestInit_ex2 (digest->context, algorithm, NULL));
   return digest;
 }
 
@@ -53,7 +63,7 @@ digest_finish (struct digest *digest, uint8_t sum[static DIGEST_SIZE])
 {
   unsigned int size = DIGEST_SIZE;
   digest_must (EVP_DigestFinal_ex (digest->context, sum, &size));
-  digest_must (EVP_DigestInit_ex2 (digest->context, digest->algorithm, NULL));
+  digest_must (EVP_DigestInit_ex2 (digest->context, algorithm, NULL));
 }
 
 void
@@ -62,8 +72,17 @@ digest_free (struct digest *digest)
   if (digest == NULL)
     return;
   EVP_MD_CTX_free (digest->context);
-  EVP_MD_free (digest->algorithm);
+  free (digest->chunk);
   free (digest);
+}
+
+/* What a file is read by: digests of words alone never need it. */
+static unsigned char *
+digest_chunk (struct digest *digest)
+{
+  if (digest->chunk == NULL)
+    digest->chunk = xrealloc (NULL, 1, READ_CHUNK);
+  return digest->chunk;
 }
 
 /* Takes what FD has from where it stands, at most LIMIT bytes: how many, or -1. */
@@ -71,21 +90,21 @@ static int64_t
 digest_add_bytes (struct digest *digest, int fd, int64_t limit, const struct halt *halt,
                   struct error *err)
 {
+  unsigned char *chunk = digest_chunk (digest);
   int64_t total = 0;
   while (total < limit)
     {
       int64_t left = limit - total;
       if (halt_check (halt, err) != 0)
         return -1;
-      ssize_t got =
-          read (fd, digest->chunk, left < READ_CHUNK ? (size_t) left : sizeof digest->chunk);
+      ssize_t got = read (fd, chunk, left < READ_CHUNK ? (size_t) left : READ_CHUNK);
       if (got < 0 && errno == EINTR)
         continue;
       if (got < 0)
         return error_errno (err, errno, "reading for the checksum");
       if (got == 0)
         break;
-      digest_add (digest, digest->chunk, (size_t) got);
+      digest_add (digest, chunk, (size_t) got);
       total += got;
     }
   return total;
@@ -94,13 +113,14 @@ digest_add_bytes (struct digest *digest, int fd, int64_t limit, const struct hal
 static int
 add_zeros (struct digest *digest, int64_t size, const struct halt *halt, struct error *err)
 {
-  memset (digest->chunk, 0, sizeof digest->chunk);
+  unsigned char *chunk = digest_chunk (digest);
+  memset (chunk, 0, READ_CHUNK);
   while (size > 0)
     {
-      size_t part = size < READ_CHUNK ? (size_t) size : sizeof digest->chunk;
+      size_t part = size < READ_CHUNK ? (size_t) size : READ_CHUNK;
       if (halt_check (halt, err) != 0)
         return -1;
-      digest_add (digest, digest->chunk, part);
+      digest_add (digest, chunk, part);
       size -= (int64_t) part;
     }
   return 0;
