@@ -78,7 +78,7 @@ digest_free (struct digest *digest)
 
 /* What a file is read by: digests of words alone never need it. */
 static unsigned char *
-digest_chunk (struct digest *digest)
+digest_file_buffer (struct digest *digest)
 {
   if (digest->chunk == NULL)
     digest->chunk = xrealloc (NULL, 1, READ_CHUNK);
@@ -90,7 +90,7 @@ static int64_t
 digest_add_bytes (struct digest *digest, int fd, int64_t limit, const struct halt *halt,
                   struct error *err)
 {
-  unsigned char *chunk = digest_chunk (digest);
+  unsigned char *chunk = digest_file_buffer (digest);
   int64_t total = 0;
   while (total < limit)
     {
@@ -113,7 +113,7 @@ digest_add_bytes (struct digest *digest, int fd, int64_t limit, const struct hal
 static int
 add_zeros (struct digest *digest, int64_t size, const struct halt *halt, struct error *err)
 {
-  unsigned char *chunk = digest_chunk (digest);
+  unsigned char *chunk = digest_file_buffer (digest);
   memset (chunk, 0, READ_CHUNK);
   while (size > 0)
     {
