@@ -69,6 +69,15 @@ health_turn (struct health *health)
 }
 
 void
+health_rest (struct health *health)
+{
+  if (health == NULL)
+    return;
+  metric_set (health->turned, 0);
+  metric_set (health->ready, 0);
+}
+
+void
 health_bus (struct health *health, bool answers)
 {
   if (health != NULL)

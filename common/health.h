@@ -37,6 +37,9 @@ struct metrics *health_metrics (const struct health *health);
 /* The service's loop turned, or long work within it went on. */
 void health_turn (struct health *health);
 
+/* The loop has ended for now: the service waits for what it needs, its bus among it. */
+void health_rest (struct health *health);
+
 /* Whether the bus answers: the service is ready as long as it does, also while it is busy or runs
  * out. */
 void health_bus (struct health *health, bool answers);

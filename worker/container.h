@@ -10,6 +10,7 @@
 #include "common/auto.h"
 #include "common/buffer.h"
 #include "common/error.h"
+#include "common/halt.h"
 #include "common/strlist.h"
 #include "policy/policy.h"
 #include "schemas/messages.h"
@@ -42,8 +43,9 @@ struct container
   struct strlist env;                   /* on top of the image's and the job's */
   const struct container_mount *mounts; /* in this order */
   size_t mount_count;
-  int scratch_fd; /* an empty folder for this run: writable layer; removed by the caller */
-  int stdout_fd;  /* files or pipes, stay open in the caller */
+  int scratch_fd;          /* an empty folder for this run: writable layer; removed by the caller */
+  const struct halt *halt; /* asked while the runtime itself waits for something; NULL */
+  int stdout_fd;           /* files or pipes, stay open in the caller */
   int stderr_fd;
 };
 

@@ -1,9 +1,11 @@
 #include "worker/fitness.h"
 
+#include "common/clock.h"
 #include "common/health.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "worker/pod_link.h"
 #include "worker/probe.h"
 
 #include <poll.h>
@@ -14,6 +16,7 @@ enum
   FITNESS_STEP_MS = 100,
   FITNESS_MS = 2000, /* between two tries at first, doubled … */
   FITNESS_MAX_MS = 30000,
+  FITNESS_LOOK_MS = 1000,
 };
 
 /* Whether PROBE's runtime can be used; says so if not, and didn't say the same BEFORE. */
@@ -91,6 +94,16 @@ fitness_await (const struct worker_options *options, struct fitness *fitness)
   for (size_t i = 0; i < PROBE_RUNTIMES; i++)
     free (before[i]);
   return fit;
+}
+
+bool
+fitness_is_lost (const struct worker_options *options, int64_t *at)
+{
+  int64_t now = clock_boot_ms ();
+  if (options->pod == NULL || options->job_id != NULL || now < *at)
+    return false;
+  *at = now + FITNESS_LOOK_MS;
+  return !pod_link_answers (options->pod->socket);
 }
 
 void

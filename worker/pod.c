@@ -33,7 +33,8 @@ struct pod
   struct agent_answer agent;
   struct pod_folder *folder; /* of what runs */
   char *program;
-  bool killed; /* by us */
+  bool killed;             /* by us */
+  const struct halt *halt; /* of what runs */
 };
 
 static void
@@ -66,7 +67,7 @@ pod_check_policy (const struct pod *pod, const struct container *container, stru
 }
 
 static int
-pod_connect (struct pod *pod, int64_t wait_ms, struct error *err)
+pod_connect (struct pod *pod, int64_t wait_ms, const struct halt *halt, struct error *err)
 {
   int64_t until = clock_boot_ms () + wait_ms;
   for (;;)
@@ -75,6 +76,8 @@ pod_connect (struct pod *pod, int64_t wait_ms, struct error *err)
       if (link >= 0 || clock_boot_ms () >= until)
         return link;
       error_clear (err);
+      if (halt_check (halt, err) != 0)
+        return error_wrap (err, "waiting for the pod's agent");
       (void) poll (NULL, 0, POD_STEP_MS);
     }
 }
@@ -84,7 +87,7 @@ static int
 pod_meet (struct pod *pod, const struct container *container, struct error *err)
 {
   pod_hang_up (pod);
-  pod->link = pod_connect (pod, pod_is_probe (container) ? 0 : POD_AGENT_MS, err);
+  pod->link = pod_connect (pod, pod_is_probe (container) ? 0 : POD_AGENT_MS, container->halt, err);
   if (pod->link < 0)
     return -1;
   pod->runtime.user = (struct container_user){ .uid = pod->agent.uid,
@@ -140,6 +143,7 @@ pod_run (struct pod *pod, const struct container *container, struct error *err)
   free (pod->program);
   pod->program = xstrdup (argv.items[0]);
   pod->killed = false;
+  pod->halt = container->halt;
   return pod_link_run (pod->link, &command, err);
 }
 
@@ -179,7 +183,7 @@ pod_is_new (const struct pod *pod)
         return true;
       (void) poll (NULL, 0, POD_STEP_MS);
     }
-  while (clock_boot_ms () < until);
+  while (clock_boot_ms () < until && halt_check (pod->halt, NULL) == 0);
   return false;
 }
 

@@ -15,6 +15,7 @@
 enum
 {
   POD_LINK_TIMEOUT_S = 10, /* for an answer that needs no waiting */
+  POD_LINK_GLANCE_S = 1,
   POD_LINK_UMASK = 022,
 };
 
@@ -28,10 +29,10 @@ pod_link_fail (struct error *err, const char *what)
 }
 
 static int
-pod_link_connect (const char *path, struct error *err)
+pod_link_connect (const char *path, time_t seconds, struct error *err)
 {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
-  const struct timeval patience = { .tv_sec = POD_LINK_TIMEOUT_S };
+  const struct timeval patience = { .tv_sec = seconds };
   if (strlen (path) >= sizeof address.sun_path)
     return error_set (err, ERROR_TRANSIENT, "%s: too long for a socket", path);
   memcpy (address.sun_path, path, strlen (path) + 1);
@@ -107,16 +108,30 @@ pod_link_ask (int fd, struct agent_request *request, enum agent_kind kind,
   return got == 0 ? error_set (err, ERROR_TRANSIENT, "the agent hung up") : got < 0 ? -1 : 0;
 }
 
-int
-pod_link_open (const char *socket, struct agent_answer *me, struct error *err)
+static int
+pod_link_greet (const char *socket, time_t seconds, struct agent_answer *me, struct error *err)
 {
   struct agent_request request = { 0 };
-  auto_fd int fd = pod_link_connect (socket, err);
+  auto_fd int fd = pod_link_connect (socket, seconds, err);
   if (fd < 0)
     return error_wrap (err, "the pod's agent");
   if (pod_link_ask (fd, &request, AGENT_HELLO, me, err) != 0)
     return error_wrap (err, "%s", socket);
   return take_fd (&fd);
+}
+
+int
+pod_link_open (const char *socket, struct agent_answer *me, struct error *err)
+{
+  return pod_link_greet (socket, POD_LINK_TIMEOUT_S, me, err);
+}
+
+bool
+pod_link_answers (const char *socket)
+{
+  struct agent_answer me;
+  auto_fd int fd = pod_link_greet (socket, POD_LINK_GLANCE_S, &me, NULL);
+  return fd >= 0;
 }
 
 int

@@ -142,6 +142,19 @@ slot_drain (struct supervision *supervision)
     }
 }
 
+/* An order that comes while the runtime waits ends the waiting. */
+static int
+supervise_ask (void *context, struct error *err)
+{
+  struct supervision *supervision = context;
+  const struct attempt_control *control = supervision->control;
+  enum attempt_order order = control->fd >= 0 ? control->read (control->context) : ATTEMPT_GO_ON;
+  if (order > supervision->order)
+    supervision->order = order;
+  return supervision->order == ATTEMPT_GO_ON ? 0
+                                             : error_set (err, ERROR_TRANSIENT, "it was stopped");
+}
+
 int64_t
 supervise_cancel_grace (const struct job *job)
 {
@@ -152,7 +165,10 @@ int
 supervise (struct supervision *supervision, const struct container *container,
            struct container_exit *exit, struct error *err)
 {
-  if (container_prepare (supervision->runtime, container, err) != 0)
+  const struct halt halt = { .ask = supervise_ask, .context = supervision };
+  struct container asked = *container;
+  asked.halt = &halt;
+  if (container_prepare (supervision->runtime, &asked, err) != 0)
     return -1;
   supervision->job = container->job;
   supervision->stop_signal = container_stop_signal (supervision->runtime, container->job);
@@ -160,7 +176,7 @@ supervise (struct supervision *supervision, const struct container *container,
     supervision->order = supervision->control->read (supervision->control->context);
   if (supervision->order != ATTEMPT_GO_ON)
     return error_set (err, ERROR_TRANSIENT, "stopped before it was started");
-  int end_fd = container_start (supervision->runtime, container, err);
+  int end_fd = container_start (supervision->runtime, &asked, err);
   if (end_fd < 0)
     return -1;
   slot_supervise_child (supervision, end_fd);

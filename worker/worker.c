@@ -9,7 +9,7 @@
 #include "worker/cpus.h"
 #include "worker/fitness.h"
 #include "worker/slot.h"
-#include "worker/workplace.h"
+#include "worker/swept.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,10 +24,16 @@ enum
   BUSY_POLL_MS = 1000,
   STATUS_MS = 1000, /* how often the jobs of running attempts are looked at */
   TROUBLE_MS = 500, /* pause after an error of the bus */
-  SWEPT_MAX = 64,   /* results that are remembered as swept */
   GROUPS_MS = 100,  /* between two looks at what dead slots left; doubled while nothing is known */
   GROUPS_MAX_MS = 60 * 1000,
   END_MS = 1000, /* for containers of slots that were killed to vanish */
+};
+
+/* How a time on the bus ends, beside -1. */
+enum
+{
+  WORKER_DONE = 1,
+  WORKER_UNFIT, /* nothing can be run here any more, until it can again */
 };
 
 struct worker
@@ -45,12 +51,13 @@ struct worker
   int64_t status_at;
   int64_t groups_at; /* control groups of dead slots aren't looked at before */
   int64_t groups_wait;
+  int64_t fit_at;        /* whether commands can be run isn't looked at before */
   int64_t trouble_until; /* no taking and settling before */
   int64_t drain_until;   /* INT64_MAX: no end to it */
   bool draining;
-  int64_t started;      /* shards whose container got its place */
-  int64_t idle_since;   /* boot ms since which there was nothing to do, as far as the bus told */
-  struct strlist swept; /* results */
+  int64_t started;    /* shards whose container got its place */
+  int64_t idle_since; /* boot ms since which there was nothing to do, as far as the bus told */
+  struct swept swept;
 };
 
 /* ---- odds and ends ---------------------------------------------------------------------- */
@@ -90,36 +97,6 @@ worker_tolerate (struct worker *worker, const char *what, const struct error *er
   log_warn ("bus_error", "operation=%s error=%s", what, text);
   worker->trouble_until = clock_boot_ms () + TROUBLE_MS;
   return 0;
-}
-
-/* What dead workers left in a result: swept when we come to it for the first time, and when we
- * leave, for those that died meanwhile. */
-static void
-worker_sweep_results (const struct worker *worker, const char *results)
-{
-  int swept = workplace_sweep (results, worker->options->scratch);
-  auto_free char *location = text_log (results);
-  if (swept > 0)
-    log_info ("stale_attempts_removed", "results=%s folders=%d", location, swept);
-}
-
-static void
-sweep_all (struct worker *worker)
-{
-  for (size_t i = 0; i < worker->swept.count; i++)
-    worker_sweep_results (worker, worker->swept.items[i]);
-  strlist_release (&worker->swept);
-}
-
-static void
-worker_sweep_once (struct worker *worker, const char *results)
-{
-  if (strlist_has (&worker->swept, results))
-    return;
-  if (worker->swept.count >= SWEPT_MAX)
-    sweep_all (worker);
-  strlist_add (&worker->swept, results);
-  worker_sweep_results (worker, results);
 }
 
 /* The control groups of slots that died, as soon as nothing is left in them. Those of another
@@ -260,7 +237,7 @@ static void
 sweep_before (const struct worker *worker, const struct slot *slot)
 {
   if (slot->state == SLOT_ENDED && !slot->settling && slot->delivery->starts > 1)
-    worker_sweep_results (worker, slot->delivery->job->results);
+    swept_look (worker->options->scratch, slot->delivery->job->results);
 }
 
 static int
@@ -365,7 +342,7 @@ take_shards (struct worker *worker, struct error *err)
       taken++;
       worker->started += ahead ? 0 : 1;
       if (slot->delivery != NULL && slot->state == SLOT_RUNNING)
-        worker_sweep_once (worker, slot->delivery->job->results);
+        swept_once (&worker->swept, worker->options->scratch, slot->delivery->job->results);
     }
   return taken;
 }
@@ -458,7 +435,7 @@ show_slots (struct worker *worker)
   counts_slots (&worker->shared.counts, busy, worker->running_max, oldest);
 }
 
-/* 1 when the worker is done, 0, or -1. */
+/* WORKER_DONE, WORKER_UNFIT, 0, or -1. */
 static int
 worker_step (struct worker *worker, struct error *err)
 {
@@ -478,6 +455,8 @@ worker_step (struct worker *worker, struct error *err)
     return -1;
   keep_leases (worker);
   sweep_groups (worker);
+  if (!worker->draining && !is_busy (worker) && fitness_is_lost (worker->options, &worker->fit_at))
+    return WORKER_UNFIT;
   int taken = take_shards (worker, err);
   if (taken < 0)
     return -1;
@@ -539,10 +518,12 @@ init (struct worker *worker, const struct worker_options *options)
         (struct slot){ .number = i, .process = { .pid = -1, .reader = { .fd = -1 } } };
 }
 
-int
-worker_run (const struct worker_options *options, struct error *err)
+/* A time on the bus, from the first command that can be run to WORKER_DONE or WORKER_UNFIT; 0 when
+ * it is stopped before, or -1. *STARTED: of all such times. */
+static int
+worker_serve (const struct worker_options *options, int64_t *started, struct error *err)
 {
-  struct worker worker = { 0 };
+  struct worker worker = { .started = *started };
   auto_fitness struct fitness fitness = { 0 };
   char digest[POLICY_DIGEST_SIZE];
   const char *config = options->policy == NULL || options->job_id != NULL
@@ -562,7 +543,7 @@ worker_run (const struct worker_options *options, struct error *err)
     return 0;
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
-    return options->stop != NULL && *options->stop != 0 ? 0 : error_wrap (err, "worker");
+    return options->stop != NULL && *options->stop != 0 ? 0 : -1;
   init (&worker, options);
   worker.shared.bus = bus;
   worker_sweep (); /* what a machine's dead workers left */
@@ -576,10 +557,22 @@ worker_run (const struct worker_options *options, struct error *err)
     slot_release (&worker.slots[i]);
   free (worker.slots);
   free (worker.fds);
-  sweep_all (&worker);
+  swept_all (&worker.swept, options->scratch);
   worker_sweep ();
+  health_rest (options->health);
+  *started = worker.started;
   log_info ("worker_stopped", "writer=%s", bus_writer (bus));
-  return result > 0 ? 0 : error_wrap (err, "worker");
+  return result;
+}
+
+int
+worker_run (const struct worker_options *options, struct error *err)
+{
+  int64_t started = 0;
+  int result = WORKER_UNFIT;
+  while (result == WORKER_UNFIT)
+    result = worker_serve (options, &started, err);
+  return result >= 0 ? 0 : error_wrap (err, "worker");
 }
 
 void

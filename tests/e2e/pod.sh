@@ -58,8 +58,14 @@ expect_stderr "isn't the first process of its container"
 # ---- a job
 start_service producer producer
 start_service merger merger
-start_service worker worker --runtime pod --backoff 50ms
+start_service worker worker --runtime pod --backoff 50ms --listen 127.0.0.1:0
 worker=$last
+listens () { sed -n 's/.*event=listening address="\{0,1\}\([^ "]*\).*/\1/p' worker.err | grep .; }
+wait_for "the worker to listen" listens
+address=$(listens)
+ready () { curl -s -m 5 -w ' %{http_code}' "http://$address/readyz" | tr '\n' ' '; }
+is_ready () { [ "$(curl -s -m 5 -o /dev/null -w '%{http_code}' "http://$address/readyz")" = "$1" ]; }
+wait_for "the worker to be ready" is_ready 200
 submit () { # ID OPTION… IMAGE COMMAND…
   "$SHOAL" submit --id "$1" -v "$PWD/in:/in" -o res:/out --glob '*.txt' --results "$PWD/$1" --retries 0 "${@:2}" >submitted 2>&1 || { cat submitted; exit 1; }
 }
@@ -147,6 +153,24 @@ neighbour start -
 expect_exit 0 "with the next container the shard runs again" watch ended
 expect_true "why is in the log" grep -q "the pod's container ended while the command ran" worker.err
 expect_same "nothing is left of the first" 0 "$(left)"
+
+# A worker beside which nothing answers isn't ready, and takes nothing: no attempt is spent on it.
+kill -9 "$(neighbour process)"
+neighbour stop
+wait_for "the worker to notice" is_ready 503
+expect_true "it says why it isn't ready" grep -qE "no command can be run here: the pod's agent: .*/agent.sock: (Connection refused|No such file)" <<<"$(ready)"
+expect_true "and in its log" grep -q "event=runtime_unusable runtime=pod error=\"the pod's agent: " worker.err
+before=$(grep -c event=shard_started worker.err)
+submit waiting --batch-size 20 busybox true
+waits () { [ "$("$SHOAL" status --json waiting | json state)" = running ]; }
+wait_for "the job to be planned" waits
+sleep 2
+expect_same "nothing is taken meanwhile" "$before" "$(grep -c event=shard_started worker.err)"
+expect_true "it is alive" test "$(curl -s -m 5 -o /dev/null -w '%{http_code}' "http://$address/healthz")" = 200
+neighbour start -
+expect_exit 0 "with the next container it goes on" watch waiting
+expect_true "and is ready" is_ready 200
+expect_same "one attempt was enough" 1 "$(($(grep -c event=shard_started worker.err) - before))"
 kill "$worker"
 expect_end 0 "the worker ends" "$worker"
 
@@ -176,6 +200,29 @@ if mkdir "$group" 2>/dev/null && echo 33554432 >"$group/memory.limit_in_bytes"; 
   expect_exit 1 "a container that was ended for its memory" watch whole
   expect_exit 0 "is told as that" "$SHOAL" status whole
   expect_stdout 'out of memory, killed by signal 9'
+  # Whether it comes back says why it ended; a cancelled job doesn't wait for that, and neither does a worker that is told to go at once.
+  lose () { # ID
+    agent=$(neighbour process)
+    submit "$1" --batch-size 20 --memory 20m busybox sh -c 'echo >/out/began; sleep '$mark
+    wait_for "it runs" test -e pod/data/out/began
+    kill -9 "$agent"
+    neighbour stop
+    since=$SECONDS
+  }
+  lose lost-cancelled
+  "$SHOAL" cancel lost-cancelled >/dev/null
+  expect_exit 1 "a cancelled job whose container is lost" watch lost-cancelled
+  expect_true "ends without waiting for another one" test $((SECONDS - since)) -lt 10
+  neighbour start -
+  lose lost-stopped
+  kill $last
+  kill $last
+  expect_end 0 "a worker that is told to go at once" $last
+  expect_true "doesn't wait either" test $((SECONDS - since)) -lt 10
+  neighbour start -
+  start_service again worker --runtime pod
+  wait_for "the shard elsewhere" test -e pod/data/out/began
+  "$SHOAL" cancel lost-stopped >/dev/null
   kill $last
   expect_end 0 "the worker ends" $last
   neighbour stop

@@ -504,6 +504,40 @@ a_container_that_ended_is_the_machines_trouble (void **state)
   assert_string_equal (again.out.data, "");
 }
 
+static int
+stop_at_third (void *context, struct error *err)
+{
+  int *asked = context;
+  return ++*asked < 3 ? 0 : error_set (err, ERROR_TRANSIENT, "stopped");
+}
+
+/* A worker that is told to end isn't held up by a container that may come. */
+static void
+waiting_for_an_agent_can_be_stopped (void **state)
+{
+  (void) state;
+  const struct pod_options none = { .socket = "/no/such/socket",
+                                    .folder = options.folder,
+                                    .image = "busybox" };
+  const struct container_runtime_options how = { .slot_name = "test", .pod = &none };
+  auto_container_runtime struct container_runtime *runtime =
+      container_runtime_open ("oci", &how, NULL);
+  int asked = 0;
+  const struct halt halt = { .ask = stop_at_third, .context = &asked };
+  auto_job struct job job;
+  rig_shell (&job, "true");
+  const struct container container = { .id = "x",
+                                       .job = &job,
+                                       .image = "busybox",
+                                       .command = &job.command,
+                                       .halt = &halt,
+                                       .scratch_fd = -1 };
+  struct error err = ERROR_INIT;
+  assert_int_equal (container_prepare (runtime, &container, &err), -1);
+  assert_string_equal (err.message, "waiting for the pod's agent: stopped");
+  assert_int_equal (asked, 3);
+}
+
 /* ---- all of it -------------------------------------------------------------------------- */
 
 /* A pod with busybox; the image's files. */
@@ -559,6 +593,7 @@ main (void)
     cmocka_unit_test (outputs_are_renamed_on_the_pods_volume),
     cmocka_unit_test (what_is_mounted_in_both_stays_where_it_is),
     cmocka_unit_test (a_container_that_ended_is_the_machines_trouble),
+    cmocka_unit_test (waiting_for_an_agent_can_be_stopped),
   };
   rig_use (&subject);
   failed += cmocka_run_group_tests (tests, rig_set_up, rig_tear_down);
