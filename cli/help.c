@@ -45,6 +45,7 @@ static const char environment[] =
     "  SHOAL_POLICY          default of --policy: a policy file, or none\n"
     "  SHOAL_POD_IMAGE  SHOAL_POD_IMAGE_ID  SHOAL_POD_SOCKET  SHOAL_POD_FOLDER\n"
     "                        defaults of the options of worker --runtime pod\n"
+    "  SHOAL_DELETION_COST   default of worker --deletion-cost\n"
     "  SHOAL_STATE_DIR       local state of results on S3 (default $XDG_STATE_HOME/shoal)\n"
     "  SHOAL_STOP_GRACE      seconds from SIGTERM to SIGKILL; default of --drain-timeout: 5 s "
     "less\n"

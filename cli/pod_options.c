@@ -13,6 +13,13 @@
 #include <fcntl.h>
 #include <string.h>
 
+#define ACCOUNT_FOLDER "/var/run/secrets/kubernetes.io/serviceaccount" /* by convention */
+
+enum
+{
+  POD_NAME_MAX = 253,
+};
+
 #define ARGS(context) ((struct pod_args *) (context))
 
 static int
@@ -60,6 +67,14 @@ pod_set_image_id (void *context, const char *value, struct error *err)
   return 0;
 }
 
+static int
+pod_set_cost (void *context, const char *value, struct error *err)
+{
+  (void) err;
+  ARGS (context)->named = value;
+  return 0;
+}
+
 const struct option_spec pod_option_specs[] = {
   { 0, "runtime", NULL, "oci|pod",
     "run commands in new containers, or the pod's other one (default oci)", GROUP_OTHER, false,
@@ -72,6 +87,9 @@ const struct option_spec pod_option_specs[] = {
     GROUP_OTHER, true, pod_set_socket },
   { 0, "pod-folder", NULL, "DIR", "volume of both containers (default " POD_FOLDER_DEFAULT ")",
     GROUP_OTHER, true, pod_set_folder },
+  { 0, "deletion-cost", NULL, "NAMESPACE/POD",
+    "set the deletion cost of this pod (default SHOAL_DELETION_COST)", GROUP_OTHER, true,
+    pod_set_cost },
   { 0 },
 };
 
@@ -80,6 +98,8 @@ pod_args_release (struct pod_args *args)
 {
   free (args->scratch);
   args->scratch = NULL;
+  free (args->cost.url);
+  args->cost.url = NULL;
 }
 
 static void
@@ -135,10 +155,51 @@ pod_args_check (const struct pod_options *options, const struct worker_options *
   return 0;
 }
 
+/* Names as Kubernetes allows them for pods and namespaces. */
+static bool
+pod_is_name (const char *text, size_t size)
+{
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+  return size > 0 && size <= POD_NAME_MAX && text[0] != '.' && strspn (text, letters) >= size;
+}
+
+/* Whom to ask, from what kubelet tells every container. */
+static int
+pod_args_find_server (struct pod_args *args, struct worker_options *worker, struct error *err)
+{
+  pod_args_default (&args->named, "SHOAL_DELETION_COST", NULL);
+  if (args->named == NULL)
+    return 0;
+  size_t space = strcspn (args->named, "/");
+  const char *pod = args->named + space + (args->named[space] == '/' ? 1 : 0);
+  if (!pod_is_name (args->named, space) || !pod_is_name (pod, strlen (pod)))
+    return error_set (err, ERROR_USER, "--deletion-cost: \"%s\": expected NAMESPACE/POD",
+                      args->named);
+  const char *host = variable_get ("KUBERNETES_SERVICE_HOST");
+  const char *port = variable_get ("KUBERNETES_SERVICE_PORT");
+  if (host == NULL || port == NULL)
+    return error_set (err, ERROR_USER,
+                      "--deletion-cost: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT aren't "
+                      "set: this isn't a pod");
+  bool bare = strchr (host, ':') != NULL && host[0] != '[';
+  args->cost.account = ACCOUNT_FOLDER;
+  args->cost.url =
+      xasprintf ("https://%s%s%s:%s/api/v1/namespaces/%.*s/pods/%s/status", bare ? "[" : "", host,
+                 bare ? "]" : "", port, (int) space, args->named, pod);
+  if (!fs_exists (AT_FDCWD, ACCOUNT_FOLDER "/token"))
+    return error_set (err, ERROR_USER,
+                      "--deletion-cost: " ACCOUNT_FOLDER "/token isn't there: mount the token of a "
+                      "service account that may patch pods/status");
+  worker->pod_cost = &args->cost;
+  return 0;
+}
+
 int
 pod_args_finish (struct pod_args *args, struct worker_options *worker, struct error *err)
 {
   struct pod_options *options = &args->options;
+  if (pod_args_find_server (args, worker, err) != 0)
+    return -1;
   if (!args->pod)
     return !args->given
                ? 0

@@ -1,4 +1,5 @@
-/* pod_options.h — where a worker's containers run: made by it, or the one beside it in its pod. */
+/* pod_options.h — where a worker's containers run: made by it, or the one beside it in its pod; and
+ * whom its pod's cost is told. */
 #ifndef SHOAL_CLI_POD_OPTIONS_H
 #define SHOAL_CLI_POD_OPTIONS_H
 
@@ -10,7 +11,9 @@ struct pod_args
   bool pod;   /* --runtime pod */
   bool given; /* any of the others */
   struct pod_options options;
-  char *scratch; /* where none is named */
+  char *scratch;     /* where none is named */
+  const char *named; /* --deletion-cost NAMESPACE/POD */
+  struct pod_cost_options cost;
 };
 
 void pod_args_release (struct pod_args *args);

@@ -8,6 +8,7 @@
 #include "worker/cgroup.h"
 #include "worker/cpus.h"
 #include "worker/fitness.h"
+#include "worker/pod_cost.h"
 #include "worker/slot.h"
 #include "worker/swept.h"
 
@@ -42,10 +43,11 @@ struct worker
   struct slots_shared shared;
   struct slot *slots;
   struct pollfd *fds;
-  int count;            /* of slots */
-  int running_max;      /* containers at a time: fewer, when inputs are fetched ahead */
-  const char *slots_by; /* what decided that */
-  int64_t control;      /* position in the control records */
+  struct pod_cost *cost; /* NULL: nobody is told */
+  int count;             /* of slots */
+  int running_max;       /* containers at a time: fewer, when inputs are fetched ahead */
+  const char *slots_by;  /* what decided that */
+  int64_t control;       /* position in the control records */
   int64_t keep_every;
   int64_t keep_at;
   int64_t status_at;
@@ -433,6 +435,7 @@ show_slots (struct worker *worker)
         oldest = slot->since;
     }
   counts_slots (&worker->shared.counts, busy, worker->running_max, oldest);
+  pod_cost_set (worker->cost, busy > 0);
 }
 
 /* WORKER_DONE, WORKER_UNFIT, 0, or -1. */
@@ -521,9 +524,10 @@ init (struct worker *worker, const struct worker_options *options)
 /* A time on the bus, from the first command that can be run to WORKER_DONE or WORKER_UNFIT; 0 when
  * it is stopped before, or -1. *STARTED: of all such times. */
 static int
-worker_serve (const struct worker_options *options, int64_t *started, struct error *err)
+worker_serve (const struct worker_options *options, struct pod_cost *cost, int64_t *started,
+              struct error *err)
 {
-  struct worker worker = { .started = *started };
+  struct worker worker = { .cost = cost, .started = *started };
   auto_fitness struct fitness fitness = { 0 };
   char digest[POLICY_DIGEST_SIZE];
   const char *config = options->policy == NULL || options->job_id != NULL
@@ -568,10 +572,13 @@ worker_serve (const struct worker_options *options, int64_t *started, struct err
 int
 worker_run (const struct worker_options *options, struct error *err)
 {
+  auto_pod_cost struct pod_cost *cost = NULL;
   int64_t started = 0;
   int result = WORKER_UNFIT;
+  if (options->pod_cost != NULL && (cost = pod_cost_start (options->pod_cost, err)) == NULL)
+    return error_wrap (err, "worker");
   while (result == WORKER_UNFIT)
-    result = worker_serve (options, &started, err);
+    result = worker_serve (options, cost, &started, err);
   return result >= 0 ? 0 : error_wrap (err, "worker");
 }
 

@@ -16,6 +16,7 @@
 #include "common/strlist.h"
 #include "policy/policy.h"
 #include "worker/pod.h"
+#include "worker/pod_cost.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -35,6 +36,7 @@ struct worker_options
   const char *userns;            /* as userns_choose takes it (userns.h) */
   const char *cdi;               /* folders of CDI specifications (cdi.h); NULL: the usual ones */
   const struct pod_options *pod; /* pod.h: where jobs' containers run instead; NULL: here */
+  const struct pod_cost_options *pod_cost; /* pod_cost.h; NULL: no API server is asked */
   const char *scratch; /* folder for root file systems and staging; NULL: beside the result */
   int64_t lease_ms;    /* 0: default */
   int64_t drain_ms;    /* after the first stop; -1: as long as it takes */

@@ -269,7 +269,8 @@ set_method (struct http_try *try, CURL *easy)
   bool good = true;
   if (strcmp (call->method, "HEAD") == 0)
     SET (CURLOPT_NOBODY, 1L);
-  else if (strcmp (call->method, "PUT") == 0 || strcmp (call->method, "POST") == 0)
+  else if (strcmp (call->method, "PUT") == 0 || strcmp (call->method, "POST") == 0
+           || strcmp (call->method, "PATCH") == 0)
     {
       SET (CURLOPT_UPLOAD, 1L);
       SET (CURLOPT_INFILESIZE_LARGE, (curl_off_t) body_size (call));
