@@ -43,6 +43,13 @@ fitness_describe (const struct worker_options *options, const struct runtime_pro
                     text);
 }
 
+static void
+fitness_tell (const struct worker_options *options, const char *why)
+{
+  auto_free char *text = xasprintf ("no command can be run here: %s", why);
+  health_unfit (options->health, text);
+}
+
 /* 1 with FITNESS when something works. */
 static int
 fitness_try (const struct worker_options *options, char *before[static PROBE_RUNTIMES],
@@ -66,9 +73,7 @@ fitness_try (const struct worker_options *options, char *before[static PROBE_RUN
       health_unfit (options->health, NULL);
       return 1;
     }
-  auto_free char *text = xasprintf ("no command can be run here: %s",
-                                    why != NULL ? why : "the policy allows no runtime");
-  health_unfit (options->health, text);
+  fitness_tell (options, why != NULL ? why : "the policy allows no runtime");
   return 0;
 }
 
@@ -99,11 +104,15 @@ fitness_await (const struct worker_options *options, struct fitness *fitness)
 bool
 fitness_is_lost (const struct worker_options *options, int64_t *at)
 {
+  struct error why = ERROR_INIT;
   int64_t now = clock_boot_ms ();
   if (options->pod == NULL || options->job_id != NULL || now < *at)
     return false;
   *at = now + FITNESS_LOOK_MS;
-  return !pod_link_answers (options->pod->socket);
+  if (pod_link_answers (options->pod->socket, &why))
+    return false;
+  fitness_tell (options, why.message);
+  return true;
 }
 
 void

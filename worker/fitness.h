@@ -16,8 +16,8 @@ struct fitness
 int fitness_await (const struct worker_options *options, struct fitness *fitness);
 
 /* Whether a worker that had something to run it in has lost it: the container beside it in its pod
- * doesn't answer. Looked at once a second, *AT is when next (boot ms). To be asked while nothing
- * runs. */
+ * doesn't answer; its health says so. Looked at once a second, *AT is when next (boot ms). To be
+ * asked while nothing runs. */
 bool fitness_is_lost (const struct worker_options *options, int64_t *at);
 
 void fitness_release (struct fitness *fitness);

@@ -115,7 +115,8 @@ pod_cost_say (struct pod_cost *cost, bool busy, const struct error *err)
       free (take (&cost->trouble));
       return;
     }
-  if (cost->ending || (cost->trouble != NULL && strcmp (cost->trouble, err->message) == 0))
+  if (__atomic_load_n (&cost->ending, __ATOMIC_RELAXED) != 0
+      || (cost->trouble != NULL && strcmp (cost->trouble, err->message) == 0))
     return;
   log_failure (LOG_WARN, "deletion_cost_untold", err, NULL);
   free (cost->trouble);
@@ -156,7 +157,7 @@ static void *
 pod_cost_run (void *context)
 {
   struct pod_cost *cost = context;
-  while (!cost->ending)
+  while (__atomic_load_n (&cost->ending, __ATOMIC_RELAXED) == 0)
     {
       bool busy = false;
       uint64_t news;
@@ -232,7 +233,7 @@ pod_cost_end (struct pod_cost *cost)
 {
   if (cost == NULL)
     return;
-  cost->ending = 1;
+  __atomic_store_n (&cost->ending, 1, __ATOMIC_RELAXED);
   pod_cost_wake (cost);
   (void) pthread_join (cost->thread, NULL);
   pod_cost_free (cost);

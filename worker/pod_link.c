@@ -15,7 +15,7 @@
 enum
 {
   POD_LINK_TIMEOUT_S = 10, /* for an answer that needs no waiting */
-  POD_LINK_GLANCE_S = 1,
+  POD_LINK_GLANCE_S = 3,   /* … and of an agent that has nothing to do */
   POD_LINK_UMASK = 022,
 };
 
@@ -127,10 +127,10 @@ pod_link_open (const char *socket, struct agent_answer *me, struct error *err)
 }
 
 bool
-pod_link_answers (const char *socket)
+pod_link_answers (const char *socket, struct error *err)
 {
   struct agent_answer me;
-  auto_fd int fd = pod_link_greet (socket, POD_LINK_GLANCE_S, &me, NULL);
+  auto_fd int fd = pod_link_greet (socket, POD_LINK_GLANCE_S, &me, err);
   return fd >= 0;
 }
 

@@ -13,8 +13,8 @@
 /* Connects to SOCKET and asks who is there: ME. A descriptor, or -1. */
 int pod_link_open (const char *socket, struct agent_answer *me, struct error *err);
 
-/* Whether the agent at SOCKET answers, at once. */
-bool pod_link_answers (const char *socket);
+/* Whether the agent at SOCKET, which has nothing to do, answers within seconds; false with ERR. */
+bool pod_link_answers (const char *socket, struct error *err);
 
 /* What lies at PATH in the other container: ANSWER, whose code isn't 0 where nothing does. */
 int pod_link_look (int fd, const char *path, struct agent_answer *answer, struct error *err);

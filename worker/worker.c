@@ -564,6 +564,7 @@ worker_serve (const struct worker_options *options, struct pod_cost *cost, int64
   swept_all (&worker.swept, options->scratch);
   worker_sweep ();
   health_rest (options->health);
+  counts_slots (&worker.shared.counts, 0, 0, 0);
   *started = worker.started;
   log_info ("worker_stopped", "writer=%s", bus_writer (bus));
   return result;

@@ -159,11 +159,14 @@ kill -9 "$(neighbour process)"
 neighbour stop
 wait_for "the worker to notice" is_ready 503
 expect_true "it says why it isn't ready" grep -qE "no command can be run here: the pod's agent: .*/agent.sock: (Connection refused|No such file)" <<<"$(ready)"
-expect_true "and in its log" grep -q "event=runtime_unusable runtime=pod error=\"the pod's agent: " worker.err
+in_its_log () { grep -q "event=runtime_unusable runtime=pod error=\"the pod's agent: " worker.err; }
+wait_for "the same in its log" in_its_log
+expect_true "and in its log" in_its_log
 before=$(grep -c event=shard_started worker.err)
 submit waiting --batch-size 20 busybox true
 waits () { [ "$("$SHOAL" status --json waiting | json state)" = running ]; }
 wait_for "the job to be planned" waits
+expect_same "nor has it a slot" 0 "$(curl -s "http://$address/metrics" | grep '^shoal_slots{' | awk '{ n += $2 } END { print n }')"
 sleep 2
 expect_same "nothing is taken meanwhile" "$before" "$(grep -c event=shard_started worker.err)"
 expect_true "it is alive" test "$(curl -s -m 5 -o /dev/null -w '%{http_code}' "http://$address/healthz")" = 200
