@@ -110,6 +110,11 @@ probing_check_job (const struct job *job, const struct run_options *options, str
                                          .userns = options->userns,
                                          .cdi = options->cdi,
                                          .scratch = options->scratch };
+  if (strcmp (job->runtime, "process") == 0
+      && (options->oci_runtime != NULL || options->userns != NULL))
+    return error_set (err, ERROR_USER,
+                      "--oci-runtime and --userns are for containers, and --runtime process makes "
+                      "none: leave them out");
   bool given = options->oci_runtime != NULL || options->userns != NULL || options->scratch != NULL;
   if (!given && !probing_asks_for_more (job) && probing_is_usual (job))
     return 0;

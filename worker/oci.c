@@ -98,7 +98,8 @@ static int
 make_userns (struct oci *oci, const char *choice, struct error *err)
 {
   struct userns_ids ids = { 0 };
-  if (userns_choose (choice, &ids, err) != 0)
+  if (userns_choose (choice, &ids, err) != 0
+      || userns_check (choice, oci->rootless, oci->crun != OCI_CRUN_NONE, err) != 0)
     return error_wrap (err, "--userns");
   if (ids.count == 0 || oci->rootless || oci->crun == OCI_CRUN_NONE)
     return 0;

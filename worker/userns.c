@@ -50,6 +50,17 @@ userns_find (const char *uid_file, const char *gid_file, struct userns_ids *ids)
 }
 
 int
+userns_check (const char *choice, bool rootless, bool crun, struct error *err)
+{
+  if (choice == NULL || strchr (choice, ':') == NULL || (crun && !rootless))
+    return 0;
+  return error_set (err, ERROR_USER, "%s: %s", choice,
+                    rootless ? "ranges are for root; an ordinary user's containers have a user "
+                               "namespace of that user's own range"
+                             : "needs crun: runc doesn't map the owners of mounted files");
+}
+
+int
 userns_choose (const char *choice, struct userns_ids *ids, struct error *err)
 {
   *ids = (struct userns_ids){ 0 };

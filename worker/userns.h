@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "worker/image_user.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum
@@ -35,6 +36,10 @@ struct userns
 /* What CHOICE asks for: "none", "FIRST:COUNT", or "auto" (NULL is that, too): the range of the user
  * shoal in /etc/subuid and /etc/subgid, none where there is none. 0 with IDS, or -1: ERROR_USER. */
 int userns_choose (const char *choice, struct userns_ids *ids, struct error *err);
+
+/* Refuses (-1, ERROR_USER) a CHOICE that names a range where containers couldn't have it: "auto" is
+ * content with none. */
+int userns_check (const char *choice, bool rootless, bool crun, struct error *err);
 
 /* As userns_choose's "auto", from these files. */
 int userns_find (const char *uid_file, const char *gid_file, struct userns_ids *ids);

@@ -107,12 +107,42 @@ files_that_are_not_there_mean_none (void **state)
   assert_int_equal (ids.count, 0);
 }
 
+static void
+a_range_is_had_or_refused (void **state)
+{
+  (void) state;
+  static const struct
+  {
+    const char *choice;
+    bool rootless;
+    bool crun;
+    const char *why; /* NULL: taken */
+  } cases[] = {
+    { NULL, false, false, NULL },
+    { "auto", false, false, NULL },
+    { "none", true, false, NULL },
+    { "200000:70000", false, true, NULL },
+    { "200000:70000", false, false, "needs crun" },
+    { "200000:70000", true, true, "ranges are for root" },
+    { "200000:70000", true, false, "ranges are for root" },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    {
+      struct error err = ERROR_INIT;
+      int result = userns_check (cases[i].choice, cases[i].rootless, cases[i].crun, &err);
+      assert_int_equal (result, cases[i].why == NULL ? 0 : -1);
+      if (cases[i].why != NULL)
+        assert_non_null (strstr (err.message, cases[i].why));
+    }
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (a_range_or_none_is_taken),
     cmocka_unit_test (everything_else_is_refused),
+    cmocka_unit_test (a_range_is_had_or_refused),
     cmocka_unit_test (the_range_of_the_user_shoal_is_found),
     cmocka_unit_test (files_that_are_not_there_mean_none),
   };
