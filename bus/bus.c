@@ -120,6 +120,13 @@ bus_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard
 }
 
 int
+bus_list_shards (struct bus *bus, const char *job_id, void (*each) (void *context, uint32_t index),
+                 void *context, struct error *err)
+{
+  return bus->ops->list_shards (bus, job_id, each, context, err);
+}
+
+int
 bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
             size_t count, struct error *err)
 {

@@ -142,8 +142,8 @@ int bus_replay (struct bus *bus, const char *job_id, uint32_t generation, const 
 int bus_queue_served (struct bus *bus, const char *queue, int64_t *since, struct error *err);
 
 /* Takes what is due: 1 and a new delivery, 0 when there is nothing now. JOB_ID restricts it to one
- * job (NULL: any). Shards come in order of index, retries when they are due. A shard of a job that
- * is cancelled or terminal isn't delivered, and one of a paused job only when that goes on. */
+ * job (NULL: any). Shards come in order of publishing, retries when they are due. A shard of a job
+ * that is cancelled or terminal isn't delivered, and one of a paused job only when that goes on. */
 int bus_take (struct bus *bus, enum bus_queue queue, const char *job_id, struct delivery **delivery,
               struct error *err);
 

@@ -7,6 +7,7 @@
 #include "bus/follower.h"
 #include "bus/queue_list.h"
 #include "bus/records.h"
+#include "bus/shard_list.h"
 
 struct bus_ops
 {
@@ -30,6 +31,9 @@ struct bus_ops
   int (*flush) (struct bus *bus, struct error *err);
   int (*get_shard) (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
                     struct error *err);
+  int (*list_shards) (struct bus *bus, const char *job_id,
+                      void (*each) (void *context, uint32_t index), void *context,
+                      struct error *err);
   int (*replay) (struct bus *bus, const char *job_id, uint32_t generation, const uint32_t *indexes,
                  size_t count, struct error *err);
 

@@ -79,6 +79,7 @@ option_of (const struct job *job, const char *field)
     { "max_output_files", "max-output-files" },
     { "max_parallel", "max-parallel" },
     { "min_success", "min-success" },
+    { "order", "order" },
     { "outputs", "output" },
     { "pids", "pids-limit" },
     { "reduce_command", "reduce-command" },

@@ -118,25 +118,23 @@ SETTER (exclude)
   return 0;
 }
 
-/* Reads one of a few names; LIST is what was expected. */
-static int
-job_choose_value (int (*from_name) (const char *name), const char *value, const char *list,
-                  struct error *err)
+SETTER (order)
 {
-  int choice = from_name (value);
-  return choice >= 0 ? choice : error_set (err, ERROR_USER, "\"%s\" is none of %s", value, list);
+  int choice = options_choose (shard_order_from_name, value, "index, size", err);
+  JOB (context)->order = choice < 0 ? ORDER_INDEX : (enum shard_order) choice;
+  return choice < 0 ? -1 : 0;
 }
 
 SETTER (symlinks)
 {
-  int choice = job_choose_value (symlinks_from_name, value, "beneath, follow, skip", err);
+  int choice = options_choose (symlinks_from_name, value, "beneath, follow, skip", err);
   JOB (context)->symlinks = choice < 0 ? SYMLINKS_BENEATH : (enum symlinks) choice;
   return choice < 0 ? -1 : 0;
 }
 
 SETTER (stage)
 {
-  int choice = job_choose_value (stage_mode_from_name, value, "auto, link, copy, bind", err);
+  int choice = options_choose (stage_mode_from_name, value, "auto, link, copy, bind", err);
   JOB (context)->stage = choice < 0 ? STAGE_AUTO : (enum stage_mode) choice;
   return choice < 0 ? -1 : 0;
 }
@@ -160,14 +158,14 @@ SETTER (output)
 SETTER (on_conflict)
 {
   int choice =
-      job_choose_value (on_conflict_from_name, value, "fail, first, last, rename, concat", err);
+      options_choose (on_conflict_from_name, value, "fail, first, last, rename, concat", err);
   JOB (context)->on_conflict = choice < 0 ? CONFLICT_FAIL : (enum on_conflict) choice;
   return choice < 0 ? -1 : 0;
 }
 
 SETTER (output_links)
 {
-  int choice = job_choose_value (output_links_from_name, value, "keep, follow, fail", err);
+  int choice = options_choose (output_links_from_name, value, "keep, follow, fail", err);
   JOB (context)->output_links = choice < 0 ? OUTPUT_LINKS_FOLLOW : (enum output_links) choice;
   return choice < 0 ? -1 : 0;
 }
@@ -209,7 +207,7 @@ SETTER (entrypoint)
 
 SETTER (network)
 {
-  int choice = job_choose_value (network_from_name, value, "none, host", err);
+  int choice = options_choose (network_from_name, value, "none, host", err);
   JOB (context)->network = choice < 0 ? NETWORK_NONE : (enum network) choice;
   return choice < 0 ? -1 : 0;
 }
@@ -410,6 +408,9 @@ const struct option_spec job_options[] = {
     set_batch_bytes },
   { 0, "shards", NULL, "N", "number of shards, instead of a batch size", GROUP_INPUT, true,
     set_shards },
+  { 0, "order", NULL, "ORDER",
+    "run shards by index, or the largest ones first: index or size (default index)", GROUP_INPUT,
+    true, set_order },
   { 0, "exclude", NULL, "PATTERN", "skip input files that match PATTERN; repeatable", GROUP_INPUT,
     true, set_exclude },
   { 0, "glob-ignore-case", NULL, NULL, "match --glob and --exclude regardless of case", GROUP_INPUT,

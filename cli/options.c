@@ -337,3 +337,11 @@ options_help (struct buffer *out, const struct option_spec *const *tables, size_
   if (brief)
     put_names (out, tables, count);
 }
+
+int
+options_choose (int (*from_name) (const char *name), const char *value, const char *list,
+                struct error *err)
+{
+  int choice = from_name (value);
+  return choice >= 0 ? choice : error_set (err, ERROR_USER, "\"%s\" is none of %s", value, list);
+}

@@ -72,4 +72,8 @@ void options_help (struct buffer *out, const struct option_spec *const *tables, 
 /* The number of edits that make A of B. */
 size_t options_distance (const char *a, const char *b);
 
+/* The one of a few names that VALUE is; -1 with ERR: none of LIST. */
+int options_choose (int (*from_name) (const char *name), const char *value, const char *list,
+                    struct error *err);
+
 #endif

@@ -1,16 +1,13 @@
 #include "cli/reopen.h"
 
 #include "bus/settings.h"
+#include "bus/shard_list.h"
 #include "cli/summary.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "producer/shard_set.h"
 #include "result/frozen_plan.h"
-
-enum
-{
-  ABSENT_MAX = 250, /* behind so many that weren't published there are none (producer/window.c) */
-};
 
 int
 reopen_merge (struct session *session, enum on_conflict policy, struct job_status *status,
@@ -78,6 +75,12 @@ reduce_failed (const struct fold *fold)
 
 /* ---- shards of a job that ended before they were published --------------------------------- */
 
+static void
+reopen_note (void *context, uint32_t index)
+{
+  shard_set_add (context, index);
+}
+
 /* Publishes those of SELECTION that weren't. They are of a generation that is closed: nobody runs
  * them, and bus_replay finds them. */
 static int
@@ -89,19 +92,20 @@ reopen_publish (struct session *session, uint32_t starts, const struct reopen_se
   struct job job = session->job;
   job.credentials = (char *) (uintptr_t) session_credentials (session);
   auto_frozen_plan struct frozen_plan *frozen = frozen_plan_new (&job, starts);
-  int absent = 0;
+  auto_shard_set struct shard_set published = { 0 };
+  if (bus_list_shards (session->bus, job.id, reopen_note, &published, err) != 0)
+    return -1;
   for (size_t i = 0; i < selection->count; i++)
     {
       auto_shard struct shard shard = { 0 };
-      auto_shard struct shard published = { 0 };
       uint32_t index = selection->indexes[i];
-      int got =
-          absent >= ABSENT_MAX ? 0 : bus_get_shard (session->bus, job.id, index, &published, err);
-      absent = got == 0 ? absent + 1 : 0;
-      if (got == 0 && (got = frozen_plan_get (frozen, index, &shard, err)) == 0)
+      if (shard_set_has (&published, index))
+        continue;
+      int got = frozen_plan_get (frozen, index, &shard, err);
+      if (got == 0)
         return error_set (err, ERROR_USER, "shard %u was never published, and isn't in the plan",
                           index);
-      if (got < 0 || (shard.job_id != NULL && bus_publish_shard (session->bus, &shard, err) != 0))
+      if (got < 0 || bus_publish_shard (session->bus, &shard, err) != 0)
         return -1;
     }
   return bus_flush (session->bus, err);

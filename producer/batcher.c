@@ -49,7 +49,7 @@ batcher_open_shard (struct batcher *batcher)
              : batcher->first_pass == NULL ? -1
                                            : batcher->first_pass->shards,
     .attempt = 1,
-    .bytes = batcher->job->batch_bytes > 0 ? 0 : -1,
+    .bytes = job_wants_sizes (batcher->job) ? 0 : -1,
     .plan_offset = -1,
     .plan_length = -1,
     .volume_pins = batcher->pins == NULL ? (struct strlist){ 0 } : *batcher->pins,
@@ -81,7 +81,7 @@ batcher_new (const struct job *job, const struct slicer_sink *sink,
     .atoms_digest = digest_new (),
     .all_digest = digest_new (),
     .plan_digest = digest_new (),
-    .bytes = job->batch_bytes > 0 ? 0 : -1,
+    .bytes = job_wants_sizes (job) ? 0 : -1,
     .binds = batcher_binds (job),
   };
   batcher_open_shard (batcher);
@@ -193,7 +193,8 @@ batcher_add (struct batcher *batcher, const struct atom *atom, int64_t bytes, st
 {
   struct shard *shard = &batcher->shard;
   int64_t bound = batcher->job->batch_bytes;
-  if (bound > 0 && bytes < 0)
+  bool sized = job_wants_sizes (batcher->job);
+  if (sized && bytes < 0)
     bytes = 0; /* a storage that can't tell */
   int result = 0;
   if (bound > 0 && shard->atom_count > 0 && (bytes > bound || shard->bytes > bound - bytes))
@@ -205,7 +206,7 @@ batcher_add (struct batcher *batcher, const struct atom *atom, int64_t bytes, st
   shard->atom_count++;
   batcher->atoms++;
   batcher->has_files = batcher->has_files || !atom->folder;
-  if (bound > 0)
+  if (sized)
     {
       shard->bytes += bytes;
       batcher->bytes += bytes;

@@ -133,6 +133,7 @@ guess_list (struct guess *guess, const struct slicer_sources *sources)
   auto_job struct job unsized = { 0 };
   job_copy (&unsized, job);
   unsized.batch_bytes = -1;
+  unsized.order = ORDER_INDEX;
   for (guess->volume = 0; guess->volume < job->volume_count; guess->volume++)
     {
       if (job->volumes[guess->volume].shared)

@@ -1,5 +1,6 @@
 #include "producer/planning.h"
 
+#include "bus/shard_list.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -8,6 +9,8 @@
 #include "common/text.h"
 #include "policy/policy_check.h"
 #include "producer/admit.h"
+#include "producer/by_size.h"
+#include "producer/shard_set.h"
 #include "producer/slicer.h"
 #include "producer/slicer_internal.h"
 #include "result/frozen_plan.h"
@@ -49,10 +52,10 @@ struct planning
   bool freezes;               /* there was a limit */
   int64_t published;          /* so many of the first shards, and maybe others */
   struct frozen_plan *frozen; /* NULL: none */
+  struct by_size *by_size;    /* where they are published when all are there; NULL: none */
   bool begun;                 /* shards were published by an earlier try, or another producer */
   int plan_fd;
-  /* so many in a row of the shards that were looked for last weren't published before */
-  int absent;
+  struct shard_set there; /* shards that were published before this try */
 
   int64_t kept; /* boot ms */
   int64_t looked;
@@ -165,16 +168,21 @@ planning_same_pins (const struct strlist *one, const struct strlist *other)
   return same;
 }
 
-/* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. Behind
- * so many that weren't as are ever on their way at once there are none. */
+static void
+planning_note_there (void *context, uint32_t index)
+{
+  shard_set_add (context, index);
+}
+
+/* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. What
+ * wasn't there when the try began isn't asked for: nobody else publishes the plan meanwhile. */
 static int
 compare_published (struct planning *planning, const struct shard *shard, struct error *err)
 {
   auto_shard struct shard published = { 0 };
-  if (planning->absent >= FLUSH_SHARDS)
+  if (!shard_set_has (&planning->there, shard->index))
     return 0;
   int got = bus_get_shard (planning->bus, shard->job_id, shard->index, &published, err);
-  planning->absent = got == 0 ? planning->absent + 1 : 0;
   if (got <= 0)
     return got;
   bool pinned = published.volume_pins.count > 0; /* by an older producer: not */
@@ -211,6 +219,33 @@ planning_put_plan (const struct planning *planning, const struct shard *shard, s
 }
 
 static int
+planning_publish (void *context, const struct shard *shard, struct error *err)
+{
+  struct planning *planning = context;
+  bool next = planning->by_size != NULL || shard->index == planning->published;
+  int published = compare_published (planning, shard, err);
+  if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
+    published = planning_put_plan (planning, shard, err);
+  /* The limit may grow, but the shards before this one come first. By size there was none when the
+     first shard went out, and one that is set then comes too late. */
+  bool room = planning->by_size != NULL || planning->limit == 0 || shard->index < planning->limit;
+  bool now = published == 0 && next && room;
+  if (now)
+    published = bus_publish_shard (planning->bus, shard, err) == 0 ? 1 : -1;
+  if (published == 1 && next)
+    planning->published++;
+  if (published < 0
+      || (planning->frozen != NULL && frozen_plan_add (planning->frozen, shard, err) != 0))
+    return -1;
+  planning->unflushed += now ? 1 : 0;
+  /* Where any shard is there is the first one, by which another producer sees that we were here. */
+  bool first = shard->index == 0;
+  if ((first || planning->unflushed >= FLUSH_SHARDS) && planning_flush (planning, err) != 0)
+    return -1;
+  return on_alive (planning, err);
+}
+
+static int
 planning_on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
@@ -223,25 +258,9 @@ planning_on_shard (void *context, const struct shard *shard, struct error *err)
       strlist_release (&planning->volume_pins);
       strlist_extend (&planning->volume_pins, &shard->volume_pins);
     }
-  int published = compare_published (planning, shard, err);
-  if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
-    published = planning_put_plan (planning, shard, err);
-  /* The limit may grow, but the shards before this one come first. */
-  bool now = published == 0 && shard->index == planning->published
-             && (planning->limit == 0 || shard->index < planning->limit);
-  if (now)
-    published = bus_publish_shard (planning->bus, shard, err) == 0 ? 1 : -1;
-  if (published == 1 && shard->index == planning->published)
-    planning->published++;
-  if (published < 0
-      || (planning->frozen != NULL && frozen_plan_add (planning->frozen, shard, err) != 0))
-    return -1;
-  planning->unflushed += now ? 1 : 0;
-  /* Where any shard is there is the first one, by which another producer sees that we were here. */
-  bool first = shard->index == 0;
-  if ((first || planning->unflushed >= FLUSH_SHARDS) && planning_flush (planning, err) != 0)
-    return -1;
-  return on_alive (planning, err);
+  if (planning->by_size == NULL)
+    return planning_publish (planning, shard, err);
+  return by_size_add (planning->by_size, shard, err) != 0 ? -1 : on_alive (planning, err);
 }
 
 /* ---- the plan file --------------------------------------------------------------------- */
@@ -349,11 +368,21 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   if ((job->results != NULL && result_claim (job->results, job->id, job->credentials, err) != 0)
       || open_plan (planning, err) != 0)
     return -1;
-  planning->absent = begun == 1 ? 0 : FLUSH_SHARDS;
+  shard_set_release (&planning->there);
+  if (begun == 1
+      && bus_list_shards (planning->bus, job->id, planning_note_there, &planning->there, err) != 0)
+    return -1;
   frozen_plan_free (planning->frozen); /* likewise */
   planning->frozen =
       planning->freezes ? frozen_plan_new (planning->job, planning->delivery->starts) : NULL;
   planning->published = 0;
+  by_size_free (take (&planning->by_size));
+  if (job->order == ORDER_SIZE && planning->freezes)
+    log_warn ("order_not_kept", "job=%s order=size reason=\"in a window shards go by index\"",
+              job->id);
+  else if (job->order == ORDER_SIZE && job->results != NULL
+           && (planning->by_size = by_size_new (job->results, err)) == NULL)
+    return -1;
   const struct slicer_sources sources = { .context = planning, .open = planning_open_source };
   const struct slicer_sink sink = {
     .context = planning,
@@ -366,6 +395,8 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   int result = slicer_run_on (planning->job, &sources, &sink, plan, err);
   if (result == 0)
     result = finish_plan (planning, err);
+  if (result == 0 && planning->by_size != NULL)
+    result = by_size_each (planning->by_size, planning_publish, planning, err);
   if (result == 0 && planning_is_frozen (planning, plan))
     result = frozen_plan_finish (planning->frozen, err);
   if (result == 0)
@@ -546,5 +577,7 @@ planning_run (struct bus *bus, struct delivery *delivery, const struct producer_
   left_out_release (&planning.left_out);
   strlist_release (&planning.volume_pins);
   frozen_plan_free (planning.frozen);
+  by_size_free (planning.by_size);
+  shard_set_release (&planning.there);
   return result;
 }

@@ -484,7 +484,7 @@ selector_run (const struct job *job, size_t index, const struct selection *selec
     .sink = sink,
     .volume = &job->volumes[index],
     .index = (uint32_t) index,
-    .sizes = job->batch_bytes > 0,
+    .sizes = job_wants_sizes (job),
     .follows = job->symlinks == SYMLINKS_FOLLOW,
     .may_clash = job->volumes[index].source[0] != '/',
   };

@@ -2,10 +2,12 @@
 
 #include "bus/follower.h"
 #include "bus/settings.h"
+#include "bus/shard_list.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "producer/shard_set.h"
 #include "producer/shares.h"
 #include "result/frozen_plan.h"
 
@@ -14,14 +16,13 @@
 
 enum
 {
-  JOBS_MAX = 100,           /* that go on */
-  READERS_MAX = 500,        /* each job has one of its own */
-  KEEP_EVERY_MS = 2000,     /* a fraction of any sensible lease */
-  EVENTS_TURN = 1000,       /* read of one job before it is the next one's turn */
-  SHARDS_TURN = 250,        /* likewise published, and then flushed */
-  ABSENT_MAX = SHARDS_TURN, /* behind so many that weren't published there are none */
-  AGAIN_MS = 1000,          /* pause after a plan that couldn't be read */
-  SHARDS_MAX = 1 << 27,     /* of a job */
+  JOBS_MAX = 100,       /* that go on */
+  READERS_MAX = 500,    /* each job has one of its own */
+  KEEP_EVERY_MS = 2000, /* a fraction of any sensible lease */
+  EVENTS_TURN = 1000,   /* read of one job before it is the next one's turn */
+  SHARDS_TURN = 250,    /* likewise published, and then flushed */
+  AGAIN_MS = 1000,      /* pause after a plan that couldn't be read */
+  SHARDS_MAX = 1 << 27, /* of a job */
 };
 
 /* How a job stands after a turn. */
@@ -30,13 +31,6 @@ enum turn
   TURN_OVER, /* it isn't ours any more */
   TURN_GOES_ON,
   TURN_WAITS, /* for what happens */
-};
-
-/* A set of shards. */
-struct shard_set
-{
-  uint8_t *bits;
-  size_t size; /* bytes */
 };
 
 struct window
@@ -50,7 +44,7 @@ struct window
   struct shard_set published;
   int64_t open;       /* shards that are published and not settled */
   int64_t next;       /* all before it are published */
-  int64_t probed;     /* from here on published shards are looked for first; -1: there are none */
+  bool unsure;        /* which shards are published has to be asked first */
   bool caught_up;     /* the events were read to their end once */
   bool ended;         /* nothing more is to be published */
   int32_t top;        /* the highest priority of the jobs that this one is measured by */
@@ -70,33 +64,6 @@ struct windows
   struct settings *settings;
 };
 
-/* ---- sets ------------------------------------------------------------------------------- */
-
-static bool
-shard_set_has (const struct shard_set *set, int64_t index)
-{
-  size_t at = (size_t) index / 8;
-  return at < set->size && (set->bits[at] >> (index % 8) & 1) != 0;
-}
-
-/* Whether INDEX is new. */
-static bool
-shard_set_add (struct shard_set *set, int64_t index)
-{
-  size_t at = (size_t) index / 8;
-  if (shard_set_has (set, index))
-    return false;
-  if (at >= set->size)
-    {
-      size_t size = at + 1 > 2 * set->size ? at + 1 : 2 * set->size;
-      set->bits = xrealloc (set->bits, size, 1);
-      memset (set->bits + set->size, 0, size - set->size);
-      set->size = size;
-    }
-  set->bits[at] |= (uint8_t) (1 << index % 8);
-  return true;
-}
-
 /* ---- windows ---------------------------------------------------------------------------- */
 
 static void
@@ -105,8 +72,8 @@ window_free (struct window *window)
   follower_close (window->follower);
   frozen_plan_free (window->plan);
   delivery_free (window->delivery);
-  free (window->settled.bits);
-  free (window->published.bits);
+  shard_set_release (&window->settled);
+  shard_set_release (&window->published);
   free (window);
 }
 
@@ -343,7 +310,7 @@ windows_add (struct windows *windows, struct delivery *delivery, int64_t publish
   for (int64_t i = 0; i < published; i++)
     window_note_published (window, i);
   window->next = published < 0 ? 0 : published;
-  window->probed = published < 0 ? 0 : -1;
+  window->unsure = published < 0;
   TAILQ_INSERT_TAIL (&windows->list, window, links);
   windows->count++;
   windows->control = 0; /* what is there may be about this job */
@@ -352,26 +319,24 @@ windows_add (struct windows *windows, struct delivery *delivery, int64_t publish
   return 1;
 }
 
+static void
+window_note_there (void *context, uint32_t index)
+{
+  struct window *window = context;
+  if (index < window->shards)
+    window_note_published (window, index);
+}
+
 /* Which shards are published: 1 when that is known, 0 when the job isn't ours any more, or -1. */
 static int
 window_probe (struct windows *windows, struct window *window, struct error *err)
 {
-  int absent = 0;
-  for (int64_t i = window->probed; i < window->shards && absent < ABSENT_MAX; i++)
-    {
-      if (shard_set_has (&window->settled, i) || shard_set_has (&window->published, i))
-        continue;
-      auto_shard struct shard shard = { 0 };
-      int got = bus_get_shard (windows->bus, window->delivery->job->id, (uint32_t) i, &shard, err);
-      int ours = got < 0 ? -1 : window_keep (windows, window, err);
-      if (ours <= 0)
-        return ours;
-      absent = got == 0 ? absent + 1 : 0;
-      if (got == 1)
-        window_note_published (window, i);
-    }
-  window->probed = -1;
-  return 1;
+  if (bus_list_shards (windows->bus, window->delivery->job->id, window_note_there, window, err)
+      != 0)
+    return -1;
+  int ours = window_keep (windows, window, err);
+  window->unsure = ours != 1;
+  return ours;
 }
 
 /* ---- publishing ------------------------------------------------------------------------- */
@@ -443,7 +408,7 @@ window_publish (struct windows *windows, struct window *window, struct error *wh
         (void) error_wrap (why, "the frozen plan");
       if (got <= 0)
         break;
-      window->probed = window->next; /* until it is known to be safe */
+      window->unsure = true; /* until it is known to be safe */
       if (bus_publish_shard (windows->bus, &shard, err) != 0)
         return -1;
       count++;
@@ -452,7 +417,7 @@ window_publish (struct windows *windows, struct window *window, struct error *wh
     return -1;
   for (; window->next < at; window->next++)
     window_note_published (window, window->next);
-  window->probed = -1;
+  window->unsure = false;
   return count;
 }
 
@@ -489,7 +454,7 @@ window_turn (struct windows *windows, struct window *window, struct error *err)
     return TURN_GOES_ON;
   if (clock_boot_ms () < window->not_before)
     return TURN_WAITS;
-  int probed = window->probed < 0 ? 1 : window_probe (windows, window, err);
+  int probed = window->unsure ? window_probe (windows, window, err) : 1;
   if (probed <= 0)
     return probed == 0 ? TURN_OVER : -1;
   struct error why = ERROR_INIT;

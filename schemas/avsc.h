@@ -13,6 +13,7 @@ extern const char avsc_Job[];
 extern const char avsc_Job_1[];
 extern const char avsc_Job_2[];
 extern const char avsc_Job_3[];
+extern const char avsc_Job_4[];
 extern const char avsc_JobStatus[];
 extern const char avsc_JobStatus_1[];
 extern const char avsc_JobStatus_2[];

@@ -24,6 +24,7 @@ struct version
 
 static struct version versions[] = {
   { .kind = MESSAGE_JOB, .text = avsc_Job },
+  { .kind = MESSAGE_JOB, .text = avsc_Job_4 },
   { .kind = MESSAGE_JOB, .text = avsc_Job_3 },
   { .kind = MESSAGE_JOB, .text = avsc_Job_2 },
   { .kind = MESSAGE_JOB, .text = avsc_Job_1 },

@@ -30,6 +30,12 @@ enum symlinks /* in inputs */
   SYMLINKS_SKIP,
 };
 
+enum shard_order /* in which shards are published */
+{
+  ORDER_INDEX,
+  ORDER_SIZE, /* the largest first */
+};
+
 enum stage_mode
 {
   STAGE_AUTO,
@@ -123,6 +129,7 @@ struct job
   int64_t pilot;              /* shards that run before the others; -1: none do */
   int64_t max_parallel;       /* shards that may run at the same time; -1: any number */
   int32_t priority;           /* which share it gets beside other jobs (producer/shares.h) */
+  enum shard_order order;
   enum on_conflict on_conflict;
 
   char *reduce_image; /* NULL: no reduce */
@@ -165,11 +172,16 @@ void job_copy (struct job *to, const struct job *from);
 /* Names as in the Avro symbols, lower case; and back, -1 when there is no such name. */
 const char *network_name (enum network network);
 const char *symlinks_name (enum symlinks symlinks);
+const char *shard_order_name (enum shard_order order);
 const char *stage_mode_name (enum stage_mode mode);
 const char *output_links_name (enum output_links links);
 const char *on_conflict_name (enum on_conflict policy);
 int network_from_name (const char *name);
 int symlinks_from_name (const char *name);
+int shard_order_from_name (const char *name);
+
+/* Whether sizes of inputs decide what becomes of JOB. */
+bool job_wants_sizes (const struct job *job);
 int stage_mode_from_name (const char *name);
 int output_links_from_name (const char *name);
 int on_conflict_from_name (const char *name);

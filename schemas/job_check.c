@@ -322,6 +322,16 @@ check_retry_memory (const struct job *job, struct error *err)
   return 0;
 }
 
+/* What is published little by little comes in the order of the plan. */
+static int
+check_order (const struct job *job, struct error *err)
+{
+  return job->order == ORDER_INDEX || job->max_parallel < 0
+             ? 0
+             : error_set (err, ERROR_USER,
+                          "with --max-parallel shards run by index: --order size can't be had");
+}
+
 /* ---- all of it -------------------------------------------------------------------------- */
 
 /* The result mustn't grow inside a folder that is being listed. */
@@ -430,6 +440,9 @@ job_check (struct job *job, const char **field, struct error *err)
     return -1;
   *field = "retry_memory";
   if (check_retry_memory (job, err) != 0)
+    return -1;
+  *field = "order";
+  if (check_order (job, err) != 0)
     return -1;
   *field = "results";
   if (check_place (job, err) != 0)

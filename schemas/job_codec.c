@@ -110,6 +110,7 @@ fill_limits (struct record *record, const struct job *job)
   record_set_optional_long (record, "pilot", job->pilot);
   record_set_optional_long (record, "max_parallel", job->max_parallel);
   record_set_int (record, "priority", job->priority);
+  record_set_enum (record, "order", shard_order_name (job->order));
 }
 
 static void
@@ -274,6 +275,7 @@ read_limits (const struct record *record, struct job *job)
   job->pilot = record_long (record, "pilot", -1);
   job->max_parallel = record_long (record, "max_parallel", -1);
   job->priority = (int32_t) record_long (record, "priority", 0);
+  job->order = (enum shard_order) known (shard_order_from_name (record_enum (record, "order")));
 }
 
 int

@@ -73,7 +73,7 @@ job_difference_retries (const struct job *a, const struct job *b)
                                                               : NULL;
 }
 
-/* What a container has of its own. */
+/* What a container has of its own, and when it runs. */
 static const char *
 job_difference_container (const struct job *a, const struct job *b)
 {
@@ -89,6 +89,7 @@ job_difference_container (const struct job *a, const struct job *b)
     { "--device", strlist_same (&a->devices, &b->devices) },
     { "--shm-size", a->shm_size == b->shm_size },
     { "--platform", text_same (a->platform, b->platform) },
+    { "--order", a->order == b->order },
   };
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
     if (!fields[i].same)

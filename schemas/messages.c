@@ -229,6 +229,7 @@ static const char *const event_kind_names[] = { "unknown",  "planned",  "started
                                                 "failed",   "remerge",  NULL };
 static const char *const network_names[] = { "none", "host", NULL };
 static const char *const symlinks_names[] = { "beneath", "follow", "skip", NULL };
+static const char *const shard_order_names[] = { "index", "size", NULL };
 static const char *const stage_mode_names[] = { "auto", "link", "copy", "bind", NULL };
 static const char *const output_links_names[] = { "follow", "keep", "fail", NULL };
 
@@ -278,6 +279,12 @@ symlinks_name (enum symlinks symlinks)
 }
 
 const char *
+shard_order_name (enum shard_order order)
+{
+  return shard_order_names[order];
+}
+
+const char *
 stage_mode_name (enum stage_mode mode)
 {
   return stage_mode_names[mode];
@@ -311,6 +318,18 @@ int
 symlinks_from_name (const char *name)
 {
   return from_name (symlinks_names, name);
+}
+
+bool
+job_wants_sizes (const struct job *job)
+{
+  return job->batch_bytes > 0 || job->order == ORDER_SIZE;
+}
+
+int
+shard_order_from_name (const char *name)
+{
+  return from_name (shard_order_names, name);
 }
 
 int

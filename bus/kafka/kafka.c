@@ -218,6 +218,13 @@ kafka_get_shard (struct bus *base, const char *job_id, uint32_t index, struct sh
 }
 
 static int
+kafka_list_shards (struct bus *base, const char *job_id,
+                   void (*each) (void *context, uint32_t index), void *context, struct error *err)
+{
+  return plan_list_shards (&of (base)->plan, job_id, each, context, err);
+}
+
+static int
 kafka_replay (struct bus *base, const char *job_id, uint32_t generation, const uint32_t *indexes,
               size_t count, struct error *err)
 {
@@ -339,6 +346,7 @@ static const struct bus_ops kafka_ops = {
   .publish_event = kafka_publish_event,
   .flush = kafka_flush,
   .get_shard = kafka_get_shard,
+  .list_shards = kafka_list_shards,
   .replay = kafka_replay,
   .list_dead_letters = kafka_list_dead_letters,
   .replay_dead_letter = kafka_replay_dead_letter,

@@ -248,9 +248,9 @@ read_again (struct kafka_plan *plan, const struct found_shard *found, struct sha
   return codec_decode_shard (record.cursor.payload, shard, err) == 0 ? 1 : -1;
 }
 
-int
-plan_get_shard (struct kafka_plan *plan, const char *job_id, uint32_t index, struct shard *shard,
-                struct error *err)
+/* Reads what is published of the job to its end. */
+static int
+scan_job (struct kafka_plan *plan, const char *job_id, struct error *err)
 {
   if (plan_flush (plan, err) != 0)
     return -1;
@@ -260,16 +260,42 @@ plan_get_shard (struct kafka_plan *plan, const char *job_id, uint32_t index, str
       scan_free (take (&plan->scan));
       return -1;
     }
-  struct scan *scan = plan->scan;
-  bool known = index < scan->found_count && scan->found[index].partition >= 0;
-  if (!known && read_on (plan, err) != 0)
+  return read_on (plan, err);
+}
+
+/* Whether the shard was found before. */
+static bool
+scan_has (const struct scan *scan, const char *job_id, uint32_t index)
+{
+  return scan != NULL && strcmp (scan->job_id, job_id) == 0 && index < scan->found_count
+         && scan->found[index].partition >= 0;
+}
+
+int
+plan_get_shard (struct kafka_plan *plan, const char *job_id, uint32_t index, struct shard *shard,
+                struct error *err)
+{
+  if (!scan_has (plan->scan, job_id, index) && scan_job (plan, job_id, err) != 0)
     return -1;
-  if (index >= scan->found_count || scan->found[index].partition < 0)
+  const struct scan *scan = plan->scan;
+  if (!scan_has (scan, job_id, index))
     return 0;
   const struct found_shard *found = &scan->found[index];
   if (found->payload.size == 0)
     return read_again (plan, found, shard, err);
   return codec_decode_shard (buffer_bytes (&found->payload), shard, err) == 0 ? 1 : -1;
+}
+
+int
+plan_list_shards (struct kafka_plan *plan, const char *job_id,
+                  void (*each) (void *context, uint32_t index), void *context, struct error *err)
+{
+  if (scan_job (plan, job_id, err) != 0)
+    return -1;
+  for (size_t i = 0; i < plan->scan->found_count; i++)
+    if (plan->scan->found[i].partition >= 0)
+      each (context, (uint32_t) i);
+  return 0;
 }
 
 /* ---- replay ----------------------------------------------------------------------------- */

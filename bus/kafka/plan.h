@@ -19,6 +19,9 @@ int plan_publish_event (struct kafka_plan *plan, const struct event *event, stru
 int plan_flush (struct kafka_plan *plan, struct error *err);
 int plan_get_shard (struct kafka_plan *plan, const char *job_id, uint32_t index,
                     struct shard *shard, struct error *err);
+int plan_list_shards (struct kafka_plan *plan, const char *job_id,
+                      void (*each) (void *context, uint32_t index), void *context,
+                      struct error *err);
 int plan_replay (struct kafka_plan *plan, const char *job_id, uint32_t generation,
                  const uint32_t *indexes, size_t count, struct error *err);
 void plan_release (struct kafka_plan *plan);

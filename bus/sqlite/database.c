@@ -42,6 +42,10 @@ static const char *const sql[SQL_STATEMENTS] = {
                     " AND kind = 0 AND idx = ?2 AND attempt = 1 AND generation ="
                     " (SELECT min(generation) FROM shards"
                     "   WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND kind = 0)",
+  [SQL_LIST_SHARDS] = "SELECT idx FROM shards WHERE job = (SELECT row FROM jobs WHERE id = ?1)"
+                      " AND kind = 0 AND attempt = 1 AND generation ="
+                      " (SELECT min(generation) FROM shards"
+                      "   WHERE job = (SELECT row FROM jobs WHERE id = ?1) AND kind = 0)",
   [SQL_DUE_JOB] =
       "SELECT row, payload, starts FROM jobs WHERE state = 0 AND (?1 IS NULL OR id = ?1)"
       " ORDER BY row LIMIT 1",
@@ -50,7 +54,7 @@ static const char *const sql[SQL_STATEMENTS] = {
                     " FROM jobs j CROSS JOIN shards s ON s.job = j.row"
                     " WHERE j.live = 1 AND (?1 IS NULL OR j.id = ?1) AND s.state = 0 AND s.due = 0"
                     " AND (?3 IS NULL OR j.queue = ?3)"
-                    " ORDER BY j.row, s.idx LIMIT 1",
+                    " ORDER BY j.row, s.row LIMIT 1",
   [SQL_DUE_RETRY] = "SELECT s.row, s.payload, s.starts, j.row, j.payload,"
                     "   max (s.starts - s.forgiven, 0)"
                     " FROM shards s CROSS JOIN jobs j ON s.job = j.row"

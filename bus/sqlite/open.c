@@ -35,7 +35,7 @@ static const char schema[] =
     "  state INTEGER NOT NULL, owner INTEGER, lease INTEGER, starts INTEGER NOT NULL DEFAULT 0,"
     "  forgiven INTEGER NOT NULL DEFAULT 0,"
     "  payload BLOB NOT NULL, UNIQUE (job, kind, generation, idx, attempt));"
-    "CREATE INDEX shards_waiting ON shards (job, idx) WHERE state = 0 AND due = 0;"
+    "CREATE INDEX shards_waiting ON shards (job) WHERE state = 0 AND due = 0;"
     "CREATE INDEX shards_later ON shards (due) WHERE state = 0 AND due > 0;"
     "CREATE INDEX shards_claimed ON shards (owner, lease) WHERE state = 1;"
     "CREATE TABLE events (position INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL, payload "
@@ -122,7 +122,8 @@ add_column (struct sqlite_bus *bus, const char *table, const char *column, const
   return run_script (bus, script, err);
 }
 
-/* Brings an older file to FORMAT_VERSION: version 1 has no queues, version 2 forgives no loss. */
+/* Brings an older file to FORMAT_VERSION: version 1 has no queues, version 2 forgives no loss and
+ * looks for shards by index. */
 static int
 upgrade_tables (struct sqlite_bus *bus, struct error *err)
 {
@@ -131,6 +132,12 @@ upgrade_tables (struct sqlite_bus *bus, struct error *err)
   if (bus->reads)
     return 0;
   if (add_column (bus, "shards", "forgiven", "INTEGER NOT NULL DEFAULT 0", err) != 0)
+    return -1;
+  if (run_script (bus,
+                  "DROP INDEX IF EXISTS shards_waiting;"
+                  "CREATE INDEX shards_waiting ON shards (job) WHERE state = 0 AND due = 0;",
+                  err)
+      != 0)
     return -1;
   return stamp_version (bus, err);
 }

@@ -87,7 +87,7 @@ sqlite_due_time (int64_t not_before)
     return 0;
   int64_t wait = not_before - clock_wall_ms ();
   if (wait <= 0)
-    return 0;
+    return clock_boot_ms ();
   return clock_boot_ms () + (wait < NOT_BEFORE_MAX_MS ? wait : NOT_BEFORE_MAX_MS);
 }
 

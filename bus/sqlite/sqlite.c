@@ -129,6 +129,7 @@ static const struct bus_ops sqlite_ops = {
   .publish_event = sqlite_publish_event,
   .flush = sqlite_flush,
   .get_shard = sqlite_get_shard,
+  .list_shards = sqlite_list_shards,
   .replay = sqlite_replay,
   .take_due = sqlite_take,
   .keep = sqlite_keep,

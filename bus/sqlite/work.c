@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "schemas/codec.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum
@@ -30,6 +31,23 @@ sqlite_get_shard (struct bus *base, const char *job_id, uint32_t index, struct s
   int outcome = sqlite_row (bus, statement, err);
   if (outcome == 1 && codec_decode_shard (sqlite_payload (statement, 0), shard, err) != 0)
     outcome = -1;
+  (void) sqlite3_reset (statement);
+  return outcome;
+}
+
+int
+sqlite_list_shards (struct bus *base, const char *job_id,
+                    void (*each) (void *context, uint32_t index), void *context, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  sqlite3_stmt *statement =
+      sqlite_flush (base, err) == 0 ? sqlite_statement (bus, SQL_LIST_SHARDS, err) : NULL;
+  if (statement == NULL)
+    return -1;
+  sqlite_bind_text (statement, 1, job_id);
+  int outcome = sqlite_row (bus, statement, err);
+  for (; outcome == 1; outcome = sqlite_row (bus, statement, err))
+    each (context, (uint32_t) sqlite3_column_int64 (statement, 0));
   (void) sqlite3_reset (statement);
   return outcome;
 }
@@ -117,6 +135,14 @@ revive (struct sqlite_bus *bus, const char *job_id, struct error *err)
 }
 
 static int
+work_by_number (const void *a, const void *b)
+{
+  const uint32_t *one = a;
+  const uint32_t *other = b;
+  return *one < *other ? -1 : *one > *other;
+}
+
+static int
 replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
             const uint32_t *indexes, size_t count, struct error *err)
 {
@@ -124,9 +150,12 @@ replay_all (struct sqlite_bus *bus, const char *job_id, uint32_t generation,
   int was_live = is_live (bus, job_id, err);
   if (was_live < 0 || (was_live == 0 && revive (bus, job_id, err) != 0))
     return -1;
+  auto_free uint32_t *sorted = xmemdup (indexes, count * sizeof *indexes);
+  if (count > 0)
+    qsort (sorted, count, sizeof *sorted, work_by_number);
   for (size_t i = 0; i < count; i++)
     {
-      int outcome = replay_one (bus, job_id, generation, indexes[i], err);
+      int outcome = replay_one (bus, job_id, generation, sorted[i], err);
       if (outcome < 0)
         return -1;
       added += outcome;

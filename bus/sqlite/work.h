@@ -6,6 +6,9 @@
 
 int sqlite_get_shard (struct bus *bus, const char *job_id, uint32_t index, struct shard *shard,
                       struct error *err);
+int sqlite_list_shards (struct bus *bus, const char *job_id,
+                        void (*each) (void *context, uint32_t index), void *context,
+                        struct error *err);
 int sqlite_replay (struct bus *bus, const char *job_id, uint32_t generation,
                    const uint32_t *indexes, size_t count, struct error *err);
 int sqlite_take (struct bus *bus, enum bus_queue queue, const char *job_id,

@@ -42,7 +42,8 @@ RECORDS = {
         shm_size=1 << 28, glob_ignore_case=True, retry_memory=150, retry_memory_max=1 << 33,
         platform="linux/arm/v7", quarantined=["/in/bad.jpg"],
         devices=["/dev/fuse:/dev/f:rw", "vendor.com/gpu=0"], pilot=7, max_parallel=40, priority=-3,
-        earlier_images=["sha256:" + "e" * 64]),
+        earlier_images=["sha256:" + "e" * 64],
+        order="SIZE"),
     "Shard": dict(
         job_id="j-1", kind="REDUCE", generation=2, index=41, count=100, attempt=3, failures=1,
         infra=1, not_before=1700000001000, atom_count=1000, bytes=123456789, digest=DIGEST,

@@ -2,6 +2,7 @@
 #include "tests/lib/bus_conformance.h"
 
 #include "bus/queue_list.h"
+#include "bus/shard_list.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "tests/lib/bus_actor.h"
@@ -86,6 +87,22 @@ publishing_again_is_no_second_plan (void **state)
 }
 
 static void
+note_index (void *context, uint32_t index)
+{
+  uint32_t *seen = context;
+  *seen += (uint32_t) 1 << (4 * index);
+}
+
+/* What HANDLE sees of the plan, a digit for each shard. */
+static uint32_t
+list_plan (struct stage *stage, struct bus *handle)
+{
+  uint32_t seen = 0;
+  expect (stage, 0, bus_list_shards (handle, "j", note_index, &seen, &stage->err));
+  return seen;
+}
+
+static void
 what_was_published_is_seen_by_its_publisher (void **state)
 {
   struct stage *stage = *state;
@@ -102,10 +119,31 @@ what_was_published_is_seen_by_its_publisher (void **state)
     }
   auto_shard struct shard none = { 0 };
   expect (stage, 0, bus_get_shard (stage->bus, "j", 3, &none, &stage->err));
+  assert_int_equal (list_plan (stage, stage->bus), 0x111);
+}
+
+/* Retries and replays aren't the plan's. */
+static void
+the_shards_of_a_plan_are_listed_once_each (void **state)
+{
+  struct stage *stage = *state;
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  expect (stage, 1, fixture_submit (stage->bus, "j", &stage->err));
+  expect (stage, 1, fixture_submit (stage->bus, "k", &stage->err));
+  assert_int_equal (list_plan (stage, other), 0);
+  expect (stage, 0, fixture_publish (stage->bus, "k", 0, 2, &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 5, 6, &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "j", 0, 3, &stage->err));
+  expect (stage, 0, bus_flush (stage->bus, &stage->err));
+  assert_int_equal (list_plan (stage, other), 0x100111);
+  const uint32_t again[] = { 1 };
+  expect (stage, 0, bus_replay (stage->bus, "j", 2, again, 1, &stage->err));
+  assert_int_equal (list_plan (stage, other), 0x100111);
+  assert_int_equal (list_plan (stage, stage->bus), 0x100111);
 }
 
 static void
-shards_come_in_order_of_job_and_index (void **state)
+shards_come_in_order_of_job_and_publishing (void **state)
 {
   struct stage *stage = *state;
   expect (stage, 1, fixture_submit (stage->bus, "older", &stage->err));
@@ -118,7 +156,7 @@ shards_come_in_order_of_job_and_index (void **state)
       auto_delivery struct delivery *delivery = NULL;
       int log_order[] = { 0, 1, 4, 3, 2, 1, 0 };
       bool newer = stage->place->is_log ? i < 2 : i >= 5;
-      int wanted = stage->place->is_log ? log_order[i] : i < 5 ? i : i - 5;
+      int wanted = stage->place->is_log ? log_order[i] : i < 5 ? 4 - i : i - 5;
       assert_int_equal (stage_take (stage, stage->bus, &delivery), wanted);
       assert_string_equal (delivery->job->id, newer ? "newer" : "older");
       assert_string_equal (delivery->shard.job_id, delivery->job->id);
@@ -428,7 +466,8 @@ bus_conformance_run_work (const struct bus_place *place)
     TEST (jobs_are_listed_oldest_first),
     TEST (publishing_again_is_no_second_plan),
     TEST (what_was_published_is_seen_by_its_publisher),
-    TEST (shards_come_in_order_of_job_and_index),
+    TEST (the_shards_of_a_plan_are_listed_once_each),
+    TEST (shards_come_in_order_of_job_and_publishing),
     TEST (taking_of_one_job_leaves_the_others),
     TEST (a_job_is_delivered_as_shards_are),
     TEST (a_release_gives_back_and_counts_no_start),

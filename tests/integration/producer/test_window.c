@@ -212,6 +212,7 @@ settle (const struct scene *scene, struct delivery *delivery, bool final)
   const struct shard *shard = &delivery->shard;
   struct shard retry = *shard;
   retry.attempt++;
+  retry.not_before = clock_wall_ms ();
   const struct event event = { .kind = EVENT_FINISHED,
                                .job_id = shard->job_id,
                                .generation = shard->generation,

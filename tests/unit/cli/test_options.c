@@ -426,6 +426,7 @@ each_option_makes_another_job (void **state)
     { "--max-failures", "7" },
     { "--max-parallel", "7" },
     { "--priority", "-7" },
+    { "--order", "size" },
     { "--queue", "x" },
     { "--credentials", "x" },
     { "--webhook", "http://x/" },

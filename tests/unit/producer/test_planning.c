@@ -14,11 +14,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum
 {
   SHARDS = 3000,
-  IN_FLIGHT = 1000, /* that planning publishes between two flushes, at most */
 };
 
 /* A bus that knows the shards it was told to publish by their digests. */
@@ -29,7 +29,9 @@ struct log_bus
   bool there[SHARDS];
   unsigned char digests[SHARDS][DIGEST_SIZE];
   uint32_t published;
-  uint32_t safe; /* of these, flushed before the next one came */
+  uint32_t indexes[SHARDS]; /* of what was published, in this order */
+  int64_t sizes[SHARDS];    /* likewise */
+  uint32_t safe;            /* of these, flushed before the next one came */
   bool first_is_safe;
   uint32_t asked;  /* how often */
   bool has_failed; /* the job */
@@ -54,6 +56,19 @@ find_shard (struct bus *base, const char *job_id, uint32_t index, struct shard *
   return bus->there[index] ? 1 : 0;
 }
 
+static int
+list_shards (struct bus *base, const char *job_id, void (*each) (void *context, uint32_t index),
+             void *context, struct error *err)
+{
+  const struct log_bus *bus = (struct log_bus *) base;
+  (void) job_id;
+  (void) err;
+  for (uint32_t i = SHARDS; i-- > 0;)
+    if (bus->there[i])
+      each (context, i);
+  return 0;
+}
+
 /* The first one must be safe before there are others: another producer looks for it alone. */
 static int
 note_shard (struct bus *base, const struct shard *shard, struct error *err)
@@ -64,6 +79,8 @@ note_shard (struct bus *base, const struct shard *shard, struct error *err)
   assert_true (shard->index == 0 || bus->first_is_safe);
   memcpy (bus->digests[shard->index], shard->digest, DIGEST_SIZE);
   bus->there[shard->index] = true;
+  bus->indexes[bus->published] = shard->index;
+  bus->sizes[bus->published] = shard->bytes;
   bus->published++;
   return 0;
 }
@@ -115,6 +132,7 @@ note_end (struct bus *base, struct delivery *delivery, const struct event *event
 
 static const struct bus_ops ops = { .writer = name_writer,
                                     .get_shard = find_shard,
+                                    .list_shards = list_shards,
                                     .publish_shard = note_shard,
                                     .flush = note_flush,
                                     .keep = keep,
@@ -147,9 +165,9 @@ tear_down (void **state)
   return 0;
 }
 
-/* Plans a job with PILOT, a shard a file; ONLY: as the job of a run on one machine. */
+/* Plans a job with PILOT in ORDER, a shard a file; ONLY: as the job of a run on one machine. */
 static void
-plan_with (struct log_bus *bus, int64_t pilot, const char *only)
+plan_in (struct log_bus *bus, enum shard_order order, int64_t pilot, const char *only)
 {
   struct error err = ERROR_INIT;
   auto_job struct job job;
@@ -161,6 +179,7 @@ plan_with (struct log_bus *bus, int64_t pilot, const char *only)
   job.base_path = xstrdup ("/in");
   job.batch_size = 1;
   job.pilot = pilot;
+  job.order = order;
   job.volumes = xcalloc (1, sizeof *job.volumes);
   job.volumes[job.volume_count++] =
       (struct volume){ .source = file_tree_path (bus->tree, "in"), .path = xstrdup ("/in") };
@@ -170,6 +189,12 @@ plan_with (struct log_bus *bus, int64_t pilot, const char *only)
   int planned = planning_run (&bus->bus, &delivery, &options, NULL, &err);
   if (planned != 1)
     fail_msg ("planning gave %d: %s", planned, err.message);
+}
+
+static void
+plan_with (struct log_bus *bus, int64_t pilot, const char *only)
+{
+  plan_in (bus, ORDER_INDEX, pilot, only);
 }
 
 static void
@@ -205,7 +230,63 @@ a_plan_that_was_cut_off_is_completed (void **state)
     bus->there[i] = i >= LOST_TO && i < REACHED;
   plan (bus);
   assert_int_equal (bus->published, SHARDS - REACHED + LOST_TO - LOST_FROM);
-  assert_in_range (bus->asked, REACHED, 1 + REACHED + IN_FLIGHT);
+  assert_int_equal (bus->asked, 1 + REACHED - LOST_TO + LOST_FROM);
+}
+
+/* Sizes as they are on disks: a few large files, many small ones (Zipf), anywhere among them. */
+static void
+give_sizes (struct log_bus *bus)
+{
+  for (int i = 0; i < SHARDS; i++)
+    {
+      auto_free char *path = xasprintf ("%s/in/%d", bus->tree->folder, i);
+      assert_int_equal (truncate (path, 1000000 / (1 + (i * 1009 + 500) % SHARDS)), 0);
+    }
+}
+
+/* What was published, but for the first shard, went by size, and by index where sizes are equal. */
+static void
+assert_by_size (const struct log_bus *bus, uint32_t from)
+{
+  for (uint32_t i = from + 1; i < bus->published; i++)
+    {
+      assert_true (bus->sizes[i - 1] >= bus->sizes[i]);
+      assert_true (bus->sizes[i - 1] > bus->sizes[i] || bus->indexes[i - 1] < bus->indexes[i]);
+    }
+}
+
+static void
+by_size_the_largest_are_published_first (void **state)
+{
+  struct log_bus *bus = *state;
+  give_sizes (bus);
+  plan_in (bus, ORDER_SIZE, -1, NULL);
+  assert_int_equal (bus->published, SHARDS);
+  assert_int_equal (bus->indexes[0], 0);
+  assert_int_equal (bus->sizes[1], 1000000);
+  assert_by_size (bus, 1);
+  /* another producer completes what was cut off anywhere */
+  uint32_t lost = 0;
+  for (int i = 1; i < SHARDS; i++)
+    {
+      lost += i % 3 == 0 ? 1 : 0;
+      bus->there[i] = i % 3 != 0;
+    }
+  plan_in (bus, ORDER_SIZE, -1, NULL);
+  assert_int_equal (bus->published, lost);
+  assert_by_size (bus, 0);
+  assert_int_equal (bus->asked, 1 + SHARDS - lost);
+}
+
+/* By index nothing else is so. */
+static void
+by_index_sizes_do_not_matter (void **state)
+{
+  struct log_bus *bus = *state;
+  give_sizes (bus);
+  plan (bus);
+  for (uint32_t i = 0; i < SHARDS; i++)
+    assert_int_equal (bus->indexes[i], i);
 }
 
 /* Only a run on one machine lets the shards go. */
@@ -228,6 +309,8 @@ main (void)
     cmocka_unit_test_setup_teardown (the_first_shard_is_safe_before_the_second_is_published, set_up,
                                      tear_down),
     cmocka_unit_test_setup_teardown (a_plan_that_was_cut_off_is_completed, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (by_size_the_largest_are_published_first, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (by_index_sizes_do_not_matter, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_service_refuses_a_job_with_a_pilot, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

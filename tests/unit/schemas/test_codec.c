@@ -99,6 +99,7 @@ full_job (struct job *job)
   job->pilot = 5;
   job->max_parallel = 40;
   job->priority = -10;
+  job->order = ORDER_SIZE;
 }
 
 static void
@@ -150,6 +151,7 @@ assert_same_job (const struct job *a, const struct job *b)
   assert_int_equal (a->pilot, b->pilot);
   assert_int_equal (a->max_parallel, b->max_parallel);
   assert_int_equal (a->priority, b->priority);
+  assert_int_equal (a->order, b->order);
   assert_int_equal (a->stage_timeout_ms, b->stage_timeout_ms);
   assert_int_equal (a->collect_timeout_ms, b->collect_timeout_ms);
   assert_int_equal (a->max_output_bytes, b->max_output_bytes);

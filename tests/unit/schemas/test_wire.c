@@ -140,6 +140,7 @@ a_golden_job_is_read_and_written (void **state)
   assert_int_equal (it.earlier_images.count, 1);
   assert_int_equal (strlen (it.earlier_images.items[0]), 71);
   assert_int_equal (it.priority, -3);
+  assert_int_equal (it.order, ORDER_SIZE);
 }
 
 static void
@@ -255,6 +256,11 @@ golden_messages_of_older_versions_are_read (void **state)
   assert_false (third_job.glob_ignore_case);
   assert_int_equal (third_job.retry_memory, -1);
   assert_int_equal (third_job.retry_memory_max, -1);
+  auto_buffer struct buffer job_4 = golden ("Job.4", "avro");
+  auto_job struct job fourth_job = { 0 };
+  assert_int_equal (codec_decode_job (buffer_bytes (&job_4), &fourth_job, NULL), 0);
+  assert_int_equal (fourth_job.priority, -3);
+  assert_int_equal (fourth_job.order, ORDER_INDEX);
   auto_buffer struct buffer shard_1 = golden ("Shard.1", "avro");
   auto_shard struct shard old_shard = { 0 };
   assert_int_equal (codec_decode_shard (buffer_bytes (&shard_1), &old_shard, NULL), 0);
