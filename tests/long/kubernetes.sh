@@ -80,10 +80,14 @@ refused worker.grace=5 "/worker/grace.*minimum: got 5, want 10"
 refused queues.default.slots=2 "runs one shard at a time"
 refused queues.Default.slots=1 "'Default' does not match pattern"
 refused queues.default.replica=1 "additional properties 'replica' not allowed"
-refused queues.default.runtime=process "policy.runtimes must allow it"
+refused queues.default.runtime=process "/queues/default/runtime.*value must be one of 'pod', 'nested'"
 refused queues.gpu.replicas=1 "queues.gpu.image: the image of the queue's jobs"
 refused keda.enabled=true "producer.tokenSecret: keda asks the job API"
 refused lease=30 "/lease"
+refused worker.deletionCost=2 "/worker/deletionCost"
+expect_exit 1 "every pod's account isn't given a right" at_node helm template shoal "$chart" --set bus.url=kafka://b:1 --set queues.default.image=a \
+  --set worker.deletionCost=true --set serviceAccount.create=false
+expect_stderr 'worker.deletionCost: serviceAccount.name: every pod of the namespace has the account'
 refused topics.partitions=4097 "/topics/partitions.*maximum"
 
 # ---- what a cloud's webhook would add to each container, it adds to shoal's only

@@ -26,6 +26,14 @@ helm.sh/chart: shoal-{{ .root.Chart.Version }}
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "shoal.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}
 
+{{- /* Whether the workers of a queue (`own`) tell what their pod's deletion costs: "true", or nothing. The account may then patch pods' states, so it must be ours. */ -}}
+{{- define "shoal.deletionCost" -}}
+{{- $account := .root.Values.serviceAccount }}
+{{- $ours := or $account.create $account.name }}
+{{- if and (eq (toString .own.deletionCost) "true") (not $ours) }}{{ fail "worker.deletionCost: serviceAccount.name: every pod of the namespace has the account \"default\"" }}{{ end }}
+{{- if kindIs "invalid" .own.deletionCost }}{{ if and .root.Values.keda.enabled $ours }}true{{ end }}{{ else if .own.deletionCost }}true{{ end }}
+{{- end }}
+
 {{- /* What Pod Security's level "restricted" wants of a container. */ -}}
 {{- define "shoal.restricted" -}}
 allowPrivilegeEscalation: false
