@@ -157,21 +157,30 @@ result_store_storage (struct result_store *store)
   return store->storage;
 }
 
+/* Whether the place is JOB_ID's: 1, 0 when it is nobody's (TAKEN: that is an error, too), or -1
+ * (another job's: ERROR_USER). */
+static int
+result_store_is_of (struct result_store *store, const char *job_id, bool taken, struct error *err)
+{
+  auto_buffer struct buffer owner = { 0 };
+  int found = storage_get (store->storage, JOB_KEY, 0, -1, JOB_ID_MAX, &owner, err);
+  if (found < 0 || (found == 0 && !taken))
+    return found;
+  if (owner.size == strlen (job_id) && memcmp (owner.data, job_id, owner.size) == 0)
+    return 1;
+  return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", store->location,
+                    (int) owner.size, owner.size == 0 ? "" : owner.data);
+}
+
 int
 result_store_claim (struct result_store *store, const char *job_id, struct error *err)
 {
-  auto_buffer struct buffer owner = { 0 };
+  /* Looked at first: there are servers that heed no condition, and put the new one over the old. */
   const struct bytes id = { job_id, strlen (job_id) };
-  int taken = storage_put (store->storage, JOB_KEY, id, true, err);
-  if (taken <= 0)
-    return taken;
-  int found = storage_get (store->storage, JOB_KEY, 0, -1, JOB_ID_MAX, &owner, err);
-  if (found < 0)
-    return -1;
-  if (owner.size == id.size && memcmp (owner.data, job_id, id.size) == 0)
-    return 0;
-  return error_set (err, ERROR_USER, "%s holds the result of another job, %.*s", store->location,
-                    (int) owner.size, owner.size == 0 ? "" : owner.data);
+  int found = result_store_is_of (store, job_id, false, err);
+  if (found == 0 && (found = storage_put (store->storage, JOB_KEY, id, true, err)) > 0)
+    found = result_store_is_of (store, job_id, true, err);
+  return found < 0 ? -1 : 0;
 }
 
 /* Whether KEY is there: 1, 0 or -1. */

@@ -17,6 +17,7 @@
     ignores      nothing is known of parts' numbers: all of the object is meant
     declines     questions with parts' numbers are refused
     cuts         the same for all parts but the first
+    forces       no condition is heeded: a PUT goes over what is there
     encrypted    objects are said to be encrypted with a key of KMS
 
 KIND may be several, "spoils+ignores".
@@ -90,7 +91,8 @@ class Front(standin.Handler):
         there = http.client.HTTPConnection(target)
         there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
-            there.putheader(name, value)
+            if kind != "forces" or not name.lower().startswith("if-"):
+                there.putheader(name, value)
         there.endheaders(sent)
         answer = there.getresponse()
         content = answer.read()

@@ -188,15 +188,37 @@ a_mirror_is_of_its_place (void **state)
 }
 
 static void
+claim_in_turn (struct result_store *store)
+{
+  struct error err = ERROR_INIT;
+  for (int turn = 0; turn < 2; turn++)
+    {
+      assert_int_equal (result_store_claim (store, "job", &err), 0);
+      assert_int_equal (result_store_claim (store, "job", &err), 0);
+      assert_int_equal (result_store_claim (store, "job2", &err), -1);
+      assert_int_equal (err.class, ERROR_USER);
+      assert_non_null (strstr (err.message, "holds the result of another job, job"));
+      error_clear (&err);
+    }
+}
+
+static void
 a_place_is_of_one_job (void **state)
 {
   struct place *place = *state;
-  struct error err = ERROR_INIT;
-  assert_int_equal (result_store_claim (place->store, "job", &err), 0);
-  assert_int_equal (result_store_claim (place->store, "job", &err), 0);
-  assert_int_equal (result_store_claim (place->store, "job2", &err), -1);
-  assert_int_equal (err.class, ERROR_USER);
-  assert_non_null (strstr (err.message, "holds the result of another job, job"));
+  claim_in_turn (place->store);
+}
+
+static void
+a_place_is_of_one_job_on_servers_that_heed_no_condition (void **state)
+{
+  struct place *place = *state;
+  auto_peer struct peer *front =
+      peer_start ("s3_front.py", peer_server ("SHOAL_TEST_S3"), "forces", NULL);
+  auto_free char *endpoint = xasprintf ("http://127.0.0.1:%d", front->port);
+  (void) setenv ("AWS_ENDPOINT_URL", endpoint, 1);
+  auto_result_store struct result_store *store = result_store_open (place->url, NULL, NULL);
+  claim_in_turn (store);
 }
 
 static void
@@ -573,6 +595,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     TEST (a_mirror_is_of_its_place),
     TEST (a_place_is_of_one_job),
+    TEST (a_place_is_of_one_job_on_servers_that_heed_no_condition),
     TEST (plans_are_of_the_length_that_is_known),
     TEST (an_attempt_goes_and_comes),
     TEST (a_half_made_attempt_is_not_received),
