@@ -1,15 +1,21 @@
 #include "cli/failed_inputs.h"
 
+#include "common/auto.h"
+#include "common/memory.h"
 #include "producer/slicer.h"
 #include "schemas/codec.h"
 #include "worker/atoms.h"
+#include "worker/reason.h"
 
 bool
-failed_inputs_blamed (const struct shard_record *record)
+failed_inputs_blamed (const struct shard_record *record, const struct attempt_report *report)
 {
-  return record->state == SHARD_FAILED
-         && (record->outcome == OUTCOME_FAILED || record->outcome == OUTCOME_OOM
-             || record->outcome == OUTCOME_TIMEOUT);
+  if (record->state != SHARD_FAILED)
+    return false;
+  if (record->outcome == OUTCOME_FAILED && record->exit_code < 0)
+    return report != NULL && report->reason != NULL && reason_is_of_inputs (report->reason);
+  return record->outcome == OUTCOME_FAILED || record->outcome == OUTCOME_OOM
+         || record->outcome == OUTCOME_TIMEOUT;
 }
 
 int
@@ -39,16 +45,33 @@ failed_inputs_only (const struct session *session, const struct shard *shard, st
   return NULL;
 }
 
+/* What is known of the failures, by shard. The caller frees. */
+static const struct attempt_report **
+failed_inputs_reports (const struct counters *counters)
+{
+  int64_t shards = fold_shards (counters->fold);
+  const struct attempt_report **reports =
+      xcalloc (shards > 0 ? (size_t) shards : 1, sizeof *reports);
+  for (size_t i = 0; i < counters->failure_count; i++)
+    {
+      const struct counters_failure *failure = &counters->failures[i];
+      if (failure->kind == SHARD_MAP && failure->index < shards)
+        reports[failure->index] = &failure->report;
+    }
+  return reports;
+}
+
 int64_t
 failed_inputs_alone (const struct session *session, const struct counters *counters, size_t most,
                      struct strlist *paths, bool *several, struct error *err)
 {
   int64_t alone = 0;
+  auto_free const struct attempt_report **reports = failed_inputs_reports (counters);
   *several = false;
   for (int64_t i = 0; session->job.glob != NULL && i < fold_shards (counters->fold); i++)
     {
       auto_shard struct shard shard = { 0 };
-      if (!failed_inputs_blamed (fold_shard (counters->fold, (uint32_t) i)))
+      if (!failed_inputs_blamed (fold_shard (counters->fold, (uint32_t) i), reports[i]))
         continue;
       if (failed_inputs_shard (session, (uint32_t) i, &shard, err) != 0)
         return -1;

@@ -5,8 +5,9 @@
 #include "cli/counters.h"
 #include "cli/session.h"
 
-/* Whether a shard's end may be its inputs' fault. */
-bool failed_inputs_blamed (const struct shard_record *record);
+/* Whether a shard's end, of which REPORT tells (NULL: nothing is known), may be its inputs' fault:
+ * not what kept its command from running, unless that was an input. */
+bool failed_inputs_blamed (const struct shard_record *record, const struct attempt_report *report);
 
 /* The shard INDEX of SESSION's plan into zeroed SHARD. 0 or -1. */
 int failed_inputs_shard (const struct session *session, uint32_t index, struct shard *shard,

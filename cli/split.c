@@ -132,7 +132,7 @@ decide_fate (struct split *split, uint32_t index, struct error *err)
   const struct shard_record *record = fold_shard (split->fold, index);
   struct former *former = &split->formers[index];
   former->fate = FATE_RUN;
-  if (record->state != SHARD_SUCCEEDED && !failed_inputs_blamed (record))
+  if (record->state != SHARD_SUCCEEDED && !failed_inputs_blamed (record, &former->report))
     return 0;
   if (failed_inputs_shard (split->session, index, &shard, err) != 0)
     return -1;

@@ -25,3 +25,12 @@ reason_of_exit (const struct container_exit *exit)
     return xasprintf ("killed by signal %d (%s)", exit->signal, strsignal (exit->signal));
   return xasprintf ("exit code %d", exit->exit_code);
 }
+
+bool
+reason_is_of_inputs (const char *reason)
+{
+  static const char stage[] = REASON_STAGE ": ";
+  static const char volume[] = REASON_STAGE ": volume "; /* inputs are named by paths */
+  return strncmp (reason, stage, strlen (stage)) == 0
+         && strncmp (reason, volume, strlen (volume)) != 0;
+}

@@ -9,6 +9,7 @@
 #include "schemas/codec.h"
 #include "storage/local_pin.h"
 #include "worker/atoms.h"
+#include "worker/reason.h"
 #include "worker/stage_internal.h"
 
 #include <errno.h>
@@ -466,5 +467,5 @@ stage_in (const struct stage *stage, struct mounts *mounts, int64_t *bytes_in, s
     result = stage_fetch (&staging, reason);
   *bytes_in = stage->shard->bytes >= 0 ? stage->shard->bytes : staging.bytes;
   stage_release (&staging);
-  return result == 0 ? 0 : error_wrap (reason, "stage in");
+  return result == 0 ? 0 : error_wrap (reason, REASON_STAGE);
 }
