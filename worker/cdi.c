@@ -21,6 +21,8 @@
 enum
 {
   CDI_SIZE_MAX = 1 << 20, /* bytes of a specification */
+  CDI_ENV_MAX = 1 << 20,  /* bytes of a job's variables by specifications: YAML can name one text
+                             thousands of times, and Linux starts nothing with more than 2 MB */
 };
 
 /* A search for one device in one folder. */
@@ -130,6 +132,11 @@ cdi_add_variable (struct devices *devices, const json_t *item, struct error *err
   const char *text = json_string_value (item);
   if (text == NULL || strchr (text, '=') == NULL || text[0] == '=')
     return error_set (err, ERROR_USER, "expected strings NAME=VALUE");
+  size_t size = strlen (text) + 1;
+  if (size > JOB_WORD_MAX || devices->env_size + size > CDI_ENV_MAX)
+    return error_set (err, ERROR_USER, "%.100s: more than %s", text,
+                      size > JOB_WORD_MAX ? "128 KiB" : "1 MiB of variables");
+  devices->env_size += size;
   strlist_add (&devices->env, text);
   return 0;
 }

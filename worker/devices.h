@@ -35,7 +35,8 @@ struct devices
   struct container_mount *mounts; /* read-only */
   size_t mount_count;
   struct strlist env;
-  gid_t *groups; /* that the command is in as well */
+  size_t env_size; /* bytes of them all */
+  gid_t *groups;   /* that the command is in as well */
   size_t group_count;
   struct container_mount *all_mounts; /* of devices_extend; they own none of their texts */
   struct strlist all_env;

@@ -162,6 +162,9 @@ done
 echo "kind: vendor.example/thing" >>yaml/nvidia.yaml
 expect_exit 3 "a key that is there twice" run --results twice --cdi-spec-dir "$PWD/yaml" --device vendor.example/thing=zero busybox true
 expect_stderr "vendor.example/thing=zero: .*; $PWD/yaml/nvidia.yaml: line 17: kind is there twice"
+python3 -c 'print("cdiVersion: 0.6.0\nkind: vendor.example/thing\ncontainerEdits:\n  env:\n    - &long A=" + "x" * 100000 + "\n" + "    - *long\n" * 20000 + "devices:\n  - name: zero\n    containerEdits: {}")' >yaml/nvidia.yaml
+expect_exit 3 "one long text many times" run --results long --cdi-spec-dir "$PWD/yaml" --device vendor.example/thing=zero busybox true
+expect_stderr "yaml/nvidia.yaml: env: A=x*: more than 1 MiB of variables"
 sed -i 's/THING=zero/THING=second/' second/thing.json
 expect_exit 0 "two folders" run --results last --cdi-spec-dir "$PWD/cdi:$PWD/second:/not/there" --device vendor.example/thing=zero busybox \
   sh -c 'echo $THING'
