@@ -109,11 +109,11 @@ restore_reopen (struct session *session, struct job_status *status, struct error
   int result = find_gone (counters.fold, &rest, &gone, err);
   bool merges = gone.named_count == 0 && !gone.reduce;
   enum on_conflict policy = fold_on_conflict (counters.fold, session->job.on_conflict);
+  if (result == 0) /* what is in it is run again: before that, as a kill may fall between */
+    result = attempt_pack_remove (session->folder_fd, err);
   if (result == 0)
     result =
         merges ? reopen_merge (session, policy, status, err) : reopen_shards (session, &gone, err);
-  if (result >= 0) /* what is in it is run again */
-    (void) attempt_pack_remove (session->folder_fd, NULL);
   free (gone.named);
   return result < 0 ? -1 : merges;
 }
