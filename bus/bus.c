@@ -66,14 +66,28 @@ bus_get_job (struct bus *bus, const char *id, struct job *job, struct error *err
   return bus->ops->get_job (bus, id, job, err);
 }
 
+static int
+bus_refuse_to_amend (struct error *err)
+{
+  return error_set (err, ERROR_USER,
+                    "a job on a fleet keeps its limits and environment: submit it again with "
+                    "another --id and --results");
+}
+
 int
 bus_amend_job (struct bus *bus, const struct job *job, struct error *err)
 {
-  if (bus->ops->amend_job == NULL)
-    return error_set (err, ERROR_USER,
-                      "a job on a fleet keeps its limits and environment: submit it again with "
-                      "another --id and --results");
-  return bus->ops->amend_job (bus, job, err);
+  return bus->ops->amend_job == NULL ? bus_refuse_to_amend (err)
+                                     : bus->ops->amend_job (bus, job, err);
+}
+
+int
+bus_amend_replay (struct bus *bus, const struct job *job, uint32_t generation,
+                  const uint32_t *indexes, size_t count, struct error *err)
+{
+  return bus->ops->amend_replay == NULL
+             ? bus_refuse_to_amend (err)
+             : bus->ops->amend_replay (bus, job, generation, indexes, count, err);
 }
 
 int

@@ -19,6 +19,8 @@ struct bus_ops
   int (*submit) (struct bus *bus, const struct job *job, struct error *err);
   int (*get_job) (struct bus *bus, const char *id, struct job *job, struct error *err);
   int (*amend_job) (struct bus *bus, const struct job *job, struct error *err); /* NULL: never */
+  int (*amend_replay) (struct bus *bus, const struct job *job, uint32_t generation,
+                       const uint32_t *indexes, size_t count, struct error *err); /* NULL: never */
   int (*replan) (struct bus *bus, const struct job *job, uint32_t generation,
                  int (*fill) (void *context, struct error *err), void *context,
                  struct error *err); /* NULL: never */

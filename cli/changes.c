@@ -358,6 +358,29 @@ changes_whole_volumes (const struct session *session, struct error *err)
 }
 
 int
+changes_check_pins (const struct session *session, struct error *err)
+{
+  const struct job *job = &session->job;
+  auto_shard struct shard first = { 0 };
+  if (bus_get_shard (session->bus, job->id, 0, &first, err) < 0)
+    return -1;
+  for (size_t i = 0; i < job->volume_count; i++)
+    {
+      const struct volume *volume = &job->volumes[i];
+      const char *pin = shard_volume_pin (&first, i);
+      int changed = pin == NULL ? 0 : is_another (volume->source, pin, err);
+      if (changed < 0)
+        return error_wrap (err, "volume %s", volume->path);
+      if (changed > 0)
+        return error_set (err, ERROR_USER,
+                          "volume %s: %s: changed since the job was planned, and all its shards "
+                          "have the same one: put it back, or run the whole job anew",
+                          volume->path, volume->source);
+    }
+  return 0;
+}
+
+int
 changes_shard_stands (const struct session *session, const struct shard *shard, struct error *err)
 {
   auto_buffer struct buffer store = { 0 };

@@ -38,6 +38,10 @@ int changes_find (const struct session *session, int64_t shards, struct changes 
 /* Whether a volume that isn't sliced has changed, or can't be compared: 1, 0 or -1. */
 int changes_whole_volumes (const struct session *session, struct error *err);
 
+/* ERROR_USER when a volume of one file isn't the one that SESSION's job was planned with: no shard
+ * that runs again would take it. */
+int changes_check_pins (const struct session *session, struct error *err);
+
 /* Whether what SHARD's list, as it was planned, can't pin is as it was: 1, 0 or -1. */
 int changes_shard_stands (const struct session *session, const struct shard *shard,
                           struct error *err);

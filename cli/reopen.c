@@ -1,7 +1,9 @@
 #include "cli/reopen.h"
 
+#include "bus/amend.h"
 #include "bus/settings.h"
 #include "bus/shard_list.h"
+#include "cli/changes.h"
 #include "cli/summary.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -154,6 +156,18 @@ reopen_check_parallel (const struct session *session, const struct reopen_select
                     session_name (session), selection->count, (long long) most, id);
 }
 
+static int
+reopen_replay (struct session *session, const struct reopen_choice *choice, uint32_t generation,
+               const struct reopen_selection *selection, struct error *err)
+{
+  if (!session->fleet && changes_check_pins (session, err) != 0)
+    return -1;
+  return choice->amended != NULL ? bus_amend_replay (session->bus, choice->amended, generation,
+                                                     selection->indexes, selection->count, err)
+                                 : bus_replay (session->bus, session->job.id, generation,
+                                               selection->indexes, selection->count, err);
+}
+
 int
 reopen_shards (struct session *session, const struct reopen_choice *choice, struct error *err)
 {
@@ -172,11 +186,7 @@ reopen_shards (struct session *session, const struct reopen_choice *choice, stru
   uint32_t generation = counters.counts.generation + 1;
   /* Without any shard of its own the job is only reopened, and its reduce container runs again. */
   if (result == 0 && (selection.count > 0 || choice->reduce || reduce_failed (counters.fold)))
-    result = bus_replay (session->bus, session->job.id, generation, selection.indexes,
-                         selection.count, err)
-                     == 0
-                 ? 1
-                 : -1;
+    result = reopen_replay (session, choice, generation, &selection, err) == 0 ? 1 : -1;
   free (selection.indexes);
   return result;
 }

@@ -14,8 +14,9 @@ struct reopen_choice
 {
   uint32_t *named;
   size_t named_count;
-  bool failed; /* those that failed; always when none is named */
-  bool reduce; /* the reduce container runs again, even if no shard does */
+  bool failed;               /* those that failed; always when none is named */
+  bool reduce;               /* the reduce container runs again, even if no shard does */
+  const struct job *amended; /* takes the job's place with that; NULL: it stays as it is */
 };
 
 /* Has SESSION's job, which ended as STATUS, assembled again by POLICY; a merger has still to do

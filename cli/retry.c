@@ -102,17 +102,6 @@ retry_rounds (struct session *session, struct retry_args *args, int opened,
     }
 }
 
-/* What was checked before is kept once the shards are open: the job may have another plan now. */
-static int
-retry_amend (struct session *session, const struct job_args *args, const char *images,
-             struct error *err)
-{
-  auto_job struct job amended = { 0 };
-  return amend_make (session, args, images, &amended, err) < 0
-             ? -1
-             : amend_keep (session, &amended, err);
-}
-
 static int
 retry_run_args (struct retry_args *retry, int argc, char **argv, struct error *err)
 {
@@ -137,9 +126,13 @@ retry_run_args (struct retry_args *retry, int argc, char **argv, struct error *e
     return -1;
   auto_job struct job amended = { 0 };
   int amends = amend_make (&session, &args, options.images, &amended, err);
+  if (amends == 1) /* it is kept with the new plan, or with what is opened again of the old one */
+    {
+      job_release (&session.job);
+      job_copy (&session.job, &amended);
+      retry->choice.amended = &session.job;
+    }
   int reopened = amends < 0 ? -1 : retry_reopen (&session, retry, err);
-  if (reopened > 0 && amends == 1 && retry_amend (&session, &args, options.images, err) != 0)
-    reopened = -1;
   if (reopened < 0)
     return -1;
   if (reopened == 0)

@@ -2,6 +2,7 @@
 
 #include "bus/replan.h"
 #include "cli/again.h"
+#include "cli/changes.h"
 #include "cli/failed_inputs.h"
 #include "cli/job_options.h"
 #include "cli/linked_attempt.h"
@@ -383,6 +384,16 @@ split_changes_plan (const struct split *split)
   return false;
 }
 
+/* Whether shards run again that ran before, whole or in pieces. */
+static bool
+split_runs (const struct split *split)
+{
+  for (int64_t i = 0; i < split->count; i++)
+    if (split->formers[i].fate == FATE_CUT || split->formers[i].fate == FATE_RUN)
+      return true;
+  return false;
+}
+
 static int
 split_make (struct split *split, const struct reopen_choice *choice, struct error *err)
 {
@@ -391,6 +402,8 @@ split_make (struct split *split, const struct reopen_choice *choice, struct erro
     return -1;
   if (!split_changes_plan (split))
     return SPLIT_NONE;
+  if (split_runs (split) && changes_check_pins (split->session, err) != 0)
+    return -1;
   job_release (&split->job);
   job_copy (&split->job, &split->session->job);
   if (split_add_quarantined (split, err) != 0

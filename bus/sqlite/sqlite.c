@@ -131,6 +131,7 @@ static const struct bus_ops sqlite_ops = {
   .get_shard = sqlite_get_shard,
   .list_shards = sqlite_list_shards,
   .replay = sqlite_replay,
+  .amend_replay = sqlite_amend_replay,
   .take_due = sqlite_take,
   .keep = sqlite_keep,
   .settle = sqlite_settle,

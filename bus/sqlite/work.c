@@ -1,6 +1,7 @@
 /* Jobs and shards: taken, kept, settled, released, replayed. */
 #include "bus/sqlite/work.h"
 
+#include "bus/sqlite/jobs.h"
 #include "bus/sqlite/publish.h"
 #include "bus/sqlite/status.h"
 
@@ -182,6 +183,19 @@ sqlite_replay (struct bus *base, const char *job_id, uint32_t generation, const 
   if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
     return -1;
   return sqlite_end (bus, replay_all (bus, job_id, generation, indexes, count, err), err);
+}
+
+int
+sqlite_amend_replay (struct bus *base, const struct job *job, uint32_t generation,
+                     const uint32_t *indexes, size_t count, struct error *err)
+{
+  struct sqlite_bus *bus = (struct sqlite_bus *) base;
+  if (sqlite_flush (base, err) != 0 || sqlite_begin (bus, err) != 0)
+    return -1;
+  int outcome = sqlite_amend_job (base, job, err);
+  if (outcome == 0)
+    outcome = replay_all (bus, job->id, generation, indexes, count, err);
+  return sqlite_end (bus, outcome, err);
 }
 
 int

@@ -11,6 +11,8 @@ int sqlite_list_shards (struct bus *bus, const char *job_id,
                         struct error *err);
 int sqlite_replay (struct bus *bus, const char *job_id, uint32_t generation,
                    const uint32_t *indexes, size_t count, struct error *err);
+int sqlite_amend_replay (struct bus *bus, const struct job *job, uint32_t generation,
+                         const uint32_t *indexes, size_t count, struct error *err);
 int sqlite_take (struct bus *bus, enum bus_queue queue, const char *job_id,
                  struct delivery **delivery, struct error *err);
 int sqlite_keep (struct bus *bus, struct delivery *delivery, struct error *err);

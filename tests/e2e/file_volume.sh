@@ -80,6 +80,31 @@ expect_exit 1 "before the reduce step" later before --runtime process --retries 
   sh -c "cp in/* out/; if [ \$SHOAL_SHARD_INDEX = 2 ]; then echo v2 >>$PWD/model; fi"
 expect_stderr "volume /model: $PWD/model: changed since it was listed"
 
+# The inputs of shards that were refused such a file aren't to blame, and none runs again before it is back.
+rm -rf model && echo v1 >model && touch -d 2001-02-03 model
+expect_exit 1 "a file that changes" later blame --runtime process --retries 0 none \
+  sh -c "cp in/* out/; if [ -e in/1.txt ]; then mv $PWD/model $PWD/model.1; echo v2 >$PWD/model; fi"
+expect_stderr "shoal retry .*blame --failed$"
+expect_true "… no input failed alone" sh -c "! grep -q 'failed alone\|--quarantine' '$E2E_WORK/err'"
+for how in "" "--shard 0" --quarantine "--split=each --quarantine" "--retries 2"; do
+  expect_exit 2 "retry $how before it is back" "$SHOAL" retry blame $how
+  expect_stderr "volume /model: $PWD/model: changed since the job was planned, and all its shards have the same one: put it back"
+done
+expect_same "… the plan is as it was" 0 "$(succeeded blame.partial)"
+mv model.1 model
+expect_exit 0 "its status when it is back" "$SHOAL" status blame
+expect_true "… no input failed alone" sh -c "! grep -q 'failed alone\|--quarantine' '$E2E_WORK/out'"
+expect_exit 0 "nothing is left out then" "$SHOAL" retry blame --quarantine
+expect_same "… all shards are there" "0 1 2" "$(succeeded blame)"
+expect_exit 1 "a command that the image hasn't got" run --results typo -v ./in:/in --glob '*.txt' --batch-size 1 --retries 0 busybox no-such-program
+expect_true "… isn't an input's fault" sh -c "! grep -q 'failed alone\|--quarantine' '$E2E_WORK/err'"
+expect_exit 1 "an input that goes" later gone --runtime process --retries 0 none \
+  sh -c "cp in/* out/; if [ -e in/1.txt ]; then mv $PWD/in/2.txt $PWD/away; fi"
+expect_stderr "inputs +1 input failed alone: /in/2.txt"
+expect_stderr "--quarantine: without these inputs"
+mv away in/2.txt
+rm -rf gone.partial
+
 # Before resume: the first shard waits until the run is told to stop.
 rm -rf model && echo v1 >model
 mkdir begun
