@@ -15,6 +15,7 @@
 #   writers      images that ko, jib and crane's estargz write, compared with podman's: builds ko, which takes minutes
 #   deb          the Debian package, in a Debian with systemd
 #   dockerfile   the Dockerfile, built by buildah on a base of Debian's packages, and run by podman
+#   cgroup2      limits under version 2 of control groups, in a machine that qemu computes
 #   kubernetes   the chart on a real Kubernetes with KEDA: no worker to some and back, kills and upgrades in mid-job. As root; a quarter of an hour to build
 #
 # Needs build/dev and build/plain, as tests/run.sh leaves them. Each part ends with what it counted; a seed it prints repeats it.
@@ -92,6 +93,9 @@ servers () {
 deb () {
   tools/install.sh build image package && cmake --preset release && cmake --build --preset release -j2 && bash tests/long/deb.sh build/release/shoal
 }
+cgroup2 () {
+  tools/install.sh run image machine && bash tests/long/cgroup2.sh build/plain/shoal
+}
 kubernetes () {
   tools/install.sh run image kubernetes && bash tests/long/kubernetes.sh build/plain/shoal
 }
@@ -102,7 +106,7 @@ judges () {
   done
 }
 
-[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races servers judges engines writers deb dockerfile kubernetes
+[ $# -gt 0 ] || set -- librdkafka campaign model results sizes soak kills races servers judges engines writers deb dockerfile cgroup2 kubernetes
 for name; do
   case $name in
     librdkafka) part librdkafka on_newer_librdkafka ;;
@@ -119,8 +123,9 @@ for name; do
     judges) part judges with_s3 versitygw judges ;;
     deb) part deb deb ;;
     dockerfile) part dockerfile bash tests/long/dockerfile.sh build/plain/shoal ;;
+    cgroup2) part cgroup2 cgroup2 ;;
     kubernetes) part kubernetes kubernetes ;;
-    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, servers, judges, engines, writers, deb, dockerfile, kubernetes" >&2; exit 2 ;;
+    *) echo "long.sh: $name: not one of librdkafka, campaign, model, results, sizes, soak, kills, races, servers, judges, engines, writers, deb, dockerfile, cgroup2, kubernetes" >&2; exit 2 ;;
   esac
 done
 echo "$failed parts failed"

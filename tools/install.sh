@@ -1,11 +1,12 @@
 #!/bin/bash
 # Installs the Debian packages for what shoal is used for, those that are missing only: a second call is instant and needs no network.
 #
-#   tools/install.sh build|run|image|package|kafka|storage|web|npm|test|bench|peers|engines|kubernetes|registry|python|clients …
+#   tools/install.sh build|run|image|package|kafka|storage|web|npm|test|bench|peers|engines|machine|kubernetes|registry|python|clients …
 #
 # `python` also makes ~/.cache/shoal/venv: another client of Kafka and Avro, for the tests. `peers`: what the benchmarks of the fleet compare with.
 # `web`: servers of other people, for e2e.web_servers; `npm`: more of them, in ~/.cache/shoal/npm, for tests/long.sh servers.
 # `kubernetes`: what deploy/kubernetes/node.sh doesn't build itself.
+# `machine`: a virtual machine without KVM, and a kernel for it.
 # `clients`: Java and JavaScript, in which the tests send jobs.
 # As root, or as a user with sudo.
 set -euo pipefail
@@ -19,7 +20,7 @@ packages_for () {
     kafka) echo openjdk-17-jre-headless maven kcat librdkafka-dev openssl util-linux ;;
     photos) echo python3 python3-pil ;;
     test) echo libcmocka-dev libseccomp-dev clang libclang-rt-14-dev llvm clang-format clang-tidy cppcheck valgrind python3 python3-pil python3-jsonschema docker-registry podman buildah zstd xz-utils bzip2 \
-               spin python3-prometheus-client curl zsh man-db sqlite3 tmux procps util-linux parallel systemd ;;
+               spin python3-prometheus-client curl zsh man-db sqlite3 strace tmux procps util-linux parallel systemd ;;
     registry) echo openjdk-17-jre-headless maven curl openssl util-linux ;;
     storage) echo nginx-light python3-venv curl util-linux ;;
     web) echo nginx-light apache2-bin lighttpd webfs mini-httpd caddy rclone python3 curl ;;
@@ -32,6 +33,7 @@ packages_for () {
     package) echo lintian dpkg-dev file gzip ;;
     bench) echo fd-find parallel hyperfine time procps python3 ;;
     engines) echo docker.io ;;
+    machine) echo qemu-system-x86 seabios linux-image-cloud-amd64 e2fsprogs kmod cpio busybox-static ;;
     kubernetes) echo etcd-server containerd runc containernetworking-plugins iproute2 iptables busybox-static openssl util-linux ;;
     peers) echo redis-server rclone python3-venv ;;
     *) return 1 ;;
@@ -39,13 +41,13 @@ packages_for () {
 }
 
 if [ $# -eq 0 ]; then
-  sed -n '2,11s/^# \?//p' "$0" >&2
+  sed -n '2,12s/^# \?//p' "$0" >&2
   exit 2
 fi
 wanted=()
 for purpose in "$@"; do
   if ! names=$(packages_for "$purpose"); then
-    echo "tools/install.sh: $purpose: not one of build, run, image, package, kafka, storage, web, npm, photos, test, bench, peers, engines, kubernetes, registry, python, clients" >&2
+    echo "tools/install.sh: $purpose: not one of build, run, image, package, kafka, storage, web, npm, photos, test, bench, peers, engines, machine, kubernetes, registry, python, clients" >&2
     exit 2
   fi
   read -ra names <<< "$names"

@@ -435,6 +435,9 @@ container_conformance_run (const struct container_conformance *subject)
     cmocka_unit_test (an_unknown_image_says_how_to_import_it),
     cmocka_unit_test (an_image_for_another_machine_is_left_to_others),
   };
+  const char *only = getenv ("SHOAL_SUITE");
+  if (only != NULL && strcmp (only, "limits") == 0)
+    return container_limits_run (subject);
   rig_use (subject);
   const char *name = subject->oci_program != NULL ? subject->oci_program : subject->runtime;
   int failed = cmocka_run_group_tests_name (name, tests, rig_set_up, rig_tear_down);
