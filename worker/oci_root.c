@@ -188,7 +188,7 @@ give_folder (const struct oci_root *root, int folder_fd, const char *name, struc
 static int
 oci_root_make_memory (struct error *err)
 {
-  static const char *const folders[] = { "skeleton", "root", "sources", "state" };
+  static const char *const folders[] = { "skeleton", "root", "image", "sources", "state" };
   if (mount ("tmpfs", COVERED, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
     return error_errno (err, errno, "memory for the runtime at " COVERED);
   if (mkdir (OCI_ROOT_BUNDLE, 0755) != 0)
@@ -346,9 +346,11 @@ oci_root_mount_root (const struct oci_root *root, const struct oci_root_parts *p
   auto_fd int target_fd = top_fd < 0 ? -1 : fs_open_folder (memory_fd, "root", err);
   if (target_fd < 0)
     return -1;
-  /* A user namespace is shown the image's files as they were packed. */
+  /* A user namespace is shown the image's files as they were packed. Before Linux 6.15 only a mount
+   * that is at a place can be a layer. */
   if (root->userns->fd >= 0
-      && (mapped_fd = userns_map (root->userns->fd, parts->rootfs_fd, root->rootfs, err)) < 0)
+      && ((mapped_fd = userns_map (root->userns->fd, parts->rootfs_fd, root->rootfs, err)) < 0
+          || bind_attach (mapped_fd, memory_fd, "image", err) != 0))
     return -1;
   struct overlay overlay = { .top_fd = top_fd,
                              .image_fd = mapped_fd >= 0 ? mapped_fd : parts->rootfs_fd,
