@@ -81,7 +81,7 @@ make_cgroup (struct oci *oci, const char *slot, struct error *err)
 {
   if (oci->crun == OCI_CRUN_NONE)
     {
-      oci->no_cgroup = xstrdup ("user namespaces need crun, but runc is used");
+      oci->no_cgroup = xstrdup ("limits need crun, but runc is used");
       return 0;
     }
   if (cgroup_open (slot, &oci->cgroup, &oci->no_cgroup, err) != 0)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Control groups: slots that start all at once keep theirs, with limits in force; none is left when a run ends, however it does; the next start
-# removes what a run left that was killed as a whole. SHOAL_ROUNDS: how often the many start (3).
+# removes what a run left that was killed as a whole. SHOAL_ROUNDS: how often the many start (3); SHOAL_SLOTS: how many
+# they are (64).
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 use_images busybox
 
@@ -33,9 +34,10 @@ workers_of () { # PID of a `shoal run`
 }
 
 # ---- many at once
-make_files many 64
+slots=${SHOAL_SLOTS:-64}
+make_files many "$slots"
 many () { # RESULT
-  "$SHOAL" run --quiet -v many:/in -o out:/out --glob '*' -j 64 --memory 200m --retries 0 --results "$1" busybox true
+  "$SHOAL" run --quiet -v many:/in -o out:/out --glob '*' -j "$slots" --memory 200m --retries 0 --results "$1" busybox true
 }
 for ((round = 1; round <= ${SHOAL_ROUNDS:-3}; round++)); do
   pids=()
@@ -46,7 +48,7 @@ for ((round = 1; round <= ${SHOAL_ROUNDS:-3}; round++)); do
   good=0
   for pid in "${pids[@]}"; do wait "$pid" && good=$((good + 1)); done
   [ $good -eq 2 ] || { cat many?.out; grep -rho '"reason":"[^"]*"' many?/ | sort | uniq -c; } >&2
-  expect_same "round $round: two runs of 64 slots each that start at once, all with their limits" 2 $good
+  expect_same "round $round: two runs of $slots slots each that start at once, all with their limits" 2 $good
   infra=$(cat many?/.shoal/attempts/*/attempt.json many?/shards/*/attempt.json 2>/dev/null | grep -c '"infra"' || true)
   expect_same "round $round: no attempt had to be repeated" 0 "$infra"
   rm -rf many?

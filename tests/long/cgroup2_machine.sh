@@ -14,7 +14,7 @@ busybox hostname machine
 exec >/dev/ttyS0 2>&1 </dev/null
 . /etc/machine.sh
 [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] && echo "cgroup2 is mounted at /sys/fs/cgroup"
-export SHOAL_TEST_CACHE=/cache
+export SHOAL_TEST_CACHE=/cache SHOAL_PATIENCE=300
 
 # A part in a session of its own, so that what it leaves is seen.
 part () { # NAME COMMAND…
@@ -27,8 +27,8 @@ part () { # NAME COMMAND…
 }
 cd "$source/tests" || exit
 part groups env SHOAL_ROUNDS=5 "$build/tests/test_integration_worker_cgroup"
-part containers env SHOAL_SUITE=limits SHOAL_PATIENCE=300 "$build/tests/test_integration_worker_container"
-part slots env SHOAL_ROUNDS=1 bash "$source/tests/e2e/cgroups.sh" "$build/shoal"
+part containers env SHOAL_SUITE=limits "$build/tests/test_integration_worker_container"
+part slots env SHOAL_ROUNDS=1 SHOAL_SLOTS=8 bash "$source/tests/e2e/cgroups.sh" "$build/shoal"
 part limits env SHOAL_OUTPUTS="$outputs" bash "$source/tests/long/cgroup2_limits.sh" "$build/shoal"
 echo "the machine has done all"
 sync
