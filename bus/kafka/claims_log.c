@@ -52,6 +52,7 @@ claims_take_in (struct kafka_claims_log *log, struct cursor *cursor, struct clai
   if (cursor->topic == TOPIC_LEASES)
     {
       queues_take_in (log->queues, key, &claim, message_time (message));
+      layout_take_in (log->layout, key, &claim);
       config_take_in (log->config, key, &claim,
                       clock_wall_ms () + cursor->skew - message_time (message));
     }

@@ -4,6 +4,7 @@
 
 #include "bus/kafka/config.h"
 #include "bus/kafka/inflight.h"
+#include "bus/kafka/layout.h"
 #include "bus/kafka/partition.h"
 
 struct kafka_claims_log
@@ -11,6 +12,7 @@ struct kafka_claims_log
   struct kafka_inflight *inflight;
   struct kafka_queues *queues;
   struct kafka_config *config;
+  struct kafka_layout *layout;
   struct kafka_dead_letters *dead_letters;
   bool whole; /* of leases: of jobs, too, that are settled, as we take jobs */
 };

@@ -330,6 +330,8 @@ open_all (struct kafka_follower *follower, struct error *err)
 struct follower *
 follow_open (struct kafka_plan *plan, const char *group, const char *job_id, struct error *err)
 {
+  if (leases_need_layout (plan->work->leases, err) != 0)
+    return NULL;
   struct kafka_follower *follower = xcalloc (1, sizeof *follower);
   follower->follower.ops = &kafka_follower_ops;
   follower->plan = plan;
@@ -346,7 +348,7 @@ follow_open (struct kafka_plan *plan, const char *group, const char *job_id, str
                               : kafka_partition_of_job (&follower->group.producer->client->topics,
                                                         TOPIC_EVENTS, job_id);
   follower->group.count =
-      job_id == NULL ? follower->group.producer->client->topics.partitions[TOPIC_EVENTS] : 1;
+      job_id == NULL ? kafka_spread (&follower->group.producer->client->topics, TOPIC_EVENTS) : 1;
   follower->group.slices = xcalloc ((size_t) follower->group.count, sizeof *follower->group.slices);
   for (int32_t i = 0; group != NULL && i < follower->group.count; i++)
     follower->group.slices[i].key =

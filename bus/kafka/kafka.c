@@ -105,6 +105,7 @@ kafka_pump (struct kafka_bus *bus)
   tables_pump (&bus->tables);
   leases_pump (&bus->leases);
   work_pump (&bus->work);
+  layout_pump (&bus->layout);
 }
 
 static int
@@ -412,10 +413,11 @@ check_role (struct kafka_bus *bus, enum bus_role role, struct error *err)
                                          [BUS_ROLE_MERGER] = "a merger's record" };
   if (role == BUS_ROLE_NONE)
     return 0;
+  bus->layout.says = true;
   if (grants_check (&bus->queues, role, err) != 0)
     return -1;
   struct error away = ERROR_INIT;
-  if (leases_sync (&bus->leases, &away) == 0)
+  if (leases_need_layout (&bus->leases, &away) == 0)
     return trust_need_key (&bus->client.trust, records[role], err);
   if (away.class == ERROR_TRANSIENT)
     /* brokers that are slow or gone again: a service outlives that, and what is wrong shows
@@ -432,6 +434,7 @@ join_parts (struct kafka_bus *bus)
   bus->producer.client = &bus->client;
   queues_init (&bus->queues, &bus->producer);
   bus->config.producer = &bus->producer;
+  bus->layout.producer = &bus->producer;
   bus->dead_letters.producer = &bus->producer;
   bus->dead_letters.queues = &bus->queues;
   bus->tables.producer = &bus->producer;
@@ -441,6 +444,7 @@ join_parts (struct kafka_bus *bus)
   bus->leases.log = (struct kafka_claims_log){ .inflight = &bus->inflight,
                                                .queues = &bus->queues,
                                                .config = &bus->config,
+                                               .layout = &bus->layout,
                                                .dead_letters = &bus->dead_letters };
   bus->leases.producer = &bus->producer;
   bus->leases.queues = &bus->queues;

@@ -18,6 +18,7 @@ struct kafka_bus
   struct kafka_producer producer;
   struct kafka_queues queues;
   struct kafka_config config;
+  struct kafka_layout layout;
   struct kafka_reader *reader; /* of the tables and the leases */
   struct kafka_dead_letters dead_letters;
   struct kafka_tables tables;

@@ -46,7 +46,25 @@ leases_sync (struct kafka_leases *leases, struct error *err)
         break;
       claims_take_in (&leases->log, cursor, leases->claims, partition_of_jobs (leases), message);
     }
+  leases->read = leases->read || outcome == 0;
   return outcome;
+}
+
+int
+leases_need_layout (struct kafka_leases *leases, struct error *err)
+{
+  struct kafka_layout *layout = leases->log.layout;
+  const struct kafka_topics *topics = &leases->producer->client->topics;
+  if (!leases->read && leases_sync (leases, err) != 0)
+    return -1;
+  if (topics->spread == 0 && layout->says
+      && (layout_say_first (layout, err) != 0 || leases_sync (leases, err) != 0))
+    return -1;
+  if (topics->spread == 0 && layout->says)
+    return error_set (err, ERROR_TRANSIENT,
+                      "%s: how many partitions events have was said and can't be read",
+                      topics->names[TOPIC_LEASES]);
+  return layout_check (layout, err);
 }
 
 /* What was forgotten as long as it was no concern of ours is read again. */
@@ -58,6 +76,7 @@ leases_sync_whole (struct kafka_leases *leases, struct error *err)
       cursor_close (&leases->cursor);
       claims_free (leases->claims);
       leases->claims = NULL;
+      leases->read = false;
     }
   leases->log.whole = true;
   return leases_sync (leases, err);

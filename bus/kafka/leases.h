@@ -14,11 +14,16 @@ struct kafka_leases
   struct partition_set *jobs;
   struct claims *claims; /* NULL until they are read */
   struct cursor cursor;
+  bool read; /* to their end once, since the cursor was opened */
 };
 
 /* The claims on jobs and groups, read to their end as it is now. */
 int leases_sync (struct kafka_leases *leases, struct error *err);
 void leases_pump (struct kafka_leases *leases);
+
+/* The leases tell where a job's events are (layout.h): whoever reads or writes those must have read
+ * them once. A service says it where nobody has. */
+int leases_need_layout (struct kafka_leases *leases, struct error *err);
 
 /* The same, for whoever takes jobs and must know which are settled. */
 int leases_sync_whole (struct kafka_leases *leases, struct error *err);

@@ -111,20 +111,27 @@ metadata_is_hidden (struct kafka_producer *producer, int topic, struct error *er
 }
 
 int
+metadata_note_partitions (struct kafka_topics *topics, const struct rd_kafka_metadata *metadata)
+{
+  int missing = -1;
+  for (int i = 0; i < topics->count; i++)
+    {
+      int32_t found = metadata_partitions (metadata, topics->names[i]);
+      topics->partitions[i] = found > 0 ? found : topics->partitions[i];
+      if (found == 0 && missing < 0)
+        missing = i;
+    }
+  return missing;
+}
+
+int
 kafka_look_up_topics (struct kafka_producer *producer, int timeout_ms, struct error *err)
 {
   struct kafka_topics *topics = &producer->client->topics;
   const struct rd_kafka_metadata *metadata = NULL;
   if (metadata_query (producer, timeout_ms, &metadata, err) != 0)
     return -1;
-  int missing = -1;
-  for (int i = 0; i < producer->client->topics.count; i++)
-    {
-      producer->client->topics.partitions[i] =
-          metadata_partitions (metadata, producer->client->topics.names[i]);
-      if (producer->client->topics.partitions[i] == 0 && missing < 0)
-        missing = i;
-    }
+  int missing = metadata_note_partitions (topics, metadata);
   rd_kafka_metadata_destroy (metadata);
   if (missing >= 0)
     return metadata_is_hidden (producer, missing, err)

@@ -16,6 +16,11 @@ int metadata_query (struct kafka_producer *producer, int64_t timeout_ms,
 /* How many partitions the topic NAME has; 0: there is none. */
 int32_t metadata_partitions (const struct rd_kafka_metadata *metadata, const char *name);
 
+/* Notes how many partitions TOPICS have. What METADATA lacks, as those of a broker that has just
+ * begun do, keeps the number that was known. The first topic that is missing; -1: none. */
+int metadata_note_partitions (struct kafka_topics *topics,
+                              const struct rd_kafka_metadata *metadata);
+
 /* " --queue NAME" for the commands that we tell people, "" for the default queue. The caller
  * frees. */
 char *metadata_queue_option (const struct kafka_topics *topics, int topic);

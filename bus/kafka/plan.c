@@ -86,6 +86,8 @@ int
 plan_publish_event (struct kafka_plan *plan, const struct event *event, struct error *err)
 {
   auto_buffer struct buffer payload = { 0 };
+  if (leases_need_layout (plan->work->leases, err) != 0)
+    return -1;
   if (codec_encode_event (event, &payload, err) != 0)
     return -1;
   return kafka_send (

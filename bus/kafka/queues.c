@@ -15,6 +15,7 @@
 enum
 {
   LOOK_UP_MS = 10000,
+  WORDS_MAX = 1000,
 };
 
 static const char served_prefix[] = "queue/";
@@ -39,6 +40,34 @@ queues_release (struct kafka_queues *queues)
       members_release (&queues->items[i].members);
       free (queues->items[i].name);
     }
+  for (size_t i = 0; i < queues->word_count; i++)
+    free (queues->words[i].queue);
+  free (queues->words);
+}
+
+static struct queue_word *
+queues_find_word (struct kafka_queues *queues, const char *name)
+{
+  for (size_t i = 0; i < queues->word_count; i++)
+    if (strcmp (queues->words[i].queue, name) == 0)
+      return &queues->words[i];
+  return NULL;
+}
+
+static void
+queues_keep_word (struct kafka_queues *queues, const char *name, int64_t time, int64_t lease_ms)
+{
+  struct queue_word *word = queues_find_word (queues, name);
+  if (word == NULL && queues->word_count == WORDS_MAX)
+    return;
+  if (word == NULL)
+    {
+      queues->words = xrealloc (queues->words, queues->word_count + 1, sizeof *queues->words);
+      word = &queues->words[queues->word_count++];
+      *word = (struct queue_word){ .queue = xstrdup (name) };
+    }
+  word->served = time;
+  word->lease_ms = lease_ms;
 }
 
 struct kafka_queue *
@@ -71,6 +100,12 @@ queues_add (struct kafka_queues *queues, const char *name, struct error *err)
   *queue = (struct kafka_queue){ .name = xstrdup (name),
                                  .shards = queues->producer->client->topics.count,
                                  .claims = queues->producer->client->topics.count + 1 };
+  const struct queue_word *word = queues_find_word (queues, name);
+  if (word != NULL)
+    {
+      queue->served = word->served;
+      queue->lease_ms = word->lease_ms;
+    }
   queues->producer->client->topics.names[queue->shards] =
       xasprintf ("%s.%s", queues->producer->client->topics.names[TOPIC_SHARDS], name);
   queues->producer->client->topics.names[queue->claims] =
@@ -158,7 +193,10 @@ queues_take_in (struct kafka_queues *queues, const char *key, const struct claim
     return;
   struct kafka_queue *queue = queues_find (queues, key + strlen (served_prefix));
   if (queue == NULL)
-    return;
+    {
+      queues_keep_word (queues, key + strlen (served_prefix), time, claim->lease_ms);
+      return;
+    }
   queue->served = time;
   queue->lease_ms = claim->lease_ms;
   queue->say_at = queues_announcement_is_due (queues);

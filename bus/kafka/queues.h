@@ -20,6 +20,14 @@ struct kafka_queue
   struct kafka_members members; /* the workers that read it, when this handle serves it */
 };
 
+/* That somebody serves a queue which wasn't needed when that was read: it may be later. */
+struct queue_word
+{
+  char *queue;
+  int64_t served; /* as above */
+  int64_t lease_ms;
+};
+
 struct kafka_queues
 {
   struct kafka_producer *producer;
@@ -27,6 +35,8 @@ struct kafka_queues
   int count;
   struct kafka_queue *served[QUEUES_MAX]; /* by this handle, in order of preference */
   int served_count;
+  struct queue_word *words;
+  size_t word_count;
 };
 
 /* There is "default". */

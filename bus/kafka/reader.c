@@ -255,7 +255,8 @@ next_within (struct cursor *cursor, int timeout_ms, rd_kafka_message_t **message
         {
           struct error err = ERROR_INIT;
           (void) access_lacks (client_of (cursor), "Read", "topic", cursor_name_of (cursor), &err);
-          log_failure (LOG_ERROR, "read_denied", &err, "partition=%d", cursor->partition);
+          if (!cursor->reader->silent)
+            log_failure (LOG_ERROR, "read_denied", &err, "partition=%d", cursor->partition);
           return 0;
         }
       else

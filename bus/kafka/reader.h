@@ -31,6 +31,7 @@ struct kafka_reader
   struct kafka_producer *producer; /* whose connections are asked */
   rd_kafka_t *handle;
   rd_kafka_topic_t *topics[TOPICS_MAX];
+  bool silent; /* set by the owner: what mayn't be read is no news for the log */
 };
 
 enum

@@ -26,6 +26,12 @@ kafka_topic_kind (int topic)
   return (topic - TOPICS) % 2 == 0 ? TOPIC_SHARDS : TOPIC_CLAIMS;
 }
 
+int32_t
+kafka_spread (const struct kafka_topics *topics, int topic)
+{
+  return topic == TOPIC_EVENTS && topics->spread > 0 ? topics->spread : topics->partitions[topic];
+}
+
 /* FNV-1a: any hash will do as long as it stays. */
 int32_t
 kafka_partition_of_job (const struct kafka_topics *topics, int topic, const char *job_id)
@@ -33,7 +39,7 @@ kafka_partition_of_job (const struct kafka_topics *topics, int topic, const char
   uint32_t hash = 2166136261U;
   for (const char *at = job_id; *at != '\0'; at++)
     hash = (hash ^ (unsigned char) *at) * 16777619U;
-  return (int32_t) (hash % (uint32_t) topics->partitions[topic]);
+  return (int32_t) (hash % (uint32_t) kafka_spread (topics, topic));
 }
 
 bool

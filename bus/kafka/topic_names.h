@@ -41,12 +41,17 @@ struct kafka_topics
   int count;
   char *names[TOPICS_MAX];
   int32_t partitions[TOPICS_MAX]; /* 0: not known yet */
+  int32_t spread; /* over so many of the events' partitions jobs are spread, by the leases' word; 0:
+                     none is known (layout.h) */
 };
 
 char *kafka_topic_name (const char *prefix, enum topic topic);
 
 /* TOPIC itself, or TOPIC_SHARDS or TOPIC_CLAIMS for those of further queues. */
 enum topic kafka_topic_kind (int topic);
+
+/* Over how many partitions of TOPIC jobs are spread. */
+int32_t kafka_spread (const struct kafka_topics *topics, int topic);
 
 /* The partition of an event or a status: by its job, always the same. */
 int32_t kafka_partition_of_job (const struct kafka_topics *topics, int topic, const char *job_id);

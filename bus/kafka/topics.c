@@ -3,6 +3,7 @@
 
 #include "bus/kafka/access.h"
 #include "bus/kafka/client.h"
+#include "bus/kafka/layout.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/queues.h"
@@ -95,6 +96,7 @@ admin_open (struct admin *admin, const char *url, const struct bus_options *opti
   if (strncmp (url, scheme, sizeof scheme - 1) != 0)
     return error_set (err, ERROR_USER, "%s: only a Kafka bus has topics: kafka://HOST:PORT", url);
   admin->producer.client = &admin->client;
+  admin->client.wake_fd = -1;
   queues_init (&admin->queues, &admin->producer);
   if (client_init (&admin->client, url + sizeof scheme - 1, options, err) != 0)
     return -1;
@@ -361,6 +363,31 @@ check_copies (const struct admin *admin, int topic, bool describe)
   return have < wanted ? 1 : 0;
 }
 
+/* Partitions that were added to the events are no fault: nobody uses them. */
+static int
+check_layout (struct admin *admin)
+{
+  struct error why = ERROR_INIT;
+  const struct kafka_topics *topics = &admin->client.topics;
+  int32_t have = topics->partitions[TOPIC_EVENTS];
+  if (have == 0 || topics->partitions[TOPIC_LEASES] == 0)
+    return 0;
+  int32_t used = layout_read (&admin->producer, &why);
+  if (used < 0)
+    admin_report (admin, xasprintf ("%s: over how many of the %d partitions jobs are spread isn't "
+                                    "known: %s",
+                                    topics->names[TOPIC_EVENTS], have, why.message));
+  if (used > have)
+    admin_report (admin, xasprintf ("%s: %d partitions, jobs are spread over %d: add the missing "
+                                    "ones with kafka-topics.sh --alter",
+                                    topics->names[TOPIC_EVENTS], have, used));
+  if (used > 0 && used < have)
+    admin_report (admin, xasprintf ("%s: %d partitions, of which only the first %d are used: jobs "
+                                    "were begun with these, and those that were added stay empty",
+                                    topics->names[TOPIC_EVENTS], have, used));
+  return used > have ? 1 : 0;
+}
+
 static int
 check_all (struct admin *admin, bool describe, struct error *err)
 {
@@ -378,6 +405,7 @@ check_all (struct admin *admin, bool describe, struct error *err)
     }
   if (count == 0)
     return wrong;
+  wrong += check_layout (admin);
   rd_kafka_DescribeConfigs (admin->producer.handle, wanted, count, NULL, admin->queue);
   rd_kafka_ConfigResource_destroy_array (wanted, count);
   rd_kafka_event_t *event = admin_await (admin, "reading the topics' settings", err);

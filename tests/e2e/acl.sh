@@ -106,17 +106,17 @@ expect_same "one by HTTP" http "$(json job <body)"
 wait_for "runs" eval '[ "$(user reader "$SHOAL" status --json http | json state)" = running ]'
 expect_same "and is cancelled" 202 "$(curl -sS -o body -w '%{http_code}' -X DELETE -H "Authorization: Bearer $(<token)" "http://$(address producer)/v1/jobs/http")"
 wait_for "by HTTP" eval '[ "$(user reader "$SHOAL" status --json http | json state)" = cancelled ]'
-for i in {1..10}; do
+for i in {1..11}; do
   upstream upstream submit "$(job "fails$i" ', "retries": 0' | sed "s|cat in/\*|test -e $PWD/mend|")"
   submit "waits$i" --queue gpu x true >/dev/null
 done
-for i in {1..10}; do user reader "$SHOAL" watch -q "fails$i" 2>/dev/null || true; done
-expect_exit 0 "one that nobody runs" user reader "$SHOAL" status waits10
+for i in {1..11}; do user reader "$SHOAL" watch -q "fails$i" 2>/dev/null || true; done
+expect_exit 0 "one that nobody runs" user reader "$SHOAL" status waits11
 expect_stdout 'no worker has served queue gpu so far'
 touch mend
-expect_exit 0 "run again" user control "$SHOAL" retry fails10
-expect_exit 0 "to its end" user reader "$SHOAL" watch -q fails10
-expect_exit 0 "cancelled" user control "$SHOAL" cancel waits10
+expect_exit 0 "run again" user control "$SHOAL" retry fails11
+expect_exit 0 "to its end" user reader "$SHOAL" watch -q fails11
+expect_exit 0 "cancelled" user control "$SHOAL" cancel waits11
 for command in list 'status one' 'logs one' 'report one' 'get one copy'; do
   # shellcheck disable=SC2086
   expect_exit 0 "reader: $command" user reader "$SHOAL" $command

@@ -2,8 +2,10 @@
 #include "bus/follower.h"
 #include "bus/kafka/kafka.h"
 #include "bus/kafka/metadata.h"
+#include "bus/kafka/topics.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "schemas/codec.h"
 #include "tests/lib/bus_fixture.h"
 #include "tests/lib/bus_stage.h"
 #include "tests/lib/kafka_place.h"
@@ -14,6 +16,8 @@ enum
 {
   JOBS = 24,
   LEASE_MS = 2000,
+  PARTITIONS = 8, /* of events … */
+  MORE = 13,      /* … and after some were added */
 };
 
 struct member
@@ -66,14 +70,20 @@ read_all (struct stage *stage, struct member *member)
 }
 
 static void
-publish_events (struct stage *stage)
+publish_events_by (struct stage *stage, struct bus *bus)
 {
   for (int i = 0; i < JOBS; i++)
     {
       auto_free char *id = xasprintf ("j%d", i);
-      (void) fixture_submit (stage->bus, id, &stage->err);
-      expect (stage, 0, fixture_plan_end (stage->bus, id, 1, &stage->err));
+      (void) fixture_submit (bus, id, &stage->err);
+      expect (stage, 0, fixture_plan_end (bus, id, 1, &stage->err));
     }
+}
+
+static void
+publish_events (struct stage *stage)
+{
+  publish_events_by (stage, stage->bus);
 }
 
 static int
@@ -180,7 +190,7 @@ what_an_unfinished_job_needs_stays (void **state)
 static char *
 make_place (void)
 {
-  return kafka_place_events (8);
+  return kafka_place_events (PARTITIONS);
 }
 
 /* What librdkafka 2.0.2 does to itself when two leaders are lost shortly one after the other
@@ -263,6 +273,193 @@ where_nothing_is_that_new_the_end_is_told (void **state)
   kafka_reader_close (reader);
 }
 
+/* ---- partitions that are added to the events ---------------------------------------------- */
+
+static void
+add_partitions (struct stage *stage)
+{
+  char text[128];
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  rd_kafka_NewPartitions_t *more =
+      rd_kafka_NewPartitions_new (bus->client.topics.names[TOPIC_EVENTS], MORE, text, sizeof text);
+  assert_non_null (more);
+  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
+  rd_kafka_CreatePartitions (bus->producer.handle, &more, 1, NULL, answers);
+  rd_kafka_event_t *event = rd_kafka_queue_poll (answers, COMING_MS);
+  assert_non_null (event);
+  assert_int_equal (rd_kafka_event_error (event), RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_event_destroy (event);
+  rd_kafka_queue_destroy (answers);
+  rd_kafka_NewPartitions_destroy (more);
+  for (int64_t end = clock_boot_ms () + COMING_MS;
+       bus->client.topics.partitions[TOPIC_EVENTS] != MORE;)
+    {
+      expect (stage, 0, kafka_look_up_topics (&bus->producer, COMING_MS, &stage->err));
+      assert_true (clock_boot_ms () < end);
+    }
+}
+
+/* A service, which has said how many partitions it uses or has read it. */
+static struct bus *
+open_service (struct stage *stage)
+{
+  const struct bus_options options = { .client = "test",
+                                       .role = BUS_ROLE_MERGER,
+                                       .lease_ms = LONG_LEASE_MS };
+  struct bus *bus = bus_open (stage->url, &options, &stage->err);
+  if (bus == NULL)
+    fail_msg ("%s", stage->err.message);
+  return bus;
+}
+
+static int32_t
+spread_of (const struct bus *bus)
+{
+  return kafka_spread (&((const struct kafka_bus *) bus)->client.topics, TOPIC_EVENTS);
+}
+
+static void
+note_line (void *context, const char *line)
+{
+  int *unused = context;
+  *unused += strstr (line, "events: 13 partitions, of which only the first 8 are used") != NULL;
+}
+
+/* Who comes after they were added publishes and reads where all do who were there before. */
+static void
+partitions_added_to_events_hide_nothing (void **state)
+{
+  struct stage *stage = *state;
+  struct member members[2];
+  struct member *old = &members[0];
+  struct member *late = &members[1];
+  int unused = 0;
+  bus_close (open_service (stage));
+  *old = join (stage);
+  await_shares (stage, old, 1);
+  add_partitions (stage);
+  auto_bus struct bus *worker = stage_open (stage->url, LONG_LEASE_MS);
+  publish_events_by (stage, worker);
+  int came = 0;
+  for (int64_t end = clock_boot_ms () + COMING_MS; came < JOBS;)
+    {
+      came = 0;
+      read_all (stage, old);
+      for (int i = 0; i < JOBS; i++)
+        came += old->events[i];
+      if (clock_boot_ms () > end)
+        fail_msg ("%d of %d events came", came, JOBS);
+    }
+  *late = join (stage);
+  assert_int_equal (spread_of (late->bus), PARTITIONS);
+  auto_follower struct follower *alone = bus_follow (worker, NULL, "j5", &stage->err);
+  assert_non_null (alone);
+  for (int64_t end = clock_boot_ms () + COMING_MS;;)
+    {
+      auto_event struct event event = { 0 };
+      if (follower_next (alone, &event, &stage->err) == 1)
+        break;
+      assert_true (clock_boot_ms () < end);
+    }
+  const struct bus_options options = { .client = "test" };
+  const struct topics_options topics = { .shard_partitions = 1 };
+  expect (stage, 0,
+          topics_check (stage->url, &options, &topics, false, note_line, &unused, &stage->err));
+  assert_int_equal (unused, 1);
+  leave (old);
+  leave (late);
+}
+
+/* A word of another number, as of who didn't know the first one. */
+static void
+say_otherwise (struct stage *stage)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  auto_buffer struct buffer payload = { 0 };
+  const struct claim claim = { .kind = CLAIM_UNKNOWN, .writer = "stranger", .starts = MORE };
+  expect (stage, 0, codec_encode_claim (&claim, &payload, &stage->err));
+  expect (stage, 0,
+          kafka_send (&bus->producer, TOPIC_LEASES, 0, "layout/events", &payload,
+                      &bus->producer.published, &stage->err));
+  expect (stage, 0, bus_flush (stage->bus, &stage->err));
+}
+
+/* The last word of the number, which is what compaction keeps. */
+static int32_t
+last_word (struct stage *stage)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  struct cursor cursor = { 0 };
+  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
+  int32_t number = 0;
+  assert_non_null (reader);
+  expect (stage, 0, cursor_open (&cursor, reader, TOPIC_LEASES, 0, FROM_START, &stage->err));
+  for (;;)
+    {
+      auto_message rd_kafka_message_t *message = NULL;
+      auto_claim struct claim claim = { 0 };
+      if (cursor_next_before_end (&cursor, &message, &stage->err) != 1)
+        break;
+      auto_free char *key = message_key (message);
+      if (strcmp (key, "layout/events") == 0
+          && codec_decode_claim (cursor.payload, &claim, NULL) == 0)
+        number = (int32_t) claim.starts;
+    }
+  cursor_close (&cursor);
+  kafka_reader_close (reader);
+  return number;
+}
+
+/* The first word stays, for those who have read it and for those who come; who knows it answers
+ * another one. */
+static void
+the_first_word_of_partitions_counts (void **state)
+{
+  struct stage *stage = *state;
+  auto_bus struct bus *service = open_service (stage);
+  add_partitions (stage);
+  say_otherwise (stage);
+  assert_int_equal (last_word (stage), MORE);
+  for (int64_t end = clock_boot_ms () + COMING_MS; last_word (stage) != PARTITIONS;)
+    {
+      (void) bus_poll (service, NULL, 0, 100);
+      if (clock_boot_ms () > end)
+        fail_msg ("nobody answered the word of %d partitions", MORE);
+    }
+  assert_int_equal (spread_of (service), PARTITIONS);
+  auto_bus struct bus *late = open_service (stage);
+  assert_int_equal (spread_of (late), PARTITIONS);
+}
+
+/* Leases that couldn't be read to their end say nothing, although they are being read. */
+static void
+half_read_leases_are_read_on (void **state)
+{
+  struct stage *stage = *state;
+  auto_bus struct bus *service = open_service (stage);
+  add_partitions (stage);
+  auto_bus struct bus *command = stage_open (stage->url, LONG_LEASE_MS);
+  struct kafka_leases *leases = &((struct kafka_bus *) command)->leases;
+  leases->claims = claims_new (LONG_LEASE_MS);
+  expect (stage, 0,
+          cursor_open (&leases->cursor, leases->reader, TOPIC_LEASES, 0, FROM_START, &stage->err));
+  assert_int_equal (spread_of (command), MORE);
+  auto_follower struct follower *all = bus_follow (command, NULL, NULL, &stage->err);
+  assert_non_null (all);
+  assert_int_equal (spread_of (command), PARTITIONS);
+}
+
+/* Fewer partitions than jobs are spread over: their events aren't there, and that is said. */
+static void
+fewer_partitions_are_refused (void **state)
+{
+  struct stage *stage = *state;
+  say_otherwise (stage);
+  auto_follower struct follower *all = bus_follow (stage->bus, NULL, NULL, &stage->err);
+  assert_null (all);
+  assert_non_null (strstr (stage->err.message, "events has 8 partitions, jobs are spread over 13"));
+}
+
 int
 main (void)
 {
@@ -276,6 +473,14 @@ main (void)
     cmocka_unit_test_prestate_setup_teardown (what_a_lost_producer_had_is_said_again, stage_set_up,
                                               stage_tear_down, state),
     cmocka_unit_test_prestate_setup_teardown (a_lost_producer_is_replaced, stage_set_up,
+                                              stage_tear_down, state),
+    cmocka_unit_test_prestate_setup_teardown (partitions_added_to_events_hide_nothing, stage_set_up,
+                                              stage_tear_down, state),
+    cmocka_unit_test_prestate_setup_teardown (the_first_word_of_partitions_counts, stage_set_up,
+                                              stage_tear_down, state),
+    cmocka_unit_test_prestate_setup_teardown (half_read_leases_are_read_on, stage_set_up,
+                                              stage_tear_down, state),
+    cmocka_unit_test_prestate_setup_teardown (fewer_partitions_are_refused, stage_set_up,
                                               stage_tear_down, state),
     cmocka_unit_test_prestate_setup_teardown (members_share_the_jobs, stage_set_up, stage_tear_down,
                                               state),
