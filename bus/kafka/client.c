@@ -237,6 +237,17 @@ client_init (struct kafka_client *client, const char *rest, const struct bus_opt
   return 0;
 }
 
+int
+client_check_logs (const struct kafka_client *client, struct error *err)
+{
+  if (client->anew == NULL)
+    return 0;
+  return error_set (err, ERROR_FATAL,
+                    "%s: %s was made anew, or has lost records, while it was read: what this "
+                    "process knows of it is no more true; start it again",
+                    client->url, client->anew);
+}
+
 void
 client_release (struct kafka_client *client)
 {

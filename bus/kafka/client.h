@@ -28,7 +28,11 @@ struct kafka_client
   int wake_fd;               /* written by librdkafka when there is something to read */
   bool more;                 /* something was left unread: don't wait */
   int held;                  /* how many claims are in flight */
+  const char *anew;          /* a topic that isn't the one that was read so far; NULL: all are */
 };
+
+/* What this process knows is of a log that is gone: -1, ERROR_FATAL. Else 0. */
+int client_check_logs (const struct kafka_client *client, struct error *err);
 
 /* How long a question may take at most: MOST, but whoever holds leases must get back to renewing
  * them. */

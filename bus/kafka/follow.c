@@ -192,6 +192,8 @@ static int
 kafka_follower_next (struct follower *base, struct event *event, struct error *err)
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
+  if (client_check_logs (follower->group.producer->client, err) != 0)
+    return -1;
   if (follower->group.producer->published.pending > 0 && plan_flush (follower->plan, err) != 0)
     return -1;
   if (follower->group.name != NULL && group_tend (&follower->group, err) != 0)

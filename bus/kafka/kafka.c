@@ -182,7 +182,9 @@ kafka_submit (struct bus *base, const struct job *job, struct error *err)
 static int
 kafka_get_job (struct bus *base, const char *id, struct job *job, struct error *err)
 {
-  return jobs_get (&of (base)->tables, id, job, err);
+  return client_check_logs (&of (base)->client, err) != 0
+             ? -1
+             : jobs_get (&of (base)->tables, id, job, err);
 }
 
 static int
@@ -190,7 +192,9 @@ kafka_list_jobs (struct bus *base, const char *after,
                  int (*each) (void *context, const struct job *job), void *context,
                  struct error *err)
 {
-  return jobs_list (&of (base)->tables, after, each, context, err);
+  return client_check_logs (&of (base)->client, err) != 0
+             ? -1
+             : jobs_list (&of (base)->tables, after, each, context, err);
 }
 
 static int
@@ -248,7 +252,9 @@ static int
 kafka_take (struct bus *base, enum bus_queue queue, const char *job_id, struct delivery **delivery,
             struct error *err)
 {
-  return take_delivery (&of (base)->take, queue, job_id, delivery, err);
+  return client_check_logs (&of (base)->client, err) != 0
+             ? -1
+             : take_delivery (&of (base)->take, queue, job_id, delivery, err);
 }
 
 static int
@@ -297,7 +303,9 @@ kafka_publish_control (struct bus *base, const struct control *control, struct e
 static int
 kafka_next_control (struct bus *base, int64_t *position, struct control *control, struct error *err)
 {
-  return jobs_next_control (&of (base)->tables, position, control, err);
+  return client_check_logs (&of (base)->client, err) != 0
+             ? -1
+             : jobs_next_control (&of (base)->tables, position, control, err);
 }
 
 static int
@@ -310,7 +318,9 @@ static int
 kafka_get_status (struct bus *base, const char *job_id, struct job_status *status,
                   struct error *err)
 {
-  return jobs_get_status (&of (base)->tables, job_id, status, err);
+  return client_check_logs (&of (base)->client, err) != 0
+             ? -1
+             : jobs_get_status (&of (base)->tables, job_id, status, err);
 }
 
 static int

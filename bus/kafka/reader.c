@@ -126,10 +126,9 @@ cursor_open (struct cursor *cursor, struct kafka_reader *reader, int topic, int3
   *cursor = (struct cursor){ .reader = reader, .topic = topic, .partition = partition };
   if (cursor_watermarks (cursor, &low, &cursor->end, err) != 0)
     return -1;
-  /* A number and never "the beginning": for that librdkafka waits half a second. */
-  cursor->next = from == FROM_END ? cursor->end : from < low ? low : from;
-  if (cursor->next > cursor->end)
-    cursor->next = cursor->end;
+  /* A number and never "the beginning": for that librdkafka waits half a second. Who was farther
+     than the end was so in another log: nothing of this one may be skipped. */
+  cursor->next = from == FROM_END ? cursor->end : from < low || from > cursor->end ? low : from;
   cursor->queue = rd_kafka_queue_new (reader->handle);
   uint64_t one = 1;
   rd_kafka_queue_io_event_enable (cursor->queue, reader->producer->client->wake_fd, &one,
@@ -152,7 +151,9 @@ cursor_close (struct cursor *cursor)
   *cursor = (struct cursor){ 0 };
 }
 
-/* What we read was deleted by retention: go on at what is left. */
+/* What we read was deleted by retention: goes on at what is left. Or the log ends before the place
+ * that we had read to: it isn't the one that we read. Then all of it is read, and whoever has
+ * believed the other one must end (client_check_logs). */
 static void
 cursor_restart (struct cursor *cursor)
 {
@@ -166,9 +167,12 @@ cursor_restart (struct cursor *cursor)
                    cursor->partition);
       return;
     }
-  int64_t next = cursor->next < low ? low : cursor->next > high ? high : cursor->next;
-  log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld", cursor_name_of (cursor),
-            cursor->partition, (long long) cursor->next, (long long) next);
+  bool anew = cursor->next > high;
+  int64_t next = cursor->next < low || anew ? low : cursor->next;
+  if (anew)
+    client_of (cursor)->anew = cursor_name_of (cursor);
+  log_warn (anew ? "log_anew" : "records_lost", "topic=%s partition=%d from=%lld to=%lld",
+            cursor_name_of (cursor), cursor->partition, (long long) cursor->next, (long long) next);
   (void) rd_kafka_consume_stop (cursor_topic_of (cursor), cursor->partition);
   cursor->next = next;
   if (cursor_start_reading (cursor, next, &err) != 0)
@@ -276,6 +280,8 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
 {
   struct kafka_producer *producer = cursor->reader->producer;
   int64_t give_up = clock_boot_ms () + kafka_at_most (producer->client, STALL_MS);
+  if (client_check_logs (producer->client, err) != 0)
+    return -1;
   while (!cursor_is_at_end (cursor))
     {
       if (next_within (cursor, STEP_MS, message) == 1)

@@ -1,0 +1,176 @@
+/* Logs on a real Kafka broker that aren't what was read of them: topics made anew under handles
+ * that have read them, offsets of another log, records that retention has removed. */
+#include "bus/kafka/kafka.h"
+#include "bus/kafka/metadata.h"
+#include "bus/kafka/topics.h"
+#include "common/clock.h"
+#include "common/memory.h"
+#include "tests/lib/bus_fixture.h"
+#include "tests/lib/bus_stage.h"
+#include "tests/lib/kafka_place.h"
+
+#include <string.h>
+
+enum
+{
+  JOBS = 5,
+  GONE = 3, /* of them, by retention */
+};
+
+static void
+ignore_line (void *context, const char *line)
+{
+  (void) context;
+  (void) line;
+}
+
+static void
+submit_jobs (struct stage *stage)
+{
+  for (int i = 0; i < JOBS; i++)
+    {
+      auto_free char *id = xasprintf ("old%d", i);
+      expect (stage, 1, fixture_submit (stage->bus, id, &stage->err));
+    }
+}
+
+static void
+await_answer (rd_kafka_queue_t *answers)
+{
+  rd_kafka_event_t *event = rd_kafka_queue_poll (answers, COMING_MS);
+  assert_non_null (event);
+  assert_int_equal (rd_kafka_event_error (event), RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_event_destroy (event);
+  rd_kafka_queue_destroy (answers);
+}
+
+static bool
+is_topic_left (struct stage *stage)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  const struct rd_kafka_metadata *metadata = NULL;
+  int32_t left = 0;
+  expect (stage, 0, metadata_query (&bus->producer, COMING_MS, &metadata, &stage->err));
+  for (int i = 0; i < TOPICS; i++)
+    left += metadata_partitions (metadata, bus->client.topics.names[i]);
+  rd_kafka_metadata_destroy (metadata);
+  return left > 0;
+}
+
+static void
+make_topics_anew (struct stage *stage)
+{
+  const struct kafka_bus *bus = (const struct kafka_bus *) stage->bus;
+  rd_kafka_DeleteTopic_t *topics[TOPICS];
+  for (int i = 0; i < TOPICS; i++)
+    topics[i] = rd_kafka_DeleteTopic_new (bus->client.topics.names[i]);
+  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
+  rd_kafka_DeleteTopics (bus->producer.handle, topics, TOPICS, NULL, answers);
+  rd_kafka_DeleteTopic_destroy_array (topics, TOPICS);
+  await_answer (answers);
+  for (int64_t end = clock_boot_ms () + COMING_MS; is_topic_left (stage);)
+    assert_true (clock_boot_ms () < end);
+  const struct bus_options options = { .client = "test" };
+  const struct topics_options wanted = { .shard_partitions = 1, .event_partitions = 1 };
+  expect (stage, 0, topics_create (stage->url, &options, &wanted, ignore_line, NULL, &stage->err));
+}
+
+/* A handle that has read the old log mustn't answer from it, and mustn't read the new one from
+ * where it was in the old one on: it says that it can't go on. */
+static void
+topics_made_anew_end_who_has_read_them (void **state)
+{
+  struct stage *stage = *state;
+  auto_job struct job known = { 0 };
+  submit_jobs (stage);
+  expect (stage, 1, bus_get_job (stage->bus, "old1", &known, &stage->err));
+  make_topics_anew (stage);
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  auto_job struct job again = { 0 };
+  expect (stage, 1, fixture_submit (other, "new", &stage->err));
+  expect (stage, 0, bus_get_job (other, "old1", &again, &stage->err));
+  for (int64_t end = clock_boot_ms () + COMING_MS;;)
+    {
+      auto_job struct job found = { 0 };
+      error_clear (&stage->err);
+      (void) bus_poll (stage->bus, NULL, 0, 10);
+      if (bus_get_job (stage->bus, "old1", &found, &stage->err) < 0
+          && stage->err.class == ERROR_FATAL)
+        break;
+      if (clock_boot_ms () > end)
+        fail_msg ("a job of a log that is gone is still answered for: %s", stage->err.message);
+    }
+  assert_non_null (strstr (stage->err.message, "was made anew"));
+  auto_delivery struct delivery *delivery = NULL;
+  assert_int_equal (bus_take (stage->bus, BUS_SHARDS, NULL, &delivery, &stage->err), -1);
+  assert_int_equal (stage->err.class, ERROR_FATAL);
+}
+
+/* The first record that CURSOR has, up to the end as it is now. */
+static int64_t
+first_offset (struct stage *stage, struct cursor *cursor)
+{
+  auto_message rd_kafka_message_t *message = NULL;
+  expect (stage, 0, cursor_look_for_end (cursor, &stage->err));
+  expect (stage, 1, cursor_next_before_end (cursor, &message, &stage->err));
+  return message->offset;
+}
+
+/* An offset beyond the end, as one that was committed in another log, skips nothing of this one. */
+static void
+an_offset_beyond_the_end_skips_nothing (void **state)
+{
+  struct stage *stage = *state;
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  struct cursor cursor = { 0 };
+  submit_jobs (stage);
+  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
+  assert_non_null (reader);
+  expect (stage, 0, cursor_open (&cursor, reader, TOPIC_JOBS, 0, JOBS + 100, &stage->err));
+  assert_int_equal (first_offset (stage, &cursor), 0);
+  cursor_close (&cursor);
+  kafka_reader_close (reader);
+}
+
+/* What retention has removed is skipped, what it has left isn't, and the log is the same. */
+static void
+retention_skips_only_what_is_gone (void **state)
+{
+  struct stage *stage = *state;
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  struct cursor cursor = { 0 };
+  submit_jobs (stage);
+  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
+  assert_non_null (reader);
+  expect (stage, 0, cursor_open (&cursor, reader, TOPIC_JOBS, 0, FROM_END, &stage->err));
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
+  rd_kafka_topic_partition_list_add (list, bus->client.topics.names[TOPIC_JOBS], 0)->offset = GONE;
+  rd_kafka_DeleteRecords_t *gone = rd_kafka_DeleteRecords_new (list);
+  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
+  rd_kafka_DeleteRecords (bus->producer.handle, &gone, 1, NULL, answers);
+  rd_kafka_DeleteRecords_destroy (gone);
+  rd_kafka_topic_partition_list_destroy (list);
+  await_answer (answers);
+  const rd_kafka_message_t first = { .offset = 0 };
+  cursor_step_back (&cursor, &first);
+  assert_int_equal (first_offset (stage, &cursor), GONE);
+  expect (stage, 0, client_check_logs (&bus->client, &stage->err));
+  cursor_close (&cursor);
+  kafka_reader_close (reader);
+}
+
+int
+main (void)
+{
+  static const struct bus_place place = {
+    .make = kafka_place_ordered, .discard = kafka_place_discard, .is_log = true, .patience_ms = 1000
+  };
+#define TEST(name)                                                                                 \
+  cmocka_unit_test_prestate_setup_teardown (name, stage_set_up, stage_tear_down, (void *) &place)
+  const struct CMUnitTest tests[] = {
+    TEST (topics_made_anew_end_who_has_read_them),
+    TEST (an_offset_beyond_the_end_skips_nothing),
+    TEST (retention_skips_only_what_is_gone),
+  };
+  return cmocka_run_group_tests (tests, NULL, NULL);
+}
