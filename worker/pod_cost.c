@@ -147,6 +147,7 @@ pod_cost_ask (struct pod_cost *cost, bool busy)
   bool told = pod_cost_tell (cost, busy, &err) == 0;
   pod_cost_say (cost, busy, &err);
   (void) pthread_mutex_lock (&cost->lock);
+  cost->plan.asked = clock_boot_ms ();
   /* A request that failed may have reached the server all the same. */
   cost->plan.told = told ? (busy ? 1 : 0) : -1;
   cost->plan.failures = told ? 0 : cost->plan.failures + 1;

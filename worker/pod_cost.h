@@ -27,7 +27,7 @@ struct pod_cost_plan
   bool busy;
   int64_t since; /* it is that */
   int told;      /* what the server knows: 1 busy, 0 idle, -1 can't be said */
-  int64_t asked; /* the last request began; 0: none did */
+  int64_t asked; /* the last request; 0: there was none */
   int failures;  /* of requests, in a row */
 };
 

@@ -5,7 +5,7 @@
 make_files in 1
 export SHOAL_BUS=kafka://$SHOAL_TEST_KAFKA/stops-$$-$RANDOM
 expect_exit 0 "topics" "$SHOAL" topics create --partitions 2
-LEASE=3s
+LEASE=5s
 
 submit () { # ID
   "$SHOAL" submit --id "$1" -v "$PWD/in:/in" --glob '*.txt' --runtime process --results "$PWD/$1" x \
