@@ -372,6 +372,9 @@ assemble_check_image (struct assembly *assembly, const char *folder)
   json_t *record = attempt_record_read (assembly->folder_fd, folder);
   const char *id = json_string_value (json_object_get (record, "image_id"));
   bool known = id != NULL && assemble_knows_image (assembly->job, id);
+  /* Of a job that names several, none is missing. */
+  if (assembly->image_id == NULL && assembly->job->earlier_images.count > 0)
+    assembly->image_id = xstrdup (assembly->job->earlier_images.items[0]);
   if (id != NULL && !known && assembly->image_id == NULL)
     assembly->image_id = xstrdup (id);
   else if (id != NULL && !known && strcmp (id, assembly->image_id) != 0 && assembly->damage == NULL)

@@ -69,6 +69,12 @@ expect_manifest r/manifest.json
 expect_true "report.html has both" eval 'grep -q "$first" r/report.html && grep -q "$(id other)" r/report.html'
 expect_exit 0 "the bytes are right" "$SHOAL" get r copy
 expect_exit 0 "merge makes the same of it" "$SHOAL" merge r --on-conflict first
+third=sha256:$(printf '1%.0s' {1..64})
+sed -i.kept "s/$first/$third/" r/.shoal/attempts/00005.*/attempt.json
+expect_exit 1 "one image more than the job names" "$SHOAL" merge r --on-conflict last
+expect_stderr "the image \"other\" isn't the same on all workers: attempt 00005[^ ]* ran with the id $third, shards before it with $first"
+for kept in r*/.shoal/attempts/00005.*/attempt.json.kept; do mv "$kept" "${kept%.kept}"; done
+expect_exit 0 "… until it is gone" "$SHOAL" merge r --on-conflict last
 expect_exit 0 "a shard again, with the image that the job has now" "$SHOAL" retry r --shard 1
 expect_same "… which it ran with" "$(id other)" "$(python3 -c 'import json; print(json.load(open("r/manifest.json"))["shards"][1]["image_id"])')"
 again () { "$SHOAL" run -v in:/in -o o:/out --glob '*.txt' --retries 0 --results r "$@" sh -c "$fail"; }
