@@ -33,6 +33,7 @@ struct fetched_file
   int parts;   /* asked for and not there */
   int64_t cut; /* bytes that parts were asked for so far, in this … */
   struct part_order order;
+  bool cutting;            /* its fetcher will ask for more of it */
   bool parted;             /* the server has given a part: more may be asked for */
   bool answered;           /* an answer with its bytes has begun, which said: */
   char *etag;              /* NULL: nothing */

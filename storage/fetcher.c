@@ -11,6 +11,7 @@
 enum
 {
   SUMMING = 8,          /* files that wait for their sums */
+  CUTTING = 8,          /* files that aren't asked for completely */
   HELD = SUMMING_CHUNK, /* bytes of a part that are written at once: curl brings 16 KiB at a time */
   IN_PIECES =
       128 << 20, /* bytes of a file that is worth a question before more of it is asked for */
@@ -62,6 +63,18 @@ fetch_part_range (struct fetch_part *part)
 
 static int cut_all (struct fetch *fetch, struct error *err);
 
+/* All of FILE is asked for. */
+static void
+stop_cutting (struct fetch *fetch, struct fetched_file *file)
+{
+  if (!file->cutting)
+    return;
+  TAILQ_REMOVE (&fetch->cutting, file, links);
+  fetch->cutting_count--;
+  file->cutting = false;
+  fetched_file_unref (file);
+}
+
 /* All of the file came where a part of it was asked for: this server gives none. */
 static int
 take_whole (struct fetch_part *part, struct error *err)
@@ -69,11 +82,7 @@ take_whole (struct fetch_part *part, struct error *err)
   struct fetched_file *file = part->file;
   if (part->from != 0 || file->parts != 1 || file->parted)
     return error_set (err, ERROR_TRANSIENT, "unexpected response to a range request");
-  if (part->fetch->cutting == file)
-    {
-      part->fetch->cutting = NULL;
-      fetched_file_unref (file);
-    }
+  stop_cutting (part->fetch, file);
   part->at = 0;
   part->end = file->item.size;
   part->no_ranges = true;
@@ -127,7 +136,7 @@ check_answer (struct fetch_part *part, struct error *err)
     return -1;
   if (fetched_file_same (file, call, err) != 0)
     return -1;
-  return part->fetch->cutting == file ? cut_all (part->fetch, err) : 0;
+  return file->cutting ? cut_all (part->fetch, err) : 0;
 }
 
 static int
@@ -236,7 +245,7 @@ finish_now (struct fetch *fetch, struct fetched_file *file, struct error *err)
 static int
 finish_file (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
-  if (file->parts > 0 || file->pieces.open > 0 || fetch->cutting == file)
+  if (file->parts > 0 || file->pieces.open > 0 || file->cutting)
     return 0;
   fetched_file_end (file);
   if (fetched_file_is_summing (file))
@@ -341,11 +350,10 @@ start_part (struct fetch *fetch, struct fetched_file *file, int64_t from, int64_
 
 /* ---- files ------------------------------------------------------------------------------ */
 
-/* The next part of the file that is being cut. */
+/* The next part of FILE, which is being cut. */
 static int
-fetcher_next_part (struct fetch *fetch, struct error *err)
+fetcher_next_part (struct fetch *fetch, struct fetched_file *file, struct error *err)
 {
-  struct fetched_file *file = fetch->cutting;
   struct extent part = { 0 };
   int64_t piece = file->item.size >= IN_PIECES ? fetched_file_piece (file) : 0;
   (void) part_order_next (&file->order, file->item.size, piece, (int64_t) fetch->batch.connections,
@@ -353,10 +361,7 @@ fetcher_next_part (struct fetch *fetch, struct error *err)
   file->cut += part.end - part.from;
   int result = start_part (fetch, file, part.from, part.end, true, err);
   if (file->cut == file->item.size)
-    {
-      fetch->cutting = NULL;
-      fetched_file_unref (file);
-    }
+    stop_cutting (fetch, file);
   return result;
 }
 
@@ -376,13 +381,18 @@ may_be_cut (const struct fetched_file *file)
   return file->parted && (file->pieces.asked != 1 || file->pieces.open == 0);
 }
 
-/* Asks for the parts that there is room for. */
+/* Asks for the parts that there is room for, of the file first that has begun first. */
 static int
 cut_all (struct fetch *fetch, struct error *err)
 {
-  while (fetch->cutting != NULL && may_be_cut (fetch->cutting) && has_room (fetch))
-    if (fetcher_next_part (fetch, err) != 0)
-      return -1;
+  struct fetched_file *next = NULL;
+  for (struct fetched_file *file = TAILQ_FIRST (&fetch->cutting); file != NULL; file = next)
+    {
+      next = TAILQ_NEXT (file, links);
+      while (file->cutting && may_be_cut (file) && has_room (fetch))
+        if (fetcher_next_part (fetch, file, err) != 0)
+          return -1;
+    }
   return 0;
 }
 
@@ -401,13 +411,17 @@ start_next (struct fetch *fetch, struct error *err)
   if (fetch->source->ranges && (item->version != NULL || file->sum.algorithm != NULL)
       && item->size >= 2 * (int64_t) PART_SIZE)
     {
-      fetch->cutting = take (&file);
+      file->cutting = true;
+      TAILQ_INSERT_TAIL (&fetch->cutting, file, links);
+      fetch->cutting_count++;
+      (void) take (&file);
       return 0;
     }
   return start_part (fetch, file, 0, item->size, false, err);
 }
 
-/* Asks for more as long as there is room. */
+/* Asks for more as long as there is room. A file that waits for an answer, before more of it may be
+ * asked for, holds up no other one. */
 static int
 fetcher_start_more (struct fetch *fetch, struct error *err)
 {
@@ -415,7 +429,8 @@ fetcher_start_more (struct fetch *fetch, struct error *err)
     {
       if (cut_all (fetch, err) != 0)
         return -1;
-      if (fetch->cutting != NULL || (fetch->batch.exhausted && TAILQ_EMPTY (&fetch->wrong)))
+      bool none = fetch->batch.exhausted && TAILQ_EMPTY (&fetch->wrong);
+      if (none || fetch->cutting_count == CUTTING || !has_room (fetch))
         return 0;
       if (start_next (fetch, err) != 0)
         return -1;
@@ -426,7 +441,7 @@ fetcher_start_more (struct fetch *fetch, struct error *err)
 static bool
 fetcher_is_more (const struct fetch *fetch)
 {
-  return !fetch->batch.exhausted || fetch->cutting != NULL || http_pending (fetch->batch.http) > 0
+  return !fetch->batch.exhausted || fetch->cutting_count > 0 || http_pending (fetch->batch.http) > 0
          || !TAILQ_EMPTY (&fetch->answered) || !TAILQ_EMPTY (&fetch->summing)
          || !TAILQ_EMPTY (&fetch->wrong);
 }
@@ -452,6 +467,7 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   struct fetch fetch = { .source = source };
   fetch_batch_open (&fetch.batch, source->address, source->context, batch);
   int result = 0;
+  TAILQ_INIT (&fetch.cutting);
   TAILQ_INIT (&fetch.answered);
   TAILQ_INIT (&fetch.summing);
   TAILQ_INIT (&fetch.wrong);
@@ -467,6 +483,6 @@ fetcher_run (const struct fetch_source *source, const struct storage_batch *batc
   fetcher_drop_piece_requests (&fetch);
   drop_files (&fetch.summing);
   drop_files (&fetch.wrong);
-  fetched_file_unref (fetch.cutting);
+  drop_files (&fetch.cutting);
   return result;
 }

@@ -15,7 +15,8 @@ struct fetch
 {
   const struct fetch_source *source;
   struct fetch_batch batch;
-  struct fetched_file *cutting;         /* the file whose parts aren't all asked for, or NULL */
+  struct fetched_files cutting; /* files whose parts aren't all asked for */
+  size_t cutting_count;
   struct fetched_files wrong;           /* files that are to come once more */
   struct fetch_parts parts;             /* all that are asked for */
   struct piece_requests piece_requests; /* about pieces, under way … */

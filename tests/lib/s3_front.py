@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a server before S3 does that MinIO can't be made to do: s3_front.py HOST:PORT KIND [FILE]. Prints its port and ends with its parent.
+"""What a server before S3 does that MinIO can't be made to do: s3_front.py HOST:PORT KIND [FILE [WHAT]]. Prints its port and ends with its parent.
 
     redirects    the bucket is in us-east-1: requests signed for elsewhere are answered with 301 and a header, as Amazon does
     refuses      the same with 400 and an element, as MinIO with a region does
@@ -10,6 +10,7 @@
     loses        each object's first PUT is answered as if only a part of it had come
     payer        whoever asks doesn't say in what he signs that he pays: 403
     holds        GETs of objects wait until FILE is there; FILE.held is made when one does
+    stalls       requests whose "METHOD PATH RANGE" has WHAT in it wait until FILE is there; FILE.held is made when one does
     drips        objects come in small pieces, ten a second, until FILE is there
     notes        writes "METHOD HOST PATH" of each request to FILE
     spoils       of an object's content one byte is another, in each answer of more than a megabyte
@@ -79,6 +80,10 @@ class Front(standin.Handler):
             self.answer(403, [], b"<Error><Code>AccessDenied</Code></Error>")
             return
         while kind == "holds" and of_object and not os.path.exists(sys.argv[3]):
+            open(sys.argv[3] + ".held", "a").close()
+            time.sleep(0.02)
+        asked = f"{self.command} {self.path} {self.headers.get('Range')}"
+        while kind == "stalls" and sys.argv[4] in asked and not os.path.exists(sys.argv[3]):
             open(sys.argv[3] + ".held", "a").close()
             time.sleep(0.02)
         if kind == "notes":

@@ -15,7 +15,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 enum
 {
@@ -212,6 +214,65 @@ servers_that_dont_tell_of_parts_are_believed (void **state)
       }
 }
 
+struct waiting
+{
+  const char *held; /* the file that says that something waits */
+  const char *file; /* … until this one is there */
+  struct storage_totals totals;
+  int64_t seen; /* files that were there meanwhile */
+};
+
+/* Lets the server go on when all but one are there, or nothing has come for long. */
+static void *
+let_go_on (void *context)
+{
+  struct waiting *waiting = context;
+  for (int i = 0; i < 1000 && waiting->seen < (int64_t) OBJECTS - 1; i++)
+    {
+      (void) usleep (20 * 1000);
+      if (access (waiting->held, F_OK) == 0)
+        waiting->seen = __atomic_load_n (&waiting->totals.files, __ATOMIC_RELAXED);
+    }
+  assert_int_equal (close (open (waiting->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644)), 0);
+  return NULL;
+}
+
+/* It comes first, and each of these is waited for before more of it is asked for. */
+static void
+one_whose_answer_is_late_holds_up_no_other (void **state)
+{
+  const struct s3_bucket *bucket = *state;
+  static const char *const late[] = { "at%20once?partNumber=1", "at%20once bytes=0-" };
+  for (size_t i = 0; i < sizeof late / sizeof *late; i++)
+    {
+      auto_file_tree struct file_tree *here = file_tree_new ();
+      auto_file_tree struct file_tree *signs = file_tree_new ();
+      auto_free char *file = xasprintf ("%s/go", signs->folder);
+      auto_free char *held = xasprintf ("%s.held", file);
+      auto_peer struct peer *front =
+          peer_start ("s3_front.py", peer_server ("SHOAL_TEST_S3"), "stalls", file, late[i], NULL);
+      auto_free char *endpoint = xasprintf ("http://127.0.0.1:%d", front->port);
+      (void) setenv ("AWS_ENDPOINT_URL", endpoint, 1);
+      struct error err = ERROR_INIT;
+      auto_storage struct storage *storage = storage_open (bucket->url, &err);
+      struct listed all = { 0 };
+      listed_fill (&all, storage);
+      assert_int_equal (all.count, OBJECTS);
+      struct waiting waiting = { .held = held, .file = file };
+      pthread_t thread;
+      assert_int_equal (pthread_create (&thread, NULL, let_go_on, &waiting), 0);
+      int result = listed_fetch (&all, storage, here->fd, &waiting.totals, &err);
+      assert_int_equal (pthread_join (thread, NULL), 0);
+      listed_release (&all);
+      if (result != 0)
+        fail_msg ("%s", err.message);
+      print_message ("%s late: %lld files of %zu meanwhile\n", late[i], (long long) waiting.seen,
+                     OBJECTS);
+      assert_int_equal (waiting.seen, OBJECTS - 1);
+      assert_int_equal (waiting.totals.files, OBJECTS);
+    }
+}
+
 int
 main (void)
 {
@@ -221,6 +282,7 @@ main (void)
     cmocka_unit_test (a_byte_that_is_another_is_noticed),
     cmocka_unit_test (what_comes_wrong_is_asked_for_again),
     cmocka_unit_test (servers_that_dont_tell_of_parts_are_believed),
+    cmocka_unit_test (one_whose_answer_is_late_holds_up_no_other),
   };
   return cmocka_run_group_tests (tests, set_up, tear_down);
 }
