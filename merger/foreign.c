@@ -7,7 +7,9 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "common/unique.h"
+#include "merger/hashes.h"
 #include "merger/manifest_lines.h"
+#include "merger/same_files.h"
 #include "result/result.h"
 
 #include <dirent.h>
@@ -24,11 +26,13 @@ enum
 struct foreign
 {
   bool top;
-  bool listed; /* a manifest says what is shoal's */
   const struct heartbeat *heartbeat;
-  uint64_t *known; /* hashes of shoal's paths; 0: free */
-  size_t known_count;
-  size_t known_capacity; /* a power of two */
+  int *manifests; /* open; they are read when somebody must know what is shoal's */
+  size_t manifest_count;
+  bool read;
+  bool listed;         /* a manifest says what is shoal's */
+  struct hashes known; /* of shoal's paths; of a million two are the same in one of 40 million
+                          results */
   unsigned int renewals;
 };
 
@@ -40,60 +44,26 @@ struct foreign_walk
   int new;
   dev_t device;
   bool late;
+  bool suspects; /* there are outputs that aren't the same file in both trees */
   char *problem;
   struct error *err;
 };
 
 /* ---- shoal's own paths ------------------------------------------------------------------ */
 
-/* Never 0. Of a million paths two are the same in one of 40 million results. */
-static uint64_t
-hash (const char *path, size_t length)
-{
-  uint64_t value = hash_bytes (path, length);
-  return value == 0 ? 1 : value;
-}
-
-static uint64_t *
-slot_of (const struct foreign *foreign, uint64_t value)
-{
-  size_t at = (size_t) value & (foreign->known_capacity - 1);
-  while (foreign->known[at] != 0 && foreign->known[at] != value)
-    at = (at + 1) & (foreign->known_capacity - 1);
-  return &foreign->known[at];
-}
-
-static void
-know (struct foreign *foreign, uint64_t value)
-{
-  if (2 * foreign->known_count >= foreign->known_capacity)
-    {
-      auto_free uint64_t *old = foreign->known;
-      size_t capacity = foreign->known_capacity;
-      foreign->known_capacity = capacity == 0 ? 1024 : 2 * capacity;
-      foreign->known = xcalloc (foreign->known_capacity, sizeof *foreign->known);
-      for (size_t i = 0; i < capacity; i++)
-        if (old[i] != 0)
-          *slot_of (foreign, old[i]) = old[i];
-    }
-  uint64_t *slot = slot_of (foreign, value);
-  foreign->known_count += *slot == 0;
-  *slot = value;
-}
-
-static bool
-is_known (const struct foreign *foreign, const char *path)
-{
-  return foreign->known_capacity > 0 && *slot_of (foreign, hash (path, strlen (path))) != 0;
-}
-
 /* PATH, and the folders that it lies in. */
 static void
 know_path (struct foreign *foreign, const char *path)
 {
   for (const char *slash = strchr (path, '/'); slash != NULL; slash = strchr (slash + 1, '/'))
-    know (foreign, hash (path, (size_t) (slash - path)));
-  know (foreign, hash (path, strlen (path)));
+    hashes_add (&foreign->known, hash_bytes (path, (size_t) (slash - path)));
+  hashes_add (&foreign->known, hash_bytes (path, strlen (path)));
+}
+
+static bool
+is_known (const struct foreign *foreign, const char *path)
+{
+  return hashes_has (&foreign->known, hash_bytes (path, strlen (path)));
 }
 
 static char *
@@ -110,14 +80,10 @@ foreign_renew (struct foreign *foreign, struct error *err)
 
 /* One that can't be read, because somebody changed it, says nothing. */
 static int
-read_manifest (struct foreign *foreign, int folder_fd, const char *name, struct error *err)
+read_manifest (struct foreign *foreign, int fd, struct error *err)
 {
   auto_manifest_lines struct manifest_lines lines = { 0 };
-  int got = fs_exists (folder_fd, name) ? 1 : -1;
-  if (got < 0)
-    return 0;
-  if (manifest_lines_open (&lines, folder_fd, name, NULL) != 0)
-    got = -1;
+  int got = manifest_lines_take (&lines, fd, NULL) != 0 ? -1 : 1;
   while (got > 0)
     {
       if (foreign_renew (foreign, err) != 0)
@@ -131,10 +97,33 @@ read_manifest (struct foreign *foreign, int folder_fd, const char *name, struct 
   return 0;
 }
 
+/* Reads what is shoal's: a million lines, which nobody needs as long as each file is the same one
+ * in both trees. */
+static int
+foreign_read (struct foreign *foreign, struct error *err)
+{
+  foreign->read = true;
+  while (foreign->manifest_count > 0)
+    if (read_manifest (foreign, foreign->manifests[--foreign->manifest_count], err) != 0)
+      return -1;
+  return 0;
+}
+
+static void
+foreign_open_manifest (struct foreign *foreign, int folder_fd, const char *name)
+{
+  int fd = fs_open_beneath (folder_fd, name, O_RDONLY, 0, NULL);
+  if (fd < 0)
+    return;
+  size_t count = foreign->manifest_count + 1;
+  foreign->manifests = xrealloc (foreign->manifests, count, sizeof *foreign->manifests);
+  foreign->manifests[foreign->manifest_count++] = fd;
+}
+
 /* Those of publishes that were cut off between the old manifest's end and the new one's
  * beginning. */
 static int
-read_others (struct foreign *foreign, int folder_fd, struct error *err)
+foreign_open_others (struct foreign *foreign, int folder_fd, struct error *err)
 {
   auto_fd int fd = fs_open_beneath (folder_fd, RESULT_STATE, O_RDONLY | O_DIRECTORY, 0, err);
   int copy = fd < 0 ? -1 : fcntl (fd, F_DUPFD_CLOEXEC, 0);
@@ -142,9 +131,8 @@ read_others (struct foreign *foreign, int folder_fd, struct error *err)
   if (dir == NULL)
     return error_is_set (err) ? -1 : error_errno (err, errno, RESULT_STATE);
   for (const struct dirent *entry = readdir (dir); entry != NULL; entry = readdir (dir))
-    if (strncmp (entry->d_name, RESULT_LISTED, strlen (RESULT_LISTED)) == 0
-        && read_manifest (foreign, fd, entry->d_name, err) != 0)
-      return -1;
+    if (strncmp (entry->d_name, RESULT_LISTED, strlen (RESULT_LISTED)) == 0)
+      foreign_open_manifest (foreign, fd, entry->d_name);
   return 0;
 }
 
@@ -153,8 +141,8 @@ foreign_open (int folder_fd, bool top, const struct heartbeat *heartbeat, struct
 {
   struct foreign *foreign = xcalloc (1, sizeof *foreign);
   *foreign = (struct foreign){ .top = top, .heartbeat = heartbeat };
-  if (read_manifest (foreign, folder_fd, "manifest.json", err) == 0
-      && read_others (foreign, folder_fd, err) == 0)
+  foreign_open_manifest (foreign, folder_fd, "manifest.json");
+  if (foreign_open_others (foreign, folder_fd, err) == 0)
     return foreign;
   foreign_close (foreign);
   return NULL;
@@ -163,8 +151,12 @@ foreign_open (int folder_fd, bool top, const struct heartbeat *heartbeat, struct
 void
 foreign_close (struct foreign *foreign)
 {
-  if (foreign != NULL)
-    free (foreign->known);
+  if (foreign == NULL)
+    return;
+  while (foreign->manifest_count > 0)
+    (void) close (foreign->manifests[--foreign->manifest_count]);
+  free (foreign->manifests);
+  hashes_release (&foreign->known);
   free (foreign);
 }
 
@@ -242,8 +234,6 @@ foreign_bring (struct foreign_walk *walk, const char *path)
 {
   struct stat old;
   struct stat new;
-  if (foreign_renew (walk->foreign, walk->err) != 0)
-    return -1;
   if (fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? 0 : error_errno (walk->err, errno, "%s", path);
   bool there = fstatat (walk->new, path, &new, AT_SYMLINK_NOFOLLOW) == 0;
@@ -279,19 +269,26 @@ visit_output (struct foreign_walk *walk, const char *path)
 {
   struct stat old;
   struct stat new;
-  bool known = is_known (walk->foreign, path);
-  if (foreign_renew (walk->foreign, walk->err) != 0)
-    return -1;
+  struct foreign *foreign = walk->foreign;
   if (fstatat (walk->old, path, &old, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? 0 : error_errno (walk->err, errno, "%s", path);
+  bool there = fstatat (walk->new, path, &new, AT_SYMLINK_NOFOLLOW) == 0;
+  if (there && !S_ISDIR (old.st_mode) && old.st_dev == new.st_dev && old.st_ino == new.st_ino)
+    return 0;
   bool folder = S_ISDIR (old.st_mode) && old.st_dev == walk->device;
-  bool made = fstatat (walk->new, path, &new, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR (new.st_mode);
-  if (folder && (known || made || !walk->foreign->listed))
+  bool made = there && S_ISDIR (new.st_mode);
+  if (folder && made)
+    return walk_folder (walk, path, visit_output);
+  if (!foreign->read && foreign_read (foreign, walk->err) != 0)
+    return -1;
+  bool known = is_known (foreign, path);
+  walk->suspects |= known;
+  if (folder && (known || !foreign->listed))
     return walk_folder (walk, path, visit_output);
   /* Something else where shoal has a folder, or a file system on it. */
   if (made || S_ISDIR (old.st_mode))
     return foreign_bring (walk, path);
-  if (walk->foreign->listed ? !known : looks_foreign (walk, path, &old))
+  if (foreign->listed ? !known : looks_foreign (walk, path, &old))
     return foreign_bring (walk, path);
   return 0;
 }
@@ -338,6 +335,8 @@ walk_folder (struct foreign_walk *walk, const char *path,
   if (dir == NULL)
     return -1;
   (void) take_fd (&fd);
+  auto_same_files struct same_files same = { 0 };
+  same_files_read (&same, dirfd (dir), walk->new, path);
   for (;;)
     {
       errno = 0;
@@ -345,6 +344,10 @@ walk_folder (struct foreign_walk *walk, const char *path,
       if (entry == NULL)
         return errno == 0 ? 0 : error_errno (walk->err, errno, "%s", path);
       if (strcmp (entry->d_name, ".") == 0 || strcmp (entry->d_name, "..") == 0)
+        continue;
+      if (foreign_renew (walk->foreign, walk->err) != 0)
+        return -1;
+      if (same_files_has (&same, entry))
         continue;
       auto_free char *below = strcmp (path, ".") == 0 ? xstrdup (entry->d_name)
                                                       : xasprintf ("%s/%s", path, entry->d_name);
@@ -423,7 +426,7 @@ carry_tree (struct foreign_walk *walk)
   walk->device = root.st_dev;
   if (walk_folder (walk, ".", visit_top) != 0)
     return -1;
-  return walk->late ? 0 : foreign_check_outputs (walk);
+  return walk->late || !walk->suspects ? 0 : foreign_check_outputs (walk);
 }
 
 int

@@ -126,13 +126,21 @@ int
 manifest_lines_open (struct manifest_lines *lines, int folder_fd, const char *name,
                      struct error *err)
 {
+  int fd = fs_open_beneath (folder_fd, name, O_RDONLY, 0, err);
+  if (fd >= 0)
+    return manifest_lines_take (lines, fd, err);
   *lines = (struct manifest_lines){ .state = -1 };
-  auto_fd int fd = fs_open_beneath (folder_fd, name, O_RDONLY, 0, err);
-  lines->file = fd < 0 ? NULL : fdopen (fd, "r");
-  if (lines->file == NULL)
-    return fd < 0 ? -1 : error_errno (err, errno, "%s", name);
-  (void) take_fd (&fd);
-  return read_head (lines, err);
+  return -1;
+}
+
+int
+manifest_lines_take (struct manifest_lines *lines, int fd, struct error *err)
+{
+  *lines = (struct manifest_lines){ .state = -1, .file = fdopen (fd, "r") };
+  if (lines->file != NULL)
+    return read_head (lines, err);
+  (void) close (fd);
+  return error_errno (err, errno, "manifest.json");
 }
 
 int

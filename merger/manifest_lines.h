@@ -26,6 +26,9 @@ struct manifest_lines
 int manifest_lines_open (struct manifest_lines *lines, int folder_fd, const char *name,
                          struct error *err);
 
+/* The same of a manifest that is open as FD, which is taken. */
+int manifest_lines_take (struct manifest_lines *lines, int fd, struct error *err);
+
 /* The next output in `line`, valid until the next call: 1, 0 behind the last, or -1. */
 int manifest_lines_next (struct manifest_lines *lines, struct error *err);
 
