@@ -18,9 +18,9 @@ import time
 
 SHOAL = os.path.abspath(sys.argv[1])
 SHARDS, SLOTS, ROUNDS = [int(sys.argv[i]) if len(sys.argv) > i else usual
-                         for i, usual in ((2, 200), (3, 8), (4, 3))]
-SECONDS = 10  # of ideal time, about
-EXPONENT = 0.9
+                         for i, usual in ((2, 64), (3, 6), (4, 3))]
+SECONDS = 100  # of ideal time, about
+EXPONENT = 0.8
 COMMAND = ["x", "sh", "-c", 's=$(stat -Lc %s in/*); sleep $((s / 100000)).$(printf %05d $((s % 100000)))']
 
 
@@ -63,12 +63,15 @@ def submit(place, order):
     return time.monotonic() - begin
 
 
-def fleet():
-    """The services of a fleet, or none."""
+def fleet(folder):
+    """The services of a fleet, or none. FOLDER has their policy."""
     if "SHOAL_TEST_KAFKA" not in os.environ:
         return []
     os.environ["SHOAL_BUS"] = f"kafka://{os.environ['SHOAL_TEST_KAFKA']}/makespan-{os.getpid()}-{time.time_ns()}"
     subprocess.run([SHOAL, "topics", "create", "--partitions", str(2 * SLOTS)], check=True, stdout=subprocess.DEVNULL)
+    policy = pathlib.Path(folder) / "policy.json"
+    policy.write_text('{"inputs": ["/"], "results": ["/"], "runtimes": ["process"]}')
+    os.environ["SHOAL_POLICY"] = str(policy)
     commands = [["producer"], ["merger"]] + [["worker", "--slots", "1"]] * SLOTS
     return [subprocess.Popen([SHOAL] + command, stderr=subprocess.DEVNULL) for command in commands]
 
@@ -88,15 +91,16 @@ def measure(way, services):
 def main():
     print(f"| {SHARDS} shards, {SLOTS} slots | seed | ideal | by index, ideal | by index | by size |\n|---|---|---|---|---|---|")
     measure("`shoal run`", [])
-    services = fleet()
-    try:
-        if services:
-            measure("a fleet", services)
-    finally:
-        for service in services:
-            service.terminate()
-        for service in services:
-            service.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        services = fleet(folder)
+        try:
+            if services:
+                measure("a fleet", services)
+        finally:
+            for service in services:
+                service.terminate()
+            for service in services:
+                service.wait()
 
 
 if __name__ == "__main__":
