@@ -1,7 +1,7 @@
 # parts.sh — the parts of the node below $DIR: network, secrets, configuration, start and end. To be sourced by node.sh.
 #
-# Addresses: the node and its bridge are 10.97.0.1, pods 10.97.0.0/24, Services 10.96.0.0/24. Ports are each program's own: the namespace has no others.
-NODE=10.97.0.1 PODS=10.97.0.0/24 SERVICES=10.96.0.0/24
+# Addresses: the node and its bridge are 10.97.0.1, pods 10.97.0.0/24, Services 10.96.0.0/24, the API server's 10.96.0.1. Ports are each program's own: the namespace has no others.
+NODE=10.97.0.1 PODS=10.97.0.0/24 SERVICES=10.96.0.0/24 API=10.96.0.1
 
 # Each step may have been done by an `up` that was killed.
 make_network () {
@@ -17,7 +17,7 @@ make_network () {
 signed () { # NAME SUBJECT
   openssl req -newkey rsa:2048 -nodes -keyout "$1.key" -out "$1.csr" -subj "/CN=$2" 2>/dev/null
   openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -out "$1.crt" -days 365 2>/dev/null \
-    -extfile <(echo "subjectAltName=DNS:localhost,DNS:keda-operator.keda.svc.local,IP:127.0.0.1,IP:$NODE")
+    -extfile <(echo "subjectAltName=DNS:localhost,DNS:keda-operator.keda.svc.local,IP:127.0.0.1,IP:$NODE,IP:$API")
 }
 
 # tokens.csv is the last to come: with it all others are there.
@@ -30,6 +30,7 @@ make_secrets () ( # a shell of its own: with its umask no container could enter 
     openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=node -days 365 2>/dev/null
     openssl genrsa -out accounts.key 2048 2>/dev/null
     signed proxy front-proxy
+    signed api kube-apiserver # pods trust ca.crt (kube-root-ca.crt)
     signed tls localhost # of KEDA's parts
   )
   token=$(openssl rand -hex 16)
@@ -90,7 +91,7 @@ END
 
 start_api () {
   start_part api kube-apiserver --etcd-servers=http://127.0.0.1:2379 --advertise-address="$NODE" --service-cluster-ip-range="$SERVICES" \
-    --cert-dir="$DIR/pki/api" --token-auth-file="$DIR/tokens.csv" --authorization-mode=Node,RBAC --allow-privileged=true --kubelet-preferred-address-types=InternalIP --client-ca-file="$DIR/pki/ca.crt" \
+    --tls-cert-file="$DIR/pki/api.crt" --tls-private-key-file="$DIR/pki/api.key" --token-auth-file="$DIR/tokens.csv" --authorization-mode=Node,RBAC --allow-privileged=true --kubelet-preferred-address-types=InternalIP --client-ca-file="$DIR/pki/ca.crt" \
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$DIR/pki/accounts.key" \
     --service-account-signing-key-file="$DIR/pki/accounts.key" --proxy-client-cert-file="$DIR/pki/proxy.crt" --proxy-client-key-file="$DIR/pki/proxy.key" \
     --requestheader-client-ca-file="$DIR/pki/ca.crt" --requestheader-allowed-names=front-proxy --requestheader-username-headers=X-Remote-User \

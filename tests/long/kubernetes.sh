@@ -221,6 +221,70 @@ wait_for "no worker again" no_worker
 expect_true "and none in the end" no_worker
 echo "     to no worker: $(passed_seconds "$since")"
 
+# ---- a scale-in takes the idle pods: of ten workers, three of which are busy, the idle seven
+expect_exit 0 "KEDA is out" upgrade
+expect_same "without it there is no right and no token" "" "$(k get role,rolebinding -o name; k get pods -o json | grep -o serviceAccountToken)"
+expect_exit 0 "ten workers that tell their costs" upgrade --set worker.replicas=10 --set worker.deletionCost=true --set admissionPolicy=true
+# Each pod of the fleet's workers that stays: NAME IP COST, COST 1 or 0, or - where none is told.
+costs () {
+  k get pods -l app.kubernetes.io/component=worker -o json | python3 -c 'import json, sys
+for pod in json.load(sys.stdin)["items"]:
+    if "deletionTimestamp" not in pod["metadata"]:
+        print(pod["metadata"]["name"], pod["status"].get("podIP", "-"), pod["metadata"].get("annotations", {}).get("controller.kubernetes.io/pod-deletion-cost", "-"))'
+}
+of_cost () { costs | awk -v cost="$1" '$3 == cost { print $1 }'; }
+# What the workers themselves say.
+busy_pods () {
+  local name ip cost
+  costs | while read -r name ip cost; do
+    ! inside curl -s -m 5 "http://$ip:8081/metrics" | grep -qx 'shoal_slots{state="busy"} 1' || echo "$name"
+  done
+}
+three_are_busy () { [ "$(busy_pods | wc -l)" -eq 3 ]; }
+costs_are_told () { [ "$(of_cost 1 | wc -l)" -eq 3 ] && [ "$(of_cost 0 | wc -l)" -eq 7 ]; }
+left () { [ "$(costs | wc -l)" -eq "$1" ]; }
+ten_are_ready () { [ "$(k get deployment shoal-worker-default -o 'jsonpath={.status.readyReplicas}')" = 10 ]; }
+for ((round = 1; round <= ${SHOAL_SCALE_ROUNDS:-5}; round++)); do
+  # All have been busy before.
+  expect_exit 0 "round $round: a job for all" inside "$SHOAL" submit "${job[@]}" --id "all$round" --results "s3://fleet/all$round" localhost/busybox sh -c "sleep 1; $WORK"
+  expect_exit 0 "which ends" timeout $E2E_SECONDS "$manifests/node.sh" --dir "$PWD/node" exec "$SHOAL" watch -q "all$round"
+  expect_exit 0 "a job of three shards" inside "$SHOAL" submit -v s3://fleet/in:/in -o res:/out --glob '*.txt' --batch-size 16 --id "three$round" \
+    --results "s3://fleet/three$round" localhost/busybox sh -c "until [ -e /dev/shm/go$round ]; do sleep 1; done; $WORK"
+  wait_for "three busy workers" three_are_busy
+  wait_for "all costs" costs_are_told
+  expect_same "those that cost more are the busy ones" "$(busy_pods | sort)" "$(of_cost 1 | sort)"
+  busy=$(busy_pods | sort)
+  k scale deployment/shoal-worker-default --replicas=3 >/dev/null
+  wait_for "seven to go" left 3
+  expect_same "the idle seven go" "$busy" "$(costs | cut -d' ' -f1 | sort)"
+  for pod in $busy; do k exec "$pod" -c command -- touch "/dev/shm/go$round"; done
+  expect_exit 0 "the three end their shards" timeout $E2E_SECONDS "$manifests/node.sh" --dir "$PWD/node" exec "$SHOAL" watch -q "three$round"
+  expect_same "each started once" 3 "$(starts "three$round")"
+  k scale deployment/shoal-worker-default --replicas=10 >/dev/null
+  wait_for "ten again" ten_are_ready
+done
+
+# The right is for that alone.
+account=system:serviceaccount:fleet:shoal
+can () { at_node kubectl -n fleet auth can-i "$@" --as $account; }
+expect_exit 0 "workers may change what is said of pods" can patch pods --subresource=status
+expect_exit 1 "not pods" can patch pods
+expect_exit 1 "nor read them" can get pods
+expect_exit 1 "nor secrets" can get secrets
+expect_exit 1 "nor what is said of pods elsewhere" at_node kubectl -n default auth can-i patch pods --subresource=status --as $account
+pod_names=($(costs | cut -d' ' -f1))
+token=$(k create token shoal --bound-object-kind Pod --bound-object-name "${pod_names[0]}")
+as_worker () { # POD CHANGE: what the API server answers to the worker of the first pod
+  inside curl -sk -o /dev/null -w '%{http_code}' -X PATCH -H "Authorization: Bearer $token" -H 'Content-Type: application/merge-patch+json' -d "$2" \
+    "https://127.0.0.1:6443/api/v1/namespaces/fleet/pods/$1/status"
+}
+cost='{"metadata":{"annotations":{"controller.kubernetes.io/pod-deletion-cost":"5"}}}'
+expect_same "its own pod's cost" 200 "$(as_worker "${pod_names[0]}" "$cost")"
+expect_same "not another's" 422 "$(as_worker "${pod_names[1]}" "$cost")"
+expect_same "nor more of its own" 422 "$(as_worker "${pod_names[0]}" '{"status":{"phase":"Failed"}}')"
+expect_same "no token is where the command runs" "" \
+  "$(k exec "$(costs | awk 'NR == 1 { print $1 }')" -c command -- sh -c 'ls /var/run/secrets/kubernetes.io/serviceaccount 2>/dev/null; true')"
+
 expect_exit 0 "removed" at_node helm uninstall shoal -n fleet --wait --timeout 3m
 
 # ---- nothing is left of the node
