@@ -285,6 +285,44 @@ expect_same "nor more of its own" 422 "$(as_worker "${pod_names[0]}" '{"status":
 expect_same "no token is where the command runs" "" \
   "$(k exec "$(costs | awk 'NR == 1 { print $1 }')" -c command -- sh -c 'ls /var/run/secrets/kubernetes.io/serviceaccount 2>/dev/null; true')"
 
+# ---- what is away for half a minute in mid-job: nothing is lost, nothing runs twice
+expect_exit 0 "four workers" upgrade --set worker.replicas=4 --set worker.deletionCost=true
+slow () { inside "$SHOAL" submit "${job[@]}" --id "$1" --results "s3://fleet/$1" localhost/busybox sh -c "sleep 3; $WORK"; }
+ends () { timeout 300 "$manifests/node.sh" --dir "$PWD/node" exec "$SHOAL" watch -q "$1"; }
+part_ends () ( # NAME: a part of the node, at once
+  . "$source/deploy/process.sh"
+  process_kill "$PWD/node/$1.pid"
+)
+in_the_middle () { [ "$(inside "$SHOAL" status "$1" --json | json succeeded)" -ge 4 ]; }
+outage () { # NAME DOWN UP
+  expect_exit 0 "$1: a job" slow "$1"
+  wait_for "its middle" in_the_middle "$1"
+  expect_exit 0 "$1: away" $2
+  sleep 30
+  expect_exit 0 "$1: back" $3
+  expect_exit 0 "$1: the job ends" ends "$1"
+  same_as_here "$1"
+  expect_same "$1: 48 shards, each started once" 48 "$(starts "$1")"
+}
+api_up () { at_node up && k wait --for=condition=Ready pod -l app.kubernetes.io/component=worker --timeout=60s; }
+broker () { inside "$source/deploy/kafka/dev.sh" "$@" --dir "$PWD/kafka"; }
+outage api "part_ends api" api_up
+outage broker "broker stop" "broker start"
+expect_same "no worker was restarted meanwhile" "" "$(k get pods -l app.kubernetes.io/component=worker -o json | python3 -c 'import json, sys
+for pod in json.load(sys.stdin)["items"]:
+    for part in pod["status"]["containerStatuses"]:
+        if part["restartCount"]:
+            print(pod["metadata"]["name"], part["name"])')"
+
+# A rollback in the middle of a job, behind an upgrade in the middle of it.
+expect_exit 0 "a job" slow rolled
+wait_for "its middle" in_the_middle rolled
+expect_exit 0 "an upgrade" upgrade --set worker.replicas=4 --set-string podAnnotations.again=2
+expect_exit 0 "taken back" at_node helm rollback shoal -n fleet --wait --timeout 3m
+expect_exit 0 "the job ends" ends rolled
+same_as_here rolled
+expect_same "48 shards, each started once" 48 "$(starts rolled)"
+
 expect_exit 0 "removed" at_node helm uninstall shoal -n fleet --wait --timeout 3m
 
 # ---- nothing is left of the node
