@@ -323,7 +323,21 @@ expect_exit 0 "the job ends" ends rolled
 same_as_here rolled
 expect_same "48 shards, each started once" 48 "$(starts rolled)"
 
+# ---- crun in the worker's container, privileged: the node has no user namespaces for pods
 expect_exit 0 "removed" at_node helm uninstall shoal -n fleet --wait --timeout 3m
+secrets nested
+chmod 755 "$E2E_CACHE" "$SHOAL_IMAGES"
+expect_exit 0 "workers that make containers" at_node helm upgrade --install shoal "$chart" -n nested --values values.yaml --wait --timeout 2m \
+  --set worker.runtime=nested --set worker.privileged=true --set worker.slots=2 --set worker.replicas=1 --set "worker.images.hostPath.path=$SHOAL_IMAGES"
+expect_exit 0 "a job" slow nested
+expect_exit 0 "ends" ends nested
+same_as_here nested
+expect_same "48 shards, each started once" 48 "$(starts nested)"
+expect_exit 0 "with limits" inside "$SHOAL" submit "${job[@]}" --batch-size 48 --memory 20m --id limited --results s3://fleet/limited localhost/busybox sh -c 'tail /dev/zero'
+expect_exit 1 "that end a command" ends limited
+expect_exit 0 "are told" inside "$SHOAL" status limited
+expect_stdout 'out of memory'
+expect_exit 0 "removed" at_node helm uninstall shoal -n nested --wait --timeout 3m
 
 # ---- nothing is left of the node
 groups () { find /sys/fs/cgroup -type d -name "$network" | wc -l; }
