@@ -94,7 +94,7 @@ expect_true "and the worker" kill -0 $worker
 kill -TERM "${pids[@]}"
 wait "${pids[@]}" || true
 pids=()
-expect_same "no slot's group is left" "" "$(find $groups -name 'slot-*')"
+expect_same "no slot's group is left" "" "$(find $groups/units -name 'slot-*')"
 expect_true "its group can be removed" rmdir $groups/units/service/shoal-worker $groups/units/service
 unset SHOAL_BUS
 
@@ -125,7 +125,7 @@ expect_exit 1 "a run in a container's namespace" boxed --results box busybox sh 
 expect_stderr "shard 0: out of memory"
 expect_exit 0 "its command sees its own limit" boxed --results box2 busybox cat /sys/fs/cgroup/memory.max
 expect_same "…" 67108864 "$(cat box2/stdout)"
-expect_same "nothing is left of it" "" "$(find $groups -name 'slot-*')"
+expect_same "nothing is left of it" "" "$(find $groups/units -name 'slot-*')"
 
 # ---- somebody who isn't root, to whom a group was handed over
 chmod 755 "$E2E_WORK" "$PWD"
@@ -144,4 +144,4 @@ expect_stderr "shard 0: out of memory"
 expect_exit 0 "their limits" as ./shoal run -q --retries 0 -o out:/out --memory 64m --cpus 0.5 --pids-limit 20 --results look busybox \
   sh -c 'cd /sys/fs/cgroup && cat memory.max cpu.max pids.max; echo 1 2>/dev/null >memory.max && echo written; exit 0'
 expect_same "… are seen" "67108864 50000 100000 25" "$(xargs <theirs/look/stdout)"
-expect_same "nothing is left of it" "" "$(find $groups -name 'slot-*')"
+expect_same "nothing is left of it" "" "$(find $groups/units -name 'slot-*')"
