@@ -30,6 +30,14 @@ enum
 
 #define ANNOTATION "controller.kubernetes.io/pod-deletion-cost"
 
+/* Why a request failed, as far as it is news: texts hold times and numbers. */
+struct pod_cost_trouble
+{
+  enum error_class class; /* ERROR_NONE: it didn't */
+  int code;
+  int status; /* of the answer, 0: none came */
+};
+
 struct pod_cost
 {
   const struct pod_cost_options *options;
@@ -38,7 +46,7 @@ struct pod_cost
   struct pod_cost_plan plan; /* under the lock */
   int news_fd;               /* readable when the plan has changed, or it is to end */
   volatile sig_atomic_t ending;
-  char *trouble; /* what was said last of why it fails; NULL: it doesn't. The thread's */
+  struct pod_cost_trouble trouble; /* of the last request. The thread's */
 };
 
 /* ---- the plan --------------------------------------------------------------------------- */
@@ -83,7 +91,7 @@ pod_cost_authorize (const struct pod_cost *cost, struct http_call *call, struct 
 }
 
 static int
-pod_cost_tell (struct pod_cost *cost, bool busy, struct error *err)
+pod_cost_tell (struct pod_cost *cost, bool busy, int *status, struct error *err)
 {
   auto_free char *authorities = xasprintf ("%s/ca.crt", cost->options->account);
   auto_free char *body =
@@ -100,27 +108,28 @@ pod_cost_tell (struct pod_cost *cost, bool busy, struct error *err)
   if (pod_cost_authorize (cost, &call, err) != 0)
     return -1;
   int result = http_perform (http, &call, err);
+  *status = call.status;
   return result == 0 || call.status == 0 ? result : pod_cost_refused (&call, err);
 }
 
-/* Says what is new. */
+/* What is new is a warning: it fails, or otherwise than before. */
 static void
-pod_cost_say (struct pod_cost *cost, bool busy, const struct error *err)
+pod_cost_say (struct pod_cost *cost, bool busy, int status, const struct error *err)
 {
+  const struct pod_cost_trouble before = cost->trouble;
   if (!error_is_set (err))
     {
       log_debug ("deletion_cost", "cost=%d", busy ? 1 : 0);
-      if (cost->trouble != NULL)
+      if (before.class != ERROR_NONE)
         log_info ("deletion_cost_told", "cost=%d", busy ? 1 : 0);
-      free (take (&cost->trouble));
+      cost->trouble = (struct pod_cost_trouble){ .class = ERROR_NONE };
       return;
     }
-  if (__atomic_load_n (&cost->ending, __ATOMIC_RELAXED) != 0
-      || (cost->trouble != NULL && strcmp (cost->trouble, err->message) == 0))
+  if (__atomic_load_n (&cost->ending, __ATOMIC_RELAXED) != 0)
     return;
-  log_failure (LOG_WARN, "deletion_cost_untold", err, NULL);
-  free (cost->trouble);
-  cost->trouble = xstrdup (err->message);
+  bool known = before.class == err->class && before.code == err->code && before.status == status;
+  log_failure (known ? LOG_DEBUG : LOG_WARN, "deletion_cost_untold", err, NULL);
+  cost->trouble = (struct pod_cost_trouble){ err->class, err->code, status };
 }
 
 /* ---- the thread ------------------------------------------------------------------------- */
@@ -144,8 +153,9 @@ static void
 pod_cost_ask (struct pod_cost *cost, bool busy)
 {
   struct error err = ERROR_INIT;
-  bool told = pod_cost_tell (cost, busy, &err) == 0;
-  pod_cost_say (cost, busy, &err);
+  int status = 0;
+  bool told = pod_cost_tell (cost, busy, &status, &err) == 0;
+  pod_cost_say (cost, busy, status, &err);
   (void) pthread_mutex_lock (&cost->lock);
   cost->plan.asked = clock_boot_ms ();
   /* A request that failed may have reached the server all the same. */
@@ -199,7 +209,6 @@ pod_cost_free (struct pod_cost *cost)
 {
   auto_fd_ (&cost->news_fd);
   (void) pthread_mutex_destroy (&cost->lock);
-  free (cost->trouble);
   free (cost);
 }
 

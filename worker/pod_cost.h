@@ -4,7 +4,7 @@
  *
  * A thread of its own asks the API server, so that one that is away holds nothing up. Busy is told
  * at once, idle only when it has lasted; between two requests are ten seconds, more after such as
- * failed. Why they fail is said once in the log.
+ * failed. That they fail is a warning in the log once, and again when they fail otherwise.
  */
 #ifndef SHOAL_WORKER_POD_COST_H
 #define SHOAL_WORKER_POD_COST_H

@@ -199,8 +199,12 @@ http_try_error (const struct http_try *try, CURLcode code, struct error *why)
     {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-      (void) error_set (why, ERROR_USER,
-                        "%s (set SHOAL_CA_FILE to a PEM file of trusted authorities)", text);
+      if (try->http->options.ca_file != NULL)
+        (void) error_set (why, ERROR_USER, "%s (trusted authorities: those of %s)", text,
+                          try->http->ca_file);
+      else
+        (void) error_set (why, ERROR_USER,
+                          "%s (set SHOAL_CA_FILE to a PEM file of trusted authorities)", text);
       break;
     case CURLE_URL_MALFORMAT:
       (void) error_set (why, ERROR_USER, "not a URL");

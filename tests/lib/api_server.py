@@ -22,7 +22,7 @@ class ApiServer(standin.Handler):
         with open(folder / "requests", "a", encoding="utf-8") as log:
             log.write(json.dumps({"time": time.monotonic(), "method": self.command, "path": self.path, "type": self.headers["Content-Type"],
                                   "token": self.headers["Authorization"], "body": json.loads(body)}) + "\n")
-        said = {"kind": "Status", "status": "Failure", "message": 'pods "one" is forbidden: said the server'} if status >= 400 else {"kind": "Pod"}
+        said = {"kind": "Status", "status": "Failure", "message": f'pods "one" is forbidden: said the server at {time.monotonic()}'} if status >= 400 else {"kind": "Pod"}
         text = json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
