@@ -88,6 +88,9 @@ refused worker.deletionCost=2 "/worker/deletionCost"
 expect_exit 1 "every pod's account isn't given a right" at_node helm template shoal "$chart" --set bus.url=kafka://b:1 --set queues.default.image=a \
   --set worker.deletionCost=true --set serviceAccount.create=false
 expect_stderr 'worker.deletionCost: serviceAccount.name: every pod of the namespace has the account'
+expect_exit 1 "nor when it is named" at_node helm template shoal "$chart" --set bus.url=kafka://b:1 --set queues.default.image=a \
+  --set worker.deletionCost=true --set serviceAccount.create=false --set serviceAccount.name=default
+expect_stderr 'worker.deletionCost: serviceAccount.name: every pod of the namespace has the account'
 refused topics.partitions=4097 "/topics/partitions.*maximum"
 
 # ---- what a cloud's webhook would add to each container, it adds to shoal's only

@@ -28,9 +28,8 @@ helm.sh/chart: shoal-{{ .root.Chart.Version }}
 
 {{- /* Whether the workers of a queue (`own`) tell what their pod's deletion costs: "true", or nothing. The account may then patch pods' states, so it must be ours. */ -}}
 {{- define "shoal.deletionCost" -}}
-{{- $account := .root.Values.serviceAccount }}
-{{- $ours := or $account.create $account.name }}
-{{- if and (eq (toString .own.deletionCost) "true") (not $ours) }}{{ fail "worker.deletionCost: serviceAccount.name: every pod of the namespace has the account \"default\"" }}{{ end }}
+{{- $ours := ne (include "shoal.account" .root) "default" }}
+{{- if and (eq (toString .own.deletionCost) "true") (not $ours) }}{{ fail "worker.deletionCost: serviceAccount.name: every pod of the namespace has the account \"default\"; name another one" }}{{ end }}
 {{- if kindIs "invalid" .own.deletionCost }}{{ if and .root.Values.keda.enabled $ours }}true{{ end }}{{ else if .own.deletionCost }}true{{ end }}
 {{- end }}
 
