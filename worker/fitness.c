@@ -50,12 +50,21 @@ fitness_tell (const struct worker_options *options, const char *why)
   health_unfit (options->health, text);
 }
 
+/* Why the first of the runtimes that were tried can't be used. */
+static const char *
+fitness_reason (char *before[static PROBE_RUNTIMES])
+{
+  for (size_t i = 0; i < PROBE_RUNTIMES; i++)
+    if (before[i] != NULL)
+      return before[i];
+  return "the policy allows no runtime";
+}
+
 /* 1 with FITNESS when something works. */
 static int
 fitness_try (const struct worker_options *options, char *before[static PROBE_RUNTIMES],
              struct fitness *fitness)
 {
-  char *why = NULL;
   const char *name = NULL;
   for (size_t i = 0; i < PROBE_RUNTIMES && (name = probe_name (options, i)) != NULL; i++)
     {
@@ -65,15 +74,13 @@ fitness_try (const struct worker_options *options, char *before[static PROBE_RUN
       probe_runtime (options, name, &probe);
       if (fitness_works (&probe, &before[i]) && fitness->description == NULL)
         fitness->description = fitness_describe (options, &probe);
-      else if (why == NULL)
-        why = before[i];
     }
   if (fitness->description != NULL)
     {
       health_unfit (options->health, NULL);
       return 1;
     }
-  fitness_tell (options, why != NULL ? why : "the policy allows no runtime");
+  fitness_tell (options, fitness_reason (before));
   return 0;
 }
 
@@ -84,17 +91,22 @@ fitness_is_stopped (const struct worker_options *options)
 }
 
 int
-fitness_await (const struct worker_options *options, struct fitness *fitness)
+fitness_await (const struct worker_options *options, struct fitness *fitness, struct error *err)
 {
   char *before[PROBE_RUNTIMES] = { NULL };
   int fit = 0;
+  int64_t until = options->idle_ms > 0 ? clock_boot_ms () + options->idle_ms : INT64_MAX;
   for (int wait = FITNESS_MS; !fitness_is_stopped (options); wait *= wait < FITNESS_MAX_MS ? 2 : 1)
     {
       fit = fitness_try (options, before, fitness);
+      if (fit == 0 && clock_boot_ms () >= until)
+        fit = error_set (err, ERROR_FATAL, "idle for %lld ms, as no command can be run here: %s",
+                         (long long) options->idle_ms, fitness_reason (before));
       if (fit != 0)
         break;
       for (int ms = 0; ms < wait && !fitness_is_stopped (options); ms += FITNESS_STEP_MS)
-        (void) poll (NULL, 0, FITNESS_STEP_MS);
+        if (clock_boot_ms () < until)
+          (void) poll (NULL, 0, FITNESS_STEP_MS);
     }
   for (size_t i = 0; i < PROBE_RUNTIMES; i++)
     free (before[i]);

@@ -12,8 +12,9 @@ struct fitness
 };
 
 /* Returns when a runtime that the policy allows has run a command: 1 with FITNESS; 0 when the
- * worker is to stop first. */
-int fitness_await (const struct worker_options *options, struct fitness *fitness);
+ * worker is to stop first; -1, ERROR_FATAL, when none has for as long as the worker may be idle. */
+int fitness_await (const struct worker_options *options, struct fitness *fitness,
+                   struct error *err);
 
 /* Whether a worker that had something to run it in has lost it: the container beside it in its pod
  * doesn't answer; its health says so. Looked at once a second, *AT is when next (boot ms). To be

@@ -54,6 +54,7 @@ struct worker
   int64_t groups_at; /* control groups of dead slots aren't looked at before */
   int64_t groups_wait;
   int64_t fit_at;        /* whether commands can be run isn't looked at before */
+  bool unfit;            /* they can't: what was fetched ahead goes elsewhere */
   int64_t trouble_until; /* no taking and settling before */
   int64_t drain_until;   /* INT64_MAX: no end to it */
   bool draining;
@@ -64,22 +65,13 @@ struct worker
 
 /* ---- odds and ends ---------------------------------------------------------------------- */
 
-static bool
-is_busy (const struct worker *worker)
+static int
+idle_slots (const struct worker *worker)
 {
+  int idle = 0;
   for (int i = 0; i < worker->count; i++)
-    if (worker->slots[i].state != SLOT_IDLE)
-      return true;
-  return false;
-}
-
-static bool
-has_idle (const struct worker *worker)
-{
-  for (int i = 0; i < worker->count; i++)
-    if (worker->slots[i].state == SLOT_IDLE)
-      return true;
-  return false;
+    idle += worker->slots[i].state == SLOT_IDLE;
+  return idle;
 }
 
 static bool
@@ -321,7 +313,7 @@ give_places (struct worker *worker)
 static int
 take_shards (struct worker *worker, struct error *err)
 {
-  if (worker->draining || is_in_trouble (worker))
+  if (worker->draining || worker->unfit || is_in_trouble (worker))
     return 0;
   int taken = 0;
   give_places (worker);
@@ -356,7 +348,8 @@ end_by_itself (struct worker *worker)
 {
   int64_t now = clock_boot_ms ();
   int64_t idle_ms = worker->options->idle_ms;
-  if (is_busy (worker) || is_in_trouble (worker) || bus_is_away (worker->shared.bus))
+  if (idle_slots (worker) < worker->count || is_in_trouble (worker)
+      || bus_is_away (worker->shared.bus))
     worker->idle_since = now;
   if (worker->draining)
     return;
@@ -370,7 +363,7 @@ end_by_itself (struct worker *worker)
 static int
 is_done (struct worker *worker, struct error *err)
 {
-  if (is_busy (worker))
+  if (idle_slots (worker) < worker->count)
     return 0;
   if (worker->draining)
     return 1;
@@ -384,7 +377,7 @@ static int
 worker_wait_ms (const struct worker *worker)
 {
   int64_t now = clock_boot_ms ();
-  bool may_take = !worker->draining && has_idle (worker);
+  bool may_take = !worker->draining && idle_slots (worker) > 0;
   int64_t wait = may_take ? IDLE_POLL_MS : BUSY_POLL_MS;
   int64_t next[] = { worker->keep_at, worker->draining ? worker->drain_until : INT64_MAX,
                      worker->trouble_until > now ? worker->trouble_until : INT64_MAX };
@@ -438,6 +431,18 @@ show_slots (struct worker *worker)
   pod_cost_set (worker->cost, busy > 0);
 }
 
+/* Whether commands can't be run here any more, and nothing of the bus's is left. */
+static bool
+worker_is_unfit (struct worker *worker)
+{
+  int64_t ahead = 0;
+  if (!worker->draining && count_places (worker, &ahead) == 0)
+    worker->unfit |= fitness_is_lost (worker->options, &worker->fit_at);
+  if (worker->unfit)
+    end_all (worker, NULL, true, ENDING_RELEASE);
+  return worker->unfit && idle_slots (worker) == worker->count;
+}
+
 /* WORKER_DONE, WORKER_UNFIT, 0, or -1. */
 static int
 worker_step (struct worker *worker, struct error *err)
@@ -458,7 +463,7 @@ worker_step (struct worker *worker, struct error *err)
     return -1;
   keep_leases (worker);
   sweep_groups (worker);
-  if (!worker->draining && !is_busy (worker) && fitness_is_lost (worker->options, &worker->fit_at))
+  if (worker_is_unfit (worker))
     return WORKER_UNFIT;
   int taken = take_shards (worker, err);
   if (taken < 0)
@@ -543,8 +548,9 @@ worker_serve (const struct worker_options *options, struct pod_cost *cost, int64
                                            .properties = options->bus_properties,
                                            .queues = options->queues,
                                            .metrics = health_metrics (options->health) };
-  if (options->job_id == NULL && fitness_await (options, &fitness) == 0)
-    return 0;
+  int fit = options->job_id == NULL ? fitness_await (options, &fitness, err) : 1;
+  if (fit <= 0)
+    return fit;
   auto_bus struct bus *bus = bus_open (options->bus_url, &bus_options, err);
   if (bus == NULL)
     return options->stop != NULL && *options->stop != 0 ? 0 : -1;
@@ -565,6 +571,7 @@ worker_serve (const struct worker_options *options, struct pod_cost *cost, int64
   worker_sweep ();
   health_rest (options->health);
   counts_slots (&worker.shared.counts, 0, 0, 0);
+  pod_cost_set (cost, false);
   *started = worker.started;
   log_info ("worker_stopped", "writer=%s", bus_writer (bus));
   return result;

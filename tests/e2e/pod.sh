@@ -177,6 +177,20 @@ expect_same "one attempt was enough" 1 "$(($(grep -c event=shard_started worker.
 kill "$worker"
 expect_end 0 "the worker ends" "$worker"
 
+# The same where inputs are fetched ahead: what is ahead goes back to the others.
+start_service ahead worker --runtime pod --prefetch-bytes 1m --backoff 50ms --idle-timeout 3s
+submit many --batch-size 1 busybox sh -c 'while [ ! -e /tmp/go ]; do echo >/out/began; sleep 0.1; done'
+wait_for "the first to run" test -e pod/data/out/began
+kill -9 "$(neighbour process)"
+neighbour stop
+left_the_bus () { grep -q event=runtime_unusable ahead.err; }
+wait_for "a worker that fetches ahead to notice" left_the_bus
+expect_same "one attempt was spent" 1 "$(grep -c event=shard_started ahead.err)"
+expect_end 3 "… it ends as it was idle for too long" $last
+expect_true "… and says why" grep -q "idle for 3000 ms, as no command can be run here: the pod's agent: " ahead.err
+"$SHOAL" cancel many >/dev/null
+neighbour start -
+
 # ---- memory
 group=/sys/fs/cgroup/memory/shoal-e2e-pod-$$
 if mkdir "$group" 2>/dev/null && echo 33554432 >"$group/memory.limit_in_bytes"; then
