@@ -573,7 +573,8 @@ worker_serve (const struct worker_options *options, struct pod_cost *cost, int64
   counts_slots (&worker.shared.counts, 0, 0, 0);
   pod_cost_set (cost, false);
   *started = worker.started;
-  log_info ("worker_stopped", "writer=%s", bus_writer (bus));
+  log_info (result == WORKER_UNFIT ? "worker_unfit" : "worker_stopped", "writer=%s",
+            bus_writer (bus));
   return result;
 }
 
