@@ -248,6 +248,7 @@ kafka_follower_commit (struct follower *base, const int64_t *positions, size_t c
 {
   struct kafka_follower *follower = (struct kafka_follower *) base;
   if (follower->group.name == NULL || follower->group.lost
+      || follower->group.producer->client->anew != NULL
       || !dead_letters_are_safe (follower->group.leases->log.dead_letters))
     return 0;
   rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (follower->group.count);

@@ -66,7 +66,8 @@ layout_say (struct kafka_layout *layout, int32_t number, struct delivery_report 
                                .writer = layout->producer->client->writer,
                                .starts = (uint32_t) number };
   layout->say_at = layout_word_is_due ();
-  if (codec_encode_claim (&claim, &payload, err) != 0)
+  if (client_check_logs (layout->producer->client, err) != 0
+      || codec_encode_claim (&claim, &payload, err) != 0)
     return -1;
   return kafka_send (layout->producer, TOPIC_LEASES, 0, layout_key, &payload, report, err);
 }
@@ -113,7 +114,7 @@ layout_pump (struct kafka_layout *layout)
 {
   struct error err = ERROR_INIT;
   int32_t number = layout->producer->client->topics.spread;
-  if (!layout->says || number == 0)
+  if (!layout->says || number == 0 || layout->producer->client->anew != NULL)
     return;
   layout_warn (layout);
   if ((layout_answers (layout) || clock_boot_ms () >= layout->say_at)

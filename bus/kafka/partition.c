@@ -477,13 +477,17 @@ partition_open (struct partition_set *set, int32_t number, int64_t committed, co
   TAILQ_INIT (&partition->orphans);
   partition->loaded = jobs; /* leases_sync came before */
   partition->claims = jobs ? set->leases : claims_new (set->reader->producer->client->lease_ms);
-  int outcome = 0;
-  if (!jobs)
+  int outcome = cursor_open (&partition->messages, set->reader, set->messages, number,
+                             jobs || committed < 0 ? FROM_START : committed, err);
+  bool foreign = outcome == 0 && committed > partition->messages.end; /* of another log */
+  if (foreign)
+    {
+      partition->committed = -1;
+      partition->owed = -1;
+    }
+  if (outcome == 0 && !jobs)
     outcome = cursor_open (&partition->claims_cursor, set->reader, set->claims, number,
-                           parse_metadata (metadata), err);
-  if (outcome == 0)
-    outcome = cursor_open (&partition->messages, set->reader, set->messages, number,
-                           jobs || committed < 0 ? FROM_START : committed, err);
+                           foreign ? FROM_START : parse_metadata (metadata), err);
   if (outcome == 0)
     return partition;
   partition_close (partition);

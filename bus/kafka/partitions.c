@@ -173,7 +173,8 @@ add_watermark (rd_kafka_topic_partition_list_t *list, struct partition *partitio
   const struct kafka_client *client = partition_producer (partition)->client;
   char *metadata = NULL;
   int64_t offset = settled_of (partition, &metadata);
-  if (offset < 0 || offset < partition->committed + (even ? 0 : 1))
+  if (client->anew != NULL /* it is of a log that is gone */ || offset < 0
+      || offset < partition->committed + (even ? 0 : 1))
     {
       free (metadata);
       return;

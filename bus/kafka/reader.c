@@ -23,6 +23,8 @@ enum
   STALL_MS = 30000, /* without a record on the way to a known end */
   STEP_MS = 100,
   AGAIN_MS = 20,
+  SURE_MS = 1000,     /* an end that is too near must stay so */
+  LEADER_MS = 1000,   /* for one answer */
   REGISTRY_MS = 1000, /* until a schema registry that was away is asked again */
 };
 
@@ -96,15 +98,37 @@ cursor_watermarks (const struct cursor *cursor, int64_t *low, int64_t *high, str
   return *high == NO_OFFSET ? -1 : 0;
 }
 
+/* The log ends before the place that we had read to: it isn't the one that we read. */
+static void
+cursor_note_anew (const struct cursor *cursor, int64_t end)
+{
+  client_of (cursor)->anew = cursor_name_of (cursor);
+  log_warn ("log_anew", "topic=%s partition=%d read=%lld end=%lld", cursor_name_of (cursor),
+            cursor->partition, (long long) cursor->next, (long long) end);
+}
+
+/* An end before what was read may be the word of one who doesn't know yet that he isn't the leader
+ * any more: it is believed when it stays so. */
 int
 cursor_look_for_end (struct cursor *cursor, struct error *err)
 {
-  int64_t end = metadata_find_offset (cursor->reader->producer, cursor->topic, cursor->partition,
-                                      RD_KAFKA_OFFSET_END, err);
-  if (end == NO_OFFSET)
-    return -1;
-  cursor->end = end;
-  return 0;
+  struct kafka_producer *producer = cursor->reader->producer;
+  for (int64_t sure = clock_boot_ms () + SURE_MS;; kafka_serve (producer, AGAIN_MS))
+    {
+      int64_t end = metadata_find_offset (producer, cursor->topic, cursor->partition,
+                                          RD_KAFKA_OFFSET_END, err);
+      if (end == NO_OFFSET)
+        return -1;
+      cursor->end = end;
+      if (end >= cursor->next)
+        return 0;
+      if (clock_boot_ms () >= sure)
+        {
+          cursor_note_anew (cursor, end);
+          return client_check_logs (producer->client, err);
+        }
+      (void) kafka_look_for_leaders (producer, cursor->topic, LEADER_MS);
+    }
 }
 
 static int
@@ -170,9 +194,10 @@ cursor_restart (struct cursor *cursor)
   bool anew = cursor->next > high;
   int64_t next = cursor->next < low || anew ? low : cursor->next;
   if (anew)
-    client_of (cursor)->anew = cursor_name_of (cursor);
-  log_warn (anew ? "log_anew" : "records_lost", "topic=%s partition=%d from=%lld to=%lld",
-            cursor_name_of (cursor), cursor->partition, (long long) cursor->next, (long long) next);
+    cursor_note_anew (cursor, high);
+  else
+    log_warn ("records_lost", "topic=%s partition=%d from=%lld to=%lld", cursor_name_of (cursor),
+              cursor->partition, (long long) cursor->next, (long long) next);
   (void) rd_kafka_consume_stop (cursor_topic_of (cursor), cursor->partition);
   cursor->next = next;
   if (cursor_start_reading (cursor, next, &err) != 0)
@@ -284,7 +309,14 @@ cursor_next_before_end (struct cursor *cursor, rd_kafka_message_t **message, str
     return -1;
   while (!cursor_is_at_end (cursor))
     {
-      if (next_within (cursor, STEP_MS, message) == 1)
+      int got = next_within (cursor, STEP_MS, message);
+      if (client_check_logs (producer->client, err) != 0) /* MESSAGE is of the new log */
+        {
+          auto_message_ (message);
+          *message = NULL;
+          return -1;
+        }
+      if (got == 1)
         return 1;
       if (cursor->denied)
         return access_lacks (producer->client, "Read", "topic", cursor_name_of (cursor), err);

@@ -152,11 +152,12 @@ is_still_reading (const struct readership *readership)
   return false;
 }
 
+/* What is committed beyond the end was so in another log. */
 static bool
 is_promising (const struct readership *readership, int32_t number, int64_t committed, int64_t end)
 {
   const struct barren *barren = &readership->barren[number];
-  return end > 0 && end > committed && partitions_find (readership->set, number) == NULL
+  return end > 0 && end != committed && partitions_find (readership->set, number) == NULL
          && !(barren->end == end && clock_boot_ms () < barren->until);
 }
 
@@ -169,10 +170,11 @@ find_promising (const struct readership *readership)
   auto_free int64_t *ends = xcalloc ((size_t) count, sizeof *ends);
   auto_free int64_t *committed = xcalloc ((size_t) count, sizeof *committed);
   struct error ignored = ERROR_INIT;
-  if (metadata_find_ends (readership->work->producer, readership->set->messages, ends, count,
-                          &ignored)
-          != 0
-      || partitions_read_offsets (readership->set, committed, count, &ignored) != 0)
+  /* The ends come last: what others commit meanwhile isn't beyond them. */
+  if (partitions_read_offsets (readership->set, committed, count, &ignored) != 0
+      || metadata_find_ends (readership->work->producer, readership->set->messages, ends, count,
+                             &ignored)
+             != 0)
     return -1;
   uint32_t first = 0;
   (void) getrandom (&first, sizeof first, 0);

@@ -51,7 +51,8 @@ static int
 join_readers (struct kafka_take *take, struct error *err)
 {
   take->partitions_at = clock_boot_ms ();
-  if (leases_need_layout (take->work->leases, err) != 0)
+  if (leases_sync (take->work->leases, err) != 0
+      || leases_need_layout (take->work->leases, err) != 0)
     return -1;
   queues_pump (take->work->queues, claims_now (take->work->leases->claims));
   for (int i = 0; i < take->work->queues->served_count; i++)

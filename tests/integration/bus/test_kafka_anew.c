@@ -1,5 +1,7 @@
 /* Logs on a real Kafka broker that aren't what was read of them: topics made anew under handles
  * that have read them, offsets of another log, records that retention has removed. */
+#include "bus/follower.h"
+#include "bus/kafka/claims_log.h"
 #include "bus/kafka/kafka.h"
 #include "bus/kafka/metadata.h"
 #include "bus/kafka/topics.h"
@@ -45,30 +47,31 @@ await_answer (rd_kafka_queue_t *answers)
 }
 
 static bool
-is_topic_left (struct stage *stage)
+is_topic_left (struct stage *stage, int first, int last)
 {
   struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
   const struct rd_kafka_metadata *metadata = NULL;
   int32_t left = 0;
   expect (stage, 0, metadata_query (&bus->producer, COMING_MS, &metadata, &stage->err));
-  for (int i = 0; i < TOPICS; i++)
+  for (int i = first; i <= last; i++)
     left += metadata_partitions (metadata, bus->client.topics.names[i]);
   rd_kafka_metadata_destroy (metadata);
   return left > 0;
 }
 
 static void
-make_topics_anew (struct stage *stage)
+make_topics_anew (struct stage *stage, int first, int last)
 {
   const struct kafka_bus *bus = (const struct kafka_bus *) stage->bus;
   rd_kafka_DeleteTopic_t *topics[TOPICS];
-  for (int i = 0; i < TOPICS; i++)
-    topics[i] = rd_kafka_DeleteTopic_new (bus->client.topics.names[i]);
+  size_t count = 0;
+  for (int i = first; i <= last; i++)
+    topics[count++] = rd_kafka_DeleteTopic_new (bus->client.topics.names[i]);
   rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
-  rd_kafka_DeleteTopics (bus->producer.handle, topics, TOPICS, NULL, answers);
-  rd_kafka_DeleteTopic_destroy_array (topics, TOPICS);
+  rd_kafka_DeleteTopics (bus->producer.handle, topics, count, NULL, answers);
+  rd_kafka_DeleteTopic_destroy_array (topics, count);
   await_answer (answers);
-  for (int64_t end = clock_boot_ms () + COMING_MS; is_topic_left (stage);)
+  for (int64_t end = clock_boot_ms () + COMING_MS; is_topic_left (stage, first, last);)
     assert_true (clock_boot_ms () < end);
   const struct bus_options options = { .client = "test" };
   const struct topics_options wanted = { .shard_partitions = 1, .event_partitions = 1 };
@@ -84,7 +87,7 @@ topics_made_anew_end_who_has_read_them (void **state)
   auto_job struct job known = { 0 };
   submit_jobs (stage);
   expect (stage, 1, bus_get_job (stage->bus, "old1", &known, &stage->err));
-  make_topics_anew (stage);
+  make_topics_anew (stage, 0, TOPICS - 1);
   auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
   auto_job struct job again = { 0 };
   expect (stage, 1, fixture_submit (other, "new", &stage->err));
@@ -104,6 +107,99 @@ topics_made_anew_end_who_has_read_them (void **state)
   auto_delivery struct delivery *delivery = NULL;
   assert_int_equal (bus_take (stage->bus, BUS_SHARDS, NULL, &delivery, &stage->err), -1);
   assert_int_equal (stage->err.class, ERROR_FATAL);
+}
+
+static int
+count_job (void *context, const struct job *job)
+{
+  (void) job;
+  ++*(int *) context;
+  return 0;
+}
+
+/* Who asks and never polls, as the HTTP API, learns it from where the topics end. */
+static void
+topics_made_anew_are_noticed_without_polling (void **state)
+{
+  struct stage *stage = *state;
+  int count = 0;
+  submit_jobs (stage);
+  expect (stage, 0, bus_list_jobs (stage->bus, NULL, count_job, &count, &stage->err));
+  assert_int_equal (count, JOBS);
+  make_topics_anew (stage, 0, TOPICS - 1);
+  assert_int_equal (bus_list_jobs (stage->bus, NULL, count_job, &count, &stage->err), -1);
+  assert_int_equal (stage->err.class, ERROR_FATAL);
+  assert_non_null (strstr (stage->err.message, "was made anew"));
+  assert_int_equal (count, JOBS);
+}
+
+/* The events alone: who follows them ends, though he knows of nothing else that is gone. */
+static void
+events_made_anew_end_who_follows_them (void **state)
+{
+  struct stage *stage = *state;
+  expect (stage, 1, fixture_submit (stage->bus, "job", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "job", 0, JOBS, &stage->err));
+  stage_settle_any (stage, stage->bus, JOBS);
+  auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
+  auto_follower struct follower *follower = bus_follow (other, NULL, NULL, &stage->err);
+  assert_non_null (follower);
+  int got = 0;
+  for (int64_t end = clock_boot_ms () + COMING_MS; got < JOBS && clock_boot_ms () < end;)
+    {
+      auto_event struct event event = { 0 };
+      int outcome = follower_next (follower, &event, &stage->err);
+      assert_true (outcome >= 0);
+      got += outcome;
+    }
+  assert_true (got >= JOBS);
+  make_topics_anew (stage, TOPIC_EVENTS, TOPIC_EVENTS);
+  for (int64_t end = clock_boot_ms () + COMING_MS;;)
+    {
+      auto_event struct event event = { 0 };
+      error_clear (&stage->err);
+      if (follower_next (follower, &event, &stage->err) < 0 && stage->err.class == ERROR_FATAL)
+        break;
+      if (clock_boot_ms () > end)
+        fail_msg ("events that are gone are still followed: %s", stage->err.message);
+    }
+  assert_non_null (strstr (stage->err.message, "was made anew"));
+}
+
+/* What was committed of another log, beyond the end of this one, counts for nothing: the claims are
+ * read from their start, so that what is settled isn't run again, and a lower offset may be
+ * committed. */
+static void
+a_commit_of_another_log_counts_for_nothing (void **state)
+{
+  struct stage *stage = *state;
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  expect (stage, 1, fixture_submit (stage->bus, "job", &stage->err));
+  expect (stage, 0, fixture_publish (stage->bus, "job", 0, JOBS, &stage->err));
+  stage_settle_any (stage, stage->bus, JOBS);
+  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
+  assert_non_null (reader);
+  struct partition_set set = { .kind = BUS_SHARDS,
+                               .reader = reader,
+                               .tables = &bus->tables,
+                               .messages = TOPIC_SHARDS,
+                               .claims = TOPIC_CLAIMS };
+  struct partition *partition = partition_open (&set, 0, JOBS + 100, "claims=3", &stage->err);
+  assert_non_null (partition);
+  assert_int_equal (partition->committed, -1);
+  assert_int_equal (partition->owed, -1);
+  assert_int_equal (partition->messages.next, 0);
+  assert_int_equal (partition->claims_cursor.next, 0);
+  expect (stage, 0, claims_sync_partition (&bus->leases.log, partition, &stage->err));
+  assert_true (claims_settled (partition->claims) >= JOBS);
+  partition_close (partition);
+  partition = partition_open (&set, 0, JOBS, "claims=3", &stage->err);
+  assert_non_null (partition);
+  assert_int_equal (partition->committed, JOBS);
+  assert_int_equal (partition->messages.next, JOBS);
+  assert_int_equal (partition->claims_cursor.next, 3);
+  partition_close (partition);
+  kafka_reader_close (reader);
 }
 
 /* The first record that CURSOR has, up to the end as it is now. */
@@ -169,6 +265,9 @@ main (void)
   cmocka_unit_test_prestate_setup_teardown (name, stage_set_up, stage_tear_down, (void *) &place)
   const struct CMUnitTest tests[] = {
     TEST (topics_made_anew_end_who_has_read_them),
+    TEST (topics_made_anew_are_noticed_without_polling),
+    TEST (events_made_anew_end_who_follows_them),
+    TEST (a_commit_of_another_log_counts_for_nothing),
     TEST (an_offset_beyond_the_end_skips_nothing),
     TEST (retention_skips_only_what_is_gone),
   };
