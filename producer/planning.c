@@ -218,17 +218,28 @@ planning_put_plan (const struct planning *planning, const struct shard *shard, s
   return result_store_put_plan (store, shard->plan_offset, buffer_bytes (&list), err);
 }
 
+/* Whether the job got its first limit since this try began. */
+static bool
+planning_must_freeze (const struct planning *planning)
+{
+  return planning->freezes && planning->frozen == NULL;
+}
+
 static int
 planning_publish (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
+  if (planning->by_size != NULL && planning_must_freeze (planning))
+    return ENDING_LIMITED;
   bool next = planning->by_size != NULL || shard->index == planning->published;
   int published = compare_published (planning, shard, err);
   if (published == 0 && shard->plan_length >= 0 && result_is_remote (planning->job->results))
     published = planning_put_plan (planning, shard, err);
-  /* The limit may grow, but the shards before this one come first. By size there was none when the
-     first shard went out, and one that is set then comes too late. */
-  bool room = planning->by_size != NULL || planning->limit == 0 || shard->index < planning->limit;
+  /* The limit may grow, but the shards before this one come first. Where some went out by size, the
+     window counts what is there. */
+  bool scattered = planning->begun && planning->job->order == ORDER_SIZE;
+  bool room = planning->by_size != NULL || planning->limit == 0
+              || (shard->index < planning->limit && !scattered);
   bool now = published == 0 && next && room;
   if (now)
     published = bus_publish_shard (planning->bus, shard, err) == 0 ? 1 : -1;
@@ -249,7 +260,7 @@ static int
 planning_on_shard (void *context, const struct shard *shard, struct error *err)
 {
   struct planning *planning = context;
-  if (planning->freezes && planning->frozen == NULL)
+  if (planning_must_freeze (planning))
     return ENDING_LIMITED;
   if (policy_check_shards (planning->options->policy, (int64_t) shard->index + 1, err) != 0)
     return -1;
@@ -396,12 +407,13 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
   if (result == 0)
     result = finish_plan (planning, err);
   if (result == 0 && planning->by_size != NULL)
+    result = planning_read_limit (planning, err);
+  if (result == 0 && planning->by_size != NULL)
     result = by_size_each (planning->by_size, planning_publish, planning, err);
   if (result == 0 && planning_is_frozen (planning, plan))
     result = frozen_plan_finish (planning->frozen, err);
   if (result == 0)
     result = planning_flush (planning, err);
-  close_plan (planning);
   return result;
 }
 
@@ -436,6 +448,7 @@ slice_stubbornly (struct planning *planning, struct plan *plan, struct error *er
       int result = on_alive (planning, err);
       if (result == 0)
         result = slice (planning, plan, err);
+      close_plan (planning);
       if (result == ENDING_LIMITED)
         {
           log_info ("planning_again", "job=%s reason=\"it got a limit\"", planning->job->id);

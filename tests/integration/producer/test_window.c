@@ -2,6 +2,7 @@
  * another one makes of what it left. */
 #include "bus/bus.h"
 #include "bus/follower.h"
+#include "bus/shard_list.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "producer/producer.h"
@@ -80,13 +81,14 @@ tear_down (void **state)
 }
 
 static void
-submit_to (const struct scene *scene, const char *queue, const char *id, const char *glob,
-           int64_t parallel, int32_t priority)
+submit_in (const struct scene *scene, enum shard_order shard_order, const char *queue,
+           const char *id, const char *glob, int64_t parallel, int32_t priority)
 {
   auto_job struct job job;
   job_init (&job);
   job.max_parallel = parallel;
   job.priority = priority;
+  job.order = shard_order;
   job.id = xstrdup (id);
   job.image = xstrdup ("image");
   job.results = file_tree_path (scene->tree, id);
@@ -99,6 +101,13 @@ submit_to (const struct scene *scene, const char *queue, const char *id, const c
   job.volumes[job.volume_count++] =
       (struct volume){ .source = file_tree_path (scene->tree, "in"), .path = xstrdup ("/in") };
   assert_int_equal (bus_submit (scene->bus, &job, NULL), 1);
+}
+
+static void
+submit_to (const struct scene *scene, const char *queue, const char *id, const char *glob,
+           int64_t parallel, int32_t priority)
+{
+  submit_in (scene, ORDER_INDEX, queue, id, glob, parallel, priority);
 }
 
 /* A job of the first COUNT files, a multiple of 100, of which at most PARALLEL (-1: any number)
@@ -531,6 +540,62 @@ a_limit_that_is_set_while_a_job_is_sliced_is_kept (void **state)
 }
 
 static void
+note_published (void *context, uint32_t index)
+{
+  int *published = context;
+  assert_in_range (index, 0, MANY - 1);
+  ++*published;
+}
+
+static int
+count_published (const struct scene *scene, const char *id)
+{
+  int published = 0;
+  assert_int_equal (bus_list_shards (scene->bus, id, note_published, &published, NULL), 0);
+  return published;
+}
+
+/* By size the first shard goes out when all are listed, and the last ones among the next. */
+static void
+a_limit_that_is_set_while_a_job_by_size_is_sliced_is_kept (void **state)
+{
+  struct scene *scene = *state;
+  for (int i = 0; i < MANY; i++)
+    {
+      auto_free char *path = xasprintf ("in/many/%05d", i);
+      file_tree_put (scene->tree, path, (size_t) i / 100);
+    }
+  submit_in (scene, ORDER_SIZE, "default", "many", "many/*", -1, 0);
+  start_producer (scene, 0);
+  auto_free char *plan = file_tree_path (scene->tree, "many.partial/.shoal/plan");
+  for (int64_t end = clock_boot_ms () + WAIT_MS; access (plan, F_OK) != 0;)
+    {
+      assert_true (clock_boot_ms () < end);
+      (void) bus_poll (scene->bus, NULL, 0, 1);
+    }
+  order (scene, "many", KEPT, 3, KEPT);
+  auto_event struct event planned = { 0 };
+  wait_for_event (scene, "many", EVENT_PLANNED, &planned);
+  assert_int_equal (planned.shards, MANY);
+  assert_int_equal (planned.starts, 1);
+  wait_for_shard (scene, "many", 0);
+  int published = count_published (scene, "many");
+  assert_in_range (published, 1, MANY - 1);
+  int settled = 0;
+  for (; settled + 3 < published; settled++)
+    {
+      struct delivery *delivery = NULL;
+      assert_int_equal (bus_take (scene->bus, BUS_SHARDS, "many", &delivery, NULL), 1);
+      settle (scene, delivery, true);
+    }
+  if (published >= 3) /* some went out by size: no more while three of them wait */
+    assert_int_equal (count_published (scene, "many"), published);
+  order (scene, "many", KEPT, 0, KEPT);
+  wait_for_no_plan (scene, "many");
+  assert_int_equal (count_published (scene, "many"), MANY);
+}
+
+static void
 a_job_that_goes_on_while_it_is_sliced_has_its_window (void **state)
 {
   struct scene *scene = *state;
@@ -812,6 +877,7 @@ main (void)
     TEST (windows_follow_priorities),
     TEST (queues_are_not_measured_by_each_other),
     TEST (a_limit_that_is_set_while_a_job_is_sliced_is_kept),
+    TEST (a_limit_that_is_set_while_a_job_by_size_is_sliced_is_kept),
     TEST (a_job_that_goes_on_while_it_is_sliced_has_its_window),
     TEST (a_priority_without_a_window_is_refused),
     TEST (a_priority_that_was_taken_back_needs_no_window),

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ struct log_bus
   bool first_is_safe;
   uint32_t asked;  /* how often */
   bool has_failed; /* the job */
+  bool is_silent;  /* what is published can't be listed */
 };
 
 static const char *
@@ -62,7 +64,8 @@ list_shards (struct bus *base, const char *job_id, void (*each) (void *context, 
 {
   const struct log_bus *bus = (struct log_bus *) base;
   (void) job_id;
-  (void) err;
+  if (bus->is_silent)
+    return error_set (err, ERROR_USER, "can't be listed");
   for (uint32_t i = SHARDS; i-- > 0;)
     if (bus->there[i])
       each (context, i);
@@ -289,6 +292,27 @@ by_index_sizes_do_not_matter (void **state)
     assert_int_equal (bus->indexes[i], i);
 }
 
+static int
+count_open_files (void)
+{
+  int open = 0;
+  for (int fd = 0; fd < 1000; fd++)
+    open += fcntl (fd, F_GETFD) >= 0 ? 1 : 0;
+  return open;
+}
+
+static void
+a_plan_that_failed_leaves_no_file_open (void **state)
+{
+  struct log_bus *bus = *state;
+  plan (bus);
+  int before = count_open_files ();
+  bus->is_silent = true;
+  plan_with (bus, -1, NULL);
+  assert_true (bus->has_failed);
+  assert_int_equal (count_open_files (), before);
+}
+
 /* Only a run on one machine lets the shards go. */
 static void
 a_service_refuses_a_job_with_a_pilot (void **state)
@@ -311,6 +335,7 @@ main (void)
     cmocka_unit_test_setup_teardown (a_plan_that_was_cut_off_is_completed, set_up, tear_down),
     cmocka_unit_test_setup_teardown (by_size_the_largest_are_published_first, set_up, tear_down),
     cmocka_unit_test_setup_teardown (by_index_sizes_do_not_matter, set_up, tear_down),
+    cmocka_unit_test_setup_teardown (a_plan_that_failed_leaves_no_file_open, set_up, tear_down),
     cmocka_unit_test_setup_teardown (a_service_refuses_a_job_with_a_pilot, set_up, tear_down),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
