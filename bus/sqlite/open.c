@@ -14,7 +14,7 @@
 
 enum
 {
-  FORMAT_VERSION = 3,  /* PRAGMA user_version */
+  FORMAT_VERSION = 4,  /* PRAGMA user_version */
   BUSY_MS = 60000,     /* longer than a lease: who was stopped may hold the lock */
   BUSY_FIRST_US = 100, /* between tries for the write lock: at first … */
   BUSY_LAST_US = 2000, /* … and later */
@@ -122,8 +122,8 @@ add_column (struct sqlite_bus *bus, const char *table, const char *column, const
   return run_script (bus, script, err);
 }
 
-/* Brings an older file to FORMAT_VERSION: version 1 has no queues, version 2 forgives no loss and
- * looks for shards by index. */
+/* Brings an older file to FORMAT_VERSION: version 1 has no queues, version 2 forgives no loss,
+ * version 3 may look for shards by index. */
 static int
 upgrade_tables (struct sqlite_bus *bus, struct error *err)
 {
