@@ -1,6 +1,7 @@
 #include "cli/steer.h"
 
 #include "bus/follower.h"
+#include "bus/shard_list.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -31,15 +32,37 @@ steer_is_of_shares (const struct control *wanted)
   return wanted->priority != CONTROL_KEPT || wanted->max_parallel != CONTROL_KEPT;
 }
 
-/* Whether all shards of the job are published: 1, 0 or -1; those of a replay are at once. *PLANNED:
- * its plan is closed. */
+static void
+steer_count (void *context, uint32_t index)
+{
+  int64_t *published = context;
+  (void) index;
+  ++*published;
+}
+
+/* Whether all of the SHARDS of JOB's plan are published: 1, 0 or -1. By size the last one may have
+ * been among the first. */
 static int
-steer_is_published (struct bus *bus, const char *job_id, bool *planned, struct error *err)
+steer_has_all (struct bus *bus, const struct job *job, int64_t shards, struct error *err)
 {
   auto_shard struct shard last = { 0 };
+  int64_t published = 0;
+  int got = bus_get_shard (bus, job->id, (uint32_t) (shards - 1), &last, err);
+  if (got <= 0 || job->order != ORDER_SIZE)
+    return got;
+  if (bus_list_shards (bus, job->id, steer_count, &published, err) != 0)
+    return -1;
+  return published >= shards ? 1 : 0;
+}
+
+/* Whether all shards of JOB are published: 1, 0 or -1; those of a replay are at once. *PLANNED: its
+ * plan is closed. */
+static int
+steer_is_published (struct bus *bus, const struct job *job, bool *planned, struct error *err)
+{
   int64_t shards = 0;
   *planned = false;
-  auto_follower struct follower *events = bus_follow (bus, NULL, job_id, err);
+  auto_follower struct follower *events = bus_follow (bus, NULL, job->id, err);
   if (events == NULL)
     return -1;
   for (;;)
@@ -57,7 +80,7 @@ steer_is_published (struct bus *bus, const char *job_id, bool *planned, struct e
         shards = event.shards;
       *planned = *planned || event.kind == EVENT_PLANNED;
     }
-  return shards < 1 ? 0 : bus_get_shard (bus, job_id, (uint32_t) (shards - 1), &last, err);
+  return shards < 1 ? 0 : steer_has_all (bus, job, shards, err);
 }
 
 static int
@@ -83,7 +106,7 @@ steer_check (struct bus *bus, const struct job *job, const struct job_status *st
   bool planned = false;
   if (ended || !steer_is_of_shares (wanted))
     return 0;
-  int published = steer_is_published (bus, job->id, &planned, err);
+  int published = steer_is_published (bus, job, &planned, err);
   return published <= 0 ? published : steer_refuse (job, "", err);
 }
 
@@ -108,7 +131,7 @@ steer_confirm (struct bus *bus, const struct job *job, const struct job_status *
     {
       bool planned = false;
       auto_shard struct shard first = { 0 };
-      int published = steer_is_published (bus, job->id, &planned, err);
+      int published = steer_is_published (bus, job, &planned, err);
       if (published != 0)
         return published < 0 ? -1 : steer_refuse (job, " by now", err);
       int begun = planned ? 0 : bus_get_shard (bus, job->id, 0, &first, err);
