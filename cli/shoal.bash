@@ -28,6 +28,7 @@ _shoal () {
   fi
   local command=${COMP_WORDS[at]}
   case $before in
+    --order) values="index size" ;;
     --on-conflict) values="fail first last rename concat" ;;
     --symlinks) values="beneath follow skip" ;;
     --output-links) values="keep follow fail" ;;

@@ -265,9 +265,8 @@ check_sense (const struct job *job, const char **field, struct error *err)
     const char *field;
     bool given;
   } members[] = { { "batch_bytes", job->batch_bytes != -1 }, /* it may set the batch size */
-                  { "batch_size", job->batch_size != 1 },
-                  { "shards", job->shards != -1 },
-                  { "exclude", job->exclude.count > 0 },
+                  { "batch_size", job->batch_size != 1 },    { "shards", job->shards != -1 },
+                  { "order", job->order != ORDER_INDEX },    { "exclude", job->exclude.count > 0 },
                   { "base_path", job->base_path != NULL } };
   for (size_t i = 0; job->glob == NULL && i < sizeof members / sizeof members[0]; i++)
     if (members[i].given)

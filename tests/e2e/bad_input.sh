@@ -62,6 +62,7 @@ bad "\-\-env-file: .*nosuchfile" "${sliced[@]}" --env-file nosuchfile busybox tr
 bad "\-\-workdir: \"tmp\": expected" "${sliced[@]}" -w tmp busybox true
 bad "base path" "${sliced[@]}" --base-path /elsewhere busybox true
 bad "\-\-batch-size: has no effect without --glob" -v in:/in --batch-size 2 busybox true
+bad "\-\-order: has no effect without --glob" -v in:/in --order size busybox true
 bad "--shards can't be combined with" "${sliced[@]}" --shards 2 --batch-size 2 busybox true
 bad "\-\-reduce-command: .*unclosed quote" "${sliced[@]}" --reduce busybox --reduce-command "sh -c 'x" busybox true
 bad "needs a volume" --glob '*' busybox true
