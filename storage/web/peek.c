@@ -222,8 +222,8 @@ web_need_size (int64_t size, struct error *err)
 {
   return size >= 0 ? 0
                    : error_set (err, ERROR_USER,
-                                "the server does not report its size, which --batch-bytes needs "
-                                "(--batch-size doesn't)");
+                                "the server does not report its size, which --batch-bytes and "
+                                "--order size need (--batch-size and --order index don't)");
 }
 
 /* ---- lists of URLs ---------------------------------------------------------------------- */
