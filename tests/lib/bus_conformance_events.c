@@ -113,6 +113,22 @@ a_cancelled_job_is_not_delivered (void **state)
   stage_settle_next (stage, stage->bus, -1);
 }
 
+/* BUS learns what another one publishes in its own time. */
+static void
+await_pause (struct stage *stage, struct bus *bus, char *job_id)
+{
+  const struct job job = { .id = job_id };
+  for (int64_t end = clock_boot_ms () + COMING_MS;;)
+    {
+      auto_settings struct settings *known = settings_read (bus, &stage->err);
+      assert_non_null (known);
+      if (settings_of (known, &job).paused)
+        return;
+      assert_true (clock_boot_ms () < end);
+      (void) bus_poll (bus, NULL, 0, 20);
+    }
+}
+
 /* Whoever opens the bus later must know it as well. */
 static void
 a_paused_job_waits_until_it_goes_on (void **state)
@@ -122,6 +138,7 @@ a_paused_job_waits_until_it_goes_on (void **state)
   auto_delivery struct delivery *next = NULL;
   auto_bus struct bus *other = stage_open (stage->url, LONG_LEASE_MS);
   expect (stage, 0, fixture_pause (other, "paused", true, &stage->err));
+  await_pause (stage, stage->bus, running->job->id);
   assert_int_equal (stage_take (stage, stage->bus, &next), 0);
   assert_string_equal (next->job->id, "other");
   expect (stage, 1, fixture_settle (stage->bus, running, 0, &stage->err)); /* with a retry */
