@@ -436,7 +436,9 @@ static bool
 worker_is_unfit (struct worker *worker)
 {
   int64_t ahead = 0;
-  if (!worker->draining && count_places (worker, &ahead) == 0)
+  if (count_places (worker, &ahead) > 0)
+    worker->fit_at = 0; /* what runs may end with its container: looked at before the next */
+  else if (!worker->draining)
     worker->unfit |= fitness_is_lost (worker->options, &worker->fit_at);
   if (worker->unfit)
     end_all (worker, NULL, true, ENDING_RELEASE);

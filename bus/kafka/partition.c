@@ -4,6 +4,7 @@
 #include "bus/dead_letter.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
+#include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/tables.h"
 #include "bus/kafka/topic_names.h"
@@ -477,17 +478,20 @@ partition_open (struct partition_set *set, int32_t number, int64_t committed, co
   TAILQ_INIT (&partition->orphans);
   partition->loaded = jobs; /* leases_sync came before */
   partition->claims = jobs ? set->leases : claims_new (set->reader->producer->client->lease_ms);
-  int outcome = cursor_open (&partition->messages, set->reader, set->messages, number,
-                             jobs || committed < 0 ? FROM_START : committed, err);
-  bool foreign = outcome == 0 && committed > partition->messages.end; /* of another log */
+  int64_t end = committed < 0 ? 0
+                              : metadata_find_offset (set->reader->producer, set->messages, number,
+                                                      RD_KAFKA_OFFSET_END, err);
+  int outcome = end == NO_OFFSET ? -1 : 0;
+  bool foreign = outcome == 0 && committed > end; /* it is of another log */
   if (foreign)
-    {
-      partition->committed = -1;
-      partition->owed = -1;
-    }
+    partition->committed = partition->owed = -1;
+  /* First, so that the first fetch has the claims as well: our own tell how clocks differ. */
   if (outcome == 0 && !jobs)
     outcome = cursor_open (&partition->claims_cursor, set->reader, set->claims, number,
                            foreign ? FROM_START : parse_metadata (metadata), err);
+  if (outcome == 0)
+    outcome = cursor_open (&partition->messages, set->reader, set->messages, number,
+                           jobs || committed < 0 || foreign ? FROM_START : committed, err);
   if (outcome == 0)
     return partition;
   partition_close (partition);
