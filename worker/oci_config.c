@@ -113,9 +113,10 @@ add_system_mounts (json_t *mounts, const struct oci_config *config)
   oci_config_add_mount (mounts, "/dev/shm", "tmpfs", "shm", shm, COUNT (shm));
   if (is_host_sys (config))
     oci_config_add_mount (mounts, "/sys", "bind", "/sys", host_sys, COUNT (host_sys));
-  else if (!config->rootless)
+  else
     {
-      oci_config_add_mount (mounts, "/sys", "sysfs", "sysfs", sys, COUNT (sys));
+      if (!config->rootless) /* an ordinary user's containers have a folder there */
+        oci_config_add_mount (mounts, "/sys", "sysfs", "sysfs", sys, COUNT (sys));
       add_groups (mounts, config);
     }
 }

@@ -3,6 +3,7 @@
 #include "common/fs.h"
 #include "common/memory.h"
 #include "worker/bind.h"
+#include "worker/cgroup_v2.h"
 #include "worker/init.h"
 #include "worker/overlay.h"
 #include "worker/skeleton.h"
@@ -371,6 +372,10 @@ mount_parts (const struct oci_root *root, const struct oci_root_parts *parts, st
     return error_blame_machine (err);
   if (skeleton_make (skeleton_fd, parts->rootfs_fd, root->container, root->cwd, err) != 0)
     return -1;
+  /* Where no /sys is mounted that has a place for them. */
+  if (root->rootless && root->group != NULL
+      && fs_make_folders (skeleton_fd, &CGROUP_ROOT[1], 0755, err) != 0)
+    return error_blame_machine (err);
   if (give_folder (root, memory_fd, "skeleton", err) != 0
       || oci_root_mount_root (root, parts, memory_fd, err) != 0)
     return error_blame_machine (err);
