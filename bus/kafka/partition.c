@@ -4,7 +4,6 @@
 #include "bus/dead_letter.h"
 #include "bus/kafka/client.h"
 #include "bus/kafka/dead_letters.h"
-#include "bus/kafka/metadata.h"
 #include "bus/kafka/producer.h"
 #include "bus/kafka/tables.h"
 #include "bus/kafka/topic_names.h"
@@ -462,6 +461,20 @@ parse_metadata (const char *metadata)
 
 /* ---- opening, closing ------------------------------------------------------------------- */
 
+/* Nothing that was committed holds: the messages are read from their start, and so are the claims.
+ */
+static int
+partition_forget_commit (struct partition *partition, struct error *err)
+{
+  const struct partition_set *set = partition->set;
+  partition->committed = partition->owed = -1;
+  if (set->kind == BUS_JOBS)
+    return 0;
+  cursor_close (&partition->claims_cursor);
+  return cursor_open (&partition->claims_cursor, set->reader, set->claims, partition->number,
+                      FROM_START, err);
+}
+
 struct partition *
 partition_open (struct partition_set *set, int32_t number, int64_t committed, const char *metadata,
                 struct error *err)
@@ -478,20 +491,15 @@ partition_open (struct partition_set *set, int32_t number, int64_t committed, co
   TAILQ_INIT (&partition->orphans);
   partition->loaded = jobs; /* leases_sync came before */
   partition->claims = jobs ? set->leases : claims_new (set->reader->producer->client->lease_ms);
-  int64_t end = committed < 0 ? 0
-                              : metadata_find_offset (set->reader->producer, set->messages, number,
-                                                      RD_KAFKA_OFFSET_END, err);
-  int outcome = end == NO_OFFSET ? -1 : 0;
-  bool foreign = outcome == 0 && committed > end; /* it is of another log */
-  if (foreign)
-    partition->committed = partition->owed = -1;
-  /* First, so that the first fetch has the claims as well: our own tell how clocks differ. */
-  if (outcome == 0 && !jobs)
-    outcome = cursor_open (&partition->claims_cursor, set->reader, set->claims, number,
-                           foreign ? FROM_START : parse_metadata (metadata), err);
+  /* The claims first, so that the first fetch has them as well: our own tell how clocks differ. */
+  int outcome = jobs ? 0
+                     : cursor_open (&partition->claims_cursor, set->reader, set->claims, number,
+                                    parse_metadata (metadata), err);
   if (outcome == 0)
     outcome = cursor_open (&partition->messages, set->reader, set->messages, number,
-                           jobs || committed < 0 || foreign ? FROM_START : committed, err);
+                           jobs || committed < 0 ? FROM_START : committed, err);
+  if (outcome == 0 && committed > partition->messages.end) /* it is of another log */
+    outcome = partition_forget_commit (partition, err);
   if (outcome == 0)
     return partition;
   partition_close (partition);
