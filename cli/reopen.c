@@ -2,7 +2,6 @@
 
 #include "bus/amend.h"
 #include "bus/settings.h"
-#include "bus/shard_list.h"
 #include "cli/changes.h"
 #include "cli/summary.h"
 #include "common/clock.h"
@@ -77,12 +76,6 @@ reduce_failed (const struct fold *fold)
 
 /* ---- shards of a job that ended before they were published --------------------------------- */
 
-static void
-reopen_note (void *context, uint32_t index)
-{
-  shard_set_add (context, index);
-}
-
 /* Publishes those of SELECTION that weren't. They are of a generation that is closed: nobody runs
  * them, and bus_replay finds them. */
 static int
@@ -95,7 +88,7 @@ reopen_publish (struct session *session, uint32_t starts, const struct reopen_se
   job.credentials = (char *) (uintptr_t) session_credentials (session);
   auto_frozen_plan struct frozen_plan *frozen = frozen_plan_new (&job, starts);
   auto_shard_set struct shard_set published = { 0 };
-  if (bus_list_shards (session->bus, job.id, reopen_note, &published, err) != 0)
+  if (shard_set_read (&published, session->bus, job.id, err) != 0)
     return -1;
   for (size_t i = 0; i < selection->count; i++)
     {

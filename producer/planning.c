@@ -1,6 +1,5 @@
 #include "producer/planning.h"
 
-#include "bus/shard_list.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -166,12 +165,6 @@ planning_same_pins (const struct strlist *one, const struct strlist *other)
   for (size_t i = 0; same && i < one->count; i++)
     same = local_pin_same (one->items[i], other->items[i]);
   return same;
-}
-
-static void
-planning_note_there (void *context, uint32_t index)
-{
-  shard_set_add (context, index);
 }
 
 /* The shard that was published under SHARD's name must be the same: 1; 0 when there is none. What
@@ -380,8 +373,7 @@ slice (struct planning *planning, struct plan *plan, struct error *err)
       || open_plan (planning, err) != 0)
     return -1;
   shard_set_release (&planning->there);
-  if (begun == 1
-      && bus_list_shards (planning->bus, job->id, planning_note_there, &planning->there, err) != 0)
+  if (begun == 1 && shard_set_read (&planning->there, planning->bus, job->id, err) != 0)
     return -1;
   frozen_plan_free (planning->frozen); /* likewise */
   planning->frozen =

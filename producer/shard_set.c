@@ -1,5 +1,6 @@
 #include "producer/shard_set.h"
 
+#include "bus/shard_list.h"
 #include "common/memory.h"
 
 #include <stdlib.h>
@@ -27,6 +28,18 @@ shard_set_add (struct shard_set *set, int64_t index)
     }
   set->bits[at] |= (uint8_t) (1 << index % 8);
   return true;
+}
+
+static void
+shard_set_note (void *context, uint32_t index)
+{
+  shard_set_add (context, index);
+}
+
+int
+shard_set_read (struct shard_set *set, struct bus *bus, const char *job_id, struct error *err)
+{
+  return bus_list_shards (bus, job_id, shard_set_note, set, err);
 }
 
 void
