@@ -3,11 +3,11 @@
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "common/thread.h"
 #include "common/units.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -129,8 +129,6 @@ struct notify *
 notify_start (const struct notify_args *args, struct health *health,
               const volatile sig_atomic_t *stop, struct error *err)
 {
-  sigset_t all;
-  sigset_t before;
   struct notify *notify = xcalloc (1, sizeof *notify);
   notify->health = health;
   notify->stop = stop;
@@ -140,10 +138,7 @@ notify_start (const struct notify_args *args, struct health *health,
   if (failed == 0
       && notify_parse_address (args->address, &notify->address, &notify->address_size, err) == 0)
     {
-      (void) sigfillset (&all);
-      (void) pthread_sigmask (SIG_SETMASK, &all, &before);
-      failed = pthread_create (&notify->thread, NULL, notify_run, notify);
-      (void) pthread_sigmask (SIG_SETMASK, &before, NULL);
+      failed = thread_start (&notify->thread, notify_run, notify);
       if (failed == 0)
         return notify;
     }

@@ -6,11 +6,11 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "common/thread.h"
 #include "common/units.h"
 #include "policy/policy_check.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
@@ -135,18 +135,12 @@ queue_api_run (void *context)
   return NULL;
 }
 
-/* With the lock held; the thread takes no signals. */
+/* With the lock held. */
 static void
 queue_api_start (struct queue_api *api)
 {
-  sigset_t all;
-  sigset_t before;
-  if (api->runs)
-    return;
-  (void) sigfillset (&all);
-  (void) pthread_sigmask (SIG_SETMASK, &all, &before);
-  api->runs = pthread_create (&api->thread, NULL, queue_api_run, api) == 0;
-  (void) pthread_sigmask (SIG_SETMASK, &before, NULL);
+  if (!api->runs)
+    api->runs = thread_start (&api->thread, queue_api_run, api) == 0;
 }
 
 /* ---- answers ---------------------------------------------------------------------------- */

@@ -1,10 +1,9 @@
 #include "worker/cgroup_thread.h"
 
 #include "common/memory.h"
+#include "common/thread.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -50,14 +49,9 @@ struct cgroup_thread *
 cgroup_thread_start (void)
 {
   struct cgroup_thread *thread = xcalloc (1, sizeof *thread);
-  sigset_t all;
-  sigset_t before;
   (void) pthread_mutex_init (&thread->lock, NULL);
   (void) pthread_cond_init (&thread->changed, NULL);
-  (void) sigfillset (&all);
-  (void) pthread_sigmask (SIG_SETMASK, &all, &before);
-  int code = pthread_create (&thread->id, NULL, cgroup_thread_main, thread);
-  (void) pthread_sigmask (SIG_SETMASK, &before, NULL);
+  int code = thread_start (&thread->id, cgroup_thread_main, thread);
   if (code == 0)
     return thread;
   cgroup_thread_release (thread);

@@ -6,14 +6,13 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/secret.h"
-#include "common/text.h"
+#include "common/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -215,8 +214,6 @@ pod_cost_free (struct pod_cost *cost)
 struct pod_cost *
 pod_cost_start (const struct pod_cost_options *options, struct error *err)
 {
-  sigset_t all;
-  sigset_t before;
   struct pod_cost *cost = xcalloc (1, sizeof *cost);
   (void) pthread_mutex_init (&cost->lock, NULL);
   cost->options = options;
@@ -224,12 +221,7 @@ pod_cost_start (const struct pod_cost_options *options, struct error *err)
   cost->news_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   int failed = cost->news_fd < 0 ? errno : 0;
   if (failed == 0)
-    {
-      (void) sigfillset (&all);
-      (void) pthread_sigmask (SIG_SETMASK, &all, &before);
-      failed = pthread_create (&cost->thread, NULL, pod_cost_run, cost);
-      (void) pthread_sigmask (SIG_SETMASK, &before, NULL);
-    }
+    failed = thread_start (&cost->thread, pod_cost_run, cost);
   if (failed == 0)
     return cost;
   (void) error_errno (err, failed, "--deletion-cost");
