@@ -250,6 +250,24 @@ fs_write_all (int fd, const void *bytes, size_t n, const char *name, struct erro
 }
 
 int
+fs_read_at (int fd, struct buffer *buffer, size_t n, int64_t offset, const char *what,
+            struct error *err)
+{
+  char *at = buffer_reserve (buffer, n);
+  for (size_t done = 0; done < n;)
+    {
+      ssize_t got = pread (fd, at + done, n - done, offset + (off_t) done);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got <= 0)
+        return error_errno (err, got == 0 ? EIO : errno, "%s", what);
+      done += (size_t) got;
+      buffer->size += (size_t) got;
+    }
+  return 0;
+}
+
+int
 fs_write_file (int dirfd, const char *path, struct bytes content, struct error *err)
 {
   auto_free char *temporary = xasprintf ("%s.%d.tmp", path, (int) gettid ());

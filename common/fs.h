@@ -54,6 +54,10 @@ int fs_remove_tree (int dirfd, const char *path, struct error *err);
 /* Writes all N bytes; NAME is for the error. */
 int fs_write_all (int fd, const void *bytes, size_t n, const char *name, struct error *err);
 
+/* Appends to BUFFER the N bytes of FD from OFFSET on, all of them; WHAT is for the error. */
+int fs_read_at (int fd, struct buffer *buffer, size_t n, int64_t offset, const char *what,
+                struct error *err);
+
 /* Replaces file PATH as a whole: temporary name beside it, write, fsync, rename. */
 int fs_write_file (int dirfd, const char *path, struct bytes content, struct error *err);
 

@@ -3,12 +3,10 @@
 #include "common/auto.h"
 #include "common/fs.h"
 #include "common/memory.h"
-#include "common/sys.h"
 #include "common/unique.h"
 #include "result/result.h"
 #include "schemas/codec.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -56,14 +54,8 @@ by_size_add (struct by_size *by_size, const struct shard *shard, struct error *e
   auto_buffer struct buffer record = { 0 };
   if (codec_encode_shard (shard, &record, err) != 0)
     return -1;
-  for (size_t done = 0; done < record.size;)
-    {
-      ssize_t got = sys_pwrite (by_size->fd, record.data + done, record.size - done,
-                                by_size->end + (off_t) done);
-      if (got <= 0)
-        return error_errno (err, got == 0 ? EIO : errno, "shards by size");
-      done += (size_t) got;
-    }
+  if (fs_write_all (by_size->fd, record.data, record.size, "shards by size", err) != 0)
+    return -1;
   if (by_size->count == by_size->room)
     {
       by_size->room = 2 * by_size->room + 64;
@@ -96,15 +88,8 @@ by_size_read (const struct by_size *by_size, const struct kept_shard *kept, stru
               struct error *err)
 {
   auto_buffer struct buffer record = { 0 };
-  char *at = buffer_reserve (&record, kept->size);
-  while (record.size < kept->size)
-    {
-      ssize_t got = pread (by_size->fd, at + record.size, kept->size - record.size,
-                           kept->offset + (off_t) record.size);
-      if (got <= 0)
-        return error_errno (err, got == 0 ? EIO : errno, "shards by size");
-      record.size += (size_t) got;
-    }
+  if (fs_read_at (by_size->fd, &record, kept->size, kept->offset, "shards by size", err) != 0)
+    return -1;
   return codec_decode_shard (buffer_bytes (&record), shard, err);
 }
 

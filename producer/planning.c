@@ -197,17 +197,10 @@ planning_put_plan (const struct planning *planning, const struct shard *shard, s
       result_store_open (planning->job->results, planning->job->credentials, err);
   if (store == NULL)
     return -1;
-  size_t left = (size_t) shard->plan_length;
-  char *at = buffer_reserve (&list, left);
-  while (left > 0)
-    {
-      ssize_t got =
-          pread (planning->plan_fd, at + list.size, left, shard->plan_offset + (off_t) list.size);
-      if (got <= 0)
-        return error_errno (err, got == 0 ? EIO : errno, "the plan file");
-      list.size += (size_t) got;
-      left -= (size_t) got;
-    }
+  if (fs_read_at (planning->plan_fd, &list, (size_t) shard->plan_length, shard->plan_offset,
+                  "the plan file", err)
+      != 0)
+    return -1;
   return result_store_put_plan (store, shard->plan_offset, buffer_bytes (&list), err);
 }
 

@@ -22,21 +22,10 @@ read_plan (const struct shard *shard, int result_fd, struct buffer *store, struc
   if (shard->plan_offset < 0 || shard->plan_length > status.st_size
       || shard->plan_offset > status.st_size - shard->plan_length)
     return error_set (err, ERROR_TRANSIENT, "the plan ends before this shard's atoms");
-  size_t left = (size_t) shard->plan_length;
-  char *at = buffer_reserve (store, left + 1);
-  off_t offset = shard->plan_offset;
-  while (left > 0)
-    {
-      ssize_t got = pread (plan, at, left, offset);
-      if (got < 0 && errno == EINTR)
-        continue;
-      if (got <= 0)
-        return error_errno (err, got == 0 ? EIO : errno, "reading the plan");
-      at += got;
-      offset += got;
-      left -= (size_t) got;
-      store->size += (size_t) got;
-    }
+  size_t length = (size_t) shard->plan_length;
+  (void) buffer_reserve (store, length + 1);
+  if (fs_read_at (plan, store, length, shard->plan_offset, "reading the plan", err) != 0)
+    return -1;
   store->data[store->size] = '\0';
   return 0;
 }
