@@ -2,6 +2,7 @@
 
 #include "bus/kafka/topics.h"
 #include "common/memory.h"
+#include "tests/lib/bus_stage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,4 +78,27 @@ char *
 kafka_place_events (int partitions)
 {
   return make (1, partitions);
+}
+
+void
+kafka_place_await (rd_kafka_queue_t *answers)
+{
+  rd_kafka_event_t *event = rd_kafka_queue_poll (answers, COMING_MS);
+  assert_non_null (event);
+  assert_int_equal (rd_kafka_event_error (event), RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_event_destroy (event);
+  rd_kafka_queue_destroy (answers);
+}
+
+void
+kafka_place_delete_below (struct kafka_bus *bus, enum topic topic, int64_t offset)
+{
+  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
+  rd_kafka_topic_partition_list_add (list, bus->client.topics.names[topic], 0)->offset = offset;
+  rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new (list);
+  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
+  rd_kafka_DeleteRecords (bus->producer.handle, &request, 1, NULL, answers);
+  rd_kafka_DeleteRecords_destroy (request);
+  rd_kafka_topic_partition_list_destroy (list);
+  kafka_place_await (answers);
 }

@@ -36,16 +36,6 @@ submit_jobs (struct stage *stage)
     }
 }
 
-static void
-await_answer (rd_kafka_queue_t *answers)
-{
-  rd_kafka_event_t *event = rd_kafka_queue_poll (answers, COMING_MS);
-  assert_non_null (event);
-  assert_int_equal (rd_kafka_event_error (event), RD_KAFKA_RESP_ERR_NO_ERROR);
-  rd_kafka_event_destroy (event);
-  rd_kafka_queue_destroy (answers);
-}
-
 static bool
 is_topic_left (struct stage *stage, int first, int last)
 {
@@ -70,7 +60,7 @@ make_topics_anew (struct stage *stage, int first, int last)
   rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
   rd_kafka_DeleteTopics (bus->producer.handle, topics, count, NULL, answers);
   rd_kafka_DeleteTopic_destroy_array (topics, count);
-  await_answer (answers);
+  kafka_place_await (answers);
   for (int64_t end = clock_boot_ms () + COMING_MS; is_topic_left (stage, first, last);)
     assert_true (clock_boot_ms () < end);
   const struct bus_options options = { .client = "test" };
@@ -202,6 +192,18 @@ a_commit_of_another_log_counts_for_nothing (void **state)
   kafka_reader_close (reader);
 }
 
+/* Jobs, and zeroed CURSOR on them at OFFSET. The caller closes the cursor, then the reader. */
+static struct kafka_reader *
+open_jobs (struct stage *stage, struct cursor *cursor, int64_t offset)
+{
+  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
+  submit_jobs (stage);
+  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
+  assert_non_null (reader);
+  expect (stage, 0, cursor_open (cursor, reader, TOPIC_JOBS, 0, offset, &stage->err));
+  return reader;
+}
+
 /* The first record that CURSOR has, up to the end as it is now. */
 static int64_t
 first_offset (struct stage *stage, struct cursor *cursor)
@@ -217,12 +219,8 @@ static void
 an_offset_beyond_the_end_skips_nothing (void **state)
 {
   struct stage *stage = *state;
-  struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
   struct cursor cursor = { 0 };
-  submit_jobs (stage);
-  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
-  assert_non_null (reader);
-  expect (stage, 0, cursor_open (&cursor, reader, TOPIC_JOBS, 0, JOBS + 100, &stage->err));
+  struct kafka_reader *reader = open_jobs (stage, &cursor, JOBS + 100);
   assert_int_equal (first_offset (stage, &cursor), 0);
   cursor_close (&cursor);
   kafka_reader_close (reader);
@@ -235,18 +233,8 @@ retention_skips_only_what_is_gone (void **state)
   struct stage *stage = *state;
   struct kafka_bus *bus = (struct kafka_bus *) stage->bus;
   struct cursor cursor = { 0 };
-  submit_jobs (stage);
-  struct kafka_reader *reader = kafka_reader_open (&bus->producer, NULL, &stage->err);
-  assert_non_null (reader);
-  expect (stage, 0, cursor_open (&cursor, reader, TOPIC_JOBS, 0, FROM_END, &stage->err));
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
-  rd_kafka_topic_partition_list_add (list, bus->client.topics.names[TOPIC_JOBS], 0)->offset = GONE;
-  rd_kafka_DeleteRecords_t *gone = rd_kafka_DeleteRecords_new (list);
-  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
-  rd_kafka_DeleteRecords (bus->producer.handle, &gone, 1, NULL, answers);
-  rd_kafka_DeleteRecords_destroy (gone);
-  rd_kafka_topic_partition_list_destroy (list);
-  await_answer (answers);
+  struct kafka_reader *reader = open_jobs (stage, &cursor, FROM_END);
+  kafka_place_delete_below (bus, TOPIC_JOBS, GONE);
   const rd_kafka_message_t first = { .offset = 0 };
   cursor_step_back (&cursor, &first);
   assert_int_equal (first_offset (stage, &cursor), GONE);

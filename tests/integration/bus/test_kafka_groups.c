@@ -285,12 +285,8 @@ add_partitions (struct stage *stage)
   assert_non_null (more);
   rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
   rd_kafka_CreatePartitions (bus->producer.handle, &more, 1, NULL, answers);
-  rd_kafka_event_t *event = rd_kafka_queue_poll (answers, COMING_MS);
-  assert_non_null (event);
-  assert_int_equal (rd_kafka_event_error (event), RD_KAFKA_RESP_ERR_NO_ERROR);
-  rd_kafka_event_destroy (event);
-  rd_kafka_queue_destroy (answers);
   rd_kafka_NewPartitions_destroy (more);
+  kafka_place_await (answers);
   for (int64_t end = clock_boot_ms () + COMING_MS;
        bus->client.topics.partitions[TOPIC_EVENTS] != MORE;)
     {

@@ -21,7 +21,6 @@ enum
   RUNNING = 7, /* one of those jobs, which hasn't ended */
   BYTES_A_JOB = 400,
   LEASES = 60,
-  ADMIN_MS = 20000,
 };
 
 static struct kafka_bus *
@@ -207,24 +206,6 @@ an_ended_job_runs_again (void **state)
 
 /* ---- retention -------------------------------------------------------------------------- */
 
-static void
-delete_below (struct stage *stage, enum topic topic, int64_t offset)
-{
-  struct kafka_bus *bus = kafka (stage->bus);
-  rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new (1);
-  rd_kafka_topic_partition_list_add (list, bus->client.topics.names[topic], 0)->offset = offset;
-  rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new (list);
-  rd_kafka_queue_t *answers = rd_kafka_queue_new (bus->producer.handle);
-  rd_kafka_DeleteRecords (bus->producer.handle, &request, 1, NULL, answers);
-  rd_kafka_event_t *event = rd_kafka_queue_poll (answers, ADMIN_MS);
-  assert_non_null (event);
-  assert_int_equal (rd_kafka_event_error (event), RD_KAFKA_RESP_ERR_NO_ERROR);
-  rd_kafka_event_destroy (event);
-  rd_kafka_queue_destroy (answers);
-  rd_kafka_DeleteRecords_destroy (request);
-  rd_kafka_topic_partition_list_destroy (list);
-}
-
 static int
 count_job (void *context, const struct job *job)
 {
@@ -252,8 +233,8 @@ what_retention_deleted_is_forgotten (void **state)
       expect (stage, 0, fixture_cancel (stage->bus, name_of (i, name), err));
     }
   expect (stage, 1, bus_next_control (stage->bus, &position, &control, err));
-  delete_below (stage, TOPIC_JOBS, BELOW);
-  delete_below (stage, TOPIC_CONTROL, 2);
+  kafka_place_delete_below (kafka (stage->bus), TOPIC_JOBS, BELOW);
+  kafka_place_delete_below (kafka (stage->bus), TOPIC_CONTROL, 2);
   kafka (stage->bus)->tables.forgot_at = 1;
   (void) bus_poll (stage->bus, NULL, 0, 0);
   expect (stage, 0, bus_get_job (stage->bus, "job-3", &gone, err));
