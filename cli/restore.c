@@ -110,7 +110,7 @@ restore_reopen (struct session *session, struct job_status *status, struct error
   int result = find_gone (counters.fold, &rest, &gone, err);
   bool merges = gone.named_count == 0 && !gone.reduce;
   enum on_conflict policy = fold_on_conflict (counters.fold, session->job.on_conflict);
-  if (result == 0 && !merges) /* else nothing runs again, and the pack stays */
+  if (result == 0 && !merges) /* looked at before the pack goes, which stays when they changed */
     result = changes_check_pins (session, err);
   if (result == 0) /* what is in it is run again: before that, as a kill may fall between */
     result = attempt_pack_remove (session->folder_fd, err);

@@ -169,6 +169,9 @@ void job_release (struct job *job);
 void job_copy (struct job *to, const struct job *from);
 #define auto_job AUTO (job_release)
 
+/* Whether sizes of inputs decide what becomes of JOB. */
+bool job_wants_sizes (const struct job *job);
+
 /* Names as in the Avro symbols, lower case; and back, -1 when there is no such name. */
 const char *network_name (enum network network);
 const char *symlinks_name (enum symlinks symlinks);
@@ -179,9 +182,6 @@ const char *on_conflict_name (enum on_conflict policy);
 int network_from_name (const char *name);
 int symlinks_from_name (const char *name);
 int shard_order_from_name (const char *name);
-
-/* Whether sizes of inputs decide what becomes of JOB. */
-bool job_wants_sizes (const struct job *job);
 int stage_mode_from_name (const char *name);
 int output_links_from_name (const char *name);
 int on_conflict_from_name (const char *name);

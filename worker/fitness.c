@@ -104,9 +104,9 @@ fitness_await (const struct worker_options *options, struct fitness *fitness, st
                          (long long) options->idle_ms, fitness_reason (before));
       if (fit != 0)
         break;
-      for (int ms = 0; ms < wait && !fitness_is_stopped (options); ms += FITNESS_STEP_MS)
-        if (clock_boot_ms () < until)
-          (void) poll (NULL, 0, FITNESS_STEP_MS);
+      for (int ms = 0; ms < wait && clock_boot_ms () < until && !fitness_is_stopped (options);
+           ms += FITNESS_STEP_MS)
+        (void) poll (NULL, 0, FITNESS_STEP_MS);
     }
   for (size_t i = 0; i < PROBE_RUNTIMES; i++)
     free (before[i]);
